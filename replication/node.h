@@ -1,0 +1,67 @@
+/* Node: the control plane's host, one a process: identity, genesis, the ring map, status.
+ *
+ * It never takes part in the data plane. Founding is in two steps that may each be repeated:
+ * PREPARE stores the genesis blob (a prepared one may be replaced), COMMIT by its hash makes it
+ * the cluster's. A node that was only prepared asks its peers whether the commit came
+ * (GENESIS_GET) and catches up. Files, all in the data directory, written whole, synced and
+ * renamed: GENESIS (state, blob, checksum); docs/format-datadir.md.
+ *
+ * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
+ * GENESIS_GET -> GENESIS. Bodies are msgpack, written with ring/wire.h.
+ */
+#ifndef REPLICATION_NODE_H
+#define REPLICATION_NODE_H
+
+#include "replication/shard.h"
+#include "ring/ringmap.h"
+#include "ring/wire.h"
+#include "storage/vfs.h"
+
+struct node;
+
+struct node_options {
+    uint8_t public_key[RINGMAP_KEY_SIZE];
+    uint8_t cluster[RINGMAP_CLUSTER_SIZE]; /* of the ticket: a genesis of another is refused */
+    char address[RINGMAP_ADDRESS_SIZE];    /* as the others reach it */
+    char zone[RINGMAP_ZONE_SIZE];
+    uint32_t weight;
+    uint16_t shards;
+    uint32_t ask_ms; /* how often a prepared node asks its peers: 500 */
+};
+
+enum node_event_kind {
+    NODE_EVENT_MESSAGE,
+    NODE_EVENT_LINK_UP,
+    NODE_EVENT_LINK_DOWN,
+    NODE_EVENT_TICK,
+};
+
+struct node_event {
+    uint8_t kind;
+    uint64_t now_ms;
+    struct shard_address from;
+    const struct link_message *message;
+};
+
+#define NODE_SENDS_MAX 16u
+struct node_effects {
+    struct shard_send sends[NODE_SENDS_MAX];
+    size_t send_count;
+    bool found;       /* genesis was committed in this step: open the shards with found = true */
+    bool map_changed; /* node_map() is another: dial its members */
+    int fatal;
+};
+
+/* Reads GENESIS if there is one. Returns 0 or -errno (-EBADMSG: damaged; -EPROTO: of another
+ * cluster or a newer format). */
+int node_open(struct node **node, struct vfs *vfs, const struct node_options *options);
+void node_close(struct node *node);
+void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
+/* The committed map, NULL before. Borrowed until the next step. */
+const struct ringmap *node_map(const struct node *node);
+/* The map of a prepared, uncommitted genesis: its members may be asked. NULL when none. */
+const struct ringmap *node_map_prepared(const struct node *node);
+const uint8_t *node_genesis_hash(const struct node *node); /* 32 bytes, with node_map() */
+uint16_t node_member(const struct node *node);             /* own id, 0 before */
+
+#endif

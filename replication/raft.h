@@ -1,0 +1,213 @@
+/* Raft: the consensus core of one partition's group (Ongaro's thesis, chapters 3, 4, 6, 9, 10).
+ *
+ * A pure state machine: raft_step(event) -> effects. It holds no payloads: an entry is (index,
+ * term) here, with its place in the journal kept for the host in raft->log.
+ *
+ * Invariants (raft_check):
+ *   applied ≤ commit ≤ last;  first_index ≤ applied + 1;
+ *   term never goes back;  at most one vote a term;
+ *   a leader never truncates its log;  commit moves only over an entry of the leader's own term
+ *   that a majority of distinct voters (of both halves of a joint configuration) hold synced;
+ *   own entries count only when the host has said SYNCED.
+ *
+ * Durability is data, not discipline: effects.write is what must be on disk before the messages
+ * marked after_write leave. The host puts it into the journal's open batch and keeps those
+ * messages until that batch is durable; then it steps SYNCED.
+ *
+ * Reads: a beat is a numbered round (the host's counter, one frame a node pair for many groups).
+ * effects.read_round tells up to which round a majority still knew this leader in its term *after*
+ * the round began; a read that was evaluated before round r was sent is good when read_round ≥ r.
+ * It stays 0 until an entry of the own term is committed.
+ *
+ * No clock, no randomness, no allocation in a step but the log window's growth (which
+ * raft_reserve() does beforehand). Owner: one shard thread. The events' memory is borrowed for
+ * the call; effects are the caller's and hold no pointers.
+ */
+#ifndef REPLICATION_RAFT_H
+#define REPLICATION_RAFT_H
+
+#include "replication/raft_log.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RAFT_VOTERS_MAX   7u
+#define RAFT_LEARNERS_MAX 7u
+#define RAFT_PEERS_MAX    (2u * RAFT_VOTERS_MAX + RAFT_LEARNERS_MAX)
+
+/* A replica of the group: which member, and in which of its lives there (the index of the
+ * configuration entry that added it; 1 for those of genesis). */
+struct raft_replica {
+    uint16_t member;
+    uint64_t life;
+};
+
+/* Voters of the old half are only there while a change is under way (joint consensus). */
+struct raft_config {
+    uint64_t index; /* of its entry; 1 at genesis */
+    uint64_t epoch; /* of the ring map that asked for it */
+    struct raft_replica voters[RAFT_VOTERS_MAX];
+    uint8_t voter_count;
+    struct raft_replica voters_old[RAFT_VOTERS_MAX];
+    uint8_t voter_old_count;
+    struct raft_replica learners[RAFT_LEARNERS_MAX];
+    uint8_t learner_count;
+};
+
+enum raft_role { RAFT_FOLLOWER, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
+
+struct raft_options {
+    uint16_t group;
+    struct raft_replica self;
+    uint32_t election_ms_min;    /* 500 */
+    uint32_t election_ms_max;    /* 1,000 */
+    uint32_t append_entries_max; /* entries a message */
+    uint32_t append_size_max;    /* bytes a message (one larger entry still goes alone) */
+    uint32_t inflight_size_max;  /* bytes sent and not acknowledged, a peer */
+    uint32_t inflight_messages_max;
+    uint32_t retry_ms; /* an append without answer is sent again after this */
+};
+
+enum raft_message_kind {
+    RAFT_PREVOTE = 1,
+    RAFT_PREVOTE_REPLY,
+    RAFT_VOTE,
+    RAFT_VOTE_REPLY,
+    RAFT_APPEND,       /* entries index+1 … index+entry_count, after (index, log_term) */
+    RAFT_APPEND_REPLY, /* index: match, or with reject the hint to go on from */
+    RAFT_TIMEOUT_NOW,  /* leadership transfer: campaign at once */
+};
+
+struct raft_message {
+    uint8_t kind;
+    bool reject;
+    bool after_write; /* in effects: wait for effects.write's batch */
+    bool transfer;    /* VOTE and PREVOTE: a transfer's campaign, ignores the leader's lease */
+    uint16_t group;
+    struct raft_replica from;
+    struct raft_replica to;
+    uint32_t term;
+    uint32_t log_term; /* term of `index`; VOTE: of the last entry; a reject: term at the hint */
+    uint64_t index;
+    uint64_t commit;
+    uint32_t entry_count;
+    uint32_t entries_size; /* bytes of the entries, padded records */
+};
+
+/* An entry of an incoming APPEND, as decoded by the host. */
+struct raft_entry {
+    uint32_t term;
+    uint32_t size; /* bytes, all records of the entry, padded */
+    bool config;   /* kind RECORD_KIND_CONFIG: the host also gives the decoded event.config */
+};
+
+enum raft_event_kind {
+    RAFT_EVENT_TICK,      /* time passed; random: fresh 64 bits for a new election timeout */
+    RAFT_EVENT_MESSAGE,   /* message, and for APPEND entries[message.entry_count] */
+    RAFT_EVENT_PROPOSE,   /* entries[entry_count]: leader only; else effects.refused */
+    RAFT_EVENT_FLUSH,     /* send appends for what was proposed since the last one */
+    RAFT_EVENT_SYNCED,    /* the journal is durable up to entry (index, term) and hard state term */
+    RAFT_EVENT_APPLIED,   /* host applied up to index */
+    RAFT_EVENT_BEAT,      /* from a leader: from, term, commit, round */
+    RAFT_EVENT_BEAT_ACK,  /* from a peer: from, term (its own), round */
+    RAFT_EVENT_TRANSFER,  /* hand leadership to `from.member`; 0: to the best voter */
+    RAFT_EVENT_CAMPAIGN,  /* start an election now (preferred leader of a new group) */
+    RAFT_EVENT_PEER_LOST, /* the link to from.member broke: if it is the leader, elect soon */
+    RAFT_EVENT_RETAIN,    /* log below index may go */
+};
+
+struct raft_event {
+    uint8_t kind;
+    uint64_t now_ms;
+    uint64_t random;
+    const struct raft_message *message;
+    const struct raft_entry *entries;
+    uint32_t entry_count;
+    const struct raft_config *config;
+    struct raft_replica from;
+    uint32_t term;
+    uint32_t hard_term; /* SYNCED: term of the newest durable hard state */
+    uint64_t index;
+    uint64_t commit;
+    uint64_t round;
+};
+
+#define RAFT_EFFECT_MESSAGES_MAX (RAFT_PEERS_MAX * 4u)
+
+/* In the order in which the host carries them out: truncate, write, messages, the rest. */
+struct raft_effects {
+    bool refused;          /* PROPOSE: not the leader, or transferring: nothing was taken */
+    bool write_hard_state; /* raft->term, raft->vote */
+    uint64_t append_first; /* entries to append: event.entries[append_skip …]; 0: none */
+    uint64_t append_last;
+    uint32_t append_skip; /* entries of an APPEND that the log had already */
+    uint32_t append_term; /* PROPOSE: the term to encode in the records */
+    struct raft_message messages[RAFT_EFFECT_MESSAGES_MAX];
+    uint32_t message_count;
+    bool role_changed;       /* raft->role or raft->leader changed */
+    bool commit_changed;     /* raft->commit moved */
+    bool read_round_changed; /* raft->read_round moved */
+    bool transfer_ended;     /* a TRANSFER succeeded or was given up */
+};
+
+struct raft_progress {
+    struct raft_replica replica;
+    bool voter;
+    bool probing; /* one append at a time until the logs meet */
+    uint64_t match;
+    uint64_t next;
+    uint64_t inflight_size;
+    uint32_t inflight_messages;
+    uint64_t sent_ms;  /* of the oldest unanswered append */
+    uint64_t heard_ms; /* any answer of this term: check-quorum */
+    uint64_t round;    /* newest beat acknowledged in this term */
+    uint8_t vote;      /* 0 none, 1 granted, 2 refused */
+};
+
+struct raft {
+    struct raft_options options;
+    struct raft_config config;
+    uint8_t role;
+    uint32_t term;
+    uint16_t vote;   /* member, 0 none */
+    uint16_t leader; /* member, 0 unknown */
+    uint64_t commit;
+    uint64_t applied;
+    uint64_t synced;      /* own log is durable up to here */
+    uint32_t synced_term; /* newest durable hard state */
+    uint64_t term_start;  /* index of the leader's own no-op; 0 when not leader */
+    uint64_t read_round;
+    uint64_t election_deadline_ms;
+    uint64_t leader_seen_ms;
+    uint16_t transfer_to; /* member, 0 none */
+    uint64_t transfer_deadline_ms;
+    struct raft_log log;
+    struct raft_progress peers[RAFT_PEERS_MAX]; /* self included */
+    uint32_t peer_count;
+};
+
+/* Prepares an empty group with its genesis configuration. Recovery then replays into it with
+ * raft_restore_*; the role is follower. now_ms starts the election timer. */
+int raft_init(struct raft *raft, const struct raft_options *options,
+              const struct raft_config *config, uint64_t now_ms, uint64_t random);
+void raft_deinit(struct raft *raft);
+/* Recovery only, in journal order. */
+void raft_restore_checkpoint(struct raft *raft, uint32_t term, uint16_t vote, uint64_t applied,
+                             uint32_t applied_term, uint64_t first_index, uint32_t first_prev_term);
+void raft_restore_hard_state(struct raft *raft, uint32_t term, uint16_t vote);
+int raft_restore_entry(struct raft *raft, uint64_t index, uint32_t term, uint32_t size,
+                       uint64_t location); /* replaces >= index; 0 or -ENOMEM */
+void raft_restore_commit(struct raft *raft, uint64_t commit);
+void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
+/* Room in the log window for `count` more entries: before PROPOSE and APPEND. 0 or -ENOMEM. */
+int raft_reserve(struct raft *raft, uint32_t count);
+
+void raft_step(struct raft *raft, const struct raft_event *event, struct raft_effects *effects);
+/* Time of the next TICK that could do something. */
+uint64_t raft_deadline_ms(const struct raft *raft);
+/* The progress of a member, or NULL. */
+const struct raft_progress *raft_peer(const struct raft *raft, uint16_t member);
+void raft_check(const struct raft *raft);
+
+#endif

@@ -1,0 +1,122 @@
+/* Shard: the data plane's host, one a thread. Raft groups, sessions, evaluation and the store of
+ * all partitions p with p mod shards == number meet here; it routes between them, they decide.
+ *
+ * A round: the thread hands in everything that has arrived with shard_step(), then ends the round
+ * with shard_flush() until that returns false. Nothing leaves inside a round, so all that arrived
+ * together shares Raft messages, frames and one fdatasync. No I/O, no clock, no randomness here:
+ * time and random bits come with events, I/O leaves as store jobs, bytes leave as sends.
+ *
+ * Where an operation goes: OPS -> lane check -> session check -> key queue -> evaluate against
+ * applied state and pending writes -> PROPOSE -> journal (and APPEND to the followers at once) ->
+ * commit -> apply -> RESULTS. docs/architecture.md has the picture.
+ *
+ * Lanes keep program order through refusals: a router numbers its attempts per partition with
+ * lane_epoch. Once an operation of (link, partition, lane_epoch) was refused unproposed, every
+ * later one of the same lane_epoch is refused too; the router then starts again with the next
+ * epoch from its first unanswered operation (go-back-N).
+ *
+ * Ownership: one thread. Memory of an event is borrowed for the call; sends point into buffers of
+ * the shard until the next call of shard_step or shard_flush.
+ */
+#ifndef REPLICATION_SHARD_H
+#define REPLICATION_SHARD_H
+
+#include "ring/link.h"
+#include "ring/ringmap.h"
+#include "storage/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shard;
+
+struct shard_options {
+    uint16_t number; /* 0 … shards-1 */
+    uint16_t shards;
+    uint16_t self;                             /* member id */
+    uint32_t election_ms_min, election_ms_max; /* 500, 1,000 */
+    uint32_t heartbeat_ms;                     /* 100 */
+    uint32_t operations_max;                   /* in evaluation or in flight; over it TRYAGAIN */
+    size_t operations_size_max;                /* their bytes */
+    uint32_t sessions_max;                     /* a partition */
+    uint32_t session_window_max;               /* ids kept a session and partition: 1,024 */
+    uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
+    uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
+    uint32_t drain_ms;           /* SIGTERM: hand-over at most this long: 2,000 */
+    struct store_options store;
+};
+
+void shard_options_default(struct shard_options *options);
+
+/* Where an event came from or a send goes to. */
+struct shard_address {
+    uint8_t role;    /* enum link_role */
+    uint16_t member; /* NODE: which */
+    uint64_t link;   /* ROUTER, ADMIN: the host's id of the link the request came on */
+};
+
+enum shard_event_kind {
+    SHARD_EVENT_MESSAGE,   /* message, from */
+    SHARD_EVENT_JOB,       /* job has run, with job_result */
+    SHARD_EVENT_LINK_UP,   /* from; NODE: shards = how many the peer has */
+    SHARD_EVENT_LINK_DOWN, /* from */
+    SHARD_EVENT_TICK,      /* at least each 20 ms while anything is going on; see deadline */
+    SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
+};
+
+struct shard_event {
+    uint8_t kind;
+    uint64_t now_ms;  /* monotonic */
+    uint64_t wall_ms; /* Unix time */
+    uint64_t random;
+    struct shard_address from;
+    uint16_t shards;
+    const struct link_message *message;
+    struct store_job *job;
+    int job_result;
+};
+
+struct shard_send {
+    struct shard_address to;
+    struct link_message message;
+};
+
+#define SHARD_SENDS_MAX 64u
+#define SHARD_JOBS_MAX  64u
+
+struct shard_effects {
+    struct shard_send sends[SHARD_SENDS_MAX];
+    size_t send_count;
+    struct store_job *jobs[SHARD_JOBS_MAX];
+    size_t job_count;
+    uint64_t deadline_ms; /* the next TICK is due at the latest then */
+    bool drained;
+    int fatal; /* -errno: the process must end now; nothing above is to be carried out */
+};
+
+/* Opens the store in vfs and recovers. map: borrowed for the call (what is needed is copied).
+ * found: true at the commit of genesis, on an empty store. hash: genesis hash. Returns 0,
+ * STORE_E_FENCED (open; every partition says fenced), STORE_E_NEWER or -errno. */
+int shard_open(struct shard **shard, struct vfs *vfs, const struct shard_options *options,
+               const struct ringmap *map, const uint8_t hash[RINGMAP_HASH_SIZE], bool found,
+               uint64_t now_ms, uint64_t random);
+void shard_close(struct shard *shard);
+void shard_step(struct shard *shard, const struct shard_event *event);
+/* Ends the round; true: call again for more effects. */
+bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *effects);
+void shard_check(const struct shard *shard);
+
+/* For the simulator's checkers and status: read-only views. NULL when not hosted here. */
+struct raft;
+const struct raft *shard_raft(const struct shard *shard, uint16_t partition);
+struct store *shard_store(struct shard *shard);
+bool shard_fenced(const struct shard *shard, uint16_t partition, const char **why);
+struct shard_stats {
+    uint64_t operations, refused, proposed, applied, operations_in_flight;
+    size_t operations_in_flight_size;
+    uint32_t leaders, followers, fenced;
+};
+void shard_stats(const struct shard *shard, struct shard_stats *stats);
+
+#endif

@@ -1,0 +1,81 @@
+/* Link over nng: sealed byte streams between processes.
+ *
+ * A fabric is one process's end of the cluster's network: it may listen, and it dials. Each
+ * connection is an nng byte stream (tcp:// by numeric address) under a Noise_XXpsk0 handshake
+ * (ring/noise.h) and a secretstream a direction (ring/seal.h). Dialled links reconnect by
+ * themselves for ever, with back-off; accepted ones end with their connection.
+ *
+ * Why not nng's SP sockets: docs/decisions. Threads: callbacks come on nng's threads, one at a
+ * time a link, and must not block; link_send() may be called from any thread.
+ *
+ * Flow: one writer a link coalesces all that is queued into packets of at most 256 KiB; CONTROL
+ * frames go first. The receiver grants credits in bytes and messages as the host says
+ * link_consumed(); without credit, frames stay queued; a queue over its bound breaks the link
+ * (those above repeat). Before authentication a connection may use 4 KiB and 2 s.
+ */
+#ifndef RING_LINK_NNG_H
+#define RING_LINK_NNG_H
+
+#include "ring/identity.h"
+#include "ring/link.h"
+#include "ring/ticket.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fabric;
+struct link;
+
+struct link_peer {
+    uint8_t public_key[32]; /* Ed25519 of the other side, proven by the handshake */
+    enum link_role role;    /* what it claims in its handshake payload */
+    bool dialled;           /* by us */
+    char address[64];       /* of the dial, or of the remote end */
+};
+
+struct fabric_options {
+    const struct identity *identity; /* borrowed for the fabric's life */
+    const struct ticket *ticket;     /* the psk and cluster id; likewise */
+    enum link_role role;             /* ours */
+    uint32_t handshake_ms;           /* 2,000 */
+    uint32_t pending_max;            /* connections before authentication at once: 256 */
+    uint32_t links_max;              /* accepted links: 1,024 */
+    uint32_t reconnect_ms_min;       /* 10 */
+    uint32_t reconnect_ms_max;       /* 500 */
+    uint32_t idle_ms;                /* no bytes for that long: PING; for twice: broken. 1,500 */
+    size_t queue_size_max;           /* bytes queued a link: 64 MiB */
+    size_t credit_size;              /* bytes a peer may send ahead: 8 MiB, never under a message */
+    uint32_t credit_messages;        /* 65,536 */
+    void *context;
+    /* The link is authenticated and usable. Return false to refuse it (it is then closed without
+     * on_down). */
+    bool (*on_up)(void *context, struct link *link, const struct link_peer *peer);
+    void (*on_message)(void *context, struct link *link, const struct link_message *message);
+    void (*on_down)(void *context, struct link *link, const char *why);
+    /* A dial that failed, a refused handshake: for logs, rate limited. address may be "?". */
+    void (*on_refused)(void *context, const char *address, const char *why);
+};
+
+int fabric_open(struct fabric **fabric, const struct fabric_options *options);
+/* Closes every link, waits for callbacks to end, frees. Not from a callback. */
+void fabric_close(struct fabric *fabric);
+/* address "HOST:PORT", numeric; port 0 takes one of the system's. Returns 0, -EADDRINUSE, … */
+int fabric_listen(struct fabric *fabric, const char *address);
+uint16_t fabric_port(const struct fabric *fabric);
+/* Starts a link that is kept up until link_close(). expected_key NULL: whoever holds the ticket. */
+int fabric_dial(struct fabric *fabric, const char *address, const uint8_t *expected_key, void *user,
+                struct link **link);
+void *link_user(const struct link *link);
+void link_set_user(struct link *link, void *user);
+/* Queues whole messages in order; copies. 0, -ENOTCONN (dropped: the link is down), -ENOBUFS
+ * (over queue_size_max: the link is broken now), -EMSGSIZE, -ENOMEM. */
+int link_send(struct link *link, const struct link_message *messages, size_t count);
+/* The host is done with that many bytes/messages that on_message gave it. */
+void link_consumed(struct link *link, size_t bytes, uint32_t messages);
+/* Ends it: for dialled links for good. on_down comes (once) if it was up. The host must drop its
+ * pointer; memory is the fabric's. */
+void link_close(struct link *link);
+uint64_t link_id(const struct link *link); /* unique in the process */
+
+#endif

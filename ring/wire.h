@@ -1,0 +1,222 @@
+/* Wire: bodies of the messages in ring/wire_table.h, encoded as msgpack by our own cursor.
+ *
+ * Writers append to a struct wire_buffer that grows; readers walk borrowed bytes and never
+ * allocate. Every count is checked against the bytes that are left before it is believed. The
+ * hot messages (OPS, RESULTS, RAFT, BEAT) are streams of items after a small head, so that both
+ * sides work item by item without a table.
+ *
+ *   OPS:      [version 1, session u64] then per op an array:
+ *             [id u32, operation u8, flags u8, partition u16, lane_epoch u32, budget_ms u32,
+ *              sequence u64, floor_back u32, [args bin…]]
+ *             sequence 0 for reads; floor = sequence - floor_back.
+ *   RESULTS:  per op an array [id u32, status u8, payload]; payload nil | int | bin |
+ *             array of (bin | nil)
+ *   RAFT:     per message an array [kind, flags, group, from member, from life, to member,
+ *              to life, term, log_term, index, commit, entry_count, entries bin]
+ *   BEAT:     [from member, round u64] then per group [group, from life, to life, term, commit]
+ *   BEAT_ACK: [from member, round u64] then per group [group, from life, to life, term]
+ */
+#ifndef RING_WIRE_H
+#define RING_WIRE_H
+
+#include "ring/link.h"
+#include "ring/wire_table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_VERSION       1u
+#define WIRE_ARGS_MAX      4096u /* operations and keys a batch */
+#define WIRE_FRAME_OPS_MAX 4096u
+
+enum wire_type {
+#define X(name, number, lane) WIRE_##name = number,
+    WIRE_MESSAGES(X)
+#undef X
+};
+enum wire_operation {
+#define X(name, number, writes) WIRE_OP_##name = number,
+    WIRE_OPERATIONS(X)
+#undef X
+};
+enum wire_status {
+#define X(name, number, proposed) WIRE_STATUS_##name = number,
+    WIRE_STATUSES(X)
+#undef X
+};
+
+/* Flags of SET. GET: the reply is the old value (bytes | nil); without GET: integer 1 when it was
+ * set, 0 when NX/XX kept it from being set. With GET and NX/XX the reply is [bytes | nil, 0|1]. */
+enum wire_set_flags { WIRE_SET_NX = 1, WIRE_SET_XX = 2, WIRE_SET_GET = 4, WIRE_SET_KEEPTTL = 8 };
+
+const char *wire_type_name(uint8_t type); /* "?" when unknown */
+const char *wire_status_name(uint8_t status);
+const char *wire_operation_name(uint8_t operation);
+bool wire_operation_known(uint8_t operation);
+bool wire_operation_writes(uint8_t operation);
+bool wire_type_control(uint8_t type);
+/* True when the status says for certain that nothing was proposed. */
+bool wire_status_unproposed(uint8_t status);
+
+struct wire_buffer {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+    bool failed; /* out of memory: sticky, later writes do nothing */
+};
+void wire_buffer_deinit(struct wire_buffer *buffer);
+void wire_buffer_clear(struct wire_buffer *buffer); /* keeps the memory, clears failed */
+void wire_put_uint(struct wire_buffer *buffer, uint64_t value);
+void wire_put_int(struct wire_buffer *buffer, int64_t value);
+void wire_put_nil(struct wire_buffer *buffer);
+void wire_put_bool(struct wire_buffer *buffer, bool value);
+void wire_put_bin(struct wire_buffer *buffer, const void *bytes, size_t size);
+/* As put_bin but leaves the bytes for the caller to fill: returns where, NULL on no memory. */
+uint8_t *wire_put_bin_space(struct wire_buffer *buffer, size_t size);
+void wire_put_string(struct wire_buffer *buffer, const char *text);
+void wire_put_array(struct wire_buffer *buffer, uint32_t count);
+void wire_put_map(struct wire_buffer *buffer, uint32_t count);
+
+/* Reads; the first wrong type or missing byte makes it fail, sticky; failed reads give 0/NULL. */
+struct wire_cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool failed;
+};
+void wire_cursor_init(struct wire_cursor *cursor, const void *bytes, size_t size);
+bool wire_cursor_done(const struct wire_cursor *cursor); /* at the end, or failed */
+uint64_t wire_get_uint(struct wire_cursor *cursor, uint64_t max);
+int64_t wire_get_int(struct wire_cursor *cursor);
+bool wire_get_bool(struct wire_cursor *cursor);
+bool wire_get_nil(struct wire_cursor *cursor); /* true and consumed when nil is next */
+const uint8_t *wire_get_bin(struct wire_cursor *cursor, size_t size_max, size_t *size);
+const char *wire_get_string(struct wire_cursor *cursor, size_t size_max, size_t *size);
+uint32_t wire_get_array(struct wire_cursor *cursor, uint32_t count_max);
+uint32_t wire_get_map(struct wire_cursor *cursor, uint32_t count_max);
+enum wire_kind {
+    WIRE_KIND_NONE,
+    WIRE_KIND_NIL,
+    WIRE_KIND_BOOL,
+    WIRE_KIND_INT,
+    WIRE_KIND_BIN,
+    WIRE_KIND_STRING,
+    WIRE_KIND_ARRAY,
+    WIRE_KIND_MAP,
+    WIRE_KIND_OTHER
+};
+enum wire_kind wire_peek(const struct wire_cursor *cursor);
+void wire_skip(struct wire_cursor *cursor); /* one value, nested up to 32 deep */
+
+struct wire_bytes {
+    const uint8_t *data; /* NULL: nil */
+    size_t size;
+};
+
+/* One operation. args are borrowed. */
+struct wire_op {
+    uint32_t id;
+    uint8_t operation;
+    uint8_t flags;
+    uint16_t partition;
+    uint32_t lane_epoch; /* see replication/shard.h: go-back-N per session and partition */
+    uint32_t budget_ms;  /* how long it may wait before it is proposed */
+    uint64_t sequence;
+    uint64_t floor;
+    uint32_t arg_count;
+};
+void wire_put_ops_head(struct wire_buffer *buffer, uint64_t session);
+void wire_put_op(struct wire_buffer *buffer, const struct wire_op *op,
+                 const struct wire_bytes *args);
+bool wire_get_ops_head(struct wire_cursor *cursor, uint64_t *session);
+/* args: at least args_max places; false (and cursor->failed) on malformed input. */
+bool wire_get_op(struct wire_cursor *cursor, struct wire_op *op, struct wire_bytes *args,
+                 uint32_t args_max);
+
+/* A result. Exactly one payload: values != NULL (array), bytes.data != NULL, is_int, or nil. */
+struct wire_result {
+    uint32_t id;
+    uint8_t status;
+    bool is_int;
+    int64_t integer;
+    struct wire_bytes bytes;
+    const struct wire_bytes *values;
+    uint32_t value_count;
+};
+void wire_put_result(struct wire_buffer *buffer, const struct wire_result *result);
+/* values: storage for arrays, values_max places. */
+bool wire_get_result(struct wire_cursor *cursor, struct wire_result *result,
+                     struct wire_bytes *values, uint32_t values_max);
+
+struct wire_raft { /* mirrors struct raft_message; ring does not know replication */
+    uint8_t kind;
+    uint8_t flags; /* 1 reject, 2 transfer */
+    uint16_t group;
+    uint16_t from_member, to_member;
+    uint64_t from_life, to_life;
+    uint32_t term, log_term;
+    uint64_t index, commit;
+    uint32_t entry_count;
+    struct wire_bytes entries;
+};
+/* entries.data NULL with entries.size > 0: leaves the space and returns where to fill it. */
+uint8_t *wire_put_raft(struct wire_buffer *buffer, const struct wire_raft *message);
+bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message);
+
+struct wire_beat {
+    uint16_t group;
+    uint64_t from_life, to_life;
+    uint32_t term;
+    uint64_t commit; /* BEAT only */
+};
+void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round);
+void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack);
+bool wire_get_beat_head(struct wire_cursor *cursor, uint16_t *from, uint64_t *round);
+bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack);
+
+/* HELLO: the first message of either side. */
+struct wire_hello {
+    uint32_t version;
+    uint8_t role;    /* enum link_role */
+    uint16_t member; /* own member id, 0 when none yet */
+    uint16_t shards; /* nodes: how many; partition p is served by shard p mod shards */
+    uint64_t epoch;  /* of the ring map it holds; 0: none */
+};
+void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello);
+bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello);
+
+/* What a shard says of one of its partitions, for status and explain. */
+struct wire_partition_status {
+    uint16_t partition;
+    uint8_t role; /* enum raft_role */
+    uint16_t leader;
+    uint32_t term;
+    uint64_t first, last, commit, applied, keys;
+    bool fenced;
+    uint32_t lag_count; /* leader: followers whose match is behind commit or unheard */
+};
+void wire_put_partition_status(struct wire_buffer *buffer,
+                               const struct wire_partition_status *status);
+bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status);
+
+/* What a node says of itself. */
+struct wire_node_status {
+    uint16_t member; /* 0: not founded */
+    uint8_t founded; /* 0 no, 1 prepared, 2 committed */
+    uint16_t shards;
+    uint64_t epoch;
+    uint64_t uptime_ms;
+    uint64_t disk_bytes, disk_free;
+    uint8_t public_key[32];
+    uint8_t genesis_hash[32];
+    char address[64];
+    char zone[32];
+    char version[32];
+    uint32_t weight;
+    uint32_t links_up; /* peers reachable from here */
+    bool disk_full;
+};
+void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
+bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);
+
+#endif

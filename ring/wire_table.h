@@ -1,0 +1,63 @@
+/* Every message of the cluster, once. X(NAME, number, lane)
+ * lane: CONTROL frames overtake DATA frames in a link's queue.
+ * Bodies: ring/wire.h. A number is never used again for another meaning.
+ */
+#ifndef RING_WIRE_TABLE_H
+#define RING_WIRE_TABLE_H
+
+#define WIRE_MESSAGES(X)                                                                           \
+    /* links */                                                                                    \
+    X(HELLO, 1, CONTROL)  /* both ways, first: version, role, shards, member, epoch */             \
+    X(CREDIT, 2, CONTROL) /* bytes and frames consumed so far (link layer's own) */                \
+    X(PING, 3, CONTROL)   /* keeps a link known to be alive (link layer's own) */                  \
+    X(PONG, 4, CONTROL)                                                                            \
+    /* data plane; frame.partition routes to a shard */                                            \
+    X(OPS, 16, DATA)     /* router -> shard: a batch of operations */                              \
+    X(RESULTS, 17, DATA) /* shard -> router */                                                     \
+    X(RAFT, 18, DATA)    /* shard -> shard: a batch of Raft messages */                            \
+    X(BEAT, 19, CONTROL) /* leader's groups: {group, term, commit}; also read-index */             \
+    X(BEAT_ACK, 20, CONTROL)                                                                       \
+    X(SHARD_STATUS, 21, DATA) /* admin -> shard */                                                 \
+    X(SHARD_STATUS_REPLY, 22, DATA)                                                                \
+    /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
+    X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
+    X(MAP, 33, CONTROL)     /* the committed ring map (genesis blob + epoch) */                    \
+    X(PREPARE, 34, CONTROL) /* admin -> node: genesis blob */                                      \
+    X(PREPARE_REPLY, 35, CONTROL)                                                                  \
+    X(COMMIT, 36, CONTROL) /* admin or peer -> node: genesis hash */                               \
+    X(COMMIT_REPLY, 37, CONTROL)                                                                   \
+    X(NODE_STATUS, 38, CONTROL)                                                                    \
+    X(NODE_STATUS_REPLY, 39, CONTROL)                                                              \
+    X(GENESIS_GET, 40, CONTROL) /* a prepared node asks a peer whether it was committed */         \
+    X(GENESIS, 41, CONTROL)
+
+/* Operations a router may send to a partition. X(NAME, number, writes) */
+#define WIRE_OPERATIONS(X)                                                                         \
+    X(GET, 1, 0)     /* keys…            -> array of (bytes | nil) */                            \
+    X(EXISTS, 2, 0)  /* keys…            -> integer: how many are there (repeats count) */       \
+    X(STRLEN, 3, 0)  /* key              -> integer */                                             \
+    X(COUNT, 4, 0)   /* (none)           -> integer: keys of the partition */                      \
+    X(SET, 16, 1)    /* key value, flags -> nil | 1; with flag GET: old value | nil, see wire.h */ \
+    X(PUT, 17, 1)    /* (key value)…     -> nil; all or none */                                  \
+    X(DEL, 18, 1)    /* keys…            -> integer: how many were there */                      \
+    X(APPEND, 19, 1) /* key value        -> integer: new length */                                 \
+    X(INCRBY, 20, 1) /* key delta        -> integer: new value */                                  \
+    X(GETDEL, 21, 1) /* key              -> bytes | nil */
+
+/* How an operation ended. X(NAME, number, proposed): proposed = 0 means certainly never proposed.
+ */
+#define WIRE_STATUSES(X)                                                                           \
+    X(OK, 0, 1)                                                                                    \
+    X(NOT_LEADER, 1, 0) /* payload: member id of the leader, 0 unknown */                          \
+    X(TRYAGAIN, 2, 0)   /* admission or deadline */                                                \
+    X(NOSPACE, 3, 0)                                                                               \
+    X(FENCED, 4, 0)      /* this replica cannot serve; another may */                              \
+    X(NOT_INTEGER, 5, 0) /* INCRBY on what is no 64-bit integer */                                 \
+    X(OVERFLOW, 6, 0)                                                                              \
+    X(TOO_LARGE, 7, 0) /* the result would be over the value limit */                              \
+    X(MALFORMED, 8, 0)                                                                             \
+    X(SESSION_EXPIRED, 9, 0) /* payload: lowest session id that is accepted */                     \
+    X(UNKNOWN, 10, 1)        /* may or may not have been applied; the answer was not kept */       \
+    X(LOST, 11, 1)           /* leadership ended meanwhile: ask again with the same request id */
+
+#endif

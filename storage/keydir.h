@@ -1,0 +1,64 @@
+/* Keydir: maps the digest of each key of one partition to the place of its newest record.
+ *
+ * 16 B a slot: 40-bit location (16-bit file slot, 24-bit offset in 16 B units), 6-bit size class,
+ * two flags (tombstone, expires), 80 bits of the key's keyed 128-bit digest. Small segments with
+ * open addressing; a segment grows in steps and splits in two when it is at its largest, so growth
+ * never stops the shard. At most 24 B a key in all, at any length of the key.
+ *
+ * Identity of a key here is 80 digest bits within a partition. The digest is keyed by a secret of
+ * the cluster, so nobody can aim at a collision; by chance one in 100 million keys is 1e-11 likely.
+ * A GET compares the stored key, so that even then it errs and never answers with wrong data.
+ *
+ * Owner: one shard thread; no locks. Limits: options-free; -ENOMEM is returned, nothing changes.
+ */
+#ifndef STORAGE_KEYDIR_H
+#define STORAGE_KEYDIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The 128-bit SipHash-2-4 of a key, as ring/hash.h computes it. */
+struct keydir_digest {
+    uint64_t high;
+    uint64_t low;
+};
+
+struct keydir_entry {
+    uint64_t location; /* 40 bits: file slot << 24 | offset in 16 B units */
+    uint32_t size_max; /* upper bound of the record's size, from its size class; bytes */
+    bool tombstone;
+    bool expires;
+};
+
+enum keydir_e { KEYDIR_E_OK, KEYDIR_E_ABSENT };
+
+struct keydir;
+
+struct keydir *keydir_new(void); /* NULL: no memory */
+struct keydir *keydir_free(struct keydir *keydir);
+
+int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
+               struct keydir_entry *out);
+/* Inserts or replaces. size: the record's bytes, rounded up to a class. *old is what was there
+ * (KEYDIR_E_OK) or untouched (KEYDIR_E_ABSENT). -ENOMEM changes nothing. */
+int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64_t location,
+               uint32_t size, bool tombstone, bool expires, struct keydir_entry *old);
+/* Replaces the location only while it still is `expected`: relocation by compare-and-swap. */
+int keydir_move(struct keydir *keydir, const struct keydir_digest *digest, uint64_t expected,
+                uint64_t location);
+int keydir_remove(struct keydir *keydir, const struct keydir_digest *digest);
+uint64_t keydir_count(const struct keydir *keydir); /* tombstones included */
+uint64_t keydir_tombstones(const struct keydir *keydir);
+size_t keydir_memory(const struct keydir *keydir); /* bytes, allocator overhead estimated */
+/* Visits every entry in the order of segments; the digest's 80 known bits are in high (low 16
+ * bits) and low. A non-zero return ends the walk and is returned. */
+typedef int (*keydir_visit)(void *context, const struct keydir_digest *digest,
+                            const struct keydir_entry *entry);
+int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context);
+/* Upper bound in bytes of the size class that `size` falls in: the same both ways, so that dead
+ * bytes are added and subtracted alike. */
+uint32_t keydir_size_class_max(uint32_t size);
+void keydir_check(const struct keydir *keydir);
+
+#endif

@@ -1,0 +1,5 @@
+#include "storage/mutant.h"
+
+#ifdef RINGCASK_MUTANTS
+int mutant_current;
+#endif

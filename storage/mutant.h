@@ -1,0 +1,58 @@
+/* Mutants: known protocol bugs that the simulator must catch. In a normal build every mutant() is
+ * the constant false and the compiler removes it; with -DRINGCASK_MUTANTS `sim --mutant N` switches
+ * one on. docs/kill-table.md says which real systems had each of them and how fast it is found.
+ *
+ * X(NAME, number, "what goes wrong", "real systems that had it")
+ */
+#ifndef STORAGE_MUTANT_H
+#define STORAGE_MUTANT_H
+
+#include <stdbool.h>
+
+#define MUTANTS(X)                                                                                 \
+    X(ACK_BEFORE_SYNC, 1, "acknowledges an append before its fsync", "d-engine #446, etcd #14370") \
+    X(VOTE_NOT_PERSISTED, 2, "answers a vote before term and vote are durable",                    \
+      "seaweedfs/raft #9, robustmq #2039")                                                         \
+    X(COMMIT_OLD_TERM, 3, "commits an earlier term's entry by counting", "logcabin #44")           \
+    X(READ_WITHOUT_ROUND, 4, "serves a read without its read-index round",                         \
+      "hashicorp/raft #108, redisraft")                                                            \
+    X(READ_BEFORE_OWN_TERM, 5, "answers read-index before an entry of the own term is committed",  \
+      "etcd #3879")                                                                                \
+    X(RETRY_APPLIED_TWICE, 6, "applies a retried request again", "jraft #1014, TiDB 2.1.7")        \
+    X(KEYDIR_UNAPPLIED, 7, "points the keydir at an entry that is not applied", "canonical #355")  \
+    X(REPLY_BEFORE_OBSERVED, 8, "replies before the pending write it observed has committed",      \
+      "Redis Cluster, valkey #1355")                                                               \
+    X(REPLAY_KEEPS_CONFLICT, 9, "skips conflict truncation at replay", "dqlite a3de078")           \
+    X(TORN_TAIL_AS_DATA, 10, "takes a torn tail for data", "raft-engine before 0.4")               \
+    X(CORRUPT_AS_TORN, 11, "takes a corrupt committed record for a torn tail", "NuRaft #185")      \
+    X(PREVOTE_IGNORED, 12, "campaigns without pre-vote and grants while a leader is heard",        \
+      "TiKV #10341, etcd #8243")                                                                   \
+    X(QUORUM_NOT_DISTINCT, 13, "counts one member's acknowledgements more than once", "redisraft") \
+    X(OTHER_LIFE_ACCEPTED, 14, "accepts a message for another life of the replica",                \
+      "TiKV #1262, #7475")                                                                         \
+    X(FAILED_CONDITION_UNREAD, 15, "answers a failed conditional without a read-index round",      \
+      "Redis-Raft (Jepsen)")                                                                       \
+    X(SPANS_FORGOTTEN, 16, "forgets truncated spans when a segment goes", "raft-engine #288")      \
+    X(HARD_STATE_RECYCLED, 17, "loses the hard state with a recycled segment", "dragonboat #201")
+
+enum mutant_number {
+#define X(name, number, text, systems) MUTANT_##name = number,
+    MUTANTS(X)
+#undef X
+};
+
+#ifdef RINGCASK_MUTANTS
+extern int mutant_current; /* 0: none */
+static inline bool mutant(enum mutant_number number)
+{
+    return mutant_current == (int)number;
+}
+#else
+static inline bool mutant(enum mutant_number number)
+{
+    (void)number;
+    return false;
+}
+#endif
+
+#endif

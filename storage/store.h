@@ -1,0 +1,196 @@
+/* Store: the bytes of one shard - journal, manifest and one keydir a partition - behind one face.
+ *
+ * The idea: the log is the database. An entry is appended once, to the journal; when Raft says
+ * that it is applied, store_apply() lets the keydir point at that very record. There is no second
+ * write. All partitions of the shard share one journal, so one fdatasync serves all of them.
+ *
+ * Ownership: one shard thread calls everything here except store_job_run(), which runs on an I/O
+ * thread and touches nothing but its job. Bytes handed in are copied; bytes handed out are
+ * borrowed until the next call that is not a read.
+ *
+ * What the store does not know: terms' meaning, commits, sessions. Replication tells it what is
+ * applied and what log it still needs, and gives an opaque state blob a partition for checkpoints.
+ *
+ * Durability: what was appended belongs to the open batch, store_batch(). It is durable when
+ * store_synced() >= that number. Batches become jobs in order, one in flight.
+ */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include "storage/keydir.h"
+#include "storage/record.h"
+#include "storage/vfs.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* 40-bit place of a record: 16-bit file slot, 24-bit offset in units of RECORD_ALIGN. */
+typedef uint64_t store_location;
+#define STORE_LOCATION_NONE UINT64_MAX
+
+struct store;
+struct store_job;
+
+struct store_options {
+    const char *folder;        /* e.g. "shard-00", relative to the vfs; created by store_open */
+    uint32_t partitions;       /* Q of the ring; numbers 0 … Q-1, and STORE_PARTITION_META */
+    uint32_t segment_size;     /* bytes, ≤ 256 MiB, multiple of 512 */
+    uint32_t batch_size_max;   /* a batch is sealed beyond this; one entry may exceed it */
+    uint32_t queue_size_max;   /* bytes appended and not yet synced: over it STORE_E_FULL */
+    uint32_t memory_size_max;  /* bytes of synced batches kept for reads of recent entries */
+    uint32_t zero_ahead_size;  /* zero-filled ahead of the write position */
+    uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
+    uint64_t space_reserve;    /* bytes of the disk left untouched: STORE_E_NOSPACE */
+    bool founded;              /* the node has been founded: a missing MANIFEST fences the shard */
+};
+
+#define STORE_PARTITION_META 0xFFFFu
+
+enum store_e {
+    STORE_E_OK,
+    STORE_E_ABSENT,  /* no such key / nothing to do */
+    STORE_E_FULL,    /* the queue's bound is reached; try again when a batch has been synced */
+    STORE_E_NOSPACE, /* disk or journal cap reached; nothing was appended */
+    STORE_E_AGAIN,   /* the bytes are on disk only: take store_read() */
+    STORE_E_CORRUPT, /* bytes that were synced do not check */
+    STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
+    STORE_E_NEWER,   /* written by a newer format */
+};
+
+/* What replication saves of a partition at the start of each segment, and gets back first at
+ * recovery. `state` is opaque here (configuration, replica id, logged time, sessions). */
+struct store_checkpoint {
+    uint32_t term;
+    uint32_t vote;    /* member id, 0 for none */
+    uint64_t applied; /* index the state below belongs to; also the durable commit */
+    uint32_t applied_term;
+    uint64_t first_index;     /* of the log that is still kept */
+    uint32_t first_prev_term; /* term of the entry before first_index */
+    const uint8_t *state;
+    size_t state_size;
+};
+
+struct store_hard_state {
+    uint32_t term;
+    uint32_t vote;
+    uint64_t commit;
+};
+
+/* The other side of the store: replication. Called on the shard thread. */
+struct store_visitor {
+    void *context;
+    /* Recovery, in journal order, then never again: */
+    void (*on_checkpoint)(void *context, uint16_t partition,
+                          const struct store_checkpoint *checkpoint);
+    void (*on_hard_state)(void *context, uint16_t partition, const struct store_hard_state *state);
+    /* One whole entry; records[0 … count). locations[i] is records[i]'s. As at run time it replaces
+     * all entries of index >= its own. The visitor calls store_apply() when it knows them
+     * committed. */
+    void (*on_entry)(void *context, uint16_t partition, const struct record *records, size_t count,
+                     store_location location, uint32_t size);
+    /* A batch that is durable knows this commit of the partition. */
+    void (*on_commit)(void *context, uint16_t partition, uint64_t commit);
+    /* This partition's bytes before the synced mark are damaged: it must not vote, acknowledge or
+     * serve. `why` is a static text. */
+    void (*on_fence)(void *context, uint16_t partition, const char *why);
+    /* Run time: the store opens a segment and needs the partition's state now. Called for every
+     * partition given to store_found(). checkpoint->state is borrowed until the call after. */
+    void (*save_checkpoint)(void *context, uint16_t partition, struct store_checkpoint *checkpoint);
+};
+
+/* Opens the folder, recovers by calling the visitor, and opens a new segment lazily at the first
+ * append. Memory: *store is allocated; on failure nothing is left. Returns 0, STORE_E_FENCED (the
+ * store is open but every partition was fenced), STORE_E_NEWER, or -errno. */
+int store_open(struct store **store, struct vfs *vfs, const struct store_options *options,
+               const struct store_visitor *visitor);
+/* All jobs must have been run and given back. Frees. */
+void store_close(struct store *store);
+
+/* Tells which partitions live here, once, on an empty store, durable when it returns (one manifest
+ * edit; straight I/O). hash: 32 bytes, the genesis hash; a later call with the same arguments
+ * changes nothing and returns 0; with others STORE_E_FENCED. */
+int store_found(struct store *store, const uint8_t hash[32], const uint16_t *partitions,
+                size_t count);
+/* Those partitions, as of the manifest; 0 before store_found(). Borrowed. */
+size_t store_partitions(const struct store *store, const uint16_t **partitions);
+
+/* Append one entry. records share partition, term and index; sub_index and sub_count are set here.
+ * Writes the place and padded size of the whole entry. Entries of index >= this one are logically
+ * truncated. Returns 0, STORE_E_FULL or STORE_E_NOSPACE. */
+int store_append(struct store *store, struct record *records, size_t count,
+                 store_location *location, uint32_t *size);
+/* The same for bytes that are already records (a follower gets the leader's bytes): whole entries
+ * of one partition with ascending indexes, already checked with record_decode(). Writes where the
+ * first byte went; the others follow without gaps. All of it lies in one batch. */
+int store_append_bytes(struct store *store, uint16_t partition, uint64_t first_index,
+                       uint64_t last_index, const uint8_t *bytes, size_t size,
+                       store_location *location);
+/* Into the open batch. Never refused: there is a reserve for it in the queue. */
+int store_append_hard_state(struct store *store, uint16_t partition,
+                            const struct store_hard_state *state);
+/* The newest commit known; rides in the directory of the next batch that names the partition. */
+void store_commit(struct store *store, uint16_t partition, uint64_t commit);
+
+/* Number of the batch that the next append goes to (from 1); all below store_synced()+1 are
+ * durable. An append's batch is store_batch() as read right after it. */
+uint64_t store_batch(const struct store *store);
+uint64_t store_synced(const struct store *store);
+/* Bytes appended and not yet synced. */
+size_t store_queued(const struct store *store);
+
+/* Jobs. A job is I/O without a thread: the host runs store_job_run() wherever it likes, then calls
+ * store_done() on the shard thread with its result. store_next_job(WRITE) hands out at most one at
+ * a time and seals the open batch if there is something in it. BACKGROUND: zero-fill ahead,
+ * prepare the next segment, drop a dead one; at most one at a time. `now_ms` (monotonic) lets a
+ * lone synced mark follow within 100 ms. NULL when there is nothing to do. */
+enum store_job_class { STORE_JOB_WRITE, STORE_JOB_BACKGROUND, STORE_JOB_READ };
+struct store_job *store_next_job(struct store *store, enum store_job_class class, uint64_t now_ms);
+int store_job_run(struct store_job *job);
+enum store_job_class store_job_class(const struct store_job *job);
+/* Returns 0; -errno is fatal when the class is WRITE and the failure a sync's or a write's other
+ * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
+int store_done(struct store *store, struct store_job *job, int result);
+
+/* Reads. */
+/* Finds the newest applied record of a key. Returns 0, STORE_E_ABSENT (never written), with
+ * entry->tombstone set for deleted ones. */
+int store_find(const struct store *store, uint16_t partition, const struct keydir_digest *digest,
+               struct keydir_entry *entry);
+/* Gives size bytes at location without waiting: from the batches in memory (borrowed, no copy) or
+ * from the page cache into the store's scratch. For keydir entries size may exceed the record
+ * (size class); fewer bytes come back at the end of a file. Returns 0, STORE_E_AGAIN or -errno. */
+int store_peek(struct store *store, store_location location, size_t size, const uint8_t **bytes,
+               size_t *bytes_size);
+/* A read job for the same; `context` is given back by store_read_result() after it has run, with
+ * bytes borrowed until store_done(). It pins the file until then. */
+struct store_job *store_read(struct store *store, store_location location, size_t size,
+                             void *context);
+void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size);
+
+/* The record at location (of digest) is applied: the keydir points at it from now on and the bytes
+ * of what it replaces are dead. Tombstones too. Returns 0 or -ENOMEM. */
+int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,
+                store_location location, uint32_t record_size, bool tombstone, bool expires);
+/* Keys that are there (tombstones not counted). */
+uint64_t store_keys(const struct store *store, uint16_t partition);
+/* Log entries below first_index are no longer needed as log (they stay as data). Segments whose
+ * records are all dead or below it are dropped and recycled by background jobs. */
+void store_retain(struct store *store, uint16_t partition, uint64_t first_index);
+
+struct store_stats {
+    uint64_t segments, segments_recycled, journal_bytes, batches, syncs, entries, bytes_appended;
+    uint64_t keys, tombstones, keydir_bytes;
+    uint64_t sync_us_last; /* of the last write job, as measured by store_job_run's host */
+    bool disk_full;
+};
+void store_stats(const struct store *store, struct store_stats *stats);
+
+/* Walks the invariants: every keydir entry lies in an open segment, live counts fit. Test use. */
+void store_check(const struct store *store);
+/* A digest of the partition's applied content: independent of order and location, over (key, value,
+ * tombstone) of every live keydir entry. Reads the records; the simulator compares replicas of
+ * equal applied index with it. Returns 0, STORE_E_AGAIN, STORE_E_CORRUPT or -errno. */
+int store_digest(struct store *store, uint16_t partition, uint64_t *digest);
+
+#endif

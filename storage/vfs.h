@@ -1,0 +1,144 @@
+/* Vfs: the one list of what an operating system must give to storage.
+ *
+ * Storage never calls open(2) and its kin; it calls these, so that tests and the simulator can
+ * put a disk under it that tears, fails and forgets. Three implementations: vfs_posix (files),
+ * vfs_mem (tests), and the simulator's disk.
+ *
+ * Rules every implementation keeps:
+ *  - Paths are relative to the directory the vfs was opened on; '/' separates folders.
+ *  - A write is durable only after vfs_sync() of the file; a created, renamed or removed name only
+ *    after vfs_sync_dir() of its folder.
+ *  - pread, pwritev and sync may be called from another thread than the rest, one call a file at
+ *    a time for writes; reads may overlap anything.
+ *  - Short reads happen only at the end of the file. Short writes are finished inside or end in
+ *    -ENOSPC/-EIO; what part reached the file is then undefined.
+ *  - All functions return 0 or a count on success and -errno on failure; -EAGAIN only where said.
+ */
+#ifndef STORAGE_VFS_H
+#define STORAGE_VFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define VFS_PATH_SIZE_MAX 255u
+
+struct vfs;
+
+/* One open file. Implementations embed it as their first member. */
+struct vfs_file {
+    struct vfs *vfs;
+};
+
+enum vfs_open_flags {
+    VFS_OPEN_READ = 0,
+    VFS_OPEN_WRITE = 1,     /* read and write */
+    VFS_OPEN_CREATE = 2,    /* with WRITE: create when absent (mode 0600) */
+    VFS_OPEN_EXCLUSIVE = 4, /* with CREATE: -EEXIST when present */
+};
+
+/* Called by vfs_list for each name of a folder, in no order. Non-zero ends the walk. */
+typedef int (*vfs_list_visit)(void *context, const char *name);
+
+struct vfs_ops {
+    int (*open)(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **file);
+    void (*close)(struct vfs_file *file);
+    /* Returns bytes read, fewer than size only at the end of the file. */
+    int64_t (*pread)(struct vfs_file *file, void *buffer, size_t size, uint64_t offset);
+    /* Like pread but never waits for the disk: -EAGAIN when it would have to. */
+    int64_t (*pread_nowait)(struct vfs_file *file, void *buffer, size_t size, uint64_t offset);
+    int (*pwritev)(struct vfs_file *file, const struct iovec *iov, int iov_count, uint64_t offset);
+    int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
+    int (*size)(struct vfs_file *file, uint64_t *size);
+    int (*truncate)(struct vfs_file *file, uint64_t size);
+    int (*rename)(struct vfs *vfs, const char *from, const char *to);
+    int (*remove)(struct vfs *vfs, const char *path);
+    int (*mkdir)(struct vfs *vfs, const char *path); /* 0 too when it exists */
+    int (*sync_dir)(struct vfs *vfs, const char *path);
+    int (*list)(struct vfs *vfs, const char *path, vfs_list_visit visit, void *context);
+    /* Takes the exclusive lock of a file that it creates; -EWOULDBLOCK when another process or
+     * another vfs holds it. The lock ends with close() of the file or with the process. */
+    int (*lock)(struct vfs *vfs, const char *path, struct vfs_file **file);
+    /* Bytes that can still be written. */
+    int (*space)(struct vfs *vfs, uint64_t *bytes_free);
+};
+
+struct vfs {
+    const struct vfs_ops *ops;
+};
+
+static inline int vfs_open(struct vfs *vfs, const char *path, unsigned flags,
+                           struct vfs_file **file)
+{
+    return vfs->ops->open(vfs, path, flags, file);
+}
+static inline void vfs_close(struct vfs_file *file)
+{
+    if (file)
+        file->vfs->ops->close(file);
+}
+static inline int64_t vfs_pread(struct vfs_file *file, void *buffer, size_t size, uint64_t offset)
+{
+    return file->vfs->ops->pread(file, buffer, size, offset);
+}
+static inline int64_t vfs_pread_nowait(struct vfs_file *file, void *buffer, size_t size,
+                                       uint64_t offset)
+{
+    return file->vfs->ops->pread_nowait(file, buffer, size, offset);
+}
+static inline int vfs_pwritev(struct vfs_file *file, const struct iovec *iov, int iov_count,
+                              uint64_t offset)
+{
+    return file->vfs->ops->pwritev(file, iov, iov_count, offset);
+}
+static inline int vfs_sync(struct vfs_file *file)
+{
+    return file->vfs->ops->sync(file);
+}
+static inline int vfs_size(struct vfs_file *file, uint64_t *size)
+{
+    return file->vfs->ops->size(file, size);
+}
+static inline int vfs_truncate(struct vfs_file *file, uint64_t size)
+{
+    return file->vfs->ops->truncate(file, size);
+}
+static inline int vfs_rename(struct vfs *vfs, const char *from, const char *to)
+{
+    return vfs->ops->rename(vfs, from, to);
+}
+static inline int vfs_remove(struct vfs *vfs, const char *path)
+{
+    return vfs->ops->remove(vfs, path);
+}
+static inline int vfs_mkdir(struct vfs *vfs, const char *path)
+{
+    return vfs->ops->mkdir(vfs, path);
+}
+static inline int vfs_sync_dir(struct vfs *vfs, const char *path)
+{
+    return vfs->ops->sync_dir(vfs, path);
+}
+static inline int vfs_list(struct vfs *vfs, const char *path, vfs_list_visit visit, void *context)
+{
+    return vfs->ops->list(vfs, path, visit, context);
+}
+static inline int vfs_lock(struct vfs *vfs, const char *path, struct vfs_file **file)
+{
+    return vfs->ops->lock(vfs, path, file);
+}
+static inline int vfs_space(struct vfs *vfs, uint64_t *bytes_free)
+{
+    return vfs->ops->space(vfs, bytes_free);
+}
+
+/* vfs_posix: a real folder. `directory` is copied. */
+int vfs_posix_open(struct vfs **vfs, const char *directory);
+void vfs_posix_close(struct vfs *vfs);
+
+/* vfs_mem: files in memory, always durable; for unit tests. */
+struct vfs *vfs_mem_new(void);
+struct vfs *vfs_mem_free(struct vfs *vfs); /* returns NULL */
+
+#endif
