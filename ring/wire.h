@@ -13,7 +13,8 @@
  *             array of (bin | nil)
  *   RAFT:     per message an array [kind, flags, group, from member, from life, to member,
  *              to life, term, log_term, index, commit, entry_count, entries bin]
- *   BEAT:     [from member, round u64] then per group [group, from life, to life, term, commit]
+ *   BEAT:     [from member, round u64] then per group
+ *             [group, from life, to life, term, commit, first]
  *   BEAT_ACK: [from member, round u64] then per group [group, from life, to life, term]
  */
 #ifndef RING_WIRE_H
@@ -168,6 +169,7 @@ struct wire_beat {
     uint64_t from_life, to_life;
     uint32_t term;
     uint64_t commit; /* BEAT only */
+    uint64_t first;  /* BEAT only: no replica needs the log below this index any more */
 };
 void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round);
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack);
