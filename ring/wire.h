@@ -48,7 +48,8 @@ enum wire_status {
 };
 
 /* Flags of SET. GET: the reply is the old value (bytes | nil); without GET: integer 1 when it was
- * set, 0 when NX/XX kept it from being set. With GET and NX/XX the reply is [bytes | nil, 0|1]. */
+ * set, 0 when NX/XX kept it from being set. With GET and NX/XX the reply is the array
+ * [bytes | nil, set], where set is bytes too: the one digit "1" or "0". */
 enum wire_set_flags { WIRE_SET_NX = 1, WIRE_SET_XX = 2, WIRE_SET_GET = 4, WIRE_SET_KEEPTTL = 8 };
 
 const char *wire_type_name(uint8_t type); /* "?" when unknown */

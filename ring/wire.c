@@ -1,0 +1,531 @@
+#include "ring/wire.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "ring/wire_pack.h"
+
+/* An array of fields may have grown at its end in a later version: up to this many are passed. */
+#define WIRE_FIELDS_MAX   32u
+
+#define WIRE_LANE_CONTROL true
+#define WIRE_LANE_DATA    false
+
+const char *wire_type_name(uint8_t type)
+{
+    switch (type) {
+#define X(name, number, lane)                                                                      \
+    case number:                                                                                   \
+        return #name;
+        WIRE_MESSAGES(X)
+#undef X
+    }
+    return "?";
+}
+
+const char *wire_status_name(uint8_t status)
+{
+    switch (status) {
+#define X(name, number, proposed)                                                                  \
+    case number:                                                                                   \
+        return #name;
+        WIRE_STATUSES(X)
+#undef X
+    }
+    return "?";
+}
+
+const char *wire_operation_name(uint8_t operation)
+{
+    switch (operation) {
+#define X(name, number, writes)                                                                    \
+    case number:                                                                                   \
+        return #name;
+        WIRE_OPERATIONS(X)
+#undef X
+    }
+    return "?";
+}
+
+bool wire_operation_known(uint8_t operation)
+{
+    switch (operation) {
+#define X(name, number, writes)                                                                    \
+    case number:                                                                                   \
+        return true;
+        WIRE_OPERATIONS(X)
+#undef X
+    }
+    return false;
+}
+
+bool wire_operation_writes(uint8_t operation)
+{
+    switch (operation) {
+#define X(name, number, writes)                                                                    \
+    case number:                                                                                   \
+        return writes;
+        WIRE_OPERATIONS(X)
+#undef X
+    }
+    return false;
+}
+
+bool wire_type_control(uint8_t type)
+{
+    switch (type) {
+#define X(name, number, lane)                                                                      \
+    case number:                                                                                   \
+        return WIRE_LANE_##lane;
+        WIRE_MESSAGES(X)
+#undef X
+    }
+    return false;
+}
+
+bool wire_status_unproposed(uint8_t status)
+{
+    switch (status) {
+#define X(name, number, proposed)                                                                  \
+    case number:                                                                                   \
+        return !(proposed);
+        WIRE_STATUSES(X)
+#undef X
+    }
+    return false;
+}
+
+static void refuse(struct wire_cursor *cursor)
+{
+    cursor->at = cursor->end;
+    cursor->failed = true;
+}
+
+/* Opens an array that holds at least `known` fields; returns how many follow those. */
+static uint32_t fields_open(struct wire_cursor *cursor, uint32_t known)
+{
+    uint32_t count = wire_get_array(cursor, WIRE_FIELDS_MAX);
+
+    if (count < known) {
+        refuse(cursor);
+        return 0;
+    }
+    return count - known;
+}
+
+static bool fields_close(struct wire_cursor *cursor, uint32_t unknown)
+{
+    for (uint32_t i = 0; i < unknown && !cursor->failed; i++)
+        wire_skip(cursor);
+    return !cursor->failed;
+}
+
+static uint8_t get_u8(struct wire_cursor *cursor)
+{
+    return (uint8_t)wire_get_uint(cursor, UINT8_MAX);
+}
+
+static uint16_t get_u16(struct wire_cursor *cursor)
+{
+    return (uint16_t)wire_get_uint(cursor, UINT16_MAX);
+}
+
+static uint32_t get_u32(struct wire_cursor *cursor)
+{
+    return (uint32_t)wire_get_uint(cursor, UINT32_MAX);
+}
+
+static uint64_t get_u64(struct wire_cursor *cursor)
+{
+    return wire_get_uint(cursor, UINT64_MAX);
+}
+
+/* OPS */
+
+#define OPS_HEAD_FIELDS 2u
+#define OP_FIELDS       9u
+
+void wire_put_ops_head(struct wire_buffer *buffer, uint64_t session)
+{
+    wire_put_array(buffer, OPS_HEAD_FIELDS);
+    wire_put_uint(buffer, WIRE_VERSION);
+    wire_put_uint(buffer, session);
+}
+
+void wire_put_op(struct wire_buffer *buffer, const struct wire_op *op,
+                 const struct wire_bytes *args)
+{
+    /* A read has no place in the session's window, so no floor either. */
+    uint64_t floor_back = op->sequence ? op->sequence - op->floor : 0;
+    size_t size = (OP_FIELDS + 1) * WIRE_PACK_INT_SIZE_MAX;
+    uint8_t *at;
+
+    assert(op->arg_count <= WIRE_ARGS_MAX);
+    assert(op->sequence == 0 || op->floor <= op->sequence);
+    assert(floor_back <= UINT32_MAX);
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        size += WIRE_PACK_HEAD_SIZE_MAX + args[i].size;
+    at = wire_buffer_reserve(buffer, size);
+    if (!at)
+        return;
+    at = wire_pack_array(at, OP_FIELDS);
+    at = wire_pack_uint(at, op->id);
+    at = wire_pack_uint(at, op->operation);
+    at = wire_pack_uint(at, op->flags);
+    at = wire_pack_uint(at, op->partition);
+    at = wire_pack_uint(at, op->lane_epoch);
+    at = wire_pack_uint(at, op->budget_ms);
+    at = wire_pack_uint(at, op->sequence);
+    at = wire_pack_uint(at, floor_back);
+    at = wire_pack_array(at, op->arg_count);
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        at = wire_pack_bin(at, args[i].data, args[i].size);
+    wire_buffer_commit(buffer, at);
+}
+
+bool wire_get_ops_head(struct wire_cursor *cursor, uint64_t *session)
+{
+    uint32_t unknown = fields_open(cursor, OPS_HEAD_FIELDS);
+
+    if (wire_get_uint(cursor, UINT32_MAX) != WIRE_VERSION)
+        refuse(cursor);
+    *session = get_u64(cursor);
+    return fields_close(cursor, unknown);
+}
+
+bool wire_get_op(struct wire_cursor *cursor, struct wire_op *op, struct wire_bytes *args,
+                 uint32_t args_max)
+{
+    uint32_t unknown = fields_open(cursor, OP_FIELDS);
+    uint32_t floor_back;
+
+    op->id = get_u32(cursor);
+    op->operation = get_u8(cursor);
+    op->flags = get_u8(cursor);
+    op->partition = get_u16(cursor);
+    op->lane_epoch = get_u32(cursor);
+    op->budget_ms = get_u32(cursor);
+    op->sequence = get_u64(cursor);
+    floor_back = get_u32(cursor);
+    if (floor_back > op->sequence)
+        refuse(cursor);
+    op->floor = cursor->failed ? 0 : op->sequence - floor_back;
+    op->arg_count = wire_get_array(cursor, args_max);
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        args[i].data = wire_get_bin(cursor, SIZE_MAX, &args[i].size);
+    return fields_close(cursor, unknown);
+}
+
+/* RESULTS */
+
+#define RESULT_FIELDS 3u
+
+void wire_put_result(struct wire_buffer *buffer, const struct wire_result *result)
+{
+    size_t size = 4 * WIRE_PACK_INT_SIZE_MAX + WIRE_PACK_HEAD_SIZE_MAX + result->bytes.size;
+    uint8_t *at;
+
+    assert(!result->values || result->value_count <= WIRE_ARGS_MAX);
+    for (uint32_t i = 0; result->values && i < result->value_count; i++)
+        size += WIRE_PACK_HEAD_SIZE_MAX + result->values[i].size;
+    at = wire_buffer_reserve(buffer, size);
+    if (!at)
+        return;
+    at = wire_pack_array(at, RESULT_FIELDS);
+    at = wire_pack_uint(at, result->id);
+    at = wire_pack_uint(at, result->status);
+    if (result->values) {
+        at = wire_pack_array(at, result->value_count);
+        for (uint32_t i = 0; i < result->value_count; i++) {
+            if (result->values[i].data)
+                at = wire_pack_bin(at, result->values[i].data, result->values[i].size);
+            else
+                *at++ = WIRE_MARKER_NIL;
+        }
+    } else if (result->bytes.data) {
+        at = wire_pack_bin(at, result->bytes.data, result->bytes.size);
+    } else if (result->is_int) {
+        at = wire_pack_int(at, result->integer);
+    } else {
+        *at++ = WIRE_MARKER_NIL;
+    }
+    wire_buffer_commit(buffer, at);
+}
+
+static void get_payload(struct wire_cursor *cursor, struct wire_result *result,
+                        struct wire_bytes *values, uint32_t values_max)
+{
+    switch (wire_peek(cursor)) {
+    case WIRE_KIND_NIL:
+        wire_get_nil(cursor);
+        return;
+    case WIRE_KIND_INT:
+        result->is_int = true;
+        result->integer = wire_get_int(cursor);
+        return;
+    case WIRE_KIND_BIN:
+        result->bytes.data = wire_get_bin(cursor, SIZE_MAX, &result->bytes.size);
+        return;
+    case WIRE_KIND_ARRAY:
+        result->values = values;
+        result->value_count = wire_get_array(cursor, values_max);
+        for (uint32_t i = 0; i < result->value_count; i++) {
+            values[i] = (struct wire_bytes){0};
+            if (!wire_get_nil(cursor))
+                values[i].data = wire_get_bin(cursor, SIZE_MAX, &values[i].size);
+        }
+        return;
+    default:
+        refuse(cursor);
+    }
+}
+
+bool wire_get_result(struct wire_cursor *cursor, struct wire_result *result,
+                     struct wire_bytes *values, uint32_t values_max)
+{
+    uint32_t unknown = fields_open(cursor, RESULT_FIELDS);
+
+    *result = (struct wire_result){0};
+    result->id = get_u32(cursor);
+    result->status = get_u8(cursor);
+    get_payload(cursor, result, values, values_max);
+    return fields_close(cursor, unknown);
+}
+
+/* RAFT */
+
+#define RAFT_FIELDS 13u
+
+uint8_t *wire_put_raft(struct wire_buffer *buffer, const struct wire_raft *message)
+{
+    size_t size = message->entries.size;
+    uint8_t *at = wire_buffer_reserve(buffer, (RAFT_FIELDS + 1) * WIRE_PACK_INT_SIZE_MAX + size);
+
+    if (!at)
+        return NULL;
+    at = wire_pack_array(at, RAFT_FIELDS);
+    at = wire_pack_uint(at, message->kind);
+    at = wire_pack_uint(at, message->flags);
+    at = wire_pack_uint(at, message->group);
+    at = wire_pack_uint(at, message->from_member);
+    at = wire_pack_uint(at, message->from_life);
+    at = wire_pack_uint(at, message->to_member);
+    at = wire_pack_uint(at, message->to_life);
+    at = wire_pack_uint(at, message->term);
+    at = wire_pack_uint(at, message->log_term);
+    at = wire_pack_uint(at, message->index);
+    at = wire_pack_uint(at, message->commit);
+    at = wire_pack_uint(at, message->entry_count);
+    at = wire_pack_bin_head(at, size);
+    if (message->entries.data)
+        memcpy(at, message->entries.data, size);
+    wire_buffer_commit(buffer, at + size);
+    return at;
+}
+
+bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message)
+{
+    uint32_t unknown = fields_open(cursor, RAFT_FIELDS);
+
+    message->kind = get_u8(cursor);
+    message->flags = get_u8(cursor);
+    message->group = get_u16(cursor);
+    message->from_member = get_u16(cursor);
+    message->from_life = get_u64(cursor);
+    message->to_member = get_u16(cursor);
+    message->to_life = get_u64(cursor);
+    message->term = get_u32(cursor);
+    message->log_term = get_u32(cursor);
+    message->index = get_u64(cursor);
+    message->commit = get_u64(cursor);
+    message->entry_count = get_u32(cursor);
+    message->entries.data = wire_get_bin(cursor, SIZE_MAX, &message->entries.size);
+    return fields_close(cursor, unknown);
+}
+
+/* BEAT and BEAT_ACK */
+
+#define BEAT_HEAD_FIELDS 2u
+#define BEAT_ACK_FIELDS  4u
+#define BEAT_FIELDS      5u
+
+void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round)
+{
+    wire_put_array(buffer, BEAT_HEAD_FIELDS);
+    wire_put_uint(buffer, from);
+    wire_put_uint(buffer, round);
+}
+
+void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack)
+{
+    uint8_t *at = wire_buffer_reserve(buffer, (BEAT_FIELDS + 1) * WIRE_PACK_INT_SIZE_MAX);
+
+    if (!at)
+        return;
+    at = wire_pack_array(at, ack ? BEAT_ACK_FIELDS : BEAT_FIELDS);
+    at = wire_pack_uint(at, beat->group);
+    at = wire_pack_uint(at, beat->from_life);
+    at = wire_pack_uint(at, beat->to_life);
+    at = wire_pack_uint(at, beat->term);
+    if (!ack)
+        at = wire_pack_uint(at, beat->commit);
+    wire_buffer_commit(buffer, at);
+}
+
+bool wire_get_beat_head(struct wire_cursor *cursor, uint16_t *from, uint64_t *round)
+{
+    uint32_t unknown = fields_open(cursor, BEAT_HEAD_FIELDS);
+
+    *from = get_u16(cursor);
+    *round = get_u64(cursor);
+    return fields_close(cursor, unknown);
+}
+
+bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
+{
+    uint32_t unknown = fields_open(cursor, ack ? BEAT_ACK_FIELDS : BEAT_FIELDS);
+
+    beat->group = get_u16(cursor);
+    beat->from_life = get_u64(cursor);
+    beat->to_life = get_u64(cursor);
+    beat->term = get_u32(cursor);
+    beat->commit = ack ? 0 : get_u64(cursor);
+    return fields_close(cursor, unknown);
+}
+
+/* HELLO */
+
+#define HELLO_FIELDS 5u
+
+void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
+{
+    wire_put_array(buffer, HELLO_FIELDS);
+    wire_put_uint(buffer, hello->version);
+    wire_put_uint(buffer, hello->role);
+    wire_put_uint(buffer, hello->shards);
+    wire_put_uint(buffer, hello->member);
+    wire_put_uint(buffer, hello->epoch);
+}
+
+bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
+{
+    uint32_t unknown = fields_open(cursor, HELLO_FIELDS);
+
+    hello->version = get_u32(cursor);
+    hello->role = get_u8(cursor);
+    hello->shards = get_u16(cursor);
+    hello->member = get_u16(cursor);
+    hello->epoch = get_u64(cursor);
+    return fields_close(cursor, unknown);
+}
+
+/* SHARD_STATUS_REPLY and NODE_STATUS_REPLY */
+
+#define PARTITION_STATUS_FIELDS 11u
+#define NODE_STATUS_FIELDS      15u
+
+void wire_put_partition_status(struct wire_buffer *buffer,
+                               const struct wire_partition_status *status)
+{
+    wire_put_array(buffer, PARTITION_STATUS_FIELDS);
+    wire_put_uint(buffer, status->partition);
+    wire_put_uint(buffer, status->role);
+    wire_put_uint(buffer, status->leader);
+    wire_put_uint(buffer, status->term);
+    wire_put_uint(buffer, status->first);
+    wire_put_uint(buffer, status->last);
+    wire_put_uint(buffer, status->commit);
+    wire_put_uint(buffer, status->applied);
+    wire_put_uint(buffer, status->keys);
+    wire_put_bool(buffer, status->fenced);
+    wire_put_uint(buffer, status->lag_count);
+}
+
+bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status)
+{
+    uint32_t unknown = fields_open(cursor, PARTITION_STATUS_FIELDS);
+
+    status->partition = get_u16(cursor);
+    status->role = get_u8(cursor);
+    status->leader = get_u16(cursor);
+    status->term = get_u32(cursor);
+    status->first = get_u64(cursor);
+    status->last = get_u64(cursor);
+    status->commit = get_u64(cursor);
+    status->applied = get_u64(cursor);
+    status->keys = get_u64(cursor);
+    status->fenced = wire_get_bool(cursor);
+    status->lag_count = get_u32(cursor);
+    return fields_close(cursor, unknown);
+}
+
+/* What is shown on a terminal must not steer it: printable ASCII only. */
+static void get_text(struct wire_cursor *cursor, char *out, size_t out_size)
+{
+    size_t size;
+    const char *text = wire_get_string(cursor, out_size - 1, &size);
+
+    memset(out, 0, out_size);
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < 0x20 || text[i] > 0x7e) {
+            refuse(cursor);
+            return;
+        }
+    }
+    if (size > 0)
+        memcpy(out, text, size);
+}
+
+static void get_key(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
+{
+    size_t size;
+    const uint8_t *bytes = wire_get_bin(cursor, out_size, &size);
+
+    memset(out, 0, out_size);
+    if (size != out_size)
+        refuse(cursor);
+    else
+        memcpy(out, bytes, size);
+}
+
+void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
+{
+    wire_put_array(buffer, NODE_STATUS_FIELDS);
+    wire_put_uint(buffer, status->member);
+    wire_put_uint(buffer, status->founded);
+    wire_put_uint(buffer, status->shards);
+    wire_put_uint(buffer, status->epoch);
+    wire_put_uint(buffer, status->uptime_ms);
+    wire_put_uint(buffer, status->disk_bytes);
+    wire_put_uint(buffer, status->disk_free);
+    wire_put_bin(buffer, status->public_key, sizeof status->public_key);
+    wire_put_bin(buffer, status->genesis_hash, sizeof status->genesis_hash);
+    wire_put_string(buffer, status->address);
+    wire_put_string(buffer, status->zone);
+    wire_put_string(buffer, status->version);
+    wire_put_uint(buffer, status->weight);
+    wire_put_uint(buffer, status->links_up);
+    wire_put_bool(buffer, status->disk_full);
+}
+
+bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
+{
+    uint32_t unknown = fields_open(cursor, NODE_STATUS_FIELDS);
+
+    status->member = get_u16(cursor);
+    status->founded = get_u8(cursor);
+    status->shards = get_u16(cursor);
+    status->epoch = get_u64(cursor);
+    status->uptime_ms = get_u64(cursor);
+    status->disk_bytes = get_u64(cursor);
+    status->disk_free = get_u64(cursor);
+    get_key(cursor, status->public_key, sizeof status->public_key);
+    get_key(cursor, status->genesis_hash, sizeof status->genesis_hash);
+    get_text(cursor, status->address, sizeof status->address);
+    get_text(cursor, status->zone, sizeof status->zone);
+    get_text(cursor, status->version, sizeof status->version);
+    status->weight = get_u32(cursor);
+    status->links_up = get_u32(cursor);
+    status->disk_full = wire_get_bool(cursor);
+    return fields_close(cursor, unknown);
+}
