@@ -347,7 +347,7 @@ bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message)
 
 #define BEAT_HEAD_FIELDS 2u
 #define BEAT_ACK_FIELDS  4u
-#define BEAT_FIELDS      5u
+#define BEAT_FIELDS      6u
 
 void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round)
 {
@@ -367,8 +367,10 @@ void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, boo
     at = wire_pack_uint(at, beat->from_life);
     at = wire_pack_uint(at, beat->to_life);
     at = wire_pack_uint(at, beat->term);
-    if (!ack)
+    if (!ack) {
         at = wire_pack_uint(at, beat->commit);
+        at = wire_pack_uint(at, beat->first);
+    }
     wire_buffer_commit(buffer, at);
 }
 
@@ -390,6 +392,7 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
     beat->to_life = get_u64(cursor);
     beat->term = get_u32(cursor);
     beat->commit = ack ? 0 : get_u64(cursor);
+    beat->first = ack ? 0 : get_u64(cursor);
     return fields_close(cursor, unknown);
 }
 
