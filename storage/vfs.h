@@ -5,14 +5,19 @@
  * vfs_mem (tests), and the simulator's disk.
  *
  * Rules every implementation keeps:
- *  - Paths are relative to the directory the vfs was opened on; '/' separates folders.
+ *  - Paths are relative to the directory the vfs was opened on; '/' separates folders. No empty,
+ *    "." or ".." part: -EINVAL; too long: -ENAMETOOLONG. For sync_dir and list alone, "." is the
+ *    directory itself.
  *  - A write is durable only after vfs_sync() of the file; a created, renamed or removed name only
  *    after vfs_sync_dir() of its folder.
  *  - pread, pwritev and sync may be called from another thread than the rest, one call a file at
  *    a time for writes; reads may overlap anything.
  *  - Short reads happen only at the end of the file. Short writes are finished inside or end in
  *    -ENOSPC/-EIO; what part reached the file is then undefined.
+ *  - A file that is removed or renamed over lives on for those who have it open.
  *  - All functions return 0 or a count on success and -errno on failure; -EAGAIN only where said.
+ *    Errors that callers tell apart: -ENOENT no such name, -EEXIST, -EISDIR a folder where a file
+ *    is wanted, -ENOTDIR the reverse, -ENOSPC.
  */
 #ifndef STORAGE_VFS_H
 #define STORAGE_VFS_H
@@ -38,7 +43,8 @@ enum vfs_open_flags {
     VFS_OPEN_EXCLUSIVE = 4, /* with CREATE: -EEXIST when present */
 };
 
-/* Called by vfs_list for each name of a folder, in no order. Non-zero ends the walk. */
+/* Called by vfs_list for each name of a folder, in no order. Non-zero ends the walk and is what
+ * vfs_list returns. It must not call the vfs. */
 typedef int (*vfs_list_visit)(void *context, const char *name);
 
 struct vfs_ops {
@@ -52,7 +58,7 @@ struct vfs_ops {
     int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
     int (*size)(struct vfs_file *file, uint64_t *size);
     int (*truncate)(struct vfs_file *file, uint64_t size);
-    int (*rename)(struct vfs *vfs, const char *from, const char *to);
+    int (*rename)(struct vfs *vfs, const char *from, const char *to); /* replaces a file `to` */
     int (*remove)(struct vfs *vfs, const char *path);
     int (*mkdir)(struct vfs *vfs, const char *path); /* 0 too when it exists */
     int (*sync_dir)(struct vfs *vfs, const char *path);
@@ -133,12 +139,27 @@ static inline int vfs_space(struct vfs *vfs, uint64_t *bytes_free)
     return vfs->ops->space(vfs, bytes_free);
 }
 
-/* vfs_posix: a real folder. `directory` is copied. */
+/* The rule for paths that is written at the top: 0, -EINVAL or -ENAMETOOLONG. */
+int vfs_path_check(const char *path);
+
+/* vfs_posix: a real folder, which must exist. `directory` is borrowed for the call: the folder is
+ * held open, so that renaming it, or changing the working directory, does no harm. */
 int vfs_posix_open(struct vfs **vfs, const char *directory);
 void vfs_posix_close(struct vfs *vfs);
 
-/* vfs_mem: files in memory, always durable; for unit tests. */
-struct vfs *vfs_mem_new(void);
-struct vfs *vfs_mem_free(struct vfs *vfs); /* returns NULL */
+/* vfs_mem: files in memory, always durable; for unit tests. Every call may come from any thread. */
+struct vfs *vfs_mem_new(void);             /* NULL: no memory */
+struct vfs *vfs_mem_free(struct vfs *vfs); /* returns NULL; every file must be closed (asserted) */
+/* All files together hold at most this many bytes (at first no limit): then -ENOSPC, with the
+ * bytes that fitted written. */
+void vfs_mem_set_capacity(struct vfs *vfs, uint64_t bytes);
+/* The n-th call from now (1: the next) fails once with -error (error > 0); 0 switches it off. A
+ * failed write leaves half of its bytes behind. Every call counts but close, for which there is
+ * nothing to fail. */
+void vfs_mem_fail_after(struct vfs *vfs, uint64_t n, int error);
+/* Calls so far, counted in the same way: tells a sweep how far it has to go. */
+uint64_t vfs_mem_calls(const struct vfs *vfs);
+/* Cold: pread_nowait answers -EAGAIN, as if nothing were in the page cache. */
+void vfs_mem_set_cold(struct vfs *vfs, bool cold);
 
 #endif
