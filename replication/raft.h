@@ -12,12 +12,25 @@
  *
  * Durability is data, not discipline: effects.write is what must be on disk before the messages
  * marked after_write leave. The host puts it into the journal's open batch and keeps those
- * messages until that batch is durable; then it steps SYNCED.
+ * messages until everything the group has appended so far is durable - also when this very step
+ * wrote nothing: they may speak of what an earlier step wrote. Then it steps SYNCED, with the last
+ * entry and the hard state's term as they were when the batch was closed, batch after batch.
  *
  * Reads: a beat is a numbered round (the host's counter, one frame a node pair for many groups).
  * effects.read_round tells up to which round a majority still knew this leader in its term *after*
  * the round began; a read that was evaluated before round r was sent is good when read_round ≥ r.
- * It stays 0 until an entry of the own term is committed.
+ * It stays 0 until an entry of the own term is committed; what is evaluated before the leader has
+ * applied that entry may be old whatever the rounds say. A group of one voter needs no round:
+ * read_round is UINT64_MAX then.
+ *
+ * A leader's life: role_changed with role LEADER; the host PROPOSEs one NOOP entry at once (its
+ * index is raft->term_start). Appends leave in FLUSH, at the end of a round of events, so that all
+ * that was proposed in it shares messages; entries that were flushed once go on by themselves
+ * (window opens, retry, backtracking) in the steps of replies and TICKs.
+ *
+ * Configurations work from the entry on, as soon as it is appended, and are rolled back when it is
+ * truncated. One change at a time: simple for learners, joint (voters_old = the voters so far) for
+ * voters, then out of the joint one. Anything else is refused.
  *
  * No clock, no randomness, no allocation in a step but the log window's growth (which
  * raft_reserve() does beforehand). Owner: one shard thread. The events' memory is borrowed for
@@ -45,7 +58,7 @@ struct raft_replica {
 
 /* Voters of the old half are only there while a change is under way (joint consensus). */
 struct raft_config {
-    uint64_t index; /* of its entry; 1 at genesis */
+    uint64_t index; /* of its entry, set when that is appended; 1 at genesis */
     uint64_t epoch; /* of the ring map that asked for it */
     struct raft_replica voters[RAFT_VOTERS_MAX];
     uint8_t voter_count;
@@ -75,15 +88,16 @@ enum raft_message_kind {
     RAFT_VOTE,
     RAFT_VOTE_REPLY,
     RAFT_APPEND,       /* entries index+1 … index+entry_count, after (index, log_term) */
-    RAFT_APPEND_REPLY, /* index: match, or with reject the hint to go on from */
+    RAFT_APPEND_REPLY, /* index: match, or with reject the hint to go on from and commit: the
+                          index that was refused */
     RAFT_TIMEOUT_NOW,  /* leadership transfer: campaign at once */
 };
 
 struct raft_message {
     uint8_t kind;
     bool reject;
-    bool after_write; /* in effects: wait for effects.write's batch */
-    bool transfer;    /* VOTE and PREVOTE: a transfer's campaign, ignores the leader's lease */
+    bool after_write; /* in effects: wait until all that was appended so far is durable */
+    bool transfer;    /* VOTE: a transfer's campaign, granted while a leader is heard */
     uint16_t group;
     struct raft_replica from;
     struct raft_replica to;
@@ -99,7 +113,7 @@ struct raft_message {
 struct raft_entry {
     uint32_t term;
     uint32_t size; /* bytes, all records of the entry, padded */
-    bool config;   /* kind RECORD_KIND_CONFIG: the host also gives the decoded event.config */
+    bool config;   /* kind RECORD_KIND_CONFIG: its decoded value is the next of event.configs */
 };
 
 enum raft_event_kind {
@@ -107,25 +121,27 @@ enum raft_event_kind {
     RAFT_EVENT_MESSAGE,   /* message, and for APPEND entries[message.entry_count] */
     RAFT_EVENT_PROPOSE,   /* entries[entry_count]: leader only; else effects.refused */
     RAFT_EVENT_FLUSH,     /* send appends for what was proposed since the last one */
-    RAFT_EVENT_SYNCED,    /* the journal is durable up to entry (index, term) and hard state term */
+    RAFT_EVENT_SYNCED,    /* durable: the log up to (index, term), a hard state of hard_term */
     RAFT_EVENT_APPLIED,   /* host applied up to index */
-    RAFT_EVENT_BEAT,      /* from a leader: from, term, commit, round */
-    RAFT_EVENT_BEAT_ACK,  /* from a peer: from, term (its own), round */
+    RAFT_EVENT_BEAT,      /* from a leader: from, to_life, term, commit, round */
+    RAFT_EVENT_BEAT_ACK,  /* from a peer: from, to_life, term (its own), round */
     RAFT_EVENT_TRANSFER,  /* hand leadership to `from.member`; 0: to the best voter */
     RAFT_EVENT_CAMPAIGN,  /* start an election now (preferred leader of a new group) */
     RAFT_EVENT_PEER_LOST, /* the link to from.member broke: if it is the leader, elect soon */
-    RAFT_EVENT_RETAIN,    /* log below index may go */
+    RAFT_EVENT_RETAIN,    /* log below index may go; at most applied + 1. A leader's host keeps what
+                             its slowest peer lacks: there is no other way for it to catch up */
 };
 
 struct raft_event {
     uint8_t kind;
-    uint64_t now_ms;
-    uint64_t random;
+    uint64_t now_ms; /* never goes back */
+    uint64_t random; /* fresh 64 bits with every event */
     const struct raft_message *message;
     const struct raft_entry *entries;
     uint32_t entry_count;
-    const struct raft_config *config;
+    const struct raft_config *configs; /* one for each entry that is a config, in order */
     struct raft_replica from;
+    uint64_t to_life; /* BEAT, BEAT_ACK: the life of this replica that the sender means */
     uint32_t term;
     uint32_t hard_term; /* SYNCED: term of the newest durable hard state */
     uint64_t index;
@@ -135,17 +151,21 @@ struct raft_event {
 
 #define RAFT_EFFECT_MESSAGES_MAX (RAFT_PEERS_MAX * 4u)
 
-/* In the order in which the host carries them out: truncate, write, messages, the rest. */
+/* In the order in which the host carries them out: hard state, entries, messages, the rest. */
 struct raft_effects {
-    bool refused;          /* PROPOSE: not the leader, or transferring: nothing was taken */
+    bool refused;          /* PROPOSE: not the leader, transferring, or a configuration that may not
+                              follow now: nothing was taken */
     bool write_hard_state; /* raft->term, raft->vote */
-    uint64_t append_first; /* entries to append: event.entries[append_skip …]; 0: none */
+    uint64_t append_first; /* entries to append: event.entries[append_skip …]; 0: none. What the log
+                              had from append_first on is truncated by it */
     uint64_t append_last;
     uint32_t append_skip; /* entries of an APPEND that the log had already */
     uint32_t append_term; /* PROPOSE: the term to encode in the records */
     struct raft_message messages[RAFT_EFFECT_MESSAGES_MAX];
     uint32_t message_count;
-    bool role_changed;       /* raft->role or raft->leader changed */
+    bool beat_accepted;      /* BEAT: acknowledge it, naming raft->term and its round */
+    bool role_changed;       /* raft->role, raft->leader or raft->term changed */
+    bool config_changed;     /* raft->config: another one, or rolled back to the one before */
     bool commit_changed;     /* raft->commit moved */
     bool read_round_changed; /* raft->read_round moved */
     bool transfer_ended;     /* a TRANSFER succeeded or was given up */
@@ -153,13 +173,14 @@ struct raft_effects {
 
 struct raft_progress {
     struct raft_replica replica;
-    bool voter;
-    bool probing; /* one append at a time until the logs meet */
-    uint64_t match;
+    bool voter;     /* of the configuration's new (or only) half */
+    bool voter_old; /* of the old half; a learner is in neither */
+    bool probing;   /* one append at a time until the logs meet */
+    uint64_t match; /* durable there; for self: synced */
     uint64_t next;
     uint64_t inflight_size;
     uint32_t inflight_messages;
-    uint64_t sent_ms;  /* of the oldest unanswered append */
+    uint64_t sent_ms;  /* since when an answer is due, while inflight_messages > 0 */
     uint64_t heard_ms; /* any answer of this term: check-quorum */
     uint64_t round;    /* newest beat acknowledged in this term */
     uint8_t vote;      /* 0 none, 1 granted, 2 refused */
@@ -167,7 +188,8 @@ struct raft_progress {
 
 struct raft {
     struct raft_options options;
-    struct raft_config config;
+    struct raft_config config;          /* the newest in the log, committed or not */
+    struct raft_config config_previous; /* what a truncation of that one goes back to */
     uint8_t role;
     uint32_t term;
     uint16_t vote;   /* member, 0 none */
@@ -176,11 +198,12 @@ struct raft {
     uint64_t applied;
     uint64_t synced;      /* own log is durable up to here */
     uint32_t synced_term; /* newest durable hard state */
+    uint64_t flushed;     /* entries up to here have been given to FLUSH */
     uint64_t term_start;  /* index of the leader's own no-op; 0 when not leader */
     uint64_t read_round;
-    uint64_t election_deadline_ms;
-    uint64_t leader_seen_ms;
-    uint16_t transfer_to; /* member, 0 none */
+    uint64_t election_deadline_ms; /* not for the leader */
+    uint64_t leader_seen_ms;       /* follower: newest sign of `leader` */
+    uint16_t transfer_to;          /* member, 0 none */
     uint64_t transfer_deadline_ms;
     struct raft_log log;
     struct raft_progress peers[RAFT_PEERS_MAX]; /* self included */
@@ -192,12 +215,15 @@ struct raft {
 int raft_init(struct raft *raft, const struct raft_options *options,
               const struct raft_config *config, uint64_t now_ms, uint64_t random);
 void raft_deinit(struct raft *raft);
-/* Recovery only, in journal order. */
+/* Recovery only, in journal order. What is replayed must be durable, not merely readable, when
+ * raft_restore_done() is called: from then on it counts as synced. */
 void raft_restore_checkpoint(struct raft *raft, uint32_t term, uint16_t vote, uint64_t applied,
                              uint32_t applied_term, uint64_t first_index, uint32_t first_prev_term);
 void raft_restore_hard_state(struct raft *raft, uint32_t term, uint16_t vote);
 int raft_restore_entry(struct raft *raft, uint64_t index, uint32_t term, uint32_t size,
                        uint64_t location); /* replaces >= index; 0 or -ENOMEM */
+/* The configuration of the checkpoint or entry just restored. entry_index 0: a checkpoint's. */
+void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct raft_config *config);
 void raft_restore_commit(struct raft *raft, uint64_t commit);
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
 /* Room in the log window for `count` more entries: before PROPOSE and APPEND. 0 or -ENOMEM. */
@@ -208,6 +234,21 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ef
 uint64_t raft_deadline_ms(const struct raft *raft);
 /* The progress of a member, or NULL. */
 const struct raft_progress *raft_peer(const struct raft *raft, uint16_t member);
+/* Asserts the invariants above; looks at the newest entries of the log only. */
 void raft_check(const struct raft *raft);
+
+/* Configurations as bytes: the value of a CONFIG record, and in checkpoints.
+ *   u8 version (1), u8 voters, u8 old voters, u8 learners, u64 index, u64 epoch,
+ *   then each replica, in that order: u16 member, u64 life
+ * In an entry index is 0, and so is the life of a replica that this entry adds: both are the
+ * entry's index, filled in when it is appended. */
+#define RAFT_CONFIG_SIZE_MAX (20u + 10u * RAFT_PEERS_MAX)
+enum raft_config_e { RAFT_CONFIG_E_OK, RAFT_CONFIG_E_INVALID };
+size_t raft_config_encode(const struct raft_config *config, uint8_t out[RAFT_CONFIG_SIZE_MAX]);
+/* Returns 0 or RAFT_CONFIG_E_INVALID: other version, wrong size or counts, a member twice. */
+int raft_config_decode(const uint8_t *bytes, size_t size, struct raft_config *config);
+/* RAFT_CONFIG_E_INVALID unless the counts are in their limits, there is a voter, no member is twice
+ * in a half and no voter is a learner. */
+int raft_config_valid(const struct raft_config *config);
 
 #endif
