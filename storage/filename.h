@@ -1,0 +1,26 @@
+/* Filename: the names of a shard's files, made and read in one place.
+ *
+ *   MANIFEST, MANIFEST.new        the list of files; its replacement while it is written
+ *   journal-0000000001.log        a journal segment, by its number (at least 10 digits)
+ *
+ * Paths are relative to the vfs; a path that would exceed VFS_PATH_SIZE_MAX is -ENAMETOOLONG. */
+#ifndef STORAGE_FILENAME_H
+#define STORAGE_FILENAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/vfs.h"
+
+#define FILENAME_PATH_SIZE    (VFS_PATH_SIZE_MAX + 1u)
+#define FILENAME_MANIFEST     "MANIFEST"
+#define FILENAME_MANIFEST_NEW "MANIFEST.new"
+
+/* Writes "<folder>/<name>". Returns 0 or -ENAMETOOLONG. */
+int filename_join(char out[FILENAME_PATH_SIZE], const char *folder, const char *name);
+/* Writes "<folder>/journal-<number>.log". */
+int filename_journal(char out[FILENAME_PATH_SIZE], const char *folder, uint64_t number);
+/* True when name (no folder) is exactly what filename_journal() makes of *number. */
+bool filename_is_journal(const char *name, uint64_t *number);
+
+#endif
