@@ -53,6 +53,7 @@ struct keyqueue_ticket {
     struct keyqueue_node *nodes;
     uint32_t node_count;
     uint32_t waiting; /* nodes that are not heads */
+    uint64_t number;  /* in order of entering */
     bool entered;
     bool listed; /* in the list of those that became ready */
     struct keyqueue_ticket *ready_next, *ready_previous;
@@ -63,6 +64,7 @@ struct keyqueue {
     struct keyqueue_node **buckets;
     uint32_t bucket_count; /* power of two */
     uint32_t ticket_count, node_count;
+    uint64_t next_number;
     struct keyqueue_ticket *ready_first, *ready_last;
 };
 

@@ -25,6 +25,7 @@
 #ifndef REPLICATION_SESSIONS_H
 #define REPLICATION_SESSIONS_H
 
+#include "replication/inflight.h"
 #include "storage/record.h"
 
 #include <stdbool.h>
@@ -43,7 +44,7 @@ enum sessions_e {
     SESSIONS_NEW,       /* check: evaluate it. apply: recorded */
     SESSIONS_DONE,      /* applied before; answer->result and index say how */
     SESSIONS_IN_FLIGHT, /* check only: on its way here; answer->operation is what was begun */
-    SESSIONS_UNKNOWN,   /* check only: below a floor, the answer was not kept */
+    SESSIONS_UNKNOWN,   /* below a floor, the answer was not kept. apply: too late, not recorded */
     SESSIONS_EXPIRED,   /* the session was dropped, or is too old to be made */
     SESSIONS_FULL,      /* check only: the window is full; refuse, unproposed */
     SESSIONS_MALFORMED, /* load only */
@@ -71,12 +72,6 @@ struct sessions_session { /* private */
     uint32_t chain;                 /* same hash bucket, or next free */
 };
 
-struct sessions_flight { /* private */
-    uint64_t session;
-    uint64_t sequence; /* 0: empty slot */
-    void *operation;
-};
-
 struct sessions {
     struct sessions_options options;
     uint64_t session_floor;
@@ -85,8 +80,7 @@ struct sessions {
     uint32_t *buckets;
     uint32_t pool_capacity, bucket_count, count;
     uint32_t free_first, oldest, newest;
-    struct sessions_flight *flights;
-    uint32_t flight_capacity, flight_count;
+    struct inflight inflight;
 };
 
 /* Allocates nothing; memory comes with use. */
@@ -105,8 +99,10 @@ uint64_t sessions_floor(const struct sessions *sessions);
  * request->floor and what is below is dropped; a new session is made; over sessions_max the
  * session with the lowest last index goes and session_floor rises to its id.
  * Returns SESSIONS_NEW; SESSIONS_DONE: recorded before, so the caller has applied it twice (the
- * first result is kept); SESSIONS_EXPIRED: its session was dropped meanwhile, nothing is recorded;
- * or -ENOMEM, nothing changed. */
+ * first result is kept); SESSIONS_UNKNOWN: below the floor, its session has given it up;
+ * SESSIONS_EXPIRED: its session was dropped meanwhile, nothing is recorded; or -ENOMEM, nothing
+ * changed. The last two are legal ends of an operation that was overtaken. index is above that of
+ * all earlier calls. */
 int sessions_apply(struct sessions *sessions, const struct record_request *request, uint64_t index);
 
 /* In flight at this leader: from SESSIONS_NEW until it is answered (applied, refused, or failed
