@@ -216,12 +216,14 @@ int raft_init(struct raft *raft, const struct raft_options *options,
               const struct raft_config *config, uint64_t now_ms, uint64_t random);
 void raft_deinit(struct raft *raft);
 /* Recovery only, in journal order. What is replayed must be durable, not merely readable, when
- * raft_restore_done() is called: from then on it counts as synced. */
+ * raft_restore_done() is called: from then on it counts as synced. It asserts the invariants: it
+ * is not for a partition that the store has fenced. */
 void raft_restore_checkpoint(struct raft *raft, uint32_t term, uint16_t vote, uint64_t applied,
                              uint32_t applied_term, uint64_t first_index, uint32_t first_prev_term);
 void raft_restore_hard_state(struct raft *raft, uint32_t term, uint16_t vote);
 int raft_restore_entry(struct raft *raft, uint64_t index, uint32_t term, uint32_t size,
-                       uint64_t location); /* replaces >= index; 0 or -ENOMEM */
+                       uint64_t location); /* replaces >= index; 0, -ENOMEM, or
+                                            -EBADMSG: it would replace what is committed */
 /* The configuration of the checkpoint or entry just restored. entry_index 0: a checkpoint's. */
 void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct raft_config *config);
 void raft_restore_commit(struct raft *raft, uint64_t commit);

@@ -2,13 +2,16 @@
  *
  * The entries themselves lie in the journal; this is only how they are found. 16 B an entry in a
  * ring that doubles. Invariant: entries first … last are all there; prev_term is the term of
- * first - 1. A location is STORE_LOCATION_NONE (UINT64_MAX) until the host has placed the entry.
+ * first - 1, 0 when it is not known any more. A location is RAFT_LOG_LOCATION_NONE until the host
+ * has placed the entry.
  */
 #ifndef REPLICATION_RAFT_LOG_H
 #define REPLICATION_RAFT_LOG_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#define RAFT_LOG_LOCATION_NONE UINT64_MAX
 
 struct raft_log_entry {
     uint64_t location;

@@ -1,0 +1,79 @@
+#include "replication/progress.h"
+
+#include <assert.h>
+
+void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_ms)
+{
+    progress->probing = true;
+    progress->match = 0;
+    progress->next = last + 1;
+    progress->inflight_size = 0;
+    progress->inflight_messages = 0;
+    progress->sent_ms = now_ms;
+    progress->heard_ms = now_ms;
+    progress->round = 0;
+    progress->vote = 0;
+}
+
+void progress_probe(struct raft_progress *progress, uint64_t index)
+{
+    progress->probing = true;
+    progress->next = (index > progress->match ? index : progress->match) + 1;
+    progress->inflight_size = 0;
+    progress->inflight_messages = 0;
+}
+
+bool progress_open(const struct raft_progress *progress, const struct raft_options *options)
+{
+    if (progress->inflight_messages == 0)
+        return true;
+    return !progress->probing && progress->inflight_messages < options->inflight_messages_max &&
+           progress->inflight_size < options->inflight_size_max;
+}
+
+void progress_sent(struct raft_progress *progress, uint32_t count, uint32_t size, uint64_t now_ms)
+{
+    if (progress->inflight_messages == 0)
+        progress->sent_ms = now_ms;
+    progress->inflight_messages++;
+    progress->inflight_size += size;
+    if (!progress->probing)
+        progress->next += count;
+}
+
+void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t size,
+                       uint64_t now_ms)
+{
+    if (index > progress->match) {
+        /* Each message counts once, however often its answer comes; those whose answers are lost
+         * are made up for when nothing is left in flight. */
+        progress->match = index;
+        progress->inflight_size -= size < progress->inflight_size ? size : progress->inflight_size;
+        progress->inflight_messages -= progress->inflight_messages > 0;
+        progress->sent_ms = now_ms;
+    }
+    if (progress->probing) {
+        progress->probing = false;
+        progress->next = progress->match + 1;
+    }
+    if (progress->next <= progress->match + 1) {
+        progress->next = progress->match + 1;
+        progress->inflight_size = 0;
+        progress->inflight_messages = 0;
+    }
+}
+
+bool progress_refused(const struct raft_progress *progress, uint64_t refused)
+{
+    if (refused <= progress->match || refused >= progress->next)
+        return false;
+    return !progress->probing || refused == progress->next - 1;
+}
+
+uint64_t progress_deadline_ms(const struct raft_progress *progress,
+                              const struct raft_options *options)
+{
+    if (progress->inflight_messages == 0)
+        return UINT64_MAX;
+    return progress->sent_ms + options->retry_ms;
+}
