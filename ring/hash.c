@@ -5,21 +5,31 @@
 
 #include <sodium.h>
 
+/* Little endian everywhere, so that a key has one partition on every machine. */
+static uint64_t load_word(const uint8_t *bytes)
+{
+    uint64_t word = 0;
+
+    for (unsigned i = 0; i < sizeof word; i++)
+        word |= (uint64_t)bytes[i] << (8 * i);
+    return word;
+}
+
 struct hash_digest hash_key(const uint8_t secret[HASH_KEY_SIZE], const void *key, size_t size)
 {
     uint8_t out[crypto_shorthash_siphashx24_BYTES];
     struct hash_digest digest;
 
     crypto_shorthash_siphashx24(out, key, size, secret);
-    memcpy(&digest.high, out, sizeof digest.high);
-    memcpy(&digest.low, out + sizeof digest.high, sizeof digest.low);
+    digest.high = load_word(out);
+    digest.low = load_word(out + sizeof digest.high);
     return digest;
 }
 
 const uint8_t *hash_tag(const void *key, size_t size, size_t *tag_size)
 {
     const uint8_t *bytes = key;
-    const uint8_t *open = memchr(bytes, '{', size);
+    const uint8_t *open = size ? memchr(bytes, '{', size) : NULL;
 
     if (open) {
         const uint8_t *start = open + 1;
