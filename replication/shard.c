@@ -1,0 +1,326 @@
+#include "replication/shard_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void shard_options_default(struct shard_options *options)
+{
+    *options = (struct shard_options){
+        .shards = 1,
+        .election_ms_min = 500,
+        .election_ms_max = 1000,
+        .heartbeat_ms = 100,
+        .operations_max = 65536,
+        .operations_size_max = 256u << 20,
+        .sessions_max = 64,
+        .session_window_max = 1024,
+        .append_entries_max = 512,
+        .append_size_max = 1u << 20,
+        .inflight_size_max = 8u << 20,
+        .inflight_messages_max = 64,
+        .retain_entries_min = 16,
+        .drain_ms = 2000,
+        .store =
+            {
+                .segment_size = 64u << 20,
+                .batch_size_max = 1u << 20,
+                .queue_size_max = 64u << 20,
+                .memory_size_max = 16u << 20,
+                .zero_ahead_size = 4u << 20,
+                .journal_size_max = UINT64_C(1) << 40,
+                .space_reserve = 64u << 20,
+            },
+    };
+}
+
+/* The preferred leader of a group without one stands as soon as a majority can be reached. */
+static void stand_early(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct raft_event event = {.kind = RAFT_EVENT_CAMPAIGN};
+        const struct raft *raft = &replica->raft;
+        uint32_t reachable = 0;
+
+        if (raft->role != RAFT_FOLLOWER || raft->leader != 0 || replica->fenced ||
+            replica->preferred != shard->options.self || shard->drain_until_ms)
+            continue;
+        for (uint32_t j = 0; j < raft->peer_count; j++) {
+            uint16_t member = raft->peers[j].replica.member;
+
+            reachable += member == shard->options.self || shard->peers[member].up;
+        }
+        if (reachable > raft->peer_count / 2)
+            shard_raft_event(shard, replica, &event);
+    }
+}
+
+static void peer_up(struct shard *shard, uint16_t member, uint16_t shards)
+{
+    struct shard_peer *peer = &shard->peers[member];
+
+    shard_peer_down(peer);
+    peer->raft = calloc(shards, sizeof *peer->raft);
+    peer->beat = calloc(shards, sizeof *peer->beat);
+    if (!peer->raft || !peer->beat) {
+        shard->fatal = -ENOMEM;
+        return;
+    }
+    peer->up = true;
+    peer->shards = shards;
+    peer->up_since_ms = shard->now_ms;
+    stand_early(shard);
+}
+
+static void peer_lost(struct shard *shard, uint16_t member)
+{
+    shard_peer_down(&shard->peers[member]);
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct raft_event event = {.kind = RAFT_EVENT_PEER_LOST, .from.member = member};
+
+        shard_raft_event(shard, shard->hosted[i], &event);
+    }
+}
+
+static void on_message(struct shard *shard, const struct shard_event *event)
+{
+    const struct link_message *message = event->message;
+    bool node = event->from.role == LINK_ROLE_NODE && event->from.member >= 1 &&
+                event->from.member <= shard->member_count;
+
+    switch (message->type) {
+    case WIRE_RAFT:
+        if (node)
+            shard_raft_frame(shard, event->from.member, message);
+        break;
+    case WIRE_BEAT:
+        if (node)
+            shard_beat_frame(shard, event->from.member, message);
+        break;
+    case WIRE_BEAT_ACK:
+        if (node)
+            shard_beat_ack_frame(shard, event->from.member, message);
+        break;
+    case WIRE_OPS:
+        if (event->from.role == LINK_ROLE_ROUTER)
+            shard_operations_frame(shard, event->from.link, message);
+        break;
+    case WIRE_SHARD_STATUS:
+        shard_client_status(shard, event->from, message);
+        break;
+    default: /* of a newer version: not ours to judge */
+        break;
+    }
+}
+
+static void on_job(struct shard *shard, struct store_job *job, int result)
+{
+    struct shard_read *read;
+    const uint8_t *bytes = NULL;
+    size_t size = 0;
+    int r;
+
+    if (store_job_class(job) == STORE_JOB_READ) {
+        read = store_read_result(job, &bytes, &size);
+        if (result != 0)
+            bytes = NULL;
+        if (read->kind == SHARD_READ_FETCH)
+            shard_fetch_read(shard, read, bytes, size);
+        else
+            shard_operation_read(shard, read, bytes, size);
+        free(read);
+    }
+    r = store_done(shard->store, job, result);
+    if (r < 0)
+        shard->fatal = r;
+    else
+        shard_synced(shard);
+}
+
+static void on_tick(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct raft_event event = {.kind = RAFT_EVENT_TICK};
+
+        if (!replica->fenced && shard->now_ms >= raft_deadline_ms(&replica->raft))
+            shard_raft_event(shard, replica, &event);
+        if (replica->noop_owed)
+            shard_propose_noop(shard, replica);
+    }
+    shard_duty(shard);
+}
+
+void shard_step(struct shard *shard, const struct shard_event *event)
+{
+    if (shard->fatal)
+        return;
+    shard_out_recycle(shard);
+    assert(event->now_ms >= shard->now_ms);
+    shard->now_ms = event->now_ms;
+    shard->wall_ms = event->wall_ms;
+    shard->random ^= event->random;
+    switch (event->kind) {
+    case SHARD_EVENT_MESSAGE:
+        on_message(shard, event);
+        break;
+    case SHARD_EVENT_JOB:
+        on_job(shard, event->job, event->job_result);
+        break;
+    case SHARD_EVENT_LINK_UP:
+        if (event->from.role != LINK_ROLE_NODE)
+            shard_client_open(shard, event->from);
+        else if (event->from.member <= shard->member_count && event->shards > 0)
+            peer_up(shard, event->from.member, event->shards);
+        break;
+    case SHARD_EVENT_LINK_DOWN:
+        if (event->from.role != LINK_ROLE_NODE)
+            shard_client_close(shard, event->from.link);
+        else if (event->from.member <= shard->member_count)
+            peer_lost(shard, event->from.member);
+        break;
+    case SHARD_EVENT_TICK:
+        on_tick(shard);
+        break;
+    case SHARD_EVENT_DRAIN:
+        if (!shard->drain_until_ms)
+            shard->drain_until_ms = shard->now_ms + shard->options.drain_ms;
+        break;
+    default:
+        assert(!"unknown event");
+    }
+    if (shard->failing)
+        shard_fence_finish(shard);
+    if (shard->drain_until_ms)
+        shard_drain_step(shard);
+}
+
+static void hand_out_jobs(struct shard *shard, struct shard_effects *effects)
+{
+    enum store_job_class classes[] = {STORE_JOB_WRITE, STORE_JOB_BACKGROUND};
+    struct store_job **read;
+
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        struct store_job *job = effects->job_count < SHARD_JOBS_MAX
+                                    ? store_next_job(shard->store, classes[i], shard->now_ms)
+                                    : NULL;
+
+        if (job)
+            effects->jobs[effects->job_count++] = job;
+    }
+    while (effects->job_count < SHARD_JOBS_MAX && (read = fifo_peek(&shard->reads))) {
+        effects->jobs[effects->job_count++] = *read;
+        fifo_pop(&shard->reads);
+    }
+}
+
+static uint64_t next_deadline(const struct shard *shard)
+{
+    uint64_t deadline =
+        shard->beat_due_ms < shard->duty_due_ms ? shard->beat_due_ms : shard->duty_due_ms;
+
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        uint64_t of_raft =
+            shard->hosted[i]->fenced ? UINT64_MAX : raft_deadline_ms(&shard->hosted[i]->raft);
+
+        if (of_raft < deadline)
+            deadline = of_raft;
+    }
+    return deadline;
+}
+
+bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *effects)
+{
+    effects->send_count = 0;
+    effects->job_count = 0;
+    effects->drained = false;
+    effects->fatal = shard->fatal;
+    effects->deadline_ms = UINT64_MAX;
+    if (shard->fatal)
+        return false;
+    shard_out_recycle(shard);
+    shard->now_ms = now_ms;
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct raft_event event = {.kind = RAFT_EVENT_FLUSH};
+
+        if (!replica->dirty)
+            continue;
+        replica->dirty = false;
+        if (replica->raft.role == RAFT_LEADER)
+            shard_raft_event(shard, replica, &event);
+    }
+    shard_beats_build(shard);
+    shard_out_finish(shard);
+    shard_out_effects(shard, effects);
+    hand_out_jobs(shard, effects);
+    effects->drained = shard_drained(shard);
+    effects->fatal = shard->fatal;
+    effects->deadline_ms = next_deadline(shard);
+    return shard->outgoing.head != shard->outgoing.tail || shard->reads.head != shard->reads.tail;
+}
+
+void shard_check(const struct shard *shard)
+{
+    uint32_t waiting = 0;
+
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        const struct replica *replica = shard->hosted[i];
+
+        for (const struct shard_waiter *waiter = replica->waiters; waiter; waiter = waiter->next)
+            waiting++;
+        if (replica->fenced)
+            continue;
+        raft_check(&replica->raft);
+        pending_check(&replica->pending);
+        sessions_check_invariants(&replica->sessions);
+        assert(replica->placed == replica->raft.log.last);
+        assert(!replica->waiters || replica->raft.role == RAFT_LEADER);
+    }
+    for (const struct shard_operation *operation = shard->operations; operation;
+         operation = operation->next)
+        waiting += !operation->cancelled;
+    assert(waiting == shard->in_flight);
+    assert(shard->in_flight <= shard->options.operations_max);
+    assert(shard->fetch_count <= SHARD_FETCHES_MAX);
+    keyqueue_check(&shard->keyqueue);
+}
+
+const struct raft *shard_raft(const struct shard *shard, uint16_t partition)
+{
+    const struct replica *replica = shard_replica(shard, partition);
+
+    return replica ? &replica->raft : NULL;
+}
+
+struct store *shard_store(struct shard *shard)
+{
+    return shard->store;
+}
+
+bool shard_fenced(const struct shard *shard, uint16_t partition, const char **why)
+{
+    const struct replica *replica = shard_replica(shard, partition);
+
+    if (!replica || !replica->fenced)
+        return false;
+    if (why)
+        *why = replica->fenced;
+    return true;
+}
+
+void shard_stats(const struct shard *shard, struct shard_stats *stats)
+{
+    *stats = shard->stats;
+    stats->operations_in_flight = shard->in_flight;
+    stats->operations_in_flight_size = shard->in_flight_size;
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        const struct replica *replica = shard->hosted[i];
+
+        stats->fenced += replica->fenced != NULL;
+        stats->leaders += !replica->fenced && replica->raft.role == RAFT_LEADER;
+        stats->followers += !replica->fenced && replica->raft.role != RAFT_LEADER;
+    }
+}

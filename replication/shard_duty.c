@@ -1,0 +1,100 @@
+#include "replication/shard_internal.h"
+
+#define DUTY_MS          100u
+#define LEADER_SETTLE_MS 1500u /* a new leader, or a peer that came back, is left alone so long */
+#define TRANSFERS_MAX    32u   /* begun in one round of duties */
+
+static bool leads(const struct replica *replica)
+{
+    return replica->raft.role == RAFT_LEADER && !replica->fenced;
+}
+
+/* Log that some replica of the group may still ask for is kept: without snapshots there is no
+ * other way to catch up. Followers learn the index from the beats. */
+static void retain_log(struct shard *shard, struct replica *replica)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_RETAIN};
+    const struct raft *raft = &replica->raft;
+    uint64_t first = raft->applied + 1;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++)
+        if (raft->peers[i].match + 1 < first)
+            first = raft->peers[i].match + 1;
+    if (first <= shard->options.retain_entries_min)
+        return;
+    first -= shard->options.retain_entries_min;
+    if (first > replica->first_needed)
+        replica->first_needed = first;
+    if (first <= raft->log.first)
+        return;
+    event.index = first;
+    shard_raft_event(shard, replica, &event);
+    store_retain(shard->store, replica->partition, raft->log.first);
+}
+
+static bool ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member)
+{
+    const struct shard_peer *peer = &shard->peers[member];
+    const struct raft_progress *progress = raft_peer(&replica->raft, member);
+
+    return peer->up && shard->now_ms >= peer->up_since_ms + LEADER_SETTLE_MS && progress &&
+           progress->voter && progress->match + 64 >= replica->raft.log.last &&
+           progress->heard_ms + 2 * shard->options.heartbeat_ms >= shard->now_ms;
+}
+
+/* Leaders go back to where the map wants them: spread evenly. */
+static bool send_home(struct shard *shard, struct replica *replica)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
+
+    if (!leads(replica) || replica->preferred == shard->options.self || replica->raft.transfer_to ||
+        shard->now_ms < replica->leader_since_ms + LEADER_SETTLE_MS ||
+        !ready_to_lead(shard, replica, replica->preferred))
+        return false;
+    event.from.member = replica->preferred;
+    shard_raft_event(shard, replica, &event);
+    return true;
+}
+
+void shard_duty(struct shard *shard)
+{
+    uint32_t transfers = 0;
+
+    if (shard->now_ms < shard->duty_due_ms)
+        return;
+    shard->duty_due_ms = shard->now_ms + DUTY_MS;
+    shard_operations_expire(shard);
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+
+        if (!leads(replica))
+            continue;
+        retain_log(shard, replica);
+        if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
+            transfers += send_home(shard, replica);
+    }
+}
+
+/* Hands every leadership to whoever is nearest to the end of the log. */
+void shard_drain_step(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
+
+        if (leads(replica) && !replica->raft.transfer_to)
+            shard_raft_event(shard, replica, &event);
+    }
+}
+
+bool shard_drained(const struct shard *shard)
+{
+    if (!shard->drain_until_ms)
+        return false;
+    if (shard->now_ms >= shard->drain_until_ms)
+        return true;
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        if (leads(shard->hosted[i]) && shard->hosted[i]->raft.peer_count > 1)
+            return false;
+    return shard->in_flight == 0;
+}

@@ -1,0 +1,118 @@
+#include "replication/shard_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool shard_read_start(struct shard *shard, uint8_t kind, void *owner, uint32_t part,
+                      store_location location, uint32_t size)
+{
+    struct shard_read *read = malloc(sizeof *read);
+    struct store_job **slot;
+    struct store_job *job;
+
+    if (!read)
+        goto failed;
+    *read = (struct shard_read){.kind = kind, .part = part, .size = size, .owner = owner};
+    job = store_read(shard->store, location, size, read);
+    if (!job)
+        goto failed;
+    slot = fifo_push(&shard->reads);
+    if (!slot)
+        goto failed;
+    *slot = job;
+    return true;
+failed:
+    shard->fatal = -ENOMEM;
+    free(read);
+    return false;
+}
+
+static void fetch_free(struct shard *shard, struct shard_fetch *fetch)
+{
+    struct shard_fetch **at = &shard->fetches;
+
+    while (*at != fetch)
+        at = &(*at)->next;
+    *at = fetch->next;
+    shard->fetch_count--;
+    free(fetch->bytes);
+    free(fetch);
+}
+
+/* The message goes out late; Raft's retry covers whatever changed meanwhile. */
+static void fetch_finish(struct shard *shard, struct shard_fetch *fetch)
+{
+    const struct raft *raft = &fetch->replica->raft;
+    struct wire_buffer *buffer =
+        shard_out_raft(shard, fetch->message.to.member, fetch->replica->partition);
+    const struct raft_message *message = &fetch->message;
+
+    if (buffer && !fetch->failed && !fetch->replica->fenced && raft->role == RAFT_LEADER &&
+        raft->term == message->term)
+        wire_put_raft(buffer, &(struct wire_raft){
+                                  .kind = message->kind,
+                                  .group = message->group,
+                                  .from_member = message->from.member,
+                                  .to_member = message->to.member,
+                                  .from_life = message->from.life,
+                                  .to_life = message->to.life,
+                                  .term = message->term,
+                                  .log_term = message->log_term,
+                                  .index = message->index,
+                                  .commit = message->commit,
+                                  .entry_count = message->entry_count,
+                                  .entries = {fetch->bytes, message->entries_size},
+                              });
+    fetch_free(shard, fetch);
+}
+
+void shard_fetch_start(struct shard *shard, struct replica *replica,
+                       const struct raft_message *message)
+{
+    struct shard_fetch *fetch;
+    uint32_t offset = 0;
+
+    /* Dropping is like losing the message: it is sent again after retry_ms. */
+    if (shard->fetch_count == SHARD_FETCHES_MAX)
+        return;
+    fetch = calloc(1, sizeof *fetch);
+    if (fetch)
+        fetch->bytes = malloc(message->entries_size);
+    if (!fetch || !fetch->bytes) {
+        free(fetch);
+        shard->fatal = -ENOMEM;
+        return;
+    }
+    fetch->replica = replica;
+    fetch->message = *message;
+    fetch->next = shard->fetches;
+    shard->fetches = fetch;
+    shard->fetch_count++;
+    fetch->reads_left = 1; /* until all have been started */
+    for (uint32_t i = 1; i <= message->entry_count; i++) {
+        const struct raft_log_entry *entry = raft_log_at(&replica->raft.log, message->index + i);
+
+        if (!shard_read_start(shard, SHARD_READ_FETCH, fetch, offset, entry->location, entry->size))
+            break;
+        fetch->reads_left++;
+        offset += entry->size;
+    }
+    fetch->reads_left--;
+}
+
+void shard_fetch_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                      size_t size)
+{
+    struct shard_fetch *fetch = read->owner;
+
+    assert(fetch->reads_left > 0);
+    fetch->reads_left--;
+    if (!bytes || size < read->size)
+        fetch->failed = true;
+    else
+        memcpy(fetch->bytes + read->part, bytes, read->size);
+    if (fetch->reads_left == 0)
+        fetch_finish(shard, fetch);
+}

@@ -1,0 +1,332 @@
+/* Shard, inside: what shard*.c share. Nothing outside replication/shard*.c includes this.
+ *
+ *   shard.c          events, the end of a round
+ *   shard_open.c     life
+ *   shard_recover.c  the store's visitor: replay and checkpoints
+ *   shard_raft.c     Raft messages, the journal's answers, apply
+ *   shard_fetch.c    entries for a peer that lie on disk only
+ *   shard_beat.c     heartbeats and read-index rounds
+ *   shard_client.c   lanes, admission, results
+ *   shard_operation.c one operation from arrival to proposal
+ *   shard_park.c     operations that wait for the disk, or behind one that does
+ *   shard_duty.c     what time asks for: leaders' places, drain, retention
+ *   shard_out.c      frames on their way out
+ *
+ * Invariants (shard_check): a waiter hangs on exactly one replica; operations_in_flight counts
+ * waiters and queued operations; deferred messages and sync notes ascend by batch.
+ */
+#ifndef REPLICATION_SHARD_INTERNAL_H
+#define REPLICATION_SHARD_INTERNAL_H
+
+#include "replication/command.h"
+#include "replication/fifo.h"
+#include "replication/keyqueue.h"
+#include "replication/pending.h"
+#include "replication/raft.h"
+#include "replication/sessions.h"
+#include "replication/shard.h"
+#include "ring/hash.h"
+#include "ring/wire.h"
+#include "storage/mutant.h"
+
+#define SHARD_FRAME_SIZE  (192u << 10) /* a frame under construction is finished beyond this */
+#define SHARD_FETCHES_MAX 256u
+
+/* An answer that is ready but for what it observed: it leaves when the replica has applied `index`
+ * and a majority has confirmed the leader in a round that began at `round` or later. */
+struct shard_waiter {
+    struct shard_waiter *next;
+    uint64_t link;
+    uint64_t index;
+    uint64_t round;
+    uint64_t sequence; /* writes: not 0 */
+    uint64_t session;
+    uint32_t id;
+    uint32_t lane_epoch;
+    size_t charge; /* bytes of admission */
+    bool proposed;
+    struct wire_buffer reply;
+};
+
+struct replica {
+    uint16_t partition;
+    uint16_t preferred; /* member that should lead */
+    bool dirty;         /* RAFT_EVENT_FLUSH is owed */
+    bool beat_wanted;
+    bool noop_owed;
+    bool failing;       /* fenced in this round: what waits is to be answered */
+    const char *fenced; /* why, NULL when it serves */
+    uint64_t batch;     /* of the newest thing appended for it */
+    uint64_t placed;    /* index of the newest entry that is in the journal */
+    uint64_t note;      /* number of its newest sync note */
+    uint64_t leader_since_ms;
+    uint64_t first_needed;     /* log below is needed by no replica */
+    uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
+    struct raft raft;
+    struct sessions sessions;
+    struct pending pending;
+    struct shard_waiter *waiters;
+    struct shard_waiter **waiters_end;
+};
+
+/* Durable once `batch` is: the replica's journal up to (index, term) and its hard state. */
+struct shard_note {
+    struct replica *replica;
+    uint64_t batch;
+    uint64_t index;
+    uint32_t term;
+    uint32_t hard_term;
+};
+
+struct shard_deferred {
+    struct replica *replica;
+    uint64_t batch;
+    struct raft_message message;
+};
+
+struct shard_outgoing {
+    struct shard_address to;
+    uint8_t type;
+    uint16_t partition;
+    uint64_t correlation;
+    struct wire_buffer body;
+};
+
+struct shard_peer {
+    bool up;
+    uint16_t shards;
+    uint64_t up_since_ms;
+    struct wire_buffer *raft; /* one under construction for each of its shards */
+    struct wire_buffer *beat;
+};
+
+struct shard_client {
+    struct shard_client *next;
+    uint64_t link;
+    uint8_t role;
+    struct wire_buffer results;
+    uint32_t *refused; /* a partition: lane_epochs below this are closed */
+};
+
+/* Where the newest record of a key lies, pending or applied. */
+struct shard_place {
+    store_location location;
+    uint64_t index; /* of the pending entry; 0 when applied */
+    uint32_t size;
+    bool found;
+};
+
+/* A read job's purpose. */
+enum shard_read_kind { SHARD_READ_FETCH, SHARD_READ_OPERATION };
+struct shard_read {
+    uint8_t kind;
+    uint32_t part; /* OPERATION: which key; FETCH: offset of the entry in the buffer */
+    uint32_t size;
+    void *owner;
+};
+
+/* Entries that a peer needs and that lie on disk only. */
+struct shard_fetch {
+    struct shard_fetch *next;
+    struct replica *replica;
+    struct raft_message message;
+    uint8_t *bytes;
+    uint32_t reads_left;
+    bool failed;
+};
+
+/* An operation that has to wait: for the disk, or behind one that does. Owns its arguments. */
+struct shard_operation {
+    struct keyqueue_ticket ticket;
+    struct shard_operation *next, *previous; /* all waiting ones of the shard */
+    struct replica *replica;
+    uint64_t link;
+    uint64_t session;
+    uint64_t deadline_ms;
+    struct wire_op op;
+    struct wire_bytes *args;
+    struct keydir_digest *digests; /* key_count, and one more: the lane's */
+    struct keyqueue_node *nodes;   /* as many */
+    struct wire_buffer *values;    /* key_count: what the disk gave */
+    bool *fetched;
+    uint32_t key_count;
+    uint32_t reads_left;
+    size_t charge;
+    bool read_failed;
+    bool cancelled;
+};
+
+/* One operation on its way through evaluation; all borrowed. waiting: its parked form, or NULL. */
+struct shard_request {
+    uint64_t link;
+    uint64_t session;
+    const struct wire_op *op;
+    const struct wire_bytes *args;
+    const struct keydir_digest *digests;
+    struct shard_operation *waiting;
+    uint32_t key_count;
+    uint32_t stride;
+    size_t charge;
+};
+
+struct shard {
+    struct shard_options options;
+    struct store *store;
+    uint8_t hash_secret[HASH_KEY_SIZE];
+    uint32_t partition_count;
+    uint16_t member_count;
+    struct replica **replicas; /* by partition; NULL where not hosted */
+    struct replica *meta;
+    struct replica **hosted; /* all of them */
+    size_t hosted_count;
+    struct shard_peer *peers; /* by member id */
+    struct shard_client *clients;
+    struct keyqueue keyqueue;
+    struct shard_operation *operations;
+    struct shard_fetch *fetches;
+    uint32_t fetch_count;
+    struct fifo notes;    /* shard_note */
+    struct fifo deferred; /* shard_deferred */
+    struct fifo outgoing; /* shard_outgoing */
+    struct fifo reads;    /* struct store_job *: to be handed out */
+    struct shard_outgoing sent[SHARD_SENDS_MAX];
+    size_t sent_count;
+    struct wire_buffer spare[SHARD_SENDS_MAX];
+    size_t spare_count;
+    struct shard_waiter *waiters_free;
+    uint32_t in_flight;
+    size_t in_flight_size;
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    uint64_t random;
+    uint64_t round; /* of the newest beat sent */
+    uint64_t beat_due_ms;
+    uint64_t duty_due_ms;
+    uint64_t drain_until_ms; /* 0: not draining */
+    bool failing;
+    bool beat_accepted; /* by the newest raft step */
+    int fatal;
+    struct shard_stats stats;
+    struct raft_effects effects;
+    /* Scratch for one event; records_max of entries, records and record_digests. */
+    size_t records_max;
+    struct raft_entry *entries;
+    struct record *records;
+    struct wire_bytes *args;
+    struct command_value *values;
+    struct keydir_digest *digests;
+    struct keydir_digest *record_digests;
+    struct shard_place *places;
+    uint8_t *state; /* of a checkpoint */
+    size_t state_capacity;
+    uint8_t *scratch;
+    size_t scratch_capacity;
+    struct command_options command_options;
+    struct command_outcome outcome;
+};
+
+/* shard_out.c */
+struct shard_address shard_to_member(uint16_t member);
+/* A finished message; takes over the bytes of body and leaves it empty. */
+void shard_out(struct shard *shard, struct shard_address to, uint8_t type, uint16_t partition,
+               uint64_t correlation, struct wire_buffer *body);
+/* The RAFT (or BEAT) frame under construction for the peer's shard that serves the group. */
+struct wire_buffer *shard_out_raft(struct shard *shard, uint16_t member, uint16_t group);
+struct wire_buffer *shard_out_beat(struct shard *shard, uint16_t member, uint16_t group);
+/* A partition number by which the member's host finds the shard that serves the group. */
+uint16_t shard_out_route(const struct shard *shard, uint16_t member, uint16_t group);
+void shard_out_finish(struct shard *shard);
+void shard_out_effects(struct shard *shard, struct shard_effects *effects);
+void shard_out_recycle(struct shard *shard);
+void shard_out_deinit(struct shard *shard);
+uint64_t shard_random(struct shard *shard);
+
+/* shard_raft.c */
+struct replica *shard_replica(const struct shard *shard, uint16_t partition);
+void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event);
+void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+void shard_raft_send(struct shard *shard, struct replica *replica,
+                     const struct raft_message *message);
+/* 0, STORE_E_FULL, STORE_E_NOSPACE, or SHARD_E_REFUSED when the replica does not lead. */
+#define SHARD_E_REFUSED 100
+int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
+                  const struct keydir_digest *digests, size_t count);
+void shard_propose_noop(struct shard *shard, struct replica *replica);
+void shard_synced(struct shard *shard);
+void shard_apply(struct shard *shard, struct replica *replica);
+void shard_apply_entry(struct shard *shard, struct replica *replica,
+                       const struct pending_entry *entry);
+/* From now on it neither votes, acknowledges nor serves. What waits is answered at the round's end.
+ */
+void shard_fence(struct shard *shard, struct replica *replica, const char *why);
+void shard_fence_finish(struct shard *shard);
+
+/* shard_fetch.c */
+void shard_fetch_start(struct shard *shard, struct replica *replica,
+                       const struct raft_message *message);
+void shard_fetch_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                      size_t size);
+/* Queues a read job; false: no memory (fatal is set). */
+bool shard_read_start(struct shard *shard, uint8_t kind, void *owner, uint32_t part,
+                      store_location location, uint32_t size);
+
+/* shard_beat.c */
+void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+void shard_beats_build(struct shard *shard);
+
+/* shard_client.c */
+struct shard_client *shard_client(const struct shard *shard, uint64_t link);
+void shard_client_open(struct shard *shard, struct shard_address from);
+void shard_client_close(struct shard *shard, uint64_t link);
+void shard_client_result(struct shard *shard, uint64_t link, const struct wire_result *result);
+/* Answers an operation that was not proposed, and closes its lane_epoch. */
+void shard_client_refuse(struct shard *shard, uint64_t link, const struct wire_op *op,
+                         uint8_t status, int64_t payload);
+bool shard_client_lane_refused(const struct shard *shard, uint64_t link, uint16_t partition,
+                               uint32_t lane_epoch);
+void shard_client_status(struct shard *shard, struct shard_address from,
+                         const struct link_message *message);
+/* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
+struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
+void shard_waiter_free(struct shard *shard, struct shard_waiter *waiter);
+/* Hands it to the replica; answers at once when it waits for nothing. */
+void shard_waiter_add(struct shard *shard, struct replica *replica, struct shard_waiter *waiter);
+void shard_waiters_release(struct shard *shard, struct replica *replica);
+/* Leadership ended: every answer that waits becomes LOST or NOT_LEADER. */
+void shard_waiters_fail(struct shard *shard, struct replica *replica);
+void shard_waiters_free(struct shard *shard);
+
+/* shard_operation.c */
+void shard_operations_frame(struct shard *shard, uint64_t link, const struct link_message *message);
+/* False: it must wait for the disk (and its reads were started when request->waiting is set). */
+bool shard_evaluate(struct shard *shard, struct replica *replica,
+                    const struct shard_request *request);
+/* Ends it unproposed. */
+void shard_request_refuse(struct shard *shard, struct replica *replica,
+                          const struct shard_request *request, uint8_t status, int64_t payload);
+
+/* shard_park.c */
+/* Lets it wait in the queues of its keys and of its lane: what the same router sends to the same
+ * partition behind it must not overtake it. */
+void shard_park(struct shard *shard, struct replica *replica, const struct shard_request *request);
+/* Runs what has come to the head of its queues. */
+void shard_run_ready(struct shard *shard);
+void shard_operation_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                          size_t size);
+void shard_operations_fail(struct shard *shard, struct replica *replica);
+void shard_operations_expire(struct shard *shard);
+void shard_operations_free(struct shard *shard);
+
+/* shard_duty.c */
+void shard_duty(struct shard *shard);
+void shard_drain_step(struct shard *shard);
+bool shard_drained(const struct shard *shard);
+
+/* shard_open.c */
+void shard_peer_down(struct shard_peer *peer);
+
+/* shard_recover.c */
+void shard_visitor(struct shard *shard, struct store_visitor *visitor);
+
+#endif

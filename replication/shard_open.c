@@ -1,0 +1,300 @@
+#include "replication/shard_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void genesis_config(const uint16_t *members, uint32_t count, uint64_t epoch,
+                           struct raft_config *config)
+{
+    *config = (struct raft_config){.index = 1, .epoch = epoch};
+    for (uint32_t i = 0; i < count; i++)
+        if (members[i] != 0)
+            config->voters[config->voter_count++] =
+                (struct raft_replica){.member = members[i], .life = 1};
+}
+
+static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *members,
+                       uint32_t count, uint64_t epoch, struct replica **out)
+{
+    const struct shard_options *options = &shard->options;
+    struct raft_options raft = {.group = partition,
+                                .self = {.member = options->self, .life = 1},
+                                .election_ms_min = options->election_ms_min,
+                                .election_ms_max = options->election_ms_max,
+                                .append_entries_max = options->append_entries_max,
+                                .append_size_max = options->append_size_max,
+                                .inflight_size_max = options->inflight_size_max,
+                                .inflight_messages_max = options->inflight_messages_max,
+                                .retry_ms = 2 * options->heartbeat_ms};
+    struct sessions_options sessions = {.sessions_max = options->sessions_max,
+                                        .window_max = options->session_window_max};
+    struct replica *replica = calloc(1, sizeof *replica);
+    struct raft_config config;
+    int r;
+
+    if (!replica)
+        return -ENOMEM;
+    genesis_config(members, count, epoch, &config);
+    r = raft_init(&replica->raft, &raft, &config, shard->now_ms, shard_random(shard));
+    if (r != 0) {
+        free(replica);
+        return r;
+    }
+    replica->partition = partition;
+    replica->preferred = members[0];
+    replica->waiters_end = &replica->waiters;
+    replica->note = UINT64_MAX;
+    sessions_init(&replica->sessions, &sessions);
+    pending_init(&replica->pending);
+    shard->hosted[shard->hosted_count++] = replica;
+    *out = replica;
+    return 0;
+}
+
+static bool serves(const struct shard *shard, const struct ringmap *map, uint16_t partition)
+{
+    return partition % shard->options.shards == shard->options.number &&
+           ringmap_holds(map, partition, shard->options.self);
+}
+
+static bool votes_on_meta(const struct shard *shard, const struct ringmap *map)
+{
+    if (shard->options.number != 0)
+        return false;
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        if (map->meta_voters[i] == shard->options.self)
+            return true;
+    return false;
+}
+
+static int replicas_add(struct shard *shard, const struct ringmap *map)
+{
+    int r;
+
+    shard->replicas = calloc(map->partition_count, sizeof *shard->replicas);
+    shard->hosted = calloc(map->partition_count + 1, sizeof *shard->hosted);
+    if (!shard->replicas || !shard->hosted)
+        return -ENOMEM;
+    for (uint32_t p = 0; p < map->partition_count; p++) {
+        if (!serves(shard, map, (uint16_t)p))
+            continue;
+        r = replica_add(shard, (uint16_t)p, ringmap_row(map, (uint16_t)p), map->replica_count,
+                        map->epoch, &shard->replicas[p]);
+        if (r != 0)
+            return r;
+    }
+    if (!votes_on_meta(shard, map))
+        return 0;
+    return replica_add(shard, STORE_PARTITION_META, map->meta_voters, map->meta_voter_count,
+                       map->epoch, &shard->meta);
+}
+
+static int scratch_new(struct shard *shard)
+{
+    uint32_t keys = WIRE_ARGS_MAX + 1;
+
+    shard->records_max = RECORD_SUB_COUNT_MAX + shard->options.append_size_max / 48;
+    shard->entries = calloc(shard->records_max, sizeof *shard->entries);
+    shard->records = calloc(shard->records_max, sizeof *shard->records);
+    shard->record_digests = calloc(shard->records_max, sizeof *shard->record_digests);
+    shard->args = calloc(keys, sizeof *shard->args);
+    shard->values = calloc(keys, sizeof *shard->values);
+    shard->digests = calloc(keys, sizeof *shard->digests);
+    shard->places = calloc(keys, sizeof *shard->places);
+    command_outcome_init(&shard->outcome);
+    shard->command_options = (struct command_options){.value_size_max = COMMAND_VALUE_SIZE_MAX,
+                                                      .entry_size_max = COMMAND_ENTRY_SIZE_MAX};
+    if (!shard->entries || !shard->records || !shard->record_digests || !shard->args ||
+        !shard->values || !shard->digests || !shard->places)
+        return -ENOMEM;
+    return 0;
+}
+
+static int memory_new(struct shard *shard, const struct ringmap *map)
+{
+    struct keyqueue_options queue = {.tickets_max = shard->options.operations_max,
+                                     .nodes_max = 4 * shard->options.operations_max};
+    int r;
+
+    fifo_init(&shard->notes, sizeof(struct shard_note));
+    fifo_init(&shard->deferred, sizeof(struct shard_deferred));
+    fifo_init(&shard->outgoing, sizeof(struct shard_outgoing));
+    fifo_init(&shard->reads, sizeof(struct store_job *));
+    shard->partition_count = map->partition_count;
+    shard->member_count = (uint16_t)map->member_count;
+    memcpy(shard->hash_secret, map->hash_secret, sizeof shard->hash_secret);
+    r = keyqueue_init(&shard->keyqueue, &queue);
+    if (r != 0)
+        return r;
+    shard->peers = calloc(map->member_count + 1, sizeof *shard->peers);
+    if (!shard->peers)
+        return -ENOMEM;
+    r = scratch_new(shard);
+    return r != 0 ? r : replicas_add(shard, map);
+}
+
+/* The founding names every partition; a founded store that lacks one must not pretend it empty. */
+static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
+{
+    const uint16_t *partitions;
+    size_t count;
+    int r = 0;
+
+    if (found) {
+        uint16_t *hosted = calloc(shard->hosted_count + 1, sizeof *hosted);
+
+        if (!hosted)
+            return -ENOMEM;
+        for (size_t i = 0; i < shard->hosted_count; i++)
+            hosted[i] = shard->hosted[i]->partition;
+        r = store_found(shard->store, hash, hosted, shard->hosted_count);
+        free(hosted);
+        if (r != 0)
+            return r;
+    }
+    count = store_partitions(shard->store, &partitions);
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        bool known = false;
+
+        for (size_t j = 0; j < count && !known; j++)
+            known = partitions[j] == shard->hosted[i]->partition;
+        if (!known)
+            shard_fence(shard, shard->hosted[i], "the manifest does not know the partition");
+    }
+    return 0;
+}
+
+static void restore_done(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = replica->raft.commit};
+
+        if (replica->fenced)
+            continue;
+        if (replica->raft.commit > replica->raft.log.last) {
+            shard_fence(shard, replica, "entries that it knew to be committed are missing");
+            continue;
+        }
+        replica->placed = replica->raft.log.last;
+        raft_restore_done(&replica->raft, shard->now_ms, shard_random(shard));
+        if (replica->raft.applied < replica->raft.commit)
+            shard_raft_event(shard, replica, &event);
+    }
+}
+
+int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *options,
+               const struct ringmap *map, const uint8_t hash[RINGMAP_HASH_SIZE], bool found,
+               uint64_t now_ms, uint64_t random)
+{
+    struct shard *shard = calloc(1, sizeof *shard);
+    struct store_visitor visitor;
+    int opened, r;
+
+    if (!shard)
+        return -ENOMEM;
+    shard->options = *options;
+    shard->options.store.partitions = map->partition_count;
+    shard->options.store.founded = !found;
+    shard->now_ms = now_ms;
+    shard->random = random;
+    r = memory_new(shard, map);
+    if (r == 0) {
+        shard_visitor(shard, &visitor);
+        r = store_open(&shard->store, vfs, &shard->options.store, &visitor);
+    }
+    opened = r;
+    if (r == STORE_E_FENCED)
+        r = 0;
+    if (r == 0 && opened == 0)
+        r = check_founding(shard, hash, found);
+    if (r == 0 && shard->fatal)
+        r = shard->fatal;
+    if (r != 0) {
+        shard_close(shard);
+        return r;
+    }
+    restore_done(shard);
+    shard_fence_finish(shard);
+    *out = shard;
+    return opened;
+}
+
+static void replica_free(struct shard *shard, struct replica *replica)
+{
+    while (replica->waiters) {
+        struct shard_waiter *waiter = replica->waiters;
+
+        replica->waiters = waiter->next;
+        shard_waiter_free(shard, waiter);
+    }
+    raft_deinit(&replica->raft);
+    sessions_deinit(&replica->sessions);
+    pending_deinit(&replica->pending);
+    free(replica);
+}
+
+void shard_peer_down(struct shard_peer *peer)
+{
+    for (uint16_t i = 0; i < peer->shards; i++) {
+        wire_buffer_deinit(&peer->raft[i]);
+        wire_buffer_deinit(&peer->beat[i]);
+    }
+    free(peer->raft);
+    free(peer->beat);
+    *peer = (struct shard_peer){0};
+}
+
+void shard_close(struct shard *shard)
+{
+    struct store_job **job;
+
+    if (!shard)
+        return;
+    while ((job = fifo_peek(&shard->reads))) {
+        const uint8_t *bytes;
+        size_t size;
+
+        /* Never handed out: give it back unread. */
+        free(store_read_result(*job, &bytes, &size));
+        (void)store_done(shard->store, *job, -ECANCELED);
+        fifo_pop(&shard->reads);
+    }
+    shard_operations_free(shard);
+    while (shard->fetches) {
+        struct shard_fetch *fetch = shard->fetches;
+
+        shard->fetches = fetch->next;
+        free(fetch->bytes);
+        free(fetch);
+    }
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        replica_free(shard, shard->hosted[i]);
+    while (shard->clients)
+        shard_client_close(shard, shard->clients->link);
+    for (uint32_t member = 0; shard->peers && member <= shard->member_count; member++)
+        shard_peer_down(&shard->peers[member]);
+    shard_waiters_free(shard);
+    shard_out_deinit(shard);
+    keyqueue_deinit(&shard->keyqueue);
+    fifo_deinit(&shard->notes);
+    fifo_deinit(&shard->deferred);
+    fifo_deinit(&shard->reads);
+    command_outcome_deinit(&shard->outcome);
+    if (shard->store)
+        store_close(shard->store);
+    free(shard->replicas);
+    free(shard->hosted);
+    free(shard->peers);
+    free(shard->entries);
+    free(shard->records);
+    free(shard->record_digests);
+    free(shard->args);
+    free(shard->values);
+    free(shard->digests);
+    free(shard->places);
+    free(shard->state);
+    free(shard->scratch);
+    free(shard);
+}

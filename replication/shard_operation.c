@@ -1,0 +1,382 @@
+#include "replication/shard_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLY_SIZE_MAX (17u << 20) /* of an operation on several keys; under a link's message */
+
+enum values_e { VALUES_OK, VALUES_ON_DISK, VALUES_CORRUPT, VALUES_TOO_LARGE, VALUES_NO_MEMORY };
+
+static void find_place(const struct shard *shard, const struct replica *replica,
+                       const struct keydir_digest *digest, struct shard_place *place)
+{
+    const struct pending_write *write;
+    struct keydir_entry entry;
+
+    *place = (struct shard_place){0};
+    if (pending_find(&replica->pending, digest, &write) == PENDING_E_OK) {
+        place->location = write->location;
+        place->size = write->size;
+        place->index = write->index;
+        place->found = !write->tombstone;
+    } else if (store_find(shard->store, replica->partition, digest, &entry) == 0) {
+        place->location = entry.location;
+        place->size = entry.size_max;
+        place->found = !entry.tombstone;
+    }
+}
+
+/* Takes the value out of a record's bytes. The key is compared: a digest may err, data may not. */
+static int value_of(const struct replica *replica, const struct wire_bytes *key,
+                    const uint8_t *bytes, size_t size, struct command_value *value)
+{
+    struct record record;
+
+    if (record_decode(bytes, size, &record) != 0 || record.partition != replica->partition ||
+        record.kind != RECORD_KIND_PUT || record.key_size != key->size ||
+        memcmp(record.key, key->data, key->size) != 0)
+        return VALUES_CORRUPT;
+    value->bytes = record.value_size ? record.value : (const uint8_t *)"";
+    value->size = record.value_size;
+    value->expiry_ms = record.expiry_ms;
+    return VALUES_OK;
+}
+
+static bool scratch_room(struct shard *shard, size_t size)
+{
+    uint8_t *grown;
+
+    if (size <= shard->scratch_capacity)
+        return true;
+    grown = realloc(shard->scratch, size);
+    if (!grown)
+        return false;
+    shard->scratch = grown;
+    shard->scratch_capacity = size;
+    return true;
+}
+
+/* With several keys each record is copied: what the store lends ends with its next read. */
+static int read_value(struct shard *shard, struct replica *replica,
+                      const struct shard_request *request, uint32_t key, size_t *scratch_used)
+{
+    struct shard_place *place = &shard->places[key];
+    struct shard_operation *waiting = request->waiting;
+    const struct wire_bytes *name = &request->args[key * request->stride];
+    const uint8_t *bytes;
+    size_t size;
+    int r;
+
+    if (waiting && waiting->fetched[key])
+        return value_of(replica, name, waiting->values[key].data, waiting->values[key].size,
+                        &shard->values[key]);
+    r = store_peek(shard->store, place->location, place->size, &bytes, &size);
+    if (r == STORE_E_AGAIN) {
+        if (waiting && shard_read_start(shard, SHARD_READ_OPERATION, waiting, key, place->location,
+                                        place->size))
+            waiting->reads_left++;
+        return VALUES_ON_DISK;
+    }
+    if (r != 0)
+        return VALUES_CORRUPT;
+    if (request->key_count > 1) {
+        size = size < place->size ? size : place->size;
+        memcpy(shard->scratch + *scratch_used, bytes, size);
+        bytes = shard->scratch + *scratch_used;
+        *scratch_used += size;
+    }
+    return value_of(replica, name, bytes, size, &shard->values[key]);
+}
+
+/* Fills shard->values; *observed: newest pending entry that was looked at. */
+static int gather_values(struct shard *shard, struct replica *replica,
+                         const struct shard_request *request, uint64_t *observed)
+{
+    enum command_needs needs = command_needs(request->op->operation, request->op->flags);
+    size_t size = 0, used = 0;
+    int result = VALUES_OK;
+
+    *observed = 0;
+    if (needs == COMMAND_NEEDS_NONE)
+        return VALUES_OK;
+    for (uint32_t key = 0; key < request->key_count; key++) {
+        struct shard_place *place = &shard->places[key];
+
+        find_place(shard, replica, &request->digests[key], place);
+        shard->values[key] = (struct command_value){.found = place->found};
+        if (place->index > *observed)
+            *observed = place->index;
+        size += place->found ? place->size : 0;
+    }
+    if (needs == COMMAND_NEEDS_EXISTENCE)
+        return VALUES_OK;
+    if (request->key_count > 1 && size > REPLY_SIZE_MAX)
+        return VALUES_TOO_LARGE;
+    if (request->key_count > 1 && !scratch_room(shard, size))
+        return VALUES_NO_MEMORY;
+    for (uint32_t key = 0; key < request->key_count; key++) {
+        int r =
+            shard->places[key].found ? read_value(shard, replica, request, key, &used) : VALUES_OK;
+
+        if (r != VALUES_OK && r != VALUES_ON_DISK)
+            return r;
+        if (r == VALUES_ON_DISK)
+            result = r;
+    }
+    return result;
+}
+
+static bool is_write(const struct wire_op *op)
+{
+    return wire_operation_writes(op->operation);
+}
+
+void shard_request_refuse(struct shard *shard, struct replica *replica,
+                          const struct shard_request *request, uint8_t status, int64_t payload)
+{
+    if (is_write(request->op))
+        sessions_end(&replica->sessions, request->session, request->op->sequence);
+    shard_client_refuse(shard, request->link, request->op, status, payload);
+}
+
+/* The outcome's writes as records of one entry; the request id rides on the first. */
+static void build_records(struct shard *shard, const struct shard_request *request)
+{
+    const struct command_outcome *outcome = &shard->outcome;
+
+    for (uint32_t i = 0; i < outcome->write_count; i++) {
+        const struct command_write *write = &outcome->writes[i];
+        const struct wire_bytes *key = &request->args[write->key * request->stride];
+        struct record *record = &shard->records[i];
+
+        *record = (struct record){
+            .kind = write->remove ? RECORD_KIND_DELETE : RECORD_KIND_PUT,
+            .key = key->data,
+            .key_size = key->size,
+            .value = write->bytes,
+            .value_size = write->size,
+            .expiry_ms = write->expiry_ms,
+            .flags = write->expiry_ms ? RECORD_FLAG_EXPIRES : 0,
+        };
+        if (write->remove)
+            record->expiry_ms = 0, record->flags = 0;
+        shard->record_digests[i] = request->digests[write->key];
+    }
+    shard->records[0].flags |= RECORD_FLAG_REQUEST;
+    shard->records[0].request = (struct record_request){.session = request->session,
+                                                        .sequence = request->op->sequence,
+                                                        .floor = request->op->floor,
+                                                        .result = outcome->result};
+}
+
+/* Proposes what was evaluated, or arranges the round that a reply without writes needs. */
+static void conclude(struct shard *shard, struct replica *replica,
+                     const struct shard_request *request, uint64_t observed)
+{
+    struct command_outcome *outcome = &shard->outcome;
+    struct shard_waiter *waiter = shard_waiter_new(shard, request->charge);
+    int r = 0;
+
+    if (!waiter)
+        return;
+    waiter->link = request->link;
+    waiter->id = request->op->id;
+    waiter->lane_epoch = request->op->lane_epoch;
+    outcome->reply.id = request->op->id;
+    wire_put_result(&waiter->reply, &outcome->reply);
+    if (outcome->write_count > 0) {
+        build_records(shard, request);
+        r = shard_propose(shard, replica, shard->records, shard->record_digests,
+                          outcome->write_count);
+    }
+    if (r != 0) {
+        shard_waiter_free(shard, waiter);
+        shard_request_refuse(shard, replica, request,
+                             r == STORE_E_NOSPACE ? WIRE_STATUS_NOSPACE : WIRE_STATUS_TRYAGAIN, 0);
+        return;
+    }
+    if (outcome->write_count > 0) {
+        waiter->index = replica->raft.log.last;
+        waiter->proposed = true;
+        waiter->session = request->session;
+        waiter->sequence = request->op->sequence;
+    } else {
+        if (is_write(request->op))
+            sessions_end(&replica->sessions, request->session, request->op->sequence);
+        waiter->index = mutant(MUTANT_REPLY_BEFORE_OBSERVED) ? 0 : observed;
+        waiter->round = shard->round + 1;
+        if (mutant(MUTANT_READ_WITHOUT_ROUND) && !is_write(request->op))
+            waiter->round = 0;
+        if (mutant(MUTANT_FAILED_CONDITION_UNREAD) && is_write(request->op))
+            waiter->round = 0;
+        replica->beat_wanted = true;
+    }
+    shard_waiter_add(shard, replica, waiter);
+}
+
+bool shard_evaluate(struct shard *shard, struct replica *replica,
+                    const struct shard_request *request)
+{
+    uint64_t observed;
+    struct command_input input = {.op = request->op,
+                                  .args = request->args,
+                                  .digests = request->digests,
+                                  .values = shard->values};
+    int r = gather_values(shard, replica, request, &observed);
+
+    if (r == VALUES_ON_DISK)
+        return false;
+    if (r == VALUES_NO_MEMORY) {
+        shard->fatal = -ENOMEM;
+        return true;
+    }
+    if (r == VALUES_CORRUPT) {
+        shard_request_refuse(shard, replica, request, WIRE_STATUS_FENCED, 0);
+        shard_fence(shard, replica, "a record that was synced does not check");
+        return true;
+    }
+    if (r == VALUES_TOO_LARGE) {
+        shard_request_refuse(shard, replica, request, WIRE_STATUS_TOO_LARGE, 0);
+        return true;
+    }
+    if (request->op->operation == WIRE_OP_COUNT)
+        input.partition_keys = store_keys(shard->store, replica->partition);
+    if (command_evaluate(&shard->command_options, &input, &shard->outcome) != 0)
+        shard->fatal = -ENOMEM;
+    else
+        conclude(shard, replica, request, observed);
+    return true;
+}
+
+/* WIRE_STATUS_OK: go on. Anything else was or must be answered. */
+static bool session_allows(struct shard *shard, struct replica *replica,
+                           const struct shard_request *request)
+{
+    const struct wire_op *op = request->op;
+    struct wire_result result = {.id = op->id};
+    struct sessions_answer answer = {0};
+
+    switch (
+        sessions_check(&replica->sessions, request->session, op->sequence, op->floor, &answer)) {
+    case SESSIONS_NEW:
+        break;
+    case SESSIONS_DONE:
+        command_reply_from_result(op->operation, op->flags, answer.result, &result);
+        shard_client_result(shard, request->link, &result);
+        return false;
+    case SESSIONS_IN_FLIGHT:
+        shard_client_refuse(shard, request->link, op, WIRE_STATUS_LOST, 0);
+        return false;
+    case SESSIONS_EXPIRED:
+        shard_client_refuse(shard, request->link, op, WIRE_STATUS_SESSION_EXPIRED,
+                            (int64_t)sessions_floor(&replica->sessions) + 1);
+        return false;
+    case SESSIONS_FULL:
+        shard_client_refuse(shard, request->link, op, WIRE_STATUS_TRYAGAIN, 0);
+        return false;
+    default:
+        result.status = WIRE_STATUS_UNKNOWN;
+        shard_client_result(shard, request->link, &result);
+        return false;
+    }
+    if (sessions_begin(&replica->sessions, request->session, op->sequence, NULL) != 0)
+        shard->fatal = -ENOMEM;
+    return true;
+}
+
+/* What the replica itself says: OK when it may evaluate now. */
+static uint8_t replica_status(const struct shard *shard, const struct replica *replica,
+                              int64_t *payload)
+{
+    const struct raft *raft = &replica->raft;
+
+    *payload = 0;
+    if (replica->fenced)
+        return WIRE_STATUS_FENCED;
+    if (raft->role != RAFT_LEADER) {
+        *payload = raft->leader == shard->options.self ? 0 : raft->leader;
+        return WIRE_STATUS_NOT_LEADER;
+    }
+    if (raft->transfer_to)
+        return WIRE_STATUS_TRYAGAIN;
+    if (replica->noop_owed || raft->applied < raft->term_start)
+        return mutant(MUTANT_READ_BEFORE_OWN_TERM) ? WIRE_STATUS_OK : WIRE_STATUS_TRYAGAIN;
+    return WIRE_STATUS_OK;
+}
+
+/* Digests of the keys, and behind them the lane's. False when a key is not this partition's. */
+static bool hash_keys(struct shard *shard, const struct shard_request *request)
+{
+    for (uint32_t key = 0; key < request->key_count; key++) {
+        const struct wire_bytes *name = &request->args[key * request->stride];
+        struct hash_digest digest;
+
+        if (hash_partition(shard->hash_secret, shard->partition_count, name->data, name->size,
+                           &digest) != request->op->partition)
+            return false;
+        shard->digests[key] = (struct keydir_digest){.high = digest.high, .low = digest.low};
+    }
+    shard->digests[request->key_count] =
+        (struct keydir_digest){.high = UINT64_MAX, .low = request->link};
+    return true;
+}
+
+static void arrive(struct shard *shard, uint64_t link, uint64_t session, const struct wire_op *op)
+{
+    struct replica *replica = shard_replica(shard, op->partition);
+    struct wire_result result = {.id = op->id};
+    struct shard_request request = {.link = link,
+                                    .session = session,
+                                    .op = op,
+                                    .args = shard->args,
+                                    .digests = shard->digests,
+                                    .charge = 64};
+    int64_t payload = 0;
+    uint8_t status = replica && replica != shard->meta ? replica_status(shard, replica, &payload)
+                                                       : WIRE_STATUS_NOT_LEADER;
+
+    shard->stats.operations++;
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        request.charge += shard->args[i].size;
+    if (status == WIRE_STATUS_OK &&
+        (shard->in_flight >= shard->options.operations_max ||
+         shard->in_flight_size + request.charge > shard->options.operations_size_max ||
+         shard_client_lane_refused(shard, link, op->partition, op->lane_epoch)))
+        status = WIRE_STATUS_TRYAGAIN;
+    if (status != WIRE_STATUS_OK) {
+        shard_client_refuse(shard, link, op, status, payload);
+        return;
+    }
+    result.status = command_check(&shard->command_options, op, shard->args);
+    if (result.status == WIRE_STATUS_OK) {
+        request.key_count = command_keys(op->operation, op->arg_count, &request.stride);
+        if (!hash_keys(shard, &request) || (is_write(op) && op->sequence == 0))
+            result.status = WIRE_STATUS_MALFORMED;
+    }
+    if (result.status != WIRE_STATUS_OK) {
+        shard_client_result(shard, link, &result);
+        return;
+    }
+    if (is_write(op) && !session_allows(shard, replica, &request))
+        return;
+    if (keyqueue_blocked(&shard->keyqueue, op->partition, shard->digests, request.key_count + 1) ||
+        !shard_evaluate(shard, replica, &request))
+        shard_park(shard, replica, &request);
+}
+
+void shard_operations_frame(struct shard *shard, uint64_t link, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_op op;
+    uint64_t session;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_ops_head(&cursor, &session))
+        return;
+    while (!wire_cursor_done(&cursor) && wire_get_op(&cursor, &op, shard->args, WIRE_ARGS_MAX)) {
+        arrive(shard, link, session, &op);
+        shard_run_ready(shard);
+    }
+}
