@@ -1,0 +1,214 @@
+#include "wire_body.h"
+
+#include <string.h>
+
+/* What args, values and entries are cut from. */
+static uint8_t pool[1024];
+
+static uint8_t any8(struct dice *dice)
+{
+    return (uint8_t)dice_number(dice, 8);
+}
+
+static uint16_t any16(struct dice *dice)
+{
+    return (uint16_t)dice_number(dice, 16);
+}
+
+static uint32_t any32(struct dice *dice)
+{
+    return (uint32_t)dice_number(dice, 32);
+}
+
+static uint64_t any64(struct dice *dice)
+{
+    return dice_number(dice, 64);
+}
+
+static struct wire_bytes any_bytes(struct dice *dice)
+{
+    size_t size = (size_t)dice_number(dice, 9);
+
+    return (struct wire_bytes){pool + dice_below(dice, sizeof pool - size), size};
+}
+
+static void any_text(struct dice *dice, char *out, size_t capacity)
+{
+    size_t size = dice_below(dice, capacity);
+
+    memset(out, 0, capacity);
+    for (size_t i = 0; i < size; i++)
+        out[i] = (char)(' ' + dice_below(dice, '~' - ' ' + 1));
+}
+
+static void any_op(struct dice *dice, struct body *body)
+{
+    struct wire_op *op = &body->op;
+
+    op->id = any32(dice);
+    op->operation = any8(dice);
+    op->flags = any8(dice);
+    op->partition = any16(dice);
+    op->lane_epoch = any32(dice);
+    op->budget_ms = any32(dice);
+    op->sequence = any64(dice);
+    op->floor = op->sequence -
+                (op->sequence <= UINT32_MAX ? dice_below(dice, op->sequence + 1) : any32(dice));
+    op->arg_count = (uint32_t)dice_below(dice, BODY_ARGS_MAX + 1);
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        body->bytes[i] = any_bytes(dice);
+}
+
+static void any_result(struct dice *dice, struct body *body)
+{
+    struct wire_result *result = &body->result;
+
+    result->id = any32(dice);
+    result->status = any8(dice);
+    switch (dice_below(dice, 4)) {
+    case 0:
+        result->is_int = true;
+        result->integer = (int64_t)any64(dice);
+        return;
+    case 1:
+        result->bytes = any_bytes(dice);
+        return;
+    case 2:
+        result->values = body->bytes;
+        result->value_count = (uint32_t)dice_below(dice, BODY_ARGS_MAX + 1);
+        for (uint32_t i = 0; i < result->value_count; i++) {
+            if (dice_below(dice, 3) > 0)
+                body->bytes[i] = any_bytes(dice);
+        }
+        return;
+    default:
+        return; /* nil */
+    }
+}
+
+static void any_raft(struct dice *dice, struct wire_raft *raft)
+{
+    raft->kind = any8(dice);
+    raft->flags = any8(dice);
+    raft->group = any16(dice);
+    raft->from_member = any16(dice);
+    raft->to_member = any16(dice);
+    raft->from_life = any64(dice);
+    raft->to_life = any64(dice);
+    raft->term = any32(dice);
+    raft->log_term = any32(dice);
+    raft->index = any64(dice);
+    raft->commit = any64(dice);
+    raft->entry_count = any32(dice);
+    raft->entries = any_bytes(dice);
+}
+
+static void any_status(struct dice *dice, struct body *body)
+{
+    struct wire_partition_status *partition = &body->partition;
+    struct wire_node_status *node = &body->node;
+
+    *partition = (struct wire_partition_status){
+        any16(dice), any8(dice),  any16(dice), any32(dice),    any64(dice), any64(dice),
+        any64(dice), any64(dice), any64(dice), any8(dice) & 1, any32(dice)};
+    node->member = any16(dice);
+    node->founded = any8(dice);
+    node->shards = any16(dice);
+    node->epoch = any64(dice);
+    node->uptime_ms = any64(dice);
+    node->disk_bytes = any64(dice);
+    node->disk_free = any64(dice);
+    dice_fill(dice, node->public_key, sizeof node->public_key);
+    dice_fill(dice, node->genesis_hash, sizeof node->genesis_hash);
+    any_text(dice, node->address, sizeof node->address);
+    any_text(dice, node->zone, sizeof node->zone);
+    any_text(dice, node->version, sizeof node->version);
+    node->weight = any32(dice);
+    node->links_up = any32(dice);
+    node->disk_full = any8(dice) & 1;
+}
+
+void body_any(struct dice *dice, struct body *body)
+{
+    struct dice fill = {7};
+
+    if (pool[0] == 0)
+        dice_fill(&fill, pool, sizeof pool);
+    memset(body, 0, sizeof *body);
+    body->type = (uint8_t)dice_below(dice, BODY_TYPES);
+    body->ack = dice_below(dice, 2);
+    body->session = any64(dice);
+    body->from = any16(dice);
+    body->round = any64(dice);
+    body->beat = (struct wire_beat){.group = any16(dice),
+                                    .from_life = any64(dice),
+                                    .to_life = any64(dice),
+                                    .term = any32(dice),
+                                    .commit = body->ack ? 0 : any64(dice),
+                                    .first = body->ack ? 0 : any64(dice)};
+    body->hello =
+        (struct wire_hello){any32(dice), any8(dice), any16(dice), any16(dice), any64(dice)};
+    any_raft(dice, &body->raft);
+    any_status(dice, body);
+    if (body->type == BODY_OP)
+        any_op(dice, body);
+    else
+        any_result(dice, body);
+}
+
+void body_put(struct wire_buffer *buffer, const struct body *body)
+{
+    switch (body->type) {
+    case BODY_OPS_HEAD:
+        wire_put_ops_head(buffer, body->session);
+        return;
+    case BODY_OP:
+        wire_put_op(buffer, &body->op, body->bytes);
+        return;
+    case BODY_RESULT:
+        wire_put_result(buffer, &body->result);
+        return;
+    case BODY_RAFT:
+        wire_put_raft(buffer, &body->raft);
+        return;
+    case BODY_BEAT_HEAD:
+        wire_put_beat_head(buffer, body->from, body->round);
+        return;
+    case BODY_BEAT:
+        wire_put_beat(buffer, &body->beat, body->ack);
+        return;
+    case BODY_HELLO:
+        wire_put_hello(buffer, &body->hello);
+        return;
+    case BODY_PARTITION:
+        wire_put_partition_status(buffer, &body->partition);
+        return;
+    default:
+        wire_put_node_status(buffer, &body->node);
+        return;
+    }
+}
+
+bool body_get(struct wire_cursor *cursor, struct body *body)
+{
+    switch (body->type) {
+    case BODY_OPS_HEAD:
+        return wire_get_ops_head(cursor, &body->session);
+    case BODY_OP:
+        return wire_get_op(cursor, &body->op, body->bytes, BODY_ARGS_MAX);
+    case BODY_RESULT:
+        return wire_get_result(cursor, &body->result, body->bytes, BODY_ARGS_MAX);
+    case BODY_RAFT:
+        return wire_get_raft(cursor, &body->raft);
+    case BODY_BEAT_HEAD:
+        return wire_get_beat_head(cursor, &body->from, &body->round);
+    case BODY_BEAT:
+        return wire_get_beat(cursor, &body->beat, body->ack);
+    case BODY_HELLO:
+        return wire_get_hello(cursor, &body->hello);
+    case BODY_PARTITION:
+        return wire_get_partition_status(cursor, &body->partition);
+    default:
+        return wire_get_node_status(cursor, &body->node);
+    }
+}

@@ -1,0 +1,52 @@
+/* Body: any body of ring/wire.h behind one interface, with random contents, for the property tests
+ * and as seeds of the fuzzers. */
+#ifndef TESTS_RING_WIRE_BODY_H
+#define TESTS_RING_WIRE_BODY_H
+
+#include "dice.h"
+#include "ring/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BODY_ARGS_MAX 8u
+
+/* All bodies, with what was put into them. The fields in use depend on the type. */
+struct body {
+    uint8_t type;
+    bool ack;
+    uint64_t session;
+    uint16_t from;
+    uint64_t round;
+    struct wire_op op;
+    struct wire_result result;
+    struct wire_raft raft;
+    struct wire_beat beat;
+    struct wire_hello hello;
+    struct wire_partition_status partition;
+    struct wire_node_status node;
+    struct wire_bytes bytes[BODY_ARGS_MAX];
+};
+
+enum body_type {
+    BODY_OPS_HEAD,
+    BODY_OP,
+    BODY_RESULT,
+    BODY_RAFT,
+    BODY_BEAT_HEAD,
+    BODY_BEAT,
+    BODY_HELLO,
+    BODY_PARTITION,
+    BODY_NODE,
+    BODY_TYPES
+};
+
+/* Bytes of args and values point into static memory, values of a result into body->bytes, so a
+ * body must stay where it is. */
+void body_any(struct dice *dice, struct body *body);
+void body_put(struct wire_buffer *buffer, const struct body *body);
+/* Reads a body of the type (and ack) that `body` says into the rest of it; what is read borrows
+ * from the cursor's bytes. */
+bool body_get(struct wire_cursor *cursor, struct body *body);
+
+#endif
