@@ -16,6 +16,13 @@
  *   BEAT:     [from member, round u64] then per group
  *             [group, from life, to life, term, commit, first]
  *   BEAT_ACK: [from member, round u64] then per group [group, from life, to life, term]
+ *   MAP_GET, NODE_STATUS, GENESIS_GET, SHARD_STATUS: empty
+ *   MAP:      bin (ringmap_encode), or nil before the founding
+ *   PREPARE:  bin (the genesis: ringmap_encode at epoch 1)
+ *   COMMIT:   bin (its 32-byte hash)
+ *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
+ *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
+ *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H
@@ -77,6 +84,8 @@ void wire_put_bin(struct wire_buffer *buffer, const void *bytes, size_t size);
 /* As put_bin but leaves the bytes for the caller to fill: returns where, NULL on no memory. */
 uint8_t *wire_put_bin_space(struct wire_buffer *buffer, size_t size);
 void wire_put_string(struct wire_buffer *buffer, const char *text);
+/* Bytes that are msgpack already. */
+void wire_put_raw(struct wire_buffer *buffer, const void *bytes, size_t size);
 void wire_put_array(struct wire_buffer *buffer, uint32_t count);
 void wire_put_map(struct wire_buffer *buffer, uint32_t count);
 

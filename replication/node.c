@@ -1,0 +1,515 @@
+#include "replication/node.h"
+
+#include "storage/checksum.h"
+#include "storage/codec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GENESIS_NAME      "GENESIS"
+#define GENESIS_TEMP      "GENESIS.tmp"
+#define GENESIS_MAGIC     0x4E454752u /* "RGEN" */
+#define GENESIS_VERSION   1u
+#define GENESIS_HEAD_SIZE 16u
+#define GENESIS_SIZE_MAX  (1u << 20)
+#define TEXT_SIZE_MAX     160u
+
+enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED };
+
+struct node {
+    struct node_options options;
+    struct vfs *vfs;
+    uint8_t founding;
+    uint8_t *blob;
+    size_t blob_size;
+    uint8_t hash[RINGMAP_HASH_SIZE];
+    struct ringmap map; /* of the blob, when founding is not NONE */
+    bool peers_up[RINGMAP_MEMBERS_MAX + 1];
+    uint64_t start_ms, ask_due_ms, now_ms;
+    struct wire_buffer replies[NODE_SENDS_MAX];
+};
+
+/* A genesis of this cluster that names this node. `why`: what is wrong otherwise. */
+static int decode_genesis(const struct node *node, const uint8_t *blob, size_t size,
+                          struct ringmap *map, const char **why)
+{
+    int r = size <= GENESIS_SIZE_MAX ? ringmap_decode(blob, size, map) : RINGMAP_E_MALFORMED;
+
+    if (r != 0) {
+        *why = "the genesis does not decode";
+        return r < 0 ? r : -EBADMSG;
+    }
+    if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
+        *why = "the genesis is of another cluster than this node's ticket";
+        r = -EPROTO;
+    } else if (!ringmap_member_by_key(map, node->options.public_key)) {
+        *why = "the genesis does not name this node's key";
+        r = -EPROTO;
+    }
+    if (r != 0)
+        ringmap_deinit(map);
+    return r;
+}
+
+/* GENESIS: u32 magic, u16 version, u16 state, u32 blob size, u32 zero, blob, u64 checksum of all
+ * before it. */
+static int write_genesis(struct node *node, uint8_t founding, const uint8_t *blob, size_t size)
+{
+    size_t total = GENESIS_HEAD_SIZE + size + 8;
+    uint8_t *bytes = calloc(1, total);
+    struct vfs_file *file = NULL;
+    struct iovec iov = {bytes, total};
+    int r;
+
+    if (!bytes)
+        return -ENOMEM;
+    codec_put_u32(bytes, GENESIS_MAGIC);
+    codec_put_u16(bytes + 4, GENESIS_VERSION);
+    codec_put_u16(bytes + 6, founding);
+    codec_put_u32(bytes + 8, (uint32_t)size);
+    memcpy(bytes + GENESIS_HEAD_SIZE, blob, size);
+    codec_put_u64(bytes + total - 8, checksum(bytes, total - 8));
+    r = vfs_open(node->vfs, GENESIS_TEMP, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file);
+    if (r == 0)
+        r = vfs_truncate(file, 0);
+    if (r == 0)
+        r = vfs_pwritev(file, &iov, 1, 0);
+    if (r == 0)
+        r = vfs_sync(file);
+    vfs_close(file);
+    if (r == 0)
+        r = vfs_rename(node->vfs, GENESIS_TEMP, GENESIS_NAME);
+    if (r == 0)
+        r = vfs_sync_dir(node->vfs, ".");
+    free(bytes);
+    return r;
+}
+
+static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
+{
+    const char *why;
+    size_t blob_size;
+    int r;
+
+    if (size < GENESIS_HEAD_SIZE + 8 || codec_get_u32(bytes) != GENESIS_MAGIC)
+        return -EBADMSG;
+    if (codec_get_u16(bytes + 4) > GENESIS_VERSION)
+        return -EPROTO;
+    blob_size = codec_get_u32(bytes + 8);
+    if (size != GENESIS_HEAD_SIZE + blob_size + 8 ||
+        codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8))
+        return -EBADMSG;
+    node->founding = (uint8_t)codec_get_u16(bytes + 6);
+    if (node->founding != FOUNDING_PREPARED && node->founding != FOUNDING_COMMITTED)
+        return -EBADMSG;
+    r = decode_genesis(node, bytes + GENESIS_HEAD_SIZE, blob_size, &node->map, &why);
+    if (r != 0) {
+        node->founding = FOUNDING_NONE;
+        return r;
+    }
+    node->blob = malloc(blob_size);
+    if (!node->blob)
+        return -ENOMEM;
+    memcpy(node->blob, bytes + GENESIS_HEAD_SIZE, blob_size);
+    node->blob_size = blob_size;
+    ringmap_hash(node->blob, node->blob_size, node->hash);
+    return 0;
+}
+
+static int read_genesis(struct node *node)
+{
+    struct vfs_file *file;
+    uint64_t size = 0;
+    uint8_t *bytes = NULL;
+    int r = vfs_open(node->vfs, GENESIS_NAME, VFS_OPEN_READ, &file);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r != 0)
+        return r;
+    r = vfs_size(file, &size);
+    if (r == 0 && size > GENESIS_SIZE_MAX + GENESIS_HEAD_SIZE + 8)
+        r = -EBADMSG;
+    if (r == 0 && !(bytes = malloc(size ? size : 1)))
+        r = -ENOMEM;
+    if (r == 0) {
+        int64_t got = vfs_pread(file, bytes, size, 0);
+
+        r = got < 0 ? (int)got : (uint64_t)got == size ? 0 : -EIO;
+    }
+    if (r == 0)
+        r = parse_genesis(node, bytes, size);
+    vfs_close(file);
+    free(bytes);
+    return r;
+}
+
+int node_open(struct node **out, struct vfs *vfs, const struct node_options *options)
+{
+    struct node *node = calloc(1, sizeof *node);
+    int r;
+
+    if (!node)
+        return -ENOMEM;
+    node->options = *options;
+    node->vfs = vfs;
+    r = read_genesis(node);
+    if (r != 0) {
+        node_close(node);
+        return r;
+    }
+    *out = node;
+    return 0;
+}
+
+void node_close(struct node *node)
+{
+    if (!node)
+        return;
+    if (node->founding != FOUNDING_NONE)
+        ringmap_deinit(&node->map);
+    for (size_t i = 0; i < NODE_SENDS_MAX; i++)
+        wire_buffer_deinit(&node->replies[i]);
+    free(node->blob);
+    free(node);
+}
+
+/* The next send of this step; NULL when the step has no more room (a peer asks again). */
+static struct wire_buffer *reply_to(struct node *node, struct node_effects *effects,
+                                    struct shard_address to, uint8_t type, uint64_t correlation)
+{
+    struct shard_send *send;
+
+    if (effects->send_count == NODE_SENDS_MAX)
+        return NULL;
+    send = &effects->sends[effects->send_count];
+    send->to = to;
+    send->message = (struct link_message){
+        .type = type, .partition = WIRE_PARTITION_NODE, .correlation = correlation};
+    wire_buffer_clear(&node->replies[effects->send_count]);
+    return &node->replies[effects->send_count++];
+}
+
+/* Bodies are given to the sends when the step is over: buffers may have moved until then. */
+static void finish_sends(struct node *node, struct node_effects *effects)
+{
+    for (size_t i = 0; i < effects->send_count; i++) {
+        effects->sends[i].message.body = node->replies[i].data;
+        effects->sends[i].message.body_size = node->replies[i].size;
+        if (node->replies[i].failed)
+            effects->fatal = -ENOMEM;
+    }
+}
+
+static void answer_founding(struct node *node, struct node_effects *effects,
+                            const struct node_event *event, uint8_t type, const char *why)
+{
+    struct wire_buffer *reply =
+        reply_to(node, effects, event->from, type, event->message->correlation);
+
+    if (!reply)
+        return;
+    wire_put_array(reply, 3);
+    wire_put_bool(reply, why == NULL);
+    wire_put_string(reply, why ? why : "");
+    wire_put_bin(reply, node->hash, sizeof node->hash);
+}
+
+static int adopt(struct node *node, uint8_t founding, const uint8_t *blob, size_t size,
+                 const char **why)
+{
+    struct ringmap map;
+    uint8_t *copy;
+    int r = decode_genesis(node, blob, size, &map, why);
+
+    if (r != 0)
+        return r;
+    copy = malloc(size);
+    r = copy ? write_genesis(node, founding, blob, size) : -ENOMEM;
+    if (r != 0) {
+        ringmap_deinit(&map);
+        free(copy);
+        *why = "the genesis cannot be written: see the node's log";
+        return r;
+    }
+    memcpy(copy, blob, size);
+    if (node->founding != FOUNDING_NONE)
+        ringmap_deinit(&node->map);
+    free(node->blob);
+    node->map = map;
+    node->blob = copy;
+    node->blob_size = size;
+    node->founding = founding;
+    ringmap_hash(copy, size, node->hash);
+    return 0;
+}
+
+static const char *prepare(struct node *node, const struct node_event *event,
+                           struct node_effects *effects)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE];
+    struct wire_cursor cursor;
+    const char *why = NULL;
+    const uint8_t *blob;
+    size_t size;
+
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    blob = wire_get_bin(&cursor, GENESIS_SIZE_MAX, &size);
+    if (event->from.role != LINK_ROLE_ADMIN)
+        return "only an admin may found a cluster";
+    if (cursor.failed || !blob)
+        return "the genesis does not decode";
+    ringmap_hash(blob, size, hash);
+    if (node->founding == FOUNDING_COMMITTED)
+        return memcmp(hash, node->hash, sizeof hash) == 0
+                   ? NULL
+                   : "this node already belongs to a founded cluster";
+    if (adopt(node, FOUNDING_PREPARED, blob, size, &why) != 0)
+        return why;
+    effects->map_changed = true;
+    return NULL;
+}
+
+static const char *commit(struct node *node, const uint8_t *hash, size_t size,
+                          struct node_effects *effects)
+{
+    int r;
+
+    if (node->founding == FOUNDING_NONE || !hash || size != RINGMAP_HASH_SIZE ||
+        memcmp(hash, node->hash, size) != 0)
+        return "this genesis was not prepared here";
+    if (node->founding == FOUNDING_COMMITTED)
+        return NULL;
+    r = write_genesis(node, FOUNDING_COMMITTED, node->blob, node->blob_size);
+    if (r != 0) {
+        effects->fatal = r;
+        return "the genesis cannot be written: see the node's log";
+    }
+    node->founding = FOUNDING_COMMITTED;
+    effects->found = true;
+    effects->map_changed = true;
+    return NULL;
+}
+
+static const char *commit_message(struct node *node, const struct node_event *event,
+                                  struct node_effects *effects)
+{
+    struct wire_cursor cursor;
+    const uint8_t *hash;
+    size_t size;
+
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    hash = wire_get_bin(&cursor, RINGMAP_HASH_SIZE, &size);
+    if (event->from.role == LINK_ROLE_ROUTER)
+        return "a router may not found a cluster";
+    return commit(node, cursor.failed ? NULL : hash, size, effects);
+}
+
+static void send_map(struct node *node, const struct node_event *event,
+                     struct node_effects *effects)
+{
+    struct wire_buffer *reply =
+        reply_to(node, effects, event->from, WIRE_MAP, event->message->correlation);
+
+    if (!reply)
+        return;
+    if (node->founding != FOUNDING_COMMITTED) {
+        wire_put_nil(reply);
+        return;
+    }
+    wire_put_bin(reply, node->blob, node->blob_size);
+}
+
+static void send_genesis(struct node *node, const struct node_event *event,
+                         struct node_effects *effects)
+{
+    struct wire_buffer *reply =
+        reply_to(node, effects, event->from, WIRE_GENESIS, event->message->correlation);
+
+    if (!reply)
+        return;
+    wire_put_array(reply, 2);
+    wire_put_uint(reply, node->founding);
+    wire_put_bin(reply, node->hash, sizeof node->hash);
+}
+
+/* A peer's word that the genesis prepared here was committed. */
+static void on_genesis(struct node *node, const struct node_event *event,
+                       struct node_effects *effects)
+{
+    struct wire_cursor cursor;
+    const uint8_t *hash;
+    uint64_t founding;
+    size_t size;
+
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    if (wire_get_array(&cursor, 2) != 2)
+        return;
+    founding = wire_get_uint(&cursor, FOUNDING_COMMITTED);
+    hash = wire_get_bin(&cursor, RINGMAP_HASH_SIZE, &size);
+    if (!cursor.failed && event->from.role == LINK_ROLE_NODE && event->from.member != 0 &&
+        founding == FOUNDING_COMMITTED)
+        (void)commit(node, hash, size, effects);
+}
+
+struct usage {
+    struct node *node;
+    const char *folder;
+    uint64_t bytes;
+};
+
+static int add_usage(void *context, const char *name)
+{
+    struct usage *usage = context;
+    char path[VFS_PATH_SIZE_MAX + 1];
+    struct vfs_file *file;
+    uint64_t size = 0;
+
+    if (snprintf(path, sizeof path, "%s/%s", usage->folder, name) >= (int)sizeof path ||
+        vfs_open(usage->node->vfs, path, VFS_OPEN_READ, &file) != 0)
+        return 0;
+    if (vfs_size(file, &size) == 0)
+        usage->bytes += size;
+    vfs_close(file);
+    return 0;
+}
+
+static uint64_t disk_usage(struct node *node)
+{
+    uint64_t bytes = 0;
+
+    for (uint16_t shard = 0; shard < node->options.shards; shard++) {
+        char folder[SHARD_FOLDER_SIZE];
+        struct usage usage = {.node = node, .folder = folder};
+
+        shard_folder(folder, shard);
+        (void)vfs_list(node->vfs, folder, add_usage, &usage);
+        bytes += usage.bytes;
+    }
+    return bytes;
+}
+
+static void send_status(struct node *node, const struct node_event *event,
+                        struct node_effects *effects)
+{
+    struct wire_buffer *reply =
+        reply_to(node, effects, event->from, WIRE_NODE_STATUS_REPLY, event->message->correlation);
+    struct wire_node_status status = {.member = node_member(node),
+                                      .founded = node->founding,
+                                      .shards = node->options.shards,
+                                      .uptime_ms = node->now_ms - node->start_ms,
+                                      .weight = node->options.weight,
+                                      .disk_bytes = disk_usage(node)};
+
+    if (!reply)
+        return;
+    (void)vfs_space(node->vfs, &status.disk_free);
+    if (node->founding == FOUNDING_COMMITTED)
+        status.epoch = node->map.epoch;
+    for (size_t i = 0; i <= RINGMAP_MEMBERS_MAX; i++)
+        status.links_up += node->peers_up[i];
+    memcpy(status.public_key, node->options.public_key, sizeof status.public_key);
+    memcpy(status.genesis_hash, node->hash, sizeof status.genesis_hash);
+    memcpy(status.address, node->options.address, sizeof node->options.address);
+    memcpy(status.zone, node->options.zone, sizeof node->options.zone);
+    snprintf(status.version, sizeof status.version, "%s", RINGCASK_VERSION);
+    wire_put_node_status(reply, &status);
+}
+
+static void on_message(struct node *node, const struct node_event *event,
+                       struct node_effects *effects)
+{
+    switch (event->message->type) {
+    case WIRE_MAP_GET:
+        send_map(node, event, effects);
+        break;
+    case WIRE_PREPARE:
+        answer_founding(node, effects, event, WIRE_PREPARE_REPLY, prepare(node, event, effects));
+        break;
+    case WIRE_COMMIT:
+        answer_founding(node, effects, event, WIRE_COMMIT_REPLY,
+                        commit_message(node, event, effects));
+        break;
+    case WIRE_NODE_STATUS:
+        send_status(node, event, effects);
+        break;
+    case WIRE_GENESIS_GET:
+        send_genesis(node, event, effects);
+        break;
+    case WIRE_GENESIS:
+        on_genesis(node, event, effects);
+        break;
+    default: /* of a newer version */
+        break;
+    }
+}
+
+static void ask_peers(struct node *node, struct node_effects *effects)
+{
+    if (node->founding != FOUNDING_PREPARED || node->now_ms < node->ask_due_ms)
+        return;
+    node->ask_due_ms = node->now_ms + node->options.ask_ms;
+    for (uint32_t i = 0; i < node->map.member_count; i++) {
+        uint16_t member = node->map.members[i].id;
+
+        if (member != node_member(node) && node->peers_up[member])
+            (void)reply_to(node, effects,
+                           (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
+                           WIRE_GENESIS_GET, 0);
+    }
+}
+
+void node_step(struct node *node, const struct node_event *event, struct node_effects *effects)
+{
+    effects->send_count = 0;
+    effects->found = false;
+    effects->map_changed = false;
+    effects->fatal = 0;
+    if (node->start_ms == 0)
+        node->start_ms = event->now_ms;
+    node->now_ms = event->now_ms;
+    switch (event->kind) {
+    case NODE_EVENT_MESSAGE:
+        on_message(node, event, effects);
+        break;
+    case NODE_EVENT_LINK_UP:
+    case NODE_EVENT_LINK_DOWN:
+        if (event->from.role == LINK_ROLE_NODE && event->from.member <= RINGMAP_MEMBERS_MAX)
+            node->peers_up[event->from.member] = event->kind == NODE_EVENT_LINK_UP;
+        break;
+    case NODE_EVENT_TICK:
+        break;
+    default:
+        assert(!"unknown event");
+    }
+    ask_peers(node, effects);
+    finish_sends(node, effects);
+}
+
+const struct ringmap *node_map(const struct node *node)
+{
+    return node->founding == FOUNDING_COMMITTED ? &node->map : NULL;
+}
+
+const struct ringmap *node_map_prepared(const struct node *node)
+{
+    return node->founding == FOUNDING_PREPARED ? &node->map : NULL;
+}
+
+const uint8_t *node_genesis_hash(const struct node *node)
+{
+    return node->hash;
+}
+
+uint16_t node_member(const struct node *node)
+{
+    const struct ringmap_member *member;
+
+    if (node->founding == FOUNDING_NONE)
+        return 0;
+    member = ringmap_member_by_key(&node->map, node->options.public_key);
+    return member ? member->id : 0;
+}
