@@ -11,6 +11,9 @@
  * Invariant: an outcome writes each key at most once; of a PUT with repeated keys the last value
  * wins. DEL counts a repeated key once, EXISTS each time.
  *
+ * SET with GET and a condition replies an array: the old value or nil, then one byte, '1' when it
+ * was set and '0' when not. An INCRBY whose delta is no integer gets NOT_INTEGER at the door.
+ *
  * Expiry is carried, not judged: INCRBY and APPEND keep it, SET and PUT clear it but for KEEPTTL.
  */
 #ifndef REPLICATION_COMMAND_H
