@@ -323,7 +323,7 @@ static int evaluate_set(const struct command_input *input, struct command_outcom
 static int evaluate_put(const struct command_input *input, struct command_outcome *outcome,
                         uint32_t keys)
 {
-    struct seen seen;
+    struct seen seen = {0};
     int r = reserve_writes(outcome, keys);
 
     if (r == 0)
@@ -347,7 +347,7 @@ static int evaluate_put(const struct command_input *input, struct command_outcom
 static int evaluate_del(const struct command_input *input, struct command_outcome *outcome,
                         uint32_t keys)
 {
-    struct seen seen;
+    struct seen seen = {0};
     int r = reserve_writes(outcome, keys);
 
     if (r == 0)
