@@ -1,0 +1,182 @@
+/* Sim cluster: the processes of a whole cluster in one thread - nodes with their shards, disk and
+ * clock, routers, and the network between them. The cores are the production's; what is here is
+ * what node_loop and server_uv do for them in a process: rounds, jobs, timers, links.
+ *
+ * Model of a process. Events wait in an inbox until the thread's round begins, a random moment
+ * after the first of them (so what arrives together is batched at random); a round steps all of
+ * them and then flushes. I/O jobs are run when their simulated time has passed: WRITE jobs take
+ * sync_us with a tail, or long on a slow disk. A paused process does nothing; what arrives waits.
+ * A process that is killed dies within any one I/O call: the jobs that were in flight are run
+ * against a disk that stops working after a few calls (see sim_disk.h). A machine's power loss is
+ * that, and then the disk forgets. CPU time is not modelled.
+ */
+#ifndef TESTS_SIM_SIM_CLUSTER_H
+#define TESTS_SIM_SIM_CLUSTER_H
+
+#include "replication/node.h"
+#include "replication/raft.h"
+#include "replication/shard.h"
+#include "router/router.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_net.h"
+
+#define SIM_JOBS_MAX  256u
+#define SIM_LINKS_MAX 64u
+
+enum sim_process { SIM_DOWN, SIM_UP, SIM_PAUSED };
+enum sim_end { SIM_END_KILL, SIM_END_POWER, SIM_END_CLEAN };
+
+struct sim_inbox_item {
+    struct sim_inbox_item *next;
+    uint8_t kind; /* of the core's events */
+    struct shard_address from;
+    uint16_t shards;
+    struct sim_message *message;
+    struct store_job *job;
+    int job_result;
+    uint64_t client; /* routers */
+    uint8_t *bytes;
+    size_t size;
+};
+
+struct sim_inbox {
+    struct sim_inbox_item *first;
+    struct sim_inbox_item **end;
+    bool round_due;
+};
+
+struct sim_node;
+
+struct sim_shard {
+    struct sim_node *node;
+    struct shard *shard;
+    struct sim_inbox inbox;
+    uint64_t tick_at_us; /* of the newest timer */
+    struct store_job *jobs[SIM_JOBS_MAX];
+    uint64_t job_numbers[SIM_JOBS_MAX];
+    size_t job_count;
+    uint64_t job_last;
+    bool drained;
+};
+
+/* A link that a router or the admin dialled. */
+struct sim_accepted {
+    uint64_t link;
+    uint8_t endpoint;
+};
+
+struct sim_node {
+    struct sim_cluster *cluster;
+    uint8_t endpoint; /* and number, from 1 */
+    uint8_t state;    /* enum sim_process */
+    uint64_t life;    /* counts starts and ends: events of another life are void */
+    struct sim_disk *disk;
+    struct sim_clock clock;
+    struct node *node;
+    struct sim_inbox inbox; /* the control plane's */
+    uint64_t node_tick_at_us;
+    struct sim_shard shards[SIM_SHARDS_MAX];
+    bool serving; /* shards are open */
+    bool link_up[SIM_ENDPOINTS_MAX];
+    struct sim_accepted accepted[SIM_LINKS_MAX];
+    size_t accepted_count;
+    uint64_t started_us;
+    uint32_t slow_ppm; /* of the disk: chance that a write takes up to slow_us */
+    uint64_t slow_us;
+    bool draining;
+    bool rotten; /* its disk has had flipped bits */
+    bool stay_down;
+};
+
+struct sim_router {
+    struct sim_cluster *cluster;
+    uint8_t number;
+    uint8_t endpoint;
+    uint8_t state;
+    uint64_t life;
+    struct router *router;
+    struct sim_clock clock;
+    struct sim_inbox inbox;
+    uint64_t tick_at_us;
+};
+
+/* What the checkers and the workload get told; all set by main before the start. */
+struct sim_observer {
+    void *context;
+    void (*on_round)(void *context, struct sim_node *node, struct sim_shard *shard);
+    void (*on_send)(void *context, struct sim_node *node, const struct link_message *message);
+    void (*on_open)(void *context, struct sim_node *node);
+    void (*on_router_start)(void *context, struct sim_router *router);
+    void (*on_router_stop)(void *context, struct sim_router *router);
+    void (*on_client_bytes)(void *context, struct sim_router *router, uint64_t client,
+                            const uint8_t *bytes, size_t size, bool close);
+};
+
+struct sim_cluster {
+    struct sim *sim;
+    struct sim_net *net;
+    struct ringmap map;
+    uint8_t hash[RINGMAP_HASH_SIZE];
+    uint8_t *blob; /* genesis */
+    size_t blob_size;
+    struct sim_node nodes[SIM_NODES_MAX]; /* [i] is number and endpoint i + 1 */
+    uint32_t node_count;
+    struct sim_router routers[SIM_ROUTERS_MAX];
+    uint32_t router_count;
+    struct sim_observer observer;
+    uint64_t client_last;
+    bool healing; /* faults have ended: a process that ends by itself is a failure */
+    struct sim_inbox admin_inbox;
+    uint32_t admin_replies; /* bit of each node that has answered the present step */
+    uint8_t admin_step;     /* 0 prepare, 1 commit, 2 done */
+};
+
+/* sim_cluster.c */
+void sim_cluster_init(struct sim_cluster *cluster, struct sim *sim,
+                      const struct sim_observer *observer);
+void sim_cluster_deinit(struct sim_cluster *cluster);
+/* Starts everything and founds the cluster; the faults may already be at work. */
+void sim_cluster_start(struct sim_cluster *cluster);
+bool sim_cluster_founded(const struct sim_cluster *cluster);
+struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number);
+
+/* sim_node.c */
+void sim_node_init(struct sim_node *node, struct sim_cluster *cluster, uint8_t number);
+void sim_node_deinit(struct sim_node *node);
+void sim_node_start(struct sim_node *node);
+void sim_node_end(struct sim_node *node, enum sim_end how);
+void sim_node_drain(struct sim_node *node);
+void sim_node_pause(struct sim_node *node, bool paused);
+/* For sim_shard.c. */
+void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context);
+bool sim_node_lives(const struct sim_node *node, uint64_t life);
+void sim_node_fatal(struct sim_node *node, const char *what, int error);
+void sim_node_send(struct sim_node *node, const struct shard_send *send);
+
+/* sim_shard.c: the data plane's rounds, jobs and timers. */
+void sim_shards_open(struct sim_node *node, bool found);
+void sim_shard_wake(struct sim_shard *shard);
+/* Runs what was in flight, in a random order, and gives it back. */
+void sim_shard_finish(struct sim_shard *shard);
+
+/* sim_router.c */
+void sim_router_init(struct sim_router *router, struct sim_cluster *cluster, uint8_t number);
+void sim_router_deinit(struct sim_router *router);
+void sim_router_start(struct sim_router *router);
+void sim_router_end(struct sim_router *router);
+/* A client's connection: open, bytes, close. They arrive after a delay, in order. */
+uint64_t sim_router_client_open(struct sim_router *router);
+void sim_router_client_send(struct sim_router *router, uint64_t client, const void *bytes,
+                            size_t size);
+void sim_router_client_close(struct sim_router *router, uint64_t client);
+
+/* sim_inbox.c: shared by the hosts. */
+void sim_inbox_init(struct sim_inbox *inbox);
+void sim_inbox_clear(struct sim_inbox *inbox);
+struct sim_inbox_item *sim_inbox_push(struct sim_inbox *inbox, uint8_t kind);
+struct sim_inbox_item *sim_inbox_take(struct sim_inbox *inbox); /* NULL: empty */
+void sim_inbox_item_free(struct sim_inbox_item *item);
+
+#endif

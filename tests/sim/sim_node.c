@@ -1,0 +1,335 @@
+#include "tests/sim/sim_cluster.h"
+
+#include "ring/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim *sim_of(const struct sim_node *node)
+{
+    return node->cluster->sim;
+}
+
+static struct sim_random *host_random(const struct sim_node *node)
+{
+    return sim_stream(sim_of(node), SIM_STREAM_HOST);
+}
+
+static uint64_t node_ms(const struct sim_node *node)
+{
+    return sim_clock_ms(&node->clock, sim_of(node)->now_us);
+}
+
+void sim_node_init(struct sim_node *node, struct sim_cluster *cluster, uint8_t number)
+{
+    struct sim *sim = cluster->sim;
+    int32_t rate = sim->swarm.clock_rate_ppm_max;
+    node->cluster = cluster;
+    node->endpoint = number;
+    node->disk = sim_disk_new(sim->seed, SIM_STREAM_DISK + number);
+    sim_disk_faults(node->disk)->nowait_again_ppm = sim->swarm.nowait_again_ppm;
+    sim_inbox_init(&node->inbox);
+    for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
+        node->shards[i].node = node;
+        sim_inbox_init(&node->shards[i].inbox);
+    }
+    struct sim_random *random = host_random(node);
+    node->clock = (struct sim_clock){
+        .rate_ppm = (int32_t)sim_random_below(random, 2 * (uint64_t)rate + 1) - rate,
+        .boot_us = sim_random_below(random, 1000 * SIM_SECOND),
+        .wall_offset_ms = (int64_t)sim_random_below(random, 2001) - 1000,
+    };
+}
+
+void sim_node_deinit(struct sim_node *node)
+{
+    if (node->state != SIM_DOWN)
+        sim_node_end(node, SIM_END_CLEAN);
+    node->disk = sim_disk_free(node->disk);
+}
+
+bool sim_node_lives(const struct sim_node *node, uint64_t life)
+{
+    return node->state != SIM_DOWN && node->life == life;
+}
+
+static void run_node_round(void *context, uint64_t life);
+
+void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context)
+{
+    if (inbox->round_due)
+        return;
+    inbox->round_due = true;
+    uint64_t pause = sim_random_below(host_random(node), sim_of(node)->swarm.wake_us_max + 1);
+    sim_after(sim_of(node), pause, run, context, node->life);
+}
+
+static void wake_node(struct sim_node *node)
+{
+    sim_node_wake(node, &node->inbox, run_node_round, node);
+}
+
+void sim_node_send(struct sim_node *node, const struct shard_send *send)
+{
+    struct sim_net *net = node->cluster->net;
+    if (node->cluster->observer.on_send)
+        node->cluster->observer.on_send(node->cluster->observer.context, node, &send->message);
+    if (send->to.role == LINK_ROLE_NODE) {
+        assert(send->to.member >= 1 && send->to.member <= node->cluster->node_count);
+        assert(send->to.member != node->endpoint);
+        sim_net_send(net, node->endpoint, (uint8_t)send->to.member, true, 0, &send->message);
+        return;
+    }
+    for (size_t i = 0; i < node->accepted_count; i++)
+        if (node->accepted[i].link == send->to.link)
+            sim_net_send(net, node->endpoint, node->accepted[i].endpoint, false, send->to.link,
+                         &send->message);
+}
+
+void sim_node_fatal(struct sim_node *node, const char *what, int error)
+{
+    struct sim *sim = sim_of(node);
+    sim_trace(sim, 1, "node %u ends: %s: %s", node->endpoint, what, strerror(-error));
+    sim_fold(sim, 1, node->endpoint, (uint64_t)-error);
+    if (node->cluster->healing) {
+        sim_fail(sim, "node %u ended by itself after the faults had stopped: %s: %s",
+                 node->endpoint, what, strerror(-error));
+        return;
+    }
+    sim_node_end(node, SIM_END_KILL);
+}
+
+static void dial_members(struct sim_node *node, const struct ringmap *map)
+{
+    for (uint32_t i = 0; map && i < map->member_count; i++)
+        if (map->members[i].id != node->endpoint)
+            sim_net_dial(node->cluster->net, node->endpoint, (uint8_t)map->members[i].id);
+}
+
+static void run_node_tick(void *context, uint64_t life)
+{
+    struct sim_node *node = context;
+    if (!sim_node_lives(node, life))
+        return;
+    (void)sim_inbox_push(&node->inbox, NODE_EVENT_TICK);
+    wake_node(node);
+    sim_after(sim_of(node), 250 * SIM_MS, run_node_tick, node, life);
+}
+
+static void run_node_round(void *context, uint64_t life)
+{
+    struct sim_node *node = context;
+    if (!sim_node_lives(node, life))
+        return;
+    if (node->state == SIM_PAUSED)
+        return; /* round_due stays; resuming runs it */
+    node->inbox.round_due = false;
+    struct sim_inbox_item *item;
+    while ((item = sim_inbox_take(&node->inbox))) {
+        struct node_effects effects;
+        struct node_event event = {.kind = item->kind,
+                                   .now_ms = node_ms(node),
+                                   .from = item->from,
+                                   .message = item->message ? &item->message->message : NULL};
+        node_step(node->node, &event, &effects);
+        sim_inbox_item_free(item);
+        if (effects.fatal) {
+            sim_node_fatal(node, "control plane", effects.fatal);
+            return;
+        }
+        if (effects.found && !node->serving)
+            sim_shards_open(node, true);
+        if (!sim_node_lives(node, life))
+            return;
+        for (size_t i = 0; i < effects.send_count; i++)
+            sim_node_send(node, &effects.sends[i]);
+        if (effects.map_changed)
+            dial_members(node, node_map(node->node) ? node_map(node->node)
+                                                    : node_map_prepared(node->node));
+    }
+}
+
+/* Links. */
+
+static void shards_push_link(struct sim_node *node, uint8_t kind, struct shard_address from)
+{
+    for (uint16_t i = 0; node->serving && i < sim_of(node)->swarm.shards; i++) {
+        struct sim_inbox_item *item = sim_inbox_push(&node->shards[i].inbox, kind);
+        item->from = from;
+        item->shards = (uint16_t)sim_of(node)->swarm.shards;
+        sim_shard_wake(&node->shards[i]);
+    }
+}
+
+static void node_push_link(struct sim_node *node, uint8_t kind, struct shard_address from)
+{
+    sim_inbox_push(&node->inbox, kind)->from = from;
+    wake_node(node);
+}
+
+static void on_up(void *context, uint8_t peer, uint64_t link, bool by_us)
+{
+    struct sim_node *node = context;
+    if (by_us) {
+        struct shard_address from = {LINK_ROLE_NODE, peer, 0};
+        node->link_up[peer] = true;
+        shards_push_link(node, SHARD_EVENT_LINK_UP, from);
+        node_push_link(node, NODE_EVENT_LINK_UP, from);
+    } else if (peer == 0 || peer > SIM_NODES_MAX) {
+        assert(node->accepted_count < SIM_LINKS_MAX);
+        node->accepted[node->accepted_count++] = (struct sim_accepted){link, peer};
+        if (peer)
+            shards_push_link(node, SHARD_EVENT_LINK_UP,
+                             (struct shard_address){LINK_ROLE_ROUTER, 0, link});
+    }
+}
+
+static void on_down(void *context, uint8_t peer, uint64_t link, bool by_us)
+{
+    struct sim_node *node = context;
+    if (by_us) {
+        struct shard_address from = {LINK_ROLE_NODE, peer, 0};
+        node->link_up[peer] = false;
+        shards_push_link(node, SHARD_EVENT_LINK_DOWN, from);
+        node_push_link(node, NODE_EVENT_LINK_DOWN, from);
+        return;
+    }
+    for (size_t i = 0; i < node->accepted_count; i++)
+        if (node->accepted[i].link == link) {
+            node->accepted[i] = node->accepted[--node->accepted_count];
+            if (peer)
+                shards_push_link(node, SHARD_EVENT_LINK_DOWN,
+                                 (struct shard_address){LINK_ROLE_ROUTER, 0, link});
+            return;
+        }
+}
+
+static void on_message(void *context, struct sim_message *message, bool by_us)
+{
+    struct sim_node *node = context;
+    struct shard_address from = {LINK_ROLE_NODE, message->from, 0};
+    (void)by_us;
+    if (message->from == 0 || message->from > SIM_NODES_MAX)
+        from = (struct shard_address){message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
+                                      message->link};
+    if (message->message.partition == WIRE_PARTITION_NODE) {
+        struct sim_inbox_item *item = sim_inbox_push(&node->inbox, NODE_EVENT_MESSAGE);
+        item->message = message;
+        item->from = from;
+        wake_node(node);
+        return;
+    }
+    if (!node->serving) {
+        sim_message_free(message);
+        return;
+    }
+    uint16_t partition = message->message.partition;
+    uint32_t number = partition == WIRE_PARTITION_META ? 0 : partition % sim_of(node)->swarm.shards;
+    struct sim_inbox_item *item = sim_inbox_push(&node->shards[number].inbox, SHARD_EVENT_MESSAGE);
+    item->message = message;
+    item->from = from;
+    sim_shard_wake(&node->shards[number]);
+}
+
+/* Life. */
+
+void sim_node_start(struct sim_node *node)
+{
+    struct sim *sim = sim_of(node);
+    assert(node->state == SIM_DOWN);
+    struct node_options options = {
+        .weight = RINGMAP_WEIGHT_DEFAULT, .shards = (uint16_t)sim->swarm.shards, .ask_ms = 500};
+    const struct ringmap_member *member = ringmap_member(&node->cluster->map, node->endpoint);
+    memcpy(options.public_key, member->public_key, sizeof options.public_key);
+    memcpy(options.address, member->address, sizeof options.address);
+    memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
+    node->life++;
+    node->state = SIM_UP;
+    node->started_us = sim->now_us;
+    node->draining = false;
+    for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
+        node->shards[i].tick_at_us = UINT64_MAX;
+        node->shards[i].drained = false;
+    }
+    sim_trace(sim, 1, "node %u starts", node->endpoint);
+    sim_fold(sim, 2, node->endpoint, node->life);
+    struct sim_net_handler handler = {node, on_up, on_down, on_message};
+    sim_net_start(node->cluster->net, node->endpoint, &handler);
+    int r = node_open(&node->node, sim_disk_vfs(node->disk), &options);
+    if (r) {
+        node->node = NULL;
+        sim_node_fatal(node, "opening the node", r);
+        return;
+    }
+    uint64_t life = node->life;
+    if (node_map(node->node))
+        sim_shards_open(node, false);
+    if (node->life != life || node->state == SIM_DOWN)
+        return;
+    dial_members(node, node_map(node->node) ? node_map(node->node) : node_map_prepared(node->node));
+    sim_after(sim, 0, run_node_tick, node, node->life);
+}
+
+void sim_node_end(struct sim_node *node, enum sim_end how)
+{
+    struct sim *sim = sim_of(node);
+    assert(node->state != SIM_DOWN);
+    node->state = SIM_DOWN;
+    node->life++;
+    sim_fold(sim, 3, node->endpoint, how);
+    if (how != SIM_END_CLEAN && !sim_disk_halted(node->disk))
+        sim_disk_halt_after(node->disk, (uint32_t)sim_random_below(host_random(node), 8));
+    for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
+        struct sim_shard *shard = &node->shards[i];
+        if (shard->shard) {
+            sim_shard_finish(shard);
+            shard_close(shard->shard);
+            shard->shard = NULL;
+        }
+        sim_inbox_clear(&shard->inbox);
+    }
+    node_close(node->node);
+    node->node = NULL;
+    node->serving = false;
+    sim_inbox_clear(&node->inbox);
+    sim_net_stop(node->cluster->net, node->endpoint, how == SIM_END_POWER);
+    memset(node->link_up, 0, sizeof node->link_up);
+    node->accepted_count = 0;
+    if (sim_disk_open_count(node->disk))
+        sim_fail(sim, "node %u left %u files open", node->endpoint,
+                 sim_disk_open_count(node->disk));
+    else if (how == SIM_END_POWER)
+        sim_disk_power_loss(node->disk);
+    sim_disk_revive(node->disk);
+}
+
+void sim_node_drain(struct sim_node *node)
+{
+    if (node->state != SIM_UP || !node->serving || node->draining)
+        return;
+    node->draining = true;
+    for (uint16_t i = 0; i < sim_of(node)->swarm.shards; i++) {
+        (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_DRAIN);
+        sim_shard_wake(&node->shards[i]);
+    }
+}
+
+void sim_node_pause(struct sim_node *node, bool paused)
+{
+    if (node->state != (paused ? SIM_UP : SIM_PAUSED))
+        return;
+    node->state = paused ? SIM_PAUSED : SIM_UP;
+    sim_net_pause(node->cluster->net, node->endpoint, paused);
+    if (paused)
+        return;
+    node->inbox.round_due = false;
+    wake_node(node);
+    for (uint16_t i = 0; node->serving && i < sim_of(node)->swarm.shards; i++) {
+        node->shards[i].inbox.round_due = false;
+        (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_TICK);
+        sim_shard_wake(&node->shards[i]);
+    }
+}

@@ -1,0 +1,119 @@
+#include "tests/sim/sim_swarm.h"
+
+#include "tests/sim/judge.h"
+
+#include <string.h>
+
+const char *sim_fault_name(enum sim_fault_kind kind)
+{
+    static const char *const names[] = {
+#define X(name, weight, low, high) #name,
+        SIM_FAULTS(X)
+#undef X
+    };
+    return names[kind];
+}
+
+static bool one_in(struct sim_random *random, uint32_t n)
+{
+    return sim_random_below(random, n) == 0;
+}
+
+static uint32_t between(struct sim_random *random, uint32_t low, uint32_t high)
+{
+    return (uint32_t)sim_random_between(random, low, high);
+}
+
+/* 2^n between two powers of two, each power as likely. */
+static uint32_t power(struct sim_random *random, uint32_t low, uint32_t high)
+{
+    return 1u << between(random, low, high);
+}
+
+static void draw_cluster(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->nodes = one_in(random, 4) ? 5 : 3;
+    swarm->replicas = swarm->nodes == 5 && one_in(random, 3) ? 5 : 3;
+    swarm->shards = one_in(random, 3) ? 2 : 1;
+    swarm->routers = between(random, 1, 2);
+    swarm->victim = between(random, 1, swarm->nodes);
+}
+
+/* Generous unless the seed says otherwise, one by one. */
+static void draw_limits(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->segment_size = one_in(random, 2) ? power(random, 14, 16) : power(random, 17, 20);
+    swarm->batch_size_max = one_in(random, 3) ? power(random, 9, 12) : 1u << 16;
+    swarm->queue_size_max = one_in(random, 4) ? power(random, 13, 15) : 1u << 20;
+    swarm->memory_size_max = one_in(random, 2) ? power(random, 9, 13) : 1u << 20;
+    swarm->zero_ahead_size = one_in(random, 2) ? power(random, 12, 14) : 1u << 16;
+    swarm->journal_size_max = 64u << 20;
+    swarm->operations_max = one_in(random, 4) ? between(random, 2, 16) : 4096;
+    swarm->operations_size_max = one_in(random, 6) ? between(random, 4096, 16384) : 1u << 24;
+    swarm->sessions_max = one_in(random, 6) ? between(random, 2, 4) : 64;
+    swarm->session_window_max = one_in(random, 4) ? between(random, 2, 16) : 1024;
+    swarm->append_entries_max = one_in(random, 3) ? between(random, 1, 4) : 256;
+    swarm->append_size_max = one_in(random, 4) ? between(random, 256, 4096) : 1u << 17;
+    swarm->inflight_size_max = one_in(random, 4) ? between(random, 1024, 16384) : 1u << 20;
+    swarm->inflight_messages_max = one_in(random, 4) ? between(random, 1, 4) : 64;
+    swarm->retain_entries_min = one_in(random, 2) ? between(random, 0, 16) : 256;
+    swarm->lane_operations_max = one_in(random, 4) ? between(random, 1, 4) : 512;
+    swarm->lane_size_max = one_in(random, 6) ? 512 : 4u << 20;
+    swarm->client_commands_max = one_in(random, 4) ? between(random, 1, 4) : 1024;
+    swarm->router_operations_max = one_in(random, 6) ? between(random, 4, 16) : 262144;
+    swarm->attempt_ms = one_in(random, 3) ? between(random, 20, 300) : 1500;
+    swarm->deadline_ms = one_in(random, 3) ? between(random, 100, 2000) : 10000;
+}
+
+static void draw_world(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->delay_us = one_in(random, 3) ? between(random, 1000, 20000) : between(random, 50, 500);
+    swarm->delay_us_max = swarm->delay_us * between(random, 2, 40);
+    swarm->loss_ppm = one_in(random, 2) ? 0 : between(random, 100, 100000);
+    swarm->duplicate_ppm = one_in(random, 2) ? 0 : between(random, 100, 100000);
+    swarm->reorder_ppm = one_in(random, 2) ? 0 : between(random, 100, 200000);
+    swarm->wake_us_max = one_in(random, 3) ? between(random, 1000, 5000) : 100;
+    swarm->sync_us = between(random, 100, 3000);
+    swarm->sync_us_max = swarm->sync_us * between(random, 2, 30);
+    swarm->read_us = between(random, 50, 2000);
+    swarm->nowait_again_ppm = one_in(random, 3) ? between(random, 100000, 1000000) : 0;
+    swarm->clock_rate_ppm_max = one_in(random, 2) ? 50000 : 100;
+}
+
+static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
+{
+    static const uint32_t usual[] = {
+        [JUDGE_GET] = 30,   [JUDGE_SET] = 20, [JUDGE_SETNX] = 10, [JUDGE_INCR] = 10,
+        [JUDGE_APPEND] = 8, [JUDGE_DEL] = 5,  [JUDGE_GETSET] = 4, [JUDGE_GETDEL] = 2,
+        [JUDGE_MSET] = 6,   [JUDGE_MGET] = 5};
+    swarm->clients = between(random, 2, SIM_CLIENTS_MAX);
+    swarm->pipeline_max = one_in(random, 2) ? between(random, 2, 8) : 1;
+    swarm->think_us =
+        one_in(random, 2) ? between(random, 1000, 10000) : between(random, 10000, 60000);
+    swarm->keys = between(random, 2, 10);
+    swarm->tags = between(random, 1, 3);
+    swarm->value_size_max = one_in(random, 4) ? between(random, 256, 2048) : 32;
+    swarm->give_up_ms = one_in(random, 2) ? between(random, 300, 3000) : 15000;
+    memcpy(swarm->weights, usual, sizeof usual);
+    for (unsigned i = 0; i < 10; i++)
+        if (one_in(random, 4))
+            swarm->weights[i] = one_in(random, 2) ? 0 : swarm->weights[i] * 4;
+    swarm->weights[JUDGE_GET] += 4;
+    swarm->weights[JUDGE_SET] += 2;
+}
+
+void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random, uint64_t seed)
+{
+    memset(swarm, 0, sizeof *swarm);
+    (void)seed;
+    draw_cluster(swarm, random);
+    draw_limits(swarm, random);
+    draw_world(swarm, random);
+    draw_load(swarm, random);
+    swarm->run_ms = between(random, 6000, 14000);
+    swarm->fault_every_ms = one_in(random, 20) ? 0 : between(random, 150, 2000);
+    swarm->fault_mask = (uint32_t)sim_random_next(random);
+    if (one_in(random, 3))
+        swarm->fault_mask &= (uint32_t)sim_random_next(random);
+    swarm->overlap_max = between(random, 1, 3);
+}

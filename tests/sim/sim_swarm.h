@@ -1,0 +1,85 @@
+/* Swarm: what kind of cluster, limits, network, load and faults a seed gets.
+ *
+ * Swarm testing (Groce et al., 2012): leaving features out at random finds more than always having
+ * all of them, so every kind of fault is off in a part of the seeds, and limits become hostile one
+ * by one. Everything is drawn from one stream before the run begins.
+ */
+#ifndef TESTS_SIM_SIM_SWARM_H
+#define TESTS_SIM_SIM_SWARM_H
+
+#include "tests/sim/sim_random.h"
+
+#include <stddef.h>
+
+#define SIM_NODES_MAX   5u
+#define SIM_ROUTERS_MAX 2u
+#define SIM_SHARDS_MAX  2u
+#define SIM_PARTITIONS  8u
+#define SIM_CLIENTS_MAX 16u
+
+/* Kinds of faults. X(NAME, weight in the schedule, shortest and longest duration in ms) */
+#define SIM_FAULTS(X)                                                                              \
+    X(CRASH, 10, 50, 4000)     /* a process is killed at any I/O call, its disk's cache stays */   \
+    X(POWER, 10, 50, 4000)     /* a machine loses power: what was not synced is lost or torn */    \
+    X(POWER_ALL, 2, 50, 2000)  /* all machines at once */                                          \
+    X(STOP, 4, 50, 3000)       /* a process is asked to end: it drains first */                    \
+    X(PAUSE, 6, 100, 5000)     /* a process stands still */                                        \
+    X(PARTITION, 8, 200, 6000) /* some nodes and the rest do not hear each other */                \
+    X(ONE_WAY, 8, 200, 6000)   /* messages from one node to another do not arrive */               \
+    X(ISOLATE_LEADER, 6, 200,                                                                      \
+      4000)                      /* the node with most leaders hears nobody, routers reach it */   \
+    X(LINK_DROP, 8, 1, 1)        /* one link breaks; what was in flight is lost */                 \
+    X(ROUTER_CRASH, 4, 10, 1000) /* a router process is killed and started again */                \
+    X(CLIENT_DROP, 4, 1, 1)      /* connections of clients break: replies get lost */              \
+    X(READ_FAIL, 3, 50, 2000)    /* reads of a disk fail now and then */                           \
+    X(WRITE_FAIL, 3, 50, 2000)   /* writes of a disk fail now and then */                          \
+    X(SYNC_FAIL, 3, 50, 2000)    /* syncs of a disk fail now and then: the process ends */         \
+    X(DISK_FULL, 4, 200, 4000)   /* a disk has no more space */                                    \
+    X(DISK_SLOW, 6, 100, 4000)   /* syncs of a disk take long */                                   \
+    X(BIT_FLIP, 5, 1, 1)         /* a synced bit of the victim's disk changes */                   \
+    X(WALL_JUMP, 4, 1, 1)        /* a machine's wall clock jumps */                                \
+    X(MISROUTE, 4, 200, 4000)    /* Raft messages for and from another life of a replica */
+
+enum sim_fault_kind {
+#define X(name, weight, low, high) SIM_FAULT_##name,
+    SIM_FAULTS(X)
+#undef X
+        SIM_FAULT_KINDS
+};
+
+struct sim_swarm {
+    /* Cluster. */
+    uint32_t nodes, replicas, shards, routers;
+    /* Hosts' limits, see shard_options and router_options. */
+    uint32_t segment_size, batch_size_max, queue_size_max, memory_size_max, zero_ahead_size;
+    uint64_t journal_size_max;
+    uint32_t operations_max, sessions_max, session_window_max;
+    size_t operations_size_max;
+    uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
+    uint32_t retain_entries_min;
+    uint32_t lane_operations_max, client_commands_max, attempt_ms, deadline_ms;
+    uint32_t router_operations_max;
+    size_t lane_size_max;
+    /* Network: one way, µs; chances in a million messages. */
+    uint32_t delay_us, delay_us_max;
+    uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
+    uint32_t wake_us_max; /* how long an event waits until its thread's round begins */
+    uint32_t sync_us, sync_us_max, read_us;
+    uint32_t nowait_again_ppm;
+    int32_t clock_rate_ppm_max;
+    /* Load. */
+    uint32_t clients, pipeline_max, think_us, keys, tags, value_size_max;
+    uint32_t weights[10]; /* by enum judge_kind */
+    uint32_t give_up_ms;  /* a client closes its connection after waiting that long */
+    /* Faults. */
+    uint32_t run_ms;
+    uint32_t fault_every_ms; /* mean; 0: none */
+    uint32_t fault_mask;     /* which kinds */
+    uint32_t overlap_max;    /* faults at once */
+    uint32_t victim;         /* whose disk may rot; a node's number */
+};
+
+void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random, uint64_t seed);
+const char *sim_fault_name(enum sim_fault_kind kind);
+
+#endif
