@@ -2,6 +2,7 @@
 
 #include "storage/checksum.h"
 #include "storage/codec.h"
+#include "storage/datadir.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -382,10 +383,10 @@ static uint64_t disk_usage(struct node *node)
     uint64_t bytes = 0;
 
     for (uint16_t shard = 0; shard < node->options.shards; shard++) {
-        char folder[SHARD_FOLDER_SIZE];
+        char folder[DATADIR_FOLDER_SIZE];
         struct usage usage = {.node = node, .folder = folder};
 
-        shard_folder(folder, shard);
+        datadir_shard_folder(folder, shard);
         (void)vfs_list(node->vfs, folder, add_usage, &usage);
         bytes += usage.bytes;
     }

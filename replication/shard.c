@@ -2,14 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void shard_folder(char out[SHARD_FOLDER_SIZE], uint16_t number)
-{
-    snprintf(out, SHARD_FOLDER_SIZE, "shard-%02u", number);
-}
 
 void shard_options_default(struct shard_options *options)
 {

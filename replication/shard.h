@@ -49,9 +49,6 @@ struct shard_options {
 
 void shard_options_default(struct shard_options *options);
 
-/* The folder of a shard in the data directory: "shard-00" … */
-#define SHARD_FOLDER_SIZE 16u
-void shard_folder(char out[SHARD_FOLDER_SIZE], uint16_t number);
 
 /* Where an event came from or a send goes to. */
 struct shard_address {

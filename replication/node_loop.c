@@ -1,0 +1,336 @@
+#include "replication/node_loop_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#define TICK_MS      100u
+#define DRAIN_MS_MAX 2500u
+#define SHARDS_LIMIT 64u
+
+uint64_t loop_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t loop_wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t loop_random(void)
+{
+    uint64_t bits;
+
+    randombytes_buf(&bits, sizeof bits);
+    return bits;
+}
+
+void loop_log(const char *level, const char *event, const char *format, ...)
+{
+    char text[1024];
+    uint64_t now = loop_wall_ms();
+    time_t seconds = (time_t)(now / 1000);
+    struct tm utc;
+    char stamp[32];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    gmtime_r(&seconds, &utc);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf(stderr, "ts=%s.%03uZ level=%s event=%s %s\n", stamp, (unsigned)(now % 1000), level,
+            event, text);
+}
+
+/* Signals are taken by a thread of their own and become items of the control inbox. */
+static void *wait_for_signals(void *argument)
+{
+    struct node_loop *loop = argument;
+    struct inbox_item item = {.kind = INBOX_STOP};
+    sigset_t set;
+    int number;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigwait(&set, &number);
+    inbox_put(&loop->inbox, &item);
+    return NULL;
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static uint16_t default_shards(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return (uint16_t)(cores < 1 ? 1 : cores > (long)SHARDS_LIMIT ? SHARDS_LIMIT : cores);
+}
+
+static int open_data(struct node_loop *loop)
+{
+    const struct node_loop_options *options = loop->options;
+    struct datadir_identity first = {.shards = options->shards ? options->shards : default_shards(),
+                                     .created_ms = loop_wall_ms()};
+    struct datadir_identity identity;
+    char text[DATADIR_TEXT_SIZE];
+    int r;
+
+    if (mkdir(options->data, 0700) != 0 && errno != EEXIST) {
+        loop_log("error", "data_failed", "path=%s error=\"%s\"", options->data, strerror(errno));
+        return NODE_LOOP_E_FAILED;
+    }
+    r = vfs_posix_open(&loop->vfs, options->data);
+    if (r != 0) {
+        loop_log("error", "data_failed", "path=%s error=\"%s\"", options->data, strerror(-r));
+        return NODE_LOOP_E_FAILED;
+    }
+    identity_generate(&loop->identity);
+    memcpy(first.cluster, options->ticket->cluster, sizeof first.cluster);
+    memcpy(first.key, loop->identity.secret_key, sizeof first.key);
+    r = datadir_open(&loop->datadir, loop->vfs, &first, options->shards == 0, &identity);
+    sodium_memzero(&first, sizeof first);
+    if (r != 0) {
+        datadir_error_text(r, options->data, &identity, text, sizeof text);
+        loop_log("error", "data_refused", "message=\"%s\"", text);
+        sodium_memzero(&identity, sizeof identity);
+        return r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+    }
+    identity_from_secret(&loop->identity, identity.key);
+    sodium_memzero(identity.key, sizeof identity.key);
+    loop->shard_count = identity.shards;
+    return NODE_LOOP_E_OK;
+}
+
+static int open_links(struct node_loop *loop)
+{
+    const char *colon = strrchr(loop->options->listen, ':');
+    int r = loop_links_open(loop);
+
+    if (r == -EADDRINUSE) {
+        loop_log("error", "port_in_use", "address=%s next=\"choose another with --listen\"",
+                 loop->options->listen);
+        return NODE_LOOP_E_CONFLICT;
+    }
+    if (r == -EINVAL || !colon) {
+        loop_log("error", "bad_address", "address=%s next=\"give --listen a numeric HOST:PORT\"",
+                 loop->options->listen);
+        return NODE_LOOP_E_USAGE;
+    }
+    if (r != 0) {
+        loop_log("error", "listen_failed", "address=%s error=\"%s\"", loop->options->listen,
+                 strerror(-r));
+        return NODE_LOOP_E_FAILED;
+    }
+    snprintf(loop->address, sizeof loop->address, "%.*s:%u", (int)(colon - loop->options->listen),
+             loop->options->listen, fabric_port(loop->fabric));
+    return NODE_LOOP_E_OK;
+}
+
+static int open_node(struct node_loop *loop)
+{
+    struct node_options options = {
+        .weight = loop->options->weight, .shards = loop->shard_count, .ask_ms = 500};
+    int r;
+
+    memcpy(options.public_key, loop->identity.public_key, sizeof options.public_key);
+    memcpy(options.cluster, loop->options->ticket->cluster, sizeof options.cluster);
+    memcpy(options.zone, loop->options->zone, sizeof options.zone);
+    memcpy(options.address, loop->address, sizeof options.address);
+    r = node_open(&loop->node, loop->vfs, &options);
+    if (r == 0)
+        return NODE_LOOP_E_OK;
+    loop_log("error", "genesis_refused",
+             "error=\"%s\" next=\"GENESIS in the data directory is damaged, of another cluster or "
+             "of a newer version\"",
+             strerror(-r));
+    return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+}
+
+/* The map is there, or another: dial who is in it, and serve once it is committed. */
+static int follow_map(struct node_loop *loop, bool found)
+{
+    const struct ringmap *map = node_map(loop->node);
+    const struct ringmap *prepared = node_map_prepared(loop->node);
+    int r;
+
+    if (!map && !prepared)
+        return 0;
+    loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
+    if (!map || atomic_load(&loop->shards_started))
+        return 0;
+    r = loop_shards_start(loop, found);
+    if (r == 0)
+        loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u", loop->member,
+                 (unsigned long long)map->epoch, map->partition_count, loop->shard_count);
+    else
+        loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
+    return r;
+}
+
+static int step_node(struct node_loop *loop, const struct node_event *event)
+{
+    struct node_effects effects;
+
+    node_step(loop->node, event, &effects);
+    for (size_t i = 0; i < effects.send_count; i++)
+        loop_send(loop, &effects.sends[i]);
+    if (effects.fatal) {
+        loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
+        return effects.fatal;
+    }
+    return effects.map_changed ? follow_map(loop, effects.found) : 0;
+}
+
+/* Returns 1 when it is time to stop, < 0 on failure. */
+static int handle(struct node_loop *loop, const struct inbox_item *item)
+{
+    struct node_event event = {
+        .now_ms = loop_now_ms(), .from = item->from, .message = &item->message};
+    int r;
+
+    switch (item->kind) {
+    case INBOX_STOP:
+        return 1;
+    case INBOX_LINK_UP:
+        event.kind = NODE_EVENT_LINK_UP;
+        return step_node(loop, &event);
+    case INBOX_LINK_DOWN:
+        event.kind = NODE_EVENT_LINK_DOWN;
+        return step_node(loop, &event);
+    default:
+        event.kind = NODE_EVENT_MESSAGE;
+        r = step_node(loop, &event);
+        loop_consumed(loop, item->link, item->message.body_size, 1);
+        return r;
+    }
+}
+
+static int control(struct node_loop *loop)
+{
+    for (;;) {
+        struct node_event tick = {.kind = NODE_EVENT_TICK};
+        struct inbox_item *item = NULL;
+        size_t size;
+        int r;
+
+        inbox_take(&loop->inbox, loop_now_ms() + TICK_MS, &size);
+        while ((item = inbox_next(&loop->inbox, size, item))) {
+            r = handle(loop, item);
+            if (r != 0)
+                return r;
+        }
+        tick.now_ms = loop_now_ms();
+        r = step_node(loop, &tick);
+        if (r != 0)
+            return r;
+    }
+}
+
+/* Leaderships first, then everything else: clients see a gap of a few milliseconds. */
+static void drain(struct node_loop *loop)
+{
+    struct inbox_item item = {.kind = INBOX_DRAIN};
+    uint64_t until_ms = loop_now_ms() + DRAIN_MS_MAX;
+    struct timespec pause = {.tv_nsec = 2000000};
+
+    if (!atomic_load(&loop->shards_started))
+        return;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        inbox_put(&loop->shards[number].inbox, &item);
+    while (atomic_load(&loop->drained) < loop->shard_count && loop_now_ms() < until_ms)
+        nanosleep(&pause, NULL);
+}
+
+static void close_all(struct node_loop *loop)
+{
+    loop_shards_stop(loop);
+    loop_links_close(loop);
+    for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++) {
+        shard_close(loop->shards[number].shard);
+        if (atomic_load(&loop->shards_started))
+            inbox_deinit(&loop->shards[number].inbox);
+    }
+    free(loop->shards);
+    node_close(loop->node);
+    datadir_close(loop->datadir);
+    if (loop->vfs)
+        vfs_posix_close(loop->vfs);
+    identity_wipe(&loop->identity);
+    inbox_deinit(&loop->inbox);
+    pthread_mutex_destroy(&loop->links_mutex);
+}
+
+static int serve(struct node_loop *loop)
+{
+    char fingerprint[IDENTITY_FINGERPRINT_SIZE];
+    pthread_t signals;
+    int r;
+
+    if (follow_map(loop, false) != 0)
+        return NODE_LOOP_E_FAILED;
+    if (pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
+        return NODE_LOOP_E_FAILED;
+    pthread_detach(signals);
+    identity_fingerprint(loop->identity.public_key, fingerprint);
+    loop_log("info", "listening", "address=%s key=%s%s", loop->address, fingerprint,
+             node_map(loop->node) ? "" : " next=\"ring-admin init founds the cluster\"");
+    if (loop->options->on_ready)
+        loop->options->on_ready(loop->options->context, loop->address, fingerprint);
+    r = control(loop);
+    if (r > 0) {
+        loop_log("info", "stopping", "reason=signal");
+        drain(loop);
+    }
+    return r > 0 ? NODE_LOOP_E_OK : NODE_LOOP_E_FAILED;
+}
+
+int node_loop_run(const struct node_loop_options *options)
+{
+    struct node_loop *loop = calloc(1, sizeof *loop);
+    int r;
+
+    if (!loop || sodium_init() < 0) {
+        free(loop);
+        return NODE_LOOP_E_FAILED;
+    }
+    loop->options = options;
+    pthread_mutex_init(&loop->links_mutex, NULL);
+    block_signals();
+    inbox_init(&loop->inbox);
+    r = open_data(loop);
+    if (r == NODE_LOOP_E_OK)
+        r = open_links(loop);
+    if (r == NODE_LOOP_E_OK)
+        r = open_node(loop);
+    if (r == NODE_LOOP_E_OK)
+        r = serve(loop);
+    close_all(loop);
+    free(loop);
+    return r;
+}

@@ -1,0 +1,38 @@
+/* Node loop: the shell of a storage node. Threads, clock, signals, files and links live here and in
+ * node_loop_*.c; everything that decides is in the cores it feeds (node, shard).
+ *
+ * Threads: the caller's (control plane: node core), one a shard, three kinds of I/O workers a shard
+ * (journal writes, background, reads), and nng's, which only put messages into inboxes.
+ */
+#ifndef REPLICATION_NODE_LOOP_H
+#define REPLICATION_NODE_LOOP_H
+
+#include "ring/ringmap.h"
+#include "ring/ticket.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct node_loop_options {
+    const char *data;            /* directory; created when absent */
+    const struct ticket *ticket; /* borrowed for the call */
+    const char *listen;          /* HOST:PORT, port 0 takes one of the system's */
+    char zone[RINGMAP_ZONE_SIZE];
+    uint32_t weight;
+    uint16_t shards; /* 0: as IDENTITY says, or one a core at first start */
+    void *context;
+    /* The node listens at address. Called once, from the thread of the call. */
+    void (*on_ready)(void *context, const char *address, const char *fingerprint);
+};
+
+/* How it ended. The texts for people are written to stderr by the loop itself. */
+enum node_loop_e {
+    NODE_LOOP_E_OK,       /* SIGINT or SIGTERM, leaderships handed over */
+    NODE_LOOP_E_FAILED,   /* I/O, memory */
+    NODE_LOOP_E_USAGE,    /* an address or option is no good */
+    NODE_LOOP_E_CONFLICT, /* data directory or port in use, of another cluster, or newer */
+};
+
+int node_loop_run(const struct node_loop_options *options);
+
+#endif

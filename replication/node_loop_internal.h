@@ -1,0 +1,132 @@
+/* Node loop, inside: what node_loop*.c share. */
+#ifndef REPLICATION_NODE_LOOP_INTERNAL_H
+#define REPLICATION_NODE_LOOP_INTERNAL_H
+
+#include "replication/fifo.h"
+#include "replication/node.h"
+#include "replication/node_loop.h"
+#include "replication/shard.h"
+#include "ring/link_nng.h"
+#include "storage/datadir.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Inbox: what other threads leave for one. Two buffers that change places: writers append under
+ * the lock, the owner takes all that came at once. */
+struct inbox {
+    pthread_mutex_t mutex;
+    pthread_cond_t arrived;
+    uint8_t *bytes, *taken;
+    size_t size, capacity, taken_capacity;
+    bool waiting; /* the owner sleeps: only then a signal is needed */
+};
+
+enum inbox_kind {
+    INBOX_MESSAGE,
+    INBOX_LINK_UP,
+    INBOX_LINK_DOWN,
+    INBOX_JOB,
+    INBOX_STOP,
+    INBOX_DRAIN
+};
+
+struct inbox_item {
+    size_t size; /* of the item with its body, rounded up to 16 */
+    uint8_t kind;
+    struct shard_address from;
+    uint16_t shards;
+    uint64_t link;               /* MESSAGE: whose credit it used */
+    struct link_message message; /* body: set when taken */
+    struct store_job *job;
+    int result;
+};
+
+int inbox_init(struct inbox *inbox);
+void inbox_deinit(struct inbox *inbox);
+/* Copies item and message body. Ends the process when there is no memory. */
+void inbox_put(struct inbox *inbox, const struct inbox_item *item);
+/* Waits until something is there or the time has come (monotonic ms). Takes all: walk with
+ * inbox_next() from NULL; items are valid until the next take. */
+void inbox_take(struct inbox *inbox, uint64_t until_ms, size_t *taken_size);
+struct inbox_item *inbox_next(struct inbox *inbox, size_t taken_size, struct inbox_item *item);
+
+/* I/O workers: run store jobs in order of arrival, `threads` at a time. */
+#define JOBS_THREADS_MAX 4u
+struct jobs {
+    pthread_mutex_t mutex;
+    pthread_cond_t arrived;
+    struct fifo queue; /* struct store_job * */
+    struct inbox *results;
+    pthread_t threads[JOBS_THREADS_MAX];
+    uint32_t thread_count;
+    bool stopping;
+};
+int jobs_start(struct jobs *jobs, uint32_t threads, struct inbox *results);
+void jobs_put(struct jobs *jobs, struct store_job *job);
+void jobs_stop(struct jobs *jobs); /* finishes what is queued */
+
+struct loop_shard {
+    struct node_loop *loop;
+    struct shard *shard;
+    struct inbox inbox;
+    struct jobs write, background, read;
+    pthread_t thread;
+    uint16_t number;
+};
+
+/* A link the host knows: accepted ones until they go down, dialled ones for ever. */
+struct host_link {
+    struct host_link *next;
+    struct link *link;
+    uint64_t id;
+    uint8_t role;
+    bool dialled;
+    uint16_t member; /* NODE: 0 while the map does not name its key */
+    uint8_t public_key[RINGMAP_KEY_SIZE];
+};
+
+struct node_loop {
+    const struct node_loop_options *options;
+    struct vfs *vfs;
+    struct datadir *datadir;
+    struct identity identity;
+    struct fabric *fabric;
+    struct node *node;
+    struct inbox inbox; /* control plane */
+    struct loop_shard *shards;
+    uint16_t shard_count;
+    atomic_bool shards_started;
+    atomic_uint drained; /* shards */
+    /* Guarded by links_mutex: */
+    pthread_mutex_t links_mutex;
+    struct host_link *links;
+    struct link *dialled[RINGMAP_MEMBERS_MAX + 1];
+    struct ringmap map; /* prepared or committed; for member ids */
+    bool map_known;
+    uint16_t member;
+    char address[RINGMAP_ADDRESS_SIZE];
+};
+
+uint64_t loop_now_ms(void);
+uint64_t loop_wall_ms(void);
+uint64_t loop_random(void);
+/* logfmt on stderr: ts level event and what follows. */
+void loop_log(const char *level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* node_loop_links.c */
+int loop_links_open(struct node_loop *loop);
+void loop_links_close(struct node_loop *loop);
+/* Dials every member that is not dialled yet. */
+void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
+void loop_send(struct node_loop *loop, const struct shard_send *send);
+void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
+/* Tells the shards, just started, of the links that are there. */
+void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_shard.c */
+int loop_shards_start(struct node_loop *loop, bool found);
+void loop_shards_stop(struct node_loop *loop);
+
+#endif

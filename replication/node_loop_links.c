@@ -1,0 +1,321 @@
+#include "replication/node_loop_internal.h"
+
+#include "ring/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct host_link *find_link(const struct node_loop *loop, uint64_t id)
+{
+    for (struct host_link *link = loop->links; link; link = link->next)
+        if (link->id == id)
+            return link;
+    return NULL;
+}
+
+/* The member whose key the link has proven; 0 while no map names it. */
+static uint16_t member_of(struct node_loop *loop, struct host_link *link)
+{
+    const struct ringmap_member *member;
+
+    if (link->member == 0 && link->role == LINK_ROLE_NODE && loop->map_known) {
+        member = ringmap_member_by_key(&loop->map, link->public_key);
+        if (member && member->state != RINGMAP_STATE_REMOVED)
+            link->member = member->id;
+    }
+    return link->member;
+}
+
+static struct shard_address address_of(struct node_loop *loop, struct host_link *link)
+{
+    return (struct shard_address){
+        .role = link->role, .member = member_of(loop, link), .link = link->id};
+}
+
+static void put_to_shards(struct node_loop *loop, const struct inbox_item *item)
+{
+    if (!atomic_load(&loop->shards_started))
+        return;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        inbox_put(&loop->shards[number].inbox, item);
+}
+
+static void send_hello(struct node_loop *loop, struct link *link)
+{
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
+
+    wire_put_hello(&body, &(struct wire_hello){.version = WIRE_VERSION,
+                                               .role = LINK_ROLE_NODE,
+                                               .member = loop->member,
+                                               .shards = loop->shard_count,
+                                               .epoch = loop->map_known ? loop->map.epoch : 0});
+    message.body = body.data;
+    message.body_size = body.size;
+    if (!body.failed)
+        (void)link_send(link, &message, 1);
+    wire_buffer_deinit(&body);
+}
+
+/* Strangers that claim to be nodes are refused once there is a map to say who is none. */
+static bool is_stranger(struct node_loop *loop, struct host_link *link)
+{
+    return link->role == LINK_ROLE_NODE && loop->map_known && member_of(loop, link) == 0;
+}
+
+static bool on_up(void *context, struct link *link, const struct link_peer *peer)
+{
+    struct node_loop *loop = context;
+    struct host_link *added = calloc(1, sizeof *added);
+    struct inbox_item item = {.kind = INBOX_LINK_UP};
+    bool refused;
+
+    if (!added)
+        return false;
+    added->link = link;
+    added->id = link_id(link);
+    added->role = (uint8_t)peer->role;
+    added->dialled = peer->dialled;
+    memcpy(added->public_key, peer->public_key, sizeof added->public_key);
+    pthread_mutex_lock(&loop->links_mutex);
+    refused = is_stranger(loop, added);
+    if (!refused) {
+        added->next = loop->links;
+        loop->links = added;
+        item.from = address_of(loop, added);
+        if (added->dialled)
+            send_hello(loop, link);
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+    if (refused) {
+        loop_log("warn", "node_refused", "address=%s reason=\"its key is not in the ring map\"",
+                 peer->address);
+        free(added);
+        return false;
+    }
+    if (peer->role != LINK_ROLE_NODE)
+        put_to_shards(loop, &item);
+    return true;
+}
+
+static void on_down(void *context, struct link *link, const char *why)
+{
+    struct node_loop *loop = context;
+    struct inbox_item item = {.kind = INBOX_LINK_DOWN};
+    struct host_link *gone = NULL;
+    uint64_t id = link_id(link);
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link **at = &loop->links; *at; at = &(*at)->next) {
+        if ((*at)->id != id)
+            continue;
+        gone = *at;
+        *at = gone->next;
+        item.from = address_of(loop, gone);
+        break;
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+    if (!gone)
+        return;
+    if (gone->role != LINK_ROLE_NODE) {
+        put_to_shards(loop, &item);
+    } else if (gone->dialled && item.from.member != 0) {
+        loop_log("info", "peer_down", "member=%u reason=\"%s\"", item.from.member, why);
+        put_to_shards(loop, &item);
+        inbox_put(&loop->inbox, &item);
+    }
+    free(gone);
+}
+
+static void on_hello(struct node_loop *loop, struct host_link *host,
+                     const struct link_message *message)
+{
+    struct inbox_item item = {.kind = INBOX_LINK_UP};
+    struct wire_cursor cursor;
+    struct wire_hello hello;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_hello(&cursor, &hello) || hello.version != WIRE_VERSION || hello.shards == 0 ||
+        hello.shards > DATADIR_SHARDS_MAX) {
+        if (host->role == LINK_ROLE_NODE && host->dialled)
+            loop_log("warn", "peer_incompatible", "member=%u version=%u", host->member,
+                     hello.version);
+        if (!host->dialled)
+            send_hello(loop, host->link);
+        return;
+    }
+    if (!host->dialled) {
+        send_hello(loop, host->link);
+        return;
+    }
+    item.from = address_of(loop, host);
+    item.shards = hello.shards;
+    if (item.from.member == 0)
+        return;
+    loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello.shards);
+    put_to_shards(loop, &item);
+    inbox_put(&loop->inbox, &item);
+}
+
+static struct inbox *route(struct node_loop *loop, uint16_t partition)
+{
+    if (partition == WIRE_PARTITION_NODE)
+        return &loop->inbox;
+    if (!atomic_load(&loop->shards_started))
+        return NULL;
+    if (partition == WIRE_PARTITION_META)
+        return &loop->shards[0].inbox;
+    return &loop->shards[partition % loop->shard_count].inbox;
+}
+
+static void on_message(void *context, struct link *link, const struct link_message *message)
+{
+    struct node_loop *loop = context;
+    struct inbox_item item = {.kind = INBOX_MESSAGE, .message = *message};
+    struct inbox *inbox = route(loop, message->partition);
+    struct host_link *host;
+    bool taken = false;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    host = find_link(loop, link_id(link));
+    if (host && message->type == WIRE_HELLO) {
+        on_hello(loop, host, message);
+    } else if (host && inbox) {
+        item.from = address_of(loop, host);
+        item.link = host->id;
+        taken = true;
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+    if (taken)
+        inbox_put(inbox, &item);
+    else
+        link_consumed(link, message->body_size, 1);
+}
+
+static void on_refused(void *context, const char *address, const char *why)
+{
+    (void)context;
+    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"", address, why);
+}
+
+int loop_links_open(struct node_loop *loop)
+{
+    struct fabric_options options = {.identity = &loop->identity,
+                                     .ticket = loop->options->ticket,
+                                     .role = LINK_ROLE_NODE,
+                                     .handshake_ms = 2000,
+                                     .pending_max = 256,
+                                     .links_max = 1024,
+                                     .reconnect_ms_min = 10,
+                                     .reconnect_ms_max = 500,
+                                     .idle_ms = 1500,
+                                     .queue_size_max = 64u << 20,
+                                     .credit_size = 32u << 20,
+                                     .credit_messages = 65536,
+                                     .context = loop,
+                                     .on_up = on_up,
+                                     .on_message = on_message,
+                                     .on_down = on_down,
+                                     .on_refused = on_refused};
+    int r = fabric_open(&loop->fabric, &options);
+
+    return r != 0 ? r : fabric_listen(loop->fabric, loop->options->listen);
+}
+
+void loop_links_close(struct node_loop *loop)
+{
+    if (loop->fabric)
+        fabric_close(loop->fabric);
+    loop->fabric = NULL;
+    while (loop->links) {
+        struct host_link *link = loop->links;
+
+        loop->links = link->next;
+        free(link);
+    }
+    if (loop->map_known)
+        ringmap_deinit(&loop->map);
+}
+
+static void dial_member(struct node_loop *loop, const struct ringmap_member *member)
+{
+    struct link *link;
+    int r;
+
+    if (member->id == loop->member || loop->dialled[member->id] ||
+        member->state == RINGMAP_STATE_REMOVED)
+        return;
+    r = fabric_dial(loop->fabric, member->address, member->public_key, NULL, &link);
+    if (r != 0) {
+        loop_log("error", "dial_failed", "member=%u address=%s error=\"%s\"", member->id,
+                 member->address, strerror(-r));
+        return;
+    }
+    pthread_mutex_lock(&loop->links_mutex);
+    loop->dialled[member->id] = link;
+    pthread_mutex_unlock(&loop->links_mutex);
+}
+
+void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self)
+{
+    struct ringmap copy;
+
+    if (ringmap_copy(&copy, map) != 0) {
+        loop_log("error", "out_of_memory", "what=map");
+        return;
+    }
+    pthread_mutex_lock(&loop->links_mutex);
+    if (loop->map_known)
+        ringmap_deinit(&loop->map);
+    loop->map = copy;
+    loop->map_known = true;
+    loop->member = self;
+    pthread_mutex_unlock(&loop->links_mutex);
+    for (uint32_t i = 0; i < map->member_count; i++)
+        dial_member(loop, &map->members[i]);
+}
+
+void loop_send(struct node_loop *loop, const struct shard_send *send)
+{
+    struct host_link *host;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    if (send->to.role == LINK_ROLE_NODE) {
+        struct link *link =
+            send->to.member <= RINGMAP_MEMBERS_MAX ? loop->dialled[send->to.member] : NULL;
+
+        if (link)
+            (void)link_send(link, &send->message, 1);
+    } else if ((host = find_link(loop, send->to.link))) {
+        (void)link_send(host->link, &send->message, 1);
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+}
+
+void loop_consumed(struct node_loop *loop, uint64_t id, size_t bytes, uint32_t messages)
+{
+    struct host_link *host;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    host = find_link(loop, id);
+    if (host)
+        link_consumed(host->link, bytes, messages);
+    pthread_mutex_unlock(&loop->links_mutex);
+}
+
+void loop_links_announce(struct node_loop *loop)
+{
+    pthread_mutex_lock(&loop->links_mutex);
+    atomic_store(&loop->shards_started, true);
+    for (struct host_link *link = loop->links; link; link = link->next) {
+        struct inbox_item item = {.kind = INBOX_LINK_UP, .from = address_of(loop, link)};
+
+        if (link->role != LINK_ROLE_NODE)
+            put_to_shards(loop, &item);
+        else if (link->dialled) /* its answer brings LINK_UP */
+            send_hello(loop, link->link);
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+}

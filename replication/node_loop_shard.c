@@ -1,0 +1,188 @@
+#include "replication/node_loop_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void fatal(int error)
+{
+    loop_log("error", "disk_failed",
+             "error=\"%s\" next=\"what was acknowledged is safe on the other replicas; "
+             "check the disk, then start the node again\"",
+             strerror(-error));
+    _exit(1);
+}
+
+static void carry_out(struct loop_shard *shard, const struct shard_effects *effects)
+{
+    if (effects->fatal)
+        fatal(effects->fatal);
+    for (size_t i = 0; i < effects->job_count; i++) {
+        struct store_job *job = effects->jobs[i];
+        enum store_job_class class = store_job_class(job);
+
+        jobs_put(class == STORE_JOB_WRITE        ? &shard->write
+                 : class == STORE_JOB_BACKGROUND ? &shard->background
+                                                 : &shard->read,
+                 job);
+    }
+    for (size_t i = 0; i < effects->send_count; i++)
+        loop_send(shard->loop, &effects->sends[i]);
+}
+
+/* One item for the shard; credit is given back once for a run of one link's messages. */
+static bool hand_in(struct loop_shard *shard, const struct inbox_item *item, uint64_t now_ms)
+{
+    static const uint8_t kinds[] = {[INBOX_MESSAGE] = SHARD_EVENT_MESSAGE,
+                                    [INBOX_LINK_UP] = SHARD_EVENT_LINK_UP,
+                                    [INBOX_LINK_DOWN] = SHARD_EVENT_LINK_DOWN,
+                                    [INBOX_JOB] = SHARD_EVENT_JOB,
+                                    [INBOX_DRAIN] = SHARD_EVENT_DRAIN};
+    struct shard_event event = {.now_ms = now_ms,
+                                .wall_ms = loop_wall_ms(),
+                                .from = item->from,
+                                .shards = item->shards,
+                                .message = &item->message,
+                                .job = item->job,
+                                .job_result = item->result};
+
+    if (item->kind == INBOX_STOP)
+        return false;
+    event.kind = kinds[item->kind];
+    shard_step(shard->shard, &event);
+    if (item->kind == INBOX_MESSAGE)
+        loop_consumed(shard->loop, item->link, item->message.body_size, 1);
+    return true;
+}
+
+static void *run(void *argument)
+{
+    struct loop_shard *shard = argument;
+    struct shard_effects *effects = malloc(sizeof *effects);
+    uint64_t deadline_ms = loop_now_ms();
+    bool going = true, drained = false;
+
+    if (!effects)
+        fatal(-ENOMEM);
+    while (going) {
+        struct inbox_item *item = NULL;
+        size_t size;
+        uint64_t now_ms;
+        bool more;
+
+        inbox_take(&shard->inbox, deadline_ms, &size);
+        now_ms = loop_now_ms();
+        while (going && (item = inbox_next(&shard->inbox, size, item)))
+            going = hand_in(shard, item, now_ms);
+        if (now_ms >= deadline_ms) {
+            struct shard_event tick = {.kind = SHARD_EVENT_TICK,
+                                       .now_ms = now_ms,
+                                       .wall_ms = loop_wall_ms(),
+                                       .random = loop_random()};
+            shard_step(shard->shard, &tick);
+        }
+        do {
+            more = shard_flush(shard->shard, now_ms, effects);
+            carry_out(shard, effects);
+        } while (more);
+        deadline_ms = effects->deadline_ms;
+        if (effects->drained && !drained) {
+            drained = true;
+            atomic_fetch_add(&shard->loop->drained, 1);
+        }
+    }
+    free(effects);
+    return NULL;
+}
+
+static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool found)
+{
+    struct shard_options options;
+    char folder[DATADIR_FOLDER_SIZE];
+    int r;
+
+    shard_options_default(&options);
+    datadir_shard_folder(folder, shard->number);
+    options.number = shard->number;
+    options.shards = loop->shard_count;
+    options.self = loop->member;
+    options.store.folder = folder;
+    r = shard_open(&shard->shard, loop->vfs, &options, node_map(loop->node),
+                   node_genesis_hash(loop->node), found, loop_now_ms(), loop_random());
+    if (r == STORE_E_FENCED)
+        loop_log("error", "shard_fenced",
+                 "shard=%u next=\"its journal or manifest is damaged: the other replicas serve; "
+                 "see ring-admin status\"",
+                 shard->number);
+    if (r == STORE_E_NEWER)
+        loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
+                 shard->number);
+    return r == STORE_E_FENCED ? 0 : r;
+}
+
+static int start_shard(struct node_loop *loop, uint16_t number, bool found)
+{
+    struct loop_shard *shard = &loop->shards[number];
+    int r;
+
+    shard->loop = loop;
+    shard->number = number;
+    r = open_shard(loop, shard, found);
+    if (r == 0)
+        r = inbox_init(&shard->inbox);
+    if (r == 0)
+        r = jobs_start(&shard->write, 1, &shard->inbox);
+    if (r == 0)
+        r = jobs_start(&shard->background, 1, &shard->inbox);
+    if (r == 0)
+        r = jobs_start(&shard->read, 2, &shard->inbox);
+    if (r == 0)
+        r = -pthread_create(&shard->thread, NULL, run, shard);
+    return r;
+}
+
+int loop_shards_start(struct node_loop *loop, bool found)
+{
+    loop->shards = calloc(loop->shard_count, sizeof *loop->shards);
+    if (!loop->shards)
+        return -ENOMEM;
+    for (uint16_t number = 0; number < loop->shard_count; number++) {
+        int r = start_shard(loop, number, found);
+
+        if (r != 0)
+            return r;
+    }
+    loop_links_announce(loop);
+    return 0;
+}
+
+/* Jobs on the way are waited for and given back: the store closes with none. */
+static void finish_jobs(struct loop_shard *shard)
+{
+    struct inbox_item *item = NULL;
+    size_t size;
+
+    jobs_stop(&shard->write);
+    jobs_stop(&shard->background);
+    jobs_stop(&shard->read);
+    inbox_take(&shard->inbox, 0, &size);
+    while ((item = inbox_next(&shard->inbox, size, item)))
+        if (item->kind == INBOX_JOB)
+            (void)hand_in(shard, item, loop_now_ms());
+}
+
+void loop_shards_stop(struct node_loop *loop)
+{
+    struct inbox_item stop = {.kind = INBOX_STOP};
+
+    if (!atomic_load(&loop->shards_started))
+        return;
+    for (uint16_t number = 0; number < loop->shard_count; number++) {
+        struct loop_shard *shard = &loop->shards[number];
+
+        inbox_put(&shard->inbox, &stop);
+        pthread_join(shard->thread, NULL);
+        finish_jobs(shard);
+    }
+}
