@@ -317,6 +317,62 @@ Test(ringmap, every_limit_is_checked)
     ringmap_deinit(&map);
 }
 
+Test(ringmap, free_places_are_the_last_of_a_row_and_never_all)
+{
+    struct ringmap map = example();
+    struct ringmap out;
+    size_t size;
+    uint8_t *bytes = encode(&map, &size);
+    uint8_t *row = bytes + AT_MEMBER + 112;
+
+    memset(row + 2, 0, 2);
+    cr_assert_eq(ringmap_decode(bytes, size, &out), 0, "1 and a free place");
+    ringmap_deinit(&out);
+    memset(row, 0, 2);
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "two free places");
+    row[2] = 1;
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "a free place and 1");
+    free(bytes);
+    ringmap_deinit(&map);
+    cr_assert_eq(ringmap_init(&map, 3, 8, 3), 0);
+    for (uint32_t i = 0; i < 24; i++)
+        map.replicas[i] = (uint16_t)(1 + i % 3);
+    for (uint16_t i = 0; i < 3; i++)
+        member_set(&map, i, (uint16_t)(i + 1), "");
+    map.epoch = 1;
+    map.meta_voters[0] = 1;
+    map.meta_voter_count = 1;
+    bytes = encode(&map, &size);
+    cr_assert_eq(bytes[size - 4], 2);
+    bytes[size - 4] = 0;
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "1, free, 3");
+    free(bytes);
+    ringmap_deinit(&map);
+}
+
+/* A few bytes that claim the largest tables must not get memory for them. */
+Test(ringmap, nothing_is_allocated_for_counts_that_the_bytes_cannot_hold)
+{
+    struct ringmap map = example();
+    struct ringmap out;
+    size_t size;
+    uint8_t *bytes = encode(&map, &size);
+
+    bytes[AT_MEMBERS] = 0xe8;
+    bytes[AT_MEMBERS + 1] = 0x03;
+    alloc_fail_after(1);
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED);
+    bytes[AT_MEMBERS] = 2;
+    bytes[AT_MEMBERS + 1] = 0;
+    bytes[AT_PARTITIONS] = 0;
+    bytes[AT_PARTITIONS + 1] = 0x10;
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED);
+    cr_assert_not(alloc_failed());
+    alloc_fail_after(0);
+    free(bytes);
+    ringmap_deinit(&map);
+}
+
 Test(ringmap, the_largest_map_goes_through)
 {
     struct ringmap map;
