@@ -1,0 +1,75 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test. One line a suite, and a closing line
+# "N passed, N failed". What a suite printed stays in build/test-results/.
+#
+#   sh tests/run.sh            everything
+#   sh tests/run.sh unit       only suites whose name contains "unit" (repeatable)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+results=$PWD/build/test-results
+jobs=$(nproc)
+export results
+
+sh cli/packages.sh test || exit 1
+rm -rf "$results"
+mkdir -p "$results"
+
+# Four builds of the same sources: asan runs the suites, release the simulator and the processes,
+# tsan what has threads, mutants the planted bugs.
+build()
+{
+    preset=$1
+    shift
+    cmake --preset "$preset" $launcher >"$results/build-$preset.log" 2>&1 &&
+        cmake --build --preset "$preset" -j "$jobs" "$@" >>"$results/build-$preset.log" 2>&1 &&
+        return 0
+    echo "FAIL  build.$preset"
+    tail -n 40 "$results/build-$preset.log"
+    echo "0 passed, 1 failed"
+    exit 1
+}
+launcher=
+command -v ccache >/dev/null 2>&1 && launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
+build release
+build asan
+build tsan --target tsan
+build mutants --target sim
+
+# A suite is "name|command". Long ones first, so that the two cores end together.
+suites=$results/suites
+sh tests/suites.sh >"$suites"
+for word in "$@"; do
+    grep -- "$word" "$suites" >"$suites.some"
+    mv "$suites.some" "$suites"
+done
+
+run_one='
+    name=${1%%|*}; command=${1#*|}; log=$results/$name.log
+    begin=$(date +%s)
+    sh -c "$command" >"$log" 2>&1 </dev/null
+    code=$?
+    seconds=$(($(date +%s) - begin))
+    # A leak found by LeakSanitizer does not fail a Criterion test: look for its word.
+    if [ $code -eq 0 ] && grep -qE "LeakSanitizer|ThreadSanitizer|runtime error:" "$log"; then
+        code=1
+    fi
+    what=$(grep -E "^(# |\[====\] Synthesis: )" "$log" | tail -n 1 |
+        sed -e "s/^# //" -e "s/^\[====\] Synthesis: //")
+    if [ $code -eq 0 ]; then
+        printf "ok    %-34s %4ss  %s\n" "$name" "$seconds" "$what"
+        echo "$name" >>"$results/passed"
+    else
+        printf "FAIL  %-34s %4ss  %s\n" "$name" "$seconds" "$what"
+        echo "$name" >>"$results/failed"
+        grep -vE "^\[(----|RUN|PASS)" "$log" | tail -n 40 | sed "s/^/      /"
+    fi
+    exit 0
+'
+: >"$results/passed"
+: >"$results/failed"
+tr '\n' '\0' <"$suites" | xargs -0 -n 1 -P "$jobs" sh -c "$run_one" run_one
+
+passed=$(wc -l <"$results/passed")
+failed=$(wc -l <"$results/failed")
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Lists the suites of tests/run.sh as "name|command", long ones first.
+asan=build/asan/bin
+tsan=build/tsan/bin
+release=build/release/bin
+
+if [ -x "$release/sim" ]; then
+    echo "sim.seeds|$release/sim --seeds 1..500"
+    [ -f tests/sim/seeds.txt ] && echo "sim.regressions|sh tests/sim/regressions.sh $release/sim"
+fi
+[ -x build/mutants/bin/sim ] &&
+    echo "sim.mutants|sh tests/sim/mutants.sh build/mutants/bin/sim build/kill-table.md"
+[ -x "$release/process_test" ] &&
+    echo "process.release|$release/process_test"
+[ -x "$asan/process_test" ] &&
+    echo "process.asan|$asan/process_test --short"
+[ -x "$tsan/process_test" ] &&
+    echo "process.tsan|$tsan/process_test --short"
+[ -f tests/docs/tour_test.sh ] && echo "docs.tour|sh tests/docs/tour_test.sh"
+for test in "$asan"/tests/*_test; do
+    [ -x "$test" ] && echo "unit.$(basename "$test" _test)|$test --timeout 120"
+done
+for test in "$tsan"/tests/*_tsan; do
+    [ -x "$test" ] && echo "tsan.$(basename "$test" _tsan)|$test"
+done
+for test in "$asan"/fuzz/*; do
+    [ -x "$test" ] && echo "fuzz.$(basename "$test")|$test"
+done
+true
