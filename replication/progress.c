@@ -23,6 +23,12 @@ void progress_probe(struct raft_progress *progress, uint64_t index)
     progress->inflight_messages = 0;
 }
 
+void progress_lost(struct raft_progress *progress)
+{
+    /* While probing, match says nothing yet: entries right behind it may have left the log. */
+    progress_probe(progress, progress->probing ? progress->next - 1 : progress->match);
+}
+
 bool progress_open(const struct raft_progress *progress, const struct raft_options *options)
 {
     if (progress->inflight_messages == 0)

@@ -74,9 +74,9 @@ void raft_restore_checkpoint(struct raft *raft, uint32_t term, uint16_t vote, ui
         raft_log_reset(&raft->log, applied + 1, applied_term);
     } else if (first_index > raft->log.first && first_index <= applied + 1) {
         raft_log_retain(&raft->log, first_index);
-        if (raft->log.prev_term == 0)
-            raft->log.prev_term = first_prev_term;
     }
+    if (raft->log.first == first_index && raft->log.prev_term == 0)
+        raft->log.prev_term = first_prev_term;
     if (raft->applied < applied)
         raft->applied = applied;
     if (raft->commit < applied)
@@ -433,9 +433,13 @@ void raft_check(const struct raft *raft)
         assert(raft->term_start > 0);
         assert(raft->term_start <= log->last + 1);
         for (uint32_t i = 0; i < raft->peer_count; i++) {
-            assert(raft->peers[i].match <= log->last);
-            assert(raft->peers[i].match < raft->peers[i].next);
-            assert(raft->peers[i].next <= log->last + 1);
+            const struct raft_progress *peer = &raft->peers[i];
+
+            assert(peer->match <= log->last);
+            if (raft_same(peer->replica, raft->options.self))
+                continue;
+            assert(peer->match < peer->next);
+            assert(peer->next <= log->last + 1);
         }
         break;
     case RAFT_CANDIDATE:

@@ -226,6 +226,8 @@ int raft_restore_entry(struct raft *raft, uint64_t index, uint32_t term, uint32_
                                             -EBADMSG: it would replace what is committed */
 /* The configuration of the checkpoint or entry just restored. entry_index 0: a checkpoint's. */
 void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct raft_config *config);
+/* The configuration that a checkpoint has to carry: the newest that no truncation can take back. */
+const struct raft_config *raft_config_stable(const struct raft *raft);
 void raft_restore_commit(struct raft *raft, uint64_t commit);
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
 /* Room in the log window for `count` more entries: before PROPOSE and APPEND. 0 or -ENOMEM. */

@@ -9,13 +9,6 @@ static uint64_t match_value(const struct raft *raft, const struct raft_progress 
     return mutant(MUTANT_ACK_BEFORE_SYNC) ? raft->log.last : raft->synced;
 }
 
-static bool is_member(const struct raft *raft)
-{
-    const struct raft_progress *self = raft_peer(raft, raft->options.self.member);
-
-    return self && raft_same(self->replica, raft->options.self);
-}
-
 void raft_commit_advance(struct raft *raft, const struct raft_event *event,
                          struct raft_effects *effects)
 {
@@ -33,7 +26,7 @@ void raft_commit_advance(struct raft *raft, const struct raft_event *event,
     raft->commit = index;
     effects->commit_changed = true;
     raft_read_advance(raft, effects);
-    if (raft->config.index <= index && !is_member(raft))
+    if (raft->config.index <= index && !raft_self_votes(raft)) /* its work ends with this change */
         raft_become_follower(raft, event, effects, raft->term, 0);
 }
 
@@ -147,7 +140,7 @@ void raft_retry(struct raft *raft, const struct raft_event *event, struct raft_e
 
         if (event->now_ms < progress_deadline_ms(peer, &raft->options))
             continue;
-        progress_probe(peer, peer->match);
+        progress_lost(peer);
         send_all(raft, peer, event->now_ms, effects);
     }
 }

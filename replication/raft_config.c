@@ -35,14 +35,16 @@ static bool config_names(const struct raft_config *config, struct raft_replica r
     return false;
 }
 
+const struct raft_config *raft_config_stable(const struct raft *raft)
+{
+    return raft->config.index <= raft->applied ? &raft->config : &raft->config_previous;
+}
+
 bool raft_knows(const struct raft *raft, struct raft_replica from)
 {
-    const struct raft_config *committed =
-        raft->config.index <= raft->commit ? &raft->config : &raft->config_previous;
-
-    /* A life is the index of the entry that began it: above what is committed here, it may be one
+    /* A life is the index of the entry that began it: above what is settled here, it may be one
      * that this replica has yet to hear of, from this very sender. */
-    return from.life > committed->index || config_names(&raft->config, from) ||
+    return from.life > raft_config_stable(raft)->index || config_names(&raft->config, from) ||
            config_names(&raft->config_previous, from);
 }
 

@@ -302,7 +302,7 @@ void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
             struct raft_progress *peer = &raft->peers[i];
 
             if (peer->replica.member == event->from.member && peer->inflight_messages > 0)
-                progress_probe(peer, peer->match);
+                progress_lost(peer);
         }
         return;
     }
