@@ -1,0 +1,62 @@
+/* The decoder of ring maps: what it accepts is valid and has no other encoding. */
+#include "fuzz.h"
+
+#include "ring/placement.h"
+#include "ring/ringmap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ringmap map;
+    uint8_t *again;
+
+    if (ringmap_decode(data, size, &map) != RINGMAP_E_OK)
+        return 0;
+    ringmap_check(&map);
+    if (ringmap_encoded_size(&map) != size)
+        abort();
+    again = malloc(size);
+    if (!again)
+        abort();
+    ringmap_encode(&map, again);
+    if (memcmp(again, data, size) != 0)
+        abort();
+    free(again);
+    ringmap_deinit(&map);
+    return 0;
+}
+
+size_t fuzz_seed(struct dice *dice, uint8_t *out)
+{
+    uint32_t members = 1 + (uint32_t)dice_below(dice, 12);
+    struct ringmap map;
+    size_t size;
+
+    if (ringmap_init(&map, members, 8u << dice_below(dice, 4), 1 + (uint32_t)dice_below(dice, 7)) <
+        0)
+        abort();
+    map.epoch = 1 + dice_number(dice, 60);
+    dice_fill(dice, map.cluster, sizeof map.cluster);
+    dice_fill(dice, map.hash_secret, sizeof map.hash_secret);
+    for (uint32_t i = 0; i < members; i++) {
+        struct ringmap_member *member = &map.members[i];
+
+        member->id = (uint16_t)(i + 1);
+        member->state = RINGMAP_STATE_ACTIVE;
+        member->weight = 1 + (uint32_t)dice_number(dice, 20);
+        dice_fill(dice, member->public_key, sizeof member->public_key);
+        snprintf(member->address, sizeof member->address, "10.0.0.%u:7000", i + 1);
+        snprintf(member->zone, sizeof member->zone, "zone-%u", i % 3);
+    }
+    if (placement_solve(&map) != 0 || placement_meta_voters(&map) != 0)
+        abort();
+    size = ringmap_encoded_size(&map);
+    if (size > FUZZ_INPUT_SIZE_MAX)
+        abort();
+    ringmap_encode(&map, out);
+    ringmap_deinit(&map);
+    return size;
+}
