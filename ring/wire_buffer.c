@@ -103,6 +103,16 @@ void wire_put_bin(struct wire_buffer *buffer, const void *bytes, size_t size)
         memcpy(at, bytes, size);
 }
 
+void wire_put_raw(struct wire_buffer *buffer, const void *bytes, size_t size)
+{
+    uint8_t *at = size > 0 ? wire_buffer_reserve(buffer, size) : NULL;
+
+    if (!at)
+        return;
+    memcpy(at, bytes, size);
+    wire_buffer_commit(buffer, at + size);
+}
+
 void wire_put_string(struct wire_buffer *buffer, const char *text)
 {
     size_t size = strlen(text);

@@ -391,3 +391,20 @@ Test(wire_cursor, no_bytes_are_done_and_empty_bin_is_not_nil)
     cr_assert_eq(size, 0);
     cr_assert_not(cursor.failed);
 }
+
+Test(wire_cursor, raw_bytes_are_put_as_they_are)
+{
+    static const uint8_t pair[] = {0x92, 1, 2};
+    struct wire_buffer buffer = {0};
+    struct wire_cursor cursor;
+
+    wire_put_raw(&buffer, NULL, 0);
+    cr_assert(!buffer.failed && buffer.size == 0);
+    wire_put_raw(&buffer, pair, sizeof pair);
+    wire_put_uint(&buffer, 3);
+    wire_cursor_init(&cursor, buffer.data, buffer.size);
+    wire_skip(&cursor);
+    cr_assert_eq(wire_get_uint(&cursor, 3), 3);
+    cr_assert(!cursor.failed && wire_cursor_done(&cursor));
+    wire_buffer_deinit(&buffer);
+}
