@@ -1,0 +1,214 @@
+/* Inside of link_nng: one fabric, its links and their connections.
+ *
+ * A link is what the host holds. A dialled one outlives its connections; an accepted one has a
+ * single connection. A connection (conn) is one nng stream with its handshake and seals.
+ *
+ * Who touches what:
+ *  - receiving side of a conn (in, opener, reader, handshake): the receive callback alone; at most
+ *    one receive is outstanding, so it runs one at a time, and every call of the host comes from
+ *    it. That makes a link's callbacks serial.
+ *  - sending side (out, sealer): whoever set conn->sending under the lock, until it clears it.
+ *  - the rest of link and conn: link->lock.
+ *  - lists and counters of the fabric: fabric->lock. Order: fabric->lock before link->lock; no
+ *    lock is held while the host is called.
+ *  - The keeper is the fabric's one thread. It alone frees, after stopping the aios, and it keeps
+ *    all time: handshake deadlines, pings, silence, reconnects, pauses after accept errors.
+ * A conn ends by conn_break(): it closes the stream, so that the receive callback comes with an
+ * error, tells the host and lets go. When neither side runs any more, the keeper gets it.
+ */
+#ifndef RING_LINK_NNG_INTERNAL_H
+#define RING_LINK_NNG_INTERNAL_H
+
+#include "ring/handshake.h"
+#include "ring/link_frame.h"
+#include "ring/link_nng.h"
+#include "ring/link_sender.h"
+#include "ring/seal.h"
+
+#include <nng/nng.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINK_ADDRESS_SIZE      64u
+#define FABRIC_TICK_MS         100u
+#define FABRIC_CLOSE_TICK_MS   5u
+#define FABRIC_CLOSE_MS        200u   /* fabric_close() waits that long for orderly ends */
+#define FABRIC_ACCEPT_PAUSE_MS 50u    /* after an error of accept, such as EMFILE */
+#define FABRIC_SEEN_MAX        1024u  /* first messages remembered against replay */
+#define FABRIC_REFUSED_BURST   10u    /* on_refused calls a second */
+#define LINK_FINISH_MS         1000u  /* link_close(): time to send what is queued */
+#define LINK_GRAVE_MS          10000u /* a dead link's struct stays that long */
+#define LINK_REPORT_MS         10000u /* the same dial failure is reported again after that */
+#define CONN_IN_SIZE_MIN       1024u  /* before authentication */
+#define CONN_IN_SIZE           (64u << 10)
+#define CONN_IN_SIZE_MAX       (512u << 10)
+#define CONN_OUT_SIZE_MAX      (512u << 10) /* plain bytes in one send, rounded up to a packet */
+#define CONN_RAW_SIZE_MAX      (HANDSHAKE_OUT_SIZE_MAX + SEAL_HEADER_SIZE)
+
+enum conn_stage { CONN_HANDSHAKE, CONN_HEADER, CONN_PACKETS };
+
+struct conn {
+    struct fabric *fabric;
+    struct link *link;
+    nng_stream *stream;
+    nng_aio *receive_aio;
+    nng_aio *send_aio;
+    uint64_t started_ms;
+    char address[LINK_ADDRESS_SIZE];
+
+    /* receiving side */
+    enum conn_stage stage;
+    struct handshake *handshake; /* NULL once it is over */
+    struct noise_keys *keys;     /* between the split and the peer's stream header */
+    struct handshake_peer peer;
+    uint8_t *in;
+    size_t in_head;
+    size_t in_tail;
+    size_t in_capacity;
+    size_t in_need;         /* size of the packet that has begun, 0 unknown */
+    uint32_t in_small_runs; /* receives in a row that a small buffer would have done for */
+    struct seal_receiver opener;
+    struct link_reader reader;
+    bool told_up; /* the host was told, and took it */
+
+    /* sending side */
+    uint8_t *out;
+    size_t out_size;
+    size_t out_sent;
+    size_t out_capacity;
+    struct seal_sender sealer;
+
+    /* under link->lock */
+    struct link_sender sender;
+    uint8_t raw[CONN_RAW_SIZE_MAX]; /* handshake bytes, before any packet */
+    size_t raw_size;
+    bool sealed; /* packets may be made */
+    bool up;
+    bool sending;
+    bool receiving;
+    bool broken;
+    bool retired;
+    bool finishing; /* link_close(): send what is queued, then the final packet */
+    bool final_sent;
+    bool corked; /* the receive callback sends when it is through with its input */
+    pthread_t corker;
+    uint64_t finish_ms;
+    uint64_t pinged_ms;
+    const char *why; /* of the break: a constant text */
+
+    atomic_bool heard; /* it has proven the psk */
+    atomic_bool mute;  /* no more messages to the host */
+    atomic_uint_fast64_t received_ms;
+    atomic_uint_fast64_t received_bytes;
+    atomic_uint_fast64_t received_messages;
+
+    struct conn *dead_next;    /* under fabric->lock */
+    struct conn *pending_prev; /* under fabric->lock: accepted, not authenticated */
+    struct conn *pending_next;
+    bool pending;
+};
+
+enum link_state { LINK_WAITING, LINK_DIALLING, LINK_CONNECTED };
+
+struct link {
+    struct fabric *fabric;
+    uint64_t id;
+    bool dialled;
+    bool pinned;
+    uint8_t expected_key[IDENTITY_PUBLIC_SIZE];
+    char address[LINK_ADDRESS_SIZE];
+    _Atomic(void *) user;
+
+    pthread_mutex_t lock;
+    struct conn *conn; /* the present one, NULL when there is none */
+    uint32_t conn_count;
+    bool closed;  /* by the host, or an accepted one whose connection ended */
+    bool counted; /* in fabric->link_count */
+    enum link_state state;
+    nng_stream_dialer *dialer;
+    nng_aio *dial_aio;
+    bool dial_stopped;
+    uint64_t due_ms;      /* WAITING: when to dial; DIALLING: when to give up */
+    uint32_t backoff_ms;  /* upper bound of the next pause */
+    const char *reported; /* the last dial failure the host was told of */
+    uint64_t reported_ms;
+
+    struct link *next; /* fabric->links or the graves */
+    uint64_t died_ms;
+};
+
+struct fabric {
+    struct fabric_options options;
+    pthread_t keeper;
+    nng_stream_listener *listener;
+    nng_aio *accept_aio;
+    uint16_t port;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool woken;
+    bool closing;
+    bool accept_paused;
+    uint64_t accept_due_ms;
+    struct link *links; /* new ones at the head; only the keeper takes out */
+    struct conn *dead;
+    struct conn *pending_first; /* oldest */
+    struct conn *pending_last;
+    uint32_t pending_count;
+    uint32_t link_count; /* accepted and up */
+    uint64_t seen[FABRIC_SEEN_MAX];
+    uint32_t seen_next;
+    uint64_t refused_ms;
+    uint32_t refused_count; /* reported in this second */
+    uint32_t refused_more;  /* kept back */
+    struct link *graves;    /* the keeper's own */
+};
+
+uint64_t link_now_ms(void); /* monotonic, coarse */
+
+/* link_nng.c */
+void fabric_wake(struct fabric *fabric);
+void fabric_refused(struct fabric *fabric, const char *address, const char *why);
+struct link *link_new(struct fabric *fabric, const char *address);
+void link_add(struct link *link);
+
+/* link_nng_accept.c */
+int fabric_address(const char *address, bool dial, char url[LINK_ADDRESS_SIZE + 8]);
+int fabric_errno(int nng_error);
+void fabric_accept(struct fabric *fabric);
+void fabric_listen_stop(struct fabric *fabric);
+void fabric_pending_remove(struct fabric *fabric, struct conn *conn);
+bool fabric_seen(struct fabric *fabric, const uint8_t *ephemeral);
+
+/* link_nng_dial.c: all with link->lock held, the keeper's, except where said */
+void link_dial_start(struct link *link, uint64_t now_ms);
+void link_dial_clean(struct link *link); /* frees the dialer of a finished attempt; no lock held */
+void link_retry_later(struct link *link, uint64_t now_ms); /* any thread */
+
+/* link_nng_conn.c */
+int conn_new(struct link *link, nng_stream *stream, const char *address, struct conn **conn);
+void conn_free(struct conn *conn); /* the keeper, when retired */
+void conn_start(struct conn *conn);
+/* link->lock held. The first reason is the one that is told. */
+void conn_break(struct conn *conn, const char *why);
+/* link->lock held. One side stops: clears its flag (sending or receiving). True when conn is broken
+ * and the other side has stopped as well; then the caller must conn_retire() it. In either case
+ * conn is not the caller's any more once the lock is released. */
+bool conn_stop(struct conn *conn, bool *flag);
+/* Hands it to the keeper. No lock held. */
+void conn_retire(struct conn *conn);
+
+/* link_nng_input.c: bytes that came; true as long as the conn may go on. */
+bool conn_input(struct conn *conn);
+
+/* link_nng_send.c */
+/* link->lock held. True when the caller must call conn_flush() after unlocking. */
+bool conn_claim(struct conn *conn);
+void conn_flush(struct conn *conn);
+void conn_sent(void *conn); /* callback of send_aio */
+
+#endif
