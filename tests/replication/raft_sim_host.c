@@ -259,9 +259,11 @@ void host_synced(struct sim *sim, struct sim_node *node)
         send_out(sim, node, node->deferred[released].packet);
         released++;
     }
-    node->deferred_count -= released;
-    memmove(node->deferred, node->deferred + released,
-            node->deferred_count * sizeof(*node->deferred));
+    if (released > 0) {
+        node->deferred_count -= released;
+        memmove(node->deferred, node->deferred + released,
+                node->deferred_count * sizeof(*node->deferred));
+    }
     host_step(sim, node, &event, NULL);
 }
 
