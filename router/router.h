@@ -12,8 +12,12 @@
  * An operation ends with: its result; after its deadline with TRYAGAIN when no attempt can have
  * been proposed, UNKNOWNRESULT otherwise. Replies leave each client in the order of its commands.
  *
- * Bounds: in-flight operations and bytes a lane and in all; a client is not read from
- * (router_client_paused) while its unanswered commands or unsent output are over their bounds.
+ * Bounds: in-flight operations and bytes a lane, a member and in all; a client is not read from
+ * (router_client_paused) while its unanswered commands are over their bound or its unsent output
+ * over half of its bound. What was read from it before that waits inside, at most one command and
+ * one read.
+ *
+ * A round: any number of router_step(), then router_flush() until it returns false.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -34,6 +38,7 @@ struct router_options {
     uint32_t retry_ms_min, retry_ms_max; /* pause before a lane's next attempt: 5, 200 */
     uint32_t lane_operations_max;        /* in flight a lane: 512 */
     size_t lane_size_max;                /* 4 MiB, or one operation */
+    size_t member_size_max;              /* in flight a member: 32 MiB, or one operation */
     uint32_t operations_max;      /* waiting and in flight, all lanes; over it TRYAGAIN: 262,144 */
     size_t operations_size_max;   /* 256 MiB */
     uint32_t clients_max;         /* 10,000 */
@@ -46,7 +51,8 @@ struct router_options {
 void router_options_default(struct router_options *options);
 
 enum router_event_kind {
-    ROUTER_EVENT_CLIENT_OPEN,  /* client: an id the host chose, never used before */
+    ROUTER_EVENT_CLIENT_OPEN,  /* client: an id the host chose, from 1, never used before; bytes,
+                                * size: its address for CLIENT LIST, may be empty */
     ROUTER_EVENT_CLIENT_BYTES, /* client, bytes, size: copied as needed */
     ROUTER_EVENT_CLIENT_CLOSE, /* client is gone; its unanswered operations go on unseen */
     ROUTER_EVENT_MESSAGE,      /* member, message: RESULTS, MAP, … */
@@ -97,7 +103,8 @@ int router_new(struct router **router, const struct router_options *options);
 struct router *router_free(struct router *router);
 void router_step(struct router *router, const struct router_event *event);
 bool router_flush(struct router *router, uint64_t now_ms, struct router_effects *effects);
-/* The host has that many bytes of the client's output not yet written to its socket. */
+/* The host has that many bytes of the client's output not yet written to its socket. Needs a
+ * router_flush() to take effect. */
 void router_client_backlog(struct router *router, uint64_t client, size_t bytes);
 bool router_client_paused(const struct router *router, uint64_t client);
 const struct ringmap *router_map(const struct router *router); /* NULL before the first */

@@ -1,0 +1,21 @@
+/* Session: the router's side of exactly-once, one a lane.
+ *
+ * A session id is start time in ms << 20 | 20 random bits, so later sessions have greater ids. A
+ * lane numbers its writes in the session from 1. When a partition has dropped the session, the lane
+ * takes a new one and numbers again what certainly was never proposed. */
+#ifndef ROUTER_SESSION_H
+#define ROUTER_SESSION_H
+
+#include <stdint.h>
+
+struct session {
+    uint64_t id;
+    uint64_t sequence_last;
+};
+
+/* The sequence of one more write. */
+uint64_t session_next(struct session *session);
+/* Replaces it by a new one with an id ≥ id_min and greater than the old one's. */
+void session_renew(struct session *session, uint64_t id_min, uint64_t wall_ms, uint64_t random);
+
+#endif
