@@ -39,17 +39,17 @@
 #define WIRE_FRAME_OPS_MAX 4096u
 
 enum wire_type {
-#define X(name, number, lane) WIRE_##name = number,
+#define X(name, number, lane) WIRE_##name = (number),
     WIRE_MESSAGES(X)
 #undef X
 };
 enum wire_operation {
-#define X(name, number, writes) WIRE_OP_##name = number,
+#define X(name, number, writes) WIRE_OP_##name = (number),
     WIRE_OPERATIONS(X)
 #undef X
 };
 enum wire_status {
-#define X(name, number, proposed) WIRE_STATUS_##name = number,
+#define X(name, number, proposed) WIRE_STATUS_##name = (number),
     WIRE_STATUSES(X)
 #undef X
 };

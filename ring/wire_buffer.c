@@ -115,6 +115,7 @@ void wire_put_raw(struct wire_buffer *buffer, const void *bytes, size_t size)
 
 void wire_put_string(struct wire_buffer *buffer, const char *text)
 {
+    const void *bytes = text;
     size_t size = strlen(text);
     uint8_t *at =
         size > UINT32_MAX ? NULL : wire_buffer_reserve(buffer, WIRE_PACK_HEAD_SIZE_MAX + size);
@@ -131,7 +132,7 @@ void wire_put_string(struct wire_buffer *buffer, const char *text)
         at = wire_pack_marked(at, WIRE_MARKER_STR16, size, 2);
     else
         at = wire_pack_marked(at, WIRE_MARKER_STR32, size, 4);
-    memcpy(at, text, size);
+    memcpy(at, bytes, size);
     wire_buffer_commit(buffer, at + size);
 }
 

@@ -67,7 +67,7 @@ static const uint8_t *take_bytes(struct wire_cursor *cursor, uint64_t size)
 static bool take_integer(struct wire_cursor *cursor, uint64_t *value)
 {
     int marker = take_marker(cursor);
-    unsigned width;
+    unsigned bits;
 
     *value = 0;
     if (marker < 0)
@@ -88,12 +88,13 @@ static bool take_integer(struct wire_cursor *cursor, uint64_t *value)
         fail(cursor);
         return false;
     }
-    width = 1u << (marker - WIRE_MARKER_INT8);
-    *value = take_big_endian(cursor, width);
-    if (!(*value >> (8 * width - 1)))
+    bits = 8u << (marker - WIRE_MARKER_INT8);
+    assert(bits >= 8 && bits <= 64);
+    *value = take_big_endian(cursor, bits / 8);
+    if (!(*value >> (bits - 1)))
         return false;
-    if (width < 8)
-        *value |= UINT64_MAX << (8 * width);
+    if (bits < 64)
+        *value |= UINT64_MAX << bits;
     return true;
 }
 
@@ -147,7 +148,7 @@ bool wire_get_nil(struct wire_cursor *cursor)
 const uint8_t *wire_get_bin(struct wire_cursor *cursor, size_t size_max, size_t *size)
 {
     int marker = take_marker(cursor);
-    const uint8_t *bytes = NULL;
+    const uint8_t *bytes;
     uint64_t length;
 
     *size = 0;
@@ -159,7 +160,7 @@ const uint8_t *wire_get_bin(struct wire_cursor *cursor, size_t size_max, size_t 
     if (length > size_max)
         fail(cursor);
     bytes = take_bytes(cursor, length);
-    if (bytes)
+    if (!cursor->failed)
         *size = (size_t)length;
     return bytes;
 }
@@ -167,7 +168,7 @@ const uint8_t *wire_get_bin(struct wire_cursor *cursor, size_t size_max, size_t 
 const char *wire_get_string(struct wire_cursor *cursor, size_t size_max, size_t *size)
 {
     int marker = take_marker(cursor);
-    const uint8_t *bytes = NULL;
+    const uint8_t *bytes;
     uint64_t length = 0;
 
     *size = 0;
@@ -180,7 +181,7 @@ const char *wire_get_string(struct wire_cursor *cursor, size_t size_max, size_t 
     if (length > size_max)
         fail(cursor);
     bytes = take_bytes(cursor, length);
-    if (bytes)
+    if (!cursor->failed)
         *size = (size_t)length;
     return (const char *)bytes;
 }

@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_PACK_INT_SIZE_MAX  9u /* marker and eight bytes */
-#define WIRE_PACK_HEAD_SIZE_MAX 5u /* marker and length of an array, map, bin or string */
+#define WIRE_PACK_INT_SIZE_MAX  ((size_t)9) /* marker and eight bytes */
+#define WIRE_PACK_HEAD_SIZE_MAX ((size_t)5) /* marker and length of array, map, bin or string */
 
 enum wire_marker {
     WIRE_MARKER_FIXMAP = 0x80,
