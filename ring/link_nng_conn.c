@@ -46,6 +46,8 @@ static void conn_free_memory(struct conn *conn)
 {
     if (conn->send_aio != NULL)
         nng_aio_free(conn->send_aio);
+    if (conn->inline_aio != NULL)
+        nng_aio_free(conn->inline_aio);
     if (conn->receive_aio != NULL)
         nng_aio_free(conn->receive_aio);
     nng_stream_free(conn->stream);

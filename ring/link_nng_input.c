@@ -105,6 +105,10 @@ static enum input input_up(struct conn *conn)
     memcpy(peer.address, conn->address, sizeof peer.address);
     if (!input_count_link(conn))
         return input_break(conn, "too many links");
+    nng_aio *inline_aio = NULL;
+    if (nng_aio_alloc(&inline_aio, NULL, NULL) != 0)
+        return input_break(conn, "out of memory");
+    nng_aio_set_timeout(inline_aio, NNG_DURATION_INFINITE);
     if (!link->dialled)
         input_seal(conn);
     sodium_memzero(conn->keys, sizeof *conn->keys);
@@ -116,6 +120,7 @@ static enum input input_up(struct conn *conn)
     struct link_credit own = {.bytes = options->credit_size, .messages = options->credit_messages};
     pthread_mutex_lock(&link->lock);
     link_sender_init(&conn->sender, options->queue_size_max, window, own);
+    conn->inline_aio = inline_aio;
     conn->sealed = true;
     conn->up = true;
     bool broken = conn->broken;

@@ -47,6 +47,8 @@
 #define CONN_IN_SIZE           (64u << 10)
 #define CONN_IN_SIZE_MAX       (512u << 10)
 #define CONN_OUT_SIZE_MAX      (512u << 10) /* plain bytes in one send, rounded up to a packet */
+#define CONN_INLINE_SIZE_MAX   (64u << 10)
+#define CONN_INLINE_ROUNDS     4u
 #define CONN_RAW_SIZE_MAX      (HANDSHAKE_OUT_SIZE_MAX + SEAL_HEADER_SIZE)
 
 enum conn_stage { CONN_HANDSHAKE, CONN_HEADER, CONN_PACKETS };
@@ -57,6 +59,7 @@ struct conn {
     nng_stream *stream;
     nng_aio *receive_aio;
     nng_aio *send_aio;
+    nng_aio *inline_aio; /* without callback; NULL before authentication */
     uint64_t started_ms;
     char address[LINK_ADDRESS_SIZE];
 

@@ -75,12 +75,27 @@ static void conn_send(struct conn *conn)
     nng_stream_send(conn->stream, conn->send_aio);
 }
 
-void conn_flush(struct conn *conn)
+/* A send that is nearly always over when nng returns: its aio has no callback, so that completion
+ * costs no change of thread. When the socket's buffer is full it is taken back. Then, and when only
+ * a part went, the rest is for conn_send(). True when all is sent. */
+static bool conn_send_inline(struct conn *conn)
 {
-    bool dead = false;
+    nng_iov iov = {.iov_buf = conn->out, .iov_len = conn->out_size};
+    nng_aio_set_iov(conn->inline_aio, 1, &iov);
+    nng_stream_send(conn->stream, conn->inline_aio);
+    if (nng_aio_count(conn->inline_aio) == 0)
+        nng_aio_cancel(conn->inline_aio);
+    nng_aio_wait(conn->inline_aio); /* for the poller to let go of it, at worst */
+    if (nng_aio_result(conn->inline_aio) == 0)
+        conn->out_sent = nng_aio_count(conn->inline_aio);
+    return conn->out_sent == conn->out_size;
+}
+
+/* Fills out. link->lock held, released for encryption. */
+static void conn_gather(struct conn *conn)
+{
     conn->out_size = 0;
     conn->out_sent = 0;
-    pthread_mutex_lock(&conn->link->lock);
     if (!conn->broken && conn->raw_size > 0) {
         if (conn_out_room(conn, conn->raw_size)) {
             memcpy(conn->out, conn->raw, conn->raw_size);
@@ -92,14 +107,31 @@ void conn_flush(struct conn *conn)
     }
     while (conn->sealed && conn->out_size < CONN_OUT_SIZE_MAX && conn_packet(conn))
         ;
-    bool send = !conn->broken && conn->out_size > 0;
-    if (!send)
-        dead = conn_stop(conn, &conn->sending);
-    pthread_mutex_unlock(&conn->link->lock);
-    if (send)
-        conn_send(conn);
-    else if (dead)
-        conn_retire(conn);
+}
+
+void conn_flush(struct conn *conn)
+{
+    /* The caller is kept for a few small sends only; larger ones, and a stream of them, go on in
+     * nng's threads. */
+    for (unsigned round = 0;; round++) {
+        bool dead = false;
+        pthread_mutex_lock(&conn->link->lock);
+        conn_gather(conn);
+        bool send = !conn->broken && conn->out_size > 0;
+        bool quick = conn->inline_aio != NULL && !conn->final_sent &&
+                     conn->out_size <= CONN_INLINE_SIZE_MAX && round < CONN_INLINE_ROUNDS;
+        if (!send)
+            dead = conn_stop(conn, &conn->sending);
+        pthread_mutex_unlock(&conn->link->lock);
+        if (dead)
+            conn_retire(conn);
+        if (!send)
+            return;
+        if (!quick || !conn_send_inline(conn)) {
+            conn_send(conn);
+            return;
+        }
+    }
 }
 
 void conn_sent(void *argument)
