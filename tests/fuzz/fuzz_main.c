@@ -108,7 +108,7 @@ int main(int argc, char **argv)
     if (argc == 1 || (end && *end == 0)) {
         count = argc == 1 ? FUZZ_COUNT_DEFAULT : count;
         run_sequence(count);
-        printf("%lu inputs\n", count);
+        printf("# %lu inputs\n", count);
         return 0;
     }
     for (int i = 1; i < argc; i++)
