@@ -100,7 +100,8 @@ struct store_visitor {
 };
 
 /* Opens the folder, recovers by calling the visitor, and opens a new segment lazily at the first
- * append. Memory: *store is allocated; on failure nothing is left. Returns 0, STORE_E_FENCED (the
+ * append. Memory: *store is allocated and set before the first callback, so that the visitor can
+ * call store_apply(); on failure it is NULL and nothing is left. Returns 0, STORE_E_FENCED (the
  * store is open but every partition was fenced), STORE_E_NEWER, or -errno. */
 int store_open(struct store **store, struct vfs *vfs, const struct store_options *options,
                const struct store_visitor *visitor);

@@ -1,0 +1,132 @@
+#include "storage/journal_segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/grow.h"
+
+static void segment_free(struct journal_segment *segment)
+{
+    vfs_close(segment->file);
+    free(segment->index_max);
+    free(segment->spans);
+    free(segment);
+}
+
+void journal_segments_deinit(struct journal_segments *segments)
+{
+    for (size_t i = 0; i < segments->count; i++)
+        segment_free(segments->items[i]);
+    free(segments->items);
+    free(segments->slots);
+    *segments = (struct journal_segments){0};
+}
+
+static int slot_take(struct journal_segments *segments, uint16_t *slot)
+{
+    size_t i = 0;
+
+    while (i < segments->slot_count && segments->slots[i])
+        i++;
+    if (i == JOURNAL_SLOTS_MAX)
+        return -ENFILE;
+    if (i == segments->slot_count) {
+        if (GROW(segments->slots, segments->slot_capacity, i + 1) != 0)
+            return -ENOMEM;
+        segments->slot_count++;
+        segments->slots[i] = NULL;
+    }
+    *slot = (uint16_t)i;
+    return 0;
+}
+
+int journal_segments_add(struct journal_segments *segments, uint64_t number, uint64_t epoch,
+                         struct vfs_file *file, size_t hosted, struct journal_segment **out)
+{
+    struct journal_segment *segment;
+    uint16_t slot = 0;
+    int r;
+
+    assert(segments->count == 0 || segments->items[segments->count - 1]->number < number);
+    r = GROW(segments->items, segments->capacity, segments->count + 1);
+    if (r == 0)
+        r = slot_take(segments, &slot);
+    if (r != 0)
+        return r;
+    segment = calloc(1, sizeof(*segment));
+    if (!segment)
+        return -ENOMEM;
+    segment->index_max = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_max));
+    if (!segment->index_max) {
+        free(segment);
+        return -ENOMEM;
+    }
+    segment->number = number;
+    segment->epoch = epoch;
+    segment->file = file;
+    segment->slot = slot;
+    segments->items[segments->count++] = segment;
+    segments->slots[slot] = segment;
+    *out = segment;
+    return 0;
+}
+
+void journal_segments_remove(struct journal_segments *segments, struct journal_segment *segment)
+{
+    size_t i = 0;
+
+    assert(segment->pins == 0);
+    while (segments->items[i] != segment)
+        i++;
+    memmove(&segments->items[i], &segments->items[i + 1],
+            (segments->count - i - 1) * sizeof(segments->items[0]));
+    segments->count--;
+    segments->slots[segment->slot] = NULL;
+    segment_free(segment);
+}
+
+struct journal_segment *journal_segments_at(const struct journal_segments *segments,
+                                            store_location location)
+{
+    uint64_t slot = location >> JOURNAL_LOCATION_BITS;
+
+    return slot < segments->slot_count ? segments->slots[slot] : NULL;
+}
+
+uint64_t journal_segments_bytes(const struct journal_segments *segments)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < segments->count; i++)
+        bytes += segments->items[i]->capacity;
+    return bytes;
+}
+
+int journal_segments_truncate(struct journal_segments *segments, struct journal_segment *segment,
+                              uint32_t offset, uint16_t partition, size_t hosted, uint64_t first,
+                              uint64_t last)
+{
+    bool older = false;
+
+    if (GROW(segment->spans, segment->span_capacity, segment->span_count + 1) != 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < segments->count; i++) {
+        struct journal_segment *other = segments->items[i];
+
+        if (other->index_max[hosted] < first)
+            continue;
+        older = older || other != segment;
+        other->index_max[hosted] = first - 1;
+    }
+    if (older)
+        segment->spans[segment->span_count++] = (struct manifest_span){
+            .segment = segment->number,
+            .offset = offset,
+            .partition = partition,
+            .first = first,
+            .last = last,
+        };
+    return 0;
+}

@@ -1,0 +1,178 @@
+/* Manifest: the only truth about which files a shard has, as a checksummed list of edits.
+ *
+ * An edit is a group of items that becomes durable as a whole: one checksum over it, one write, one
+ * sync, and never two in flight. So a bad group at the end is a torn one and is cut; a bad group
+ * with a good one behind it is corruption. When the file is full, or after a failed append, its
+ * whole state is written as one group to MANIFEST.new and renamed over it.
+ *
+ * The state here is what the shard wants; edits_durable says how much of it is on disk. Items are
+ * queued on the shard thread; a manifest_write carries them to the disk on any thread and is given
+ * back with manifest_write_end().
+ *
+ * Limits: a group ≤ MANIFEST_GROUP_SIZE_MAX. Owner: one shard thread, except manifest_write_run(),
+ * which touches only its manifest_write. docs/format-manifest.md has every byte.
+ */
+#ifndef STORAGE_MANIFEST_H
+#define STORAGE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/filename.h"
+#include "storage/vfs.h"
+
+#define MANIFEST_VERSION         1u
+#define MANIFEST_HASH_SIZE       32u
+#define MANIFEST_HEADER_SIZE     32u
+#define MANIFEST_GROUP_HEAD_SIZE 32u
+#define MANIFEST_ITEM_HEAD_SIZE  8u
+#define MANIFEST_ALIGN           16u
+#define MANIFEST_GROUP_SIZE_MAX  (64u << 20)
+#define MANIFEST_ROOM_SIZE       (16u << 10) /* left for appends when the file is written anew */
+
+/* The kinds of items, once: X(NAME, number, "name in inspect"). */
+#define MANIFEST_ITEMS(X)                                                                          \
+    X(FOUNDED, 1, "founded")                                                                       \
+    X(COUNTERS, 2, "counters")                                                                     \
+    X(SEGMENT_ADD, 3, "segment-add")                                                               \
+    X(SEGMENT_SEAL, 4, "segment-seal")                                                             \
+    X(SEGMENT_DROP, 5, "segment-drop")                                                             \
+    X(SPAN, 6, "span")
+
+enum manifest_item_kind {
+#define X(name, number, text) MANIFEST_ITEM_##name = number,
+    MANIFEST_ITEMS(X)
+#undef X
+};
+
+enum manifest_e {
+    MANIFEST_E_OK,
+    MANIFEST_E_ABSENT,
+    MANIFEST_E_CORRUPT,
+    MANIFEST_E_NEWER,
+};
+
+struct manifest_segment {
+    uint64_t number;
+    uint64_t epoch; /* seeds the checksums of its batches; unique per use of a file */
+    bool sealed;
+    uint32_t length;     /* sealed: bytes that hold data, all of them synced */
+    uint64_t last_batch; /* sealed: number of its last batch, 0 for none */
+};
+
+/* Entries first … last of a partition that lie before (segment, offset) in journal order were
+ * truncated by an append at that place, in a segment that is gone. */
+struct manifest_span {
+    uint64_t segment;
+    uint32_t offset;
+    uint16_t partition;
+    uint64_t first;
+    uint64_t last;
+};
+
+struct manifest {
+    bool founded;
+    uint8_t hash[MANIFEST_HASH_SIZE];
+    uint16_t *partitions;
+    size_t partition_count;
+    uint64_t next_number; /* of a segment, from 1 */
+    uint64_t next_epoch;  /* from 1 */
+    uint64_t next_batch;  /* no segment that is open now begins with a lower batch number */
+    struct manifest_segment *segments; /* ascending numbers */
+    size_t segment_count;
+    size_t segment_capacity;
+    struct manifest_span *spans;
+    size_t span_count;
+    size_t span_capacity;
+
+    uint8_t *queued; /* items that no write has taken yet */
+    size_t queued_size;
+    size_t queued_capacity;
+    uint32_t queued_count;
+    uint64_t edits; /* items so far; a ticket is its value after the item */
+    uint64_t edits_durable;
+
+    struct vfs_file *file;
+    uint64_t sequence; /* of the newest group */
+    uint64_t position; /* where the next group goes */
+    uint64_t capacity; /* of the file */
+    bool rewrite;      /* the file's tail is not to be trusted */
+    bool writing;
+};
+
+/* One write on its way to the disk. */
+struct manifest_write {
+    struct vfs *vfs;
+    struct vfs_file *file; /* append: borrowed; rewrite: opened by the run, taken by the end */
+    char folder[FILENAME_PATH_SIZE];
+    uint8_t *bytes;
+    size_t size;
+    uint64_t offset;
+    uint64_t position_end;
+    uint64_t sequence;
+    uint64_t edits;
+    bool rewrite;
+};
+
+void manifest_init(struct manifest *manifest);
+void manifest_deinit(struct manifest *manifest); /* closes the file */
+
+/* Reads <folder>/MANIFEST into an empty manifest. A torn tail is cut in memory and sets `rewrite`.
+ * Returns 0, an enum manifest_e or -errno. On anything but 0 nothing may be believed. */
+int manifest_load(struct manifest *manifest, struct vfs *vfs, const char *folder);
+
+/* Change the state and queue the item. Return 0 or -ENOMEM, which changes nothing. */
+int manifest_found(struct manifest *manifest, const uint8_t hash[MANIFEST_HASH_SIZE],
+                   const uint16_t *partitions, size_t count);
+int manifest_segment_add(struct manifest *manifest, uint64_t number, uint64_t epoch);
+int manifest_segment_seal(struct manifest *manifest, uint64_t number, uint32_t length,
+                          uint64_t last_batch);
+int manifest_segment_drop(struct manifest *manifest, uint64_t number);
+int manifest_span_add(struct manifest *manifest, const struct manifest_span *span);
+
+const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
+                                                     uint64_t number);
+/* True when the entry `index` of the partition at (segment, offset) lies in a truncated span. */
+bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uint64_t index,
+                        uint64_t segment, uint32_t offset);
+/* Spans that no segment needs any more are left out of the next rewrite. */
+void manifest_spans_prune(struct manifest *manifest);
+
+/* Queues the items that make up the whole state, in place of what is queued. 0 or -ENOMEM. */
+int manifest_queue_state(struct manifest *manifest);
+/* True when there is something to write and no write is out. */
+bool manifest_pending(const struct manifest *manifest);
+/* Takes all that is queued. Returns 0 or -ENOMEM. */
+int manifest_write_begin(struct manifest *manifest, struct vfs *vfs, const char *folder,
+                         struct manifest_write *write);
+/* Any thread. -ENOSPC: nothing was changed that a later write does not mend. */
+int manifest_write_run(struct manifest_write *write);
+/* Takes the result; frees the write's bytes. After a failure the next write is a rewrite. */
+void manifest_write_end(struct manifest *manifest, struct manifest_write *write, int result);
+/* The three in one, straight on, always as a rewrite. */
+int manifest_rewrite(struct manifest *manifest, struct vfs *vfs, const char *folder);
+
+/* One group of a manifest file, for load and inspect. */
+struct manifest_group {
+    uint64_t sequence;
+    uint32_t item_count;
+    const uint8_t *items;
+    size_t items_size;
+    size_t size; /* of the whole group */
+};
+struct manifest_item {
+    uint16_t kind;
+    const uint8_t *payload;
+    size_t payload_size;
+    size_t size; /* with head and padding */
+};
+/* MANIFEST_E_OK, CORRUPT (no manifest, or damaged) or NEWER. */
+int manifest_header_decode(const uint8_t *bytes, size_t size);
+/* Both return 0 or MANIFEST_E_CORRUPT. */
+int manifest_group_decode(const uint8_t *bytes, size_t size, struct manifest_group *group);
+int manifest_item_decode(const uint8_t *bytes, size_t size, struct manifest_item *item);
+/* Applies a decoded item to the state. 0, MANIFEST_E_CORRUPT (contradicts it) or -ENOMEM. */
+int manifest_apply(struct manifest *manifest, const struct manifest_item *item);
+
+#endif

@@ -1,0 +1,24 @@
+/* Recovery: brings a shard back from its files, by the run-time path replayed.
+ *
+ * Reads the manifest, then every segment it lists, in order, and calls the visitor with what the
+ * batches hold. What does not check is one of two things. Behind the synced mark it is a torn
+ * tail, something that was never promised: the batch is cut whole, with all that follows. At or
+ * before the mark it is corruption: the partitions it hit are fenced, or all of them when the
+ * directory of the batch cannot tell. Proof that batch k was synced: a seal in the manifest, or
+ * any good batch behind it whose synced-through number is k or more - one write is out at a time,
+ * so the first batch of a write carries exactly the number of the batch before it.
+ *
+ * The valid bytes of the last write are written again and synced before they are believed: the
+ * page cache may hold what a failed sync never brought to the disk. Then the end of the data is
+ * sealed in the manifest and writing goes on in a new segment, so that a cut tail never comes back.
+ * A fenced shard is left exactly as it was found.
+ */
+#ifndef STORAGE_RECOVERY_H
+#define STORAGE_RECOVERY_H
+
+struct store;
+
+/* Returns 0, STORE_E_FENCED, STORE_E_NEWER or -errno. */
+int recovery_run(struct store *store);
+
+#endif

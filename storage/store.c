@@ -1,0 +1,225 @@
+#include "storage/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/recovery.h"
+#include "storage/store_state.h"
+
+struct store_partition *store_partition(const struct store *store, uint16_t number)
+{
+    if (number == STORE_PARTITION_META)
+        return &store->parts[store->options.partitions];
+    return number < store->options.partitions ? &store->parts[number] : NULL;
+}
+
+void store_fence_partition(struct store *store, struct store_partition *part, const char *why)
+{
+    if (part->fenced)
+        return;
+    part->fenced = true;
+    store->visitor.on_fence(store->visitor.context, part->number, why);
+}
+
+void store_fence_all(struct store *store, const char *why)
+{
+    store->fenced = true;
+    for (size_t i = 0; i < store->hosted_count; i++)
+        store_fence_partition(store, store_partition(store, store->hosted[i]), why);
+}
+
+int store_host_partitions(struct store *store)
+{
+    size_t count = store->manifest.partition_count;
+
+    assert(store->hosted_count == 0);
+    if (count == 0)
+        return 0;
+    store->hosted = calloc(count, sizeof(*store->hosted));
+    store->hard_list = calloc(count, sizeof(*store->hard_list));
+    if (!store->hosted || !store->hard_list)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        uint16_t number = store->manifest.partitions[i];
+        struct store_partition *part = store_partition(store, number);
+
+        if (!part || part->is_hosted)
+            return STORE_E_FENCED;
+        part->keydir = keydir_new();
+        if (!part->keydir)
+            return -ENOMEM;
+        part->is_hosted = true;
+        part->hosted = (uint32_t)i;
+        store->hosted[store->hosted_count++] = number;
+    }
+    return journal_set_reserve(&store->journal, count, count * STORE_HARD_SIZE);
+}
+
+static void store_free(struct store *store)
+{
+    for (size_t i = 0; store->parts && i <= store->options.partitions; i++)
+        if (store->parts[i].keydir)
+            keydir_free(store->parts[i].keydir);
+    while (store->read_free) {
+        struct store_job *job = store->read_free;
+
+        store->read_free = job->free_next;
+        free(job->buffer);
+        free(job);
+    }
+    store_scratch_free(store);
+    journal_segments_deinit(&store->segments);
+    journal_deinit(&store->journal);
+    manifest_deinit(&store->manifest);
+    free(store->parts);
+    free(store->hosted);
+    free(store->hard_list);
+    free(store);
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    assert(!store->write_busy && !store->background_busy && store->reads_out == 0);
+    store_free(store);
+}
+
+static bool options_valid(const struct store_options *options)
+{
+    return options->folder && options->partitions > 0 &&
+           options->partitions < STORE_PARTITION_META &&
+           options->segment_size % JOURNAL_BLOCK_SIZE == 0 &&
+           options->segment_size >= 8 * JOURNAL_BLOCK_SIZE &&
+           options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->zero_ahead_size > 0 &&
+           options->batch_size_max > 0 && options->queue_size_max > 0;
+}
+
+static int store_init(struct store *store, struct vfs *vfs, const struct store_options *options,
+                      const struct store_visitor *visitor)
+{
+    size_t folder_size = strlen(options->folder);
+
+    if (folder_size >= sizeof(store->folder))
+        return -ENAMETOOLONG;
+    store->vfs = vfs;
+    store->options = *options;
+    store->visitor = *visitor;
+    memcpy(store->folder, options->folder, folder_size + 1);
+    store->options.folder = store->folder;
+    manifest_init(&store->manifest);
+    store->parts = calloc((size_t)options->partitions + 1, sizeof(*store->parts));
+    if (!store->parts)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < options->partitions; i++)
+        store->parts[i].number = (uint16_t)i;
+    store->parts[options->partitions].number = STORE_PARTITION_META;
+    return journal_init(&store->journal, (size_t)options->memory_size_max + options->queue_size_max,
+                        1);
+}
+
+/* The folder, durable in its parent. */
+static int folder_make(struct vfs *vfs, const char *folder)
+{
+    char parent[FILENAME_PATH_SIZE] = ".";
+    const char *slash = strrchr(folder, '/');
+    int r = vfs_mkdir(vfs, folder);
+
+    if (slash) {
+        memcpy(parent, folder, (size_t)(slash - folder));
+        parent[slash - folder] = '\0';
+    }
+    return r == 0 ? vfs_sync_dir(vfs, parent) : r;
+}
+
+int store_open(struct store **out, struct vfs *vfs, const struct store_options *options,
+               const struct store_visitor *visitor)
+{
+    struct store *store;
+    int r;
+
+    if (!options_valid(options))
+        return -EINVAL;
+    store = calloc(1, sizeof(*store));
+    if (!store)
+        return -ENOMEM;
+    r = store_init(store, vfs, options, visitor);
+    if (r == 0)
+        r = folder_make(vfs, store->folder);
+    *out = store; /* the visitor calls store_apply() while we recover */
+    if (r == 0)
+        r = recovery_run(store);
+    if (r < 0 || r == STORE_E_NEWER) {
+        store_free(store);
+        *out = NULL;
+    }
+    return r;
+}
+
+int store_found(struct store *store, const uint8_t hash[32], const uint16_t *partitions,
+                size_t count)
+{
+    struct manifest *manifest = &store->manifest;
+    int r;
+
+    if (store->fenced)
+        return STORE_E_FENCED;
+    if (!manifest->founded) {
+        r = manifest_found(manifest, hash, partitions, count);
+        if (r == 0)
+            r = store_host_partitions(store);
+        if (r != 0)
+            return r;
+    } else if (memcmp(manifest->hash, hash, MANIFEST_HASH_SIZE) != 0 ||
+               manifest->partition_count != count ||
+               memcmp(manifest->partitions, partitions, count * sizeof(*partitions)) != 0) {
+        return STORE_E_FENCED;
+    }
+    if (manifest->edits_durable == manifest->edits)
+        return 0;
+    /* Not durable yet: the first call, or one that failed half-way. */
+    if (!store->next) {
+        r = store_prepare_first(store);
+        if (r != 0)
+            return r;
+    }
+    return manifest_rewrite(manifest, store->vfs, store->folder);
+}
+
+size_t store_partitions(const struct store *store, const uint16_t **partitions)
+{
+    *partitions = store->hosted;
+    return store->hosted_count;
+}
+
+uint64_t store_batch(const struct store *store)
+{
+    return store->journal.open;
+}
+
+uint64_t store_synced(const struct store *store)
+{
+    return store->journal.synced;
+}
+
+size_t store_queued(const struct store *store)
+{
+    return (size_t)store->journal.queued_size;
+}
+
+void store_stats(const struct store *store, struct store_stats *stats)
+{
+    *stats = store->stats;
+    stats->segments = store->segments.count;
+    stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
+    stats->disk_full = store->disk_full;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;
+
+        stats->keys += keydir_count(keydir) - keydir_tombstones(keydir);
+        stats->tombstones += keydir_tombstones(keydir);
+        stats->keydir_bytes += keydir_memory(keydir);
+    }
+}

@@ -1,0 +1,447 @@
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "storage/mutant.h"
+#include "storage/store_state.h"
+
+/* Background work: prepares the next segment, lets dead ones go, writes the manifest. One job at a
+ * time, in the order of what frees or saves most. */
+
+#define ZERO_PIECE_SIZE (64u << 10)
+#define ZERO_PIECES     16
+
+/* --- the jobs' work ------------------------------------------------------------------------ */
+
+static int zero_fill(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeros[ZERO_PIECE_SIZE];
+
+    while (from < to) {
+        struct iovec iov[ZERO_PIECES];
+        uint64_t at = from;
+        int count = 0;
+
+        for (; count < ZERO_PIECES && at < to; count++) {
+            uint64_t piece = to - at < ZERO_PIECE_SIZE ? to - at : ZERO_PIECE_SIZE;
+
+            /* pwritev never writes to its source. */
+            iov[count] =
+                (struct iovec){.iov_base = (void *)(uintptr_t)zeros, .iov_len = (size_t)piece};
+            at += piece;
+        }
+        int r = vfs_pwritev(file, iov, count, from);
+
+        if (r < 0)
+            return r;
+        from = at;
+    }
+    return 0;
+}
+
+static int space_check(struct vfs *vfs, uint64_t needed, uint64_t reserve)
+{
+    uint64_t bytes_free = 0;
+    int r = needed > 0 ? vfs_space(vfs, &bytes_free) : 0;
+
+    if (r < 0 || needed == 0)
+        return r;
+    return bytes_free < needed || bytes_free - needed < reserve ? -ENOSPC : 0;
+}
+
+static int header_write(struct vfs_file *file, uint64_t number, uint64_t epoch)
+{
+    uint8_t block[JOURNAL_BLOCK_SIZE];
+    struct iovec iov = {.iov_base = block, .iov_len = sizeof(block)};
+    struct journal_segment_header header = {.number = number, .epoch = epoch};
+
+    journal_segment_header_encode(&header, block);
+    return vfs_pwritev(file, &iov, 1, 0);
+}
+
+int store_header_rewrite(const struct journal_segment *segment)
+{
+    int r = header_write(segment->file, segment->number, segment->epoch);
+
+    return r == 0 ? vfs_sync(segment->file) : r;
+}
+
+/* A file of at least zero_to bytes, its header written, its name durable. */
+static int prepare_run(struct store_job *job)
+{
+    char path[FILENAME_PATH_SIZE], spare[FILENAME_PATH_SIZE];
+    uint64_t size = 0;
+    int r = filename_journal(path, job->folder, job->number);
+
+    if (r == 0 && job->spare)
+        r = filename_journal(spare, job->folder, job->spare);
+    if (r == 0 && job->spare && job->spare != job->number)
+        r = vfs_rename(job->vfs, spare, path);
+    if (r == 0)
+        r = vfs_open(job->vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
+    if (r == 0)
+        r = vfs_size(job->file, &size);
+    if (r < 0)
+        return r;
+    size = size & ~(uint64_t)(JOURNAL_BLOCK_SIZE - 1);
+    size = size < JOURNAL_SEGMENT_SIZE_MAX ? size : JOURNAL_SEGMENT_SIZE_MAX;
+    r = space_check(job->vfs, size < job->zero_to ? job->zero_to - size : 0, job->space_reserve);
+    if (r == 0)
+        r = header_write(job->file, job->number, job->epoch);
+    if (r == 0 && size < job->zero_to)
+        r = zero_fill(job->file, size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE,
+                      job->zero_to);
+    if (r == 0)
+        r = vfs_sync(job->file);
+    if (r == 0)
+        r = vfs_sync_dir(job->vfs, job->folder);
+    job->length = (uint32_t)(size < job->zero_to ? job->zero_to : size);
+    if (r == -ENOSPC) {
+        int removed = vfs_remove(job->vfs, path); /* gives back what it took */
+
+        r = removed < 0 ? removed : r;
+    }
+    return r;
+}
+
+static int zero_run(struct store_job *job)
+{
+    int r = space_check(job->vfs, job->zero_to - job->zero_from, job->space_reserve);
+
+    if (r == 0)
+        r = zero_fill(job->file, job->zero_from, job->zero_to);
+    return r == 0 ? vfs_sync(job->file) : r;
+}
+
+static int remove_run(struct store_job *job)
+{
+    char path[FILENAME_PATH_SIZE];
+    int r = filename_journal(path, job->folder, job->number);
+
+    if (r == 0)
+        r = vfs_remove(job->vfs, path);
+    return r == 0 ? vfs_sync_dir(job->vfs, job->folder) : r;
+}
+
+int store_background_run(struct store_job *job)
+{
+    switch (job->kind) {
+    case STORE_JOB_KIND_PREPARE:
+        return prepare_run(job);
+    case STORE_JOB_KIND_ZERO:
+        return zero_run(job);
+    case STORE_JOB_KIND_MANIFEST:
+        return manifest_write_run(&job->write);
+    case STORE_JOB_KIND_REMOVE:
+        return remove_run(job);
+    default:
+        assert(!"not a background job");
+        return -EINVAL;
+    }
+}
+
+/* --- choosing ------------------------------------------------------------------------------ */
+
+/* A segment may go when nothing points into it and no partition needs its log, as of a checkpoint
+ * that is durable and was taken after the last of its records died: recovery then starts from
+ * there and misses nothing. with_new_checkpoint: as if one were taken now. */
+bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
+                             bool with_new_checkpoint)
+{
+    if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
+        segment->live_records > 0)
+        return false;
+    if (!with_new_checkpoint && segment->mark >= store->checkpoints_durable)
+        return false;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        const struct store_partition *part = store_partition(store, store->hosted[i]);
+        uint64_t first = with_new_checkpoint ? part->retain : part->checkpoint_first_durable;
+
+        if (segment->index_max[part->hosted] >= first && segment->index_max[part->hosted] > 0)
+            return false;
+    }
+    return true;
+}
+
+/* The drop and the spans that must outlive it are one edit: durable together or not at all. */
+static int drop_queue(struct store *store, struct journal_segment *segment)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < segment->span_count; i++)
+        if (!mutant(MUTANT_SPANS_FORGOTTEN))
+            r = manifest_span_add(&store->manifest, &segment->spans[i]);
+    if (r == 0)
+        r = manifest_segment_drop(&store->manifest, segment->number);
+    if (r < 0)
+        return r;
+    segment->state = JOURNAL_SEGMENT_DROPPING;
+    segment->ticket = store->manifest.edits;
+    return 0;
+}
+
+/* Lists what has been sealed and drops what is dead. Without memory for an edit the segment stays
+ * as it is: the next call tries again. */
+static void edits_queue(struct store *store)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_SEALED && !segment->seal_listed) {
+            if (manifest_segment_seal(&store->manifest, segment->number, segment->position,
+                                      segment->last_batch) != 0)
+                return;
+            segment->seal_listed = true;
+        }
+        if (store_segment_droppable(store, segment, false) && drop_queue(store, segment) != 0)
+            return;
+    }
+}
+
+static struct journal_segment *dropped_find(const struct store *store)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_DROPPING && segment->pins == 0 &&
+            segment->ticket <= store->manifest.edits_durable)
+            return segment;
+    }
+    return NULL;
+}
+
+static struct store_job *job_begin(struct store *store, enum store_job_kind kind)
+{
+    struct store_job *job = &store->background_job;
+
+    *job = (struct store_job){
+        .class = STORE_JOB_BACKGROUND,
+        .kind = kind,
+        .vfs = store->vfs,
+        .space_reserve = store->options.space_reserve,
+    };
+    memcpy(job->folder, store->folder, sizeof(job->folder));
+    store->background_busy = true;
+    return job;
+}
+
+static uint64_t journal_bytes(const struct store *store)
+{
+    return journal_segments_bytes(&store->segments) + store->spare_size;
+}
+
+static uint32_t round_size(uint64_t size)
+{
+    size = journal_block_round(size);
+    return (uint32_t)(size < JOURNAL_SEGMENT_SIZE_MAX ? size : JOURNAL_SEGMENT_SIZE_MAX);
+}
+
+/* How far `next` is to be zero-filled: twice as far as the current segment has come, so that a
+ * quiet shard does not fill a disk with zeros and a busy one never waits. */
+static uint32_t next_target(const struct store *store)
+{
+    uint64_t target = store->options.zero_ahead_size;
+    uint64_t position = store->current ? store->current->position : 0;
+
+    target = target > 2 * position ? target : 2 * position;
+    target = target < store->options.segment_size ? target : store->options.segment_size;
+    target = target > store->next_wanted ? target : store->next_wanted;
+    return round_size(target);
+}
+
+static bool cap_reached(const struct store *store, uint64_t more)
+{
+    return journal_bytes(store) + more > store->options.journal_size_max;
+}
+
+/* The work that found no space is tried again in a while. */
+static void wait_for_space(struct store *store, bool *retry)
+{
+    store->disk_full = true;
+    *retry = true;
+    store->retry_ms = 0;
+}
+
+static struct store_job *prepare_begin(struct store *store)
+{
+    uint32_t target = next_target(store);
+    struct store_job *job;
+
+    if (cap_reached(store, target > store->spare_size ? target - store->spare_size : 0)) {
+        wait_for_space(store, &store->retry);
+        return NULL;
+    }
+    job = job_begin(store, STORE_JOB_KIND_PREPARE);
+    job->number = store->manifest.next_number;
+    job->epoch = store->manifest.next_epoch;
+    job->spare = store->spare;
+    job->zero_to = target;
+    return job;
+}
+
+static struct store_job *zero_begin(struct store *store)
+{
+    struct journal_segment *next = store->next;
+    uint32_t target = next_target(store);
+    uint64_t step = next->capacity + (uint64_t)store->options.zero_ahead_size;
+    struct store_job *job;
+
+    if (target <= next->capacity)
+        return NULL;
+    target = step < target ? round_size(step) : target;
+    if (cap_reached(store, target - next->capacity)) {
+        if (next->capacity < store->next_wanted)
+            wait_for_space(store, &store->retry);
+        return NULL;
+    }
+    job = job_begin(store, STORE_JOB_KIND_ZERO);
+    job->file = next->file;
+    job->segment = next;
+    job->zero_from = next->capacity;
+    job->zero_to = target;
+    return job;
+}
+
+static struct store_job *manifest_begin(struct store *store)
+{
+    struct store_job *job = job_begin(store, STORE_JOB_KIND_MANIFEST);
+
+    if (manifest_write_begin(&store->manifest, store->vfs, store->folder, &job->write) == 0)
+        return job;
+    store->background_busy = false; /* no memory now: the next call tries again */
+    return NULL;
+}
+
+/* The file of a dropped segment is kept for the next one, or removed. */
+static struct store_job *release_begin(struct store *store, struct journal_segment *segment)
+{
+    uint64_t number = segment->number;
+    uint32_t size = segment->capacity;
+    struct store_job *job = NULL;
+
+    journal_segments_remove(&store->segments, segment);
+    if (!store->spare) {
+        store->spare = number;
+        store->spare_size = size;
+        return NULL;
+    }
+    job = job_begin(store, STORE_JOB_KIND_REMOVE);
+    job->number = number;
+    return job;
+}
+
+static void retry_when_due(struct store *store, uint64_t now_ms)
+{
+    if (!store->retry && !store->retry_manifest)
+        return;
+    if (store->retry_ms == 0) {
+        store->retry_ms = now_ms + STORE_RETRY_MS;
+    } else if (now_ms >= store->retry_ms) {
+        store->retry = false;
+        store->retry_manifest = false;
+    }
+}
+
+struct store_job *store_background_next(struct store *store, uint64_t now_ms)
+{
+    struct journal_segment *dropped;
+    struct store_job *job = NULL;
+
+    if (store->background_busy || store->fenced || store->failed || !store->manifest.founded)
+        return NULL;
+    retry_when_due(store, now_ms);
+    edits_queue(store);
+    while (!job && (dropped = dropped_find(store)) != NULL)
+        job = release_begin(store, dropped);
+    if (!job && !store->retry_manifest && manifest_pending(&store->manifest))
+        job = manifest_begin(store);
+    /* What a drop gave back need not be waited for. */
+    if (!job && !store->next && (!store->retry || store->spare))
+        job = prepare_begin(store);
+    if (!job && store->next && !store->retry)
+        job = zero_begin(store);
+    return job;
+}
+
+/* --- results ------------------------------------------------------------------------------- */
+
+static int prepare_done(struct store *store, struct store_job *job)
+{
+    struct journal_segment *segment = NULL;
+    int r = journal_segments_add(&store->segments, job->number, job->epoch, job->file,
+                                 store->hosted_count, &segment);
+
+    if (r == 0)
+        r = manifest_segment_add(&store->manifest, job->number, job->epoch);
+    if (r < 0) {
+        if (segment)
+            journal_segments_remove(&store->segments, segment);
+        else
+            vfs_close(job->file);
+        return r;
+    }
+    segment->capacity = job->length;
+    segment->position = JOURNAL_BLOCK_SIZE;
+    store->next = segment;
+    store->next_ticket = store->manifest.edits;
+    store->stats.segments_recycled += job->spare != 0;
+    return 0;
+}
+
+/* -ENOSPC of a background job: nothing is lost, it is tried again. */
+static void no_space(struct store *store, const struct store_job *job)
+{
+    if (job->kind == STORE_JOB_KIND_MANIFEST) {
+        wait_for_space(store, &store->retry_manifest);
+        return;
+    }
+    wait_for_space(store, &store->retry);
+    /* Zeros that could not be added to a segment that is good as it is are no trouble yet. */
+    if (job->kind == STORE_JOB_KIND_ZERO && job->segment->capacity >= store->next_wanted)
+        store->disk_full = false;
+}
+
+int store_background_done(struct store *store, struct store_job *job, int result)
+{
+    int r = result;
+
+    assert(store->background_busy);
+    store->background_busy = false;
+    if (job->kind == STORE_JOB_KIND_MANIFEST)
+        manifest_write_end(&store->manifest, &job->write, result);
+    if (job->kind == STORE_JOB_KIND_PREPARE) {
+        if (result == 0 || job->file) { /* the spare was taken over, or removed with the failure */
+            store->spare = 0;
+            store->spare_size = 0;
+        }
+        if (result == 0)
+            r = prepare_done(store, job);
+        else
+            vfs_close(job->file);
+    }
+    if (job->kind == STORE_JOB_KIND_ZERO && result == 0)
+        job->segment->capacity = job->zero_to;
+    if (r == -ENOSPC) {
+        no_space(store, job);
+        return 0;
+    }
+    if (r < 0) {
+        store->failed = true;
+        return r;
+    }
+    if (job->kind == STORE_JOB_KIND_PREPARE || job->kind == STORE_JOB_KIND_ZERO ||
+        (job->kind == STORE_JOB_KIND_MANIFEST && store->next))
+        store->disk_full = false;
+    return 0;
+}
+
+int store_prepare_first(struct store *store)
+{
+    struct store_job *job = prepare_begin(store);
+    int r;
+
+    if (!job)
+        return 0;
+    r = prepare_run(job);
+    return store_background_done(store, job, r);
+}

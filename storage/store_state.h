@@ -1,0 +1,167 @@
+/* Store state: what the files store*.c and recovery.c share. Nothing else includes it. */
+#ifndef STORAGE_STORE_STATE_H
+#define STORAGE_STORE_STATE_H
+
+#include "storage/filename.h"
+#include "storage/journal.h"
+#include "storage/journal_segment.h"
+#include "storage/manifest.h"
+#include "storage/store.h"
+
+#define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
+#define STORE_RETRY_MS      100u /* a full disk is tried again after this */
+#define STORE_JOB_BATCHES   64u  /* batches a write job takes at most */
+#define STORE_HARD_SIZE     64u  /* bytes of a hard state's record */
+#define STORE_READ_JOBS_MAX 64u  /* read jobs kept for reuse */
+#define STORE_SCRATCH_SIZE  (256u << 10)
+#define STORE_SCRATCH_MAX   (64u << 20)
+
+struct store_partition {
+    uint16_t number;
+    bool is_hosted;
+    bool fenced;
+    uint32_t hosted; /* counts the hosted ones: index into per-segment arrays */
+    struct keydir *keydir;
+    uint64_t last_index; /* of the log as appended */
+    uint64_t commit;
+    uint64_t retain;                   /* first index that replication still needs as log */
+    uint64_t checkpoint_first;         /* first index of the newest checkpoint taken */
+    uint64_t checkpoint_first_durable; /* of the newest that is durable */
+    bool hard_pending;                 /* hard goes into the open batch when it is sealed */
+    struct store_hard_state hard;
+};
+
+enum store_job_kind {
+    STORE_JOB_KIND_WRITE,
+    STORE_JOB_KIND_READ,
+    STORE_JOB_KIND_PREPARE,
+    STORE_JOB_KIND_ZERO,
+    STORE_JOB_KIND_MANIFEST,
+    STORE_JOB_KIND_REMOVE,
+};
+
+/* All that store_job_run() may touch. */
+struct store_job {
+    enum store_job_class class;
+    enum store_job_kind kind;
+    struct vfs *vfs;
+    struct vfs_file *file; /* PREPARE opens it */
+    /* WRITE */
+    struct iovec iov[STORE_JOB_BATCHES];
+    size_t batch_count;
+    uint64_t epoch;
+    uint64_t offset; /* READ too */
+    /* READ */
+    struct store_job *free_next;
+    struct journal_segment *segment; /* shard thread only; ZERO too */
+    void *context;
+    uint8_t *buffer;
+    size_t buffer_capacity;
+    size_t size;
+    size_t got;
+    /* PREPARE, ZERO, REMOVE */
+    char folder[FILENAME_PATH_SIZE];
+    uint64_t number;
+    uint64_t spare;     /* PREPARE: number of the file to take over, 0 for none */
+    uint32_t zero_from; /* ZERO */
+    uint32_t zero_to;
+    uint32_t length; /* PREPARE: bytes the file has now */
+    uint64_t space_reserve;
+    /* MANIFEST */
+    struct manifest_write write;
+};
+
+struct store_scratch {
+    struct store_scratch *next;
+    size_t used;
+    size_t size;
+    uint8_t bytes[];
+};
+
+struct store {
+    struct vfs *vfs;
+    struct store_options options;
+    char folder[FILENAME_PATH_SIZE];
+    struct store_visitor visitor;
+    struct manifest manifest;
+    struct journal journal;
+    struct journal_segments segments;
+    struct journal_segment *current; /* NULL before the first append */
+    struct journal_segment *next;    /* NULL or PREPARED */
+    uint64_t next_ticket;            /* of the edit that lists `next` */
+    uint64_t next_wanted;            /* bytes `next` must have before it can be used */
+    struct store_partition *parts;   /* by partition; META last */
+    uint16_t *hosted;                /* numbers of the hosted ones */
+    size_t hosted_count;
+    bool fenced; /* the whole shard: nothing is written any more */
+    bool failed; /* a write or sync failed: nothing may be promised any more */
+
+    uint16_t *hard_list; /* partitions with hard_pending, in order of arrival */
+    size_t hard_count;
+
+    uint64_t checkpoints_taken;
+    uint64_t checkpoints_durable;
+    uint64_t checkpoint_batch; /* that holds the newest taken */
+    uint64_t checkpoint_size;  /* bytes of its records and runs */
+
+    uint64_t mark_carried; /* newest synced number that a batch has carried */
+    uint64_t mark_due_ms;  /* 0: not waiting */
+    bool mark_last;        /* the newest batch is a lone mark */
+
+    bool disk_full;
+    bool retry;          /* preparing waits after -ENOSPC */
+    bool retry_manifest; /* writing the manifest does */
+    uint64_t retry_ms;   /* 0: set at the next call that knows the time */
+    bool write_retry;    /* the write job waits */
+    uint64_t write_retry_ms;
+    uint64_t spare; /* number of a dropped segment whose file can be taken over; 0 none */
+    uint32_t spare_size;
+
+    struct store_job write_job, background_job;
+    bool write_busy, background_busy;
+    struct store_job *read_free;
+    size_t read_free_count;
+    size_t reads_out;
+    struct store_scratch *scratch;
+    size_t scratch_size;
+    struct store_stats stats;
+};
+
+/* store.c */
+struct store_partition *store_partition(const struct store *store, uint16_t number);
+/* Sets up the partitions that the manifest names. 0 or -ENOMEM. */
+int store_host_partitions(struct store *store);
+void store_fence_all(struct store *store, const char *why);
+void store_fence_partition(struct store *store, struct store_partition *part, const char *why);
+
+/* store_append.c */
+/* Notes an entry of the partition at (segment, offset): truncation, last and highest index. Used by
+ * appends and by recovery alike. 0 or -ENOMEM. */
+int store_note_entries(struct store *store, struct store_partition *part,
+                       struct journal_segment *segment, uint32_t offset, uint64_t first,
+                       uint64_t last, bool relocated);
+/* Seals what is open, hard states included. False when there is nothing to seal, or no place. */
+bool store_seal(struct store *store);
+/* Bytes that hard states and a lone mark may still need behind the open batch's entries. */
+uint64_t store_reserve(const struct store *store);
+/* Appends a checkpoint of all partitions to the open batch, when a full disk waits for one. */
+void store_checkpoint_if_wanted(struct store *store);
+
+/* store_segments.c */
+struct store_job *store_background_next(struct store *store, uint64_t now_ms);
+int store_background_done(struct store *store, struct store_job *job, int result);
+/* The work of the background jobs; touches only the job. */
+int store_background_run(struct store_job *job);
+/* Makes, opens or takes over the file of the first segment straight on (at open and founding). A
+ * full disk is no error: background jobs try again. */
+int store_prepare_first(struct store *store);
+/* Gives a segment's file the header of its number and epoch, durable; straight on. */
+int store_header_rewrite(const struct journal_segment *segment);
+bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
+                             bool with_new_checkpoint);
+
+/* store_read.c */
+void store_scratch_reset(struct store *store);
+void store_scratch_free(struct store *store);
+
+#endif
