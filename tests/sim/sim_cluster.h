@@ -85,9 +85,9 @@ struct sim_node {
     uint64_t started_us;
     uint32_t slow_ppm; /* of the disk: chance that a write takes up to slow_us */
     uint64_t slow_us;
+    uint8_t dying; /* enum sim_end: how it ends when its disk stops working */
     bool draining;
     bool rotten; /* its disk has had flipped bits */
-    bool stay_down;
 };
 
 struct sim_router {
@@ -100,6 +100,7 @@ struct sim_router {
     struct sim_clock clock;
     struct sim_inbox inbox;
     uint64_t tick_at_us;
+    struct client_bytes *bytes; /* on their way from and to clients */
 };
 
 /* What the checkers and the workload get told; all set by main before the start. */
@@ -152,6 +153,8 @@ void sim_node_pause(struct sim_node *node, bool paused);
 /* For sim_shard.c. */
 void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context);
 bool sim_node_lives(const struct sim_node *node, uint64_t life);
+/* Ends the process when its last I/O call has been made. Returns true then. */
+bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
 

@@ -89,17 +89,27 @@ void sim_node_send(struct sim_node *node, const struct shard_send *send)
                          &send->message);
 }
 
+bool sim_node_halted(struct sim_node *node)
+{
+    if (node->state == SIM_DOWN || !sim_disk_halted(node->disk))
+        return node->state == SIM_DOWN;
+    sim_trace(sim_of(node), 1, "node %u is %s", node->endpoint,
+              node->dying == SIM_END_POWER ? "without power" : "killed");
+    sim_node_end(node, (enum sim_end)node->dying);
+    return true;
+}
+
 void sim_node_fatal(struct sim_node *node, const char *what, int error)
 {
     struct sim *sim = sim_of(node);
     sim_trace(sim, 1, "node %u ends: %s: %s", node->endpoint, what, strerror(-error));
     sim_fold(sim, 1, node->endpoint, (uint64_t)-error);
-    if (node->cluster->healing) {
+    if (node->cluster->healing && !node->rotten) {
         sim_fail(sim, "node %u ended by itself after the faults had stopped: %s: %s",
                  node->endpoint, what, strerror(-error));
         return;
     }
-    sim_node_end(node, SIM_END_KILL);
+    sim_node_end(node, sim_disk_halted(node->disk) ? (enum sim_end)node->dying : SIM_END_KILL);
 }
 
 static void dial_members(struct sim_node *node, const struct ringmap *map)
@@ -150,6 +160,7 @@ static void run_node_round(void *context, uint64_t life)
             dial_members(node, node_map(node->node) ? node_map(node->node)
                                                     : node_map_prepared(node->node));
     }
+    (void)sim_node_halted(node);
 }
 
 /* Links. */
@@ -250,6 +261,7 @@ void sim_node_start(struct sim_node *node)
     node->state = SIM_UP;
     node->started_us = sim->now_us;
     node->draining = false;
+    node->dying = SIM_END_KILL;
     for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
         node->shards[i].tick_at_us = UINT64_MAX;
         node->shards[i].drained = false;

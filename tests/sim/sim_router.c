@@ -8,6 +8,7 @@
 
 /* Bytes on their way between a client and its router. A router that ends loses them. */
 struct client_bytes {
+    struct client_bytes *next, *previous;
     struct sim_router *router;
     uint64_t life;
     uint64_t client;
@@ -46,12 +47,6 @@ void sim_router_init(struct sim_router *router, struct sim_cluster *cluster, uin
         .boot_us = sim_random_below(random, 1000 * SIM_SECOND),
         .wall_offset_ms = (int64_t)sim_random_below(random, 2001) - 1000,
     };
-}
-
-void sim_router_deinit(struct sim_router *router)
-{
-    if (router->state != SIM_DOWN)
-        sim_router_end(router);
 }
 
 static void run_round(void *context, uint64_t life);
@@ -179,6 +174,17 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
 
 /* Clients. */
 
+static void bytes_free(struct client_bytes *b)
+{
+    if (b->previous)
+        b->previous->next = b->next;
+    else
+        b->router->bytes = b->next;
+    if (b->next)
+        b->next->previous = b->previous;
+    free(b);
+}
+
 static void run_bytes(void *context, uint64_t argument)
 {
     struct client_bytes *b = context;
@@ -199,7 +205,7 @@ static void run_bytes(void *context, uint64_t argument)
             wake(router);
         }
     }
-    free(b);
+    bytes_free(b);
 }
 
 /* The delay is the same for all, so bytes keep their order. */
@@ -208,7 +214,16 @@ static void bytes_push(struct sim_router *router, uint8_t kind, uint64_t client,
 {
     struct client_bytes *b = malloc(sizeof *b + size);
     assert(b);
-    *b = (struct client_bytes){router, router->life, client, kind, close, size};
+    *b = (struct client_bytes){.next = router->bytes,
+                               .router = router,
+                               .life = router->life,
+                               .client = client,
+                               .kind = kind,
+                               .close = close,
+                               .size = size};
+    if (b->next)
+        b->next->previous = b;
+    router->bytes = b;
     if (size)
         memcpy(b->bytes, bytes, size);
     sim_after(sim_of(router), 50, run_bytes, b, 0);
@@ -280,4 +295,12 @@ void sim_router_end(struct sim_router *router)
     sim_net_stop(router->cluster->net, router->endpoint, false);
     if (router->cluster->observer.on_router_stop)
         router->cluster->observer.on_router_stop(router->cluster->observer.context, router);
+}
+
+void sim_router_deinit(struct sim_router *router)
+{
+    if (router->state != SIM_DOWN)
+        sim_router_end(router);
+    while (router->bytes)
+        bytes_free(router->bytes);
 }

@@ -1,6 +1,7 @@
 #include "tests/sim/sim_cluster.h"
 
 #include "ring/wire.h"
+#include "storage/datadir.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,11 +36,11 @@ void sim_shard_wake(struct sim_shard *shard)
 }
 
 static void shard_options_fill(const struct sim_node *node, uint16_t number,
-                               struct shard_options *options, char folder[SHARD_FOLDER_SIZE])
+                               struct shard_options *options, char folder[DATADIR_FOLDER_SIZE])
 {
     const struct sim_swarm *swarm = &sim_of(node)->swarm;
     shard_options_default(options);
-    shard_folder(folder, number);
+    datadir_shard_folder(folder, number);
     options->number = number;
     options->shards = (uint16_t)swarm->shards;
     options->self = node->endpoint;
@@ -89,7 +90,7 @@ void sim_shards_open(struct sim_node *node, bool found)
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
         struct sim_shard *shard = &node->shards[i];
         struct shard_options options;
-        char folder[SHARD_FOLDER_SIZE];
+        char folder[DATADIR_FOLDER_SIZE];
         shard_options_fill(node, i, &options, folder);
         int r = shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_map(node->node),
                            node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
@@ -177,7 +178,8 @@ static void run_job(void *context, uint64_t number)
             sim_trace(sim_of(node), 1, "node %u shard %u job of class %u fails: %s", node->endpoint,
                       (unsigned)(shard - node->shards), store_job_class(job),
                       strerror(-item->job_result));
-        sim_shard_wake(shard);
+        if (!sim_node_halted(node))
+            sim_shard_wake(shard);
         return;
     }
 }
@@ -255,6 +257,8 @@ static void run_shard_round(void *context, uint64_t life)
         if (!shard_carry_out(shard, &effects))
             return;
     }
+    if (sim_node_halted(node))
+        return;
     tick_schedule(shard, effects.deadline_ms);
     if (cluster->observer.on_round)
         cluster->observer.on_round(cluster->observer.context, node, shard);

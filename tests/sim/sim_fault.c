@@ -1,0 +1,365 @@
+#include "tests/sim/sim_fault.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+struct kind {
+    uint32_t weight, low_ms, high_ms;
+};
+
+static const struct kind kinds[] = {
+#define X(name, weight, low, high) {weight, low, high},
+    SIM_FAULTS(X)
+#undef X
+};
+
+static struct sim_random *random_of(const struct sim_faults *faults)
+{
+    return sim_stream(faults->sim, SIM_STREAM_FAULT);
+}
+
+static uint8_t kind_choose(struct sim_faults *faults)
+{
+    const struct sim_swarm *swarm = &faults->sim->swarm;
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
+        total += swarm->fault_mask >> i & 1 ? kinds[i].weight : 0;
+    if (total == 0)
+        return SIM_FAULT_CRASH;
+    uint32_t at = (uint32_t)sim_random_below(random_of(faults), total);
+    for (uint8_t i = 0; i < SIM_FAULT_KINDS; i++) {
+        uint32_t weight = swarm->fault_mask >> i & 1 ? kinds[i].weight : 0;
+        if (at < weight)
+            return i;
+        at -= weight;
+    }
+    return SIM_FAULT_CRASH;
+}
+
+static void entry_draw(struct sim_faults *faults, uint64_t at_us)
+{
+    struct sim_random *random = random_of(faults);
+    uint32_t nodes = faults->cluster->node_count;
+    struct sim_fault_entry *entry = &faults->entries[faults->count++];
+    entry->at_us = at_us;
+    entry->kind = kind_choose(faults);
+    const struct kind *kind = &kinds[entry->kind];
+    uint64_t most = kind->high_ms;
+    if (sim_random_below(random, 2)) /* short ones more often */
+        most = kind->low_ms + (kind->high_ms - kind->low_ms) / 4;
+    entry->duration_us = sim_random_between(random, kind->low_ms, most) * SIM_MS;
+    entry->draw = sim_random_next(random);
+    entry->node = (uint8_t)sim_random_between(random, 1, nodes);
+    entry->other = (uint8_t)sim_random_between(random, 1, nodes - 1);
+    if (entry->other >= entry->node)
+        entry->other++;
+    entry->sides = (uint32_t)sim_random_next(random);
+    if (entry->kind == SIM_FAULT_BIT_FLIP)
+        entry->node = (uint8_t)faults->sim->swarm.victim;
+}
+
+void sim_faults_init(struct sim_faults *faults, struct sim_cluster *cluster,
+                     struct sim_check *check, struct sim_workload *workload,
+                     const uint32_t *left_out)
+{
+    struct sim *sim = cluster->sim;
+    memset(faults, 0, sizeof *faults);
+    faults->sim = sim;
+    faults->cluster = cluster;
+    faults->check = check;
+    faults->workload = workload;
+    uint64_t every = sim->swarm.fault_every_ms * SIM_MS;
+    uint64_t at = 0;
+    while (every && faults->count < SIM_FAULT_ENTRIES_MAX) {
+        at += sim_random_below(random_of(faults), 2 * every) + SIM_MS;
+        if (at >= sim->swarm.run_ms * SIM_MS)
+            break;
+        entry_draw(faults, at);
+    }
+    for (; left_out && *left_out != UINT32_MAX; left_out++)
+        if (*left_out < faults->count)
+            faults->entries[*left_out].left_out = true;
+}
+
+/* Carrying out. */
+
+static struct sim_node *node_of(struct sim_faults *faults, uint8_t number)
+{
+    return sim_cluster_node(faults->cluster, number);
+}
+
+/* Kills at one of the next I/O calls, or soon after if there are none. */
+static void run_kill(void *context, uint64_t life)
+{
+    struct sim_node *node = context;
+    if (node->state != SIM_DOWN && node->life == life)
+        sim_node_end(node, (enum sim_end)node->dying);
+}
+
+static void node_kill(struct sim_faults *faults, struct sim_node *node, enum sim_end how,
+                      uint64_t draw)
+{
+    if (node->state == SIM_DOWN)
+        return;
+    node->dying = (uint8_t)how;
+    if (node->state == SIM_UP && draw % 4)
+        sim_disk_halt_after(node->disk, (uint32_t)(draw >> 8) % 12);
+    sim_after(faults->sim, (draw >> 16) % (20 * SIM_MS), run_kill, node, node->life);
+}
+
+static void node_restart(struct sim_faults *faults, struct sim_node *node)
+{
+    struct sim_random *random = random_of(faults);
+    if (node->state != SIM_DOWN || faults->hold[node->endpoint - 1])
+        return;
+    if (!faults->over && sim_random_below(random, 6) == 0)
+        sim_disk_halt_after(node->disk, (uint32_t)sim_random_below(random, 150));
+    sim_node_start(node);
+}
+
+/* Processes that ended come back; also those that ended by themselves. */
+static void run_supervisor(void *context, uint64_t argument)
+{
+    struct sim_faults *faults = context;
+    (void)argument;
+    for (uint8_t i = 1; i <= faults->cluster->node_count; i++)
+        node_restart(faults, node_of(faults, i));
+    for (uint32_t i = 0; faults->over && i < faults->cluster->router_count; i++)
+        if (faults->cluster->routers[i].state == SIM_DOWN)
+            sim_router_start(&faults->cluster->routers[i]);
+    sim_after(faults->sim, 50 * SIM_MS, run_supervisor, faults, 0);
+}
+
+static bool on_side(const struct sim_fault_entry *entry, uint8_t endpoint)
+{
+    return entry->sides >> endpoint & 1;
+}
+
+/* Blocks or frees what the entry says. */
+static void cut(struct sim_faults *faults, const struct sim_fault_entry *entry, bool block)
+{
+    uint8_t endpoints[SIM_ENDPOINTS_MAX];
+    uint32_t count = 0;
+    for (uint8_t i = 1; i <= faults->cluster->node_count; i++)
+        endpoints[count++] = i;
+    uint32_t nodes = count;
+    for (uint8_t i = 0; i < faults->cluster->router_count; i++)
+        endpoints[count++] = faults->cluster->routers[i].endpoint;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < count; j++) {
+            uint8_t a = endpoints[i], b = endpoints[j];
+            bool apart = false;
+            if (entry->kind == SIM_FAULT_PARTITION)
+                apart = on_side(entry, a) != on_side(entry, b);
+            else if (entry->kind == SIM_FAULT_ONE_WAY)
+                apart = a == entry->node && b == entry->other;
+            else
+                apart = i < nodes && j < nodes && (a == entry->node || b == entry->node);
+            if (i != j && apart)
+                sim_net_block(faults->cluster->net, a, b, block);
+        }
+}
+
+static void disk_fault(struct sim_faults *faults, const struct sim_fault_entry *entry, bool begin)
+{
+    struct sim_node *node = node_of(faults, entry->node);
+    struct sim_disk_faults *disk = sim_disk_faults(node->disk);
+    uint32_t ppm = begin ? 20000 + (uint32_t)(entry->draw % 300000) : 0;
+    switch (entry->kind) {
+    case SIM_FAULT_READ_FAIL:
+        disk->read_fail_ppm = ppm;
+        break;
+    case SIM_FAULT_WRITE_FAIL:
+        disk->write_fail_ppm = ppm;
+        break;
+    case SIM_FAULT_SYNC_FAIL:
+        disk->sync_fail_ppm = ppm;
+        break;
+    case SIM_FAULT_DISK_FULL:
+        disk->capacity =
+            begin ? sim_disk_used(node->disk) + entry->draw % (2 * faults->sim->swarm.segment_size)
+                  : UINT64_MAX / 2;
+        break;
+    default:
+        node->slow_ppm = begin ? 100000 + (uint32_t)(entry->draw % 900000) : 0;
+        node->slow_us = 20 * SIM_MS + entry->draw % SIM_SECOND;
+    }
+}
+
+static void bit_flip(struct sim_faults *faults, const struct sim_fault_entry *entry)
+{
+    struct sim_node *node = node_of(faults, entry->node);
+    const char *path;
+    uint64_t offset;
+    uint32_t count = 1 + (uint32_t)(entry->draw >> 8 & 3);
+    for (uint32_t i = 0; i < count; i++)
+        if (sim_disk_flip(node->disk, "shard-", &path, &offset)) {
+            node->rotten = true;
+            sim_trace(faults->sim, 1, "node %u a bit of %s flips at %" PRIu64, node->endpoint, path,
+                      offset);
+        }
+    /* A running process does not look again at what it wrote: let it. */
+    if (entry->draw & 1)
+        node_kill(faults, node, SIM_END_KILL, entry->draw);
+}
+
+static void begin(struct sim_faults *faults, struct sim_fault_entry *entry)
+{
+    struct sim_cluster *cluster = faults->cluster;
+    struct sim_node *node = node_of(faults, entry->node);
+    struct sim_router *router = &cluster->routers[entry->draw % cluster->router_count];
+    switch (entry->kind) {
+    case SIM_FAULT_CRASH:
+    case SIM_FAULT_POWER:
+        faults->hold[entry->node - 1]++;
+        node_kill(faults, node, entry->kind == SIM_FAULT_POWER ? SIM_END_POWER : SIM_END_KILL,
+                  entry->draw);
+        break;
+    case SIM_FAULT_POWER_ALL:
+        for (uint8_t i = 1; i <= cluster->node_count; i++) {
+            faults->hold[i - 1]++;
+            node_kill(faults, node_of(faults, i), SIM_END_POWER, entry->draw >> i);
+        }
+        break;
+    case SIM_FAULT_STOP:
+        faults->hold[entry->node - 1]++;
+        sim_node_drain(node);
+        break;
+    case SIM_FAULT_PAUSE:
+        sim_node_pause(node, true);
+        break;
+    case SIM_FAULT_ISOLATE_LEADER:
+        if (sim_check_chief(faults->check))
+            entry->node = sim_check_chief(faults->check);
+        cut(faults, entry, true);
+        break;
+    case SIM_FAULT_PARTITION:
+    case SIM_FAULT_ONE_WAY:
+        cut(faults, entry, true);
+        break;
+    case SIM_FAULT_LINK_DROP:
+        sim_net_break(cluster->net, entry->draw & 1 ? router->endpoint : entry->other, entry->node);
+        break;
+    case SIM_FAULT_ROUTER_CRASH:
+        if (router->state == SIM_UP)
+            sim_router_end(router);
+        break;
+    case SIM_FAULT_CLIENT_DROP:
+        sim_workload_drop(faults->workload);
+        break;
+    case SIM_FAULT_BIT_FLIP:
+        bit_flip(faults, entry);
+        break;
+    case SIM_FAULT_WALL_JUMP:
+        node->clock.wall_offset_ms += (int64_t)(entry->draw % 7200001) - 3600000;
+        break;
+    case SIM_FAULT_MISROUTE:
+        sim_net_misroute(cluster->net, entry->node, 100000);
+        break;
+    default:
+        disk_fault(faults, entry, true);
+    }
+}
+
+static void end(struct sim_faults *faults, struct sim_fault_entry *entry)
+{
+    struct sim_cluster *cluster = faults->cluster;
+    struct sim_node *node = node_of(faults, entry->node);
+    struct sim_router *router = &cluster->routers[entry->draw % cluster->router_count];
+    switch (entry->kind) {
+    case SIM_FAULT_STOP:
+        /* It may have had nobody to hand over to. */
+        if (node->state != SIM_DOWN && node->draining)
+            sim_node_end(node, SIM_END_CLEAN);
+        faults->hold[entry->node - 1]--;
+        break;
+    case SIM_FAULT_CRASH:
+    case SIM_FAULT_POWER:
+        faults->hold[entry->node - 1]--;
+        break;
+    case SIM_FAULT_POWER_ALL:
+        for (uint8_t i = 1; i <= cluster->node_count; i++)
+            faults->hold[i - 1]--;
+        break;
+    case SIM_FAULT_PAUSE:
+        sim_node_pause(node, false);
+        break;
+    case SIM_FAULT_PARTITION:
+    case SIM_FAULT_ONE_WAY:
+    case SIM_FAULT_ISOLATE_LEADER:
+        cut(faults, entry, false);
+        break;
+    case SIM_FAULT_ROUTER_CRASH:
+        if (router->state == SIM_DOWN)
+            sim_router_start(router);
+        break;
+    case SIM_FAULT_MISROUTE:
+        sim_net_misroute(cluster->net, entry->node, 0);
+        break;
+    case SIM_FAULT_LINK_DROP:
+    case SIM_FAULT_CLIENT_DROP:
+    case SIM_FAULT_BIT_FLIP:
+    case SIM_FAULT_WALL_JUMP:
+        break;
+    default:
+        disk_fault(faults, entry, false);
+    }
+}
+
+static void entry_end(struct sim_faults *faults, struct sim_fault_entry *entry)
+{
+    if (!entry->active)
+        return;
+    entry->active = false;
+    faults->active--;
+    sim_trace(faults->sim, 1, "fault %u ends: %s", (unsigned)(entry - faults->entries),
+              sim_fault_name(entry->kind));
+    end(faults, entry);
+}
+
+static void run_end(void *context, uint64_t number)
+{
+    struct sim_faults *faults = context;
+    entry_end(faults, &faults->entries[number]);
+}
+
+static void run_begin(void *context, uint64_t number)
+{
+    struct sim_faults *faults = context;
+    struct sim_fault_entry *entry = &faults->entries[number];
+    if (faults->over || entry->left_out || faults->active >= faults->sim->swarm.overlap_max)
+        return;
+    entry->active = true;
+    faults->active++;
+    faults->table[entry->kind][sim_check_phase(faults->check)]++;
+    sim_fold(faults->sim, 9, number, entry->kind);
+    sim_trace(faults->sim, 1, "fault %u begins: %s node %u other %u for %" PRIu64 " ms",
+              (unsigned)number, sim_fault_name(entry->kind), entry->node, entry->other,
+              entry->duration_us / SIM_MS);
+    begin(faults, entry);
+    sim_after(faults->sim, entry->duration_us, run_end, faults, number);
+}
+
+void sim_faults_start(struct sim_faults *faults)
+{
+    for (uint32_t i = 0; i < faults->count; i++)
+        sim_after(faults->sim, faults->entries[i].at_us, run_begin, faults, i);
+    sim_after(faults->sim, 50 * SIM_MS, run_supervisor, faults, 0);
+}
+
+void sim_faults_end(struct sim_faults *faults)
+{
+    faults->over = true;
+    for (uint32_t i = 0; i < faults->count; i++)
+        entry_end(faults, &faults->entries[i]);
+    for (uint8_t i = 1; i <= faults->cluster->node_count; i++) {
+        struct sim_node *node = node_of(faults, i);
+        struct sim_disk_faults *disk = sim_disk_faults(node->disk);
+        disk->nowait_again_ppm = 0;
+        if (!sim_disk_halted(node->disk))
+            sim_disk_revive(node->disk);
+    }
+    sim_net_calm(faults->cluster->net);
+    sim_trace(faults->sim, 1, "faults are over");
+}

@@ -1,0 +1,53 @@
+#include "tests/sim/sim_keys.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void slot_renew(struct sim_keys *keys, uint32_t number, struct sim_random *random)
+{
+    struct sim_key_slot *slot = &keys->slots[number];
+    slot->generation++;
+    slot->ops = slot->risk = 0;
+    slot->character =
+        slot->name_count > 1 ? (uint32_t)SIM_KEY_ANY : (uint32_t)sim_random_below(random, 4);
+    for (uint32_t i = 0; i < slot->name_count; i++) {
+        if (slot->name_count == 1)
+            (void)snprintf(slot->names[i], sizeof slot->names[i], "k%u.%u", number,
+                           slot->generation);
+        else
+            (void)snprintf(slot->names[i], sizeof slot->names[i], "{t%u.%u}%c", number,
+                           slot->generation, (char)('a' + i));
+        if (keys->all_count == keys->all_capacity) {
+            keys->all_capacity = keys->all_capacity ? keys->all_capacity * 2 : 64;
+            keys->all = realloc(keys->all, keys->all_capacity * sizeof *keys->all);
+            assert(keys->all);
+        }
+        memcpy(keys->all[keys->all_count++], slot->names[i], sizeof slot->names[i]);
+    }
+}
+
+void sim_keys_init(struct sim_keys *keys, const struct sim_swarm *swarm, struct sim_random *random)
+{
+    memset(keys, 0, sizeof *keys);
+    keys->slot_count = swarm->keys + swarm->tags;
+    assert(keys->slot_count <= SIM_KEY_SLOTS_MAX);
+    for (uint32_t i = 0; i < keys->slot_count; i++) {
+        keys->slots[i].name_count = i < swarm->keys ? 1 : SIM_TAG_KEYS;
+        slot_renew(keys, i, random);
+    }
+}
+
+void sim_keys_deinit(struct sim_keys *keys)
+{
+    free(keys->all);
+    memset(keys, 0, sizeof *keys);
+}
+
+void sim_keys_turn(struct sim_keys *keys, uint32_t number, struct sim_random *random)
+{
+    const struct sim_key_slot *slot = &keys->slots[number];
+    if (slot->ops >= SIM_KEY_OPS_MAX || slot->risk >= SIM_KEY_RISK_MAX)
+        slot_renew(keys, number, random);
+}

@@ -1,0 +1,36 @@
+/* Keys of the workload: a few slots, each with the key in use now; keys that are put aside are
+ * remembered for the last reads. */
+#ifndef TESTS_SIM_SIM_KEYS_H
+#define TESTS_SIM_SIM_KEYS_H
+
+#include "tests/sim/sim.h"
+
+#define SIM_KEY_SLOTS_MAX 32u
+#define SIM_TAG_KEYS      3u
+#define SIM_KEY_OPS_MAX   300u
+#define SIM_KEY_RISK_MAX  8u
+
+enum sim_key_character { SIM_KEY_REGISTER, SIM_KEY_COUNTER, SIM_KEY_LIST, SIM_KEY_ANY };
+
+struct sim_key_slot {
+    char names[SIM_TAG_KEYS][24]; /* one, or those of a tag */
+    uint32_t name_count;
+    uint32_t character;
+    uint32_t generation;
+    uint32_t ops;
+    uint32_t risk; /* unknown outcomes, those that the judge finds hard counting more */
+};
+
+struct sim_keys {
+    struct sim_key_slot slots[SIM_KEY_SLOTS_MAX];
+    uint32_t slot_count;
+    char (*all)[24]; /* every key ever in use */
+    size_t all_count, all_capacity;
+};
+
+void sim_keys_init(struct sim_keys *keys, const struct sim_swarm *swarm, struct sim_random *random);
+void sim_keys_deinit(struct sim_keys *keys);
+/* Gives the slot a fresh key when its present one has seen enough. */
+void sim_keys_turn(struct sim_keys *keys, uint32_t slot, struct sim_random *random);
+
+#endif

@@ -1,0 +1,189 @@
+#include "tests/sim/sim_run.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds of the end, in simulated time: all faults are over and healed. */
+#define FOUND_US    (20 * SIM_SECOND)
+#define PROGRESS_US (30 * SIM_SECOND)
+
+struct run {
+    struct sim sim;
+    struct sim_cluster cluster;
+    struct sim_check *check;
+    struct sim_workload *workload;
+    struct sim_faults faults;
+};
+
+static void on_round(void *context, struct sim_node *node, struct sim_shard *shard)
+{
+    struct run *run = context;
+    sim_check_round(run->check, node, shard);
+}
+
+static void on_send(void *context, struct sim_node *node, const struct link_message *message)
+{
+    struct run *run = context;
+    sim_check_promise_send(run->check, node, message);
+}
+
+static void on_open(void *context, struct sim_node *node)
+{
+    struct run *run = context;
+    sim_check_open(run->check, node);
+}
+
+static void on_router_stop(void *context, struct sim_router *router)
+{
+    struct run *run = context;
+    sim_workload_router_stopped(run->workload, router);
+}
+
+static void on_client_bytes(void *context, struct sim_router *router, uint64_t client,
+                            const uint8_t *bytes, size_t size, bool close)
+{
+    struct run *run = context;
+    (void)router;
+    sim_workload_bytes(run->workload, client, bytes, size, close);
+}
+
+/* Runs in small steps until `done` says so, at most bound_us. */
+static bool run_while(struct run *run, uint64_t bound_us, bool (*done)(struct run *run))
+{
+    uint64_t until = run->sim.now_us + bound_us;
+    while (!run->sim.failed && run->sim.now_us < until) {
+        if (done(run))
+            return true;
+        sim_run_until(&run->sim, run->sim.now_us + 50 * SIM_MS);
+    }
+    return !run->sim.failed && done(run);
+}
+
+static bool founded(struct run *run)
+{
+    return sim_cluster_founded(&run->cluster);
+}
+
+static bool finished(struct run *run)
+{
+    return sim_workload_finished(run->workload);
+}
+
+static bool converged(struct run *run)
+{
+    char why[200];
+    return sim_check_converged(run->check, why, sizeof why);
+}
+
+static void phases(struct run *run)
+{
+    struct sim *sim = &run->sim;
+    char why[200] = "";
+    sim_cluster_start(&run->cluster);
+    if (!run_while(run, FOUND_US, founded)) {
+        sim_fail(sim, "the cluster was not founded within %" PRIu64 " s", FOUND_US / SIM_SECOND);
+        return;
+    }
+    sim_workload_start(run->workload);
+    sim_faults_start(&run->faults);
+    sim_run_until(sim, sim->now_us + sim->swarm.run_ms * SIM_MS);
+    sim_faults_end(&run->faults);
+    sim_run_until(sim, sim->now_us + 500 * SIM_MS);
+    sim_workload_stop(run->workload);
+    run->cluster.healing = true;
+    sim_workload_finish(run->workload);
+    if (!run_while(run, PROGRESS_US, finished)) {
+        sim_workload_describe(run->workload, why, sizeof why);
+        sim_fail(sim, "no progress within %" PRIu64 " s after all faults ended:%s",
+                 PROGRESS_US / SIM_SECOND, why);
+        return;
+    }
+    if (!run_while(run, PROGRESS_US, converged)) {
+        (void)sim_check_converged(run->check, why, sizeof why);
+        sim_fail(sim, "replicas do not converge: %s", why);
+        return;
+    }
+    sim_check_history(run->check, run->workload);
+}
+
+static void collect(const struct run *run, struct sim_result *result)
+{
+    const struct sim_workload_stats *stats = sim_workload_stats(run->workload);
+    result->seed = run->sim.seed;
+    result->hash = run->sim.hash;
+    result->failed = run->sim.failed;
+    memcpy(result->failure, run->sim.failure, sizeof result->failure);
+    result->simulated_us = run->sim.now_us;
+    result->events = run->sim.events_run;
+    result->calls = stats->calls;
+    result->returns = stats->returns;
+    result->failures = stats->failures;
+    result->unknowns = stats->unknowns;
+    result->rounds = run->check->rounds;
+    result->entries_compared = run->check->entries_compared;
+    result->digests_compared = run->check->digests_compared;
+    result->fault_count = run->faults.count;
+    memcpy(result->table, run->faults.table, sizeof result->table);
+}
+
+void sim_run_seed(const struct sim_run_options *options, struct sim_result *result)
+{
+    struct run *run = calloc(1, sizeof *run);
+    assert(run);
+    struct sim_observer observer = {.context = run,
+                                    .on_round = on_round,
+                                    .on_send = on_send,
+                                    .on_open = on_open,
+                                    .on_router_stop = on_router_stop,
+                                    .on_client_bytes = on_client_bytes};
+    memset(result, 0, sizeof *result);
+    sim_init(&run->sim, options->seed, options->trace);
+    sim_cluster_init(&run->cluster, &run->sim, &observer);
+    run->check = sim_check_new(&run->cluster);
+    run->workload = sim_workload_new(&run->cluster);
+    sim_faults_init(&run->faults, &run->cluster, run->check, run->workload, options->left_out);
+    phases(run);
+    collect(run, result);
+    sim_cluster_deinit(&run->cluster);
+    run->workload = sim_workload_free(run->workload);
+    run->check = sim_check_free(run->check);
+    sim_deinit(&run->sim);
+    free(run);
+}
+
+void sim_run_describe(uint64_t seed)
+{
+    struct sim sim;
+    sim_init(&sim, seed, 0);
+    const struct sim_swarm *s = &sim.swarm;
+    (void)printf("seed %" PRIu64 ": %u nodes, %u replicas, %u shards, %u routers, victim %u\n",
+                 seed, s->nodes, s->replicas, s->shards, s->routers, s->victim);
+    (void)printf("  journal: segment %u, batch %u, queue %u, memory %u, zero ahead %u; retain %u\n",
+                 s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
+                 s->zero_ahead_size, s->retain_entries_min);
+    (void)printf(
+        "  shard: operations %u, %zu bytes; sessions %u of %u; append %u entries, %u bytes,"
+        " in flight %u bytes, %u messages\n",
+        s->operations_max, s->operations_size_max, s->sessions_max, s->session_window_max,
+        s->append_entries_max, s->append_size_max, s->inflight_size_max, s->inflight_messages_max);
+    (void)printf("  router: lane %u operations, %zu bytes; client %u commands; all %u; attempt %u "
+                 "ms, deadline %u ms\n",
+                 s->lane_operations_max, s->lane_size_max, s->client_commands_max,
+                 s->router_operations_max, s->attempt_ms, s->deadline_ms);
+    (void)printf("  net: %u … %u us, lost %u, doubled %u, reordered %u ppm; wake %u us; sync %u … "
+                 "%u us; nowait again %u ppm\n",
+                 s->delay_us, s->delay_us_max, s->loss_ppm, s->duplicate_ppm, s->reorder_ppm,
+                 s->wake_us_max, s->sync_us, s->sync_us_max, s->nowait_again_ppm);
+    (void)printf("  load: %u clients, pipeline %u, think %u us, %u keys, %u tags, values %u\n",
+                 s->clients, s->pipeline_max, s->think_us, s->keys, s->tags, s->value_size_max);
+    (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
+                 s->overlap_max);
+    for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)
+        if (s->fault_mask >> i & 1)
+            (void)printf(" %s", sim_fault_name((enum sim_fault_kind)i));
+    (void)putchar('\n');
+    sim_deinit(&sim);
+}
