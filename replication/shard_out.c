@@ -56,7 +56,7 @@ void shard_out(struct shard *shard, struct shard_address to, uint8_t type, uint1
 
 static uint16_t peer_shard(const struct shard_peer *peer, uint16_t group)
 {
-    return group == STORE_PARTITION_META ? 0 : (uint16_t)(group % peer->shards);
+    return (uint16_t)(group == STORE_PARTITION_META ? 0 : group % peer->shards);
 }
 
 uint16_t shard_out_route(const struct shard *shard, uint16_t member, uint16_t group)

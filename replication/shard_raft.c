@@ -444,9 +444,14 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
                         write->size, write->tombstone, write->expires) != 0)
             shard->fatal = -ENOMEM;
     }
-    if (entry->has_request && entry->index > replica->sessions.applied_index &&
-        sessions_apply(&replica->sessions, &entry->request, entry->index) < 0)
-        shard->fatal = -ENOMEM;
+    if (entry->has_request && entry->index > replica->sessions.applied_index) {
+        int r = sessions_apply(&replica->sessions, &entry->request, entry->index);
+
+        if (r < 0)
+            shard->fatal = r;
+        /* A leader asks before it proposes: nothing can come twice. */
+        assert(r != SESSIONS_DONE || mutant(MUTANT_RETRY_APPLIED_TWICE));
+    }
     shard->stats.applied++;
 }
 

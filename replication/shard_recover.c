@@ -194,7 +194,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     if (!replica)
         return;
     raft = &replica->raft;
-    config_size = raft_config_encode(&raft->config, config);
+    config_size = raft_config_encode(raft_config_stable(raft), config);
     sessions_size = sessions_save_size(&replica->sessions);
     if (!state_room(shard, STATE_HEAD_SIZE + config_size + sessions_size))
         return;

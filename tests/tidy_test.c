@@ -66,7 +66,7 @@ static void walk(const char *folder, visit_file visit)
 
 static void walk_sources(visit_file visit)
 {
-    static const char *folders[] = {"storage", "ring", "replication", "router",
+    static const char *folders[] = {"storage", "ring",  "replication", "router",
                                     "cli",     "tests", "bench"};
 
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
@@ -180,8 +180,14 @@ Test(tidy, folders_include_only_downward)
  * prints files for people, and the vfs of tests, which job threads share. */
 static bool may_touch_outside(const char *path)
 {
-    static const char *parts[] = {"_posix.", "_nng", "_uv", "node_loop", "ring/ticket.c",
-                                  "ring/identity.c", "storage/inspect", "storage/vfs_mem.c"};
+    static const char *parts[] = {"_posix.",
+                                  "_nng",
+                                  "_uv",
+                                  "node_loop",
+                                  "ring/ticket.c",
+                                  "ring/identity.c",
+                                  "storage/inspect",
+                                  "storage/vfs_mem.c"};
 
     if (strncmp(path, "cli/", 4) == 0 || strncmp(path, "tests/", 6) == 0 ||
         strncmp(path, "bench/", 6) == 0)
@@ -197,21 +203,54 @@ static bool calls(const char *line, const char *name)
     size_t size = strlen(name);
 
     for (const char *at = line; (at = strstr(at, name)); at += size)
-        if (at[size] == '(' &&
-            (at == line || !(isalnum((unsigned char)at[-1]) || at[-1] == '_' || at[-1] == '>' ||
-                             at[-1] == '.')))
+        if (at[size] == '(' && (at == line || !(isalnum((unsigned char)at[-1]) || at[-1] == '_' ||
+                                                at[-1] == '>' || at[-1] == '.')))
             return true;
     return false;
 }
 
 static void check_calls(const char *path)
 {
-    static const char *banned[] = {
-        "time", "clock_gettime", "gettimeofday", "clock", "rand", "random", "srand", "getrandom",
-        "randombytes_buf", "randombytes_uniform", "printf", "fprintf", "puts", "perror", "open",
-        "read", "write", "pread", "pwrite", "fopen", "fsync", "fdatasync", "socket", "connect",
-        "sleep", "usleep", "nanosleep", "pthread_create", "pthread_mutex_lock", "getenv", "exit",
-        "_exit", "abort", "system", "fork", "strcpy", "strcat", "sprintf", "gets", "atoi"};
+    static const char *banned[] = {"time",
+                                   "clock_gettime",
+                                   "gettimeofday",
+                                   "clock",
+                                   "rand",
+                                   "random",
+                                   "srand",
+                                   "getrandom",
+                                   "randombytes_buf",
+                                   "randombytes_uniform",
+                                   "printf",
+                                   "fprintf",
+                                   "puts",
+                                   "perror",
+                                   "open",
+                                   "read",
+                                   "write",
+                                   "pread",
+                                   "pwrite",
+                                   "fopen",
+                                   "fsync",
+                                   "fdatasync",
+                                   "socket",
+                                   "connect",
+                                   "sleep",
+                                   "usleep",
+                                   "nanosleep",
+                                   "pthread_create",
+                                   "pthread_mutex_lock",
+                                   "getenv",
+                                   "exit",
+                                   "_exit",
+                                   "abort",
+                                   "system",
+                                   "fork",
+                                   "strcpy",
+                                   "strcat",
+                                   "sprintf",
+                                   "gets",
+                                   "atoi"};
     char line[LINE_SIZE];
     unsigned number = 0;
     bool comment = false;
@@ -243,7 +282,14 @@ Test(tidy, cores_do_not_touch_the_outside)
 static void check_words(const char *path)
 {
     /* In halves, so that this file may be checked too. */
-    static const char *words[] = {"TO" "DO", "FIX" "ME", "XX" "X:", "HA" "CK"};
+    static const char *words[] = {"TO"
+                                  "DO",
+                                  "FIX"
+                                  "ME",
+                                  "XX"
+                                  "X:",
+                                  "HA"
+                                  "CK"};
     char line[LINE_SIZE];
     unsigned number = 0;
     FILE *file = open_source(path);
@@ -313,9 +359,9 @@ Test(tidy, every_source_is_built)
 
 static bool may_be_at_the_top(const char *name)
 {
-    static const char *names[] = {"storage", "ring",  "replication",    "router",
-                                  "cli",     "tests", "bench",          "docs",
-                                  "build",   "data",  "CMakeLists.txt", "CMakePresets.json",
+    static const char *names[] = {"storage",   "ring",        "replication",    "router",
+                                  "cli",       "tests",       "bench",          "docs",
+                                  "build",     "data",        "CMakeLists.txt", "CMakePresets.json",
                                   "README.md", "readme-zh.md"};
 
     if (name[0] == '.')

@@ -1,0 +1,330 @@
+#include "shard_cluster.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUTER_LINK 77
+#define JOBS_MAX    256
+
+static void drain(struct cluster *cluster, int node);
+
+static void deliver(struct cluster *cluster, int node, struct shard_event *event)
+{
+    event->now_ms = cluster->now_ms;
+    event->random = cluster->random = cluster->random * 6364136223846793005u + 1442695040888963407u;
+    shard_step(cluster->shards[node], event);
+}
+
+static void take_results(struct cluster *cluster, const struct link_message *message)
+{
+    struct wire_bytes values[16];
+    struct wire_result result;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    while (!wire_cursor_done(&cursor) && wire_get_result(&cursor, &result, values, 16)) {
+        struct cluster_result *kept = &cluster->results[cluster->result_count++];
+        struct wire_bytes bytes = result.value_count == 1 ? values[0] : result.bytes;
+
+        cr_assert_lt(cluster->result_count, CLUSTER_RESULTS);
+        *kept = (struct cluster_result){.id = result.id,
+                                        .status = result.status,
+                                        .is_int = result.is_int,
+                                        .integer = result.integer,
+                                        .is_nil = !result.is_int && !bytes.data};
+        if (bytes.data) {
+            cr_assert_lt(bytes.size, sizeof kept->bytes);
+            memcpy(kept->bytes, bytes.data, bytes.size);
+            kept->size = bytes.size;
+        }
+    }
+    cr_assert_not(cursor.failed);
+}
+
+/* Bodies are borrowed from the sender until its next step, so they are copied and passed on after
+ * its effects have been read. */
+struct parcel {
+    struct parcel *next;
+    int to;
+    struct shard_event event;
+    struct link_message message;
+    uint8_t body[];
+};
+
+static struct parcel *parcels, **parcels_end = &parcels;
+
+static void post(struct cluster *cluster, int from, const struct shard_send *send)
+{
+    struct parcel *parcel;
+
+    if (send->to.role == LINK_ROLE_ROUTER) {
+        take_results(cluster, &send->message);
+        return;
+    }
+    if (cluster->cut[from] || cluster->cut[send->to.member - 1] ||
+        !cluster->shards[send->to.member - 1])
+        return;
+    parcel = calloc(1, sizeof *parcel + send->message.body_size);
+    parcel->to = send->to.member - 1;
+    parcel->message = send->message;
+    memcpy(parcel->body, send->message.body, send->message.body_size);
+    parcel->message.body = parcel->body;
+    parcel->event =
+        (struct shard_event){.kind = SHARD_EVENT_MESSAGE,
+                             .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(from + 1)}};
+    *parcels_end = parcel;
+    parcels_end = &parcel->next;
+}
+
+static void drain(struct cluster *cluster, int node)
+{
+    struct store_job *jobs[JOBS_MAX];
+    size_t job_count;
+    bool more;
+
+    do {
+        job_count = 0;
+        do {
+            more = shard_flush(cluster->shards[node], cluster->now_ms, &cluster->effects);
+            cr_assert_eq(cluster->effects.fatal, 0);
+            cluster->drained[node] = cluster->effects.drained;
+            for (size_t i = 0; i < cluster->effects.send_count; i++)
+                post(cluster, node, &cluster->effects.sends[i]);
+            for (size_t i = 0; i < cluster->effects.job_count; i++)
+                jobs[job_count++] = cluster->effects.jobs[i];
+        } while (more);
+        for (size_t i = 0; i < job_count; i++) {
+            struct shard_event event = {.kind = SHARD_EVENT_JOB, .job = jobs[i]};
+
+            event.job_result = store_job_run(jobs[i]);
+            deliver(cluster, node, &event);
+        }
+    } while (job_count > 0);
+}
+
+static void settle(struct cluster *cluster)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        if (cluster->shards[node])
+            drain(cluster, node);
+    while (parcels) {
+        struct parcel *parcel = parcels;
+
+        parcels = parcel->next;
+        if (!parcels)
+            parcels_end = &parcels;
+        if (cluster->shards[parcel->to]) {
+            parcel->event.message = &parcel->message;
+            deliver(cluster, parcel->to, &parcel->event);
+            drain(cluster, parcel->to);
+        }
+        free(parcel);
+    }
+}
+
+void cluster_run(struct cluster *cluster, uint64_t ms)
+{
+    for (uint64_t end = cluster->now_ms + ms; cluster->now_ms < end; cluster->now_ms += 10) {
+        for (int node = 0; node < CLUSTER_NODES; node++) {
+            struct shard_event tick = {.kind = SHARD_EVENT_TICK};
+
+            if (cluster->shards[node])
+                deliver(cluster, node, &tick);
+        }
+        settle(cluster);
+        for (int node = 0; node < CLUSTER_NODES; node++)
+            if (cluster->shards[node])
+                shard_check(cluster->shards[node]);
+    }
+}
+
+static void link_event(struct cluster *cluster, int node, uint8_t kind, int peer)
+{
+    struct shard_event event = {.kind = kind,
+                                .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(peer + 1)},
+                                .shards = 1};
+
+    if (cluster->shards[node] && cluster->shards[peer] && node != peer)
+        deliver(cluster, node, &event);
+}
+
+static void open_node(struct cluster *cluster, int node, bool found)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {1};
+    struct shard_event router = {.kind = SHARD_EVENT_LINK_UP,
+                                 .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK}};
+
+    cluster->options.self = (uint16_t)(node + 1);
+    cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
+                            &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
+                 0);
+    deliver(cluster, node, &router);
+    for (int peer = 0; peer < CLUSTER_NODES; peer++) {
+        link_event(cluster, node, SHARD_EVENT_LINK_UP, peer);
+        link_event(cluster, peer, SHARD_EVENT_LINK_UP, node);
+    }
+}
+
+void cluster_start(struct cluster *cluster)
+{
+    *cluster = (struct cluster){.now_ms = 1000};
+    cr_assert_eq(ringmap_init(&cluster->map, CLUSTER_NODES, CLUSTER_PARTITIONS, CLUSTER_NODES), 0);
+    cluster->map.epoch = 1;
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster->map.members[node].id = (uint16_t)(node + 1);
+        cluster->map.members[node].state = RINGMAP_STATE_ACTIVE;
+        cluster->map.members[node].weight = 100;
+        cluster->map.meta_voters[node] = (uint16_t)(node + 1);
+        cluster->disks[node] = vfs_mem_new();
+    }
+    cluster->map.meta_voter_count = CLUSTER_NODES;
+    for (int p = 0; p < CLUSTER_PARTITIONS; p++)
+        for (int i = 0; i < CLUSTER_NODES; i++)
+            cluster->map.replicas[p * CLUSTER_NODES + i] = (uint16_t)((p + i) % CLUSTER_NODES + 1);
+    shard_options_default(&cluster->options);
+    cluster->options.store.folder = "shard-00";
+    cluster->options.store.segment_size = 256u << 10;
+    cluster->options.store.zero_ahead_size = 64u << 10;
+    cluster->options.store.memory_size_max = 64u << 10;
+    cluster->options.store.space_reserve = 0;
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        open_node(cluster, node, true);
+    settle(cluster);
+}
+
+void cluster_kill(struct cluster *cluster, int node)
+{
+    shard_close(cluster->shards[node]);
+    cluster->shards[node] = NULL;
+    for (int peer = 0; peer < CLUSTER_NODES; peer++) {
+        struct shard_event event = {
+            .kind = SHARD_EVENT_LINK_DOWN,
+            .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(node + 1)}};
+
+        if (cluster->shards[peer])
+            deliver(cluster, peer, &event);
+    }
+}
+
+void cluster_restart(struct cluster *cluster, int node)
+{
+    open_node(cluster, node, false);
+    settle(cluster);
+}
+
+void cluster_stop(struct cluster *cluster)
+{
+    settle(cluster);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        shard_close(cluster->shards[node]);
+        vfs_mem_free(cluster->disks[node]);
+    }
+    ringmap_deinit(&cluster->map);
+}
+
+int cluster_leader(const struct cluster *cluster, uint16_t partition)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        const struct raft *raft =
+            cluster->shards[node] ? shard_raft(cluster->shards[node], partition) : NULL;
+
+        if (raft && raft->role == RAFT_LEADER && raft->term_start > 0 &&
+            raft->applied >= raft->term_start && !cluster->cut[node])
+            return node;
+    }
+    return -1;
+}
+
+void cluster_await_leaders(struct cluster *cluster)
+{
+    for (int rounds = 0; rounds < 500; rounds++) {
+        bool all = true;
+
+        cluster_run(cluster, 10);
+        for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+            all = all && cluster_leader(cluster, p) >= 0;
+        if (all)
+            return;
+    }
+    cr_assert_fail("no leader for some partition after 5 s");
+}
+
+uint16_t cluster_partition(const struct cluster *cluster, const char *key)
+{
+    return hash_partition(cluster->map.hash_secret, CLUSTER_PARTITIONS, key, strlen(key), NULL);
+}
+
+static uint32_t send_op(struct cluster *cluster, int node, struct wire_op *op,
+                        const char *const *args)
+{
+    struct wire_bytes bytes[16];
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = WIRE_OPS};
+    struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK},
+                                .message = &message};
+
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        bytes[i] = (struct wire_bytes){(const uint8_t *)args[i], strlen(args[i])};
+    op->id = ++cluster->next_id;
+    op->budget_ms = 2000;
+    op->lane_epoch = cluster->epochs[op->partition];
+    wire_put_ops_head(&body, 5);
+    wire_put_op(&body, op, bytes);
+    message.body = body.data;
+    message.body_size = body.size;
+    message.partition = op->partition;
+    deliver(cluster, node, &event);
+    wire_buffer_deinit(&body);
+    return op->id;
+}
+
+uint32_t cluster_resend(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,
+                        const char *const *args, uint32_t arg_count, uint64_t sequence)
+{
+    struct wire_op op = {.operation = operation,
+                         .flags = flags,
+                         .partition = cluster_partition(cluster, args[0]),
+                         .sequence = sequence,
+                         .floor = sequence > 8 ? sequence - 8 : 1,
+                         .arg_count = arg_count};
+
+    return send_op(cluster, node, &op, args);
+}
+
+uint32_t cluster_send(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,
+                      const char *const *args, uint32_t arg_count)
+{
+    uint16_t partition = cluster_partition(cluster, args[0]);
+
+    return cluster_resend(cluster, node, operation, flags, args, arg_count,
+                          wire_operation_writes(operation) ? ++cluster->sequences[partition] : 0);
+}
+
+const struct cluster_result *cluster_result(const struct cluster *cluster, uint32_t id)
+{
+    for (size_t i = cluster->result_count; i > 0; i--)
+        if (cluster->results[i - 1].id == id)
+            return &cluster->results[i - 1];
+    return NULL;
+}
+
+const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
+                                        const char *const *args, uint32_t arg_count)
+{
+    int leader = cluster_leader(cluster, cluster_partition(cluster, args[0]));
+    uint32_t id;
+
+    cr_assert_geq(leader, 0);
+    id = cluster_send(cluster, leader, operation, flags, args, arg_count);
+    for (int rounds = 0; rounds < 300 && !cluster_result(cluster, id); rounds++)
+        cluster_run(cluster, 10);
+    cr_assert(cluster_result(cluster, id), "operation %s was not answered in 3 s",
+              wire_operation_name(operation));
+    return cluster_result(cluster, id);
+}

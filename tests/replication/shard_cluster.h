@@ -1,0 +1,64 @@
+/* Shard cluster: three shards in one process whose messages arrive at once and in order, for tests
+ * of the host itself. The simulator does the unkind things. */
+#ifndef TESTS_REPLICATION_SHARD_CLUSTER_H
+#define TESTS_REPLICATION_SHARD_CLUSTER_H
+
+#include "replication/shard.h"
+#include "ring/wire.h"
+#include "storage/vfs.h"
+
+#define CLUSTER_NODES      3
+#define CLUSTER_PARTITIONS 8
+#define CLUSTER_RESULTS    512
+
+struct cluster_result {
+    uint32_t id;
+    uint8_t status;
+    bool is_int;
+    bool is_nil;
+    int64_t integer;
+    char bytes[64];
+    size_t size;
+};
+
+struct cluster {
+    struct vfs *disks[CLUSTER_NODES];
+    struct shard *shards[CLUSTER_NODES];
+    struct ringmap map;
+    struct shard_options options;
+    struct shard_effects effects;
+    uint64_t now_ms;
+    uint64_t random;
+    bool cut[CLUSTER_NODES]; /* no message goes in or out */
+    bool drained[CLUSTER_NODES];
+    struct cluster_result results[CLUSTER_RESULTS];
+    size_t result_count;
+    uint32_t next_id;
+    uint64_t sequences[CLUSTER_PARTITIONS];
+    uint32_t epochs[CLUSTER_PARTITIONS];
+};
+
+void cluster_start(struct cluster *cluster);
+void cluster_stop(struct cluster *cluster);
+/* Power off: jobs that are under way are not run. */
+void cluster_kill(struct cluster *cluster, int node);
+void cluster_restart(struct cluster *cluster, int node);
+/* Lets time pass and messages and jobs run. */
+void cluster_run(struct cluster *cluster, uint64_t ms);
+/* Member index (0 …) that leads the partition, -1 when there is none. */
+int cluster_leader(const struct cluster *cluster, uint16_t partition);
+void cluster_await_leaders(struct cluster *cluster);
+uint16_t cluster_partition(const struct cluster *cluster, const char *key);
+/* Sends one operation to a node's shard; returns its id. Writes get the next sequence. */
+uint32_t cluster_send(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,
+                      const char *const *args, uint32_t arg_count);
+/* The same with a request id of the caller's. */
+uint32_t cluster_resend(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,
+                        const char *const *args, uint32_t arg_count, uint64_t sequence);
+/* NULL while it is unanswered. */
+const struct cluster_result *cluster_result(const struct cluster *cluster, uint32_t id);
+/* To the leader, and runs until it is answered. */
+const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
+                                        const char *const *args, uint32_t arg_count);
+
+#endif

@@ -1,0 +1,304 @@
+#include "shard_cluster.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__})
+
+static struct cluster cluster;
+
+static const struct cluster_result *set(const char *key, const char *value)
+{
+    return cluster_do(&cluster, WIRE_OP_SET, 0, ARGS(key, value), 2);
+}
+
+static void expect(const char *key, const char *value)
+{
+    const struct cluster_result *result = cluster_do(&cluster, WIRE_OP_GET, 0, ARGS(key), 1);
+
+    cr_assert_eq(result->status, WIRE_STATUS_OK);
+    if (!value) {
+        cr_assert(result->is_nil);
+        return;
+    }
+    cr_assert_eq(result->size, strlen(value));
+    cr_assert_eq(memcmp(result->bytes, value, result->size), 0);
+}
+
+static void start(void)
+{
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+}
+
+Test(shard, a_value_written_is_read_back)
+{
+    start();
+    cr_assert_eq(set("a", "1")->status, WIRE_STATUS_OK);
+    expect("a", "1");
+    expect("b", NULL);
+    cluster_stop(&cluster);
+}
+
+Test(shard, preferred_members_lead_after_founding)
+{
+    start();
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_eq(cluster_leader(&cluster, p) + 1, ringmap_row(&cluster.map, p)[0]);
+    cluster_stop(&cluster);
+}
+
+Test(shard, counters_conditions_and_deletes)
+{
+    const struct cluster_result *result;
+
+    start();
+    result = cluster_do(&cluster, WIRE_OP_INCRBY, 0, ARGS("n", "5"), 2);
+    cr_assert_eq(result->integer, 5);
+    result = cluster_do(&cluster, WIRE_OP_INCRBY, 0, ARGS("n", "-7"), 2);
+    cr_assert_eq(result->integer, -2);
+    result = cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_NX, ARGS("n", "x"), 2);
+    cr_assert_eq(result->integer, 0);
+    result = cluster_do(&cluster, WIRE_OP_APPEND, 0, ARGS("t", "abc"), 2);
+    cr_assert_eq(result->integer, 3);
+    result = cluster_do(&cluster, WIRE_OP_INCRBY, 0, ARGS("t", "1"), 2);
+    cr_assert_eq(result->status, WIRE_STATUS_NOT_INTEGER);
+    result = cluster_do(&cluster, WIRE_OP_DEL, 0, ARGS("t"), 1);
+    cr_assert_eq(result->integer, 1);
+    expect("t", NULL);
+    cluster_stop(&cluster);
+}
+
+Test(shard, pipelined_operations_see_each_other)
+{
+    uint32_t ids[20];
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "n"));
+    for (int i = 0; i < 20; i++)
+        ids[i] = cluster_send(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("n", "1"), 2);
+    cluster_run(&cluster, 100);
+    for (int i = 0; i < 20; i++) {
+        const struct cluster_result *result = cluster_result(&cluster, ids[i]);
+
+        cr_assert(result);
+        cr_assert_eq(result->integer, i + 1);
+    }
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_retry_gets_the_first_answer_and_is_not_applied_again)
+{
+    const struct cluster_result *result;
+    uint32_t id;
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "n"));
+    cluster_send(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("n", "1"), 2);
+    cluster_run(&cluster, 50);
+    id = cluster_resend(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("n", "1"), 2, 1);
+    cluster_run(&cluster, 50);
+    result = cluster_result(&cluster, id);
+    cr_assert(result);
+    cr_assert_eq(result->integer, 1);
+    expect("n", "1");
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_retry_at_the_next_leader_is_not_applied_again)
+{
+    const struct cluster_result *result;
+    uint32_t id;
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "n"));
+    cluster_send(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("n", "1"), 2);
+    cluster_run(&cluster, 50);
+    cluster_kill(&cluster, leader);
+    cluster_await_leaders(&cluster);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "n"));
+    id = cluster_resend(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("n", "1"), 2, 1);
+    cluster_run(&cluster, 50);
+    result = cluster_result(&cluster, id);
+    cr_assert(result);
+    cr_assert_eq(result->integer, 1);
+    expect("n", "1");
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_follower_says_who_leads)
+{
+    const struct cluster_result *result;
+    int leader;
+    uint32_t id;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    id = cluster_send(&cluster, (leader + 1) % CLUSTER_NODES, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 20);
+    result = cluster_result(&cluster, id);
+    cr_assert(result);
+    cr_assert_eq(result->status, WIRE_STATUS_NOT_LEADER);
+    cr_assert_eq(result->integer, leader + 1);
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_refused_lane_stays_closed_until_its_next_epoch)
+{
+    uint16_t partition;
+    int leader, follower;
+    uint32_t id;
+
+    start();
+    partition = cluster_partition(&cluster, "a");
+    leader = cluster_leader(&cluster, partition);
+    follower = (leader + 1) % CLUSTER_NODES;
+    cluster_send(&cluster, follower, WIRE_OP_SET, 0, ARGS("a", "1"), 2);
+    cluster_run(&cluster, 20);
+    cluster_kill(&cluster, leader);
+    cluster_await_leaders(&cluster);
+    leader = cluster_leader(&cluster, partition);
+    id = cluster_send(&cluster, leader, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 50);
+    if (leader == follower)
+        cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_TRYAGAIN);
+    cluster.epochs[partition]++;
+    expect("a", NULL);
+    cluster_stop(&cluster);
+}
+
+Test(shard, everything_survives_the_restart_of_all)
+{
+    char key[16], value[32];
+
+    start();
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        snprintf(value, sizeof value, "value-%d", i);
+        cr_assert_eq(set(key, value)->status, WIRE_STATUS_OK);
+    }
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_kill(&cluster, node);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_restart(&cluster, node);
+    cluster_await_leaders(&cluster);
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        snprintf(value, sizeof value, "value-%d", i);
+        cluster.epochs[cluster_partition(&cluster, key)]++;
+        expect(key, value);
+    }
+    cluster_stop(&cluster);
+}
+
+/* Enough overwrites to go through many segments, with one node away: it catches up from its peers'
+ * journals, old segments go, and replicas end up equal. */
+Test(shard, a_node_that_was_away_catches_up)
+{
+    char key[16], value[64];
+
+    start();
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    for (int i = 0; i < 400; i++) {
+        snprintf(key, sizeof key, "key-%d", i % 7);
+        snprintf(value, sizeof value, "%060d", i);
+        cr_assert_eq(set(key, value)->status, WIRE_STATUS_OK);
+        if (cluster.result_count > CLUSTER_RESULTS / 2)
+            cluster.result_count = 0;
+    }
+    cluster_restart(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    cluster_run(&cluster, 5000);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        uint64_t first, other;
+
+        cr_assert_eq(shard_raft(cluster.shards[0], p)->applied,
+                     shard_raft(cluster.shards[2], p)->applied);
+        cr_assert_eq(store_digest(shard_store(cluster.shards[0]), p, &first), 0);
+        cr_assert_eq(store_digest(shard_store(cluster.shards[2]), p, &other), 0);
+        cr_assert_eq(first, other);
+        cr_assert_eq(cluster_leader(&cluster, p) + 1, ringmap_row(&cluster.map, p)[0]);
+    }
+    cluster_stop(&cluster);
+}
+
+Test(shard, draining_hands_over_every_leadership)
+{
+    struct shard_event drain = {.kind = SHARD_EVENT_DRAIN, .now_ms = 0};
+
+    start();
+    drain.now_ms = cluster.now_ms;
+    shard_step(cluster.shards[0], &drain);
+    cluster_run(&cluster, 100);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_neq(cluster_leader(&cluster, p), 0);
+    cr_assert(cluster.drained[0]);
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_leader_without_a_majority_answers_no_read)
+{
+    uint32_t id;
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    cluster.cut[leader] = true;
+    id = cluster_send(&cluster, leader, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 300);
+    cr_assert_null(cluster_result(&cluster, id));
+    cluster_run(&cluster, 3000);
+    cr_assert(cluster_result(&cluster, id));
+    cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_NOT_LEADER);
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_write_whose_leader_fell_is_lost_not_refused)
+{
+    uint32_t id;
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    cluster.cut[leader] = true;
+    id = cluster_send(&cluster, leader, WIRE_OP_SET, 0, ARGS("a", "1"), 2);
+    cluster_run(&cluster, 3000);
+    cr_assert(cluster_result(&cluster, id));
+    cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_LOST);
+    cluster_stop(&cluster);
+}
+
+Test(shard, garbage_changes_nothing)
+{
+    uint8_t bytes[64];
+    struct link_message message = {.body = bytes, .body_size = sizeof bytes};
+    static const uint8_t types[] = {WIRE_RAFT, WIRE_BEAT, WIRE_BEAT_ACK, WIRE_OPS, 99};
+
+    start();
+    cr_assert_eq(set("a", "1")->status, WIRE_STATUS_OK);
+    for (unsigned i = 0; i < 20000; i++) {
+        struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                    .now_ms = cluster.now_ms,
+                                    .message = &message,
+                                    .from = {.role = LINK_ROLE_NODE, .member = 2}};
+
+        for (size_t j = 0; j < sizeof bytes; j++)
+            bytes[j] = (uint8_t)((i * 2654435761u + j * 40503u) >> (j % 13));
+        bytes[0] = (uint8_t)(0x90 | (i % 16));
+        message.type = types[i % sizeof types];
+        if (message.type == WIRE_OPS)
+            event.from = (struct shard_address){.role = LINK_ROLE_ROUTER, .link = 77};
+        shard_step(cluster.shards[0], &event);
+    }
+    cluster_run(&cluster, 100);
+    expect("a", "1");
+    cluster_stop(&cluster);
+}
