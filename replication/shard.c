@@ -115,6 +115,17 @@ static void on_message(struct shard *shard, const struct shard_event *event)
     }
 }
 
+/* A shard that has failed takes its jobs back and does nothing with them. */
+static void discard_job(struct shard *shard, struct store_job *job, int result)
+{
+    const uint8_t *bytes;
+    size_t size;
+
+    if (store_job_class(job) == STORE_JOB_READ)
+        free(store_read_result(job, &bytes, &size));
+    (void)store_done(shard->store, job, result);
+}
+
 static void on_job(struct shard *shard, struct store_job *job, int result)
 {
     struct shard_read *read;
@@ -155,8 +166,11 @@ static void on_tick(struct shard *shard)
 
 void shard_step(struct shard *shard, const struct shard_event *event)
 {
-    if (shard->fatal)
+    if (shard->fatal) {
+        if (event->kind == SHARD_EVENT_JOB)
+            discard_job(shard, event->job, event->job_result);
         return;
+    }
     shard_out_recycle(shard);
     assert(event->now_ms >= shard->now_ms);
     shard->now_ms = event->now_ms;
