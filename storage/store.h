@@ -116,10 +116,10 @@ int store_found(struct store *store, const uint8_t hash[32], const uint16_t *par
 /* Those partitions, as of the manifest; 0 before store_found(). Borrowed. */
 size_t store_partitions(const struct store *store, const uint16_t **partitions);
 
-/* What store_append or store_append_bytes of `size` padded bytes would answer now: 0, STORE_E_FULL
- * or STORE_E_NOSPACE. After 0 the next append of at most that size is not refused. Lets the host
- * ask before it lets Raft decide. */
-int store_room(const struct store *store, size_t size);
+/* Makes room for an append of `size` padded bytes: 0, STORE_E_FULL or STORE_E_NOSPACE. After 0 the
+ * next append of at most that size is not refused, also when a hard state comes before it. May seal
+ * the open batch or open the next segment. Lets the host ask before it lets Raft decide. */
+int store_room(struct store *store, size_t size);
 /* Append one entry. records share partition, term and index; sub_index and sub_count are set here.
  * Writes the place and padded size of the whole entry. Entries of index >= this one are logically
  * truncated. Returns 0, STORE_E_FULL or STORE_E_NOSPACE. */

@@ -370,6 +370,12 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
     return 0;
 }
 
+int store_room(struct store *store, size_t size)
+{
+    /* A hard state may come before the append and takes room of its own. */
+    return make_room(store, size + 2 * STORE_HARD_SIZE);
+}
+
 int store_append(struct store *store, struct record *records, size_t count,
                  store_location *location, uint32_t *size)
 {
