@@ -113,6 +113,10 @@ int store_append_hard_state(struct store *store, uint16_t partition,
         return STORE_E_FENCED;
     part->hard = *state;
     if (!part->hard_pending) {
+        if (store->room_hard == 0)
+            store->room = 0;
+        else
+            store->room_hard--;
         part->hard_pending = true;
         store->hard_list[store->hard_count++] = partition;
     }
@@ -137,6 +141,7 @@ static void seal_placed(struct store *store)
     struct journal *journal = &store->journal;
     const struct journal_batch *batch = journal_open_batch(journal);
 
+    store->room = 0;
     hard_states_encode(store);
     for (size_t i = 0; i < journal->run_count; i++)
         journal->runs[i].commit = store_partition(store, journal->runs[i].partition)->commit;
@@ -325,6 +330,11 @@ static int make_room(struct store *store, size_t size)
 
     if (store->fenced)
         return STORE_E_FENCED;
+    if (size <= store->room && open_is_placed(store)) {
+        store->room = 0;
+        return 0;
+    }
+    store->room = 0;
     if (journal->queued_size > 0 && journal->queued_size + size > store->options.queue_size_max)
         return STORE_E_FULL;
     if (batch && batch->length > JOURNAL_BATCH_HEADER_SIZE &&
@@ -372,8 +382,14 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
 
 int store_room(struct store *store, size_t size)
 {
-    /* A hard state may come before the append and takes room of its own. */
-    return make_room(store, size + 2 * STORE_HARD_SIZE);
+    size_t hard = STORE_ROOM_HARD * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE);
+    int r = make_room(store, size + hard);
+
+    if (r != 0)
+        return r;
+    store->room = size;
+    store->room_hard = STORE_ROOM_HARD;
+    return 0;
 }
 
 int store_append(struct store *store, struct record *records, size_t count,

@@ -12,6 +12,7 @@
 #define STORE_RETRY_MS      100u /* a full disk is tried again after this */
 #define STORE_JOB_BATCHES   64u  /* batches a write job takes at most */
 #define STORE_HARD_SIZE     64u  /* bytes of a hard state's record */
+#define STORE_ROOM_HARD     2u   /* hard states that store_room() allows for */
 #define STORE_READ_JOBS_MAX 64u  /* read jobs kept for reuse */
 #define STORE_SCRATCH_SIZE  (256u << 10)
 #define STORE_SCRATCH_MAX   (64u << 20)
@@ -116,6 +117,11 @@ struct store {
     uint64_t write_retry_ms;
     uint64_t spare; /* number of a dropped segment whose file can be taken over; 0 none */
     uint32_t spare_size;
+
+    /* What store_room() made and nothing has used up: the next append of at most so many bytes fits,
+     * with so many hard states before it. */
+    size_t room;
+    unsigned room_hard;
 
     struct store_job write_job, background_job;
     bool write_busy, background_busy;
