@@ -376,7 +376,7 @@ uint64_t raft_deadline_ms(const struct raft *raft)
     uint64_t deadline;
 
     if (raft->role != RAFT_LEADER)
-        return raft_self_votes(raft) ? raft->election_deadline_ms : UINT64_MAX;
+        return raft_may_campaign(raft) ? raft->election_deadline_ms : UINT64_MAX;
     deadline = raft_quorum_deadline_ms(raft);
     if (raft->transfer_to != 0 && raft->transfer_deadline_ms < deadline)
         deadline = raft->transfer_deadline_ms;

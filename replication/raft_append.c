@@ -210,15 +210,25 @@ static void refuse_append(struct raft *raft, const struct raft_message *message,
     reply->log_term = raft_log_term(&raft->log, reply->index);
 }
 
-/* Terms in an append neither fall nor exceed the leader's. */
-static bool entries_sound(const struct raft_message *message, const struct raft_event *event)
+/* Would it change what is committed here? No correct leader asks for that. */
+static bool contradicts(const struct raft *raft, uint64_t index, uint32_t term)
 {
+    uint32_t known = raft_log_term(&raft->log, index);
+
+    return index <= raft->commit && known != 0 && term != 0 && known != term;
+}
+
+/* Terms in an append neither fall nor exceed the leader's. */
+static bool entries_sound(const struct raft *raft, const struct raft_event *event)
+{
+    const struct raft_message *message = event->message;
     uint32_t term = message->log_term;
 
-    if (event->entry_count != message->entry_count)
+    if (event->entry_count != message->entry_count || contradicts(raft, message->index, term))
         return false;
     for (uint32_t i = 0; i < event->entry_count; i++) {
-        if (event->entries[i].term < term || event->entries[i].term > message->term)
+        if (event->entries[i].term < term || event->entries[i].term > message->term ||
+            contradicts(raft, message->index + 1 + i, event->entries[i].term))
             return false;
         term = event->entries[i].term;
     }
@@ -279,7 +289,7 @@ void raft_on_append(struct raft *raft, const struct raft_event *event, struct ra
     uint32_t known;
     uint64_t match;
 
-    if (!raft_follow(raft, event, effects, message->from.member) || !entries_sound(message, event))
+    if (!raft_follow(raft, event, effects, message->from.member) || !entries_sound(raft, event))
         return;
     if (!append_fits(raft, message)) {
         refuse_append(raft, message, effects);

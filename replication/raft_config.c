@@ -18,7 +18,7 @@ struct raft_progress *raft_find(struct raft *raft, struct raft_replica replica)
     return NULL;
 }
 
-static bool config_names(const struct raft_config *config, struct raft_replica replica)
+static bool config_votes(const struct raft_config *config, struct raft_replica replica)
 {
     for (uint32_t i = 0; i < config->voter_count; i++) {
         if (raft_same(config->voters[i], replica))
@@ -28,11 +28,16 @@ static bool config_names(const struct raft_config *config, struct raft_replica r
         if (raft_same(config->voters_old[i], replica))
             return true;
     }
+    return false;
+}
+
+static bool config_names(const struct raft_config *config, struct raft_replica replica)
+{
     for (uint32_t i = 0; i < config->learner_count; i++) {
         if (raft_same(config->learners[i], replica))
             return true;
     }
-    return false;
+    return config_votes(config, replica);
 }
 
 const struct raft_config *raft_config_stable(const struct raft *raft)
@@ -50,11 +55,15 @@ bool raft_knows(const struct raft *raft, struct raft_replica from)
 
 bool raft_self_votes(const struct raft *raft)
 {
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        if (raft_same(raft->peers[i].replica, raft->options.self))
-            return raft->peers[i].voter || raft->peers[i].voter_old;
-    }
-    return false;
+    return config_votes(&raft->config, raft->options.self);
+}
+
+bool raft_may_campaign(const struct raft *raft)
+{
+    /* One that is about to lose its vote may hold the only log that can win: it goes on until the
+     * change is committed, without counting itself (thesis 4.2.2). */
+    return raft_self_votes(raft) || (raft->config.index > raft->commit &&
+                                     config_votes(&raft->config_previous, raft->options.self));
 }
 
 uint64_t raft_quorum(const struct raft *raft,
@@ -91,7 +100,8 @@ static struct raft_progress *carry_over(struct raft *raft, const struct raft_pro
     assert(raft->peer_count < RAFT_PEERS_MAX);
     peer = &raft->peers[raft->peer_count++];
     memset(peer, 0, sizeof(*peer));
-    progress_reset(peer, raft->log.last, now_ms);
+    /* A new one is probed with the entry that added it: there may be no other to send. */
+    progress_reset(peer, raft->config.index <= raft->log.last ? raft->config.index - 1 : 0, now_ms);
     for (uint32_t i = 0; i < before_count; i++) {
         if (raft_same(before[i].replica, replica))
             *peer = before[i];

@@ -105,7 +105,7 @@ void raft_campaign(struct raft *raft, const struct raft_event *event, struct raf
     raft->election_deadline_ms =
         event->now_ms +
         raft_random(raft, event, raft->options.election_ms_min, raft->options.election_ms_max);
-    if (!raft_self_votes(raft))
+    if (!raft_may_campaign(raft))
         return;
     if (transfer || bypass_prevote()) {
         become_candidate(raft, event, effects, transfer);

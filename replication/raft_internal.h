@@ -87,6 +87,7 @@ void raft_read_advance(struct raft *raft, struct raft_effects *effects);
 /* raft_config.c */
 struct raft_progress *raft_find(struct raft *raft, struct raft_replica replica);
 bool raft_self_votes(const struct raft *raft);
+bool raft_may_campaign(const struct raft *raft);
 /* May `from` be listened to? No: it is another life of a member, or was removed. A replica that an
  * entry added which is not here yet is heard. */
 bool raft_knows(const struct raft *raft, struct raft_replica from);

@@ -1,0 +1,102 @@
+#include "replication/progress.h"
+
+#include <criterion/criterion.h>
+
+static const struct raft_options options = {
+    .inflight_messages_max = 3, .inflight_size_max = 1000, .retry_ms = 200};
+
+static struct raft_progress leader_start(uint64_t last)
+{
+    struct raft_progress progress = {0};
+
+    progress_reset(&progress, last, 1000);
+    return progress;
+}
+
+Test(progress, one_probe_at_a_time_until_the_logs_meet)
+{
+    struct raft_progress progress = leader_start(10);
+
+    cr_assert(progress_open(&progress, &options));
+    progress_sent(&progress, 2, 50, 1000);
+    cr_assert_not(progress_open(&progress, &options));
+    cr_assert_eq(progress.next, 11, "a probe does not run ahead");
+    progress_accepted(&progress, 12, 50, 1010);
+    cr_assert_eq(progress.match, 12);
+    cr_assert_eq(progress.next, 13);
+    cr_assert_not(progress.probing);
+    cr_assert_eq(progress.inflight_messages, 0);
+}
+
+Test(progress, pipeline_is_bounded_by_messages_and_bytes)
+{
+    struct raft_progress progress = leader_start(0);
+
+    progress_accepted(&progress, 0, 0, 1000);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert(progress_open(&progress, &options));
+        progress_sent(&progress, 1, 10, 1000);
+    }
+    cr_assert_not(progress_open(&progress, &options), "three messages");
+    progress_accepted(&progress, 1, 10, 1001);
+    cr_assert(progress_open(&progress, &options));
+    progress_sent(&progress, 1, 5000, 1001);
+    progress_accepted(&progress, 2, 10, 1002);
+    cr_assert_not(progress_open(&progress, &options), "bytes");
+    progress_accepted(&progress, 4, 5010, 1003);
+    cr_assert_eq(progress.inflight_size, 0);
+    cr_assert_eq(progress.inflight_messages, 0);
+}
+
+Test(progress, an_answer_that_comes_twice_counts_once)
+{
+    struct raft_progress progress = leader_start(0);
+
+    progress_accepted(&progress, 0, 0, 1000);
+    for (uint32_t i = 0; i < 3; i++)
+        progress_sent(&progress, 1, 10, 1000);
+    progress_accepted(&progress, 1, 10, 1001);
+    progress_accepted(&progress, 1, 10, 1001);
+    cr_assert_eq(progress.inflight_messages, 2);
+    cr_assert_eq(progress.inflight_size, 20);
+}
+
+Test(progress, a_lost_probe_is_repeated_where_it_was)
+{
+    struct raft_progress progress = leader_start(10);
+
+    progress_sent(&progress, 1, 10, 1000);
+    cr_assert_eq(progress_deadline_ms(&progress, &options), 1200);
+    progress_lost(&progress);
+    cr_assert_eq(progress.next, 11);
+    cr_assert(progress_open(&progress, &options));
+    cr_assert_eq(progress_deadline_ms(&progress, &options), UINT64_MAX);
+}
+
+Test(progress, a_lost_pipeline_starts_again_behind_match)
+{
+    struct raft_progress progress = leader_start(10);
+
+    progress_accepted(&progress, 10, 0, 1000);
+    progress_sent(&progress, 5, 10, 1000);
+    cr_assert_eq(progress.next, 16);
+    progress_lost(&progress);
+    cr_assert(progress.probing);
+    cr_assert_eq(progress.next, 11);
+}
+
+Test(progress, old_refusals_are_known_as_such)
+{
+    struct raft_progress progress = leader_start(10);
+
+    cr_assert(progress_refused(&progress, 10));
+    cr_assert_not(progress_refused(&progress, 9), "of an earlier probe");
+    progress_probe(&progress, 4);
+    cr_assert_not(progress_refused(&progress, 10));
+    cr_assert(progress_refused(&progress, 4));
+    progress_accepted(&progress, 6, 0, 1000);
+    progress_sent(&progress, 4, 10, 1000);
+    cr_assert_not(progress_refused(&progress, 6), "it matches there");
+    cr_assert(progress_refused(&progress, 8));
+    cr_assert_not(progress_refused(&progress, 11), "never sent");
+}
