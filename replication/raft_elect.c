@@ -297,12 +297,12 @@ void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
 {
     uint64_t soon;
 
-    if (raft->role == RAFT_LEADER) { /* what was in flight to it is lost as well */
+    if (raft->role == RAFT_LEADER) { /* what was in flight to it is lost: the retry is due now */
         for (uint32_t i = 0; i < raft->peer_count; i++) {
             struct raft_progress *peer = &raft->peers[i];
 
             if (peer->replica.member == event->from.member && peer->inflight_messages > 0)
-                progress_lost(peer);
+                peer->sent_ms = event->now_ms - raft->options.retry_ms;
         }
         return;
     }
