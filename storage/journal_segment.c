@@ -105,8 +105,7 @@ uint64_t journal_segments_bytes(const struct journal_segments *segments)
 }
 
 int journal_segments_truncate(struct journal_segments *segments, struct journal_segment *segment,
-                              uint32_t offset, uint16_t partition, size_t hosted, uint64_t first,
-                              uint64_t last)
+                              uint32_t offset, uint16_t partition, size_t hosted, uint64_t first)
 {
     bool older = false;
 
@@ -126,7 +125,6 @@ int journal_segments_truncate(struct journal_segments *segments, struct journal_
             .offset = offset,
             .partition = partition,
             .first = first,
-            .last = last,
         };
     return 0;
 }

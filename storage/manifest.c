@@ -44,7 +44,7 @@ bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uin
     for (size_t i = 0; i < manifest->span_count; i++) {
         const struct manifest_span *span = &manifest->spans[i];
 
-        if (span->partition == partition && index >= span->first && index <= span->last &&
+        if (span->partition == partition && index >= span->first &&
             (segment < span->segment || (segment == span->segment && offset < span->offset)))
             return true;
     }
@@ -163,17 +163,14 @@ static int apply_span(struct manifest *manifest, const uint8_t *payload, size_t 
     struct manifest_span span;
     int r;
 
-    if (size != 32)
+    if (size != 24)
         return MANIFEST_E_CORRUPT;
     span = (struct manifest_span){
         .segment = codec_get_u64(payload),
         .offset = codec_get_u32(payload + 8),
         .partition = codec_get_u16(payload + 12),
         .first = codec_get_u64(payload + 16),
-        .last = codec_get_u64(payload + 24),
     };
-    if (span.first > span.last)
-        return MANIFEST_E_CORRUPT;
     r = GROW(manifest->spans, manifest->span_capacity, manifest->span_count + 1);
     if (r != 0)
         return r;
@@ -291,12 +288,11 @@ static void span_encode(const struct manifest_span *span, uint8_t *out)
     codec_put_u32(out + 8, span->offset);
     codec_put_u16(out + 12, span->partition);
     codec_put_u64(out + 16, span->first);
-    codec_put_u64(out + 24, span->last);
 }
 
 int manifest_span_add(struct manifest *manifest, const struct manifest_span *span)
 {
-    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_SPAN, 32);
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_SPAN, 24);
 
     if (!out)
         return -ENOMEM;

@@ -61,14 +61,14 @@ struct manifest_segment {
     uint64_t last_batch; /* sealed: number of its last batch, 0 for none */
 };
 
-/* Entries first … last of a partition that lie before (segment, offset) in journal order were
- * truncated by an append at that place, in a segment that is gone. */
+/* All entries of a partition with index >= first that lie before (segment, offset) in journal order
+ * were truncated by an append at that place, in a segment that is gone. There is no upper end: an
+ * entry in between may have truncated others before it was truncated itself. */
 struct manifest_span {
     uint64_t segment;
     uint32_t offset;
     uint16_t partition;
     uint64_t first;
-    uint64_t last;
 };
 
 struct manifest {

@@ -184,7 +184,8 @@ uint64_t store_keys(const struct store *store, uint16_t partition);
 void store_retain(struct store *store, uint16_t partition, uint64_t first_index);
 
 struct store_stats {
-    uint64_t segments, segments_recycled, journal_bytes, batches, syncs, entries, bytes_appended;
+    uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
+        bytes_appended;
     uint64_t keys, tombstones, keydir_bytes;
     uint64_t sync_us_last; /* of the last write job, as measured by store_job_run's host */
     bool disk_full;

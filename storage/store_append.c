@@ -15,7 +15,7 @@ int store_note_entries(struct store *store, struct store_partition *part,
 {
     if (!relocated && first <= part->last_index) {
         int r = journal_segments_truncate(&store->segments, segment, offset, part->number,
-                                          part->hosted, first, part->last_index);
+                                          part->hosted, first);
 
         if (r != 0)
             return r;

@@ -320,6 +320,7 @@ static struct store_job *release_begin(struct store *store, struct journal_segme
     struct store_job *job = NULL;
 
     journal_segments_remove(&store->segments, segment);
+    store->stats.segments_dropped++;
     if (!store->spare) {
         store->spare = number;
         store->spare_size = size;

@@ -452,7 +452,8 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
         ops_replay(before, p, survived, &model);
         cr_assert_eq(part->last, model.last, "partition %u ends at %lu, not %lu", p,
                      (unsigned long)part->last, (unsigned long)model.last);
-        cr_assert_eq(part->term, model.term);
+        cr_assert_eq(part->term, model.term, "partition %u is in term %u, not %u (batch %lu)", p,
+                     part->term, model.term, (unsigned long)survived);
         cr_assert_eq(part->vote, model.vote);
         cr_assert_leq(part->commit, before->parts[p].commit);
         for (uint64_t i = part->first; i <= part->last; i++) {

@@ -1,0 +1,157 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "storage/mutant.h"
+#include "store_host.h"
+#include "vfs_crash.h"
+
+#define ROUNDS_MAX 400u
+
+/* One step of a random workload. False: the power is off. */
+static bool step(struct host *host, struct vfs *vfs)
+{
+    uint16_t p = (uint16_t)(vfs_crash_random(vfs) % HOST_PARTITIONS);
+    struct host_partition *part = &host->parts[p];
+    uint32_t key = (uint32_t)(vfs_crash_random(vfs) % HOST_KEYS);
+    int r = 0;
+
+    if (part->last + 2 >= HOST_LOG_MAX)
+        return false;
+    switch (vfs_crash_random(vfs) % 16) {
+    case 0: /* a new term truncates what is not committed */
+        r = host_hard(host, p, part->term + 1, (uint32_t)(vfs_crash_random(vfs) % 4));
+        cr_assert_eq(r, 0);
+        if (part->last > part->commit) {
+            uint64_t span = part->last - part->commit;
+            uint64_t index = part->commit + 1 + vfs_crash_random(vfs) % span;
+
+            r = host_append(host, p, index, key, false);
+        }
+        break;
+    case 1:
+    case 2:
+        if (part->last > part->commit)
+            host_commit(host, p,
+                        part->commit + 1 + vfs_crash_random(vfs) % (part->last - part->commit));
+        break;
+    case 3:
+        if (part->applied > part->first + 4)
+            host_retain(host, p, part->applied - 4);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        return host_write_one(host, &r) ? r == 0 : true;
+    case 7:
+        host->now_ms += vfs_crash_random(vfs) % 120;
+        return host_background(host) == 0;
+    default:
+        host->padding = (uint32_t)(vfs_crash_random(vfs) % 600);
+        r = host_append(host, p, part->last + 1, key, vfs_crash_random(vfs) % 8 == 0);
+        break;
+    }
+    if (r == STORE_E_FULL) {
+        if (host_background(host) != 0)
+            return false;
+        return host_sync(host);
+    }
+    cr_assert(r == 0 || r == STORE_E_NOSPACE, "append says %d", r);
+    return true;
+}
+
+/* Carries the operations that survived over to the host that goes on. */
+static void host_take_over(struct host *next, struct host *before)
+{
+    uint64_t survived = store_batch(next->store) - 1;
+
+    next->ops = before->ops;
+    next->op_capacity = before->op_capacity;
+    for (size_t i = 0; i < before->op_count; i++)
+        if (before->ops[i].batch <= survived)
+            next->ops[next->op_count++] = before->ops[i];
+    next->value_next = before->value_next;
+    next->now_ms = before->now_ms;
+    before->ops = NULL;
+}
+
+/* Recovery too may be cut, some times. */
+static void open_with_cuts(struct host *host, struct vfs *vfs, uint64_t seed)
+{
+    for (unsigned n = 0;; n++) {
+        if (n < 3)
+            vfs_crash_cut_after(vfs, 1 + vfs_crash_random(vfs) % 20);
+        int r = host_open(host);
+
+        if (r == 0)
+            break;
+        cr_assert_eq(r, -EIO, "open says %d (seed %lu)", r, (unsigned long)seed);
+        cr_assert(vfs_crash_is_cut(vfs));
+        vfs_crash_restart(vfs);
+    }
+    vfs_crash_cut_after(vfs, 0);
+}
+
+static void crash_rounds(uint64_t seed, unsigned rounds)
+{
+    struct vfs *vfs = vfs_crash_new(seed);
+    struct host hosts[2]; /* by turns: the visitor's context is an address */
+    struct host *host = &hosts[0];
+    uint64_t drops = 0, recycled = 0;
+
+    host_init(host, vfs);
+    host->options.segment_size = 32u << 10;
+    host->options.zero_ahead_size = 16u << 10;
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+    for (unsigned round = 0; round < rounds; round++) {
+        struct host *next = &hosts[(round + 1) % 2];
+        struct store_stats stats;
+        uint64_t synced;
+
+        vfs_crash_cut_after(vfs, 1 + vfs_crash_random(vfs) % 60);
+        for (unsigned i = 0; i < ROUNDS_MAX && step(host, vfs); i++)
+            ;
+        if (!vfs_crash_is_cut(vfs))
+            host_check(host);
+        synced = store_synced(host->store);
+        store_stats(host->store, &stats);
+        drops += stats.segments_dropped;
+        recycled += stats.segments_recycled;
+        host_close(host);
+        vfs_crash_restart(vfs);
+        host_init(next, vfs);
+        next->options = host->options;
+        open_with_cuts(next, vfs, seed);
+        host_compare(next, host, synced);
+        host_take_over(next, host);
+        host_deinit(host);
+        host = next;
+    }
+    if (getenv("STORE_CRASH_SEEDS")) {
+        struct store_stats stats;
+
+        store_stats(host->store, &stats);
+        fprintf(stderr, "seed %lu: %lu operations, %lu drops, %lu recycled, %lu segments now\n",
+                (unsigned long)seed, (unsigned long)host->op_count, (unsigned long)drops,
+                (unsigned long)recycled, (unsigned long)stats.segments);
+    }
+    host_deinit(host);
+    vfs_crash_free(vfs);
+}
+
+Test(store_crash, synced_batches_survive_and_the_rest_is_cut_whole, .timeout = 120)
+{
+    const char *seeds = getenv("STORE_CRASH_SEEDS");
+    uint64_t count = seeds ? strtoull(seeds, NULL, 10) : 40;
+    const char *first = getenv("STORE_CRASH_FIRST");
+    uint64_t from = first ? strtoull(first, NULL, 10) : 1;
+
+#ifdef RINGCASK_MUTANTS
+    mutant_current = getenv("STORE_CRASH_MUTANT") ? atoi(getenv("STORE_CRASH_MUTANT")) : 0;
+#endif
+    for (uint64_t seed = from; seed < from + count; seed++) {
+        crash_rounds(seed, 30);
+    }
+}
