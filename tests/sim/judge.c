@@ -172,13 +172,35 @@ static int set_put(struct search *search, struct configuration_set *set, struct 
     return 0;
 }
 
-/* Takes every open known operation that the state explains without being changed by it. */
+/* Its result says that it has changed nothing, whenever it happened: only then is it no loss to
+ * take it early. (SET of a value that is there already could be wanted later, after a delete.) */
+static bool op_effectless(const struct history_op *op)
+{
+    switch (op->kind) {
+    case JUDGE_GET:
+    case JUDGE_MGET:
+        return true;
+    case JUDGE_SETNX:
+    case JUDGE_DEL:
+        return op->integer == 0;
+    case JUDGE_GETDEL:
+        return op->results[0] == 0;
+    case JUDGE_INCR:
+        return op->error;
+    default:
+        return false;
+    }
+}
+
+/* Takes every open operation that is known to have changed nothing and that the state explains. */
 static int take_effectless(struct search *search, struct configuration *c)
 {
     bool failed = false;
     for (uint64_t open = search->known_used & ~c->known; open; open &= open - 1) {
         uint32_t slot = (uint32_t)__builtin_ctzll(open);
         const struct history_op *op = &search->history->ops[search->known[slot]];
+        if (!op_effectless(op))
+            continue;
         search->steps++;
         if (history_apply(search->history, op, c->state, &failed) == c->state)
             c->known |= UINT64_C(1) << slot;
@@ -225,7 +247,7 @@ static int expand(struct search *search, struct configuration_set *set, struct c
             search->steps++;
             if (failed)
                 return -ENOMEM;
-            if (state == HISTORY_NONE || state == c.state)
+            if (state == HISTORY_NONE || (pass && state == c.state))
                 continue;
             struct configuration further = c;
             further.state = state;

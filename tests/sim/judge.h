@@ -13,11 +13,12 @@
  * Outcomes: returned (judge_return), certainly without effect (judge_fail: the operation is left
  * out), or neither, which is unknown: it may take effect at any time after its call, or never.
  *
- * Reductions, all sound: an open operation with a known result that the state already explains
- * without changing is taken at once; an unknown operation is never taken where it changes nothing;
- * of identical unknown operations the oldest is taken first; of two configurations that differ only
- * in unknown operations, one having taken a subset of the other's, the smaller one is kept (what
- * the larger one can still do, the smaller one can do too, and unknown operations need not happen).
+ * Reductions, all sound: an open operation whose result says that it changed nothing (a read,
+ * a failed SETNX, a DEL of nothing) is taken as soon as the state explains that result; an unknown
+ * operation is never taken where it changes nothing; of identical unknown operations the oldest is
+ * taken first; of two configurations that differ only in unknown operations, one having taken a
+ * subset of the other's, the smaller one is kept (what the larger one can still do, the smaller one
+ * can do too, and unknown operations need not happen).
  *
  * Limits: JUDGE_OBJECT_KEYS_MAX keys an object; 64 known operations open at once and 64 unknown
  * ones not yet seen to have happened, an object; options.configurations_max and steps_max bound

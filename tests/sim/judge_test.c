@@ -329,3 +329,36 @@ Test(judge, mixed_single_and_batch_writes_of_one_tag)
     values(call2(JUDGE_MGET, "{t}a", NULL, "{t}b", NULL), NULL, NULL);
     good();
 }
+
+/* What changes nothing now may be wanted later, after a delete. */
+Test(judge, effectless_increment_may_come_after_a_concurrent_delete)
+{
+    incr("n", 1);
+    struct judge_call c = {.time = ++bench.time, .kind = JUDGE_INCR, .key_count = 1, .delta = -1};
+    uint32_t a, del, zero;
+    c.keys[0] = bytes("n");
+    cr_assert_eq(judge_call(bench.judge, &c, &a), 0);
+    number(a, 0);
+    del = call(JUDGE_DEL, "n", NULL);
+    c.time = ++bench.time;
+    c.delta = 0;
+    cr_assert_eq(judge_call(bench.judge, &c, &zero), 0);
+    number(del, 1);
+    number(zero, 0);
+    number(call(JUDGE_DEL, "n", NULL), 1);
+    good();
+}
+
+Test(judge, write_of_the_same_value_may_come_after_a_concurrent_delete)
+{
+    set("k", "1");
+    uint32_t del = call(JUDGE_DEL, "k", NULL);
+    uint32_t again = call(JUDGE_SET, "k", "1");
+    number(del, 1);
+    ok(again);
+    get("k", "1");
+    good();
+    number(call(JUDGE_DEL, "k", NULL), 1);
+    get("k", "1");
+    bad_at_last();
+}

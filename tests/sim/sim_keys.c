@@ -1,5 +1,7 @@
 #include "tests/sim/sim_keys.h"
 
+#include "tests/sim/judge.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,4 +52,40 @@ void sim_keys_turn(struct sim_keys *keys, uint32_t number, struct sim_random *ra
     const struct sim_key_slot *slot = &keys->slots[number];
     if (slot->ops >= SIM_KEY_OPS_MAX || slot->risk >= SIM_KEY_RISK_MAX)
         slot_renew(keys, number, random);
+}
+
+uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random)
+{
+    for (uint32_t attempt = 0; attempt < 4; attempt++) {
+        uint32_t number = (uint32_t)sim_random_below(random, keys->slot_count);
+        if (keys->slots[number].open < SIM_KEY_OPEN_MAX)
+            return number;
+    }
+    return SIM_KEY_SLOTS_MAX;
+}
+
+uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
+                      struct sim_random *random)
+{
+    static const uint32_t kinds[] = {
+        [SIM_KEY_REGISTER] = 1u << JUDGE_GET | 1u << JUDGE_SET | 1u << JUDGE_SETNX |
+                             1u << JUDGE_DEL | 1u << JUDGE_GETSET | 1u << JUDGE_GETDEL,
+        [SIM_KEY_COUNTER] =
+            1u << JUDGE_GET | 1u << JUDGE_INCR | 1u << JUDGE_DEL | 1u << JUDGE_SETNX,
+        [SIM_KEY_LIST] = 1u << JUDGE_GET | 1u << JUDGE_APPEND | 1u << JUDGE_SET | 1u << JUDGE_DEL,
+        [SIM_KEY_ANY] = (1u << JUDGE_MSET) - 1,
+    };
+    uint32_t allowed = kinds[slot->character], total = 0;
+    if (slot->name_count > 1)
+        allowed |= 1u << JUDGE_MSET | 1u << JUDGE_MGET;
+    for (uint32_t i = 0; i < 10; i++)
+        total += allowed >> i & 1 ? swarm->weights[i] : 0;
+    uint32_t at = (uint32_t)sim_random_below(random, total);
+    for (uint8_t i = 0; i < 10; i++) {
+        uint32_t weight = allowed >> i & 1 ? swarm->weights[i] : 0;
+        if (at < weight)
+            return i;
+        at -= weight;
+    }
+    return JUDGE_GET;
 }

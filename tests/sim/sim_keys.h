@@ -9,6 +9,7 @@
 #define SIM_TAG_KEYS      3u
 #define SIM_KEY_OPS_MAX   300u
 #define SIM_KEY_RISK_MAX  8u
+#define SIM_KEY_OPEN_MAX  6u
 
 enum sim_key_character { SIM_KEY_REGISTER, SIM_KEY_COUNTER, SIM_KEY_LIST, SIM_KEY_ANY };
 
@@ -18,6 +19,7 @@ struct sim_key_slot {
     uint32_t character;
     uint32_t generation;
     uint32_t ops;
+    uint32_t open; /* asked for and not answered, also of earlier generations */
     uint32_t risk; /* unknown outcomes, those that the judge finds hard counting more */
 };
 
@@ -32,5 +34,11 @@ void sim_keys_init(struct sim_keys *keys, const struct sim_swarm *swarm, struct 
 void sim_keys_deinit(struct sim_keys *keys);
 /* Gives the slot a fresh key when its present one has seen enough. */
 void sim_keys_turn(struct sim_keys *keys, uint32_t slot, struct sim_random *random);
+/* A slot that few operations are open on: the judge's work grows with the number of their orders.
+ * SIM_KEY_SLOTS_MAX: none. */
+uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random);
+/* What to do with the slot's key: enum judge_kind, by the swarm's weights. */
+uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
+                      struct sim_random *random);
 
 #endif

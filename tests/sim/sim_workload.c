@@ -128,6 +128,12 @@ const struct sim_workload_stats *sim_workload_stats(const struct sim_workload *w
     return &workload->stats;
 }
 
+static void operation_closed(struct sim_workload *workload, const struct operation *operation)
+{
+    if (operation->slot < SIM_KEY_SLOTS_MAX)
+        workload->keys.slots[operation->slot].open--;
+}
+
 /* Operations of unknown outcome make a key harder to judge; orders of APPENDs most of all. */
 static void operation_lost(struct sim_workload *workload, const struct operation *operation)
 {
@@ -143,8 +149,10 @@ static void client_disconnected(struct client *client)
     struct sim_workload *workload = client->workload;
     if (!client->connection)
         return;
-    for (uint32_t i = 0; i < client->pending_count; i++)
+    for (uint32_t i = 0; i < client->pending_count; i++) {
         operation_lost(workload, &client->pending[i]);
+        operation_closed(workload, &client->pending[i]);
+    }
     client->pending_count = 0;
     client->input_size = 0;
     client->connection = 0;
@@ -174,32 +182,6 @@ static bool client_connect(struct client *client)
 }
 
 /* Choosing what to do. */
-
-static const uint32_t character_kinds[] = {
-    [SIM_KEY_REGISTER] = 1u << JUDGE_GET | 1u << JUDGE_SET | 1u << JUDGE_SETNX | 1u << JUDGE_DEL |
-                         1u << JUDGE_GETSET | 1u << JUDGE_GETDEL,
-    [SIM_KEY_COUNTER] = 1u << JUDGE_GET | 1u << JUDGE_INCR | 1u << JUDGE_DEL | 1u << JUDGE_SETNX,
-    [SIM_KEY_LIST] = 1u << JUDGE_GET | 1u << JUDGE_APPEND | 1u << JUDGE_SET | 1u << JUDGE_DEL,
-    [SIM_KEY_ANY] = (1u << JUDGE_MSET) - 1,
-};
-
-static uint8_t kind_choose(const struct sim_workload *workload, const struct sim_key_slot *slot)
-{
-    const struct sim_swarm *swarm = &sim_of(workload)->swarm;
-    uint32_t allowed = character_kinds[slot->character], total = 0;
-    if (slot->name_count > 1)
-        allowed |= 1u << JUDGE_MSET | 1u << JUDGE_MGET;
-    for (uint32_t i = 0; i < 10; i++)
-        total += allowed >> i & 1 ? swarm->weights[i] : 0;
-    uint32_t at = (uint32_t)sim_random_below(random_of(workload), total);
-    for (uint8_t i = 0; i < 10; i++) {
-        uint32_t weight = allowed >> i & 1 ? swarm->weights[i] : 0;
-        if (at < weight)
-            return i;
-        at -= weight;
-    }
-    return JUDGE_GET;
-}
 
 /* Values say who wrote them; a counter's are numbers. */
 static size_t value_make(struct sim_workload *workload, const struct client *client, bool number,
@@ -289,13 +271,17 @@ static void operation_random(struct client *client)
 {
     struct sim_workload *workload = client->workload;
     struct sim_random *random = random_of(workload);
-    uint32_t number = (uint32_t)sim_random_below(random, workload->keys.slot_count);
+    uint32_t number = sim_keys_choose(&workload->keys, random);
+    if (number == SIM_KEY_SLOTS_MAX)
+        return;
     sim_keys_turn(&workload->keys, number, random);
     struct sim_key_slot *slot = &workload->keys.slots[number];
     char values[SIM_TAG_KEYS][4096];
-    struct judge_call call = {.kind = kind_choose(workload, slot), .key_count = 1};
+    struct judge_call call = {.kind = sim_keys_kind(slot, &sim_of(workload)->swarm, random),
+                              .key_count = 1};
     struct operation operation = {.slot = number};
     slot->ops++;
+    slot->open++;
     workload->number_last++;
     bool batch = call.kind == JUDGE_MSET || call.kind == JUDGE_MGET ||
                  (call.kind == JUDGE_DEL && slot->name_count > 1);
@@ -454,6 +440,7 @@ static void reply_take(struct client *client, const struct sim_reply *reply)
         return;
     }
     struct operation operation = client->pending[0];
+    operation_closed(client->workload, &operation);
     client->pending_count--;
     memmove(&client->pending[0], &client->pending[1],
             client->pending_count * sizeof client->pending[0]);
