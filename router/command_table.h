@@ -85,29 +85,29 @@
     X(unlink, -2, "wF", 1, -1, 1, string_del, "generic", "4.0.0",                                  \
       "Deletes one or more keys, as DEL does.")
 
-/* X(command, subcommand, arity, handler) */
+/* X(command, "subcommand", arity, handler) */
 #define COMMAND_SUBCOMMANDS(X)                                                                     \
-    X(client, getname, 2, connection_client_getname)                                               \
-    X(client, id, 2, connection_client_id)                                                         \
-    X(client, info, 2, connection_client_info)                                                     \
-    X(client, list, -2, connection_client_list)                                                    \
-    X(client, no - evict, 3, connection_client_no_evict)                                           \
-    X(client, setinfo, 4, connection_client_setinfo)                                               \
-    X(client, setname, 3, connection_client_setname)                                               \
-    X(command, count, 2, server_command_count)                                                     \
-    X(command, docs, -2, server_command_docs)                                                      \
-    X(command, getkeys, -3, server_command_getkeys)                                                \
-    X(command, info, -2, server_command_info)                                                      \
-    X(command, list, -2, server_command_list)                                                      \
-    X(config, get, -3, server_config_get)                                                          \
-    X(config, resetstat, 2, server_config_resetstat)                                               \
-    X(config, set, -4, server_config_set)                                                          \
-    X(latency, histogram, -2, server_latency_histogram)                                            \
-    X(latency, latest, 2, server_latency_latest)                                                   \
-    X(latency, reset, -2, server_latency_reset)                                                    \
-    X(module, list, 2, server_module_list)                                                         \
-    X(slowlog, get, -2, server_slowlog_get)                                                        \
-    X(slowlog, len, 2, server_slowlog_len)                                                         \
-    X(slowlog, reset, 2, server_slowlog_reset)
+    X(client, "getname", 2, connection_client_getname)                                             \
+    X(client, "id", 2, connection_client_id)                                                       \
+    X(client, "info", 2, connection_client_info)                                                   \
+    X(client, "list", -2, connection_client_list)                                                  \
+    X(client, "no-evict", 3, connection_client_no_evict)                                           \
+    X(client, "setinfo", 4, connection_client_setinfo)                                             \
+    X(client, "setname", 3, connection_client_setname)                                             \
+    X(command, "count", 2, server_command_count)                                                   \
+    X(command, "docs", -2, server_command_docs)                                                    \
+    X(command, "getkeys", -3, server_command_getkeys)                                              \
+    X(command, "info", -2, server_command_info)                                                    \
+    X(command, "list", -2, server_command_list)                                                    \
+    X(config, "get", -3, server_config_get)                                                        \
+    X(config, "resetstat", 2, server_config_resetstat)                                             \
+    X(config, "set", -4, server_config_set)                                                        \
+    X(latency, "histogram", -2, server_latency_histogram)                                          \
+    X(latency, "latest", 2, server_latency_latest)                                                 \
+    X(latency, "reset", -2, server_latency_reset)                                                  \
+    X(module, "list", 2, server_module_list)                                                       \
+    X(slowlog, "get", -2, server_slowlog_get)                                                      \
+    X(slowlog, "len", 2, server_slowlog_len)                                                       \
+    X(slowlog, "reset", 2, server_slowlog_reset)
 
 #endif

@@ -18,7 +18,7 @@ static const struct command_spec specs[] = {
 #define SPEC_COUNT (sizeof specs / sizeof specs[0])
 
 static const struct command_sub subs[] = {
-#define X(command, name, arity, handler) {#command, #name, handler, arity},
+#define X(command, name, arity, handler) {#command, name, handler, arity},
     COMMAND_SUBCOMMANDS(X)
 #undef X
 };

@@ -17,7 +17,6 @@ struct client;
 struct router;
 
 #define COMMANDS_REDIS_VERSION "7.0.15"
-#define COMMANDS_VERSION       "0.1.0"
 #define COMMANDS_SLOTS         128u /* a power of two, at most half full */
 #define COMMANDS_NAME_SIZE_MAX 16u
 

@@ -34,7 +34,7 @@ static void info_server(struct router *router, struct buffer *out)
                   "ringcask_version:%s\r\narch_bits:%zu\r\nrun_id:%040" PRIx64 "\r\n"
                   "tcp_port:%s\r\nserver_time_usec:%" PRIu64 "\r\nuptime_in_seconds:%" PRIu64
                   "\r\nuptime_in_days:%" PRIu64 "\r\n",
-                  COMMANDS_REDIS_VERSION, COMMANDS_VERSION, sizeof(void *) * 8,
+                  COMMANDS_REDIS_VERSION, RINGCASK_VERSION, sizeof(void *) * 8,
                   router->options.session, port ? port + 1 : "0", router->wall_ms * 1000, uptime_s,
                   uptime_s / 86400);
 }

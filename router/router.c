@@ -171,25 +171,31 @@ static void router_results(struct router *router, uint16_t member,
     }
 }
 
+/* MAP: the encoded map as bytes, nil from a node that is not founded. */
+static void router_map_message(struct router *router, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct ringmap map;
+    const uint8_t *blob;
+    size_t size;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (wire_get_nil(&cursor))
+        return;
+    blob = wire_get_bin(&cursor, LINK_MESSAGE_SIZE_MAX, &size);
+    if (cursor.failed || ringmap_decode(blob, size, &map) != RINGMAP_E_OK)
+        return;
+    router_take_map(router, &map);
+    ringmap_deinit(&map);
+}
+
 static void router_message(struct router *router, uint16_t member,
                            const struct link_message *message)
 {
-    struct ringmap map;
-
-    switch (message->type) {
-    case WIRE_RESULTS:
+    if (message->type == WIRE_RESULTS)
         router_results(router, member, message);
-        return;
-    case WIRE_MAP:
-        if (message->body_size > 0 &&
-            ringmap_decode(message->body, message->body_size, &map) == 0) {
-            router_take_map(router, &map);
-            ringmap_deinit(&map);
-        }
-        return;
-    default: /* nothing else is for a router's core */
-        return;
-    }
+    else if (message->type == WIRE_MAP)
+        router_map_message(router, message);
 }
 
 static void router_link(struct router *router, const struct router_event *event)

@@ -1,0 +1,396 @@
+#include "harness.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t harness_random(struct harness *h)
+{
+    h->random = h->random * 6364136223846793005u + 1442695040888963407u;
+    return h->random ^ h->random >> 29;
+}
+
+static void harness_step(struct harness *h, struct router_event *event)
+{
+    event->now_ms = h->now_ms;
+    event->wall_ms = 1700000000000u + h->now_ms;
+    event->random = harness_random(h);
+    router_step(h->router, event);
+}
+
+void harness_map(struct harness *h)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_MAP, .map = &h->map};
+
+    harness_step(h, &event);
+}
+
+void harness_up(struct harness *h, uint16_t member)
+{
+    struct router_event event = {
+        .kind = ROUTER_EVENT_LINK_UP, .member = member, .shards = HARNESS_SHARDS};
+
+    cr_assert(!h->up[member]);
+    h->up[member] = true;
+    h->link[member]++;
+    wire_buffer_clear(&h->results[member]);
+    memset(h->refused[member], 0, sizeof h->refused[member]);
+    memset(h->epoch_seen[member], 0, sizeof h->epoch_seen[member]);
+    memset(h->lost[member], 0, sizeof h->lost[member]);
+    harness_step(h, &event);
+}
+
+void harness_down(struct harness *h, uint16_t member)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_LINK_DOWN, .member = member};
+
+    cr_assert(h->up[member]);
+    h->up[member] = false;
+    h->link[member]++;
+    wire_buffer_clear(&h->results[member]);
+    harness_step(h, &event);
+}
+
+struct harness *harness_new(const struct router_options *options, bool bare)
+{
+    struct harness *h = calloc(1, sizeof *h);
+
+    cr_assert(h);
+    if (options)
+        h->options = *options;
+    else
+        router_options_default(&h->options);
+    h->options.session = 77;
+    h->now_ms = 1000;
+    h->random = 42;
+    cr_assert_eq(ringmap_init(&h->map, HARNESS_MEMBERS, HARNESS_PARTITIONS, HARNESS_MEMBERS), 0);
+    h->map.epoch = 1;
+    memset(h->map.hash_secret, 7, sizeof h->map.hash_secret);
+    for (uint16_t m = 0; m < HARNESS_MEMBERS; m++) {
+        h->map.members[m].id = (uint16_t)(m + 1);
+        h->map.members[m].state = RINGMAP_STATE_ACTIVE;
+        h->map.members[m].weight = RINGMAP_WEIGHT_DEFAULT;
+        snprintf(h->map.members[m].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%u", 7000u + m);
+    }
+    for (uint16_t p = 0; p < HARNESS_PARTITIONS; p++) {
+        for (uint16_t i = 0; i < HARNESS_MEMBERS; i++)
+            h->map.replicas[p * HARNESS_MEMBERS + i] = (uint16_t)((p + i) % HARNESS_MEMBERS + 1);
+        h->leader[p] = h->map.replicas[p * HARNESS_MEMBERS];
+    }
+    cr_assert_eq(router_new(&h->router, &h->options), 0);
+    if (bare)
+        return h;
+    harness_map(h);
+    for (uint16_t m = 1; m <= HARNESS_MEMBERS; m++)
+        harness_up(h, m);
+    return h;
+}
+
+struct harness *harness_free(struct harness *h)
+{
+    router_check(h->router);
+    router_free(h->router);
+    ringmap_deinit(&h->map);
+    for (size_t i = 0; i < h->entry_count; i++) {
+        free(h->entries[i].key);
+        free(h->entries[i].value);
+    }
+    for (size_t i = 0; i < HARNESS_CLIENTS; i++)
+        free(h->clients[i].output);
+    for (size_t i = 0; i < h->kept_count; i++)
+        wire_buffer_deinit(&h->kept[i].body);
+    for (size_t i = 0; i <= HARNESS_MEMBERS; i++)
+        wire_buffer_deinit(&h->results[i]);
+    free(h);
+    return NULL;
+}
+
+static struct harness_client *harness_find(struct harness *h, uint64_t id)
+{
+    cr_assert(id >= 1 && id <= h->clients_opened);
+    return &h->clients[id - 1];
+}
+
+uint64_t harness_client(struct harness *h)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_CLIENT_OPEN};
+
+    cr_assert(h->clients_opened < HARNESS_CLIENTS);
+    event.client = ++h->clients_opened;
+    event.bytes = (const uint8_t *)"127.0.0.1:5000";
+    event.size = 14;
+    harness_step(h, &event);
+    return event.client;
+}
+
+void harness_close(struct harness *h, uint64_t client)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_CLIENT_CLOSE, .client = client};
+
+    harness_step(h, &event);
+}
+
+void harness_bytes(struct harness *h, uint64_t client, const void *bytes, size_t size)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_CLIENT_BYTES, .client = client};
+    uint8_t *copy = malloc(size + 1); /* so that nobody keeps a pointer to it unnoticed */
+
+    cr_assert(copy);
+    memcpy(copy, bytes, size);
+    event.bytes = copy;
+    event.size = size;
+    harness_step(h, &event);
+    free(copy);
+}
+
+void harness_type(struct harness *h, uint64_t client, const char *text)
+{
+    harness_bytes(h, client, text, strlen(text));
+}
+
+static void harness_keep(struct harness *h, uint16_t member, const struct wire_result *result)
+{
+    struct harness_kept *kept = &h->kept[h->kept_count++];
+
+    cr_assert(h->kept_count <= 64);
+    *kept = (struct harness_kept){.member = member, .link = h->link[member]};
+    wire_put_result(&kept->body, result);
+}
+
+static void harness_reply(struct harness *h, uint16_t member, const struct wire_op *op,
+                          uint8_t status, int64_t payload)
+{
+    struct wire_result result = {
+        .id = op->id, .status = status, .is_int = true, .integer = payload};
+
+    wire_put_result(&h->results[member], &result);
+}
+
+/* What every shard demands of a router: order within a lane, new ids, floors that make sense. */
+static void harness_demand(struct harness *h, uint16_t member, const struct wire_op *op)
+{
+    uint32_t *epoch = &h->epoch_seen[member][op->partition];
+    uint64_t *sequence = &h->sequence_seen[member][op->partition];
+
+    cr_assert(op->partition < HARNESS_PARTITIONS);
+    cr_assert(op->lane_epoch >= *epoch, "lane epochs go up");
+    if (op->lane_epoch > *epoch)
+        *sequence = 0;
+    *epoch = op->lane_epoch;
+    if (!wire_operation_writes(op->operation)) {
+        cr_assert_eq(op->sequence, 0);
+        return;
+    }
+    cr_assert(op->sequence > *sequence, "the sequences of one lane epoch go up");
+    cr_assert(op->floor >= 1 && op->floor <= op->sequence);
+    cr_assert(op->sequence - op->floor < 1024, "a session window would be full");
+    *sequence = op->sequence;
+}
+
+static void harness_refuse(struct harness *h, uint16_t member, const struct wire_op *op,
+                           uint8_t status, int64_t payload)
+{
+    h->refused[member][op->partition] = op->lane_epoch;
+    harness_reply(h, member, op, status, payload);
+}
+
+static void harness_operation(struct harness *h, uint16_t member, uint64_t session,
+                              const struct wire_op *op)
+{
+    struct harness_decision decision = {.fate = HARNESS_SERVE};
+    struct wire_result result;
+
+    harness_demand(h, member, op);
+    h->operations++;
+    if (op->lane_epoch <= h->refused[member][op->partition]) {
+        harness_reply(h, member, op, WIRE_STATUS_TRYAGAIN, 0);
+        return;
+    }
+    if (h->hook)
+        decision = h->hook(h, member, op, h->args);
+    /* What a leader did not carry out, it carries out nothing after. */
+    if (op->lane_epoch <= h->lost[member][op->partition] && decision.fate != HARNESS_REFUSE)
+        decision.fate = HARNESS_SAY_LOST;
+    if (decision.fate == HARNESS_REFUSE) {
+        harness_refuse(h, member, op, decision.status, decision.payload);
+        return;
+    }
+    if (decision.fate == HARNESS_SERVE && h->leader[op->partition] != member) {
+        harness_refuse(h, member, op, WIRE_STATUS_NOT_LEADER, h->leader[op->partition]);
+        return;
+    }
+    if (decision.fate == HARNESS_ANSWER)
+        harness_reply(h, member, op, decision.status, decision.payload);
+    else if (decision.fate == HARNESS_SAY_LOST)
+        harness_reply(h, member, op, WIRE_STATUS_LOST, 0);
+    if (decision.fate == HARNESS_SAY_LOST || decision.fate == HARNESS_LOSE)
+        h->lost[member][op->partition] = op->lane_epoch;
+    if (decision.fate == HARNESS_ANSWER || decision.fate == HARNESS_SAY_LOST ||
+        decision.fate == HARNESS_LOSE)
+        return;
+    harness_apply(h, op, session, h->args, &result);
+    if (decision.fate == HARNESS_KEEP)
+        harness_keep(h, member, &result);
+    else if (decision.fate == HARNESS_DO_SAY_LOST)
+        harness_reply(h, member, op, WIRE_STATUS_LOST, 0);
+    else if (decision.fate != HARNESS_LOSE_REPLY)
+        wire_put_result(&h->results[member], &result);
+    if (decision.fate == HARNESS_TWICE)
+        wire_put_result(&h->results[member], &result);
+}
+
+static void harness_frame(struct harness *h, const struct router_send *send)
+{
+    struct wire_cursor cursor;
+    struct wire_op op;
+    uint64_t session;
+    uint16_t member = send->member;
+
+    cr_assert_eq(send->message.type, WIRE_OPS);
+    cr_assert(h->up[member], "a frame for a link that is down");
+    h->frames++;
+    if (h->deaf)
+        return;
+    wire_cursor_init(&cursor, send->message.body, send->message.body_size);
+    cr_assert(wire_get_ops_head(&cursor, &session));
+    while (!wire_cursor_done(&cursor)) {
+        cr_assert(wire_get_op(&cursor, &op, h->args, WIRE_ARGS_MAX));
+        cr_assert_eq(op.partition % HARNESS_SHARDS, send->message.partition % HARNESS_SHARDS);
+        harness_operation(h, member, session, &op);
+    }
+    cr_assert(!cursor.failed);
+}
+
+static void harness_take(struct harness *h, const struct router_output *output)
+{
+    struct harness_client *client = harness_find(h, output->client);
+
+    client->output = realloc(client->output, client->output_size + output->size + 1);
+    cr_assert(client->output);
+    if (output->size > 0)
+        memcpy(client->output + client->output_size, output->bytes, output->size);
+    client->output_size += output->size;
+    client->output[client->output_size] = '\0';
+    cr_assert(!client->closed, "output after the close");
+    client->closed = output->close;
+}
+
+void harness_flush(struct harness *h)
+{
+    struct router_effects effects;
+    bool more = true;
+
+    while (more) {
+        more = router_flush(h->router, h->now_ms, &effects);
+        for (size_t i = 0; i < effects.send_count; i++)
+            harness_frame(h, &effects.sends[i]);
+        for (size_t i = 0; i < effects.output_count; i++)
+            harness_take(h, &effects.outputs[i]);
+        h->deadline_ms = effects.deadline_ms;
+    }
+    router_check(h->router);
+}
+
+static void harness_message(struct harness *h, uint16_t member, struct wire_buffer *body)
+{
+    struct link_message message = {
+        .type = WIRE_RESULTS, .body = body->data, .body_size = body->size};
+    struct router_event event = {
+        .kind = ROUTER_EVENT_MESSAGE, .member = member, .message = &message};
+
+    harness_step(h, &event);
+    wire_buffer_clear(body);
+}
+
+bool harness_deliver(struct harness *h)
+{
+    bool any = false;
+
+    for (uint16_t m = 1; m <= HARNESS_MEMBERS; m++) {
+        if (h->results[m].size == 0)
+            continue;
+        harness_message(h, m, &h->results[m]);
+        any = true;
+    }
+    return any;
+}
+
+void harness_run(struct harness *h)
+{
+    do
+        harness_flush(h);
+    while (harness_deliver(h));
+}
+
+void harness_advance(struct harness *h, uint64_t ms)
+{
+    uint64_t end = h->now_ms + ms;
+
+    while (h->now_ms < end) {
+        struct router_event tick = {.kind = ROUTER_EVENT_TICK};
+
+        h->now_ms += end - h->now_ms < 5 ? end - h->now_ms : 5;
+        harness_step(h, &tick);
+        harness_run(h);
+    }
+}
+
+void harness_release(struct harness *h)
+{
+    for (size_t i = 0; i < h->kept_count; i++) {
+        struct harness_kept *kept = &h->kept[i];
+
+        if (h->up[kept->member] && kept->link == h->link[kept->member])
+            harness_message(h, kept->member, &kept->body);
+        wire_buffer_deinit(&kept->body);
+    }
+    h->kept_count = 0;
+    harness_run(h);
+}
+
+const char *harness_output(struct harness *h, uint64_t id)
+{
+    struct harness_client *client = harness_find(h, id);
+
+    if (client->output_size == 0)
+        return "";
+    client->output_size = 0;
+    return client->output;
+}
+
+const char *harness_ask(struct harness *h, uint64_t client, const char *line)
+{
+    harness_output(h, client);
+    harness_type(h, client, line);
+    harness_type(h, client, "\r\n");
+    harness_run(h);
+    return harness_output(h, client);
+}
+
+bool harness_closed(const struct harness *h, uint64_t client)
+{
+    return h->clients[client - 1].closed;
+}
+
+uint16_t harness_partition(const struct harness *h, const char *key)
+{
+    return hash_partition(h->map.hash_secret, HARNESS_PARTITIONS, key, strlen(key), NULL);
+}
+
+const char *harness_key(const struct harness *h, uint16_t partition, unsigned i, char *text)
+{
+    for (unsigned n = 0;; n++) {
+        sprintf(text, "k%u", n);
+        if (harness_partition(h, text) == partition && i-- == 0)
+            return text;
+    }
+}
+
+const struct harness_entry *harness_entry(const struct harness *h, const char *key)
+{
+    for (size_t i = 0; i < h->entry_count; i++)
+        if (strcmp(h->entries[i].key, key) == 0)
+            return &h->entries[i];
+    return NULL;
+}

@@ -1,0 +1,505 @@
+#include "harness.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVE        ((struct harness_decision){.fate = HARNESS_SERVE})
+#define FATE(f)      ((struct harness_decision){.fate = (f), .status = WIRE_STATUS_TRYAGAIN})
+#define REFUSE(s, p) ((struct harness_decision){HARNESS_REFUSE, (s), (p)})
+
+/* The fate of the first hook_count operations that arrive; the rest is served. */
+static enum harness_fate fate_first;
+
+static struct harness_decision first_ones(struct harness *h, uint16_t member,
+                                          const struct wire_op *op, const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    if (h->hook_count == 0)
+        return SERVE;
+    h->hook_count--;
+    return FATE(fate_first);
+}
+
+static void first(struct harness *h, int count, enum harness_fate fate)
+{
+    h->hook = first_ones;
+    h->hook_count = count;
+    fate_first = fate;
+}
+
+static struct harness_decision refuse_all(struct harness *h, uint16_t member,
+                                          const struct wire_op *op, const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    return REFUSE((uint8_t)h->hook_word, 0);
+}
+
+Test(lane, an_operation_is_answered)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    cr_assert_str_eq(harness_ask(h, client, "SET a 1"), "+OK\r\n");
+    cr_assert_str_eq(harness_ask(h, client, "GET a"), "$1\r\n1\r\n");
+    cr_assert_str_eq(harness_ask(h, client, "GET b"), "$-1\r\n");
+    cr_assert_str_eq(harness_ask(h, client, "INCR a"), ":2\r\n");
+    harness_free(h);
+}
+
+Test(lane, the_leader_that_a_refusal_names_is_asked_at_once)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    uint16_t p = harness_partition(h, "a");
+
+    h->leader[p] = h->map.replicas[p * HARNESS_MEMBERS + 2];
+    cr_assert_str_eq(harness_ask(h, client, "SET a 1"), "+OK\r\n");
+    cr_assert_eq(h->operations, 2);
+    cr_assert_str_eq(harness_ask(h, client, "GET a"), "$1\r\n1\r\n");
+    cr_assert_eq(h->operations, 3, "who leads is remembered");
+    harness_free(h);
+}
+
+static struct harness_decision no_hint(struct harness *h, uint16_t member, const struct wire_op *op,
+                                       const struct wire_bytes *args)
+{
+    (void)args;
+    return h->leader[op->partition] == member ? SERVE : REFUSE(WIRE_STATUS_NOT_LEADER, 0);
+}
+
+Test(lane, without_a_hint_all_replicas_are_tried_after_pauses)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    uint16_t p = harness_partition(h, "a");
+
+    h->leader[p] = h->map.replicas[p * HARNESS_MEMBERS + 2];
+    h->hook = no_hint;
+    cr_assert_str_eq(harness_ask(h, client, "SET a 1"), "");
+    harness_advance(h, 50);
+    cr_assert_str_eq(harness_output(h, client), "+OK\r\n");
+    cr_assert_eq(h->operations, 3);
+    harness_free(h);
+}
+
+Test(lane, two_members_that_name_each_other_are_not_asked_in_a_tight_loop)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    h->hook = refuse_all; /* NOT_LEADER, leader unknown: never any progress */
+    h->hook_word = WIRE_STATUS_NOT_LEADER;
+    harness_ask(h, client, "SET a 1");
+    harness_advance(h, 5000);
+    cr_assert(h->operations < 100, "%u attempts in 5 s", h->operations);
+    cr_assert(h->operations > 20);
+    harness_free(h);
+}
+
+Test(lane, a_refused_operation_holds_back_those_behind_it)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    harness_ask(h, client, "SET a -");
+    for (int i = 0; i < 8; i++)
+        harness_ask(h, client, "GET a"); /* opens the window */
+    first(h, 1, HARNESS_REFUSE);
+    h->operations = 0;
+    for (int i = 0; i < 8; i++) {
+        char line[32];
+
+        sprintf(line, "APPEND a %d\r\n", i);
+        harness_type(h, client, line);
+    }
+    harness_run(h);
+    cr_assert_eq(h->operations, 8, "all were on their way");
+    cr_assert_str_eq(harness_output(h, client), "");
+    harness_advance(h, 100);
+    cr_assert_str_eq(harness_entry(h, "a")->value, "-01234567");
+    harness_free(h);
+}
+
+Test(lane, when_a_link_breaks_everything_unanswered_is_sent_again_once_applied)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    uint16_t p = harness_partition(h, "a");
+    uint16_t leader = h->leader[p];
+
+    for (int i = 0; i < 8; i++)
+        harness_ask(h, client, "GET a");
+    first(h, 3, HARNESS_LOSE_REPLY);
+    harness_type(h, client, "INCR a\r\nINCR a\r\nINCR a\r\n");
+    harness_run(h);
+    cr_assert_str_eq(harness_entry(h, "a")->value, "3");
+    harness_down(h, leader);
+    h->leader[p] = leader % 3 + 1;
+    harness_advance(h, 100);
+    cr_assert_str_eq(harness_output(h, client), ":1\r\n:2\r\n:3\r\n");
+    cr_assert_str_eq(harness_entry(h, "a")->value, "3");
+    harness_free(h);
+}
+
+Test(lane, an_attempt_without_an_answer_is_made_again)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_ask(h, client, "INCR a");
+    harness_advance(h, 1400);
+    cr_assert_str_eq(harness_output(h, client), "");
+    harness_advance(h, 200);
+    cr_assert_str_eq(harness_output(h, client), ":1\r\n");
+    cr_assert_str_eq(harness_entry(h, "a")->value, "1");
+    harness_free(h);
+}
+
+Test(lane, refused_to_the_end_is_tryagain)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    harness_ask(h, client, "GET a");
+    h->hook = refuse_all;
+    h->hook_word = WIRE_STATUS_TRYAGAIN;
+    harness_ask(h, client, "SET a 1");
+    harness_advance(h, 9900);
+    cr_assert_str_eq(harness_output(h, client), "");
+    harness_advance(h, 200);
+    cr_assert_str_eq(harness_output(h, client),
+                     "-TRYAGAIN the operation was not executed: the cluster is busy\r\n");
+    harness_free(h);
+}
+
+Test(lane, without_any_link_it_is_clusterdown)
+{
+    struct harness *h = harness_new(NULL, true);
+    uint64_t client = harness_client(h);
+    char expected[96];
+
+    cr_assert_str_eq(harness_ask(h, client, "SET a 1"),
+                     "-CLUSTERDOWN the ring map is not known yet: no node has been reached\r\n");
+    harness_map(h);
+    harness_ask(h, client, "SET a 1");
+    harness_advance(h, 10001);
+    sprintf(expected, "-CLUSTERDOWN no leader is known for partition %u\r\n",
+            harness_partition(h, "a"));
+    cr_assert_str_eq(harness_output(h, client), expected);
+    harness_free(h);
+}
+
+Test(lane, a_first_link_starts_what_waits_at_once)
+{
+    struct harness *h = harness_new(NULL, true);
+    uint64_t client = harness_client(h);
+
+    harness_map(h);
+    harness_ask(h, client, "SET a 1");
+    harness_advance(h, 950);
+    harness_up(h, h->leader[harness_partition(h, "a")]);
+    harness_run(h);
+    cr_assert_str_eq(harness_output(h, client), "+OK\r\n");
+    harness_free(h);
+}
+
+static const char unknown[] = "-UNKNOWNRESULT the operation may or may not have been executed\r\n";
+
+Test(lane, a_write_that_may_have_been_proposed_ends_unknown)
+{
+    static const enum harness_fate fates[] = {HARNESS_LOSE, HARNESS_LOSE_REPLY, HARNESS_SAY_LOST,
+                                              HARNESS_DO_SAY_LOST};
+
+    for (size_t i = 0; i < sizeof fates / sizeof fates[0]; i++) {
+        struct harness *h = harness_new(NULL, false);
+        uint64_t client = harness_client(h);
+
+        first(h, 1, fates[i]);
+        harness_ask(h, client, "SET a 1");
+        h->hook = refuse_all; /* one attempt in doubt, all others refused */
+        h->hook_word = WIRE_STATUS_TRYAGAIN;
+        harness_advance(h, 10001);
+        cr_assert_str_eq(harness_output(h, client), unknown, "fate %zu", i);
+        cr_assert_not(harness_closed(h, client));
+        harness_free(h);
+    }
+}
+
+Test(lane, a_read_never_ends_unknown)
+{
+    static const enum harness_fate fates[] = {HARNESS_LOSE, HARNESS_SAY_LOST};
+
+    for (size_t i = 0; i < sizeof fates / sizeof fates[0]; i++) {
+        struct harness *h = harness_new(NULL, false);
+        uint64_t client = harness_client(h);
+
+        first(h, 1000, fates[i]);
+        harness_ask(h, client, "GET a");
+        harness_advance(h, 10001);
+        cr_assert(strncmp(harness_output(h, client), "-CLUSTERDOWN", 12) == 0);
+        harness_free(h);
+    }
+}
+
+static struct harness_decision say(struct harness *h, uint16_t member, const struct wire_op *op,
+                                   const struct wire_bytes *args)
+{
+    (void)member;
+    (void)args;
+    if (h->hook_count-- <= 0)
+        return SERVE;
+    return (struct harness_decision){HARNESS_ANSWER, (uint8_t)h->hook_word, op->lane_epoch};
+}
+
+Test(lane, results_become_redis_errors_and_the_lane_goes_on)
+{
+    static const struct {
+        uint8_t status;
+        const char *text;
+    } rows[] = {
+        {WIRE_STATUS_NOSPACE, "-NOSPACE the cluster's disks are full: writes are refused, deletes "
+                              "and reads go on\r\n"},
+        {WIRE_STATUS_NOT_INTEGER, "-ERR value is not an integer or out of range\r\n"},
+        {WIRE_STATUS_OVERFLOW, "-ERR increment or decrement would overflow\r\n"},
+        {WIRE_STATUS_TOO_LARGE, "-ERR string exceeds maximum allowed size (16777216 bytes)\r\n"},
+        {WIRE_STATUS_MALFORMED, "-ERR the cluster refused the operation as malformed\r\n"},
+        {WIRE_STATUS_UNKNOWN, unknown},
+        {200, unknown}, /* what a later version may say */
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct harness *h = harness_new(NULL, false);
+        uint64_t client = harness_client(h);
+
+        h->hook = say;
+        h->hook_count = 1;
+        h->hook_word = rows[i].status;
+        cr_assert_str_eq(harness_ask(h, client, "INCR a"), rows[i].text);
+        cr_assert_str_eq(harness_ask(h, client, "INCR a"), ":1\r\n");
+        harness_free(h);
+    }
+}
+
+/* A delete of nothing is answered late; a second attempt is on its way and may delete. */
+Test(lane, a_late_answer_that_logged_nothing_does_not_count)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    first(h, 1, HARNESS_KEEP);
+    harness_ask(h, client, "DEL a");
+    first(h, 1, HARNESS_LOSE); /* the second attempt */
+    harness_advance(h, 1600);
+    harness_release(h);
+    cr_assert_str_eq(harness_output(h, client), "", "the second attempt may yet delete");
+    harness_advance(h, 3300);
+    cr_assert_str_eq(harness_output(h, client), ":0\r\n");
+    harness_free(h);
+}
+
+Test(lane, a_late_answer_that_logged_counts)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    first(h, 1, HARNESS_KEEP);
+    harness_ask(h, client, "INCR a");
+    first(h, 1, HARNESS_LOSE);
+    harness_advance(h, 1600);
+    harness_release(h);
+    cr_assert_str_eq(harness_output(h, client), ":1\r\n");
+    harness_free(h);
+}
+
+Test(lane, a_late_read_counts)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    harness_ask(h, client, "SET a 1");
+    first(h, 1, HARNESS_KEEP);
+    harness_ask(h, client, "GET a");
+    first(h, 1, HARNESS_LOSE);
+    harness_advance(h, 1600);
+    harness_release(h);
+    cr_assert_str_eq(harness_output(h, client), "$1\r\n1\r\n");
+    harness_free(h);
+}
+
+Test(lane, an_answer_that_comes_twice_counts_once)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    first(h, 3, HARNESS_TWICE);
+    harness_type(h, client, "INCR a\r\nINCR a\r\nINCR b\r\n");
+    harness_run(h);
+    cr_assert_str_eq(harness_output(h, client), ":1\r\n:2\r\n:1\r\n");
+    harness_free(h);
+}
+
+static struct harness_decision expire(struct harness *h, uint16_t member, const struct wire_op *op,
+                                      const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    if (h->hook_count-- <= 0)
+        return SERVE;
+    return REFUSE(WIRE_STATUS_SESSION_EXPIRED, (int64_t)h->hook_word);
+}
+
+Test(lane, a_session_that_expired_is_replaced_by_a_newer_one)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    uint64_t low = UINT64_C(5000000000000) << 20; /* beyond the clock */
+
+    harness_ask(h, client, "INCR a");
+    h->hook = expire;
+    h->hook_count = 1;
+    h->hook_word = low;
+    harness_type(h, client, "INCR a\r\nINCR a\r\n");
+    harness_run(h);
+    harness_advance(h, 50);
+    cr_assert_str_eq(harness_output(h, client), ":2\r\n:3\r\n");
+    cr_assert(h->requests[h->request_count - 1].session >= low);
+    cr_assert_eq(h->requests[h->request_count - 1].sequence, 2, "numbered anew");
+    harness_free(h);
+}
+
+Test(lane, what_was_in_doubt_when_the_session_expired_is_unknown)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    for (int i = 0; i < 8; i++)
+        harness_ask(h, client, "GET a");
+    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_type(h, client, "INCR a\r\n");
+    harness_run(h);
+    h->hook = expire;
+    h->hook_count = 1;
+    h->hook_word = 1;
+    harness_advance(h, 1400);
+    harness_type(h, client, "INCR a\r\n");
+    harness_advance(h, 400);
+    cr_assert_str_eq(harness_output(h, client),
+                     "-UNKNOWNRESULT the operation may or may not have been executed\r\n:2\r\n");
+    cr_assert_str_eq(harness_entry(h, "a")->value, "2");
+    harness_free(h);
+}
+
+Test(lane, one_that_is_given_up_does_not_hold_the_others)
+{
+    struct router_options options;
+    struct harness *h;
+    uint64_t client;
+
+    router_options_default(&options);
+    options.deadline_ms = 1000;
+    h = harness_new(&options, false);
+    client = harness_client(h);
+    for (int i = 0; i < 8; i++)
+        harness_ask(h, client, "GET a");
+    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_type(h, client, "SET a 1\r\n");
+    harness_run(h);
+    harness_type(h, client, "GET a\r\nSET a 2\r\n");
+    harness_run(h);
+    harness_advance(h, 1001);
+    cr_assert_str_eq(harness_output(h, client),
+                     "-UNKNOWNRESULT the operation may or may not have been executed\r\n$1\r\n1\r\n"
+                     "+OK\r\n");
+    harness_free(h);
+}
+
+Test(lane, sequences_in_flight_span_less_than_a_session_window)
+{
+    struct router_options options;
+    struct harness *h;
+    uint64_t client;
+
+    router_options_default(&options);
+    options.client_commands_max = 100000;
+    h = harness_new(&options, false);
+    client = harness_client(h);
+    for (int i = 0; i < 12; i++)
+        harness_ask(h, client, "GET a");
+    first(h, 1, HARNESS_LOSE);
+    h->operations = 0;
+    for (int i = 0; i < 3000; i++)
+        harness_type(h, client, "SET a 1\r\n");
+    harness_run(h); /* harness_demand() checks each */
+    cr_assert_eq(h->operations, options.lane_operations_max);
+    harness_advance(h, 2000);
+    cr_assert_eq(strlen(harness_output(h, client)), 3000 * 5);
+    harness_free(h);
+}
+
+Test(lane, bytes_in_flight_are_bounded_a_lane_and_a_member)
+{
+    struct router_options options;
+    struct harness *h;
+    uint64_t client;
+    static char line[100100];
+
+    router_options_default(&options);
+    options.lane_size_max = 250000;
+    options.member_size_max = 450000;
+    h = harness_new(&options, false);
+    client = harness_client(h);
+    for (unsigned i = 0; i < 50; i++) {
+        sprintf(line, "GET k%u", i);
+        harness_ask(h, client, line);
+    }
+    h->deaf = true;
+    h->frames = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        int size = sprintf(line, "*3\r\n$3\r\nSET\r\n$4\r\nk%03u\r\n$100000\r\n", i % 1000);
+
+        memset(line + size, 'v', 100000);
+        memcpy(line + size + 100000, "\r\n", 2);
+        harness_bytes(h, client, line, (size_t)size + 100002);
+    }
+    harness_run(h);
+    cr_assert(h->frames > 3);
+    cr_assert(h->frames <= 3 * 4, "%u frames", h->frames);
+    h->deaf = false;
+    harness_advance(h, 9000);
+    cr_assert_eq(strlen(harness_output(h, client)), 100 * 5);
+    harness_free(h);
+}
+
+Test(lane, too_many_operations_are_refused_before_anything_is_queued)
+{
+    struct router_options options;
+    struct harness *h;
+    uint64_t client;
+
+    router_options_default(&options);
+    options.operations_max = 3;
+    h = harness_new(&options, false);
+    client = harness_client(h);
+    h->deaf = true;
+    harness_type(h, client, "SET a 1\r\nSET b 1\r\nSET c 1\r\nMSET d 1 e 1\r\nSET f 1\r\nPING\r\n");
+    harness_run(h);
+    cr_assert_str_eq(harness_output(h, client), "");
+    h->deaf = false;
+    harness_advance(h, 2000);
+    cr_assert_str_eq(
+        harness_output(h, client),
+        "+OK\r\n+OK\r\n+OK\r\n"
+        "-TRYAGAIN the operation was not executed: too many are waiting in the router\r\n"
+        "-TRYAGAIN the operation was not executed: too many are waiting in the router\r\n"
+        "+PONG\r\n");
+    cr_assert_null(harness_entry(h, "d"));
+    harness_free(h);
+}
