@@ -1,0 +1,96 @@
+#include "cli/admin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticket *ticket)
+{
+    const char *path = arguments_text(arguments, "ticket");
+    char text[512];
+    int r = ticket_load(ticket, path);
+
+    if (r == 0)
+        return EXIT_CODE_OK;
+    ticket_error_text(r, path, text, sizeof text);
+    arguments_error(arguments, "%s", text);
+    return EXIT_CODE_FAILED;
+}
+
+static enum exit_code parse_seeds(struct admin *admin)
+{
+    char bad[ADDRESS_SIZE];
+    const char *why;
+
+    if (address_list_parse(&admin->seeds, arguments_text(admin->arguments, "seeds"), bad, &why) ==
+        0)
+        return EXIT_CODE_OK;
+    arguments_error(admin->arguments, "--seeds %s: %s", bad, why);
+    return EXIT_CODE_USAGE;
+}
+
+static enum exit_code gather(struct admin *admin, bool founded)
+{
+    int r = cluster_open(&admin->cluster, &admin->ticket);
+
+    if (r == 0)
+        r = view_gather(&admin->view, admin->cluster, &admin->seeds, CLUSTER_TIMEOUT_MS);
+    if (r < 0) {
+        arguments_error(admin->arguments, "%s", strerror(-r));
+        return EXIT_CODE_FAILED;
+    }
+    if (r == VIEW_E_UNREACHABLE) {
+        for (uint32_t i = 0; i < admin->view.node_count; i++)
+            arguments_error(admin->arguments, "%s is unreachable: %s", admin->view.nodes[i].address,
+                            admin->view.nodes[i].why);
+        arguments_error(admin->arguments,
+                        "no seed answers; are the nodes running, and is this their ticket?");
+        return EXIT_CODE_UNREACHABLE;
+    }
+    if (founded && !admin->view.founded) {
+        arguments_error(admin->arguments,
+                        "this cluster is not founded yet; run `ring-admin init HOST:PORT…`");
+        return EXIT_CODE_FAILED;
+    }
+    return EXIT_CODE_OK;
+}
+
+enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded)
+{
+    const char *format_text = arguments_text(arguments, "output");
+    enum output_format format;
+    enum exit_code code;
+
+    *admin = (struct admin){.arguments = arguments};
+    if (!output_format_parse(format_text, &format)) {
+        arguments_error(arguments, "--output %s: table or json is needed", format_text);
+        return EXIT_CODE_USAGE;
+    }
+    code = admin_load_ticket(arguments, &admin->ticket);
+    if (code == EXIT_CODE_OK)
+        code = parse_seeds(admin);
+    if (code == EXIT_CODE_OK)
+        code = gather(admin, founded);
+    if (code == EXIT_CODE_OK && !(admin->output = output_new(format))) {
+        arguments_error(arguments, "out of memory");
+        code = EXIT_CODE_FAILED;
+    }
+    return code;
+}
+
+void admin_close(struct admin *admin)
+{
+    cluster_close(admin->cluster);
+    view_deinit(&admin->view);
+    output_free(admin->output);
+    ticket_wipe(&admin->ticket);
+}
+
+enum exit_code admin_print(struct admin *admin)
+{
+    int r = output_print(admin->output, stdout);
+
+    if (r == 0)
+        return EXIT_CODE_OK;
+    arguments_error(admin->arguments, "writing the result: %s", strerror(-r));
+    return EXIT_CODE_FAILED;
+}

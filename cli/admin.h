@@ -1,0 +1,52 @@
+/* Admin: the commands of ring-admin, and what they share: ticket, seeds, one gathered view. */
+#ifndef CLI_ADMIN_H
+#define CLI_ADMIN_H
+
+#include "cli/cluster.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/view.h"
+
+#define ADMIN_TICKET(is_needed)                                                                    \
+    {                                                                                              \
+        .name = "ticket", .value = "FILE", .environment = "RINGCASK_TICKET",                       \
+        .text = "the cluster's credential", .needed = is_needed                                    \
+    }
+#define ADMIN_SEEDS(is_needed)                                                                     \
+    {                                                                                              \
+        .name = "seeds", .value = "HOST:PORT[,…]", .environment = "RINGCASK_SEEDS",                \
+        .text = "nodes to ask first", .needed = is_needed                                          \
+    }
+#define ADMIN_OUTPUT                                                                               \
+    {                                                                                              \
+        .name = "output", .letter = 'o', .value = "table|json", .fallback = "table",               \
+        .text = "how to print"                                                                     \
+    }
+
+/* What a command that asks the cluster works with. */
+struct admin {
+    const struct arguments *arguments;
+    struct ticket ticket;
+    struct address_list seeds;
+    struct cluster *cluster;
+    struct view view;
+    struct output *output;
+};
+
+/* Loads the ticket. Prints what is wrong. Returns the exit code. */
+enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticket *ticket);
+/* Ticket, seeds, view, output; founded: an unfounded cluster is an error. Prints what is wrong.
+ * admin_close() whatever the result. */
+enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded);
+void admin_close(struct admin *admin);
+/* Prints the output to stdout. */
+enum exit_code admin_print(struct admin *admin);
+
+int admin_ticket(const struct arguments *arguments);
+int admin_init(const struct arguments *arguments);
+int admin_status(const struct arguments *arguments);
+int admin_ring(const struct arguments *arguments);
+int admin_members(const struct arguments *arguments);
+int admin_explain(const struct arguments *arguments);
+
+#endif

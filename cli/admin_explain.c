@@ -1,0 +1,105 @@
+#include "cli/admin.h"
+
+#include "replication/raft.h"
+#include "ring/hash.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct output_column field_key = {"key", "key", OUTPUT_TEXT};
+static const struct output_column field_tag = {"tag", "tag", OUTPUT_TEXT};
+static const struct output_column field_digest = {"digest", "digest", OUTPUT_TEXT};
+static const struct output_column field_partition = {"partition", "partition", OUTPUT_NUMBER};
+static const struct output_column field_leader = {"leader", "leader", OUTPUT_NUMBER};
+static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
+static const struct output_column columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},         {"address", "ADDRESS", OUTPUT_TEXT},
+    {"role", "ROLE", OUTPUT_TEXT},       {"term", "TERM", OUTPUT_NUMBER},
+    {"first", "FIRST", OUTPUT_NUMBER},   {"last", "LAST", OUTPUT_NUMBER},
+    {"commit", "COMMIT", OUTPUT_NUMBER}, {"applied", "APPLIED", OUTPUT_NUMBER},
+    {"lag", "LAG", OUTPUT_NUMBER},
+};
+#define COLUMN_COUNT (sizeof columns / sizeof *columns)
+
+static const char *role_name(const struct view_replica *replica)
+{
+    static const char *const names[] = {[RAFT_FOLLOWER] = "follower",
+                                        [RAFT_PRECANDIDATE] = "candidate",
+                                        [RAFT_CANDIDATE] = "candidate",
+                                        [RAFT_LEADER] = "leader"};
+
+    if (!replica->known)
+        return "unreachable";
+    if (replica->status.fenced)
+        return "fenced";
+    return replica->status.role <= RAFT_LEADER ? names[replica->status.role] : "?";
+}
+
+static void put_head(struct admin *admin, const char *key, uint16_t partition,
+                     const struct hash_digest *digest)
+{
+    const struct view *view = &admin->view;
+    int leader = view_leader(view, partition);
+    size_t size = strlen(key), tag_size;
+    const uint8_t *tag = hash_tag(key, size, &tag_size);
+    char digest_text[40], tag_text[1024];
+
+    snprintf(digest_text, sizeof digest_text, "%016" PRIx64 "%016" PRIx64, digest->high,
+             digest->low);
+    snprintf(tag_text, sizeof tag_text, "%.*s", (int)tag_size, (const char *)tag);
+    output_field(admin->output, &field_key, (struct output_value){.text = key});
+    output_field(admin->output, &field_tag,
+                 (struct output_value){.text = tag_text, .absent = tag_size == size});
+    output_field(admin->output, &field_digest, (struct output_value){.text = digest_text});
+    output_field(admin->output, &field_partition, (struct output_value){.number = partition});
+    output_field(
+        admin->output, &field_leader,
+        (struct output_value){.number = leader < 0 ? 0 : ringmap_row(&view->map, partition)[leader],
+                              .absent = leader < 0});
+    output_field(admin->output, &field_epoch, (struct output_value){.number = view->map.epoch});
+}
+
+static void put_replica(struct output *output, const struct view *view, uint16_t partition,
+                        uint32_t place)
+{
+    const struct view_replica *replica = &view_row(view, partition)[place];
+    uint16_t id = ringmap_row(&view->map, partition)[place];
+    bool gone = !replica->known;
+
+    if (id == 0)
+        return;
+    output_row(output, (const struct output_value[COLUMN_COUNT]){
+                           {.number = id},
+                           {.text = view_node(view, id)->address},
+                           {.text = role_name(replica)},
+                           {.number = replica->status.term, .absent = gone},
+                           {.number = replica->status.first, .absent = gone},
+                           {.number = replica->status.last, .absent = gone},
+                           {.number = replica->status.commit, .absent = gone},
+                           {.number = replica->status.applied, .absent = gone},
+                           {.number = view_lag(view, partition, place), .absent = gone},
+                       });
+}
+
+int admin_explain(const struct arguments *arguments)
+{
+    struct admin admin;
+    enum exit_code code = admin_open(&admin, arguments, true);
+
+    if (code == EXIT_CODE_OK) {
+        const struct ringmap *map = &admin.view.map;
+        const char *key = arguments->operands[0];
+        struct hash_digest digest;
+        uint16_t partition =
+            hash_partition(map->hash_secret, map->partition_count, key, strlen(key), &digest);
+
+        put_head(&admin, key, partition, &digest);
+        output_table(admin.output, "replicas", columns, COLUMN_COUNT);
+        for (uint32_t place = 0; place < map->replica_count; place++)
+            put_replica(admin.output, &admin.view, partition, place);
+        code = admin_print(&admin);
+    }
+    admin_close(&admin);
+    return code;
+}

@@ -1,0 +1,66 @@
+#include "cli/admin.h"
+
+#include "ring/identity.h"
+
+static const struct output_column columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},         {"address", "ADDRESS", OUTPUT_TEXT},
+    {"zone", "ZONE", OUTPUT_TEXT},       {"weight", "WEIGHT", OUTPUT_NUMBER},
+    {"state", "STATE", OUTPUT_TEXT},     {"key", "KEY", OUTPUT_TEXT},
+    {"meta_voter", "META", OUTPUT_BOOL}, {"reachable", "REACHABLE", OUTPUT_BOOL},
+    {"shards", "SHARDS", OUTPUT_NUMBER}, {"peers_up", "PEERS", OUTPUT_NUMBER},
+};
+#define COLUMN_COUNT (sizeof columns / sizeof *columns)
+
+static const char *state_name(uint8_t state)
+{
+    static const char *const names[] = {[RINGMAP_STATE_JOINING] = "joining",
+                                        [RINGMAP_STATE_ACTIVE] = "active",
+                                        [RINGMAP_STATE_LEAVING] = "leaving",
+                                        [RINGMAP_STATE_REMOVED] = "removed"};
+
+    return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
+}
+
+static bool is_meta_voter(const struct ringmap *map, uint16_t id)
+{
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        if (map->meta_voters[i] == id)
+            return true;
+    return false;
+}
+
+static void put_member(struct output *output, const struct view *view, uint32_t i)
+{
+    const struct ringmap_member *member = &view->map.members[i];
+    const struct view_node *node = &view->nodes[i];
+    char fingerprint[IDENTITY_FINGERPRINT_SIZE];
+
+    identity_fingerprint(member->public_key, fingerprint);
+    output_row(output, (const struct output_value[COLUMN_COUNT]){
+                           {.number = member->id},
+                           {.text = member->address},
+                           {.text = member->zone},
+                           {.number = member->weight},
+                           {.text = state_name(member->state)},
+                           {.text = fingerprint},
+                           {.number = is_meta_voter(&view->map, member->id)},
+                           {.number = node->reachable},
+                           {.number = node->status.shards, .absent = !node->reachable},
+                           {.number = node->status.links_up, .absent = !node->reachable},
+                       });
+}
+
+int admin_members(const struct arguments *arguments)
+{
+    struct admin admin;
+    enum exit_code code = admin_open(&admin, arguments, true);
+
+    if (code == EXIT_CODE_OK) {
+        output_table(admin.output, "members", columns, COLUMN_COUNT);
+        for (uint32_t i = 0; i < admin.view.node_count; i++)
+            put_member(admin.output, &admin.view, i);
+        code = admin_print(&admin);
+    }
+    admin_close(&admin);
+    return code;
+}

@@ -1,0 +1,92 @@
+#include "cli/admin.h"
+
+#include "cli/verdict.h"
+
+static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
+static const struct output_column field_mend = {"mend", "mend", OUTPUT_TEXT};
+static const struct output_column columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
+    {"zone", "ZONE", OUTPUT_TEXT},         {"state", "STATE", OUTPUT_TEXT},
+    {"leaders", "LEADERS", OUTPUT_NUMBER}, {"replicas", "REPLICAS", OUTPUT_NUMBER},
+    {"lag", "LAG", OUTPUT_NUMBER},         {"disk_bytes", "DISK", OUTPUT_SIZE},
+    {"uptime_ms", "UPTIME", OUTPUT_TIME},  {"version", "VERSION", OUTPUT_TEXT},
+};
+#define COLUMN_COUNT (sizeof columns / sizeof *columns)
+
+static const char *node_state(const struct view_node *node)
+{
+    if (!node->reachable)
+        return "unreachable";
+    if (node->status.disk_full)
+        return "disk full";
+    return node->status.founded == 2 ? "up" : node->status.founded == 1 ? "prepared" : "empty";
+}
+
+struct share {
+    uint64_t leaders, replicas, lag;
+};
+
+static struct share share_of(const struct view *view, uint16_t member)
+{
+    struct share share = {0};
+
+    for (uint32_t partition = 0; view->founded && partition < view->map.partition_count;
+         partition++) {
+        const uint16_t *row = ringmap_row(&view->map, (uint16_t)partition);
+        int leader = view_leader(view, (uint16_t)partition);
+
+        for (uint32_t place = 0; place < view->map.replica_count; place++) {
+            if (row[place] != member)
+                continue;
+            share.replicas++;
+            share.leaders += leader == (int)place;
+            share.lag += view_lag(view, (uint16_t)partition, place);
+        }
+    }
+    return share;
+}
+
+static void put_node(struct output *output, const struct view *view, const struct view_node *node)
+{
+    const struct ringmap_member *member =
+        view->founded ? ringmap_member(&view->map, node->id) : NULL;
+    struct share share = share_of(view, node->id);
+    bool gone = !node->reachable;
+    const struct output_value values[COLUMN_COUNT] = {
+        {.number = node->id, .absent = node->id == 0},
+        {.text = node->address},
+        {.text = member ? member->zone : node->status.zone},
+        {.text = node_state(node)},
+        {.number = share.leaders, .absent = gone || !member},
+        {.number = share.replicas, .absent = !member},
+        {.number = share.lag, .absent = gone || !member},
+        {.number = node->status.disk_bytes, .absent = gone},
+        {.number = node->status.uptime_ms, .absent = gone},
+        {.text = node->status.version, .absent = gone},
+    };
+
+    output_row(output, values);
+}
+
+int admin_status(const struct arguments *arguments)
+{
+    struct admin admin;
+    struct verdict verdict;
+    enum exit_code code = admin_open(&admin, arguments, false);
+
+    if (code == EXIT_CODE_OK) {
+        verdict_reach(&verdict, &admin.view);
+        output_field(admin.output, &field_verdict, (struct output_value){.text = verdict.sentence});
+        if (verdict.mend[0])
+            output_field(admin.output, &field_mend, (struct output_value){.text = verdict.mend});
+        output_table(admin.output, "nodes", columns, COLUMN_COUNT);
+        for (uint32_t i = 0; i < admin.view.node_count; i++)
+            put_node(admin.output, &admin.view, &admin.view.nodes[i]);
+        code = admin_print(&admin);
+        if (code == EXIT_CODE_OK && arguments_text(arguments, "check") &&
+            verdict.state != VERDICT_HEALTHY)
+            code = EXIT_CODE_DEGRADED;
+    }
+    admin_close(&admin);
+    return code;
+}

@@ -1,0 +1,79 @@
+#include "cli/address.h"
+#include "cli/command.h"
+#include "replication/node_loop.h"
+#include "storage/datadir.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WEIGHT_MAX 100000u
+
+static void on_ready(void *context, const char *address, const char *fingerprint)
+{
+    (void)context;
+    printf("listening %s key=%s\n", address, fingerprint);
+    fflush(stdout);
+}
+
+static enum exit_code exit_code_of(int ended)
+{
+    switch (ended) {
+    case NODE_LOOP_E_OK:
+        return EXIT_CODE_OK;
+    case NODE_LOOP_E_USAGE:
+        return EXIT_CODE_USAGE;
+    case NODE_LOOP_E_CONFLICT:
+        return EXIT_CODE_CONFLICT;
+    default:
+        return EXIT_CODE_FAILED;
+    }
+}
+
+static bool parse(const struct arguments *arguments, struct node_loop_options *options,
+                  char listen[ADDRESS_SIZE])
+{
+    const char *zone = arguments_text(arguments, "zone");
+    const char *why;
+    uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0;
+
+    if (arguments_text(arguments, "join")) {
+        arguments_error(arguments,
+                        "--join: joining a running cluster is not in this version; start "
+                        "empty nodes and found them with `ring-admin init`");
+        return false;
+    }
+    if (address_resolve(arguments_text(arguments, "listen"), true, listen, &why) != 0) {
+        arguments_error(arguments, "--listen %s: %s", arguments_text(arguments, "listen"), why);
+        return false;
+    }
+    if (zone && strlen(zone) >= sizeof options->zone) {
+        arguments_error(arguments, "--zone %s: at most %zu bytes", zone, sizeof options->zone - 1);
+        return false;
+    }
+    if (!arguments_number(arguments, "weight", 1, WEIGHT_MAX, &weight) ||
+        !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards))
+        return false;
+    snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
+    options->weight = (uint32_t)weight;
+    options->shards = (uint16_t)shards;
+    return true;
+}
+
+int command_node(const struct arguments *arguments)
+{
+    char listen[ADDRESS_SIZE];
+    struct ticket ticket;
+    struct node_loop_options options = {.data = arguments_text(arguments, "data"),
+                                        .ticket = &ticket,
+                                        .listen = listen,
+                                        .on_ready = on_ready};
+    enum exit_code code;
+
+    if (!parse(arguments, &options, listen))
+        return EXIT_CODE_USAGE;
+    code = command_ticket(arguments, &ticket);
+    if (code == EXIT_CODE_OK)
+        code = exit_code_of(node_loop_run(&options));
+    ticket_wipe(&ticket);
+    return code;
+}

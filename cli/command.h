@@ -1,0 +1,16 @@
+/* Command: the commands of ringcask, one file each. Each returns the exit code. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "cli/options.h"
+#include "ring/ticket.h"
+
+int command_node(const struct arguments *arguments);
+int command_router(const struct arguments *arguments);
+int command_demo(const struct arguments *arguments);
+int command_inspect(const struct arguments *arguments);
+
+/* --ticket. Prints what is wrong. */
+enum exit_code command_ticket(const struct arguments *arguments, struct ticket *ticket);
+
+#endif

@@ -1,0 +1,118 @@
+/* ringcask: storage node, router, demo cluster and file inspector in one program. */
+#include "cli/command.h"
+
+#include <stdio.h>
+
+#include <sodium.h>
+
+#define OPTION_TICKET                                                                              \
+    {                                                                                              \
+        .name = "ticket", .value = "FILE", .environment = "RINGCASK_TICKET", .needed = true,       \
+        .text = "the cluster's credential, see ring-admin ticket"                                  \
+    }
+
+static const struct option_row node_options[] = {
+    OPTION_TICKET,
+    {.name = "data",
+     .value = "DIR",
+     .needed = true,
+     .text = "where everything is kept; created when absent"},
+    {.name = "listen",
+     .value = "HOST:PORT",
+     .needed = true,
+     .text = "where other members reach this node; port 0 takes a free one"},
+    {.name = "join",
+     .value = "HOST:PORT[,…]",
+     .text = "join a founded cluster (not in this version)"},
+    {.name = "zone",
+     .value = "Z",
+     .text = "what fails together; replicas are placed in distinct zones"},
+    {.name = "weight",
+     .value = "W",
+     .fallback = "100",
+     .text = "share of the partitions compared with other nodes"},
+    {.name = "shards",
+     .value = "S",
+     .text = "threads that serve partitions; fixed at the first start (default: one a core)"},
+    {.name = NULL},
+};
+static const struct option_row router_options[] = {
+    OPTION_TICKET,
+    {.name = "seeds",
+     .value = "HOST:PORT[,…]",
+     .environment = "RINGCASK_SEEDS",
+     .needed = true,
+     .text = "nodes to ask for the ring map"},
+    {.name = "resp", .value = "HOST:PORT", .needed = true, .text = "where Redis clients connect"},
+    {.name = "password-file",
+     .value = "FILE",
+     .text = "clients must AUTH with its first line; needed unless --resp is loopback"},
+    {.name = NULL},
+};
+static const struct option_row demo_options[] = {
+    {.name = "nodes", .value = "N", .text = "storage nodes, 1 to 9 (default: 3)"},
+    {.name = "resp", .value = "HOST:PORT", .text = "for clients (default: 127.0.0.1:6379)"},
+    {.name = "dir", .value = "DIR", .text = "keep everything there (default: a temporary one)"},
+    {.name = "partitions", .value = "Q", .text = "a power of two, 8 to 4096 (default: 256)"},
+    {.name = NULL},
+};
+static const struct option_row inspect_options[] = {{.name = NULL}};
+
+static const struct command_row commands[] = {
+    {.name = "node",
+     .operands = "",
+     .text = "runs a storage node",
+     .example = "ringcask node --ticket cluster.ticket --data /var/lib/ringcask --listen "
+                "10.0.0.1:7001 --zone a",
+     .options = node_options,
+     .run = command_node},
+    {.name = "router",
+     .operands = "",
+     .text = "serves Redis clients from the cluster",
+     .example = "ringcask router --ticket cluster.ticket --seeds 10.0.0.1:7001 --resp "
+                "127.0.0.1:6379",
+     .options = router_options,
+     .run = command_router},
+    {.name = "demo",
+     .operands = "",
+     .text = "runs a whole cluster on this machine until Ctrl-C",
+     .example = "ringcask demo --dir /tmp/demo",
+     .options = demo_options,
+     .run = command_demo},
+    {.name = "inspect",
+     .operands = "PATH",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "prints and verifies a journal, a manifest or a shard's folder",
+     .example = "ringcask inspect /var/lib/ringcask/shard-00",
+     .options = inspect_options,
+     .run = command_inspect},
+    {.name = NULL},
+};
+
+enum exit_code command_ticket(const struct arguments *arguments, struct ticket *ticket)
+{
+    const char *path = arguments_text(arguments, "ticket");
+    char text[512];
+    int r = ticket_load(ticket, path);
+
+    if (r == 0)
+        return EXIT_CODE_OK;
+    ticket_error_text(r, path, text, sizeof text);
+    arguments_error(arguments, "%s", text);
+    return EXIT_CODE_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "ringcask",
+        .text = "A replicated key-value store that speaks the Redis protocol.",
+        .commands = commands};
+
+    if (sodium_init() < 0) {
+        fprintf(stderr, "ringcask: libsodium does not start\n");
+        return EXIT_CODE_FAILED;
+    }
+    return program_run(&program, argc, argv);
+}

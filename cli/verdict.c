@@ -1,0 +1,266 @@
+#include "cli/verdict.h"
+
+#include "cli/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What is wrong with one node; the worst comes first. */
+enum fault {
+    FAULT_UNREACHABLE,
+    FAULT_UNFOUNDED,
+    FAULT_DISK_FULL,
+    FAULT_FENCED,
+    FAULT_SILENT, /* the node answers, but not for some partition it should hold */
+    FAULT_BEHIND,
+};
+#define FAULTS 6
+
+struct diagnosis {
+    const struct view *view;
+    uint32_t counts[FAULTS];
+    uint16_t first[FAULTS]; /* a node that has it */
+    uint32_t without_majority;
+};
+
+const char *verdict_state_name(enum verdict_state state)
+{
+    static const char *const names[] = {[VERDICT_HEALTHY] = "healthy",
+                                        [VERDICT_DEGRADED] = "degraded",
+                                        [VERDICT_UNAVAILABLE] = "unavailable",
+                                        [VERDICT_UNFOUNDED] = "not founded"};
+
+    return names[state];
+}
+
+static bool is_member(const struct view *view, uint16_t id)
+{
+    const struct ringmap_member *member = ringmap_member(&view->map, id);
+
+    return member && member->state != RINGMAP_STATE_REMOVED;
+}
+
+static bool counts(const struct view *view, uint16_t partition, uint32_t place)
+{
+    const struct view_replica *replica = &view_row(view, partition)[place];
+
+    return replica->known && !replica->status.fenced &&
+           view_lag(view, partition, place) <= VERDICT_LAG_MAX;
+}
+
+static void judge_partition(struct verdict *verdict, struct diagnosis *diagnosis,
+                            uint16_t partition)
+{
+    const struct view *view = diagnosis->view;
+    const uint16_t *row = ringmap_row(&view->map, partition);
+    uint32_t members = 0, good = 0, majority, spare;
+
+    for (uint32_t place = 0; place < view->map.replica_count; place++) {
+
+        if (row[place] == 0)
+            continue;
+        members++;
+        good += counts(view, partition, place);
+    }
+    majority = members / 2 + 1;
+    spare = good > majority ? good - majority : 0;
+    verdict->leaders += view_leader(view, partition) >= 0;
+    verdict->under_replicated += good < members;
+    diagnosis->without_majority += good < majority;
+    if (partition == 0 || spare < verdict->tolerates)
+        verdict->tolerates = spare;
+}
+
+static bool replica_has(const struct view *view, uint16_t partition, uint32_t place,
+                        enum fault fault)
+{
+    const struct view_replica *replica = &view_row(view, partition)[place];
+
+    switch (fault) {
+    case FAULT_FENCED:
+        return replica->known && replica->status.fenced;
+    case FAULT_SILENT:
+        return !replica->known;
+    default:
+        return view_lag(view, partition, place) > VERDICT_LAG_MAX;
+    }
+}
+
+static bool any_replica(const struct view *view, uint16_t id, enum fault fault)
+{
+    for (uint32_t partition = 0; partition < view->map.partition_count; partition++) {
+        const uint16_t *row = ringmap_row(&view->map, (uint16_t)partition);
+
+        for (uint32_t place = 0; place < view->map.replica_count; place++)
+            if (row[place] == id && replica_has(view, (uint16_t)partition, place, fault))
+                return true;
+    }
+    return false;
+}
+
+static bool node_has(const struct diagnosis *diagnosis, uint16_t id, enum fault fault)
+{
+    const struct view_node *node = view_node(diagnosis->view, id);
+
+    if (fault == FAULT_UNREACHABLE || !node->reachable)
+        return fault == FAULT_UNREACHABLE && !node->reachable;
+    if (fault == FAULT_UNFOUNDED || node->status.founded != 2)
+        return fault == FAULT_UNFOUNDED && node->status.founded != 2;
+    if (fault == FAULT_DISK_FULL)
+        return node->status.disk_full;
+    return any_replica(diagnosis->view, id, fault);
+}
+
+static void find_faults(struct diagnosis *diagnosis)
+{
+    const struct view *view = diagnosis->view;
+
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        uint16_t id = view->nodes[i].id;
+
+        for (int fault = 0; is_member(view, id) && fault < FAULTS; fault++) {
+            if (!node_has(diagnosis, id, (enum fault)fault))
+                continue;
+            if (diagnosis->counts[fault]++ == 0)
+                diagnosis->first[fault] = id;
+        }
+    }
+}
+
+/* "node-2 (127.0.0.1:7002) and node-3 (127.0.0.1:7003) are" */
+static void name_nodes(const struct diagnosis *diagnosis, enum fault fault, struct text *text)
+{
+    const struct view *view = diagnosis->view;
+    uint32_t named = 0, count = diagnosis->counts[fault];
+
+    for (uint32_t i = 0; i < view->node_count && named < 3; i++) {
+        if (!is_member(view, view->nodes[i].id) || !node_has(diagnosis, view->nodes[i].id, fault))
+            continue;
+        named++;
+        text_add(text, "%snode-%u (%s)",
+                 named == 1       ? ""
+                 : named == count ? " and "
+                                  : ", ",
+                 view->nodes[i].id, view->nodes[i].address);
+    }
+    if (count > named)
+        text_add(text, " and %u more", count - named);
+}
+
+static void describe(const struct verdict *verdict, const struct diagnosis *diagnosis,
+                     struct text *text)
+{
+    static const char *const one[FAULTS] = {
+        "is unreachable",         "has not heard of the founding",          "has a full disk",
+        "has damaged partitions", "does not answer for all its partitions", "is catching up"};
+    static const char *const many[FAULTS] = {
+        "are unreachable",         "have not heard of the founding",         "have full disks",
+        "have damaged partitions", "do not answer for all their partitions", "are catching up"};
+    size_t begin = text->size;
+
+    for (int fault = 0; fault < FAULTS; fault++) {
+        if (diagnosis->counts[fault] == 0)
+            continue;
+        if (text->size > begin)
+            text_add(text, "; ");
+        name_nodes(diagnosis, (enum fault)fault, text);
+        text_add(text, " %s", diagnosis->counts[fault] == 1 ? one[fault] : many[fault]);
+    }
+    if (text->size == begin)
+        text_add(text, "%u partition%s no leader at the moment",
+                 verdict->partitions - verdict->leaders,
+                 verdict->partitions - verdict->leaders == 1 ? " has" : "s have");
+}
+
+static void advise(const struct diagnosis *diagnosis, struct text *text)
+{
+    const struct view *view = diagnosis->view;
+    enum fault fault = 0;
+    const struct view_node *node;
+
+    while (fault < FAULTS && diagnosis->counts[fault] == 0)
+        fault++;
+    if (fault == FAULTS) {
+        text_add(text, "wait a second and ask again; if it stays, read the nodes' logs");
+        return;
+    }
+    node = view_node(view, diagnosis->first[fault]);
+    switch (fault) {
+    case FAULT_UNREACHABLE:
+        text_add(text,
+                 "start node-%u again: ringcask node --ticket FILE --data DIR --listen %s  (%s)",
+                 node->id, node->address, node->why);
+        break;
+    case FAULT_UNFOUNDED:
+        text_add(text, "finish the founding: ring-admin init");
+        for (uint32_t i = 0; i < view->node_count; i++)
+            text_add(text, " %s", view->nodes[i].address);
+        break;
+    case FAULT_DISK_FULL:
+        text_add(text, "free space on the disk of node-%u; it takes writes again by itself",
+                 node->id);
+        break;
+    case FAULT_FENCED:
+        text_add(text,
+                 "look at what node-%u says in its log and at its files: ringcask inspect "
+                 "DIR/shard-00; keep the other replicas running",
+                 node->id);
+        break;
+    default:
+        text_add(text, "wait: it goes on by itself; watch with ring-admin status");
+        break;
+    }
+}
+
+static void not_founded(struct verdict *verdict, const struct view *view)
+{
+    struct text sentence = {verdict->sentence, sizeof verdict->sentence, 0};
+    struct text mend = {verdict->mend, sizeof verdict->mend, 0};
+    uint32_t waiting = 0;
+
+    verdict->state = VERDICT_UNFOUNDED;
+    for (uint32_t i = 0; i < view->node_count; i++)
+        waiting += view->nodes[i].reachable;
+    text_add(&sentence, "not founded: %u of %u node%s ready and empty", waiting, view->node_count,
+             view->node_count == 1 ? " is" : "s are");
+    text_add(&mend, "ring-admin init");
+    for (uint32_t i = 0; i < view->node_count; i++)
+        text_add(&mend, " %s", view->nodes[i].address);
+}
+
+void verdict_reach(struct verdict *verdict, const struct view *view)
+{
+    struct diagnosis diagnosis = {.view = view};
+    struct text sentence = {verdict->sentence, sizeof verdict->sentence, 0};
+    struct text mend = {verdict->mend, sizeof verdict->mend, 0};
+    uint32_t members = 0;
+
+    *verdict = (struct verdict){0};
+    if (!view->founded) {
+        not_founded(verdict, view);
+        return;
+    }
+    verdict->partitions = view->map.partition_count;
+    for (uint32_t i = 0; i < view->node_count; i++)
+        members += is_member(view, view->nodes[i].id);
+    for (uint32_t partition = 0; partition < verdict->partitions; partition++)
+        judge_partition(verdict, &diagnosis, (uint16_t)partition);
+    find_faults(&diagnosis);
+    if (diagnosis.without_majority > 0 || verdict->leaders < verdict->partitions)
+        verdict->state = VERDICT_UNAVAILABLE;
+    for (int fault = 0; fault < FAULTS && verdict->state == VERDICT_HEALTHY; fault++)
+        if (diagnosis.counts[fault] > 0)
+            verdict->state = VERDICT_DEGRADED;
+    text_add(&sentence, "%s: ", verdict_state_name(verdict->state));
+    if (verdict->state == VERDICT_HEALTHY) {
+        text_add(&sentence, "%u node%s, %u partitions", members, members == 1 ? "" : "s",
+                 verdict->partitions);
+    } else {
+        describe(verdict, &diagnosis, &sentence);
+        text_add(&sentence, "; %u of %u partitions have a leader, %u are under-replicated",
+                 verdict->leaders, verdict->partitions, verdict->under_replicated);
+        advise(&diagnosis, &mend);
+    }
+    text_add(&sentence, ", tolerates %u more failure%s", verdict->tolerates,
+             verdict->tolerates == 1 ? "" : "s");
+}

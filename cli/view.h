@@ -1,0 +1,59 @@
+/* View: one picture of the whole cluster, gathered from every member of the map.
+ *
+ * Answers come from different nodes at slightly different moments, so numbers of two nodes may
+ * differ by what happened meanwhile; whoever compares them allows for that. Plain values: what is
+ * concluded from them (verdict, tables) is pure code with tests of its own.
+ */
+#ifndef CLI_VIEW_H
+#define CLI_VIEW_H
+
+#include "cli/address.h"
+#include "cli/cluster.h"
+#include "ring/ringmap.h"
+#include "ring/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VIEW_WHY_SIZE 160u
+
+struct view_node {
+    uint16_t id; /* 0 before the founding */
+    char address[RINGMAP_ADDRESS_SIZE];
+    bool reachable;                 /* it has said who it is, and it is who the map says */
+    char why[VIEW_WHY_SIZE];        /* when not */
+    struct wire_node_status status; /* when reachable */
+};
+
+/* A place of the map's table: what the member there says of its replica. */
+struct view_replica {
+    bool known;
+    struct wire_partition_status status;
+};
+
+struct view {
+    bool founded;
+    struct ringmap map;      /* when founded */
+    struct view_node *nodes; /* members in the map's order; the seeds before the founding */
+    uint32_t node_count;
+    struct view_replica *replicas; /* partition_count rows of replica_count, when founded */
+};
+
+enum view_e { VIEW_E_OK, VIEW_E_UNREACHABLE };
+
+/* Asks everyone. *view is to be given to view_deinit() whatever the result. VIEW_E_UNREACHABLE: no
+ * seed answered; view->nodes say why. Returns 0, VIEW_E_UNREACHABLE or -errno. */
+int view_gather(struct view *view, struct cluster *cluster, const struct address_list *seeds,
+                uint32_t timeout_ms);
+void view_deinit(struct view *view);
+/* The places of a partition. */
+const struct view_replica *view_row(const struct view *view, uint16_t partition);
+/* NULL when the map has no such member. */
+const struct view_node *view_node(const struct view *view, uint16_t id);
+/* Place of the leader in the partition's row: of those who say they lead, the one with the highest
+ * term; -1 when none does. */
+int view_leader(const struct view *view, uint16_t partition);
+/* Entries the leader has committed that this replica does not hold; 0 when there is no leader. */
+uint64_t view_lag(const struct view *view, uint16_t partition, uint32_t place);
+
+#endif
