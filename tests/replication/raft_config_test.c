@@ -302,3 +302,23 @@ Test(raft_config, one_that_is_about_to_lose_its_vote_still_campaigns)
     cr_assert_eq(s.raft.role, RAFT_FOLLOWER);
     script_deinit(&s);
 }
+
+Test(raft_config, no_change_before_this_term_has_committed_something)
+{
+    static const uint32_t terms[] = {1, 1, 1, 1, 1, 1};
+    struct script s;
+    struct raft_config next;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_follow(&s, 2, terms, 6);
+    script_beat(&s, 2, 1, 6, 1);
+    script_lead(&s);
+    cr_assert_eq(s.raft.commit, 6);
+    next = joint(&s, 2, 3);
+    propose_config(&s, &next);
+    cr_assert(s.effects.refused);
+    script_accept(&s, 2, 7);
+    propose_config(&s, &next);
+    cr_assert_not(s.effects.refused);
+    script_deinit(&s);
+}

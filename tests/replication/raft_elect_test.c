@@ -430,3 +430,102 @@ Test(raft_elect, timeout_now_campaigns_without_a_prevote)
     cr_assert(script_sent(&s, RAFT_VOTE, 3, 0)->transfer);
     script_deinit(&s);
 }
+
+Test(raft_elect, acknowledged_appends_are_signs_of_life_too)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_lead(&s);
+    s.now_ms += 900;
+    script_accept(&s, 2, 1);
+    s.now_ms += 900;
+    script_event(&s, RAFT_EVENT_TICK);
+    cr_assert_eq(s.raft.role, RAFT_LEADER);
+    script_deinit(&s);
+}
+
+Test(raft_elect, no_vote_in_a_term_that_has_a_leader)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_beat(&s, 2, 3, 0, 1);
+    s.now_ms += 600;
+    ask(&s, RAFT_VOTE, 3, 3, 0, 0);
+    cr_assert(script_sent(&s, RAFT_VOTE_REPLY, 3, 0)->reject);
+    cr_assert_eq(s.raft.vote, 0);
+    script_deinit(&s);
+}
+
+Test(raft_elect, a_second_leader_of_one_term_is_not_followed)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_beat(&s, 2, 3, 0, 1);
+    script_beat(&s, 3, 3, 0, 1);
+    cr_assert_not(s.effects.beat_accepted);
+    cr_assert_eq(s.raft.leader, 2);
+    script_message(&s, 3, (struct raft_message){.kind = RAFT_APPEND, .term = 3}, NULL);
+    cr_assert_eq(s.effects.message_count, 0);
+    script_deinit(&s);
+}
+
+Test(raft_elect, a_late_refusal_takes_no_vote_back)
+{
+    struct script s;
+
+    script_init(&s, 1, 5, 0, NULL);
+    script_timeout(&s);
+    prevote_reply(&s, 2, 1, false);
+    prevote_reply(&s, 3, 1, false);
+    script_synced(&s);
+    vote_reply(&s, 2, 1, false);
+    vote_reply(&s, 2, 1, true);
+    vote_reply(&s, 3, 1, false);
+    cr_assert_eq(s.raft.role, RAFT_LEADER);
+    script_deinit(&s);
+}
+
+Test(raft_elect, a_prevote_for_another_term_does_not_count)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_timeout(&s);
+    prevote_reply(&s, 2, 5, false);
+    cr_assert_eq(s.raft.role, RAFT_PRECANDIDATE);
+    cr_assert_eq(s.raft.term, 0);
+    script_deinit(&s);
+}
+
+Test(raft_elect, a_transfer_passes_over_voters_that_are_silent)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_lead(&s);
+    script_accept(&s, 3, 1);
+    s.now_ms += 500;
+    script_beat_ack(&s, 2, 1, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_TRANSFER});
+    cr_assert_eq(s.raft.transfer_to, 2);
+    script_deinit(&s);
+}
+
+Test(raft_elect, asking_for_a_transfer_again_gives_it_no_more_time)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_lead(&s);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_TRANSFER, .from = {.member = 3}});
+    s.now_ms += 900;
+    script_beat_ack(&s, 2, 1, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_TRANSFER, .from = {.member = 3}});
+    s.now_ms += 100;
+    script_event(&s, RAFT_EVENT_TICK);
+    cr_assert(s.effects.transfer_ended);
+    script_deinit(&s);
+}

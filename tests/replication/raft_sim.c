@@ -186,11 +186,13 @@ static void cut_some(struct sim *sim)
     uint32_t a = (uint32_t)sim_between(sim, 0, sim->node_count - 1);
     uint32_t b = (uint32_t)sim_between(sim, 0, sim->node_count - 1);
     uint64_t side = sim_random(sim);
+    const struct sim_node *leader = sim_leader(sim);
 
     if (kind == 0) {
         sim->cut[a][b] = true; /* one way */
     } else if (kind == 1) {
-        sim_isolate(sim, a, true);
+        /* A leader that goes on taking proposals alone: logs part. */
+        sim_isolate(sim, leader && sim_chance(sim, 700) ? sim_number(sim, leader) : a, true);
     } else {
         for (a = 0; a < sim->node_count; a++) {
             for (b = 0; b < sim->node_count; b++)
@@ -219,12 +221,28 @@ static void crash(struct sim *sim, struct sim_node *node)
            number, 0);
 }
 
+/* The leader of the moment is cut off or crashes, before or after it has reached somebody. */
+static void churn(struct sim *sim)
+{
+    struct sim_node *leader = sim_leader(sim);
+
+    sim_at(sim, sim_between(sim, 1000, 25000), SIM_FAULT, 0, 0);
+    if (!leader || sim_chance(sim, 500))
+        return;
+    if (sim_chance(sim, 500)) {
+        crash(sim, leader);
+        return;
+    }
+    sim_isolate(sim, sim_number(sim, leader), true);
+    sim_at(sim, sim_between(sim, 5000, 300000), SIM_HEAL, 0, 0);
+}
+
 static void fault(struct sim *sim)
 {
     struct sim_node *node = &sim->nodes[sim_between(sim, 0, sim->node_count - 1)];
     uint16_t member = (uint16_t)sim_between(sim, 0, sim->node_count);
 
-    sim_at(sim, sim_between(sim, 1000, 120000), SIM_FAULT, 0, 0);
+    sim_at(sim, sim_between(sim, 1000, 90000), SIM_FAULT, 0, 0);
     switch (sim_between(sim, 0, 9)) {
     case 0:
     case 1:
@@ -264,12 +282,20 @@ static void fault(struct sim *sim)
     }
 }
 
+/* Clients ask whoever thinks to lead; there may be several. */
 static void client(struct sim *sim)
 {
-    struct sim_node *node = &sim->nodes[sim_between(sim, 0, sim->node_count - 1)];
+    uint32_t at = (uint32_t)sim_between(sim, 0, sim->node_count - 1);
+    struct sim_node *node = NULL;
 
-    sim_at(sim, sim_between(sim, 500, 15000), SIM_CLIENT, 0, 0);
-    if (!node->up || node->paused_until_us > sim->now_us)
+    sim_at(sim, sim_between(sim, 500, sim->quiet ? 40000 : 8000), SIM_CLIENT, 0, 0);
+    for (uint32_t i = 0; i < sim->node_count && !node; i++) {
+        struct sim_node *next = &sim->nodes[(at + i) % sim->node_count];
+
+        if (next->up && next->paused_until_us <= sim->now_us && next->raft.role == RAFT_LEADER)
+            node = next;
+    }
+    if (!node)
         return;
     if (sim_chance(sim, 400))
         host_read(sim, node);
@@ -337,7 +363,9 @@ void sim_run(struct sim *sim, uint64_t until_us)
             client(sim);
             break;
         case SIM_FAULT:
-            if (!sim->quiet)
+            if (!sim->quiet && sim->churn && sim_chance(sim, 900))
+                churn(sim);
+            else if (!sim->quiet)
                 fault(sim);
             break;
         case SIM_HEAL:
@@ -412,6 +440,11 @@ static void choose_options(struct sim *sim)
     sim->loss = sim_chance(sim, 300) ? 0 : (uint32_t)sim_between(sim, 0, 200);
     sim->twice = (uint32_t)sim_between(sim, 0, 100);
     sim->tail = sim_chance(sim, 300) ? 0 : (uint32_t)sim_between(sim, 0, 150);
+    sim->churn = sim_chance(sim, 300);
+    if (sim->churn) {
+        sim->options.append_entries_max = 1;
+        sim->options.inflight_messages_max = 1;
+    }
     sim->ghosts = sim_chance(sim, 500);
     sim->changes = sim_chance(sim, 400);
 }

@@ -140,6 +140,7 @@ struct sim {
     uint32_t beat_ms;
     uint32_t loss, twice, tail; /* per mille */
     bool ghosts, changes;
+    bool churn; /* leaders do not last: logs part as in figure 8 of the Raft paper */
     bool quiet; /* faults are over */
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
     struct sim_event *events;

@@ -213,6 +213,11 @@ void host_step(struct sim *sim, struct sim_node *node, struct raft_event *event,
     sim->counts.steps++;
     mix(sim, node, event);
     write_records(sim, node, event, payloads, last_before);
+    if (sim->churn && !sim->quiet && effects->commit_changed && raft->role == RAFT_LEADER &&
+        sim_chance(sim, 150)) { /* the worst moment: nobody learns of this commit */
+        sim_isolate(sim, sim_number(sim, node), true);
+        sim_at(sim, sim_between(sim, 100000, 600000), SIM_HEAL, 0, 0);
+    }
     for (uint32_t i = 0; i < effects->message_count; i++)
         take_message(sim, node, &effects->messages[i]);
     role_changed = effects->role_changed;
