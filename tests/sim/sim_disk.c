@@ -12,6 +12,7 @@
 
 struct sim_disk {
     struct vfs vfs;
+    const uint64_t *now_us;
     struct sim_random random;
     struct sim_disk_faults faults;
     struct sim_disk_stats stats;
@@ -33,6 +34,11 @@ struct sim_file {
 static struct sim_disk *disk_of(struct vfs *vfs)
 {
     return (struct sim_disk *)vfs;
+}
+
+static uint64_t disk_now(const struct sim_disk *disk)
+{
+    return disk->now_us ? *disk->now_us : 0;
 }
 
 /* Counts the call; true when the process died before it. *last: it dies within this one. */
@@ -209,7 +215,7 @@ static int disk_sync(struct vfs_file *file)
     }
     if (last) /* The process died while it waited: the writeback may or may not have happened. */
         return -EIO;
-    inode_sync(inode);
+    inode_sync(inode, disk_now(disk));
     return 0;
 }
 
@@ -382,11 +388,12 @@ static const struct vfs_ops disk_ops = {
     .space = disk_space,
 };
 
-struct sim_disk *sim_disk_new(uint64_t seed, uint64_t stream)
+struct sim_disk *sim_disk_new(uint64_t seed, uint64_t stream, const uint64_t *now_us)
 {
     struct sim_disk *disk = calloc(1, sizeof *disk);
     assert(disk);
     disk->vfs.ops = &disk_ops;
+    disk->now_us = now_us;
     disk->calls_left = NO_HALT;
     disk->faults.capacity = UINT64_MAX / 2;
     sim_random_init(&disk->random, seed, stream);
@@ -492,7 +499,8 @@ void sim_disk_power_loss(struct sim_disk *disk)
     disk->calls_left = NO_HALT;
 }
 
-bool sim_disk_flip(struct sim_disk *disk, const char *part, const char **path, uint64_t *offset)
+bool sim_disk_flip(struct sim_disk *disk, const char *part, uint64_t age_us, const char **path,
+                   uint64_t *offset)
 {
     for (uint32_t attempt = 0; attempt < 64 && disk->media.count; attempt++) {
         const struct name *name =
@@ -503,7 +511,9 @@ bool sim_disk_flip(struct sim_disk *disk, const char *part, const char **path, u
         uint64_t sector = sim_random_below(&disk->random, inode->media_size) / SIM_DISK_SECTOR_SIZE;
         const uint8_t *bytes = inode->media + sector * SIM_DISK_SECTOR_SIZE;
         static const uint8_t zeros[SIM_DISK_SECTOR_SIZE];
-        if (inode->dirty[sector] || memcmp(bytes, zeros, sizeof zeros) == 0)
+        if (inode->dirty[sector] || inode->synced_us[sector] + age_us > disk_now(disk))
+            continue;
+        if (memcmp(bytes, zeros, sizeof zeros) == 0)
             continue;
         uint64_t at =
             sector * SIM_DISK_SECTOR_SIZE + sim_random_below(&disk->random, SIM_DISK_SECTOR_SIZE);

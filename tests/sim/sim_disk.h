@@ -43,7 +43,8 @@ struct sim_disk_stats {
     uint64_t sectors_lost, names_lost;
 };
 
-struct sim_disk *sim_disk_new(uint64_t seed, uint64_t stream);
+/* now_us: the simulation's time, read when something is synced; NULL: always 0. */
+struct sim_disk *sim_disk_new(uint64_t seed, uint64_t stream, const uint64_t *now_us);
 struct sim_disk *sim_disk_free(struct sim_disk *disk);
 struct vfs *sim_disk_vfs(struct sim_disk *disk);
 struct sim_disk_faults *sim_disk_faults(struct sim_disk *disk);
@@ -58,8 +59,9 @@ bool sim_disk_halted(const struct sim_disk *disk); /* the limit was reached */
 void sim_disk_revive(struct sim_disk *disk);
 /* No file may be open. */
 void sim_disk_power_loss(struct sim_disk *disk);
-/* Flips a bit of a synced, non-zero sector of a file whose path contains `part`. Returns false when
- * there is none. *path is borrowed until the file goes. */
-bool sim_disk_flip(struct sim_disk *disk, const char *part, const char **path, uint64_t *offset);
+/* Flips a bit of a non-zero sector that was synced at least age_us ago, in a file whose path
+ * contains `part`. Returns false when there is none. *path is borrowed until the file goes. */
+bool sim_disk_flip(struct sim_disk *disk, const char *part, uint64_t age_us, const char **path,
+                   uint64_t *offset);
 
 #endif

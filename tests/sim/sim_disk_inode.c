@@ -23,6 +23,7 @@ void inode_unref(struct sim_inode *inode)
     free(inode->cache);
     free(inode->media);
     free(inode->dirty);
+    free(inode->synced_us);
     free(inode);
 }
 
@@ -36,11 +37,14 @@ static void inode_reserve(struct sim_inode *inode, uint64_t size)
     inode->cache = realloc(inode->cache, capacity);
     inode->media = realloc(inode->media, capacity);
     inode->dirty = realloc(inode->dirty, capacity / SECTOR * sizeof *inode->dirty);
-    assert(inode->cache && inode->media && inode->dirty);
+    inode->synced_us = realloc(inode->synced_us, capacity / SECTOR * sizeof *inode->synced_us);
+    assert(inode->cache && inode->media && inode->dirty && inode->synced_us);
     memset(inode->cache + inode->capacity, 0, capacity - inode->capacity);
     memset(inode->media + inode->capacity, 0, capacity - inode->capacity);
     memset(inode->dirty + inode->capacity / SECTOR, 0,
            (capacity - inode->capacity) / SECTOR * sizeof *inode->dirty);
+    memset(inode->synced_us + inode->capacity / SECTOR, 0,
+           (capacity - inode->capacity) / SECTOR * sizeof *inode->synced_us);
     inode->capacity = capacity;
 }
 
@@ -76,12 +80,13 @@ static size_t inode_sectors(const struct sim_inode *inode)
     return inode->capacity / SECTOR;
 }
 
-void inode_sync(struct sim_inode *inode)
+void inode_sync(struct sim_inode *inode, uint64_t now_us)
 {
     for (size_t at = 0; at < inode_sectors(inode); at++)
         if (inode->dirty[at]) {
             memcpy(inode->media + at * SECTOR, inode->cache + at * SECTOR, SECTOR);
             inode->dirty[at] = 0;
+            inode->synced_us[at] = now_us;
         }
     inode->media_size = inode->size;
 }

@@ -9,8 +9,9 @@
 struct sim_inode {
     uint8_t *cache;
     uint8_t *media;
-    uint32_t *dirty; /* a sector: when it was written since the last sync, 0 = clean */
-    size_t capacity; /* of cache and media, a multiple of the sector */
+    uint32_t *dirty;     /* a sector: when it was written since the last sync, 0 = clean */
+    uint64_t *synced_us; /* a sector: when it last came to the media */
+    size_t capacity;     /* of cache and media, a multiple of the sector */
     uint64_t size;
     uint64_t media_size;
     uint32_t stamp;
@@ -29,7 +30,7 @@ struct sim_inode *inode_new(bool folder);
 void inode_unref(struct sim_inode *inode);
 int inode_write(struct sim_inode *inode, const uint8_t *bytes, size_t size, uint64_t offset);
 int inode_resize(struct sim_inode *inode, uint64_t size);
-void inode_sync(struct sim_inode *inode);
+void inode_sync(struct sim_inode *inode, uint64_t now_us);
 /* Everything is clean afterwards, but only some of it has reached the media. */
 void inode_sync_badly(struct sim_inode *inode, struct sim_random *random);
 /* Returns how many dirty sectors were lost. */

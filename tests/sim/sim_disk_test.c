@@ -50,7 +50,7 @@ static void torn_file(struct sim_disk *disk, size_t sectors, uint8_t *bytes)
 
 Test(sim_disk, bytes_read_back)
 {
-    struct sim_disk *disk = sim_disk_new(1, 0);
+    struct sim_disk *disk = sim_disk_new(1, 0, NULL);
     struct vfs_file *file = file_open(disk, "f");
     char bytes[16] = "";
     cr_assert_eq(file_write(file, "hello world", 11, 3), 0);
@@ -72,7 +72,7 @@ Test(sim_disk, bytes_read_back)
 Test(sim_disk, synced_bytes_survive_power_loss)
 {
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         char bytes[16] = "";
         struct vfs_file *file = file_open(disk, "./f");
         cr_assert_eq(file_write(file, "hello", 5, 0), 0);
@@ -90,7 +90,7 @@ Test(sim_disk, unsynced_bytes_are_torn_at_sectors_and_reordered)
 {
     unsigned nothing = 0, all = 0, prefix = 0, reordered = 0;
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         uint8_t bytes[8 * 512];
         torn_file(disk, 8, bytes);
         unsigned changes = 0, kept = 0;
@@ -115,7 +115,7 @@ Test(sim_disk, names_that_were_not_synced_may_vanish)
 {
     unsigned there = 0, gone = 0;
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         struct vfs_file *file = file_open(disk, "f");
         cr_assert_eq(file_write(file, "hello", 5, 0), 0);
         cr_assert_eq(vfs_sync(file), 0);
@@ -136,7 +136,7 @@ Test(sim_disk, rename_is_atomic_and_durable_after_sync_dir)
 {
     unsigned old = 0, new = 0;
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         struct vfs *vfs = sim_disk_vfs(disk);
         for (int i = 0; i < 2; i++) {
             struct vfs_file *file = file_open(disk, i ? "d.new" : "d");
@@ -163,7 +163,7 @@ Test(sim_disk, rename_is_atomic_and_durable_after_sync_dir)
 Test(sim_disk, lost_folder_takes_its_files_along)
 {
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         struct vfs *vfs = sim_disk_vfs(disk);
         cr_assert_eq(vfs_mkdir(vfs, "a"), 0);
         cr_assert_eq(vfs_mkdir(vfs, "a"), 0);
@@ -187,7 +187,7 @@ Test(sim_disk, failed_sync_leaves_everything_clean_and_not_on_the_media)
 {
     unsigned lost = 0;
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         struct vfs_file *file = file_open(disk, "f");
         uint8_t bytes[4 * 512];
         memset(bytes, 'a', sizeof bytes);
@@ -214,7 +214,7 @@ Test(sim_disk, failed_sync_leaves_everything_clean_and_not_on_the_media)
 
 Test(sim_disk, full_disk_refuses_growth_but_not_overwriting)
 {
-    struct sim_disk *disk = sim_disk_new(1, 0);
+    struct sim_disk *disk = sim_disk_new(1, 0, NULL);
     struct vfs_file *file = file_open(disk, "f");
     uint8_t bytes[1024] = {0};
     uint64_t space;
@@ -233,7 +233,7 @@ Test(sim_disk, full_disk_refuses_growth_but_not_overwriting)
 
 Test(sim_disk, failed_reads_and_writes_are_reported)
 {
-    struct sim_disk *disk = sim_disk_new(1, 0);
+    struct sim_disk *disk = sim_disk_new(1, 0, NULL);
     struct vfs_file *file = file_open(disk, "f");
     char byte = 'x';
     cr_assert_eq(file_write(file, &byte, 1, 0), 0);
@@ -253,7 +253,7 @@ Test(sim_disk, halted_process_does_a_part_of_one_call_and_nothing_more)
 {
     unsigned parts = 0;
     for (unsigned seed = 0; seed < MANY; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed, 0);
+        struct sim_disk *disk = sim_disk_new(seed, 0, NULL);
         struct vfs_file *file = file_open(disk, "f");
         uint8_t bytes[64] = {1};
         cr_assert_eq(file_write(file, bytes, 64, 0), 0);
@@ -275,7 +275,7 @@ Test(sim_disk, halted_process_does_a_part_of_one_call_and_nothing_more)
 
 Test(sim_disk, lock_is_exclusive_until_closed)
 {
-    struct sim_disk *disk = sim_disk_new(1, 0);
+    struct sim_disk *disk = sim_disk_new(1, 0, NULL);
     struct vfs_file *lock, *other;
     cr_assert_eq(vfs_lock(sim_disk_vfs(disk), "LOCK", &lock), 0);
     cr_assert_eq(vfs_lock(sim_disk_vfs(disk), "LOCK", &other), -EWOULDBLOCK);
@@ -287,19 +287,19 @@ Test(sim_disk, lock_is_exclusive_until_closed)
 
 Test(sim_disk, flip_changes_one_bit_on_the_media)
 {
-    struct sim_disk *disk = sim_disk_new(3, 0);
+    struct sim_disk *disk = sim_disk_new(3, 0, NULL);
     uint8_t bytes[8 * 512], before[8 * 512];
     memset(before, 'a', sizeof before);
     struct vfs_file *file = file_open(disk, "journal-1");
     cr_assert_eq(file_write(file, before, sizeof before, 0), 0);
     const char *path;
     uint64_t offset;
-    cr_assert_not(sim_disk_flip(disk, "journal", &path, &offset));
+    cr_assert_not(sim_disk_flip(disk, "journal", 0, &path, &offset));
     cr_assert_eq(vfs_sync(file), 0);
     cr_assert_eq(vfs_sync_dir(sim_disk_vfs(disk), "."), 0);
     vfs_close(file);
-    cr_assert_not(sim_disk_flip(disk, "manifest", &path, &offset));
-    cr_assert(sim_disk_flip(disk, "journal", &path, &offset));
+    cr_assert_not(sim_disk_flip(disk, "manifest", 0, &path, &offset));
+    cr_assert(sim_disk_flip(disk, "journal", 0, &path, &offset));
     cr_assert_str_eq(path, "journal-1");
     sim_disk_power_loss(disk);
     cr_assert_eq(file_read(disk, "journal-1", bytes, sizeof bytes), (int64_t)sizeof bytes);
@@ -316,7 +316,7 @@ Test(sim_disk, same_seed_loses_the_same)
     for (unsigned seed = 0; seed < 20; seed++) {
         uint8_t bytes[2][8 * 512];
         for (int i = 0; i < 2; i++) {
-            struct sim_disk *disk = sim_disk_new(seed, 7);
+            struct sim_disk *disk = sim_disk_new(seed, 7, NULL);
             torn_file(disk, 8, bytes[i]);
             sim_disk_free(disk);
         }

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define ROT_AGE_US (2500 * SIM_MS)
+
 struct kind {
     uint32_t weight, low_ms, high_ms;
 };
@@ -187,14 +189,18 @@ static void disk_fault(struct sim_faults *faults, const struct sim_fault_entry *
     }
 }
 
+/* Bits rot that have lain for a while: what was synced just now and has no mark behind it yet could
+ * not be told from a torn tail, by any means. */
 static void bit_flip(struct sim_faults *faults, const struct sim_fault_entry *entry)
 {
     struct sim_node *node = node_of(faults, entry->node);
     const char *path;
     uint64_t offset;
     uint32_t count = 1 + (uint32_t)(entry->draw >> 8 & 3);
+    if (node->state == SIM_DOWN || faults->sim->now_us - node->started_us < ROT_AGE_US)
+        return;
     for (uint32_t i = 0; i < count; i++)
-        if (sim_disk_flip(node->disk, "shard-", &path, &offset)) {
+        if (sim_disk_flip(node->disk, "shard-", ROT_AGE_US, &path, &offset)) {
             node->rotten = true;
             sim_trace(faults->sim, 1, "node %u a bit of %s flips at %" PRIu64, node->endpoint, path,
                       offset);

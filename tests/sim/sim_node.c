@@ -29,7 +29,7 @@ void sim_node_init(struct sim_node *node, struct sim_cluster *cluster, uint8_t n
     int32_t rate = sim->swarm.clock_rate_ppm_max;
     node->cluster = cluster;
     node->endpoint = number;
-    node->disk = sim_disk_new(sim->seed, SIM_STREAM_DISK + number);
+    node->disk = sim_disk_new(sim->seed, SIM_STREAM_DISK + number, &sim->now_us);
     sim_disk_faults(node->disk)->nowait_again_ppm = sim->swarm.nowait_again_ppm;
     sim_inbox_init(&node->inbox);
     for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
