@@ -305,6 +305,9 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
 /* Ends it unproposed. */
 void shard_request_refuse(struct shard *shard, struct replica *replica,
                           const struct shard_request *request, uint8_t status, int64_t payload);
+/* The disk failed to give what it needs: refused, and another replica is asked to lead. */
+void shard_request_unread(struct shard *shard, struct replica *replica,
+                          const struct shard_request *request);
 
 /* shard_park.c */
 /* Lets it wait in the queues of its keys and of its lane: what the same router sends to the same

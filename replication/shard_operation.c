@@ -7,7 +7,14 @@
 
 #define REPLY_SIZE_MAX (17u << 20) /* of an operation on several keys; under a link's message */
 
-enum values_e { VALUES_OK, VALUES_ON_DISK, VALUES_CORRUPT, VALUES_TOO_LARGE, VALUES_NO_MEMORY };
+enum values_e {
+    VALUES_OK,
+    VALUES_ON_DISK,
+    VALUES_FAILED, /* the disk gave an error, not bytes */
+    VALUES_CORRUPT,
+    VALUES_TOO_LARGE,
+    VALUES_NO_MEMORY,
+};
 
 static void find_place(const struct shard *shard, const struct replica *replica,
                        const struct keydir_digest *digest, struct shard_place *place)
@@ -80,7 +87,7 @@ static int read_value(struct shard *shard, struct replica *replica,
         return VALUES_ON_DISK;
     }
     if (r != 0)
-        return VALUES_CORRUPT;
+        return VALUES_FAILED;
     if (request->key_count > 1) {
         size = size < place->size ? size : place->size;
         memcpy(shard->scratch + *scratch_used, bytes, size);
@@ -139,6 +146,16 @@ void shard_request_refuse(struct shard *shard, struct replica *replica,
     if (is_write(request->op))
         sessions_end(&replica->sessions, request->session, request->op->sequence);
     shard_client_refuse(shard, request->link, request->op, status, payload);
+}
+
+void shard_request_unread(struct shard *shard, struct replica *replica,
+                          const struct shard_request *request)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
+
+    shard_request_refuse(shard, replica, request, WIRE_STATUS_TRYAGAIN, 0);
+    if (!replica->raft.transfer_to)
+        shard_raft_event(shard, replica, &event);
 }
 
 /* The outcome's writes as records of one entry; the request id rides on the first. */
@@ -230,6 +247,10 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         return false;
     if (r == VALUES_NO_MEMORY) {
         shard->fatal = -ENOMEM;
+        return true;
+    }
+    if (r == VALUES_FAILED) {
+        shard_request_unread(shard, replica, request);
         return true;
     }
     if (r == VALUES_CORRUPT) {

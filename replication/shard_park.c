@@ -69,10 +69,11 @@ static void operation_run(struct shard *shard, struct shard_operation *operation
     struct shard_request request = operation_request(operation);
 
     assert(operation->reads_left == 0 && !operation->cancelled);
-    if (shard->now_ms > operation->deadline_ms || operation->read_failed ||
-        operation->replica->fenced ||
-        shard_client_lane_refused(shard, operation->link, operation->op.partition,
-                                  operation->op.lane_epoch))
+    if (operation->read_failed)
+        shard_request_unread(shard, operation->replica, &request);
+    else if (shard->now_ms > operation->deadline_ms || operation->replica->fenced ||
+             shard_client_lane_refused(shard, operation->link, operation->op.partition,
+                                       operation->op.lane_epoch))
         shard_request_refuse(shard, operation->replica, &request, WIRE_STATUS_TRYAGAIN, 0);
     else if (!shard_evaluate(shard, operation->replica, &request))
         return;
