@@ -1,0 +1,277 @@
+#include <assert.h>
+#include <inttypes.h>
+
+#include "storage/inspect.h"
+#include "storage/journal_reader.h"
+
+static const char *const kind_names[] = {
+    [RECORD_KIND_PUT] = "put",
+    [RECORD_KIND_DELETE] = "delete",
+    [RECORD_KIND_NOOP] = "noop",
+    [RECORD_KIND_CONFIG] = "config",
+    [RECORD_KIND_META] = "meta",
+    [RECORD_KIND_HARD_STATE] = "hard-state",
+    [RECORD_KIND_CHECKPOINT] = "checkpoint",
+};
+
+struct walk {
+    struct journal_reader reader;
+    FILE *out;
+    bool json;
+    uint64_t next; /* number of the next batch, 0 while unknown */
+    uint64_t batches, records;
+    uint64_t damaged; /* places */
+    uint32_t end;     /* of the data */
+    bool torn;
+};
+
+static const char *comma(uint64_t count)
+{
+    return count > 0 ? "," : "";
+}
+
+static void print_special(const struct walk *walk, const struct record *record)
+{
+    struct store_checkpoint checkpoint;
+    struct store_hard_state state;
+    bool fenced;
+
+    if (record->kind == RECORD_KIND_HARD_STATE &&
+        journal_hard_state_decode(record->value, record->value_size, &state)) {
+        fprintf(walk->out,
+                walk->json ? ",\"vote\":%" PRIu32 ",\"commit\":%" PRIu64
+                           : " vote %" PRIu32 " commit %" PRIu64,
+                state.vote, state.commit);
+    } else if (record->kind == RECORD_KIND_CHECKPOINT &&
+               journal_checkpoint_decode(record->value, record->value_size, &checkpoint, &fenced)) {
+        fprintf(walk->out,
+                walk->json ? ",\"vote\":%" PRIu32 ",\"applied\":%" PRIu64
+                             ",\"first_index\":%" PRIu64 ",\"fenced\":%s,\"state_size\":%zu"
+                           : " vote %" PRIu32 " applied %" PRIu64 " first %" PRIu64
+                             "%s, state %zu B",
+                checkpoint.vote, checkpoint.applied, checkpoint.first_index,
+                walk->json ? (fenced ? "true" : "false") : (fenced ? " FENCED" : ""),
+                checkpoint.state_size);
+    }
+}
+
+static void print_record(const struct walk *walk, const struct record *record, uint32_t offset,
+                         uint64_t count, bool good)
+{
+    FILE *out = walk->out;
+
+    if (walk->json)
+        fprintf(out,
+                "%s{\"offset\":%" PRIu32
+                ",\"size\":%zu,\"kind\":\"%s\",\"flags\":%u,\"term\":%" PRIu32 ",\"index\":%" PRIu64
+                ",\"sub_index\":%u,\"sub_count\":%u,\"value_size\":%zu,"
+                "\"good\":%s",
+                comma(count), offset, record_size(record), kind_names[record->kind], record->flags,
+                record->term, record->index, record->sub_index, record->sub_count,
+                record->value_size, good ? "true" : "false");
+    else
+        fprintf(out, "    at %" PRIu32 ": %s term %" PRIu32 " index %" PRIu64 " (%u of %u), %zu B",
+                offset, kind_names[record->kind], record->term, record->index,
+                record->sub_index + 1u, record->sub_count, record_size(record));
+    if (record->key_size > 0) {
+        fputs(walk->json ? ",\"key\":" : ", key ", out);
+        inspect_bytes(out, walk->json, record->key, record->key_size);
+        if (!walk->json)
+            fprintf(out, ", value %zu B", record->value_size);
+    }
+    if (record->flags & RECORD_FLAG_EXPIRES)
+        fprintf(out, walk->json ? ",\"expiry_ms\":%" PRIu64 : ", expires %" PRIu64 " ms",
+                record->expiry_ms);
+    if (record->flags & RECORD_FLAG_REQUEST)
+        fprintf(out,
+                walk->json ? ",\"session\":%" PRIu64 ",\"sequence\":%" PRIu64
+                           : ", request %" PRIu64 "/%" PRIu64,
+                record->request.session, record->request.sequence);
+    print_special(walk, record);
+    fputs(walk->json ? "}" : good ? "\n" : " DAMAGED VALUE\n", out);
+}
+
+static bool print_run(struct walk *walk, const uint8_t *batch, uint32_t batch_offset,
+                      const struct journal_run *run, uint32_t end, uint64_t run_count)
+{
+    bool good = journal_run_check(batch, run, end, walk->reader.epoch);
+    struct journal_run_cursor cursor = {.batch = batch, .offset = run->offset, .end = end};
+    struct record record;
+    uint64_t count = 0;
+    uint32_t offset;
+
+    if (walk->json)
+        fprintf(walk->out,
+                "%s{\"partition\":%u,\"records\":%u,\"first_index\":%" PRIu64
+                ",\"last_index\":%" PRIu64 ",\"commit\":%" PRIu64 ",\"good\":%s,\"list\":[",
+                comma(run_count), run->partition, run->count, run->first_index, run->last_index,
+                run->commit, good ? "true" : "false");
+    else
+        fprintf(walk->out,
+                "  partition %u: %u records, entries %" PRIu64 " to %" PRIu64 ", commit %" PRIu64
+                "%s\n",
+                run->partition, run->count, run->first_index, run->last_index, run->commit,
+                good ? "" : ", DAMAGED");
+    while (journal_run_next(&cursor, &record, &offset)) {
+        struct record whole;
+
+        print_record(walk, &record, batch_offset + offset, count++,
+                     record_decode(batch + offset, end - offset, &whole) == 0);
+    }
+    if (walk->json)
+        fputs("]}", walk->out);
+    else if (cursor.bad)
+        fprintf(walk->out, "    at %" PRIu32 ": no record\n", batch_offset + cursor.offset);
+    walk->records += count;
+    return good && !cursor.bad && count == run->count;
+}
+
+static void print_batch(struct walk *walk, const struct journal_batch_header *header,
+                        const uint8_t *batch, uint64_t *bad)
+{
+    *bad = 0;
+    if (walk->json)
+        fprintf(walk->out,
+                "%s{\"number\":%" PRIu64 ",\"offset\":%" PRIu32 ",\"length\":%" PRIu32
+                ",\"synced_through\":%" PRIu64 ",\"checkpoint\":%s,\"runs\":[",
+                comma(walk->batches), header->number, header->offset, header->length,
+                header->synced_through,
+                header->flags & JOURNAL_BATCH_CHECKPOINT ? "true" : "false");
+    else
+        fprintf(walk->out,
+                "batch %" PRIu64 " at %" PRIu32 ": %" PRIu32 " B, synced through %" PRIu64 "%s%s\n",
+                header->number, header->offset, header->length, header->synced_through,
+                header->flags & JOURNAL_BATCH_CHECKPOINT ? ", checkpoint" : "",
+                header->flags & JOURNAL_BATCH_MARK ? ", mark only" : "");
+    for (uint32_t i = 0; i < header->run_count; i++) {
+        struct journal_run run;
+        uint32_t end;
+
+        if (!journal_run_at(batch, header, i, &run, &end)) {
+            (*bad)++;
+            break;
+        }
+        *bad += !print_run(walk, batch, header->offset, &run, end, i);
+    }
+    if (walk->json)
+        fputs("]}", walk->out);
+    walk->batches++;
+}
+
+/* True when a batch behind `offset` says that batch `number` was synced. */
+static int proven(struct walk *walk, uint32_t offset, uint64_t number, bool *synced)
+{
+    struct journal_batch_header header;
+    int r = 0;
+
+    *synced = false;
+    while (!*synced && r == 0) {
+        r = journal_reader_seek(&walk->reader, &offset, &header);
+        if (r == 0)
+            *synced = header.number >= number && header.synced_through >= number;
+        offset += r == 0 ? header.length : 0;
+    }
+    return r < 0 ? r : 0;
+}
+
+/* Goes on behind a place that holds no batch. *offset is where the next good one is, or the limit.
+ */
+static int skip(struct walk *walk, uint32_t *offset)
+{
+    struct journal_batch_header header;
+    uint32_t from = *offset;
+    bool synced = false;
+    int r = proven(walk, from, walk->next > 0 ? walk->next : 1, &synced);
+
+    if (r < 0)
+        return r;
+    if (!synced) {
+        walk->end = from;
+        *offset = walk->reader.limit;
+        return 0;
+    }
+    walk->damaged++;
+    r = journal_reader_seek(&walk->reader, offset, &header);
+    if (r < 0)
+        return r;
+    assert(r == 0);
+    walk->next = header.number;
+    if (!walk->json)
+        fprintf(walk->out, "from %" PRIu32 " to %" PRIu32 ": DAMAGED, before the synced mark\n",
+                from, *offset);
+    return 0;
+}
+
+static int walk_batches(struct walk *walk)
+{
+    uint32_t offset = JOURNAL_BLOCK_SIZE;
+
+    walk->end = offset;
+    while (offset < walk->reader.limit) {
+        struct journal_batch_header header;
+        const uint8_t *batch;
+        uint64_t bad;
+        bool synced;
+        int r = journal_reader_batch(&walk->reader, offset, &header, &batch);
+
+        if (r < 0)
+            return r;
+        if (r > 0 || (walk->next > 0 && header.number != walk->next)) {
+            r = skip(walk, &offset);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        print_batch(walk, &header, batch, &bad);
+        offset += header.length;
+        walk->next = header.number + 1;
+        walk->end = offset;
+        if (bad == 0)
+            continue;
+        r = proven(walk, offset, header.number, &synced);
+        if (r < 0)
+            return r;
+        walk->damaged += synced ? bad : 0;
+        walk->torn = !synced;
+        if (!synced) {
+            walk->end = header.offset;
+            break;
+        }
+    }
+    return 0;
+}
+
+int inspect_journal(struct vfs_file *file, FILE *out, bool json)
+{
+    uint8_t block[JOURNAL_BLOCK_SIZE];
+    struct journal_segment_header header;
+    struct walk walk = {.out = out, .json = json};
+    int64_t got = vfs_pread(file, block, sizeof(block), 0);
+    int r;
+
+    if (got < 0)
+        return (int)got;
+    if (journal_segment_header_decode(block, (size_t)got, &header) != 0)
+        return INSPECT_E_UNKNOWN;
+    r = journal_reader_open(&walk.reader, file, header.number, header.epoch, UINT32_MAX);
+    if (r < 0)
+        return r;
+    fprintf(out,
+            json ? "{\"kind\":\"journal\",\"segment\":%" PRIu64 ",\"epoch\":%" PRIu64
+                   ",\"size\":%" PRIu32 ",\"batches\":["
+                 : "journal segment %" PRIu64 ", epoch %" PRIu64 ", %" PRIu32 " B\n",
+            header.number, header.epoch, walk.reader.limit);
+    r = walk_batches(&walk);
+    journal_reader_close(&walk.reader);
+    if (r < 0)
+        return r;
+    fprintf(out,
+            json ? "],\"batch_count\":%" PRIu64 ",\"record_count\":%" PRIu64 ",\"end\":%" PRIu32
+                   ",\"torn_tail\":%s,\"damaged\":%" PRIu64 ",\"verdict\":\"%s\"}\n"
+                 : "%" PRIu64 " batches, %" PRIu64 " records, data ends at %" PRIu32 "%s\n"
+                   "damaged places: %" PRIu64 "\nverdict: %s\n",
+            walk.batches, walk.records, walk.end,
+            json ? (walk.torn ? "true" : "false") : (walk.torn ? ", then a torn tail" : ""),
+            walk.damaged, walk.damaged > 0 ? "damaged" : "ok");
+    return walk.damaged > 0 ? INSPECT_E_DAMAGED : INSPECT_E_OK;
+}
