@@ -61,10 +61,10 @@ struct raft_config {
     uint64_t index; /* of its entry, set when that is appended; 1 at genesis */
     uint64_t epoch; /* of the ring map that asked for it */
     struct raft_replica voters[RAFT_VOTERS_MAX];
-    uint8_t voter_count;
     struct raft_replica voters_old[RAFT_VOTERS_MAX];
-    uint8_t voter_old_count;
     struct raft_replica learners[RAFT_LEARNERS_MAX];
+    uint8_t voter_count;
+    uint8_t voter_old_count;
     uint8_t learner_count;
 };
 
@@ -173,17 +173,17 @@ struct raft_effects {
 
 struct raft_progress {
     struct raft_replica replica;
-    bool voter;     /* of the configuration's new (or only) half */
-    bool voter_old; /* of the old half; a learner is in neither */
-    bool probing;   /* one append at a time until the logs meet */
     uint64_t match; /* durable there; for self: synced */
     uint64_t next;
     uint64_t inflight_size;
-    uint32_t inflight_messages;
     uint64_t sent_ms;  /* since when an answer is due, while inflight_messages > 0 */
     uint64_t heard_ms; /* any answer of this term: check-quorum */
     uint64_t round;    /* newest beat acknowledged in this term */
-    uint8_t vote;      /* 0 none, 1 granted, 2 refused */
+    uint32_t inflight_messages;
+    bool voter;     /* of the configuration's new (or only) half */
+    bool voter_old; /* of the old half; a learner is in neither */
+    bool probing;   /* one append at a time until the logs meet */
+    uint8_t vote;   /* 0 none, 1 granted, 2 refused */
 };
 
 struct raft {

@@ -338,7 +338,7 @@ static void node_event(struct sim *sim, const struct sim_event *event)
         host_simple(sim, node, RAFT_EVENT_FLUSH, 0);
         return;
     case SIM_BEATS:
-        sim_at(sim, sim->beat_ms * 1000u, SIM_BEATS, event->node, 0);
+        sim_at(sim, sim->beat_ms * UINT64_C(1000), SIM_BEATS, event->node, 0);
         host_beats(sim, node);
         return;
     case SIM_LOST:
@@ -473,6 +473,7 @@ struct sim *sim_new(uint64_t seed)
         else
             config->learners[config->learner_count++] = replica;
     }
+    assert(sim->node_count > 0);
     sim->slots = calloc(SLOTS_MAX, sizeof(*sim->slots));
     sim->nodes = calloc(sim->node_count, sizeof(*sim->nodes));
     assert(sim->slots && sim->nodes);

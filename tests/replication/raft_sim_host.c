@@ -17,7 +17,7 @@ static void check_entry(struct sim *sim, const struct sim_node *node, uint64_t i
 {
     uint32_t term = raft_log_term(&node->raft.log, index);
     uint32_t previous = raft_log_term(&node->raft.log, index - 1);
-    uint64_t at = (index * 31 + term * 2654435761u) % SLOTS_MAX;
+    uint64_t at = (index * 31 + term * UINT64_C(2654435761)) % SLOTS_MAX;
     struct sim_slot *slot = &sim->slots[at];
 
     while (slot->index != 0 && (slot->index != index || slot->term != term)) {
@@ -46,6 +46,7 @@ static void write_records(struct sim *sim, struct sim_node *node, const struct r
     }
     if (effects->append_first == 0)
         return;
+    assert(payloads);
     sim->counts.truncations += effects->append_first <= last_before;
     assert(effects->append_last - effects->append_first + 1 + effects->append_skip ==
            event->entry_count);
@@ -298,7 +299,7 @@ void host_boot(struct sim *sim, struct sim_node *node)
     node->commit_recorded = raft->commit;
     node->checked = raft->log.first - 1;
     check_committed(sim, node);
-    sim_at(sim, sim_between(sim, 0, sim->beat_ms * 1000u), SIM_BEATS, number, 0);
+    sim_at(sim, sim_between(sim, 0, sim->beat_ms * UINT64_C(1000)), SIM_BEATS, number, 0);
     tick_schedule(sim, node);
 }
 
