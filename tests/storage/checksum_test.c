@@ -1,0 +1,44 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "storage/checksum.h"
+#include "storage/codec.h"
+
+Test(checksum, is_xxh3_of_the_published_empty_input)
+{
+    cr_assert_eq(checksum("", 0), 0x2D06800538D394C2ull);
+}
+
+Test(checksum, a_pair_is_its_concatenation_at_any_size)
+{
+    uint8_t bytes[4096];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 31);
+    for (size_t size = 0; size < sizeof(bytes); size += 37)
+        for (size_t cut = 0; cut <= size; cut += 111)
+            cr_assert_eq(checksum_pair(bytes, cut, bytes + cut, size - cut, 9),
+                         checksum_seeded(bytes, size, 9));
+}
+
+Test(checksum, the_seed_matters)
+{
+    cr_assert_neq(checksum_seeded("abc", 3, 1), checksum_seeded("abc", 3, 2));
+    cr_assert_eq(checksum_seeded("abc", 3, 0), checksum("abc", 3));
+}
+
+Test(codec, integers_are_little_endian_at_any_address)
+{
+    uint8_t bytes[9] = {0};
+
+    codec_put_u64(bytes + 1, 0x0807060504030201ull);
+    for (uint8_t i = 1; i <= 8; i++)
+        cr_assert_eq(bytes[i], i);
+    cr_assert_eq(codec_get_u64(bytes + 1), 0x0807060504030201ull);
+    cr_assert_eq(codec_get_u32(bytes + 1), 0x04030201u);
+    cr_assert_eq(codec_get_u16(bytes + 3), 0x0403u);
+    codec_put_u16(bytes, 0xABCD);
+    cr_assert_eq(bytes[0], 0xCD);
+    codec_put_u32(bytes + 3, 0xFFFFFFFFu);
+    cr_assert_eq(codec_get_u8(bytes + 6), 0xFF);
+}
