@@ -66,6 +66,10 @@ void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t 
         progress->next = progress->match + 1;
         progress->inflight_size = 0;
         progress->inflight_messages = 0;
+    } else if (progress->inflight_messages == 0) {
+        /* Answers came twice, each with a newer match. Something is still on the way, and only
+         * what is in flight is sent again. */
+        progress->inflight_messages = 1;
     }
 }
 

@@ -164,6 +164,8 @@ static void carry_out(struct shard *shard, struct replica *replica, bool was_lea
     bool role = effects->role_changed, commit = effects->commit_changed;
     bool read_round = effects->read_round_changed;
 
+    if (effects->transfer_ended) /* given up: not again before it has settled */
+        replica->leader_since_ms = shard->now_ms;
     if (effects->write_hard_state)
         write_hard_state(shard, replica);
     send_messages(shard, replica);
