@@ -201,10 +201,19 @@ static void keeper_dead(struct fabric *fabric)
     }
 }
 
+/* Short enough for a ping to be answered before its sender loses patience. */
+static uint64_t keeper_tick_ms(const struct fabric *fabric, bool closing)
+{
+    uint64_t tick_ms = fabric->options.idle_ms / 4;
+    if (closing || tick_ms < FABRIC_CLOSE_TICK_MS)
+        return FABRIC_CLOSE_TICK_MS;
+    return tick_ms < FABRIC_TICK_MS ? tick_ms : FABRIC_TICK_MS;
+}
+
 /* One round over everything; returns when the next one is due. */
 static uint64_t keeper_round(struct fabric *fabric, uint64_t now_ms, bool closing)
 {
-    uint64_t next_ms = now_ms + (closing ? FABRIC_CLOSE_TICK_MS : FABRIC_TICK_MS);
+    uint64_t next_ms = now_ms + keeper_tick_ms(fabric, closing);
     keeper_dead(fabric);
     pthread_mutex_lock(&fabric->lock);
     struct link *link = fabric->links;

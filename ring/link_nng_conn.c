@@ -22,13 +22,12 @@ void conn_break(struct conn *conn, const char *why)
     nng_stream_close(conn->stream);
 }
 
-bool conn_stop(struct conn *conn, bool *flag)
+bool conn_unpin(struct conn *conn)
 {
-    assert(*flag);
-    assert(!conn->retired);
-    *flag = false;
-    conn->retired = conn->broken && !conn->sending && !conn->receiving;
-    return conn->retired;
+    assert(conn->pins > 0);
+    conn->pins -= 1;
+    assert(conn->pins > 0 || conn->broken);
+    return conn->pins == 0;
 }
 
 void conn_retire(struct conn *conn)
@@ -40,6 +39,25 @@ void conn_retire(struct conn *conn)
     fabric->woken = true;
     pthread_cond_signal(&fabric->wake);
     pthread_mutex_unlock(&fabric->lock);
+}
+
+void conn_begin(struct conn *conn, nng_aio *aio, void (*begin)(nng_stream *, nng_aio *))
+{
+    struct link *link = conn->link;
+    pthread_mutex_lock(&link->lock);
+    conn->pins += 1;
+    pthread_mutex_unlock(&link->lock);
+    begin(conn->stream, aio);
+    pthread_mutex_lock(&link->lock);
+    if (conn->broken) {
+        pthread_mutex_unlock(&link->lock);
+        nng_aio_cancel(aio);
+        pthread_mutex_lock(&link->lock);
+    }
+    bool dead = conn_unpin(conn);
+    pthread_mutex_unlock(&link->lock);
+    if (dead)
+        conn_retire(conn);
 }
 
 static void conn_free_memory(struct conn *conn)
@@ -68,7 +86,7 @@ static void conn_free_memory(struct conn *conn)
 
 void conn_free(struct conn *conn)
 {
-    assert(conn->retired);
+    assert(conn->pins == 0);
     nng_aio_stop(conn->receive_aio);
     nng_aio_stop(conn->send_aio);
     conn_free_memory(conn);
@@ -91,7 +109,7 @@ static void conn_handshake_init(struct conn *conn, const struct link *link)
     sodium_memzero(handshake.ephemeral_secret, sizeof handshake.ephemeral_secret);
 }
 
-/* Takes the stream, also when it fails. The conn counts as receiving until conn_start(). */
+/* Takes the stream, also when it fails. The pin is the receiving side's: for conn_start(). */
 int conn_new(struct link *link, nng_stream *stream, const char *address, struct conn **out)
 {
     struct conn *conn = calloc(1, sizeof *conn);
@@ -117,7 +135,7 @@ int conn_new(struct link *link, nng_stream *stream, const char *address, struct 
     nng_aio_set_timeout(conn->send_aio, NNG_DURATION_INFINITE);
     snprintf(conn->address, sizeof conn->address, "%s", address);
     link_reader_init(&conn->reader);
-    conn->receiving = true;
+    conn->pins = 1;
     conn->started_ms = link_now_ms();
     atomic_store(&conn->received_ms, conn->started_ms);
     pthread_mutex_lock(&link->lock);
@@ -175,13 +193,14 @@ static bool conn_in_room(struct conn *conn)
     return true;
 }
 
+/* Begins the next receive; its callback takes over the pin of the receiving side. */
 static void conn_receive(struct conn *conn)
 {
     nng_iov iov = {.iov_buf = conn->in + conn->in_tail,
                    .iov_len = conn->in_capacity - conn->in_tail};
     assert(iov.iov_len > 0);
     nng_aio_set_iov(conn->receive_aio, 1, &iov);
-    nng_stream_recv(conn->stream, conn->receive_aio);
+    conn_begin(conn, conn->receive_aio, nng_stream_recv);
 }
 
 void conn_start(struct conn *conn)
@@ -243,7 +262,7 @@ static void conn_ended(struct conn *conn)
         link_retry_later(link, link_now_ms());
     else
         link->closed = true;
-    bool dead = conn_stop(conn, &conn->receiving);
+    bool dead = conn_unpin(conn);
     pthread_mutex_unlock(&link->lock);
     if (dead)
         conn_retire(conn);

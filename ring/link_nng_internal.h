@@ -14,7 +14,10 @@
  *  - The keeper is the fabric's one thread. It alone frees, after stopping the aios, and it keeps
  *    all time: handshake deadlines, pings, silence, reconnects, pauses after accept errors.
  * A conn ends by conn_break(): it closes the stream, so that the receive callback comes with an
- * error, tells the host and lets go. When neither side runs any more, the keeper gets it.
+ * error, tells the host and lets go. When no pin is left, the keeper gets it.
+ *
+ * nng 1.5.2 never completes an operation that is begun on a stream already closed. So whoever
+ * begins one looks afterwards, still pinned, whether the conn was broken meanwhile, and cancels.
  */
 #ifndef RING_LINK_NNG_INTERNAL_H
 #define RING_LINK_NNG_INTERNAL_H
@@ -92,9 +95,8 @@ struct conn {
     bool sealed; /* packets may be made */
     bool up;
     bool sending;
-    bool receiving;
     bool broken;
-    bool retired;
+    uint32_t pins;  /* the receiving side, the sending side, and each call into nng */
     bool finishing; /* link_close(): send what is queued, then the final packet */
     bool final_sent;
     bool corked; /* the receive callback sends when it is through with its input */
@@ -198,10 +200,12 @@ void conn_free(struct conn *conn); /* the keeper, when retired */
 void conn_start(struct conn *conn);
 /* link->lock held. The first reason is the one that is told. */
 void conn_break(struct conn *conn, const char *why);
-/* link->lock held. One side stops: clears its flag (sending or receiving). True when conn is broken
- * and the other side has stopped as well; then the caller must conn_retire() it. In either case
- * conn is not the caller's any more once the lock is released. */
-bool conn_stop(struct conn *conn, bool *flag);
+/* link->lock held. Lets go of one pin. True when it was the last: then the caller must
+ * conn_retire() it. In either case conn is not the caller's any more once the lock is released. */
+bool conn_unpin(struct conn *conn);
+/* Begins nng_stream_send or nng_stream_recv with an aio that has a callback. The callback may free
+ * conn's last pin before this returns. No lock held. */
+void conn_begin(struct conn *conn, nng_aio *aio, void (*begin)(nng_stream *, nng_aio *));
 /* Hands it to the keeper. No lock held. */
 void conn_retire(struct conn *conn);
 

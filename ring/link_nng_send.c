@@ -21,7 +21,16 @@ bool conn_claim(struct conn *conn)
     if (conn->corked && pthread_equal(conn->corker, pthread_self()))
         return false;
     conn->sending = true;
+    conn->pins += 1;
     return true;
+}
+
+/* The sending side has nothing to do. link->lock held. True when conn must be retired. */
+static bool conn_rest(struct conn *conn)
+{
+    assert(conn->sending);
+    conn->sending = false;
+    return conn_unpin(conn);
 }
 
 /* Room for size bytes more in out. Grows to what one send may hold; kept for the conn's life. */
@@ -72,7 +81,7 @@ static void conn_send(struct conn *conn)
     nng_iov iov = {.iov_buf = conn->out + conn->out_sent,
                    .iov_len = conn->out_size - conn->out_sent};
     nng_aio_set_iov(conn->send_aio, 1, &iov);
-    nng_stream_send(conn->stream, conn->send_aio);
+    conn_begin(conn, conn->send_aio, nng_stream_send);
 }
 
 /* A send that is nearly always over when nng returns: its aio has no callback, so that completion
@@ -121,7 +130,7 @@ void conn_flush(struct conn *conn)
         bool quick = conn->inline_aio != NULL && !conn->final_sent &&
                      conn->out_size <= CONN_INLINE_SIZE_MAX && round < CONN_INLINE_ROUNDS;
         if (!send)
-            dead = conn_stop(conn, &conn->sending);
+            dead = conn_rest(conn);
         pthread_mutex_unlock(&conn->link->lock);
         if (dead)
             conn_retire(conn);
@@ -154,7 +163,7 @@ void conn_sent(void *argument)
         conn_break(conn, "closed");
     bool more = !conn->broken && conn_has_output(conn);
     if (!more)
-        dead = conn_stop(conn, &conn->sending);
+        dead = conn_rest(conn);
     pthread_mutex_unlock(&conn->link->lock);
     if (more)
         conn_flush(conn);
