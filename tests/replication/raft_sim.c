@@ -289,7 +289,7 @@ static void client(struct sim *sim)
     struct sim_node *node = NULL;
 
     sim_at(sim, sim_between(sim, 500, sim->quiet ? 40000 : 8000), SIM_CLIENT, 0, 0);
-    for (uint32_t i = 0; i < sim->node_count && !node; i++) {
+    for (uint32_t i = 0; i < sim->node_count && !node && !sim->idle; i++) {
         struct sim_node *next = &sim->nodes[(at + i) % sim->node_count];
 
         if (next->up && next->paused_until_us <= sim->now_us && next->raft.role == RAFT_LEADER)

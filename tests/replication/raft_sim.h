@@ -142,6 +142,7 @@ struct sim {
     bool ghosts, changes;
     bool churn; /* leaders do not last: logs part as in figure 8 of the Raft paper */
     bool quiet; /* faults are over */
+    bool idle;  /* clients rest */
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
     struct sim_event *events;
     uint32_t event_count, event_capacity;
