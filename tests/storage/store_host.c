@@ -472,3 +472,68 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
     }
     store_check(host->store);
 }
+
+/* --- what most tests begin and end with ------------------------------------------------- */
+
+/* A host on a fresh, founded store. */
+void host_start(struct host *host)
+{
+    host_init(host, vfs_mem_new());
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+}
+
+void host_stop(struct host *host)
+{
+    struct vfs *vfs = host->vfs;
+
+    host_deinit(host);
+    vfs_mem_free(vfs);
+}
+
+/* Closes and opens again as *again, which must agree with what was written. */
+void host_reopen(struct host *host, struct host *again)
+{
+    uint64_t synced = store_synced(host->store);
+
+    host_close(host);
+    host_init(again, host->vfs);
+    again->options = host->options;
+    cr_assert_eq(host_open(again), 0);
+    host_compare(again, host, synced);
+}
+
+void host_reopen_and_compare(struct host *host)
+{
+    struct host again;
+
+    host_reopen(host, &again);
+    host_deinit(&again);
+}
+
+/* n entries a partition, over the same few keys. */
+void host_fill(struct host *host, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
+            int r = host_append_next(host, p, i % HOST_KEYS);
+
+            if (r == STORE_E_FULL) {
+                host_settle(host);
+                r = host_append_next(host, p, i % HOST_KEYS);
+            }
+            cr_assert_eq(r, 0);
+        }
+}
+
+void host_commit_all(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_commit(host, p, host->parts[p].last);
+}
+
+void host_retain_none(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_retain(host, p, host->parts[p].applied + 1);
+}

@@ -86,4 +86,15 @@ void host_check(struct host *host);
  * that survived, and all that were synced. */
 void host_compare(struct host *host, const struct host *before, uint64_t synced);
 
+/* A host on a fresh, founded store over vfs_mem. */
+void host_start(struct host *host);
+void host_stop(struct host *host);
+/* Closes and opens again as *again, which must agree with what was written. */
+void host_reopen(struct host *host, struct host *again);
+void host_reopen_and_compare(struct host *host);
+/* n entries a partition, over the same few keys. */
+void host_fill(struct host *host, uint32_t n);
+void host_commit_all(struct host *host);
+void host_retain_none(struct host *host); /* no log is needed any more */
+
 #endif

@@ -1,0 +1,242 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_host.h"
+
+Test(store_space, overwritten_segments_are_dropped_and_their_files_recycled)
+{
+    struct store_stats stats;
+    struct host host;
+
+    host_start(&host);
+    for (int i = 0; i < 30; i++) {
+        host_fill(&host, 100);
+        host_commit_all(&host);
+        host_retain_none(&host);
+        host_settle(&host);
+    }
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.segments_recycled, 3);
+    cr_assert_lt(stats.segments, 6);
+    cr_assert_lt(stats.journal_bytes, 6 * host.options.segment_size);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+Test(store_space, log_that_replication_retains_keeps_its_segment)
+{
+    struct store_stats stats;
+    struct host host, again;
+
+    host_start(&host);
+    for (int i = 0; i < 10; i++) {
+        host_fill(&host, 100);
+        host_commit_all(&host);
+        for (uint16_t p = 1; p < HOST_PARTITIONS; p++)
+            host_retain(&host, p, host.parts[p].applied + 1);
+        host_settle(&host);
+    }
+    store_stats(host.store, &stats);
+    cr_assert_eq(stats.segments_dropped, 0, "partition 0 still needs its log from 1 on");
+    host_reopen(&host, &again);
+    cr_assert_eq(again.parts[0].first, 1);
+    host_deinit(&again);
+    host_stop(&host);
+}
+
+/* --- the disk is full ---------------------------------------------------------------------- */
+
+Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
+{
+    struct store_stats stats;
+    struct host host;
+    uint32_t term = 1;
+    int r = 0;
+
+    host_start(&host);
+    host_settle(&host);
+    vfs_mem_set_capacity(host.vfs, 0); /* not a byte more */
+    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
+        r = host_append_next(&host, (uint16_t)((unsigned)i % HOST_PARTITIONS), 1);
+        if (r == STORE_E_FULL)
+            host_settle(&host);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE);
+    store_stats(host.store, &stats);
+    cr_assert(stats.disk_full);
+    cr_assert_eq(host_hard(&host, 0, ++term, 1), 0);
+    cr_assert(host_sync(&host));
+    cr_assert_eq(store_synced(host.store), store_batch(host.store) - 1);
+    host_commit_all(&host);
+    host_check(&host);
+
+    vfs_mem_set_capacity(host.vfs, INT64_MAX);
+    host.now_ms += 1000;
+    host_settle(&host);
+    host_settle(&host);
+    cr_assert_eq(host_append_next(&host, 0, 2), 0);
+    cr_assert(host_sync(&host));
+    store_stats(host.store, &stats);
+    cr_assert_not(stats.disk_full);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+Test(store_space, a_node_with_a_full_disk_opens_and_serves)
+{
+    struct host host, again;
+
+    host_start(&host);
+    host_fill(&host, 30);
+    host_commit_all(&host);
+    cr_assert(host_sync(&host));
+    host.now_ms += 200;
+    cr_assert(host_sync(&host));
+    vfs_mem_set_capacity(host.vfs, 0);
+    host_reopen(&host, &again);
+    host_check(&again);
+    host_settle(&again);
+    vfs_mem_set_capacity(host.vfs, INT64_MAX);
+    again.now_ms += 1000;
+    host_settle(&again);
+    host_settle(&again);
+    cr_assert_eq(host_append_next(&again, 0, 2), 0);
+    cr_assert(host_sync(&again));
+    host_deinit(&again);
+    host_stop(&host);
+}
+
+Test(store_space, at_the_journal_cap_overwriting_goes_on_for_ever)
+{
+    struct store_stats stats;
+    struct host host;
+    uint64_t refused = 0;
+
+    host_init(&host, vfs_mem_new());
+    host.options.journal_size_max = 3 * host.options.segment_size;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint16_t p = (uint16_t)(i % HOST_PARTITIONS);
+        int r = host_append_next(&host, p, i / HOST_PARTITIONS % HOST_KEYS);
+
+        if (r == 0 && i % 16 != 0)
+            continue;
+        refused += r == STORE_E_NOSPACE;
+        host_commit_all(&host);
+        host_retain_none(&host);
+        cr_assert(host_sync(&host));
+        cr_assert_eq(host_background(&host), 0);
+        host.now_ms += 30;
+        store_stats(host.store, &stats);
+        cr_assert_leq(stats.journal_bytes, host.options.journal_size_max);
+    }
+    cr_assert_gt(host.parts[0].last, 4000, "only %lu entries went in, %lu were refused",
+                 (unsigned long)host.parts[0].last, (unsigned long)refused);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* Nothing is given back while all is needed; a checkpoint in the middle of the last segment frees
+ * it all once it is not. */
+Test(store_space, at_the_journal_cap_a_late_retain_frees_space)
+{
+    struct host host;
+    int r = 0;
+
+    host_init(&host, vfs_mem_new());
+    host.options.journal_size_max = 3 * host.options.segment_size;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
+        r = host_append_next(&host, (uint16_t)((unsigned)i % HOST_PARTITIONS),
+                             (uint32_t)i / 4 % HOST_KEYS);
+        if (r == STORE_E_FULL)
+            host_settle(&host);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE);
+    host_settle(&host);
+    cr_assert_eq(host_append_next(&host, 0, 1), STORE_E_NOSPACE);
+    host_commit_all(&host);
+    host_retain_none(&host);
+    for (int i = 0; i < 6; i++)
+        host_settle(&host);
+    cr_assert_eq(host_append_next(&host, 0, 1), 0);
+    cr_assert(host_sync(&host));
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* --- every call of the vfs fails once ------------------------------------------------------ */
+
+/* A short life: founding, entries, rotations, drops. Stops at the first error. */
+static int short_life(struct host *host)
+{
+    int r = host_open(host);
+
+    if (r != 0)
+        return r;
+    if (!host->options.founded) {
+        static const uint8_t hash[32] = {1, 2, 3};
+        static const uint16_t partitions[] = {0, 1, 2, 3};
+
+        r = store_found(host->store, hash, partitions, 4);
+        if (r != 0)
+            return r;
+        host->options.founded = true;
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        for (uint32_t k = 0; k < 12; k++)
+            host_append_next(host, (uint16_t)(k % HOST_PARTITIONS), k % 3);
+        if (!host_sync(host))
+            return -EIO;
+        host_commit_all(host);
+        host_retain_none(host);
+        r = host_background(host);
+        if (r < 0)
+            return r;
+        host->now_ms += 50;
+    }
+    return 0;
+}
+
+Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 120)
+{
+    static const int errors[] = {EIO, ENOSPC};
+
+    for (size_t e = 0; e < 2; e++)
+        for (uint64_t n = 1, over = 0; !over; n++) {
+            struct vfs *vfs = vfs_mem_new();
+            struct host host, again;
+            uint64_t calls;
+
+            host_init(&host, vfs);
+            host.options.segment_size = 8u << 10;
+            host.options.zero_ahead_size = 4u << 10;
+            host.padding = 100;
+            vfs_mem_fail_after(vfs, n, errors[e]);
+            calls = vfs_mem_calls(vfs);
+            short_life(&host);
+            over = vfs_mem_calls(vfs) < calls + n;
+            vfs_mem_fail_after(vfs, 0, 0);
+            if (host.store && host.options.founded) {
+                uint64_t synced = store_synced(host.store);
+
+                host_close(&host);
+                host_init(&again, vfs);
+                again.options = host.options;
+                cr_assert_eq(host_open(&again), 0, "call %lu", (unsigned long)n);
+                host_compare(&again, &host, synced);
+                cr_assert_eq(host_append_next(&again, 0, 1), 0);
+                cr_assert(host_sync(&again));
+                host_deinit(&again);
+            }
+            host_deinit(&host);
+            vfs_mem_free(vfs);
+        }
+}
