@@ -331,6 +331,19 @@ void client_bytes(struct router *router, struct client *client, const uint8_t *b
         client_kill(router, client);
 }
 
+void client_end(struct router *router, struct client *client)
+{
+    client->ended = true;
+    client_output(router, client);
+}
+
+bool client_finished(const struct client *client)
+{
+    if (client->killed)
+        return true;
+    return (client->closing || client->ended) && client->requests == 0 && !client->in_resume;
+}
+
 void clients_resume(struct router *router)
 {
     while (router->clients.resume) {
@@ -340,6 +353,8 @@ void clients_resume(struct router *router)
         client->in_resume = false;
         if (!client_paused(router, client))
             client_parse_input(router, client);
+        if (client->ended)
+            client_output(router, client);
     }
 }
 

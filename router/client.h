@@ -40,6 +40,7 @@ struct client {
     uint8_t protocol;
     bool authenticated;
     bool closing;   /* nothing more is parsed; closed when all replies have left */
+    bool ended;     /* it sends nothing more; closed when all that was whole is answered */
     bool killed;    /* over a bound: closed at once, output is dropped */
     bool closed;    /* the host has been told */
     bool in_output; /* on the router's lists */
@@ -69,6 +70,9 @@ struct client *clients_find(const struct clients *clients, uint64_t id);
 void client_open(struct router *router, uint64_t id, const uint8_t *address, size_t size);
 void client_close(struct router *router, struct client *client);
 void client_bytes(struct router *router, struct client *client, const uint8_t *bytes, size_t size);
+void client_end(struct router *router, struct client *client);
+/* All has been answered that will be: to be closed behind the output. */
+bool client_finished(const struct client *client);
 void client_backlog(struct router *router, struct client *client, size_t bytes);
 bool client_paused(const struct router *router, const struct client *client);
 size_t client_held(const struct client *client);

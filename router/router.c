@@ -257,7 +257,8 @@ void router_step(struct router *router, const struct router_event *event)
     router->wall_ms = event->wall_ms;
     router->random ^= event->random;
     router_recycle(router);
-    if (event->kind == ROUTER_EVENT_CLIENT_BYTES || event->kind == ROUTER_EVENT_CLIENT_CLOSE)
+    if (event->kind == ROUTER_EVENT_CLIENT_BYTES || event->kind == ROUTER_EVENT_CLIENT_END ||
+        event->kind == ROUTER_EVENT_CLIENT_CLOSE)
         client = clients_find(&router->clients, event->client);
     switch (event->kind) {
     case ROUTER_EVENT_CLIENT_OPEN:
@@ -266,6 +267,10 @@ void router_step(struct router *router, const struct router_event *event)
     case ROUTER_EVENT_CLIENT_BYTES:
         if (client)
             client_bytes(router, client, event->bytes, event->size);
+        break;
+    case ROUTER_EVENT_CLIENT_END:
+        if (client)
+            client_end(router, client);
         break;
     case ROUTER_EVENT_CLIENT_CLOSE:
         if (client)
@@ -310,7 +315,7 @@ static void router_take_outputs(struct router *router, struct router_effects *ef
 
     while (clients->output_first && effects->output_count < ROUTER_OUTPUTS_MAX) {
         struct client *client = clients->output_first;
-        bool close = client->killed || (client->closing && client->requests == 0);
+        bool close = client_finished(client);
 
         clients->output_first = client->output_next;
         if (!clients->output_first)
@@ -361,6 +366,11 @@ void router_client_backlog(struct router *router, uint64_t id, size_t bytes)
 
     if (client && !client->killed)
         client_backlog(router, client, bytes);
+}
+
+uint32_t router_in_flight(const struct router *router)
+{
+    return router->operations;
 }
 
 bool router_client_paused(const struct router *router, uint64_t id)

@@ -54,6 +54,7 @@ enum router_event_kind {
     ROUTER_EVENT_CLIENT_OPEN,  /* client: an id the host chose, from 1, never used before; bytes,
                                 * size: its address for CLIENT LIST, may be empty */
     ROUTER_EVENT_CLIENT_BYTES, /* client, bytes, size: copied as needed */
+    ROUTER_EVENT_CLIENT_END,   /* client will send nothing more: closed once all is answered */
     ROUTER_EVENT_CLIENT_CLOSE, /* client is gone; its unanswered operations go on unseen */
     ROUTER_EVENT_MESSAGE,      /* member, message: RESULTS, MAP, … */
     ROUTER_EVENT_LINK_UP,      /* member; shards */
@@ -106,6 +107,8 @@ bool router_flush(struct router *router, uint64_t now_ms, struct router_effects 
 /* The host has that many bytes of the client's output not yet written to its socket. Needs a
  * router_flush() to take effect. */
 void router_client_backlog(struct router *router, uint64_t client, size_t bytes);
+/* Operations that wait or are in flight, of all clients. */
+uint32_t router_in_flight(const struct router *router);
 bool router_client_paused(const struct router *router, uint64_t client);
 const struct ringmap *router_map(const struct router *router); /* NULL before the first */
 bool router_ready(

@@ -143,6 +143,40 @@ Test(client, quit_answers_what_came_before_and_closes)
     harness_free(h);
 }
 
+static void end(struct harness *h, uint64_t client)
+{
+    struct router_event event = {
+        .kind = ROUTER_EVENT_CLIENT_END, .now_ms = h->now_ms, .client = client};
+
+    router_step(h->router, &event);
+}
+
+Test(client, one_that_sends_no_more_gets_what_is_due_before_it_is_closed)
+{
+    struct router_options options;
+    struct harness *h;
+    uint64_t client;
+
+    router_options_default(&options);
+    options.client_commands_max = 2;
+    h = harness_new(&options, false);
+    client = harness_client(h);
+    h->hook = keep_first;
+    h->hook_count = 1;
+    harness_type(h, client, "SET a 1\r\nSET a 2\r\nPING\r\nSET a 3\r\nGET");
+    end(h, client);
+    harness_run(h);
+    cr_assert_not(harness_closed(h, client));
+    harness_release(h);
+    cr_assert_str_eq(harness_output(h, client), "+OK\r\n+OK\r\n+PONG\r\n+OK\r\n");
+    cr_assert(harness_closed(h, client));
+    client = harness_client(h);
+    end(h, client);
+    harness_run(h);
+    cr_assert(harness_closed(h, client));
+    harness_free(h);
+}
+
 Test(client, one_that_goes_leaves_its_operations_to_end_unseen)
 {
     struct harness *h = harness_new(NULL, false);
