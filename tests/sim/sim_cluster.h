@@ -22,7 +22,6 @@
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_net.h"
 
-#define SIM_JOBS_MAX  256u
 #define SIM_LINKS_MAX 64u
 
 enum sim_process { SIM_DOWN, SIM_UP, SIM_PAUSED };
@@ -49,14 +48,18 @@ struct sim_inbox {
 
 struct sim_node;
 
+struct sim_job {
+    struct store_job *job;
+    uint64_t number;
+};
+
 struct sim_shard {
     struct sim_node *node;
     struct shard *shard;
     struct sim_inbox inbox;
-    uint64_t tick_at_us; /* of the newest timer */
-    struct store_job *jobs[SIM_JOBS_MAX];
-    uint64_t job_numbers[SIM_JOBS_MAX];
-    size_t job_count;
+    uint64_t tick_at_us;  /* of the newest timer */
+    struct sim_job *jobs; /* started and not run */
+    size_t job_count, job_capacity;
     uint64_t job_last;
     bool drained;
 };

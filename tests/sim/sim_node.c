@@ -48,6 +48,8 @@ void sim_node_deinit(struct sim_node *node)
 {
     if (node->state != SIM_DOWN)
         sim_node_end(node, SIM_END_CLEAN);
+    for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++)
+        free(node->shards[i].jobs);
     node->disk = sim_disk_free(node->disk);
 }
 

@@ -153,11 +153,9 @@ static uint64_t job_latency(struct sim_node *node, const struct store_job *job)
 
 static struct store_job *job_take(struct sim_shard *shard, size_t i)
 {
-    struct store_job *job = shard->jobs[i];
+    struct store_job *job = shard->jobs[i].job;
     shard->job_count--;
     memmove(&shard->jobs[i], &shard->jobs[i + 1], (shard->job_count - i) * sizeof *shard->jobs);
-    memmove(&shard->job_numbers[i], &shard->job_numbers[i + 1],
-            (shard->job_count - i) * sizeof *shard->job_numbers);
     return job;
 }
 
@@ -168,7 +166,7 @@ static void run_job(void *context, uint64_t number)
     struct sim_shard *shard = context;
     struct sim_node *node = shard->node;
     for (size_t i = 0; i < shard->job_count; i++) {
-        if (shard->job_numbers[i] != number)
+        if (shard->jobs[i].number != number)
             continue;
         struct store_job *job = job_take(shard, i);
         struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_JOB);
@@ -186,9 +184,12 @@ static void run_job(void *context, uint64_t number)
 
 static void job_start(struct sim_shard *shard, struct store_job *job)
 {
-    assert(shard->job_count < SIM_JOBS_MAX);
-    shard->jobs[shard->job_count] = job;
-    shard->job_numbers[shard->job_count++] = ++shard->job_last;
+    if (shard->job_count == shard->job_capacity) {
+        shard->job_capacity = shard->job_capacity ? shard->job_capacity * 2 : 16;
+        shard->jobs = realloc(shard->jobs, shard->job_capacity * sizeof *shard->jobs);
+        assert(shard->jobs);
+    }
+    shard->jobs[shard->job_count++] = (struct sim_job){job, ++shard->job_last};
     sim_after(sim_of(shard->node), job_latency(shard->node, job), run_job, shard, shard->job_last);
 }
 
