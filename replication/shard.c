@@ -134,6 +134,7 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
     int r;
 
     if (store_job_class(job) == STORE_JOB_READ) {
+        shard->reads_out--;
         read = store_read_result(job, &bytes, &size);
         if (result != 0)
             bytes = NULL;
@@ -211,6 +212,12 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         shard_drain_step(shard);
 }
 
+/* Reads that may go to the disk now; the others wait here. */
+static bool reads_waiting(const struct shard *shard)
+{
+    return shard->reads_out < SHARD_READS_MAX && fifo_count(&shard->reads) > 0;
+}
+
 static void hand_out_jobs(struct shard *shard, struct shard_effects *effects)
 {
     enum store_job_class classes[] = {STORE_JOB_WRITE, STORE_JOB_BACKGROUND};
@@ -224,7 +231,9 @@ static void hand_out_jobs(struct shard *shard, struct shard_effects *effects)
         if (job)
             effects->jobs[effects->job_count++] = job;
     }
-    while (effects->job_count < SHARD_JOBS_MAX && (read = fifo_peek(&shard->reads))) {
+    while (effects->job_count < SHARD_JOBS_MAX && reads_waiting(shard)) {
+        read = fifo_peek(&shard->reads);
+        shard->reads_out++;
         effects->jobs[effects->job_count++] = *read;
         fifo_pop(&shard->reads);
     }
@@ -273,7 +282,7 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     effects->drained = shard_drained(shard);
     effects->fatal = shard->fatal;
     effects->deadline_ms = next_deadline(shard);
-    return shard->outgoing.head != shard->outgoing.tail || shard->reads.head != shard->reads.tail;
+    return fifo_count(&shard->outgoing) > 0 || reads_waiting(shard);
 }
 
 void shard_check(const struct shard *shard)

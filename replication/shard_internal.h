@@ -31,6 +31,7 @@
 
 #define SHARD_FRAME_SIZE  (192u << 10) /* a frame under construction is finished beyond this */
 #define SHARD_FETCHES_MAX 256u
+#define SHARD_READS_MAX   64u /* read jobs handed out at once */
 
 /* An answer that is ready but for what it observed: it leaves when the replica has applied `index`
  * and a majority has confirmed the leader in a round that began at `round` or later. */
@@ -188,6 +189,7 @@ struct shard {
     struct fifo notes;    /* shard_note */
     struct fifo deferred; /* shard_deferred */
     struct fifo outgoing; /* shard_outgoing */
+    uint32_t reads_out;   /* read jobs handed out */
     struct fifo reads;    /* struct store_job *: to be handed out */
     struct shard_outgoing sent[SHARD_SENDS_MAX];
     size_t sent_count;
