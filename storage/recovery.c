@@ -118,8 +118,10 @@ static int deliver_run(struct recovery *recovery, struct store_partition *part,
     return 0;
 }
 
+/* some_bad: runs that do not check are left out. */
 static int deliver_batch(struct recovery *recovery, struct journal_segment *segment,
-                         const struct journal_batch_header *header, const uint8_t *batch)
+                         const struct journal_batch_header *header, const uint8_t *batch,
+                         bool some_bad)
 {
     struct store *store = recovery->store;
     struct journal_run run;
@@ -130,6 +132,9 @@ static int deliver_batch(struct recovery *recovery, struct journal_segment *segm
         bool ok = journal_run_at(batch, header, i, &run, &end);
 
         assert(ok);
+        if (some_bad && !journal_run_check(batch, &run, end, segment->epoch) &&
+            !mutant(MUTANT_TORN_TAIL_AS_DATA))
+            continue;
         r = deliver_run(recovery, store_partition(store, run.partition), segment, batch,
                         header->offset, &run, end);
     }
@@ -270,7 +275,7 @@ static int take_batch(struct recovery *recovery, size_t i, bool sealed,
         if (synced)
             bad_runs(recovery, header, batch, segment->epoch, true);
     }
-    return deliver_batch(recovery, segment, header, batch);
+    return deliver_batch(recovery, segment, header, batch, bad > 0);
 }
 
 /* --- going through the segments ------------------------------------------------------------ */

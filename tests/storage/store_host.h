@@ -11,7 +11,7 @@
 
 #define HOST_PARTITIONS 4u
 #define HOST_KEYS       12u
-#define HOST_LOG_MAX    60000u
+#define HOST_LOG_MAX    8192u
 
 struct host_entry {
     uint32_t term;
