@@ -309,6 +309,7 @@ void store_checkpoint_if_wanted(struct store *store)
         return;
     if (open_is_placed(store))
         seal_placed(store);
+    journal_abort(&store->journal); /* begun for hard states that found no place: still empty */
     if (journal_is_full(&store->journal) || journal_begin(&store->journal, 0) != 0)
         return;
     if (checkpoints_append(store) != 0 || !current_fits(store, 0)) {
