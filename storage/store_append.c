@@ -289,8 +289,10 @@ bool store_seal(struct store *store)
                     store->hard_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) <=
                 store->current->capacity)
             place_open(store);
-        else if (rotate(store, 0) != 0)
+        else if (rotate(store, 0) != 0) {
+            journal_abort(&store->journal); /* nothing is in it; hard states wait in their list */
             return false;
+        }
     }
     seal_placed(store);
     return true;
