@@ -1,0 +1,185 @@
+/* ring-bench: offers load to a RESP server, and times the parts of Ringcask alone. */
+#include "bench/load.h"
+#include "bench/micro.h"
+#include "bench/report.h"
+#include "cli/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option_row load_rows[] = {
+    {"resp", "HOST:PORT", NULL, "127.0.0.1:6379", "where the server listens", 0, false},
+    {"workload", "NAME", NULL, "a", "a b c d f of YCSB, or get, set", 'w', false},
+    {"distribution", "NAME", NULL, NULL, "uniform, zipfian or latest instead of the workload's", 0,
+     false},
+    {"clients", "COUNT", NULL, "50", "connections", 'c', false},
+    {"pipeline", "COUNT", NULL, "1", "requests in flight a connection", 'P', false},
+    {"rate", "COUNT", NULL, "0", "requests a second whatever comes back; 0: as many as answered",
+     'r', false},
+    {"keys", "COUNT", NULL, "100000", "keys there at the start", 'k', false},
+    {"key-size", "BYTES", NULL, "16", "of a key, 16 to 1,024", 0, false},
+    {"value-size", "BYTES", NULL, "100", "of a value", 'd', false},
+    {"seconds", "COUNT", NULL, "10", "measured", 's', false},
+    {"warmup", "COUNT", NULL, "2", "seconds before they count", 0, false},
+    {"threads", "COUNT", NULL, "1", "of this program", 't', false},
+    {"no-fill", NULL, NULL, NULL, "the keys are there already", 0, false},
+    {"pids", "LIST", NULL, NULL, "server processes, by number or pid file: CPU an operation", 'p',
+     false},
+    {"label", "TEXT", NULL, NULL, "for the JSON line", 0, false},
+    {"output", "table|json", NULL, "table", "how to print", 'o', false},
+    {NULL, NULL, NULL, NULL, NULL, 0, false}};
+
+static const struct option_row micro_rows[] = {
+    {"seconds", "COUNT", NULL, "1", "at least, each case", 's', false},
+    {"dir", "FOLDER", NULL, "/var/tmp", "where files are made and removed (journal)", 0, false},
+    {"output", "table|json", NULL, "table", "how to print", 'o', false},
+    {NULL, NULL, NULL, NULL, NULL, 0, false}};
+
+struct number_row {
+    const char *name;
+    uint64_t min, max;
+    uint64_t value;
+};
+
+static bool read_load(const struct arguments *arguments, struct load_options *options)
+{
+    struct number_row rows[] = {{"clients", 1, 20000, 0},
+                                {"pipeline", 1, 10000, 0},
+                                {"rate", 0, 100000000, 0},
+                                {"keys", 1, 1000000000, 0},
+                                {"key-size", 16, WORKER_KEY_SIZE_MAX, 0},
+                                {"value-size", 0, 16u << 20, 0},
+                                {"seconds", 1, 86400, 0},
+                                {"warmup", 0, 3600, 0},
+                                {"threads", 1, LOAD_THREADS_MAX, 0}};
+    const char *distribution = arguments_text(arguments, "distribution");
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!arguments_number(arguments, rows[i].name, rows[i].min, rows[i].max, &rows[i].value))
+            return false;
+    *options = (struct load_options){.resp = arguments_text(arguments, "resp"),
+                                     .workload = arguments_text(arguments, "workload"),
+                                     .distribution = -1,
+                                     .clients = (uint32_t)rows[0].value,
+                                     .pipeline = (uint32_t)rows[1].value,
+                                     .rate = rows[2].value,
+                                     .keys = rows[3].value,
+                                     .key_size = (uint32_t)rows[4].value,
+                                     .value_size = (uint32_t)rows[5].value,
+                                     .seconds = (uint32_t)rows[6].value,
+                                     .warmup = (uint32_t)rows[7].value,
+                                     .threads = (uint32_t)rows[8].value,
+                                     .fill = !arguments_text(arguments, "no-fill"),
+                                     .processes = arguments_text(arguments, "pids"),
+                                     .label = arguments_text(arguments, "label")};
+    if (distribution)
+        options->distribution = workload_distribution_of(distribution);
+    if (distribution && options->distribution < 0) {
+        arguments_error(arguments, "--distribution %s: uniform, zipfian or latest is needed",
+                        distribution);
+        return false;
+    }
+    if (options->threads > options->clients) {
+        arguments_error(arguments, "--threads %u: no more than --clients", options->threads);
+        return false;
+    }
+    return true;
+}
+
+/* False: not one of the two. */
+static bool read_output(const struct arguments *arguments, bool *json)
+{
+    const char *output = arguments_text(arguments, "output");
+
+    *json = strcmp(output, "json") == 0;
+    if (*json || strcmp(output, "table") == 0)
+        return true;
+    arguments_error(arguments, "--output %s: table or json is needed", output);
+    return false;
+}
+
+static int run_load(const struct arguments *arguments)
+{
+    struct load_result *result;
+    struct load_options options;
+    const char *why = "";
+    bool json;
+    int r;
+
+    if (!read_output(arguments, &json) || !read_load(arguments, &options))
+        return EXIT_CODE_USAGE;
+    result = malloc(sizeof *result);
+    if (!result)
+        return EXIT_CODE_FAILED;
+    r = load_run(&options, result, &why);
+    if (r == 0)
+        json ? report_json(&options, result) : report_table(&options, result);
+    else
+        arguments_error(arguments, "%s: %s", why, strerror(-r));
+    free(result);
+    if (r == -EINVAL)
+        return EXIT_CODE_USAGE;
+    return r == 0 ? EXIT_CODE_OK : r == -ECONNREFUSED ? EXIT_CODE_UNREACHABLE : EXIT_CODE_FAILED;
+}
+
+static int run_micro(const struct arguments *arguments)
+{
+    struct micro_options options = {.folder = arguments_text(arguments, "dir")};
+    uint64_t seconds = 1;
+    int r;
+
+    if (!read_output(arguments, &options.json) ||
+        !arguments_number(arguments, "seconds", 1, 3600, &seconds))
+        return EXIT_CODE_USAGE;
+    options.seconds = (uint32_t)seconds;
+    r = micro_run(arguments->command->name, &options);
+    if (r < 0)
+        arguments_error(arguments, "%s", strerror(-r));
+    return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+}
+
+static const struct command_row commands[] = {
+    {"load", "", 0, 0, "Offers a RESP server load (the command when none is named).",
+     "ring-bench load --workload b --clients 50 --rate 20000 --pids DIR/node-1.pid,DIR/router.pid",
+     load_rows, run_load},
+    {"keydir", "", 0, 0, "Times the index in memory.", NULL, micro_rows, run_micro},
+    {"journal", "", 0, 0, "Times the store's write path on a real disk.", NULL, micro_rows,
+     run_micro},
+    {"wire", "", 0, 0, "Times hashing, encoding, decoding and sealing.", NULL, micro_rows,
+     run_micro},
+    {"raft", "", 0, 0, "Times the consensus core, three replicas in one thread.", NULL, micro_rows,
+     run_micro},
+    {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL}};
+
+static const struct program program = {
+    .name = "ring-bench",
+    .text = "Offers load to a RESP server and measures it; times the parts of Ringcask alone.",
+    .commands = commands};
+
+static bool asks_program(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "--version") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    static char load[] = "load";
+    char **words;
+    int code;
+
+    if (argc >= 2 && (argv[1][0] != '-' || asks_program(argv[1])))
+        return program_run(&program, argc, argv);
+    /* `load` is the command when none is named. */
+    words = calloc((size_t)argc + 2, sizeof *words);
+    if (!words)
+        return EXIT_CODE_FAILED;
+    words[0] = argv[0];
+    words[1] = load;
+    for (int i = 1; i < argc; i++)
+        words[i + 1] = argv[i];
+    code = program_run(&program, argc + 1, words);
+    free(words);
+    return code;
+}
