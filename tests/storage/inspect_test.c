@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "storage/inspect.h"
+#include "storage/journal_format.h"
 #include "store_scene.h"
 
 static int inspect_text(struct vfs *vfs, const char *path, bool json, char **text)
