@@ -18,7 +18,7 @@
 #define HARNESS_PARTITIONS 8u
 #define HARNESS_CLIENTS    16u
 #define HARNESS_KEYS       512u
-#define HARNESS_REQUESTS   16384u
+#define HARNESS_REQUESTS   8192u /* remembered */
 #define HARNESS_SHARDS     2u
 
 struct harness;
