@@ -48,8 +48,8 @@ struct fabric_options {
     size_t credit_size;              /* bytes a peer may send ahead: 8 MiB, never under a message */
     uint32_t credit_messages;        /* 65,536 */
     void *context;
-    /* The link is authenticated and usable. Return false to refuse it (it is then closed without
-     * on_down). */
+    /* The link is authenticated and usable, also from inside this call. Return false to refuse it
+     * (it is then closed without on_down; on_refused tells). */
     bool (*on_up)(void *context, struct link *link, const struct link_peer *peer);
     void (*on_message)(void *context, struct link *link, const struct link_message *message);
     void (*on_down)(void *context, struct link *link, const char *why);
@@ -57,13 +57,18 @@ struct fabric_options {
     void (*on_refused)(void *context, const char *address, const char *why);
 };
 
+/* Zeros in options mean the defaults above. identity, ticket and on_message are required. */
 int fabric_open(struct fabric **fabric, const struct fabric_options *options);
-/* Closes every link, waits for callbacks to end, frees. Not from a callback. */
+/* Closes every link (on_down comes for those that are up), waits for callbacks to end, frees; takes
+ * about 200 ms where a peer does not read. Not from a callback, and no other thread may use the
+ * fabric or a link of it any more. */
 void fabric_close(struct fabric *fabric);
-/* address "HOST:PORT", numeric; port 0 takes one of the system's. Returns 0, -EADDRINUSE, … */
+/* address "HOST:PORT" or "[HOST]:PORT", numeric; port 0 takes one of the system's. Once a fabric.
+ * Returns 0, -EINVAL for what is no such address, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, … */
 int fabric_listen(struct fabric *fabric, const char *address);
 uint16_t fabric_port(const struct fabric *fabric);
-/* Starts a link that is kept up until link_close(). expected_key NULL: whoever holds the ticket. */
+/* Starts a link that is kept up until link_close(). expected_key NULL: whoever holds the ticket.
+ * *link and its user are set before the first callback. 0, -EINVAL or -ENOMEM. */
 int fabric_dial(struct fabric *fabric, const char *address, const uint8_t *expected_key, void *user,
                 struct link **link);
 void *link_user(const struct link *link);
@@ -71,10 +76,14 @@ void link_set_user(struct link *link, void *user);
 /* Queues whole messages in order; copies. 0, -ENOTCONN (dropped: the link is down), -ENOBUFS
  * (over queue_size_max: the link is broken now), -EMSGSIZE, -ENOMEM. */
 int link_send(struct link *link, const struct link_message *messages, size_t count);
-/* The host is done with that many bytes/messages that on_message gave it. */
+/* The host is done with that many body bytes and messages that on_message gave it. Every message
+ * must be reported once, of either lane, from any thread; also from inside on_message. What is
+ * reported after a reconnect for messages from before it does no harm. */
 void link_consumed(struct link *link, size_t bytes, uint32_t messages);
-/* Ends it: for dialled links for good. on_down comes (once) if it was up. The host must drop its
- * pointer; memory is the fabric's. */
+/* Ends it: for dialled links for good. What is queued is still sent, for a second at most; no more
+ * messages come up; on_down comes (once) if it was up. The host must drop its pointer; memory is
+ * the fabric's. Calls that other threads make meanwhile are harmless (-ENOTCONN): the memory stays
+ * for 10 s after the end of a link, closed or lost. */
 void link_close(struct link *link);
 uint64_t link_id(const struct link *link); /* unique in the process */
 

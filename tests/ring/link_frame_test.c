@@ -1,8 +1,10 @@
 #include "ring/link_frame.h"
 
 #include "ring/wire.h"
+#include "tests/storage/alloc.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,4 +224,13 @@ Test(link_frame, credit_in_messages_counts_too)
     expect(WIRE_OPS, 1, 0);
     expect(WIRE_OPS, 2, 0);
     cr_assert_eq(next(), LINK_FRAME_E_CREDIT);
+}
+
+Test(link_frame, no_memory_for_a_cut_message_is_an_error)
+{
+    add(WIRE_OPS, LINK_FLAG_MORE, 1, 1, 100);
+    feed();
+    alloc_fail_after(1);
+    cr_assert_eq(next(), -ENOMEM);
+    cr_assert(alloc_failed());
 }

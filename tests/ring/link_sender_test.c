@@ -1,6 +1,7 @@
 #include "ring/link_sender.h"
 
 #include "ring/wire.h"
+#include "tests/storage/alloc.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -241,6 +242,25 @@ Test(link_sender, memory_of_a_burst_is_given_back)
     cr_assert_eq(put(WIRE_OPS, 1, 10u << 20), 0);
     expect(WIRE_OPS, 1, 10u << 20);
     cr_assert(sender.lanes[LINK_LANE_DATA].capacity <= LINK_SENDER_KEEP_SIZE);
+}
+
+Test(link_sender, no_memory_queues_nothing_and_breaks_nothing)
+{
+    struct link_message messages[2] = {{.type = WIRE_OPS, .body = body, .body_size = 100000},
+                                       {.type = WIRE_BEAT, .body = body, .body_size = 100000}};
+    struct link_credit wide = {.bytes = UINT64_MAX / 2, .messages = UINT64_MAX / 2};
+    for (uint64_t n = 1; n <= 2; n++) {
+        alloc_fail_after(n);
+        cr_assert_eq(link_sender_put(&sender, messages, 2), -ENOMEM);
+        cr_assert(alloc_failed());
+        cr_assert_eq(link_sender_queued(&sender), 0);
+        link_sender_deinit(&sender);
+        link_sender_init(&sender, QUEUE_MAX, wide, wide);
+    }
+    alloc_fail_after(0);
+    cr_assert_eq(link_sender_put(&sender, messages, 2), 0);
+    expect(WIRE_BEAT, 0, 100000);
+    expect(WIRE_OPS, 0, 100000);
 }
 
 /* Random messages against two queues of what must come, with credit given at random. */
