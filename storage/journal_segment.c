@@ -104,21 +104,18 @@ uint64_t journal_segments_bytes(const struct journal_segments *segments)
     return bytes;
 }
 
-int journal_segments_truncate(struct journal_segments *segments, struct journal_segment *segment,
-                              uint32_t offset, uint16_t partition, size_t hosted, uint64_t first)
+int journal_segments_truncate(const struct journal_segments *segments,
+                              struct journal_segment *segment, uint32_t offset, uint16_t partition,
+                              size_t hosted, uint64_t first)
 {
     bool older = false;
 
     if (GROW(segment->spans, segment->span_capacity, segment->span_count + 1) != 0)
         return -ENOMEM;
-    for (size_t i = 0; i < segments->count; i++) {
-        struct journal_segment *other = segments->items[i];
-
-        if (other->index_max[hosted] < first)
-            continue;
-        older = older || other != segment;
-        other->index_max[hosted] = first - 1;
-    }
+    /* index_max stays as it is: the append is not durable yet, and a crash may bring back what it
+     * truncates. */
+    for (size_t i = 0; i < segments->count && !older; i++)
+        older = segments->items[i] != segment && segments->items[i]->index_max[hosted] >= first;
     if (older)
         segment->spans[segment->span_count++] = (struct manifest_span){
             .segment = segment->number,

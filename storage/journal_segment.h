@@ -84,7 +84,8 @@ static inline uint32_t journal_location_offset(store_location location)
 
 /* Notes that an append at (segment, offset) truncates the partition's entries from `first` on. Kept
  * only when an older segment holds some of them. 0 or -ENOMEM. */
-int journal_segments_truncate(struct journal_segments *segments, struct journal_segment *segment,
-                              uint32_t offset, uint16_t partition, size_t hosted, uint64_t first);
+int journal_segments_truncate(const struct journal_segments *segments,
+                              struct journal_segment *segment, uint32_t offset, uint16_t partition,
+                              size_t hosted, uint64_t first);
 
 #endif

@@ -459,7 +459,10 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
         for (uint64_t i = part->first; i <= part->last; i++) {
             cr_assert_eq(part->log[i].term, model.log[i].term, "partition %u index %lu", p,
                          (unsigned long)i);
-            cr_assert_eq(part->log[i].key, model.log[i].key);
+            cr_assert_eq(part->log[i].key, model.log[i].key,
+                         "partition %u index %lu of %lu to %lu has key %u, not %u", p,
+                         (unsigned long)i, (unsigned long)part->first, (unsigned long)part->last,
+                         part->log[i].key, model.log[i].key);
             cr_assert_eq(part->log[i].value, model.log[i].value);
         }
         for (uint32_t key = 0; key < HOST_KEYS; key++) {
