@@ -72,7 +72,7 @@ void raft_restore_checkpoint(struct raft *raft, uint32_t term, uint16_t vote, ui
     raft_restore_hard_state(raft, term, vote);
     if (raft->log.last < applied) { /* what led up to it has been dropped from the journal */
         raft_log_reset(&raft->log, applied + 1, applied_term);
-    } else if (first_index > raft->log.first && first_index <= applied + 1) {
+    } else if (first_index >= raft->log.first && first_index <= applied + 1) {
         raft_log_retain(&raft->log, first_index);
     }
     if (raft->log.first == first_index && raft->log.prev_term == 0)
@@ -91,11 +91,14 @@ int raft_restore_entry(struct raft *raft, uint64_t index, uint32_t term, uint32_
     if (index > raft->log.last + 1) /* retained away before; a newer checkpoint follows */
         raft_log_reset(&raft->log, index, 0);
     if (index <= raft->log.last) {
-        if (index <= raft->commit || index < raft->log.first)
+        if (index <= raft->commit)
             return -EBADMSG;
         if (mutant(MUTANT_REPLAY_KEEPS_CONFLICT))
             return 0;
-        raft_log_truncate(&raft->log, index);
+        if (index < raft->log.first) /* what it truncates began in a dropped segment */
+            raft_log_reset(&raft->log, index, 0);
+        else
+            raft_log_truncate(&raft->log, index);
         raft_config_truncate(raft, index);
     }
     r = raft_log_reserve(&raft->log, 1);

@@ -127,27 +127,47 @@ static void add_pending(struct shard *shard, struct replica *replica, const stru
     }
 }
 
+/* Entries that lay in dropped segments. Either they were applied, which a later checkpoint says, or
+ * something behind truncated them; until then their places stay empty. There are no more of them
+ * than were undecided at one time. */
+static void fill_gap(struct shard *shard, struct replica *replica, uint64_t index)
+{
+    struct pending_entry empty = {.kind = RECORD_KIND_NOOP};
+
+    if (pending_count(&replica->pending) == 0)
+        return;
+    for (empty.index = pending_last(&replica->pending) + 1; empty.index < index; empty.index++) {
+        if (pending_reserve(&replica->pending, 0) != 0) {
+            shard->fatal = -ENOMEM;
+            return;
+        }
+        pending_add(&replica->pending, &empty);
+    }
+}
+
 static void on_entry(void *context, uint16_t partition, const struct record *records, size_t count,
                      store_location location, uint32_t size)
 {
     struct shard *shard = context;
     struct replica *replica = shard_replica(shard, partition);
     uint64_t index = records->index;
+    int r;
 
-    if (!replica || index <= replica->restored_applied)
+    if (!replica || replica->fenced || index <= replica->restored_applied)
         return;
-    /* A gap: segments between were dropped, so all before it was applied. */
-    if (pending_count(&replica->pending) > 0 && index > pending_last(&replica->pending) + 1)
-        apply_restored(shard, replica, index - 1);
+    fill_gap(shard, replica, index);
     if (pending_count(&replica->pending) > 0 && index <= pending_last(&replica->pending)) {
         if (mutant(MUTANT_REPLAY_KEEPS_CONFLICT))
             apply_restored(shard, replica, UINT64_MAX);
         pending_truncate(&replica->pending, index);
     }
-    if (raft_restore_entry(&replica->raft, index, records->term, size, location) != 0) {
-        shard->fatal = -ENOMEM;
+    r = raft_restore_entry(&replica->raft, index, records->term, size, location);
+    if (r == -EBADMSG)
+        shard_fence(shard, replica, "its journal contradicts what was committed");
+    else if (r != 0)
+        shard->fatal = r;
+    if (r != 0)
         return;
-    }
     if (records->kind == RECORD_KIND_CONFIG) {
         struct raft_config config;
 
