@@ -213,7 +213,10 @@ void host_close(struct host *host)
 {
     if (host->write_job)
         store_done(host->store, host->write_job, -EIO);
+    if (host->background_job)
+        store_done(host->store, host->background_job, -EIO);
     host->write_job = NULL;
+    host->background_job = NULL;
     store_close(host->store);
     host->store = NULL;
 }
@@ -328,6 +331,28 @@ void host_retain(struct host *host, uint16_t partition, uint64_t first)
     store_retain(host->store, partition, first);
 }
 
+static bool job_half(struct host *host, enum store_job_class class, struct store_job **held)
+{
+    struct store_job *job = *held;
+
+    if (!job) {
+        *held = store_next_job(host->store, class, host->now_ms);
+        return true;
+    }
+    *held = NULL;
+    return store_done(host->store, job, store_job_run(job)) == 0;
+}
+
+bool host_write_half(struct host *host)
+{
+    return job_half(host, STORE_JOB_WRITE, &host->write_job);
+}
+
+bool host_background_half(struct host *host)
+{
+    return job_half(host, STORE_JOB_BACKGROUND, &host->background_job);
+}
+
 bool host_write_one(struct host *host, int *result)
 {
     struct store_job *job = store_next_job(host->store, STORE_JOB_WRITE, host->now_ms);
@@ -342,6 +367,8 @@ bool host_sync(struct host *host)
 {
     int r = 0;
 
+    if (host->write_job && !host_write_half(host))
+        return false;
     while (host_write_one(host, &r))
         if (r < 0)
             return false;
@@ -353,6 +380,8 @@ int host_background(struct host *host)
     struct store_job *job;
     int r = 0;
 
+    if (host->background_job && !host_background_half(host))
+        return -EIO;
     while (r == 0 && (job = store_next_job(host->store, STORE_JOB_BACKGROUND, host->now_ms)))
         r = store_done(host->store, job, store_job_run(job));
     return r;

@@ -51,8 +51,8 @@ struct host {
     uint64_t value_next;
     uint32_t padding; /* bytes added to every value */
     int open_result;
-    uint64_t entries_seen, commits_seen; /* at recovery */
-    struct store_job *write_job;         /* handed out and held back by the test */
+    uint64_t entries_seen, commits_seen;          /* at recovery */
+    struct store_job *write_job, *background_job; /* handed out and held back by the test */
 };
 
 void host_options(struct store_options *options);
@@ -75,6 +75,9 @@ void host_retain(struct host *host, uint16_t partition, uint64_t first);
 bool host_sync(struct host *host);
 /* One write job, if there is one. */
 bool host_write_one(struct host *host, int *result);
+/* Takes a job and holds it back; run and given back by the next call. False: the job failed. */
+bool host_write_half(struct host *host);
+bool host_background_half(struct host *host);
 /* Runs background jobs until nothing is left. */
 int host_background(struct host *host);
 /* All of the above, time passing. */

@@ -47,6 +47,89 @@ Test(store_space, log_that_replication_retains_keeps_its_segment)
     host_stop(&host);
 }
 
+/* --- truncation ---------------------------------------------------------------------------- */
+
+/* Lets all partitions but 0 write over their few keys until `segments` more have been begun. */
+static void others_rotate(struct host *host, uint32_t segments)
+{
+    uint32_t begun = host->parts[1].checkpoint_count + segments;
+
+    while (host->parts[1].checkpoint_count < begun) {
+        for (uint16_t p = 1; p < HOST_PARTITIONS; p++) {
+            int r = host_append_next(host, p, (uint32_t)host->parts[p].last % 2);
+
+            cr_assert(r == 0 || r == STORE_E_FULL);
+            host_commit(host, p, host->parts[p].last);
+            host_retain(host, p, host->parts[p].applied + 1);
+        }
+        cr_assert(host_sync(host));
+        cr_assert_eq(host_background(host), 0);
+    }
+    host_settle(host);
+}
+
+static void start_small(struct host *host)
+{
+    host_init(host, vfs_mem_new());
+    host->options.segment_size = 8u << 10;
+    host->options.zero_ahead_size = 8u << 10;
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+}
+
+/* A power cut may take back the append that truncates. */
+Test(store_space, what_an_unsynced_append_truncates_is_still_needed)
+{
+    struct store_stats before, after;
+    struct host host;
+
+    start_small(&host);
+    cr_assert_eq(host_append_next(&host, 0, 1), 0);
+    others_rotate(&host, 4);
+    store_stats(host.store, &before);
+    cr_assert_gt(before.segments_dropped, 0);
+    cr_assert_eq(host_append(&host, 0, 1, 2, false), 0);
+    cr_assert_eq(host_background(&host), 0);
+    store_stats(host.store, &after);
+    cr_assert_eq(after.segments_dropped, before.segments_dropped);
+    host.op_count--; /* lost */
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* Segment A holds entries 1 to 6 and, behind them, another 3 that truncates 3 to 6. B truncates
+ * from 2 on and goes. What is left of A must end with 1: the other 3 is truncated itself, and yet
+ * what it truncated must not come back. */
+Test(store_space, spans_outlive_the_segment_that_truncated, .timeout = 60)
+{
+    struct store_stats stats;
+    struct host host;
+
+    start_small(&host);
+    for (uint32_t key = 0; key < 6; key++)
+        cr_assert_eq(host_append_next(&host, 0, key), 0);
+    cr_assert_eq(host_hard(&host, 0, 1, 1), 0);
+    cr_assert_eq(host_append(&host, 0, 3, 6, false), 0);
+    host_commit(&host, 0, 1);
+    others_rotate(&host, 1);
+    cr_assert_eq(host_hard(&host, 0, 2, 1), 0);
+    cr_assert_eq(host_append(&host, 0, 2, 7, false), 0);
+    others_rotate(&host, 1);
+    cr_assert_eq(host_append_next(&host, 0, 7), 0); /* what B holds is dead */
+    host_commit(&host, 0, 3);
+    for (int i = 0; i < 8; i++) { /* nor does any segment behind A stay */
+        cr_assert_eq(host_append_next(&host, 0, 7), 0);
+        host_commit(&host, 0, host.parts[0].last);
+        host_retain(&host, 0, host.parts[0].applied);
+        others_rotate(&host, 1);
+    }
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.segments_dropped, 0);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 /* --- the disk is full ---------------------------------------------------------------------- */
 
 Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
