@@ -48,7 +48,7 @@ static enum exit_code gather(struct admin *admin, bool founded)
     }
     if (founded && !admin->view.founded) {
         arguments_error(admin->arguments,
-                        "this cluster is not founded yet; run `ring-admin init HOST:PORT…`");
+                        "this cluster is not founded yet; run `ring-admin init HOST:PORT...`");
         return EXIT_CODE_FAILED;
     }
     return EXIT_CODE_OK;

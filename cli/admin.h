@@ -14,7 +14,7 @@
     }
 #define ADMIN_SEEDS(is_needed)                                                                     \
     {                                                                                              \
-        .name = "seeds", .value = "HOST:PORT[,…]", .environment = "RINGCASK_SEEDS",                \
+        .name = "seeds", .value = "HOST:PORT[,...]", .environment = "RINGCASK_SEEDS",              \
         .text = "nodes to ask first", .needed = is_needed                                          \
     }
 #define ADMIN_OUTPUT                                                                               \

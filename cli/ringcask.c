@@ -22,7 +22,7 @@ static const struct option_row node_options[] = {
      .needed = true,
      .text = "where other members reach this node; port 0 takes a free one"},
     {.name = "join",
-     .value = "HOST:PORT[,…]",
+     .value = "HOST:PORT[,...]",
      .text = "join a founded cluster (not in this version)"},
     {.name = "zone",
      .value = "Z",
@@ -39,7 +39,7 @@ static const struct option_row node_options[] = {
 static const struct option_row router_options[] = {
     OPTION_TICKET,
     {.name = "seeds",
-     .value = "HOST:PORT[,…]",
+     .value = "HOST:PORT[,...]",
      .environment = "RINGCASK_SEEDS",
      .needed = true,
      .text = "nodes to ask for the ring map"},
@@ -56,7 +56,14 @@ static const struct option_row demo_options[] = {
     {.name = "partitions", .value = "Q", .text = "a power of two, 8 to 4096 (default: 256)"},
     {.name = NULL},
 };
-static const struct option_row inspect_options[] = {{.name = NULL}};
+static const struct option_row inspect_options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .value = "table|json",
+     .fallback = "table",
+     .text = "how to print; json gives one object a file"},
+    {.name = NULL},
+};
 
 static const struct command_row commands[] = {
     {.name = "node",
@@ -83,7 +90,7 @@ static const struct command_row commands[] = {
      .operands = "PATH",
      .operands_min = 1,
      .operands_max = 1,
-     .text = "prints and verifies a journal, a manifest or a shard's folder",
+     .text = "prints and verifies a journal, a manifest, or all of a folder",
      .example = "ringcask inspect /var/lib/ringcask/shard-00",
      .options = inspect_options,
      .run = command_inspect},
