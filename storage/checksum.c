@@ -31,6 +31,9 @@ uint64_t checksum_pair(const void *first, size_t first_size, const void *second,
     }
     XXH3_state_t state;
 
+    /* Without this, reset reads what lay on the stack, and takes a secret that is not there for
+     * made when its seed happens to be the one wanted. */
+    XXH3_INITSTATE(&state);
     XXH3_64bits_reset_withSeed(&state, seed);
     XXH3_64bits_update(&state, first, first_size);
     XXH3_64bits_update(&state, second, second_size);
