@@ -10,6 +10,12 @@
 
 #define CONN_SMALL_RUNS_MAX 64u /* receives before a large buffer is given back */
 
+/* What a connection takes of our memory before it has authenticated (nng's is not counted). */
+_Static_assert(sizeof(struct conn) + sizeof(struct link) + sizeof(struct handshake) +
+                       CONN_IN_SIZE_MIN + CONN_OUT_SIZE_MIN <=
+                   4096,
+               "4 KiB");
+
 static void conn_received(void *argument);
 
 void conn_break(struct conn *conn, const char *why)

@@ -49,6 +49,7 @@
 #define CONN_IN_SIZE_MIN       1024u  /* before authentication */
 #define CONN_IN_SIZE           (64u << 10)
 #define CONN_IN_SIZE_MAX       (512u << 10)
+#define CONN_OUT_SIZE_MIN      256u         /* before authentication: the handshake's */
 #define CONN_OUT_SIZE_MAX      (512u << 10) /* plain bytes in one send, rounded up to a packet */
 #define CONN_INLINE_SIZE_MAX   (64u << 10)
 #define CONN_INLINE_ROUNDS     4u

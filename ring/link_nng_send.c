@@ -39,7 +39,7 @@ static bool conn_out_room(struct conn *conn, size_t size)
     size_t need = conn->out_size + size;
     if (need <= conn->out_capacity)
         return true;
-    size_t capacity = conn->out_capacity != 0 ? conn->out_capacity : 4096;
+    size_t capacity = conn->out_capacity != 0 ? conn->out_capacity : CONN_OUT_SIZE_MIN;
     while (capacity < need)
         capacity *= 2;
     uint8_t *out = realloc(conn->out, capacity);

@@ -1,5 +1,6 @@
 /* link_nng between two honest fabrics over loopback. */
 #include "link_nng_end.h"
+#include "tests/storage/alloc.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -432,4 +433,49 @@ Test(link_nng, fabric_closes_while_it_dials_into_nowhere)
     end_close(&router);
     end_open(&router);
     end_close(&router);
+}
+
+static bool arrived(void)
+{
+    return end_read(&node, &node.messages) > 0;
+}
+
+/* Dials and sends until a message arrives, while the n-th allocation fails. */
+static void carry_one(uint64_t n)
+{
+    static uint8_t body[600000];
+    char address[64];
+    struct link *link = NULL;
+    struct link_message message = {.type = WIRE_OPS, .body = body, .body_size = sizeof body};
+    struct timespec pause = {.tv_nsec = 2000000};
+    end_listen(&node, 0);
+    end_open(&router);
+    snprintf(address, sizeof address, "127.0.0.1:%u", fabric_port(node.fabric));
+    alloc_fail_after(n);
+    int r = fabric_dial(router.fabric, address, NULL, NULL, &link);
+    if (r == -ENOMEM)
+        r = fabric_dial(router.fabric, address, NULL, NULL, &link);
+    cr_assert_eq(r, 0);
+    for (unsigned i = 0; i < 10000 && !arrived(); i++) {
+        r = link_send(link, &message, 1);
+        cr_assert(r == 0 || r == -ENOTCONN || r == -ENOMEM || r == -ENOBUFS, "%d", r);
+        nanosleep(&pause, NULL);
+    }
+    cr_assert(arrived());
+    part();
+}
+
+Test(link_nng, one_failed_allocation_anywhere_heals)
+{
+    uint64_t n = 0;
+    bool failed = true;
+    while (failed && n < 200) {
+        n += 1;
+        setup();
+        carry_one(n);
+        failed = alloc_failed();
+        alloc_fail_after(0);
+    }
+    cr_assert_geq(n, 12, "there are that many at least");
+    cr_assert_lt(n, 200);
 }
