@@ -198,8 +198,7 @@ static int step_node(struct node_loop *loop, const struct node_event *event)
     struct node_effects effects;
 
     node_step(loop->node, event, &effects);
-    for (size_t i = 0; i < effects.send_count; i++)
-        loop_send(loop, &effects.sends[i]);
+    loop_send(loop, effects.sends, effects.send_count);
     if (effects.fatal) {
         loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
         return effects.fatal;

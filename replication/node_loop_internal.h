@@ -82,7 +82,7 @@ struct host_link {
     uint64_t id;
     uint8_t role;
     bool dialled;
-    uint16_t member; /* NODE: 0 while the map does not name its key */
+    _Atomic uint16_t member; /* NODE: 0 while the map does not name its key */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
 
@@ -97,11 +97,11 @@ struct node_loop {
     struct loop_shard *shards;
     uint16_t shard_count;
     atomic_bool shards_started;
-    atomic_uint drained; /* shards */
+    atomic_uint drained;                                     /* shards */
+    _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1]; /* by member; set once */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
-    struct link *dialled[RINGMAP_MEMBERS_MAX + 1];
     struct ringmap map; /* prepared or committed; for member ids */
     bool map_known;
     uint16_t member;
@@ -120,7 +120,8 @@ int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
 /* Dials every member that is not dialled yet. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
-void loop_send(struct node_loop *loop, const struct shard_send *send);
+/* All that goes to one link leaves together, in order. count ≤ SHARD_SENDS_MAX. */
+void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);

@@ -15,7 +15,7 @@ static struct host_link *find_link(const struct node_loop *loop, uint64_t id)
     return NULL;
 }
 
-/* The member whose key the link has proven; 0 while no map names it. */
+/* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
 static uint16_t member_of(struct node_loop *loop, struct host_link *link)
 {
     const struct ringmap_member *member;
@@ -84,6 +84,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     if (!refused) {
         added->next = loop->links;
         loop->links = added;
+        link_set_user(link, added);
         item.from = address_of(loop, added);
         if (added->dialled)
             send_hello(loop, link);
@@ -114,6 +115,7 @@ static void on_down(void *context, struct link *link, const char *why)
         gone = *at;
         *at = gone->next;
         item.from = address_of(loop, gone);
+        link_set_user(link, NULL);
         break;
     }
     pthread_mutex_unlock(&loop->links_mutex);
@@ -170,28 +172,39 @@ static struct inbox *route(struct node_loop *loop, uint16_t partition)
     return &loop->shards[partition % loop->shard_count].inbox;
 }
 
+/* Where a message came from. A link's callbacks come one at a time, so its host_link stays. */
+static struct shard_address sender(struct node_loop *loop, struct host_link *host)
+{
+    struct shard_address from = {.role = host->role, .member = host->member, .link = host->id};
+
+    if (from.role == LINK_ROLE_NODE && from.member == 0) {
+        pthread_mutex_lock(&loop->links_mutex);
+        from.member = member_of(loop, host);
+        pthread_mutex_unlock(&loop->links_mutex);
+    }
+    return from;
+}
+
+/* On a link's thread; without the lock of all links, which is what makes them wait for another. */
 static void on_message(void *context, struct link *link, const struct link_message *message)
 {
     struct node_loop *loop = context;
     struct inbox_item item = {.kind = INBOX_MESSAGE, .message = *message};
     struct inbox *inbox = route(loop, message->partition);
-    struct host_link *host;
-    bool taken = false;
+    struct host_link *host = link_user(link);
 
-    pthread_mutex_lock(&loop->links_mutex);
-    host = find_link(loop, link_id(link));
-    if (host && message->type == WIRE_HELLO) {
-        on_hello(loop, host, message);
-    } else if (host && inbox) {
-        item.from = address_of(loop, host);
+    if (host && inbox && message->type != WIRE_HELLO) {
+        item.from = sender(loop, host);
         item.link = host->id;
-        taken = true;
-    }
-    pthread_mutex_unlock(&loop->links_mutex);
-    if (taken)
         inbox_put(inbox, &item);
-    else
-        link_consumed(link, message->body_size, 1);
+        return;
+    }
+    if (host && message->type == WIRE_HELLO) {
+        pthread_mutex_lock(&loop->links_mutex);
+        on_hello(loop, host, message);
+        pthread_mutex_unlock(&loop->links_mutex);
+    }
+    link_consumed(link, message->body_size, 1);
 }
 
 static void on_refused(void *context, const char *address, const char *why)
@@ -253,9 +266,7 @@ static void dial_member(struct node_loop *loop, const struct ringmap_member *mem
                  member->address, strerror(-r));
         return;
     }
-    pthread_mutex_lock(&loop->links_mutex);
-    loop->dialled[member->id] = link;
-    pthread_mutex_unlock(&loop->links_mutex);
+    atomic_store(&loop->dialled[member->id], link);
 }
 
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self)
@@ -277,21 +288,48 @@ void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t
         dial_member(loop, &map->members[i]);
 }
 
-void loop_send(struct node_loop *loop, const struct shard_send *send)
+/* A link that goes down meanwhile stays in memory for seconds: sending to it does nothing. */
+static struct link *link_to(struct node_loop *loop, const struct shard_address *to)
 {
     struct host_link *host;
+    struct link *link;
 
+    if (to->role == LINK_ROLE_NODE)
+        return to->member <= RINGMAP_MEMBERS_MAX ? atomic_load(&loop->dialled[to->member]) : NULL;
     pthread_mutex_lock(&loop->links_mutex);
-    if (send->to.role == LINK_ROLE_NODE) {
-        struct link *link =
-            send->to.member <= RINGMAP_MEMBERS_MAX ? loop->dialled[send->to.member] : NULL;
-
-        if (link)
-            (void)link_send(link, &send->message, 1);
-    } else if ((host = find_link(loop, send->to.link))) {
-        (void)link_send(host->link, &send->message, 1);
-    }
+    host = find_link(loop, to->link);
+    link = host ? host->link : NULL;
     pthread_mutex_unlock(&loop->links_mutex);
+    return link;
+}
+
+static bool same_address(const struct shard_address *a, const struct shard_address *b)
+{
+    if (a->role != b->role)
+        return false;
+    return a->role == LINK_ROLE_NODE ? a->member == b->member : a->link == b->link;
+}
+
+void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count)
+{
+    struct link_message messages[SHARD_SENDS_MAX];
+    bool sent[SHARD_SENDS_MAX] = {false};
+
+    assert(count <= SHARD_SENDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct link *link = sent[i] ? NULL : link_to(loop, &sends[i].to);
+        size_t run = 0;
+
+        if (!link)
+            continue;
+        for (size_t j = i; j < count; j++) {
+            if (sent[j] || !same_address(&sends[i].to, &sends[j].to))
+                continue;
+            sent[j] = true;
+            messages[run++] = sends[j].message;
+        }
+        (void)link_send(link, messages, run);
+    }
 }
 
 void loop_consumed(struct node_loop *loop, uint64_t id, size_t bytes, uint32_t messages)

@@ -27,8 +27,7 @@ static void carry_out(struct loop_shard *shard, const struct shard_effects *effe
                                                  : &shard->read,
                  job);
     }
-    for (size_t i = 0; i < effects->send_count; i++)
-        loop_send(shard->loop, &effects->sends[i]);
+    loop_send(shard->loop, effects->sends, effects->send_count);
 }
 
 /* One item for the shard; credit is given back once for a run of one link's messages. */
