@@ -118,8 +118,8 @@ struct store {
     uint64_t spare; /* number of a dropped segment whose file can be taken over; 0 none */
     uint32_t spare_size;
 
-    /* What store_room() made and nothing has used up: the next append of at most so many bytes fits,
-     * with so many hard states before it. */
+    /* What store_room() made and nothing has used up: the next append of at most so many bytes
+     * fits, with so many hard states before it. */
     size_t room;
     unsigned room_hard;
 

@@ -68,6 +68,7 @@ static void host_take_over(struct host *next, struct host *before)
 {
     uint64_t survived = store_batch(next->store) - 1;
 
+    free(next->ops);
     next->ops = before->ops;
     next->op_capacity = before->op_capacity;
     for (size_t i = 0; i < before->op_count; i++)

@@ -164,17 +164,23 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
 
 void host_init(struct host *host, struct vfs *vfs)
 {
-    *host = (struct host){.vfs = vfs, .value_next = 1};
+    *host = (struct host){.vfs = vfs, .value_next = 1, .op_capacity = 1024};
+    host->ops = malloc(host->op_capacity * sizeof(*host->ops));
+    cr_assert(host->ops);
+    for (size_t i = 0; i < HOST_PARTITIONS; i++) {
+        host->parts[i].log = calloc(HOST_LOG_MAX, sizeof(struct host_entry));
+        cr_assert(host->parts[i].log);
+    }
     host_options(&host->options);
 }
 
 static void parts_reset(struct host *host)
 {
     for (size_t i = 0; i < HOST_PARTITIONS; i++) {
-        free(host->parts[i].log);
-        host->parts[i] = (struct host_partition){.first = 1};
-        host->parts[i].log = calloc(HOST_LOG_MAX, sizeof(struct host_entry));
-        cr_assert(host->parts[i].log);
+        struct host_entry *log = host->parts[i].log;
+
+        memset(log, 0, HOST_LOG_MAX * sizeof(*log));
+        host->parts[i] = (struct host_partition){.first = 1, .log = log};
     }
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "store_host.h"
 
 Test(store_space, overwritten_segments_are_dropped_and_their_files_recycled)
@@ -322,4 +323,38 @@ Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 120)
             host_deinit(&host);
             vfs_mem_free(vfs);
         }
+}
+
+Test(store_space, any_failed_allocation_loses_nothing_that_was_synced, .timeout = 120)
+{
+    bool failed = true;
+    uint64_t n = 1;
+
+    for (; failed; n++) {
+        struct vfs *vfs = vfs_mem_new();
+        struct host host, again;
+
+        host_init(&host, vfs);
+        host.options.segment_size = 8u << 10;
+        host.options.zero_ahead_size = 4u << 10;
+        host.padding = 100;
+        alloc_fail_after(n);
+        short_life(&host);
+        failed = alloc_failed();
+        alloc_fail_after(0);
+        if (host.store && host.options.founded) {
+            uint64_t synced = store_synced(host.store);
+
+            store_check(host.store);
+            host_close(&host);
+            host_init(&again, vfs);
+            again.options = host.options;
+            cr_assert_eq(host_open(&again), 0, "allocation %lu", (unsigned long)n);
+            host_compare(&again, &host, synced);
+            host_deinit(&again);
+        }
+        host_deinit(&host);
+        vfs_mem_free(vfs);
+    }
+    cr_assert_gt(n, 100, "only %lu allocations", (unsigned long)n);
 }
