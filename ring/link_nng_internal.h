@@ -68,7 +68,6 @@ struct conn {
     char address[LINK_ADDRESS_SIZE];
 
     /* receiving side */
-    enum conn_stage stage;
     struct handshake *handshake; /* NULL once it is over */
     struct noise_keys *keys;     /* between the split and the peer's stream header */
     struct handshake_peer peer;
@@ -78,44 +77,45 @@ struct conn {
     size_t in_capacity;
     size_t in_need;         /* size of the packet that has begun, 0 unknown */
     uint32_t in_small_runs; /* receives in a row that a small buffer would have done for */
-    struct seal_receiver opener;
+    enum conn_stage stage;
     struct link_reader reader;
-    bool told_up; /* the host was told, and took it */
 
     /* sending side */
     uint8_t *out;
     size_t out_size;
     size_t out_sent;
     size_t out_capacity;
-    struct seal_sender sealer;
+
+    struct seal_sender sealer;   /* sending side */
+    struct seal_receiver opener; /* receiving side */
+    bool told_up;                /* receiving side: the host was told, and took it */
 
     /* under link->lock */
-    struct link_sender sender;
-    uint8_t raw[CONN_RAW_SIZE_MAX]; /* handshake bytes, before any packet */
-    size_t raw_size;
     bool sealed; /* packets may be made */
     bool up;
     bool sending;
     bool broken;
-    uint32_t pins;  /* the receiving side, the sending side, and each call into nng */
     bool finishing; /* link_close(): send what is queued, then the final packet */
     bool final_sent;
-    bool corked; /* the receive callback sends when it is through with its input */
+    bool corked;   /* the receive callback sends when it is through with its input */
+    uint32_t pins; /* the receiving side, the sending side, and each call into nng */
+    struct link_sender sender;
     pthread_t corker;
     uint64_t finish_ms;
     uint64_t pinged_ms;
     const char *why; /* of the break: a constant text */
+    size_t raw_size;
+    uint8_t raw[CONN_RAW_SIZE_MAX]; /* handshake bytes, before any packet */
 
     atomic_bool heard; /* it has proven the psk */
     atomic_bool mute;  /* no more messages to the host */
+    bool pending;      /* under fabric->lock, and the list: accepted, not authenticated */
     atomic_uint_fast64_t received_ms;
     atomic_uint_fast64_t received_bytes;
     atomic_uint_fast64_t received_messages;
-
-    struct conn *dead_next;    /* under fabric->lock */
-    struct conn *pending_prev; /* under fabric->lock: accepted, not authenticated */
+    struct conn *pending_prev;
     struct conn *pending_next;
-    bool pending;
+    struct conn *dead_next; /* under fabric->lock */
 };
 
 enum link_state { LINK_WAITING, LINK_DIALLING, LINK_CONNECTED };

@@ -333,6 +333,20 @@ Test(link_nng, another_cluster_is_refused)
     expect_refusal(&other);
 }
 
+Test(link_nng, pointer_to_a_lost_link_does_no_harm)
+{
+    join();
+    struct link *lost = end_link(&node);
+    end_close(&router);
+    end_wait(&node, &node.downs, 1);
+    struct timespec pause = {.tv_nsec = 300 * 1000000};
+    nanosleep(&pause, NULL); /* longer than it takes to clear up */
+    cr_assert_eq(end_send(lost, WIRE_OPS, 0, 10), -ENOTCONN);
+    link_consumed(lost, 1, 1);
+    link_close(lost);
+    end_close(&node);
+}
+
 Test(link_nng, idle_link_is_kept_up_by_pings)
 {
     router.options.idle_ms = 100;
