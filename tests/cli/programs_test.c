@@ -1,0 +1,163 @@
+/* Programs: exit codes, stdout and stderr of the built binaries, without a cluster. */
+#include "cli/exit_code.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/ringcask-programs-XXXXXX";
+static char out[16384], err[16384];
+
+static void setup(void)
+{
+    cr_assert(mkdtemp(folder));
+    unsetenv("RINGCASK_TICKET");
+    unsetenv("RINGCASK_SEEDS");
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+static void read_all(const char *name, char *text, size_t size)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "r");
+    cr_assert(file);
+    text[fread(text, 1, size - 1, file)] = 0;
+    fclose(file);
+}
+
+/* Runs a line of the shell in the folder, programs first in PATH. Returns the exit code. */
+static int run(const char *line)
+{
+    char command[2048];
+    int status;
+
+    snprintf(command, sizeof command, "cd %s && PATH=%s:$PATH && { %s; } >out 2>err </dev/null",
+             folder, RINGCASK_BIN_DIR, line);
+    status = system(command);
+    cr_assert(WIFEXITED(status));
+    read_all("out", out, sizeof out);
+    read_all("err", err, sizeof err);
+    return WEXITSTATUS(status);
+}
+
+/* One clear line: it names what is wrong, and nothing is on stdout. */
+static void assert_refused(const char *line, int code, const char *text)
+{
+    cr_assert_eq(run(line), code, "%s: %s", line, err);
+    cr_assert(strstr(err, text), "%s: %s", line, err);
+    cr_assert_str_eq(out, "", "%s: %s", line, out);
+}
+
+TestSuite(programs, .init = setup, .fini = teardown);
+
+Test(programs, help_and_version_go_to_stdout)
+{
+    cr_assert_eq(run("ringcask --help && ringcask node --help && ring-admin --help && "
+                     "ring-admin status --help && ringcask --version && ring-admin --version"),
+                 EXIT_CODE_OK);
+    cr_assert_str_eq(err, "");
+    cr_assert(strstr(out, "usage: ringcask node --ticket FILE --data DIR --listen HOST:PORT"));
+    cr_assert(strstr(out, "RINGCASK_SEEDS"));
+    cr_assert(strstr(out, "ring-admin " RINGCASK_VERSION "\n"));
+}
+
+Test(programs, usage_errors_give_2)
+{
+    assert_refused("ringcask", EXIT_CODE_USAGE, "which command?");
+    assert_refused("ringcask nodes", EXIT_CODE_USAGE, "did you mean node?");
+    assert_refused("ringcask node", EXIT_CODE_USAGE, "--ticket FILE is needed");
+    assert_refused("ringcask demo --nodes 0", EXIT_CODE_USAGE, "a number from 1 to 9");
+    assert_refused("ringcask demo --partitions 100", EXIT_CODE_USAGE, "power of two");
+    assert_refused("ring-admin statu", EXIT_CODE_USAGE, "did you mean status?");
+    assert_refused("ring-admin explain", EXIT_CODE_USAGE, "needed");
+    assert_refused("ring-admin --ticket t init", EXIT_CODE_USAGE, "HOST:PORT... is missing");
+    assert_refused("ring-admin --ticket t init here", EXIT_CODE_USAGE, "HOST:PORT is needed");
+    assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status -o xml", EXIT_CODE_USAGE,
+                   "table or json");
+}
+
+Test(programs, a_ticket_goes_to_stdout_and_its_care_to_stderr)
+{
+    cr_assert_eq(run("ring-admin ticket"), EXIT_CODE_OK);
+    cr_assert_eq(strncmp(out, "ringcask-ticket-1 ", 18), 0, "%s", out);
+    cr_assert_eq(strchr(out, '\n'), out + strlen(out) - 1);
+    cr_assert(strstr(err, "umask 077"));
+}
+
+Test(programs, a_ticket_that_others_can_read_is_refused)
+{
+    cr_assert_eq(run("ring-admin ticket >t && chmod 644 t"), EXIT_CODE_OK);
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0", EXIT_CODE_FAILED,
+                   "chmod 600 t");
+    assert_refused("ringcask router --ticket t --seeds 127.0.0.1:1 --resp 127.0.0.1:0",
+                   EXIT_CODE_FAILED, "chmod 600 t");
+    assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status", EXIT_CODE_FAILED,
+                   "chmod 600 t");
+}
+
+Test(programs, a_damaged_or_absent_ticket_is_refused)
+{
+    assert_refused("RINGCASK_TICKET=none ringcask node --data d --listen 127.0.0.1:0",
+                   EXIT_CODE_FAILED, "none: no such ticket");
+    cr_assert_eq(run("umask 077; ring-admin ticket | tr 0-9a 1-9a0 >t"), EXIT_CODE_OK);
+    assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status", EXIT_CODE_FAILED, "t: ");
+}
+
+Test(programs, joining_is_refused_and_not_ignored)
+{
+    cr_assert_eq(run("umask 077; ring-admin ticket >t"), EXIT_CODE_OK);
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --join 127.0.0.1:1",
+                   EXIT_CODE_USAGE, "not in this version");
+}
+
+Test(programs, a_router_others_can_reach_needs_a_password)
+{
+    cr_assert_eq(run("umask 077; ring-admin ticket >t"), EXIT_CODE_OK);
+    assert_refused("ringcask router --ticket t --seeds 127.0.0.1:1 --resp 0.0.0.0:0",
+                   EXIT_CODE_USAGE, "--password-file");
+}
+
+Test(programs, a_password_that_others_can_read_is_refused)
+{
+    const char *line =
+        "ringcask router --ticket t --seeds 127.0.0.1:1 --resp 127.0.0.1:0 --password-file p";
+
+    cr_assert_eq(run("umask 077; ring-admin ticket >t; echo secret >p; chmod 644 p"), EXIT_CODE_OK);
+    assert_refused(line, EXIT_CODE_FAILED, "chmod 600 p");
+    cr_assert_eq(run("umask 077; rm p; echo >p"), EXIT_CODE_OK);
+    assert_refused(line, EXIT_CODE_FAILED, "the first line is empty");
+    cr_assert_eq(run("rm p"), EXIT_CODE_OK);
+    assert_refused(line, EXIT_CODE_FAILED, "No such file");
+}
+
+Test(programs, nobody_there_gives_3)
+{
+    cr_assert_eq(run("umask 077; ring-admin ticket >t"), EXIT_CODE_OK);
+    assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status", EXIT_CODE_UNREACHABLE,
+                   "127.0.0.1:1 is unreachable");
+    assert_refused("ring-admin --ticket t init 127.0.0.1:1", EXIT_CODE_UNREACHABLE,
+                   "127.0.0.1:1 is unreachable");
+}
+
+Test(programs, inspect_tells_what_is_no_file_of_ours)
+{
+    cr_assert_eq(run("echo hello >f; mkdir empty"), EXIT_CODE_OK);
+    assert_refused("ringcask inspect f", EXIT_CODE_FAILED, "no journal or manifest");
+    assert_refused("ringcask inspect empty", EXIT_CODE_FAILED, "nothing of ours");
+    assert_refused("ringcask inspect absent", EXIT_CODE_FAILED, "No such file");
+}
