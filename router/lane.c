@@ -80,6 +80,7 @@ static void lane_remove(struct router *router, struct op *op)
     }
     lane->count--;
     op->lane = NULL;
+    op_end(router, op);
     if (!lane->first)
         router_lane_active(router, lane, false);
 }

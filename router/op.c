@@ -45,12 +45,16 @@ void op_arg(struct op *op, uint32_t i, const struct wire_bytes *bytes)
     op->args[i] = (struct wire_bytes){at, bytes->size};
 }
 
-void op_free(struct router *router, struct op *op)
+void op_end(struct router *router, const struct op *op)
 {
-    assert(!op->lane);
     assert(router->operations > 0);
     assert(router->operations_size >= op->size);
     router->operations--;
     router->operations_size -= op->size;
+}
+
+void op_free(struct router *router, struct op *op)
+{
+    assert(!op->lane);
     slab_give(&router->slab, op, op->block_size);
 }

@@ -54,7 +54,9 @@ struct op *op_new(struct router *router, struct request *request, uint8_t operat
                   uint32_t arg_count, size_t data_size);
 /* Copies the next argument in; in order, each once. */
 void op_arg(struct op *op, uint32_t i, const struct wire_bytes *bytes);
-/* It must have left its lane. */
+/* It has ended: it no longer counts, its memory is still there. */
+void op_end(struct router *router, const struct op *op);
+/* It must have left its lane and ended. */
 void op_free(struct router *router, struct op *op);
 
 /* True when it may have been proposed and may yet take effect. */

@@ -154,6 +154,7 @@ static void scatter_give_up(struct router *router, struct op *ops)
     while (ops) {
         struct op *next = ops->next;
 
+        op_end(router, ops);
         op_free(router, ops);
         ops = next;
     }
