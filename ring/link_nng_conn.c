@@ -293,6 +293,7 @@ static const char *conn_receive_error(const struct conn *conn, int error)
 static void conn_received(void *argument)
 {
     struct conn *conn = argument;
+    struct fabric *fabric = conn->fabric;
     int r = nng_aio_result(conn->receive_aio);
     if (r == 0) {
         size_t count = nng_aio_count(conn->receive_aio);
@@ -303,13 +304,17 @@ static void conn_received(void *argument)
         if (conn_input(conn)) {
             if (conn_in_room(conn)) {
                 conn_receive(conn);
+                /* conn may be gone, but not the fabric: its end waits for this callback's. */
+                if (fabric->options.on_pause != NULL)
+                    fabric->options.on_pause(fabric->options.context);
                 return;
             }
             r = NNG_ENOMEM;
         }
     }
     pthread_mutex_lock(&conn->link->lock);
-    conn_break(conn, conn_receive_error(conn, r));
+    /* The peer may hang up before we have heard that our final packet is out. */
+    conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, r));
     pthread_mutex_unlock(&conn->link->lock);
     conn_ended(conn);
 }

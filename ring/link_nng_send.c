@@ -157,10 +157,10 @@ void conn_sent(void *argument)
         }
     }
     pthread_mutex_lock(&conn->link->lock);
-    if (r != 0)
-        conn_break(conn, conn->up ? "connection lost" : nng_strerror(r));
-    else if (conn->final_sent)
+    if (conn->final_sent)
         conn_break(conn, "closed");
+    else if (r != 0)
+        conn_break(conn, conn->up ? "connection lost" : nng_strerror(r));
     bool more = !conn->broken && conn_has_output(conn);
     if (!more)
         dead = conn_rest(conn);
