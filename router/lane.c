@@ -332,6 +332,10 @@ static void lane_answered(struct router *router, struct op *op, uint16_t member,
     if (newest && lane->state == LANE_RUNNING)
         lane_progress(router, lane, member);
     lane_finish(router, op, ok ? REQUEST_OUTCOME_OK : REQUEST_OUTCOME_STATUS, result);
+    /* These may have been refusals, which close the lane_epoch at the partition. */
+    if (newest &&
+        (result->status == WIRE_STATUS_NOSPACE || result->status == WIRE_STATUS_TOO_LARGE))
+        lane_stop(router, lane, LANE_NEXT_AGAIN);
 }
 
 static uint8_t lane_refused_next(struct lane *lane, uint16_t member,

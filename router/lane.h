@@ -39,6 +39,7 @@ enum lane_state { LANE_RUNNING, LANE_DRAINING, LANE_WAITING };
 /* Where to go after a stall; the greater wins. */
 enum lane_next {
     LANE_NEXT_SAME,    /* the same member, after a pause */
+    LANE_NEXT_AGAIN,   /* the same member, at once: only the lane_epoch is used up */
     LANE_NEXT_REPLICA, /* the next in the row */
     LANE_NEXT_HINT,    /* the leader that was named */
 };

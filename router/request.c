@@ -102,9 +102,9 @@ static bool request_gather(struct router *router, struct request *request, const
     return true;
 }
 
-static const char *request_status_text(uint8_t status)
+static const char *request_status_text(const struct request *request)
 {
-    switch (status) {
+    switch (request->status) {
     case WIRE_STATUS_NOSPACE:
         return "NOSPACE the cluster's disks are full: writes are refused, deletes and reads go on";
     case WIRE_STATUS_NOT_INTEGER:
@@ -112,6 +112,8 @@ static const char *request_status_text(uint8_t status)
     case WIRE_STATUS_OVERFLOW:
         return "ERR increment or decrement would overflow";
     case WIRE_STATUS_TOO_LARGE:
+        if (!request->writes)
+            return "ERR the values together are too large for a reply: ask for fewer at once";
         return "ERR string exceeds maximum allowed size (16777216 bytes)";
     default:
         return "ERR the cluster refused the operation as malformed";
@@ -129,7 +131,7 @@ static void request_put_error(struct router *router, const struct request *reque
     router->stats.errors++;
     switch (outcome) {
     case REQUEST_OUTCOME_STATUS:
-        resp_put_error(out, request_status_text(request->status));
+        resp_put_error(out, request_status_text(request));
         return;
     case REQUEST_OUTCOME_TRYAGAIN:
         router->stats.refused++;

@@ -50,6 +50,8 @@ uint64_t route_after_stall(struct router *router, struct lane *lane)
 {
     uint16_t before = lane->target;
 
+    if (lane->next == LANE_NEXT_AGAIN && pool_up(&router->pool, before))
+        return 0;
     if (lane->next == LANE_NEXT_HINT && pool_up(&router->pool, lane->hint)) {
         lane->target = lane->hint;
         if (lane->hint != before && lane->follows < ROUTE_FOLLOWS_MAX) {
@@ -58,7 +60,7 @@ uint64_t route_after_stall(struct router *router, struct lane *lane)
         }
         return route_pause(router, lane);
     }
-    if (lane->next != LANE_NEXT_SAME || !pool_up(&router->pool, before))
+    if (lane->next > LANE_NEXT_AGAIN || !pool_up(&router->pool, before))
         lane->target = route_next(router, lane);
     return route_pause(router, lane);
 }

@@ -345,6 +345,37 @@ Test(lane, an_answer_that_comes_twice_counts_once)
     harness_free(h);
 }
 
+static struct harness_decision refuse_some(struct harness *h, uint16_t member,
+                                           const struct wire_op *op, const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    return h->hook_count-- > 0 ? REFUSE((uint8_t)h->hook_word, 0) : SERVE;
+}
+
+/* Refused by the partition, so what is behind it in the same lane epoch is refused as well. */
+Test(lane, behind_one_that_found_no_space_the_next_goes_on_without_a_pause)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    for (int i = 0; i < 8; i++)
+        harness_ask(h, client, "GET a");
+    h->hook = refuse_some;
+    h->hook_count = 1;
+    h->hook_word = WIRE_STATUS_NOSPACE;
+    harness_type(h, client, "SET a 1\r\nDEL a\r\nGET a\r\n");
+    harness_run(h);
+    cr_assert_str_eq(harness_output(h, client),
+                     "-NOSPACE the cluster's disks are full: writes are refused, deletes and reads "
+                     "go on\r\n:0\r\n$-1\r\n");
+    h->hook_count = 1;
+    cr_assert(strncmp(harness_ask(h, client, "SET a 1"), "-NOSPACE", 8) == 0);
+    cr_assert_str_eq(harness_ask(h, client, "GET a"), "$-1\r\n", "at once");
+    harness_free(h);
+}
+
 static struct harness_decision expire(struct harness *h, uint16_t member, const struct wire_op *op,
                                       const struct wire_bytes *args)
 {
