@@ -278,6 +278,43 @@ static int take_batch(struct recovery *recovery, size_t i, bool sealed,
     return deliver_batch(recovery, segment, header, batch, bad > 0);
 }
 
+/* The mutant: believes the records of a torn batch that happen to be whole, up to the first that is
+ * not, without its header's and directory's checksums. True when it took the batch. */
+static bool take_torn(struct recovery *recovery, struct journal_segment *segment,
+                      struct journal_reader *reader, uint32_t offset)
+{
+    struct journal_batch_header header;
+    struct journal_run_cursor cursor;
+    const uint8_t *batch;
+    size_t got = 0;
+
+    if (journal_reader_bytes(reader, offset, JOURNAL_BATCH_HEADER_SIZE, &batch, &got) != 0 ||
+        journal_batch_header_peek(batch, got, &header) != 0 || header.offset != offset ||
+        header.segment != segment->number || header.number != recovery->next ||
+        journal_reader_bytes(reader, offset, header.length, &batch, &got) != 0 ||
+        got < header.length)
+        return false;
+    cursor = (struct journal_run_cursor){
+        .batch = batch, .offset = JOURNAL_BATCH_HEADER_SIZE, .end = header.directory_offset};
+    for (;;) {
+        struct journal_run run = {.offset = cursor.offset, .last_index = UINT64_MAX};
+        struct store_partition *part;
+        struct record record;
+        uint32_t at;
+
+        if (!journal_run_next(&cursor, &record, &at))
+            break;
+        part = store_partition(recovery->store, record.partition);
+        if (!part || !part->is_hosted || record.sub_count != 1 ||
+            deliver_run(recovery, part, segment, batch, offset, &run, cursor.offset) != 0)
+            break;
+    }
+    recovery->next = header.number + 1;
+    segment->last_batch = header.number;
+    segment->position = offset + header.length;
+    return true;
+}
+
 /* --- going through the segments ------------------------------------------------------------ */
 
 static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step *step)
@@ -306,8 +343,11 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
         if (r == 0 &&
             (header.number == recovery->next || (first && header.number > recovery->next)))
             r = take_batch(recovery, i, sealed, &header, batch, step);
-        else
+        else if (!mutant(MUTANT_TORN_TAIL_AS_DATA) || sealed ||
+                 !take_torn(recovery, segment, &reader, offset))
             r = bad_place(recovery, i, offset, sealed, recovery->next, step);
+        else
+            r = 0;
         offset = segment->position;
     }
     journal_reader_close(&reader);
