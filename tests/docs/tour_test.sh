@@ -5,17 +5,19 @@
 #   sh tests/docs/tour_test.sh            with build/release/bin
 #   bin=DIR sh tests/docs/tour_test.sh    with the programs in DIR
 #
-# A block fenced as "```sh tour" is run line by line in one shell, in a copy of the tree that has
-# nothing in it but links; one fenced as "```sh tour-demo" is started in the background and waited
-# for until it says "ready". Behind a command stand the lines it must print:
+# A block fenced as "```sh tour" is run line by line in one shell; one fenced as "```sh tour-demo" is
+# started in the background and waited for until it says "ready". Behind a command stand the lines
+# it must print:
 #   # -> TEXT     one line; … in it stands for anything, a line of … alone for any lines
 #   # soon -> TEXT   the same, asked again for at most soon_s seconds until it fits
-# Port 6379 and folder /tmp/tour of the text become a free port and a folder of the test's own.
+# Port 6379 and folder /tmp/tour of the text become a free port and a folder of the test's own, and
+# redis-cli prints as it does on a terminal. Ctrl-C is the end: it must leave no process behind.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 bin=${bin:-$top/build/release/bin}
 ready_s=30
-soon_s=10
+soon_s=20
+stop_s=5
 all_s=60
 work=$(mktemp -d) || exit 1
 faults=0
@@ -135,7 +137,8 @@ cut_steps()
             print >name("command")
             more = /\\$/
         }' "$top/README.md"
-    sed -i -e "s#/tmp/tour#$work/tour#g" -e "s/\([-:p ]\)6379/\1$port/g" "$work"/steps/*
+    sed -i -e "s#/tmp/tour#$work/tour#g" -e "s/\([-:p ]\)6379/\1$port/g" \
+        -e "s#\$PWD/build/release/bin#$bin#" "$work"/steps/*
 }
 
 # Line by line: lines of $1 against patterns of $2.
@@ -223,12 +226,11 @@ run_step()
 
 run_tour()
 {
-    mkdir "$work/tree"
-    for entry in "$top"/*; do
-        ln -s "$entry" "$work/tree/"
-    done
-    cd "$work/tree" || exit 1
-    PATH=$bin:$PATH
+    cd "$top" || exit 1
+    mkdir "$work/bin"
+    printf '#!/bin/sh\nexec %s --no-raw "$@"\n' "$(command -v redis-cli)" >"$work/bin/redis-cli"
+    chmod +x "$work/bin/redis-cli"
+    PATH=$work/bin:$bin:$PATH
     for step in "$work"/steps/*.command; do
         waited=0
         if [ "$(passed)" -gt "$all_s" ]; then
@@ -241,6 +243,22 @@ run_tour()
             run_step "${step%.command}" || return
         fi
     done
+}
+
+# Ctrl-C in the demo's terminal.
+end_demo()
+{
+    kill -INT "$demo"
+    wait "$demo"
+    code=$?
+    demo=
+    [ "$code" -eq 0 ] || fault "the demo ends with exit code $code"
+    waited=0
+    while left=$(pgrep -f "$work/tour") && [ "$waited" -lt $((stop_s * 5)) ]; do
+        sleep 0.2
+        waited=$((waited + 1))
+    done
+    [ -z "$left" ] || fault "processes outlive the tour: $left"
 }
 
 # A port nobody listens on; 6379 if that is free.
@@ -259,8 +277,8 @@ stop()
         kill "$demo"
         wait "$demo" 2>/dev/null
     fi
-    for file in "$work"/tour/*.pid; do # what a failed tour has left
-        [ -e "$file" ] && kill -9 "$(cat "$file")" 2>/dev/null
+    for pid in $(pgrep -f "$work/tour"); do # what a failed tour has left
+        kill -9 "$pid" 2>/dev/null
     done
     rm -rf "$work"
 }
@@ -276,8 +294,6 @@ cut_steps
 [ -x "$bin/ringcask" ] || fault "$bin/ringcask is not built"
 [ "$faults" -eq 0 ] || echo "(the documents have faults; the tour is run all the same)"
 [ -x "$bin/ringcask" ] && run_tour
-if [ -n "$demo" ] && kill -0 "$demo" 2>/dev/null; then
-    fault "the tour does not stop its demo"
-fi
+[ -z "$demo" ] || end_demo
 echo "# tour: $commands commands, $(wc -l <"$work/pages") pages, $faults faults, $(passed) s"
 [ "$faults" -eq 0 ] && [ "$commands" -gt 0 ]
