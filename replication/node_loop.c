@@ -262,6 +262,7 @@ static void drain(struct node_loop *loop)
         return;
     for (uint16_t number = 0; number < loop->shard_count; number++)
         inbox_put(&loop->shards[number].inbox, &item);
+    loop_shards_kick(loop);
     while (atomic_load(&loop->drained) < loop->shard_count && loop_now_ms() < until_ms)
         nanosleep(&pause, NULL);
 }
@@ -272,6 +273,7 @@ static void close_all(struct node_loop *loop)
     loop_links_close(loop);
     for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++) {
         shard_close(loop->shards[number].shard);
+        free(loop->shards[number].effects);
         if (atomic_load(&loop->shards_started))
             inbox_deinit(&loop->shards[number].inbox);
     }

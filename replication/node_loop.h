@@ -2,7 +2,9 @@
  * node_loop_*.c; everything that decides is in the cores it feeds (node, shard).
  *
  * Threads: the caller's (control plane: node core), one a shard, three kinds of I/O workers a shard
- * (journal writes, background, reads), and nng's, which only put messages into inboxes.
+ * (journal writes, background, reads), and nng's. A shard is stepped by one thread at a time:
+ * whichever brought something and found nobody at it, be it nng's or an I/O worker; its own thread
+ * does what time asks for.
  */
 #ifndef REPLICATION_NODE_LOOP_H
 #define REPLICATION_NODE_LOOP_H

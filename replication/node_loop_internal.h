@@ -12,14 +12,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Inbox: what other threads leave for one. Two buffers that change places: writers append under
- * the lock, the owner takes all that came at once. */
+/* Inbox: what threads leave for one that works on it. Two buffers that change places: writers
+ * append under the lock, the worker takes all that came at once.
+ *
+ * The control plane's has an owner that waits in inbox_take(). A shard's is worked on by whoever
+ * brings something and finds nobody at it (inbox_claim): the thread that received a message steps
+ * the shard and sends what comes of it, without waking another. The shard's own thread has what is
+ * left: what time asks for, and what a borrowed thread hands over. */
 struct inbox {
     pthread_mutex_t mutex;
     pthread_cond_t arrived;
     uint8_t *bytes, *taken;
     size_t size, capacity, taken_capacity;
-    bool waiting; /* the owner sleeps: only then a signal is needed */
+    bool waiting; /* the owner sleeps in inbox_take(): only then a signal is needed */
+    bool claimed; /* somebody works on it */
+    bool handed_over;
+    bool closed;
+    uint64_t due_ms;          /* when the shard's own thread is wanted */
+    uint64_t sleeps_until_ms; /* that thread; 0: it is awake */
 };
 
 enum inbox_kind {
@@ -27,7 +37,7 @@ enum inbox_kind {
     INBOX_LINK_UP,
     INBOX_LINK_DOWN,
     INBOX_JOB,
-    INBOX_STOP,
+    INBOX_STOP, /* control only */
     INBOX_DRAIN
 };
 
@@ -50,29 +60,43 @@ void inbox_put(struct inbox *inbox, const struct inbox_item *item);
  * inbox_next() from NULL; items are valid until the next take. */
 void inbox_take(struct inbox *inbox, uint64_t until_ms, size_t *taken_size);
 struct inbox_item *inbox_next(struct inbox *inbox, size_t taken_size, struct inbox_item *item);
+/* True: something is there and nobody is at it; it is the caller's until one of the next two. */
+bool inbox_claim(struct inbox *inbox);
+/* Takes all; or, when there is nothing, lets go and returns false. due_ms: as below. */
+bool inbox_take_claimed(struct inbox *inbox, uint64_t due_ms, size_t *taken_size);
+/* Lets go; the own thread takes what is there, and comes at due_ms in any case. */
+void inbox_hand_over(struct inbox *inbox, uint64_t due_ms);
+/* The own thread: waits until it is wanted, and claims. False: closed. */
+bool inbox_wait_claim(struct inbox *inbox);
+/* Nobody claims it any more; returns when the last has let go. */
+void inbox_close(struct inbox *inbox);
 
 /* I/O workers: run store jobs in order of arrival, `threads` at a time. */
 #define JOBS_THREADS_MAX 4u
 struct jobs {
     pthread_mutex_t mutex;
     pthread_cond_t arrived;
-    struct fifo queue; /* struct store_job * */
-    struct inbox *results;
+    struct fifo queue;        /* struct store_job * */
+    struct loop_shard *shard; /* gets the results */
     pthread_t threads[JOBS_THREADS_MAX];
     uint32_t thread_count;
     bool stopping;
 };
-int jobs_start(struct jobs *jobs, uint32_t threads, struct inbox *results);
+int jobs_start(struct jobs *jobs, uint32_t threads, struct loop_shard *shard);
 void jobs_put(struct jobs *jobs, struct store_job *job);
 void jobs_stop(struct jobs *jobs); /* finishes what is queued */
 
 struct loop_shard {
     struct node_loop *loop;
-    struct shard *shard;
     struct inbox inbox;
     struct jobs write, background, read;
     pthread_t thread;
     uint16_t number;
+    /* Of whoever has claimed the inbox: */
+    struct shard *shard;
+    struct shard_effects *effects;
+    uint64_t due_ms;
+    bool drained;
 };
 
 /* A link the host knows: accepted ones until they go down, dialled ones for ever. */
@@ -128,6 +152,9 @@ void loop_links_announce(struct node_loop *loop);
 
 /* node_loop_shard.c */
 int loop_shards_start(struct node_loop *loop, bool found);
+/* Something was put into the shard's inbox: works on it unless somebody does. No lock is held. */
+void loop_shard_kick(struct loop_shard *shard);
+void loop_shards_kick(struct node_loop *loop); /* all of them */
 void loop_shards_stop(struct node_loop *loop);
 
 #endif

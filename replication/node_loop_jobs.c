@@ -27,15 +27,16 @@ static void *work(void *argument)
 
     while ((item.job = next_job(jobs))) {
         item.result = store_job_run(item.job);
-        inbox_put(jobs->results, &item);
+        inbox_put(&jobs->shard->inbox, &item);
+        loop_shard_kick(jobs->shard);
     }
     return NULL;
 }
 
-int jobs_start(struct jobs *jobs, uint32_t threads, struct inbox *results)
+int jobs_start(struct jobs *jobs, uint32_t threads, struct loop_shard *shard)
 {
     assert(threads <= JOBS_THREADS_MAX);
-    *jobs = (struct jobs){.results = results};
+    *jobs = (struct jobs){.shard = shard};
     pthread_mutex_init(&jobs->mutex, NULL);
     pthread_cond_init(&jobs->arrived, NULL);
     fifo_init(&jobs->queue, sizeof(struct store_job *));

@@ -98,7 +98,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     }
     if (peer->role != LINK_ROLE_NODE)
         put_to_shards(loop, &item);
-    return true;
+    return true; /* on_pause comes when this thread is free */
 }
 
 static void on_down(void *context, struct link *link, const char *why)
@@ -129,6 +129,13 @@ static void on_down(void *context, struct link *link, const char *why)
         inbox_put(&loop->inbox, &item);
     }
     free(gone);
+    loop_shards_kick(loop);
+}
+
+/* What came together has been put into inboxes: this thread may work on it. */
+static void on_pause(void *context)
+{
+    loop_shards_kick(context);
 }
 
 static void on_hello(struct node_loop *loop, struct host_link *host,
@@ -230,6 +237,7 @@ int loop_links_open(struct node_loop *loop)
                                      .context = loop,
                                      .on_up = on_up,
                                      .on_message = on_message,
+                                     .on_pause = on_pause,
                                      .on_down = on_down,
                                      .on_refused = on_refused};
     int r = fabric_open(&loop->fabric, &options);
@@ -356,4 +364,5 @@ void loop_links_announce(struct node_loop *loop)
             send_hello(loop, link->link);
     }
     pthread_mutex_unlock(&loop->links_mutex);
+    loop_shards_kick(loop);
 }

@@ -1,9 +1,12 @@
 #include "replication/node_loop_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define BORROWED_ROUNDS_MAX 32u /* then the shard's own thread goes on */
 
 static void fatal(int error)
 {
@@ -30,8 +33,22 @@ static void carry_out(struct loop_shard *shard, const struct shard_effects *effe
     loop_send(shard->loop, effects->sends, effects->send_count);
 }
 
-/* One item for the shard; credit is given back once for a run of one link's messages. */
-static bool hand_in(struct loop_shard *shard, const struct inbox_item *item, uint64_t now_ms)
+/* What the shard is done with: credit goes back once for a run of one link's messages. */
+struct used {
+    uint64_t link;
+    size_t bytes;
+    uint32_t messages;
+};
+
+static void give_back(struct loop_shard *shard, struct used *used)
+{
+    if (used->messages > 0)
+        loop_consumed(shard->loop, used->link, used->bytes, used->messages);
+    *used = (struct used){0};
+}
+
+static void hand_in(struct loop_shard *shard, const struct inbox_item *item, uint64_t now_ms,
+                    struct used *used)
 {
     static const uint8_t kinds[] = {[INBOX_MESSAGE] = SHARD_EVENT_MESSAGE,
                                     [INBOX_LINK_UP] = SHARD_EVENT_LINK_UP,
@@ -46,52 +63,80 @@ static bool hand_in(struct loop_shard *shard, const struct inbox_item *item, uin
                                 .job = item->job,
                                 .job_result = item->result};
 
-    if (item->kind == INBOX_STOP)
-        return false;
+    assert(item->kind != INBOX_STOP);
     event.kind = kinds[item->kind];
     shard_step(shard->shard, &event);
-    if (item->kind == INBOX_MESSAGE)
-        loop_consumed(shard->loop, item->link, item->message.body_size, 1);
-    return true;
+    if (item->kind != INBOX_MESSAGE)
+        return;
+    if (used->link != item->link)
+        give_back(shard, used);
+    used->link = item->link;
+    used->bytes += item->message.body_size;
+    used->messages++;
 }
 
+/* A round: all that has arrived is stepped, then everything leaves together. */
+static void work_round(struct loop_shard *shard, size_t size)
+{
+    struct inbox_item *item = NULL;
+    struct used used = {0};
+    uint64_t now_ms = loop_now_ms();
+    bool more;
+
+    while ((item = inbox_next(&shard->inbox, size, item)))
+        hand_in(shard, item, now_ms, &used);
+    give_back(shard, &used);
+    if (now_ms >= shard->due_ms) {
+        struct shard_event tick = {.kind = SHARD_EVENT_TICK,
+                                   .now_ms = now_ms,
+                                   .wall_ms = loop_wall_ms(),
+                                   .random = loop_random()};
+        shard_step(shard->shard, &tick);
+    }
+    do {
+        more = shard_flush(shard->shard, now_ms, shard->effects);
+        carry_out(shard, shard->effects);
+    } while (more);
+    shard->due_ms = shard->effects->deadline_ms;
+    if (shard->effects->drained && !shard->drained) {
+        shard->drained = true;
+        atomic_fetch_add(&shard->loop->drained, 1);
+    }
+}
+
+void loop_shard_kick(struct loop_shard *shard)
+{
+    size_t size;
+
+    if (!inbox_claim(&shard->inbox))
+        return;
+    for (unsigned n = 0; n < BORROWED_ROUNDS_MAX; n++) {
+        if (!inbox_take_claimed(&shard->inbox, shard->due_ms, &size))
+            return;
+        work_round(shard, size);
+    }
+    inbox_hand_over(&shard->inbox, shard->due_ms);
+}
+
+void loop_shards_kick(struct node_loop *loop)
+{
+    if (!atomic_load(&loop->shards_started))
+        return;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        loop_shard_kick(&loop->shards[number]);
+}
+
+/* The shard's own thread. */
 static void *run(void *argument)
 {
     struct loop_shard *shard = argument;
-    struct shard_effects *effects = malloc(sizeof *effects);
-    uint64_t deadline_ms = loop_now_ms();
-    bool going = true, drained = false;
+    size_t size = 0;
 
-    if (!effects)
-        fatal(-ENOMEM);
-    while (going) {
-        struct inbox_item *item = NULL;
-        size_t size;
-        uint64_t now_ms;
-        bool more;
-
-        inbox_take(&shard->inbox, deadline_ms, &size);
-        now_ms = loop_now_ms();
-        while (going && (item = inbox_next(&shard->inbox, size, item)))
-            going = hand_in(shard, item, now_ms);
-        if (now_ms >= deadline_ms) {
-            struct shard_event tick = {.kind = SHARD_EVENT_TICK,
-                                       .now_ms = now_ms,
-                                       .wall_ms = loop_wall_ms(),
-                                       .random = loop_random()};
-            shard_step(shard->shard, &tick);
-        }
+    while (inbox_wait_claim(&shard->inbox))
         do {
-            more = shard_flush(shard->shard, now_ms, effects);
-            carry_out(shard, effects);
-        } while (more);
-        deadline_ms = effects->deadline_ms;
-        if (effects->drained && !drained) {
-            drained = true;
-            atomic_fetch_add(&shard->loop->drained, 1);
-        }
-    }
-    free(effects);
+            /* First without taking: it may be the time that asks. */
+            work_round(shard, size);
+        } while (inbox_take_claimed(&shard->inbox, shard->due_ms, &size));
     return NULL;
 }
 
@@ -127,15 +172,18 @@ static int start_shard(struct node_loop *loop, uint16_t number, bool found)
 
     shard->loop = loop;
     shard->number = number;
+    shard->effects = malloc(sizeof *shard->effects);
+    if (!shard->effects)
+        return -ENOMEM;
     r = open_shard(loop, shard, found);
     if (r == 0)
         r = inbox_init(&shard->inbox);
     if (r == 0)
-        r = jobs_start(&shard->write, 1, &shard->inbox);
+        r = jobs_start(&shard->write, 1, shard);
     if (r == 0)
-        r = jobs_start(&shard->background, 1, &shard->inbox);
+        r = jobs_start(&shard->background, 1, shard);
     if (r == 0)
-        r = jobs_start(&shard->read, 2, &shard->inbox);
+        r = jobs_start(&shard->read, 2, shard);
     if (r == 0)
         r = -pthread_create(&shard->thread, NULL, run, shard);
     return r;
@@ -160,6 +208,7 @@ int loop_shards_start(struct node_loop *loop, bool found)
 static void finish_jobs(struct loop_shard *shard)
 {
     struct inbox_item *item = NULL;
+    struct used used = {0};
     size_t size;
 
     jobs_stop(&shard->write);
@@ -168,19 +217,17 @@ static void finish_jobs(struct loop_shard *shard)
     inbox_take(&shard->inbox, 0, &size);
     while ((item = inbox_next(&shard->inbox, size, item)))
         if (item->kind == INBOX_JOB)
-            (void)hand_in(shard, item, loop_now_ms());
+            hand_in(shard, item, loop_now_ms(), &used);
 }
 
 void loop_shards_stop(struct node_loop *loop)
 {
-    struct inbox_item stop = {.kind = INBOX_STOP};
-
     if (!atomic_load(&loop->shards_started))
         return;
     for (uint16_t number = 0; number < loop->shard_count; number++) {
         struct loop_shard *shard = &loop->shards[number];
 
-        inbox_put(&shard->inbox, &stop);
+        inbox_close(&shard->inbox);
         pthread_join(shard->thread, NULL);
         finish_jobs(shard);
     }

@@ -52,6 +52,10 @@ struct fabric_options {
      * (it is then closed without on_down; on_refused tells). */
     bool (*on_up)(void *context, struct link *link, const struct link_peer *peer);
     void (*on_message)(void *context, struct link *link, const struct link_message *message);
+    /* All that has come together was given to on_message, and more is being received: the host may
+     * work on it here and send, for some milliseconds, without waking a thread of its own. May be
+     * NULL. Unlike the others it may come on several threads at once. */
+    void (*on_pause)(void *context);
     void (*on_down)(void *context, struct link *link, const char *why);
     /* A dial that failed, a refused handshake: for logs, rate limited. address may be "?". */
     void (*on_refused)(void *context, const char *address, const char *why);
