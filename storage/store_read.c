@@ -163,9 +163,9 @@ static int digest_entry(void *context, const struct keydir_digest *digest,
                         const struct keydir_entry *entry)
 {
     struct digest_walk *walk = context;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     struct record record;
-    size_t size;
+    size_t size = 0;
     int r;
 
     (void)digest;
