@@ -206,7 +206,7 @@ struct shard {
     uint64_t duty_due_ms;
     uint64_t drain_until_ms; /* 0: not draining */
     bool failing;
-    bool beat_accepted; /* by the newest raft step */
+    bool beat_accepted; /* by the newest shard_raft_event() */
     int fatal;
     struct shard_stats stats;
     struct raft_effects effects;

@@ -180,6 +180,7 @@ static void carry_out(struct shard *shard, struct replica *replica, bool was_lea
 void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event)
 {
     bool was_leader = replica->raft.role == RAFT_LEADER;
+    bool beat_accepted;
 
     if (replica->fenced)
         return;
@@ -187,8 +188,9 @@ void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_
     event->random = shard_random(shard);
     raft_step(&replica->raft, event, &shard->effects);
     assert(shard->effects.append_first == 0);
-    shard->beat_accepted = shard->effects.beat_accepted;
+    beat_accepted = shard->effects.beat_accepted;
     carry_out(shard, replica, was_leader);
+    shard->beat_accepted = beat_accepted; /* last: carrying out may step again */
 }
 
 /* Lets pending and the log window know where the entries lie. locations follow each other. */

@@ -44,6 +44,21 @@ Test(shard, a_value_written_is_read_back)
     cluster_stop(&cluster);
 }
 
+/* The beat that confirms the read also tells the followers of the write's commit. */
+Test(shard, a_read_behind_a_write_waits_for_one_round_only)
+{
+    uint64_t before_ms;
+
+    start();
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(set("a", "1")->status, WIRE_STATUS_OK);
+        before_ms = cluster.now_ms;
+        expect("a", "1");
+        cr_assert_leq(cluster.now_ms, before_ms + 10);
+    }
+    cluster_stop(&cluster);
+}
+
 Test(shard, preferred_members_lead_after_founding)
 {
     start();
