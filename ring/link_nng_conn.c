@@ -313,7 +313,6 @@ static void conn_received(void *argument)
         }
     }
     pthread_mutex_lock(&conn->link->lock);
-    /* The peer may hang up before we have heard that our final packet is out. */
     conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, r));
     pthread_mutex_unlock(&conn->link->lock);
     conn_ended(conn);

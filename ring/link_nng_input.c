@@ -219,9 +219,9 @@ static enum input input_packet(struct conn *conn)
         return input_break(conn, "a packet was altered on the way");
     conn->in_head += packet_size;
     enum input next = input_frames(conn, plain, plain_size);
-    if (next == INPUT_GO_ON && conn->opener.ended)
-        return input_break(conn, "closed by the peer");
-    return next;
+    if (next != INPUT_GO_ON || !conn->opener.ended)
+        return next;
+    return input_break(conn, atomic_load(&conn->mute) ? "closed" : "closed by the peer");
 }
 
 bool conn_input(struct conn *conn)

@@ -157,10 +157,12 @@ void conn_sent(void *argument)
         }
     }
     pthread_mutex_lock(&conn->link->lock);
-    if (conn->final_sent)
-        conn_break(conn, "closed");
-    else if (r != 0)
-        conn_break(conn, conn->up ? "connection lost" : nng_strerror(r));
+    /* After the final packet the peer hangs up. Were we to do it, what it still sends would make
+     * our kernel answer with a reset, and its kernel throw away what it has not read yet. */
+    if (r != 0)
+        conn_break(conn, !conn->up         ? nng_strerror(r)
+                         : conn->finishing ? "closed"
+                                           : "connection lost");
     bool more = !conn->broken && conn_has_output(conn);
     if (!more)
         dead = conn_rest(conn);
