@@ -1,6 +1,7 @@
 /* Commands about the connection itself. All are answered at once. */
 #include "router/router_internal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -82,8 +83,10 @@ void connection_reset(struct router *router, struct client *client, const struct
 static bool connection_password_matches(const struct router *router, const struct wire_bytes *given)
 {
     char padded[sizeof router->options.password] = {0};
-    bool fits = given->size < sizeof padded;
+    bool fits;
 
+    assert(given);
+    fits = given->size < sizeof padded;
     if (fits && given->size > 0)
         memcpy(padded, given->data, given->size);
     /* Zeros inside what is given would make it equal to a shorter password. */

@@ -45,7 +45,8 @@ static void resp_put_line(struct buffer *buffer, char prefix, const char *text)
     at[0] = (uint8_t)prefix;
     for (size_t i = 0; i < size; i++)
         at[1 + i] = (uint8_t)(text[i] == '\r' || text[i] == '\n' ? ' ' : text[i]);
-    memcpy(at + 1 + size, "\r\n", 2);
+    at[1 + size] = '\r';
+    at[2 + size] = '\n';
     buffer->size += size + 3;
 }
 
@@ -74,7 +75,8 @@ void resp_put_bulk(struct buffer *buffer, const void *bytes, size_t size)
     head = resp_number(at, '$', (int64_t)size);
     if (size > 0)
         memcpy(at + head, bytes, size);
-    memcpy(at + head + size, "\r\n", 2);
+    at[head + size] = '\r';
+    at[head + size + 1] = '\n';
     buffer->size += head + size + 2;
 }
 

@@ -35,7 +35,7 @@ void slab_deinit(struct slab *slab)
 static uint32_t slab_class(size_t size, size_t *block_size)
 {
     uint32_t class;
-    size_t block = SLAB_STEP * SLAB_STEPS;
+    size_t block = (size_t)SLAB_STEP * SLAB_STEPS;
 
     if (size <= block) {
         class = size ? (uint32_t)((size - 1) / SLAB_STEP) : 0;
