@@ -13,6 +13,10 @@
 # Port 6379 and folder /tmp/tour of the text become a free port and a folder of the test's own, and
 # redis-cli prints as it does on a terminal. Ctrl-C is the end: it must leave no process behind.
 set -u
+if [ -z "${tour_bounded-}" ]; then # a command that hangs must not hang the suite
+    export tour_bounded=1
+    exec timeout -k 10 90 sh "$0" "$@"
+fi
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 bin=${bin:-$top/build/release/bin}
 ready_s=30
