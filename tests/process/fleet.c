@@ -1,0 +1,226 @@
+#include "tests/process/fleet.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define READY_MS   60000u
+#define STOP_MS    20000u
+#define PORT_FIRST 10000u /* below those that the system gives to outgoing connections */
+#define PORT_RANGE 20000u
+#define CONFLICT   5
+
+const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
+                       char path[PATH_MAX])
+{
+    REQUIRE(snprintf(path, PATH_MAX, "%s/%s%s", fleet->folder, name, suffix) < PATH_MAX,
+            "the path is too long");
+    return path;
+}
+
+static void set_words(struct child *child, const char *const *words)
+{
+    child_clear(child);
+    for (size_t i = 0; words[i]; i++)
+        REQUIRE(child_add(child, words[i]) == 0, "no memory");
+}
+
+static void make_ticket(struct fleet *fleet)
+{
+    char text[512], path[PATH_MAX];
+    int code = program_run(text, NULL, sizeof text, READY_MS,
+                           (const char *[]){program_path("ring-admin", path), "ticket", NULL});
+
+    REQUIRE(code == 0, "ring-admin ticket: exit code %d", code);
+    fleet_path(fleet, "cluster", ".ticket", fleet->ticket);
+    file_write(fleet->ticket, text, strlen(text));
+    REQUIRE(chmod(fleet->ticket, 0600) == 0, "%s", strerror(errno));
+}
+
+/* Starts it and reads its first line. Returns child_line()'s answer. */
+static int start(struct fleet *fleet, struct child *child, const char *name, char *line,
+                 size_t size)
+{
+    char log[PATH_MAX];
+    int r = child_start(child, fleet_path(fleet, name, ".log", log));
+
+    REQUIRE(r == 0, "%s: %s", name, strerror(-r));
+    return child_line(child, -1, READY_MS, line, size);
+}
+
+void fleet_start_node(struct fleet *fleet, uint32_t k)
+{
+    char program[PATH_MAX], data[PATH_MAX], name[16], zone[16], line[256];
+    bool is_new = fleet->addresses[k][0] == 0;
+    int r;
+
+    snprintf(name, sizeof name, "node-%u", k + 1);
+    snprintf(zone, sizeof zone, "zone-%u", k + 1);
+    do {
+        if (is_new)
+            snprintf(fleet->addresses[k], sizeof fleet->addresses[k], "127.0.0.1:%u",
+                     PORT_FIRST + draw(PORT_RANGE));
+        set_words(&fleet->nodes[k],
+                  (const char *[]){program_path("ringcask", program), "node", "--ticket",
+                                   fleet->ticket, "--data", fleet_path(fleet, name, "", data),
+                                   "--listen", fleet->addresses[k], "--zone", zone, "--shards", "1",
+                                   NULL});
+        r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
+    } while (r == CHILD_E_ENDED && is_new && WIFEXITED(fleet->nodes[k].status) &&
+             WEXITSTATUS(fleet->nodes[k].status) == CONFLICT);
+    REQUIRE(r == 0, "%s is not ready, see %s/%s.log", name, fleet->folder, name);
+    REQUIRE(strncmp(line, "listening ", 10) == 0, "%s", line);
+}
+
+static const char *seeds(const struct fleet *fleet, char text[512])
+{
+    size_t size = 0;
+
+    text[0] = 0;
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        size += (size_t)snprintf(text + size, 512 - size, "%s%s", k > 0 ? "," : "",
+                                 fleet->addresses[k]);
+    return text;
+}
+
+void fleet_start_router(struct fleet *fleet)
+{
+    char program[PATH_MAX], line[256], resp[64], text[512];
+    const char *colon;
+    int r;
+
+    snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet->resp_port);
+    set_words(&fleet->router,
+              (const char *[]){program_path("ringcask", program), "router", "--ticket",
+                               fleet->ticket, "--seeds", seeds(fleet, text), "--resp", resp, NULL});
+    r = start(fleet, &fleet->router, "router", line, sizeof line);
+    REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
+    REQUIRE(strncmp(line, "ready resp=", 11) == 0, "%s", line);
+    colon = strrchr(line, ':');
+    fleet->resp_port = (uint16_t)atoi(colon + 1);
+}
+
+int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words)
+{
+    char program[PATH_MAX], text[512];
+    const char *all[24] = {program_path("ring-admin", program), "--ticket", fleet->ticket,
+                           "--seeds", seeds(fleet, text)};
+    size_t count = 5;
+
+    while (*words && count + 1 < sizeof all / sizeof *all)
+        all[count++] = *words++;
+    return program_run(out, NULL, size, READY_MS, all);
+}
+
+void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)timeout_ms * 1000000;
+    char text[4096];
+
+    while (fleet_admin(fleet, text, sizeof text, (const char *[]){"status", "--check", NULL}) !=
+           0) {
+        REQUIRE(now_ns() < until_ns, "not healthy after %u ms:\n%s", timeout_ms, text);
+        pause_ms(50);
+    }
+}
+
+void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
+{
+    const char *words[FLEET_NODES_MAX + 2] = {"init"};
+    char text[4096];
+    int code;
+
+    *fleet = (struct fleet){.node_count = nodes};
+    snprintf(fleet->folder, sizeof fleet->folder, "%s", folder);
+    make_ticket(fleet);
+    child_init(&fleet->router);
+    for (uint32_t k = 0; k < nodes; k++) {
+        child_init(&fleet->nodes[k]);
+        fleet_start_node(fleet, k);
+        words[k + 1] = fleet->addresses[k];
+    }
+    code = fleet_admin(fleet, text, sizeof text, words);
+    REQUIRE(code == 0, "ring-admin init: exit code %d: %s", code, text);
+    fleet_start_router(fleet);
+    fleet_wait_healthy(fleet, READY_MS);
+}
+
+void fleet_kill(struct fleet *fleet, struct child *child)
+{
+    (void)fleet;
+    REQUIRE(child->pid > 0, "it does not run");
+    child_signal(child, SIGKILL);
+    while (!child_reap(child))
+        pause_ms(1);
+}
+
+uint32_t fleet_stop(struct fleet *fleet, struct child *child)
+{
+    uint64_t begin_ns = now_ns();
+
+    REQUIRE(child->pid > 0, "it does not run, see %s", fleet->folder);
+    child_signal(child, SIGTERM);
+    while (!child_reap(child)) {
+        REQUIRE(now_ns() < begin_ns + STOP_MS * 1000000ull, "pid %d does not stop",
+                (int)child->pid);
+        pause_ms(1);
+    }
+    REQUIRE(WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0,
+            "%s %s ended with status %d, see %s", child->argv[1], child->argv[5], child->status,
+            fleet->folder);
+    return (uint32_t)((now_ns() - begin_ns) / 1000000);
+}
+
+/* A sanitizer's words, or those of a failed assert(). */
+static void check_log(const char *path)
+{
+    static const char *const words[] = {"AddressSanitizer", "ThreadSanitizer", "LeakSanitizer",
+                                        "runtime error:", "Assertion"};
+    char line[2048];
+    FILE *file = fopen(path, "re");
+
+    REQUIRE(file, "%s: %s", path, strerror(errno));
+    while (fgets(line, sizeof line, file))
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            REQUIRE(!strstr(line, words[i]), "%s: %s", path, line);
+    fclose(file);
+}
+
+static void check_logs(const struct fleet *fleet)
+{
+    struct dirent *entry;
+    DIR *folder = opendir(fleet->folder);
+
+    REQUIRE(folder, "%s", strerror(errno));
+    while ((entry = readdir(folder))) {
+        size_t size = strlen(entry->d_name);
+        char path[PATH_MAX];
+
+        if (size > 4 && strcmp(entry->d_name + size - 4, ".log") == 0)
+            check_log(fleet_path(fleet, entry->d_name, "", path));
+    }
+    closedir(folder);
+}
+
+void fleet_close(struct fleet *fleet)
+{
+    struct child *children[FLEET_NODES_MAX];
+
+    if (fleet->router.pid > 0)
+        (void)fleet_stop(fleet, &fleet->router);
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        children[k] = &fleet->nodes[k];
+    child_stop_all(children, fleet->node_count, STOP_MS);
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        REQUIRE(fleet->nodes[k].status == 0, "node-%u ended with status %d, see %s/node-%u.log",
+                k + 1, fleet->nodes[k].status, fleet->folder, k + 1);
+    check_logs(fleet);
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        child_deinit(&fleet->nodes[k]);
+    child_deinit(&fleet->router);
+}

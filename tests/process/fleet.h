@@ -1,0 +1,42 @@
+/* Fleet: a cluster of real processes in a folder, each started, killed and stopped one by one.
+ *
+ * Everything that goes wrong in setting it up ends the scenario. Nodes count from 0 here and from 1
+ * in names and in the map.
+ */
+#ifndef TESTS_PROCESS_FLEET_H
+#define TESTS_PROCESS_FLEET_H
+
+#include "cli/child.h"
+#include "tests/process/program.h"
+
+#define FLEET_NODES_MAX 5u
+
+struct fleet {
+    char folder[PATH_MAX - 64];
+    char ticket[PATH_MAX];
+    uint32_t node_count;
+    struct child nodes[FLEET_NODES_MAX];
+    char addresses[FLEET_NODES_MAX][64];
+    struct child router;
+    uint16_t resp_port; /* the same after a restart */
+};
+
+/* Ticket, nodes, founding, router: ready and healthy. The folder exists and is empty. */
+void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes);
+/* Stops all; each must end well, and no log may hold a sanitizer's report. */
+void fleet_close(struct fleet *fleet);
+void fleet_start_node(struct fleet *fleet, uint32_t k);
+void fleet_start_router(struct fleet *fleet);
+/* SIGKILL, and waits until it is gone. */
+void fleet_kill(struct fleet *fleet, struct child *child);
+/* SIGTERM, and waits until it has ended by itself, with exit code 0. Returns after how many ms. */
+uint32_t fleet_stop(struct fleet *fleet, struct child *child);
+/* Until `ring-admin status --check` is satisfied. */
+void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms);
+/* Runs ring-admin with the fleet's ticket and seeds. Returns the exit code. */
+int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words);
+/* "node-2", ".log" -> path. */
+const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
+                       char path[PATH_MAX]);
+
+#endif

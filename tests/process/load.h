@@ -1,0 +1,31 @@
+/* Load: clients that read and write while processes die, and a judge of what they saw.
+ *
+ * Each client is a thread with a connection of its own that sends one command after another and
+ * records call and reply, stamped under one lock with the machine's monotonic clock. Keys are few
+ * and change every second, values are unique. After an unknown outcome a client goes on under a new
+ * identity (to the judge that operation stays open for ever).
+ */
+#ifndef TESTS_PROCESS_LOAD_H
+#define TESTS_PROCESS_LOAD_H
+
+#include <stdint.h>
+
+#define LOAD_CLIENTS_MAX 20u
+
+struct load;
+
+struct load_result {
+    uint32_t operations, unknown, refused;
+};
+
+/* clients: 1 … LOAD_CLIENTS_MAX. */
+struct load *load_start(uint16_t resp_port, uint32_t clients);
+/* From here on gaps are measured. */
+void load_window_begin(struct load *load);
+/* The longest time any client had between two commands that succeeded, ms. */
+uint32_t load_window_end(struct load *load);
+/* Stops the clients, reads every key that was ever written, and has all of it judged; anything but
+ * a linearizable history ends the scenario. */
+void load_finish(struct load *load, struct load_result *result);
+
+#endif

@@ -1,0 +1,148 @@
+/* Process tests: real processes, real disks. One line a scenario, and a closing line.
+ *
+ *   process_test [--short] [--scenario NAME] [--rounds N] [--keep]
+ * Exit code 0 when all passed.
+ */
+#include "tests/process/program.h"
+#include "tests/process/scenario.h"
+
+#include <ftw.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    void (*run)(const struct scenario_options *options);
+} scenarios[] = {
+#define X(name) {#name, scenario_##name},
+    SCENARIOS(X)
+#undef X
+};
+#define SCENARIO_COUNT (sizeof scenarios / sizeof *scenarios)
+
+void scenario_say(const struct scenario_options *options, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(options->report->text, sizeof options->report->text, format, list);
+    va_end(list);
+}
+
+void scenario_skip(const struct scenario_options *options, const char *why)
+{
+    options->report->skipped = true;
+    scenario_say(options, "%s", why);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+/* In a process of its own: what it starts dies with it. */
+static int run_apart(size_t i, const struct scenario_options *options)
+{
+    pid_t pid;
+    int status;
+
+    fflush(stdout);
+    pid = fork();
+    REQUIRE(pid >= 0, "fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        scenarios[i].run(options);
+        exit(0);
+    }
+    REQUIRE(waitpid(pid, &status, 0) == pid, "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool run(size_t i, struct scenario_options *options, bool keep)
+{
+    char folder[] = "/tmp/ringcask-process-XXXXXX";
+    uint64_t begin_ns = now_ns();
+    const char *word;
+    int code;
+
+    REQUIRE(mkdtemp(folder), "mkdtemp");
+    options->folder = folder;
+    options->report->skipped = false;
+    options->report->text[0] = 0;
+    code = run_apart(i, options);
+    word = code != 0 ? "FAIL" : options->report->skipped ? "skip" : "ok";
+    printf("%-5s %-8s %5.1f s  %s\n", word, scenarios[i].name, (double)(now_ns() - begin_ns) / 1e9,
+           code != 0 ? "see above" : options->report->text);
+    if (code == 0 && !keep)
+        (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    else
+        printf("      everything is kept in %s\n", folder);
+    fflush(stdout);
+    return code == 0;
+}
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: process_test [--short] [--scenario NAME] [--rounds N] [--keep]\n"
+                    "scenarios:");
+    for (size_t i = 0; i < SCENARIO_COUNT; i++)
+        fprintf(stderr, " %s", scenarios[i].name);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {{"short", no_argument, NULL, 's'},
+                                          {"scenario", required_argument, NULL, 'n'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {0}};
+    struct scenario_options options = {0};
+    unsigned passed = 0, failed = 0;
+    const char *only = NULL;
+    bool keep = false;
+    int code;
+
+    while ((code = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        if (code == 's')
+            options.is_short = true;
+        else if (code == 'n')
+            only = optarg;
+        else if (code == 'r')
+            options.rounds = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (code == 'k')
+            keep = true;
+        else
+            usage();
+    }
+    options.report = mmap(NULL, sizeof *options.report, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(options.report != MAP_FAILED, "mmap");
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < SCENARIO_COUNT; i++) {
+        if (only && strcmp(only, scenarios[i].name) != 0)
+            continue;
+        if (run(i, &options, keep))
+            passed++;
+        else
+            failed++;
+    }
+    if (passed + failed == 0)
+        usage();
+    printf(
+        "# %u passed, %u failed; longest gap of a client: %u ms after kill -9, %u ms at SIGTERM\n",
+        passed, failed, options.report->kill_gap_ms, options.report->stop_gap_ms);
+    return failed == 0 ? 0 : 1;
+}

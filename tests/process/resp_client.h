@@ -1,0 +1,47 @@
+/* RESP client: one blocking connection to the router, as a Redis client would hold it.
+ *
+ * Replies borrow from the client's buffer until the next command. Owner: one thread.
+ */
+#ifndef TESTS_PROCESS_RESP_CLIENT_H
+#define TESTS_PROCESS_RESP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RESP_ITEMS_MAX 128u
+
+struct resp_text {
+    const char *data; /* NULL: nil */
+    size_t size;
+};
+
+struct resp_value {
+    char kind; /* '+' '-' ':' '$' '*' */
+    int64_t integer;
+    struct resp_text text;                  /* '+' '-' '$' */
+    struct resp_text items[RESP_ITEMS_MAX]; /* '*': bulk strings */
+    size_t item_count;
+};
+
+struct resp_client {
+    int fd; /* -1: closed */
+    char *in;
+    size_t in_size, in_capacity;
+};
+
+void resp_client_init(struct resp_client *client);
+void resp_client_deinit(struct resp_client *client);
+/* 0 or -errno. timeout_ms holds for each later send and receive too. */
+int resp_client_connect(struct resp_client *client, uint16_t port, uint32_t timeout_ms);
+void resp_client_close(struct resp_client *client);
+/* Sends one command and reads its reply. 0, or -errno: the connection is closed then, and the
+ * outcome unknown. */
+int resp_client_call(struct resp_client *client, const struct resp_text *words, size_t count,
+                     struct resp_value *value);
+/* The same for C strings; words end with NULL. */
+int resp_client_command(struct resp_client *client, struct resp_value *value, ...)
+    __attribute__((sentinel));
+bool resp_value_is(const struct resp_value *value, const char *text);
+
+#endif

@@ -1,0 +1,50 @@
+/* Scenario: one story about real processes, run in a process and a folder of its own.
+ *
+ * A scenario returns when all is well, after it has written one sentence about it with
+ * scenario_say(); anything else ends it with REQUIRE(). SCENARIOS names them once.
+ */
+#ifndef TESTS_PROCESS_SCENARIO_H
+#define TESTS_PROCESS_SCENARIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(NAME): scenario_NAME() */
+#define SCENARIOS(X)                                                                               \
+    X(kill)    /* kill -9 of a random node while clients write, again and again */                 \
+    X(stop)    /* SIGTERM of each node under load: leaderships are handed over */                  \
+    X(all)     /* kill -9 of all nodes at once under load */                                       \
+    X(pause)   /* SIGSTOP and SIGCONT of a node under load */                                      \
+    X(router)  /* kill -9 of the router under load */                                              \
+    X(keys)    /* 100,000 keys through kill -9 of each node in turn, and of all */                 \
+    X(hostile) /* garbage, wrong tickets and thousands of half-open connections */                 \
+    X(refused) /* ports and folders in use, of others, of newer versions */                        \
+    X(disk)    /* full disks: writes are refused, reads and deletes go on, it heals by itself */   \
+    X(demo)    /* `ringcask demo` from its first line to its last */                               \
+    X(admin)   /* ring-admin on a founded cluster */                                               \
+    X(idle)    /* CPU and memory of a cluster that does nothing */
+
+/* In memory shared with the parent. */
+struct scenario_report {
+    char text[256];
+    bool skipped;
+    uint32_t kill_gap_ms, stop_gap_ms;
+};
+
+struct scenario_options {
+    const char *folder; /* empty, removed by the parent */
+    uint32_t rounds;    /* 0: as the scenario likes */
+    bool is_short;      /* sanitizer builds: fewer of everything */
+    struct scenario_report *report;
+};
+
+void scenario_say(const struct scenario_options *options, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Says why and marks it skipped. */
+void scenario_skip(const struct scenario_options *options, const char *why);
+
+#define X(name) void scenario_##name(const struct scenario_options *options);
+SCENARIOS(X)
+#undef X
+
+#endif
