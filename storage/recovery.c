@@ -400,11 +400,13 @@ static int load(struct recovery *recovery)
     case MANIFEST_E_NEWER:
         return STORE_E_NEWER;
     case MANIFEST_E_ABSENT:
-        /* New, unless the node or its own files say that it cannot be. */
-        if (!store->options.founded && recovery->file_count == 0)
+        /* New, unless the node or its own files say that it cannot be: a founding that was cut
+         * short leaves a file of the first segment, with nothing in it. */
+        r = store->options.founded ? STORE_E_FENCED : recovery_files_check(recovery);
+        if (r == 0)
             return STORE_E_ABSENT;
-        store->fenced = true;
-        return STORE_E_FENCED;
+        store->fenced = r == STORE_E_FENCED;
+        return r;
     case MANIFEST_E_OK:
         if (store->manifest.founded)
             break;

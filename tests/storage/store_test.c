@@ -244,6 +244,23 @@ Test(store, a_founded_shard_without_manifest_is_fenced_not_empty)
     host_stop(&host);
 }
 
+/* The first segment's file comes before the manifest that lists it. */
+Test(store, a_founding_that_was_cut_short_is_begun_again)
+{
+    struct host host;
+
+    host_start(&host);
+    host_close(&host);
+    cr_assert_eq(vfs_remove(host.vfs, "shard-00/MANIFEST"), 0);
+    host.options.founded = false;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    host_fill(&host, 3);
+    cr_assert(host_sync(&host));
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 Test(store, a_missing_journal_file_fences_the_shard)
 {
     struct host host;
