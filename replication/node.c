@@ -18,12 +18,14 @@
 #define GENESIS_SIZE_MAX  (1u << 20)
 #define TEXT_SIZE_MAX     160u
 
-enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED };
+/* FOUNDED is in the file only: committed, and the stores are there. */
+enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED, FOUNDING_FOUNDED };
 
 struct node {
     struct node_options options;
     struct vfs *vfs;
-    uint8_t founding;
+    uint8_t founding; /* NONE … COMMITTED */
+    bool founded;     /* COMMITTED: the stores have been founded */
     uint8_t *blob;
     size_t blob_size;
     uint8_t hash[RINGMAP_HASH_SIZE];
@@ -103,9 +105,12 @@ static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
     if (size != GENESIS_HEAD_SIZE + blob_size + 8 ||
         codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8))
         return -EBADMSG;
-    node->founding = (uint8_t)codec_get_u16(bytes + 6);
-    if (node->founding != FOUNDING_PREPARED && node->founding != FOUNDING_COMMITTED)
+    if (codec_get_u16(bytes + 6) < FOUNDING_PREPARED || codec_get_u16(bytes + 6) > FOUNDING_FOUNDED)
         return -EBADMSG;
+    node->founding = (uint8_t)codec_get_u16(bytes + 6);
+    node->founded = node->founding == FOUNDING_FOUNDED;
+    if (node->founded)
+        node->founding = FOUNDING_COMMITTED;
     r = decode_genesis(node, bytes + GENESIS_HEAD_SIZE, blob_size, &node->map, &why);
     if (r != 0) {
         node->founding = FOUNDING_NONE;
@@ -498,6 +503,21 @@ const struct ringmap *node_map(const struct node *node)
 const struct ringmap *node_map_prepared(const struct node *node)
 {
     return node->founding == FOUNDING_PREPARED ? &node->map : NULL;
+}
+
+bool node_founding_owed(const struct node *node)
+{
+    return node->founding == FOUNDING_COMMITTED && !node->founded;
+}
+
+int node_founded(struct node *node)
+{
+    int r;
+
+    assert(node->founding == FOUNDING_COMMITTED);
+    r = write_genesis(node, FOUNDING_FOUNDED, node->blob, node->blob_size);
+    node->founded = r == 0;
+    return r;
 }
 
 const uint8_t *node_genesis_hash(const struct node *node)

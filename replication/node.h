@@ -3,8 +3,10 @@
  * It never takes part in the data plane. Founding is in two steps that may each be repeated:
  * PREPARE stores the genesis blob (a prepared one may be replaced), COMMIT by its hash makes it
  * the cluster's. A node that was only prepared asks its peers whether the commit came
- * (GENESIS_GET) and catches up. Files, all in the data directory, written whole, synced and
- * renamed: GENESIS (state, blob, checksum); docs/format-datadir.md.
+ * (GENESIS_GET) and catches up. After COMMIT the shards found their stores; that they have is noted
+ * too (node_founded), so that a crash in between is not taken for a loss, and a later loss not for
+ * a beginning. Files, all in the data directory, written whole, synced and renamed: GENESIS (state,
+ * blob, checksum); docs/format-datadir.md.
  *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
  * GENESIS_GET -> GENESIS. Bodies are msgpack, written with ring/wire.h.
@@ -47,7 +49,8 @@ struct node_event {
 struct node_effects {
     struct shard_send sends[NODE_SENDS_MAX];
     size_t send_count;
-    bool found;       /* genesis was committed in this step: open the shards with found = true */
+    bool found;       /* genesis was committed in this step: open the shards with found = true,
+                         then node_founded() */
     bool map_changed; /* node_map() is another: dial its members */
     int fatal;
 };
@@ -61,6 +64,11 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
 const struct ringmap *node_map(const struct node *node);
 /* The map of a prepared, uncommitted genesis: its members may be asked. NULL when none. */
 const struct ringmap *node_map_prepared(const struct node *node);
+/* At start: genesis is committed, but node_founded() never came: open as with effects.found. */
+bool node_founding_owed(const struct node *node);
+/* All shards are open and have founded their stores: from now on a store that is missing is lost.
+ * Durable when it returns. 0 or -errno. */
+int node_founded(struct node *node);
 const uint8_t *node_genesis_hash(const struct node *node); /* 32 bytes, with node_map() */
 uint16_t node_member(const struct node *node);             /* own id, 0 before */
 

@@ -185,6 +185,8 @@ static int follow_map(struct node_loop *loop, bool found)
     if (!map || atomic_load(&loop->shards_started))
         return 0;
     r = loop_shards_start(loop, found);
+    if (r == 0 && found)
+        r = node_founded(loop->node);
     if (r == 0)
         loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u", loop->member,
                  (unsigned long long)map->epoch, map->partition_count, loop->shard_count);
@@ -293,7 +295,7 @@ static int serve(struct node_loop *loop)
     pthread_t signals;
     int r;
 
-    if (follow_map(loop, false) != 0)
+    if (follow_map(loop, node_founding_owed(loop->node)) != 0)
         return NODE_LOOP_E_FAILED;
     if (pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
         return NODE_LOOP_E_FAILED;

@@ -280,7 +280,7 @@ void sim_node_start(struct sim_node *node)
     }
     uint64_t life = node->life;
     if (node_map(node->node))
-        sim_shards_open(node, false);
+        sim_shards_open(node, node_founding_owed(node->node));
     if (node->life != life || node->state == SIM_DOWN)
         return;
     dial_members(node, node_map(node->node) ? node_map(node->node) : node_map_prepared(node->node));

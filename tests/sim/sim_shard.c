@@ -103,6 +103,11 @@ void sim_shards_open(struct sim_node *node, bool found)
         if (r == STORE_E_FENCED && !node->rotten)
             sim_fail(sim, "node %u shard %u is fenced, but its disk is sound", node->endpoint, i);
     }
+    int noted = found ? node_founded(node->node) : 0;
+    if (noted) {
+        sim_node_fatal(node, "noting the founding", noted);
+        return;
+    }
     node->serving = true;
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
         shard_push_links(&node->shards[i]);

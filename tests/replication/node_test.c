@@ -1,0 +1,114 @@
+#include "replication/node.h"
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct node_options options = {.public_key = {7}, .cluster = {1, 2}, .shards = 1};
+
+struct genesis {
+    uint8_t *blob;
+    size_t size;
+    uint8_t hash[RINGMAP_HASH_SIZE];
+};
+
+static void genesis_make(struct genesis *genesis)
+{
+    struct ringmap map;
+
+    cr_assert_eq(ringmap_init(&map, 1, 8, 1), 0);
+    map.epoch = 1;
+    memcpy(map.cluster, options.cluster, sizeof map.cluster);
+    memcpy(map.members[0].public_key, options.public_key, sizeof options.public_key);
+    map.members[0].id = 1;
+    map.members[0].weight = 100;
+    map.members[0].state = RINGMAP_STATE_ACTIVE;
+    strcpy(map.members[0].address, "127.0.0.1:7000");
+    map.meta_voters[0] = 1;
+    map.meta_voter_count = 1;
+    for (int p = 0; p < 8; p++)
+        map.replicas[p] = 1;
+    genesis->size = ringmap_encoded_size(&map);
+    genesis->blob = malloc(genesis->size);
+    ringmap_encode(&map, genesis->blob);
+    ringmap_hash(genesis->blob, genesis->size, genesis->hash);
+    ringmap_deinit(&map);
+}
+
+static void step(struct node *node, uint8_t type, const uint8_t *bytes, size_t size,
+                 struct node_effects *effects)
+{
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = type, .partition = WIRE_PARTITION_NODE};
+    struct node_event event = {.kind = NODE_EVENT_MESSAGE,
+                               .now_ms = 1,
+                               .from = {.role = LINK_ROLE_ADMIN, .link = 1},
+                               .message = &message};
+
+    wire_put_bin(&body, bytes, size);
+    message.body = body.data;
+    message.body_size = body.size;
+    node_step(node, &event, effects);
+    wire_buffer_deinit(&body);
+}
+
+Test(node, a_founding_is_prepared_then_committed_and_each_may_be_repeated)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct node_effects effects;
+    struct genesis genesis;
+    struct node *node;
+
+    genesis_make(&genesis);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_null(node_map(node));
+    step(node, WIRE_COMMIT, genesis.hash, sizeof genesis.hash, &effects);
+    cr_assert_not(effects.found, "nothing was prepared");
+    for (int i = 0; i < 2; i++) {
+        step(node, WIRE_PREPARE, genesis.blob, genesis.size, &effects);
+        cr_assert_not(effects.found);
+        cr_assert_not_null(node_map_prepared(node));
+    }
+    step(node, WIRE_COMMIT, genesis.hash, sizeof genesis.hash, &effects);
+    cr_assert(effects.found);
+    cr_assert_eq(node_member(node), 1);
+    step(node, WIRE_COMMIT, genesis.hash, sizeof genesis.hash, &effects);
+    cr_assert_not(effects.found, "stores are founded once");
+    node_close(node);
+    free(genesis.blob);
+    vfs_mem_free(vfs);
+}
+
+/* Whoever dies between the commit and the stores' founding must found them at the next start, and
+ * whoever died later must never again: an empty store would then be a lost one. */
+Test(node, the_stores_founding_is_owed_until_it_is_noted)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct node_effects effects;
+    struct genesis genesis;
+    struct node *node;
+
+    genesis_make(&genesis);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    step(node, WIRE_PREPARE, genesis.blob, genesis.size, &effects);
+    cr_assert_not(node_founding_owed(node));
+    node_close(node);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_not(node_founding_owed(node), "prepared is not committed");
+    step(node, WIRE_COMMIT, genesis.hash, sizeof genesis.hash, &effects);
+    cr_assert(effects.found);
+    node_close(node);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_not_null(node_map(node));
+    cr_assert(node_founding_owed(node));
+    cr_assert_eq(node_founded(node), 0);
+    cr_assert_not(node_founding_owed(node));
+    node_close(node);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_not_null(node_map(node));
+    cr_assert_not(node_founding_owed(node));
+    node_close(node);
+    free(genesis.blob);
+    vfs_mem_free(vfs);
+}
