@@ -23,18 +23,21 @@ static inline void codec_put_u8(uint8_t *out, uint8_t v)
 }
 static inline void codec_put_u16(uint8_t *out, uint16_t v)
 {
-    v = CODEC_LE16(v);
-    memcpy(out, &v, sizeof(v));
+    const uint16_t bytes = CODEC_LE16(v);
+
+    memcpy(out, &bytes, sizeof(bytes));
 }
 static inline void codec_put_u32(uint8_t *out, uint32_t v)
 {
-    v = CODEC_LE32(v);
-    memcpy(out, &v, sizeof(v));
+    const uint32_t bytes = CODEC_LE32(v);
+
+    memcpy(out, &bytes, sizeof(bytes));
 }
 static inline void codec_put_u64(uint8_t *out, uint64_t v)
 {
-    v = CODEC_LE64(v);
-    memcpy(out, &v, sizeof(v));
+    const uint64_t bytes = CODEC_LE64(v);
+
+    memcpy(out, &bytes, sizeof(bytes));
 }
 static inline uint8_t codec_get_u8(const uint8_t *in)
 {

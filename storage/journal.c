@@ -248,7 +248,7 @@ void journal_run_add(struct journal *journal, uint16_t partition, uint32_t count
         run->count = (uint16_t)(run->count + count);
         run->last_index = last;
     } else {
-        assert(journal->run_count < journal->run_capacity);
+        assert(journal->runs && journal->run_count < journal->run_capacity);
         journal->runs[journal->run_count++] = (struct journal_run){
             .partition = partition,
             .count = (uint16_t)count,

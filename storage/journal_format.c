@@ -87,7 +87,7 @@ void journal_batch_finish(uint8_t *batch, uint64_t epoch)
         bool ok = journal_run_at(batch, &header, i, &run, &end);
 
         assert(ok);
-        codec_put_u64(batch + header.directory_offset + i * JOURNAL_RUN_ITEM_SIZE +
+        codec_put_u64(batch + header.directory_offset + (size_t)i * JOURNAL_RUN_ITEM_SIZE +
                           RUN_OFFSET_CHECKSUM,
                       checksum_seeded(batch + run.offset, end - run.offset, epoch));
     }

@@ -33,6 +33,7 @@ static int slot_take(struct journal_segments *segments, uint16_t *slot)
     if (i == JOURNAL_SLOTS_MAX)
         return -ENFILE;
     if (i == segments->slot_count) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         if (GROW(segments->slots, segments->slot_capacity, i + 1) != 0)
             return -ENOMEM;
         segments->slot_count++;
@@ -50,6 +51,7 @@ int journal_segments_add(struct journal_segments *segments, uint64_t number, uin
     int r;
 
     assert(segments->count == 0 || segments->items[segments->count - 1]->number < number);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     r = GROW(segments->items, segments->capacity, segments->count + 1);
     if (r == 0)
         r = slot_take(segments, &slot);
@@ -80,9 +82,8 @@ void journal_segments_remove(struct journal_segments *segments, struct journal_s
     assert(segment->pins == 0);
     while (segments->items[i] != segment)
         i++;
-    memmove(&segments->items[i], &segments->items[i + 1],
-            (segments->count - i - 1) * sizeof(segments->items[0]));
-    segments->count--;
+    for (segments->count--; i < segments->count; i++)
+        segments->items[i] = segments->items[i + 1];
     segments->slots[segment->slot] = NULL;
     segment_free(segment);
 }

@@ -208,6 +208,7 @@ static uint8_t *item_begin(struct manifest *manifest, uint16_t kind, size_t payl
 
     if (GROW(manifest->queued, manifest->queued_capacity, manifest->queued_size + size) != 0)
         return NULL;
+    assert(manifest->queued);
     out = manifest->queued + manifest->queued_size;
     memset(out, 0, size);
     codec_put_u16(out, kind);

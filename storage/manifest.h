@@ -41,7 +41,7 @@
     X(SPAN, 6, "span")
 
 enum manifest_item_kind {
-#define X(name, number, text) MANIFEST_ITEM_##name = number,
+#define X(name, number, text) MANIFEST_ITEM_##name = (number),
     MANIFEST_ITEMS(X)
 #undef X
 };

@@ -72,7 +72,7 @@ int recovery_files_check(struct recovery *recovery)
         if (manifest_segment_find(manifest, recovery->files[i]))
             continue;
         r = file_open(recovery, recovery->files[i], &file);
-        if (r < 0)
+        if (r != 0)
             return r;
         r = header_read(file, &header);
         if (r == JOURNAL_FORMAT_E_OK && header.epoch >= manifest->next_epoch)

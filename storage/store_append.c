@@ -254,7 +254,7 @@ static int rotate(struct store *store, size_t size)
         return r;
     }
     end = JOURNAL_BLOCK_SIZE + journal_sealed_size(&store->journal, size, 1) +
-          store_reserve(store) + STORE_CHECKPOINT_BLOCKS * JOURNAL_BLOCK_SIZE;
+          store_reserve(store) + (uint64_t)STORE_CHECKPOINT_BLOCKS * JOURNAL_BLOCK_SIZE;
     if (end > next->capacity) {
         journal_abort(&store->journal);
         if (end > JOURNAL_SEGMENT_SIZE_MAX)
@@ -385,7 +385,7 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
 
 int store_room(struct store *store, size_t size)
 {
-    size_t hard = STORE_ROOM_HARD * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE);
+    size_t hard = (size_t)STORE_ROOM_HARD * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE);
     int r = make_room(store, size + hard);
 
     if (r != 0)

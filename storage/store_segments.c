@@ -81,7 +81,7 @@ static int prepare_run(struct store_job *job)
         r = vfs_open(job->vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
     if (r == 0)
         r = vfs_size(job->file, &size);
-    if (r < 0)
+    if (r != 0)
         return r;
     size = size & ~(uint64_t)(JOURNAL_BLOCK_SIZE - 1);
     size = size < JOURNAL_SEGMENT_SIZE_MAX ? size : JOURNAL_SEGMENT_SIZE_MAX;
