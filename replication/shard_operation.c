@@ -188,14 +188,51 @@ static void build_records(struct shard *shard, const struct shard_request *reque
                                                         .result = outcome->result};
 }
 
+/* A retry that changed nothing: logged all the same, so that the attempt before it, wherever it
+ * still is, cannot take effect behind this answer. An error has no integer to log: the outcome is
+ * then called unknown. False: it was answered. */
+static bool conclude_retry(struct shard *shard, struct replica *replica,
+                           const struct shard_request *request)
+{
+    const struct wire_result *reply = &shard->outcome.reply;
+
+    if (reply->status != WIRE_STATUS_OK) {
+        sessions_end(&replica->sessions, request->session, request->op->sequence);
+        shard_client_result(
+            shard, request->link,
+            &(struct wire_result){.id = request->op->id, .status = WIRE_STATUS_UNKNOWN});
+        return false;
+    }
+    shard->records[0] = (struct record){
+        .kind = RECORD_KIND_NOOP,
+        .flags = RECORD_FLAG_REQUEST,
+        .request = {.session = request->session,
+                    .sequence = request->op->sequence,
+                    .floor = request->op->floor,
+                    .result = reply->is_int ? reply->integer : 0},
+    };
+    shard->record_digests[0] = (struct keydir_digest){0};
+    return true;
+}
+
 /* Proposes what was evaluated, or arranges the round that a reply without writes needs. */
 static void conclude(struct shard *shard, struct replica *replica,
                      const struct shard_request *request, uint64_t observed)
 {
     struct command_outcome *outcome = &shard->outcome;
-    struct shard_waiter *waiter = shard_waiter_new(shard, request->charge);
+    bool idle_retry = outcome->write_count == 0 && is_write(request->op) && request->op->retry;
+    struct shard_waiter *waiter;
+    size_t records = outcome->write_count;
     int r = 0;
 
+    if (idle_retry) {
+        if (!conclude_retry(shard, replica, request))
+            return;
+        records = 1;
+    } else if (records > 0) {
+        build_records(shard, request);
+    }
+    waiter = shard_waiter_new(shard, request->charge);
     if (!waiter)
         return;
     waiter->link = request->link;
@@ -203,18 +240,15 @@ static void conclude(struct shard *shard, struct replica *replica,
     waiter->lane_epoch = request->op->lane_epoch;
     outcome->reply.id = request->op->id;
     wire_put_result(&waiter->reply, &outcome->reply);
-    if (outcome->write_count > 0) {
-        build_records(shard, request);
-        r = shard_propose(shard, replica, shard->records, shard->record_digests,
-                          outcome->write_count);
-    }
+    if (records > 0)
+        r = shard_propose(shard, replica, shard->records, shard->record_digests, records);
     if (r != 0) {
         shard_waiter_free(shard, waiter);
         shard_request_refuse(shard, replica, request,
                              r == STORE_E_NOSPACE ? WIRE_STATUS_NOSPACE : WIRE_STATUS_TRYAGAIN, 0);
         return;
     }
-    if (outcome->write_count > 0) {
+    if (records > 0) {
         waiter->index = replica->raft.log.last;
         waiter->proposed = true;
         waiter->session = request->session;

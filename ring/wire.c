@@ -171,7 +171,7 @@ void wire_put_op(struct wire_buffer *buffer, const struct wire_op *op,
     at = wire_pack_array(at, OP_FIELDS);
     at = wire_pack_uint(at, op->id);
     at = wire_pack_uint(at, op->operation);
-    at = wire_pack_uint(at, op->flags);
+    at = wire_pack_uint(at, op->flags | (op->retry ? WIRE_OP_RETRY : 0));
     at = wire_pack_uint(at, op->partition);
     at = wire_pack_uint(at, op->lane_epoch);
     at = wire_pack_uint(at, op->budget_ms);
@@ -202,6 +202,8 @@ bool wire_get_op(struct wire_cursor *cursor, struct wire_op *op, struct wire_byt
     op->id = get_u32(cursor);
     op->operation = get_u8(cursor);
     op->flags = get_u8(cursor);
+    op->retry = (op->flags & WIRE_OP_RETRY) != 0;
+    op->flags &= (uint8_t)~WIRE_OP_RETRY;
     op->partition = get_u16(cursor);
     op->lane_epoch = get_u32(cursor);
     op->budget_ms = get_u32(cursor);

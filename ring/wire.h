@@ -124,11 +124,15 @@ struct wire_bytes {
     size_t size;
 };
 
+/* The bit of an operation's flags on the wire that says `retry`. */
+#define WIRE_OP_RETRY 128u
+
 /* One operation. args are borrowed. */
 struct wire_op {
     uint32_t id;
     uint8_t operation;
-    uint8_t flags;
+    uint8_t flags; /* below WIRE_OP_RETRY */
+    bool retry;    /* write: an earlier attempt may still be on its way */
     uint16_t partition;
     uint32_t lane_epoch; /* see replication/shard.h: go-back-N per session and partition */
     uint32_t budget_ms;  /* how long it may wait before it is proposed */

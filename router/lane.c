@@ -209,6 +209,7 @@ static bool lane_send(struct router *router, struct lane *lane, struct op *op)
     struct wire_op wire = {
         .operation = op->operation,
         .flags = op->flags,
+        .retry = op->writes && op_doubtful(op),
         .partition = lane->partition,
         .lane_epoch = lane->epoch,
         .budget_ms = (uint32_t)(left_ms < budget_ms ? left_ms : budget_ms),

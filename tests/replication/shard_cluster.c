@@ -273,6 +273,7 @@ static uint32_t send_op(struct cluster *cluster, int node, struct wire_op *op,
         bytes[i] = (struct wire_bytes){(const uint8_t *)args[i], strlen(args[i])};
     op->id = ++cluster->next_id;
     op->budget_ms = 2000;
+    op->retry = cluster->retry;
     op->lane_epoch = cluster->epochs[op->partition];
     wire_put_ops_head(&body, 5);
     wire_put_op(&body, op, bytes);

@@ -34,6 +34,7 @@ struct cluster {
     struct cluster_result results[CLUSTER_RESULTS];
     size_t result_count;
     uint32_t next_id;
+    bool retry; /* operations say so */
     uint64_t sequences[CLUSTER_PARTITIONS];
     uint32_t epochs[CLUSTER_PARTITIONS];
 };

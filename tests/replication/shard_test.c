@@ -148,6 +148,49 @@ Test(shard, a_retry_at_the_next_leader_is_not_applied_again)
     cluster_stop(&cluster);
 }
 
+/* The answer of a retry that changed nothing must bind the attempt before it, which may still come:
+ * else that would take effect behind the answer. */
+Test(shard, an_attempt_behind_an_idle_retry_has_no_effect)
+{
+    const struct cluster_result *result;
+    uint32_t id;
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "k"));
+    cluster.retry = true;
+    id = cluster_resend(&cluster, leader, WIRE_OP_DEL, 0, ARGS("k"), 1, 1);
+    cluster_run(&cluster, 50);
+    cr_assert(cluster_result(&cluster, id));
+    cr_assert_eq(cluster_result(&cluster, id)->integer, 0);
+    cluster.retry = false;
+    cr_assert_eq(cluster_resend(&cluster, leader, WIRE_OP_SET, 0, ARGS("k", "v"), 2, 2), id + 1);
+    cluster_run(&cluster, 50);
+    id = cluster_resend(&cluster, leader, WIRE_OP_DEL, 0, ARGS("k"), 1, 1);
+    cluster_run(&cluster, 50);
+    result = cluster_result(&cluster, id);
+    cr_assert(result);
+    cr_assert_eq(result->integer, 0, "the first answer again");
+    expect("k", "v");
+    cluster_stop(&cluster);
+}
+
+Test(shard, an_error_of_a_retry_is_unknown)
+{
+    uint32_t id;
+    int leader;
+
+    start();
+    cr_assert_eq(set("k", "text")->status, WIRE_STATUS_OK);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "k"));
+    cluster.retry = true;
+    id = cluster_send(&cluster, leader, WIRE_OP_INCRBY, 0, ARGS("k", "1"), 2);
+    cluster_run(&cluster, 50);
+    cr_assert(cluster_result(&cluster, id));
+    cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_UNKNOWN);
+    cluster_stop(&cluster);
+}
+
 Test(shard, a_follower_says_who_leads)
 {
     const struct cluster_result *result;
@@ -315,5 +358,71 @@ Test(shard, garbage_changes_nothing)
     }
     cluster_run(&cluster, 100);
     expect("a", "1");
+    cluster_stop(&cluster);
+}
+
+/* An APPEND of these records to a follower of the partition, as its leader would send it. */
+static void append_by_hand(uint16_t partition, struct record *records, size_t count)
+{
+    int leader = cluster_leader(&cluster, partition);
+    int follower = (leader + 1) % CLUSTER_NODES;
+    const struct raft *raft = shard_raft(cluster.shards[follower], partition);
+    struct link_message message = {.type = WIRE_RAFT};
+    struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                .now_ms = cluster.now_ms,
+                                .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(leader + 1)},
+                                .message = &message};
+    struct wire_buffer body = {0};
+    struct wire_raft wire = {.kind = RAFT_APPEND,
+                             .group = partition,
+                             .from_member = (uint16_t)(leader + 1),
+                             .to_member = (uint16_t)(follower + 1),
+                             .from_life = 1,
+                             .to_life = 1,
+                             .term = raft->term,
+                             .log_term = raft_log_term(&raft->log, raft->log.last),
+                             .index = raft->log.last,
+                             .entry_count = 1};
+    uint8_t bytes[1024];
+    uint64_t last = raft->log.last;
+
+    for (size_t i = 0; i < count; i++) {
+        records[i].partition = partition;
+        records[i].term = raft->term;
+        records[i].index = last + 1;
+        wire.entries.size += record_encode(&records[i], bytes + wire.entries.size);
+    }
+    wire.entries.data = bytes;
+    wire_put_raft(&body, &wire);
+    message.body = body.data;
+    message.body_size = body.size;
+    shard_step(cluster.shards[follower], &event);
+    wire_buffer_deinit(&body);
+    cr_assert_eq(raft->log.last, last, "it was taken");
+}
+
+Test(shard, an_entry_that_is_not_whole_is_refused)
+{
+    struct record record = {
+        .kind = RECORD_KIND_PUT, .sub_count = 2, .key = (const uint8_t *)"k", .key_size = 1};
+    struct record records[2] = {record, record};
+
+    start();
+    append_by_hand(0, &record, 1);
+    records[0].sub_count = 3;
+    records[1].sub_index = 1;
+    append_by_hand(0, records, 2);
+    cluster_stop(&cluster);
+}
+
+Test(shard, a_configuration_that_no_leader_of_this_version_sends_is_refused)
+{
+    struct record record = {.kind = RECORD_KIND_CONFIG,
+                            .sub_count = 1,
+                            .value = (const uint8_t *)"?",
+                            .value_size = 1};
+
+    start();
+    append_by_hand(0, &record, 1);
     cluster_stop(&cluster);
 }

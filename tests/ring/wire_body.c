@@ -47,7 +47,8 @@ static void any_op(struct dice *dice, struct body *body)
 
     op->id = any32(dice);
     op->operation = any8(dice);
-    op->flags = any8(dice);
+    op->flags = any8(dice) & (WIRE_OP_RETRY - 1);
+    op->retry = any8(dice) & 1;
     op->partition = any16(dice);
     op->lane_epoch = any32(dice);
     op->budget_ms = any32(dice);

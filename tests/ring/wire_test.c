@@ -22,10 +22,10 @@ static bool same_bytes(struct wire_bytes a, struct wire_bytes b)
 static bool same_op(const struct body *a, const struct body *b)
 {
     bool same = a->op.id == b->op.id && a->op.operation == b->op.operation &&
-                a->op.flags == b->op.flags && a->op.partition == b->op.partition &&
-                a->op.lane_epoch == b->op.lane_epoch && a->op.budget_ms == b->op.budget_ms &&
-                a->op.sequence == b->op.sequence && a->op.floor == b->op.floor &&
-                a->op.arg_count == b->op.arg_count;
+                a->op.flags == b->op.flags && a->op.retry == b->op.retry &&
+                a->op.partition == b->op.partition && a->op.lane_epoch == b->op.lane_epoch &&
+                a->op.budget_ms == b->op.budget_ms && a->op.sequence == b->op.sequence &&
+                a->op.floor == b->op.floor && a->op.arg_count == b->op.arg_count;
 
     for (uint32_t i = 0; i < a->op.arg_count; i++)
         same = same && same_bytes(a->bytes[i], b->bytes[i]);
