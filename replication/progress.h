@@ -14,7 +14,8 @@
 void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_ms);
 /* Forgets what is in flight; the next append follows `index`, or match when that is higher. */
 void progress_probe(struct raft_progress *progress, uint64_t index);
-/* What is in flight was lost. A probe is repeated as it was; a pipeline starts again after match. */
+/* What is in flight was lost. A probe is repeated as it was; a pipeline starts again after
+ * match. */
 void progress_lost(struct raft_progress *progress);
 /* May another append leave now? */
 bool progress_open(const struct raft_progress *progress, const struct raft_options *options);
