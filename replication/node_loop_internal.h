@@ -107,6 +107,7 @@ struct host_link {
     uint8_t role;
     bool dialled;
     _Atomic uint16_t member; /* NODE: 0 while the map does not name its key */
+    bool hello_due;          /* accepted: its HELLO is answered when the shards have started */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
 

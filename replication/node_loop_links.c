@@ -138,6 +138,15 @@ static void on_pause(void *context)
     loop_shards_kick(context);
 }
 
+/* Whoever has the answer sends requests, and while the shards recover nobody would take them: the
+ * asker would wait for its own timeout. It gets the answer when they have started. */
+static void answer_hello(struct node_loop *loop, struct host_link *host)
+{
+    host->hello_due = !atomic_load(&loop->shards_started);
+    if (!host->hello_due)
+        send_hello(loop, host->link);
+}
+
 static void on_hello(struct node_loop *loop, struct host_link *host,
                      const struct link_message *message)
 {
@@ -152,11 +161,11 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
             loop_log("warn", "peer_incompatible", "member=%u version=%u", host->member,
                      hello.version);
         if (!host->dialled)
-            send_hello(loop, host->link);
+            answer_hello(loop, host);
         return;
     }
     if (!host->dialled) {
-        send_hello(loop, host->link);
+        answer_hello(loop, host);
         return;
     }
     item.from = address_of(loop, host);
@@ -360,8 +369,9 @@ void loop_links_announce(struct node_loop *loop)
 
         if (link->role != LINK_ROLE_NODE)
             put_to_shards(loop, &item);
-        else if (link->dialled) /* its answer brings LINK_UP */
+        if (link->dialled || link->hello_due) /* dialled: its answer brings LINK_UP */
             send_hello(loop, link->link);
+        link->hello_due = false;
     }
     pthread_mutex_unlock(&loop->links_mutex);
     loop_shards_kick(loop);
