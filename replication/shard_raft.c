@@ -279,11 +279,27 @@ void shard_propose_noop(struct shard *shard, struct replica *replica)
         replica->noop_owed = false;
 }
 
-/* Checks a leader's entries: whole records of this group, indexes without gaps after
+/* Does the record go on with what came before it: the next record of an entry that is not whole
+ * yet, or the first of the next entry? Configurations are not proposed by this version, so none is
+ * understood here. */
+static bool record_follows(const struct record *record, const struct record *before, uint64_t index)
+{
+    bool open = before && before->sub_index + 1 < before->sub_count;
+
+    if (record->kind > RECORD_KIND_META || record->kind == RECORD_KIND_CONFIG)
+        return false;
+    if (!open)
+        return record->sub_index == 0 && record->index == index + 1;
+    return record->index == index && record->sub_index == before->sub_index + 1 &&
+           record->sub_count == before->sub_count && record->term == before->term;
+}
+
+/* Checks a leader's entries: whole entries of this group, indexes without gaps after
  * message->index. Fills shard->records, record_digests and entries; false: drop the message. */
 static bool decode_entries(struct shard *shard, const struct replica *replica,
                            const struct wire_raft *wire, size_t *record_count)
 {
+    const struct record *before = NULL;
     const uint8_t *at = wire->entries.data;
     size_t left = wire->entries.size, count = 0;
     uint64_t index = wire->index;
@@ -294,32 +310,29 @@ static bool decode_entries(struct shard *shard, const struct replica *replica,
         size_t size;
 
         if (count == shard->records_max || record_decode(at, left, record) != 0 ||
-            record->partition != replica->partition || record->kind > RECORD_KIND_META)
+            record->partition != replica->partition || record->term > wire->term ||
+            !record_follows(record, before, index))
             return false;
         size = record_size_padded(record);
-        if (size > left || record->term > wire->term)
+        if (size > left)
             return false;
         if (record->sub_index == 0) {
-            if (record->index != ++index || index - wire->index > wire->entry_count)
+            if (++index - wire->index > wire->entry_count)
                 return false;
-            shard->entries[index - wire->index - 1] = (struct raft_entry){
-                .term = record->term, .config = record->kind == RECORD_KIND_CONFIG};
-        } else if (count == 0 || record->index != index ||
-                   record->sub_index != record[-1].sub_index + 1) {
-            return false;
+            shard->entries[index - wire->index - 1] = (struct raft_entry){.term = record->term};
         }
-        if (record->sub_count <= record->sub_index)
-            return false;
         shard->entries[index - wire->index - 1].size += (uint32_t)size;
         if (record->key_size > 0)
             digest = hash_key(shard->hash_secret, record->key, record->key_size);
         shard->record_digests[count++] =
             (struct keydir_digest){.high = digest.high, .low = digest.low};
+        before = record;
         at += size;
         left -= size;
     }
     *record_count = count;
-    return index - wire->index == wire->entry_count;
+    return index - wire->index == wire->entry_count &&
+           (!before || before->sub_index + 1 == before->sub_count);
 }
 
 /* Appends what of the message's entries the log took: the leader's bytes as they are. */

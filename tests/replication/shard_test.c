@@ -417,10 +417,8 @@ Test(shard, an_entry_that_is_not_whole_is_refused)
 
 Test(shard, a_configuration_that_no_leader_of_this_version_sends_is_refused)
 {
-    struct record record = {.kind = RECORD_KIND_CONFIG,
-                            .sub_count = 1,
-                            .value = (const uint8_t *)"?",
-                            .value_size = 1};
+    struct record record = {
+        .kind = RECORD_KIND_CONFIG, .sub_count = 1, .value = (const uint8_t *)"?", .value_size = 1};
 
     start();
     append_by_hand(0, &record, 1);
