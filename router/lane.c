@@ -324,7 +324,8 @@ static void lane_answered(struct router *router, struct op *op, uint16_t member,
                           const struct wire_result *result)
 {
     struct lane *lane = op->lane;
-    bool ok = result->status == WIRE_STATUS_OK;
+    uint8_t outcome =
+        result->status == WIRE_STATUS_OK ? REQUEST_OUTCOME_OK : REQUEST_OUTCOME_STATUS;
 
     if (op->unresolved > 0)
         op->unresolved--;
@@ -332,7 +333,9 @@ static void lane_answered(struct router *router, struct op *op, uint16_t member,
         return;
     if (newest && lane->state == LANE_RUNNING)
         lane_progress(router, lane, member);
-    lane_finish(router, op, ok ? REQUEST_OUTCOME_OK : REQUEST_OUTCOME_STATUS, result);
+    if (result->status == WIRE_STATUS_NOSPACE && op_doubtful(op))
+        outcome = REQUEST_OUTCOME_UNKNOWN; /* of this attempt only: another may take effect yet */
+    lane_finish(router, op, outcome, result);
     /* These may have been refusals, which close the lane_epoch at the partition. */
     if (newest &&
         (result->status == WIRE_STATUS_NOSPACE || result->status == WIRE_STATUS_TOO_LARGE))

@@ -376,6 +376,33 @@ Test(lane, behind_one_that_found_no_space_the_next_goes_on_without_a_pause)
     harness_free(h);
 }
 
+static struct harness_decision lose_then_refuse(struct harness *h, uint16_t member,
+                                                const struct wire_op *op,
+                                                const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    return h->hook_count-- > 0 ? (struct harness_decision){.fate = HARNESS_SAY_LOST}
+                               : REFUSE(WIRE_STATUS_NOSPACE, 0);
+}
+
+/* The attempt that was lost may be proposed yet: "no space" would say that nothing was done. */
+Test(lane, no_space_for_a_write_that_may_have_been_proposed_is_unknown)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    harness_ask(h, client, "GET a");
+    h->hook = lose_then_refuse;
+    h->hook_count = 1;
+    harness_type(h, client, "SET a 1\r\n");
+    harness_run(h);
+    harness_advance(h, 1000);
+    cr_assert(strncmp(harness_output(h, client), "-UNKNOWNRESULT", 14) == 0);
+    harness_free(h);
+}
+
 static struct harness_decision expire(struct harness *h, uint16_t member, const struct wire_op *op,
                                       const struct wire_bytes *args)
 {
