@@ -276,6 +276,10 @@ static struct store_job *prepare_begin(struct store *store)
     job->epoch = store->manifest.next_epoch;
     job->spare = store->spare;
     job->zero_to = target;
+    /* Without any segment nobody can be elected, and not even reads are served: the first one after
+     * a start may come out of the reserve. */
+    if (!store->current)
+        job->space_reserve = 0;
     return job;
 }
 

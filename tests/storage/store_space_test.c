@@ -193,6 +193,38 @@ Test(store_space, a_node_with_a_full_disk_opens_and_serves)
     host_stop(&host);
 }
 
+/* What the reserve keeps free is there for it: elections need a place for their hard states. */
+Test(store_space, a_node_that_starts_within_its_reserve_gets_a_segment)
+{
+    struct host host, again;
+    uint64_t bytes_free = 0;
+    int r = 0;
+
+    host_start(&host);
+    host_fill(&host, 30);
+    host_commit_all(&host);
+    cr_assert(host_sync(&host));
+    host_init(&again, host.vfs);
+    again.options = host.options;
+    host_close(&host);
+    vfs_mem_set_capacity(host.vfs, 1 << 20);
+    cr_assert_eq(vfs_space(host.vfs, &bytes_free), 0);
+    again.options.space_reserve = bytes_free;
+    cr_assert_eq(host_open(&again), 0);
+    cr_assert_eq(host_hard(&again, 0, 9, 1), 0);
+    cr_assert_eq(host_append_next(&again, 0, 1), 0);
+    cr_assert(host_sync(&again));
+    cr_assert_eq(store_synced(again.store), store_batch(again.store) - 1);
+    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
+        r = host_append_next(&again, 0, 1);
+        if (r == STORE_E_FULL)
+            host_settle(&again);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE, "one segment, not the whole reserve");
+    host_deinit(&again);
+    host_stop(&host);
+}
+
 Test(store_space, at_the_journal_cap_overwriting_goes_on_for_ever)
 {
     struct store_stats stats;
