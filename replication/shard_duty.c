@@ -75,14 +75,33 @@ void shard_duty(struct shard *shard)
     }
 }
 
-/* Hands every leadership to whoever is nearest to the end of the log. */
+/* Who of those that are there is nearest to the end of the log; 0 when nobody is. */
+static uint16_t heir_of(const struct shard *shard, const struct replica *replica)
+{
+    const struct raft_progress *best = NULL;
+
+    for (uint32_t i = 0; i < replica->raft.peer_count; i++) {
+        const struct raft_progress *peer = &replica->raft.peers[i];
+        uint16_t member = peer->replica.member;
+
+        if (member != shard->options.self && peer->voter && shard->peers[member].up &&
+            (!best || peer->match > best->match))
+            best = peer;
+    }
+    return best ? best->replica.member : 0;
+}
+
+/* Hands every leadership to an heir. */
 void shard_drain_step(struct shard *shard)
 {
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
         struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
 
-        if (leads(replica) && !replica->raft.transfer_to)
+        if (!leads(replica) || replica->raft.transfer_to)
+            continue;
+        event.from.member = heir_of(shard, replica);
+        if (event.from.member != 0)
             shard_raft_event(shard, replica, &event);
     }
 }
@@ -94,7 +113,7 @@ bool shard_drained(const struct shard *shard)
     if (shard->now_ms >= shard->drain_until_ms)
         return true;
     for (size_t i = 0; i < shard->hosted_count; i++)
-        if (leads(shard->hosted[i]) && shard->hosted[i]->raft.peer_count > 1)
+        if (leads(shard->hosted[i]) && heir_of(shard, shard->hosted[i]) != 0)
             return false;
     return shard->in_flight == 0;
 }
