@@ -355,7 +355,8 @@ static void supervise(struct demo *demo)
     }
 }
 
-/* The router first: nobody is left to ask the nodes. */
+/* The router first: nobody is left to ask the nodes. Then one node after the other, so that each
+ * finds someone to hand its leaderships to and none waits. */
 static void stop_all(struct demo *demo)
 {
     struct child *children[PROCESSES];
@@ -363,7 +364,8 @@ static void stop_all(struct demo *demo)
     for (uint32_t i = 0; i < PROCESSES; i++)
         children[i] = &demo->processes[i].child;
     child_stop_all(&children[ROUTER], 1, STOP_MS_MAX);
-    child_stop_all(children, DEMO_NODES_MAX, STOP_MS_MAX);
+    for (uint32_t i = 0; i < DEMO_NODES_MAX; i++)
+        child_stop_all(&children[i], 1, STOP_MS_MAX);
     for (uint32_t i = 0; i < PROCESSES; i++) {
         if (demo->processes[i].started)
             demo_dir_save_pid(&demo->dir, demo->processes[i].name, 0);
