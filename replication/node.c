@@ -408,7 +408,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .shards = node->options.shards,
                                       .uptime_ms = node->now_ms - node->start_ms,
                                       .weight = node->options.weight,
-                                      .disk_bytes = disk_usage(node)};
+                                      .disk_bytes = disk_usage(node),
+                                      .disk_full = event->disk_full};
 
     if (!reply)
         return;

@@ -41,6 +41,7 @@ enum node_event_kind {
 struct node_event {
     uint8_t kind;
     uint64_t now_ms;
+    bool disk_full; /* a shard of this node cannot take values */
     struct shard_address from;
     const struct link_message *message;
 };

@@ -211,8 +211,10 @@ static int step_node(struct node_loop *loop, const struct node_event *event)
 /* Returns 1 when it is time to stop, < 0 on failure. */
 static int handle(struct node_loop *loop, const struct inbox_item *item)
 {
-    struct node_event event = {
-        .now_ms = loop_now_ms(), .from = item->from, .message = &item->message};
+    struct node_event event = {.now_ms = loop_now_ms(),
+                               .disk_full = loop_shards_full(loop),
+                               .from = item->from,
+                               .message = &item->message};
     int r;
 
     switch (item->kind) {

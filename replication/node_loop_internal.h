@@ -92,6 +92,7 @@ struct loop_shard {
     struct jobs write, background, read;
     pthread_t thread;
     uint16_t number;
+    atomic_bool disk_full; /* as of the newest round */
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
@@ -157,5 +158,7 @@ int loop_shards_start(struct node_loop *loop, bool found);
 void loop_shard_kick(struct loop_shard *shard);
 void loop_shards_kick(struct node_loop *loop); /* all of them */
 void loop_shards_stop(struct node_loop *loop);
+/* Some shard cannot take values. */
+bool loop_shards_full(const struct node_loop *loop);
 
 #endif

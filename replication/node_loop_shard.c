@@ -98,6 +98,8 @@ static void work_round(struct loop_shard *shard, size_t size)
         carry_out(shard, shard->effects);
     } while (more);
     shard->due_ms = shard->effects->deadline_ms;
+    atomic_store_explicit(&shard->disk_full, store_disk_full(shard_store(shard->shard)),
+                          memory_order_relaxed);
     if (shard->effects->drained && !shard->drained) {
         shard->drained = true;
         atomic_fetch_add(&shard->loop->drained, 1);
@@ -218,6 +220,16 @@ static void finish_jobs(struct loop_shard *shard)
     while ((item = inbox_next(&shard->inbox, size, item)))
         if (item->kind == INBOX_JOB)
             hand_in(shard, item, loop_now_ms(), &used);
+}
+
+bool loop_shards_full(const struct node_loop *loop)
+{
+    if (!atomic_load(&loop->shards_started))
+        return false;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        if (atomic_load_explicit(&loop->shards[number].disk_full, memory_order_relaxed))
+            return true;
+    return false;
 }
 
 void loop_shards_stop(struct node_loop *loop)

@@ -21,14 +21,17 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
     struct wire_buffer acks = {0};
     struct wire_cursor cursor;
     struct wire_beat beat;
-    uint64_t round;
-    uint16_t from, group = 0;
+    struct wire_beat_head head;
+    uint16_t group = 0;
     bool any = false;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    if (!wire_get_beat_head(&cursor, &from, &round) || from != member)
+    if (!wire_get_beat_head(&cursor, &head) || head.from != member)
         return;
-    wire_put_beat_head(&acks, shard->options.self, round);
+    shard->peers[member].full = head.full;
+    wire_put_beat_head(&acks, &(struct wire_beat_head){.from = shard->options.self,
+                                                       .round = head.round,
+                                                       .full = store_disk_full(shard->store)});
     while (!wire_cursor_done(&cursor) && wire_get_beat(&cursor, &beat, false)) {
         struct replica *replica = shard_replica(shard, beat.group);
         struct raft_event event = {.kind = RAFT_EVENT_BEAT,
@@ -36,7 +39,7 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
                                    .to_life = beat.to_life,
                                    .term = beat.term,
                                    .commit = beat.commit,
-                                   .round = round};
+                                   .round = head.round};
 
         if (!replica || replica->fenced)
             continue;
@@ -63,19 +66,19 @@ void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct lin
 {
     struct wire_cursor cursor;
     struct wire_beat beat;
-    uint64_t round;
-    uint16_t from;
+    struct wire_beat_head head;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    if (!wire_get_beat_head(&cursor, &from, &round) || from != member)
+    if (!wire_get_beat_head(&cursor, &head) || head.from != member)
         return;
+    shard->peers[member].full = head.full;
     while (!wire_cursor_done(&cursor) && wire_get_beat(&cursor, &beat, true)) {
         struct replica *replica = shard_replica(shard, beat.group);
         struct raft_event event = {.kind = RAFT_EVENT_BEAT_ACK,
                                    .from = {member, beat.from_life},
                                    .to_life = beat.to_life,
                                    .term = beat.term,
-                                   .round = round};
+                                   .round = head.round};
 
         if (replica)
             shard_raft_event(shard, replica, &event);

@@ -37,8 +37,8 @@ static bool ready_to_lead(const struct shard *shard, const struct replica *repli
     const struct shard_peer *peer = &shard->peers[member];
     const struct raft_progress *progress = raft_peer(&replica->raft, member);
 
-    return peer->up && shard->now_ms >= peer->up_since_ms + LEADER_SETTLE_MS && progress &&
-           progress->voter && progress->match + 64 >= replica->raft.log.last &&
+    return peer->up && !peer->full && shard->now_ms >= peer->up_since_ms + LEADER_SETTLE_MS &&
+           progress && progress->voter && progress->match + 64 >= replica->raft.log.last &&
            progress->heard_ms + 2 * shard->options.heartbeat_ms >= shard->now_ms;
 }
 
@@ -52,6 +52,24 @@ static bool send_home(struct shard *shard, struct replica *replica)
         !ready_to_lead(shard, replica, replica->preferred))
         return false;
     event.from.member = replica->preferred;
+    shard_raft_event(shard, replica, &event);
+    return true;
+}
+
+/* A leader without disk for values makes room for one that has it. */
+static bool leave_full_disk(struct shard *shard, struct replica *replica)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
+    const struct raft *raft = &replica->raft;
+
+    if (raft->transfer_to || shard->now_ms < replica->leader_since_ms + LEADER_SETTLE_MS)
+        return false;
+    for (uint32_t i = 0; i < raft->peer_count && !event.from.member; i++)
+        if (raft->peers[i].replica.member != shard->options.self &&
+            ready_to_lead(shard, replica, raft->peers[i].replica.member))
+            event.from.member = raft->peers[i].replica.member;
+    if (!event.from.member)
+        return false;
     shard_raft_event(shard, replica, &event);
     return true;
 }
@@ -71,7 +89,8 @@ void shard_duty(struct shard *shard)
             continue;
         retain_log(shard, replica);
         if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
-            transfers += send_home(shard, replica);
+            transfers += store_disk_full(shard->store) ? leave_full_disk(shard, replica)
+                                                       : send_home(shard, replica);
     }
 }
 

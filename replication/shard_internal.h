@@ -95,6 +95,7 @@ struct shard_outgoing {
 
 struct shard_peer {
     bool up;
+    bool full; /* it says that its disk takes no more writes */
     uint16_t shards;
     uint64_t up_since_ms;
     struct wire_buffer *raft; /* one under construction for each of its shards */

@@ -215,6 +215,31 @@ static bool conclude_retry(struct shard *shard, struct replica *replica,
     return true;
 }
 
+/* Values are refused while a majority has no disk for them; what room is left is for deletes. */
+static bool refuses_values(const struct shard *shard, const struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint32_t voters = 0, full = 0;
+
+    if (store_disk_full(shard->store))
+        return true;
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        if (!raft->peers[i].voter)
+            continue;
+        voters++;
+        full += shard->peers[raft->peers[i].replica.member].full;
+    }
+    return full * 2 >= voters && full > 0;
+}
+
+static bool puts_values(const struct command_outcome *outcome)
+{
+    for (uint32_t i = 0; i < outcome->write_count; i++)
+        if (!outcome->writes[i].remove)
+            return true;
+    return false;
+}
+
 /* Proposes what was evaluated, or arranges the round that a reply without writes needs. */
 static void conclude(struct shard *shard, struct replica *replica,
                      const struct shard_request *request, uint64_t observed)
@@ -240,7 +265,9 @@ static void conclude(struct shard *shard, struct replica *replica,
     waiter->lane_epoch = request->op->lane_epoch;
     outcome->reply.id = request->op->id;
     wire_put_result(&waiter->reply, &outcome->reply);
-    if (records > 0)
+    if (puts_values(outcome) && refuses_values(shard, replica))
+        r = STORE_E_NOSPACE;
+    else if (records > 0)
         r = shard_propose(shard, replica, shard->records, shard->record_digests, records);
     if (r != 0) {
         shard_waiter_free(shard, waiter);

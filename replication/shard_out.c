@@ -92,7 +92,9 @@ struct wire_buffer *shard_out_beat(struct shard *shard, uint16_t member, uint16_
         return NULL;
     buffer = &peer->beat[peer_shard(peer, group)];
     if (buffer->size == 0)
-        wire_put_beat_head(buffer, shard->options.self, shard->round);
+        wire_put_beat_head(buffer, &(struct wire_beat_head){.from = shard->options.self,
+                                                            .round = shard->round,
+                                                            .full = store_disk_full(shard->store)});
     return buffer;
 }
 

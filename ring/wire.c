@@ -347,15 +347,16 @@ bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message)
 
 /* BEAT and BEAT_ACK */
 
-#define BEAT_HEAD_FIELDS 2u
+#define BEAT_HEAD_FIELDS 3u
 #define BEAT_ACK_FIELDS  4u
 #define BEAT_FIELDS      6u
 
-void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round)
+void wire_put_beat_head(struct wire_buffer *buffer, const struct wire_beat_head *head)
 {
     wire_put_array(buffer, BEAT_HEAD_FIELDS);
-    wire_put_uint(buffer, from);
-    wire_put_uint(buffer, round);
+    wire_put_uint(buffer, head->from);
+    wire_put_uint(buffer, head->round);
+    wire_put_bool(buffer, head->full);
 }
 
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack)
@@ -376,12 +377,13 @@ void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, boo
     wire_buffer_commit(buffer, at);
 }
 
-bool wire_get_beat_head(struct wire_cursor *cursor, uint16_t *from, uint64_t *round)
+bool wire_get_beat_head(struct wire_cursor *cursor, struct wire_beat_head *head)
 {
     uint32_t unknown = fields_open(cursor, BEAT_HEAD_FIELDS);
 
-    *from = get_u16(cursor);
-    *round = get_u64(cursor);
+    head->from = get_u16(cursor);
+    head->round = get_u64(cursor);
+    head->full = wire_get_bool(cursor);
     return fields_close(cursor, unknown);
 }
 

@@ -13,9 +13,9 @@
  *             array of (bin | nil)
  *   RAFT:     per message an array [kind, flags, group, from member, from life, to member,
  *              to life, term, log_term, index, commit, entry_count, entries bin]
- *   BEAT:     [from member, round u64] then per group
+ *   BEAT:     [from member, round u64, full bool] then per group
  *             [group, from life, to life, term, commit, first]
- *   BEAT_ACK: [from member, round u64] then per group [group, from life, to life, term]
+ *   BEAT_ACK: [from member, round u64, full bool] then per group [group, from life, to life, term]
  *   MAP_GET, NODE_STATUS, GENESIS_GET, SHARD_STATUS: empty
  *   MAP:      bin (ringmap_encode), or nil before the founding
  *   PREPARE:  bin (the genesis: ringmap_encode at epoch 1)
@@ -185,9 +185,14 @@ struct wire_beat {
     uint64_t commit; /* BEAT only */
     uint64_t first;  /* BEAT only: no replica needs the log below this index any more */
 };
-void wire_put_beat_head(struct wire_buffer *buffer, uint16_t from, uint64_t round);
+struct wire_beat_head {
+    uint16_t from; /* member */
+    uint64_t round;
+    bool full; /* the sender's disk takes no more writes */
+};
+void wire_put_beat_head(struct wire_buffer *buffer, const struct wire_beat_head *head);
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack);
-bool wire_get_beat_head(struct wire_cursor *cursor, uint16_t *from, uint64_t *round);
+bool wire_get_beat_head(struct wire_cursor *cursor, struct wire_beat_head *head);
 bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack);
 
 /* HELLO: the first message of either side. */

@@ -209,6 +209,11 @@ size_t store_queued(const struct store *store)
     return (size_t)store->journal.queued_size;
 }
 
+bool store_disk_full(const struct store *store)
+{
+    return store->disk_full;
+}
+
 void store_stats(const struct store *store, struct store_stats *stats)
 {
     *stats = store->stats;

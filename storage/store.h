@@ -191,6 +191,8 @@ struct store_stats {
     bool disk_full;
 };
 void store_stats(const struct store *store, struct store_stats *stats);
+/* The next segment cannot be prepared: what room is left is for deletes. Heals by itself. */
+bool store_disk_full(const struct store *store);
 
 /* Walks the invariants: every keydir entry lies in an open segment, live counts fit. Test use. */
 void store_check(const struct store *store);

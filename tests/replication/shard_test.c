@@ -302,6 +302,39 @@ Test(shard, draining_hands_over_every_leadership)
     cluster_stop(&cluster);
 }
 
+/* Two of three disks full: no value is taken by anybody, whoever leads; deletes and reads go on, and
+ * with space it heals by itself. */
+Test(shard, values_are_refused_while_a_majority_is_full)
+{
+    const struct cluster_result *result = NULL;
+    char value[64];
+
+    start();
+    cr_assert_eq(set("gone", "1")->status, WIRE_STATUS_OK);
+    vfs_mem_set_capacity(cluster.disks[0], 1);
+    vfs_mem_set_capacity(cluster.disks[1], 1);
+    for (int i = 0; i < 20000 && (!result || result->status == WIRE_STATUS_OK); i++) {
+        snprintf(value, sizeof value, "%060d", i);
+        result = set("k", value);
+        if (cluster.result_count > CLUSTER_RESULTS / 2)
+            cluster.result_count = 0;
+    }
+    cr_assert_eq(result->status, WIRE_STATUS_NOSPACE);
+    cluster.result_count = 0;
+    cluster.epochs[cluster_partition(&cluster, "gone")]++;
+    result = cluster_do(&cluster, WIRE_OP_DEL, 0, ARGS("gone"), 1);
+    cr_assert_eq(result->status, WIRE_STATUS_OK);
+    cr_assert_eq(result->integer, 1);
+    expect("gone", NULL);
+    vfs_mem_set_capacity(cluster.disks[0], UINT64_MAX);
+    vfs_mem_set_capacity(cluster.disks[1], UINT64_MAX);
+    cluster_run(&cluster, 1000);
+    cluster.epochs[cluster_partition(&cluster, "k")]++;
+    cr_assert_eq(set("k", "v")->status, WIRE_STATUS_OK);
+    expect("k", "v");
+    cluster_stop(&cluster);
+}
+
 Test(shard, a_leader_without_a_majority_answers_no_read)
 {
     uint32_t id;

@@ -139,8 +139,8 @@ void body_any(struct dice *dice, struct body *body)
     body->type = (uint8_t)dice_below(dice, BODY_TYPES);
     body->ack = dice_below(dice, 2);
     body->session = any64(dice);
-    body->from = any16(dice);
-    body->round = any64(dice);
+    body->head = (struct wire_beat_head){
+        .from = any16(dice), .round = any64(dice), .full = dice_below(dice, 2)};
     body->beat = (struct wire_beat){.group = any16(dice),
                                     .from_life = any64(dice),
                                     .to_life = any64(dice),
@@ -173,7 +173,7 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
         wire_put_raft(buffer, &body->raft);
         return;
     case BODY_BEAT_HEAD:
-        wire_put_beat_head(buffer, body->from, body->round);
+        wire_put_beat_head(buffer, &body->head);
         return;
     case BODY_BEAT:
         wire_put_beat(buffer, &body->beat, body->ack);
@@ -202,7 +202,7 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
     case BODY_RAFT:
         return wire_get_raft(cursor, &body->raft);
     case BODY_BEAT_HEAD:
-        return wire_get_beat_head(cursor, &body->from, &body->round);
+        return wire_get_beat_head(cursor, &body->head);
     case BODY_BEAT:
         return wire_get_beat(cursor, &body->beat, body->ack);
     case BODY_HELLO:

@@ -16,8 +16,7 @@ struct body {
     uint8_t type;
     bool ack;
     uint64_t session;
-    uint16_t from;
-    uint64_t round;
+    struct wire_beat_head head;
     struct wire_op op;
     struct wire_result result;
     struct wire_raft raft;

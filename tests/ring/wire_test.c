@@ -75,7 +75,8 @@ static bool body_same(const struct body *a, const struct body *b)
     case BODY_RAFT:
         return same_raft(&a->raft, &b->raft);
     case BODY_BEAT_HEAD:
-        return a->from == b->from && a->round == b->round;
+        return a->head.from == b->head.from && a->head.round == b->head.round &&
+               a->head.full == b->head.full;
     case BODY_BEAT:
         return a->beat.group == b->beat.group && a->beat.from_life == b->beat.from_life &&
                a->beat.to_life == b->beat.to_life && a->beat.term == b->beat.term &&
