@@ -43,7 +43,8 @@ void server_dbsize(struct router *router, struct client *client, const struct wi
         scatter_count(router, client, REQUEST_SUM, 0, 0);
 }
 
-/* The key count needs every partition: it is asked for, and waited for only so long. */
+/* The key count, and who leads, need every partition: they are asked, and waited for only so long.
+ */
 void server_info(struct router *router, struct client *client, const struct wire_bytes *args,
                  uint32_t count)
 {
@@ -54,7 +55,7 @@ void server_info(struct router *router, struct client *client, const struct wire
 
     for (uint32_t i = 1; i < count; i++)
         sections |= info_section(&args[i]);
-    if ((sections & INFO_KEYSPACE) && router->map_known &&
+    if ((sections & (INFO_KEYSPACE | INFO_RINGCASK)) && router->map_known &&
         scatter_admitted(router, router->lane_count, 0)) {
         request =
             scatter_count(router, client, REQUEST_INFO, router->now_ms + INFO_WAIT_MS, sections);
