@@ -290,6 +290,7 @@ static void *keeper_main(void *argument)
         keeper_wait(fabric, next_ms);
     }
     keeper_graves(fabric, 0, true);
+    atomic_store(&fabric->kept, true);
     return NULL;
 }
 
@@ -338,10 +339,13 @@ int fabric_open(struct fabric **out, const struct fabric_options *options)
     pthread_cond_init(&fabric->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&fabric->lock, NULL);
-    int r = pthread_create(&fabric->keeper, NULL, keeper_main, fabric);
+    int r = direct_open(fabric);
+    if (r == 0)
+        r = -pthread_create(&fabric->keeper, NULL, keeper_main, fabric);
     if (r != 0) {
+        direct_close(fabric);
         fabric_free(fabric);
-        return -r;
+        return r;
     }
     *out = fabric;
     return 0;
@@ -355,7 +359,10 @@ void fabric_close(struct fabric *fabric)
     fabric->woken = true;
     pthread_cond_signal(&fabric->wake);
     pthread_mutex_unlock(&fabric->lock);
+    while (fabric->options.polled && !atomic_load(&fabric->kept))
+        fabric_receive(fabric, FABRIC_CLOSE_TICK_MS); /* connections end by being received from */
     pthread_join(fabric->keeper, NULL);
+    direct_close(fabric);
     fabric_free(fabric);
 }
 

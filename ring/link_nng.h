@@ -5,8 +5,9 @@
  * (ring/noise.h) and a secretstream a direction (ring/seal.h). Dialled links reconnect by
  * themselves for ever, with back-off; accepted ones end with their connection.
  *
- * Why not nng's SP sockets: docs/decisions. Threads: callbacks come on nng's threads, one at a
- * time a link, and must not block; link_send() may be called from any thread.
+ * Why not nng's SP sockets: docs/decisions. Threads: callbacks come on nng's threads while a link
+ * comes up, then on the fabric's, or in fabric_receive() when the host polls; one at a time a link,
+ * and they must not block. link_send() may be called from any thread.
  *
  * Flow: one writer a link coalesces all that is queued into packets of at most 256 KiB; CONTROL
  * frames go first. The receiver grants credits in bytes and messages as the host says
@@ -45,6 +46,8 @@ struct fabric_options {
     uint32_t reconnect_ms_max;       /* 500 */
     uint32_t idle_ms;                /* no bytes for that long: PING; for twice: broken. 1,500 */
     size_t queue_size_max;           /* bytes queued a link: 64 MiB */
+    bool polled;                     /* no threads that receive: the host calls fabric_receive() */
+    bool by_nng;                     /* nng receives and sends everything */
     size_t credit_size;              /* bytes a peer may send ahead: 8 MiB, never under a message */
     uint32_t credit_messages;        /* 65,536 */
     void *context;
@@ -70,6 +73,10 @@ void fabric_close(struct fabric *fabric);
 /* address "HOST:PORT" or "[HOST]:PORT", numeric; port 0 takes one of the system's. Once a fabric.
  * Returns 0, -EINVAL for what is no such address, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, … */
 int fabric_listen(struct fabric *fabric, const char *address);
+/* options.polled: readable when fabric_receive() has something to do. Owned by the fabric. */
+int fabric_descriptor(const struct fabric *fabric);
+/* options.polled: takes what has come, waiting at most timeout_ms for something. */
+void fabric_receive(struct fabric *fabric, int timeout_ms);
 uint16_t fabric_port(const struct fabric *fabric);
 /* Starts a link that is kept up until link_close(). expected_key NULL: whoever holds the ticket.
  * *link and its user are set before the first callback. 0, -EINVAL or -ENOMEM. */

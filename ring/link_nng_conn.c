@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONN_SMALL_RUNS_MAX 64u /* receives before a large buffer is given back */
 
@@ -75,6 +76,8 @@ static void conn_free_memory(struct conn *conn)
     if (conn->receive_aio != NULL)
         nng_aio_free(conn->receive_aio);
     nng_stream_free(conn->stream);
+    if (conn->fd >= 0)
+        close(conn->fd);
     if (conn->handshake != NULL)
         handshake_deinit(conn->handshake);
     if (conn->keys != NULL)
@@ -125,6 +128,7 @@ int conn_new(struct link *link, nng_stream *stream, const char *address, struct 
     }
     conn->fabric = link->fabric;
     conn->link = link;
+    conn->fd = -1;
     conn->stream = stream;
     conn->handshake = malloc(sizeof *conn->handshake);
     conn->in = malloc(CONN_IN_SIZE_MIN);
@@ -290,30 +294,50 @@ static const char *conn_receive_error(const struct conn *conn, int error)
                                : "the peer broke off the handshake";
 }
 
-static void conn_received(void *argument)
+/* count bytes came, or an error of nng. True when more can be received; otherwise it is broken. */
+static bool conn_got(struct conn *conn, int error, size_t count)
 {
-    struct conn *conn = argument;
-    struct fabric *fabric = conn->fabric;
-    int r = nng_aio_result(conn->receive_aio);
-    if (r == 0) {
-        size_t count = nng_aio_count(conn->receive_aio);
+    if (error == 0) {
         assert(count <= conn->in_capacity - conn->in_tail);
         conn->in_tail += count;
         conn->in_small_runs = count < CONN_IN_SIZE / 2 ? conn->in_small_runs + 1 : 0;
         atomic_store_explicit(&conn->received_ms, link_now_ms(), memory_order_relaxed);
         if (conn_input(conn)) {
-            if (conn_in_room(conn)) {
-                conn_receive(conn);
-                /* conn may be gone, but not the fabric: its end waits for this callback's. */
-                if (fabric->options.on_pause != NULL)
-                    fabric->options.on_pause(fabric->options.context);
-                return;
-            }
-            r = NNG_ENOMEM;
+            if (conn_in_room(conn))
+                return true;
+            error = NNG_ENOMEM;
         }
     }
     pthread_mutex_lock(&conn->link->lock);
-    conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, r));
+    /* The peer may hang up before we have heard that our final packet is out. */
+    conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, error));
     pthread_mutex_unlock(&conn->link->lock);
+    return false;
+}
+
+static void conn_received(void *argument)
+{
+    struct conn *conn = argument;
+    struct fabric *fabric = conn->fabric;
+    int r = nng_aio_result(conn->receive_aio);
+    if (!conn_got(conn, r, r == 0 ? nng_aio_count(conn->receive_aio) : 0)) {
+        conn_ended(conn);
+        return;
+    }
+    if (!conn->told_up || !direct_adopt(conn))
+        conn_receive(conn);
+    /* conn may be gone, but not the fabric: its end waits for this callback's. */
+    if (fabric->options.on_pause != NULL)
+        fabric->options.on_pause(fabric->options.context);
+}
+
+void conn_arrived(struct conn *conn)
+{
+    int64_t count = direct_read(conn, conn->in + conn->in_tail, conn->in_capacity - conn->in_tail);
+    if (count == 0)
+        return;
+    if (conn_got(conn, count > 0 ? 0 : NNG_ECONNSHUT, count > 0 ? (size_t)count : 0))
+        return;
+    direct_leave(conn);
     conn_ended(conn);
 }

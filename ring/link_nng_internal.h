@@ -4,9 +4,9 @@
  * single connection. A connection (conn) is one nng stream with its handshake and seals.
  *
  * Who touches what:
- *  - receiving side of a conn (in, opener, reader, handshake): the receive callback alone; at most
- *    one receive is outstanding, so it runs one at a time, and every call of the host comes from
- *    it. That makes a link's callbacks serial.
+ *  - receiving side of a conn (in, opener, reader, handshake): the receive callback alone, until
+ *    direct_adopt(), then one receiver; at most one receive is outstanding, so it runs one at a
+ *    time, and every call of the host comes from it. That makes a link's callbacks serial.
  *  - sending side (out, sealer): whoever set conn->sending under the lock, until it clears it.
  *  - the rest of link and conn: link->lock.
  *  - lists and counters of the fabric: fabric->lock. Order: fabric->lock before link->lock; no
@@ -53,6 +53,7 @@
 #define CONN_OUT_SIZE_MAX      (512u << 10) /* plain bytes in one send, rounded up to a packet */
 #define CONN_INLINE_SIZE_MAX   (64u << 10)
 #define CONN_INLINE_ROUNDS     4u
+#define FABRIC_RECEIVERS_MAX   8u
 #define CONN_RAW_SIZE_MAX      (HANDSHAKE_OUT_SIZE_MAX + SEAL_HEADER_SIZE)
 
 enum conn_stage { CONN_HANDSHAKE, CONN_HEADER, CONN_PACKETS };
@@ -64,6 +65,9 @@ struct conn {
     nng_aio *receive_aio;
     nng_aio *send_aio;
     nng_aio *inline_aio; /* without callback; NULL before authentication */
+    int fd;              /* our own on the stream's socket; -1: nng receives and sends */
+    bool adopted;        /* direct_adopt() has been tried */
+    struct receiver *receiver;
     uint64_t started_ms;
     char address[LINK_ADDRESS_SIZE];
 
@@ -147,8 +151,21 @@ struct link {
     uint64_t died_ms;
 };
 
+/* A thread that receives for its share of the connections; without one when the host polls. */
+struct receiver {
+    struct fabric *fabric;
+    int epoll;
+    int stop; /* eventfd */
+    pthread_t thread;
+    bool started;
+};
+
 struct fabric {
     struct fabric_options options;
+    struct receiver receivers[FABRIC_RECEIVERS_MAX];
+    uint32_t receiver_count;
+    atomic_uint receiver_next;
+    atomic_bool kept; /* the keeper has ended */
     pthread_t keeper;
     nng_stream_listener *listener;
     nng_aio *accept_aio;
@@ -209,6 +226,22 @@ bool conn_unpin(struct conn *conn);
 void conn_begin(struct conn *conn, nng_aio *aio, void (*begin)(nng_stream *, nng_aio *));
 /* Hands it to the keeper. No lock held. */
 void conn_retire(struct conn *conn);
+
+/* Our descriptor has something, or its end: the receiver's call. */
+void conn_arrived(struct conn *conn);
+
+/* link_nng_direct.c */
+int direct_open(struct fabric *fabric);
+void direct_close(struct fabric *fabric); /* no connection is left */
+/* From the receive callback, after the handshake: true when the receiver has taken over, and with
+ * it the pin of the receiving side: conn is not the caller's any more. */
+bool direct_adopt(struct conn *conn);
+/* No more events; the descriptor stays until conn_free(), for others may be sending. */
+void direct_leave(struct conn *conn);
+/* Bytes read, 0 when there is nothing now, -errno; -ECONNRESET at the end. */
+int64_t direct_read(struct conn *conn, uint8_t *bytes, size_t size);
+/* Bytes that the socket took at once. */
+size_t direct_write(int fd, const uint8_t *bytes, size_t size);
 
 /* link_nng_input.c: bytes that came; true as long as the conn may go on. */
 bool conn_input(struct conn *conn);

@@ -87,8 +87,12 @@ static void conn_send(struct conn *conn)
 /* A send that is nearly always over when nng returns: its aio has no callback, so that completion
  * costs no change of thread. When the socket's buffer is full it is taken back. Then, and when only
  * a part went, the rest is for conn_send(). True when all is sent. */
-static bool conn_send_inline(struct conn *conn)
+static bool conn_send_inline(struct conn *conn, int fd)
 {
+    if (fd >= 0) {
+        conn->out_sent = direct_write(fd, conn->out, conn->out_size);
+        return conn->out_sent == conn->out_size;
+    }
     nng_iov iov = {.iov_buf = conn->out, .iov_len = conn->out_size};
     nng_aio_set_iov(conn->inline_aio, 1, &iov);
     nng_stream_send(conn->stream, conn->inline_aio);
@@ -129,6 +133,7 @@ void conn_flush(struct conn *conn)
         bool send = !conn->broken && conn->out_size > 0;
         bool quick = conn->inline_aio != NULL && !conn->final_sent &&
                      conn->out_size <= CONN_INLINE_SIZE_MAX && round < CONN_INLINE_ROUNDS;
+        int fd = conn->fd;
         if (!send)
             dead = conn_rest(conn);
         pthread_mutex_unlock(&conn->link->lock);
@@ -136,7 +141,7 @@ void conn_flush(struct conn *conn)
             conn_retire(conn);
         if (!send)
             return;
-        if (!quick || !conn_send_inline(conn)) {
+        if (!quick || !conn_send_inline(conn, fd)) {
             conn_send(conn);
             return;
         }

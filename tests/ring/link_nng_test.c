@@ -74,6 +74,74 @@ Test(link_nng, echo_of_messages_of_every_size)
     part();
 }
 
+/* Without a descriptor of our own nng receives and sends everything. */
+Test(link_nng, nng_alone_carries_the_same)
+{
+    node.echo = true;
+    node.options.by_nng = true;
+    router.options.by_nng = true;
+    struct link *link = join();
+    for (size_t i = 0; i < 200; i++)
+        cr_assert_eq(end_send(link, WIRE_OPS, i, i * i * 11 % 300000), 0);
+    end_wait(&router, &router.messages, 200);
+    cr_assert_eq(router.disorders + node.disorders, 0);
+    cr_assert_eq(router.damages + node.damages, 0);
+    part();
+    cr_assert_eq(router.downs, 1);
+    cr_assert_eq(node.downs, 1);
+}
+
+static _Atomic bool pumping;
+static pthread_t pumped_by;
+static _Atomic uint64_t foreign_messages, pauses;
+
+static void count_pause(void *context)
+{
+    (void)context;
+    pauses++;
+}
+
+static void *pump(void *argument)
+{
+    struct fabric *fabric = argument;
+    while (pumping)
+        fabric_receive(fabric, 20);
+    return NULL;
+}
+
+static void (*end_on_message)(void *context, struct link *link, const struct link_message *message);
+
+static void check_thread(void *context, struct link *link, const struct link_message *message)
+{
+    foreign_messages += !pthread_equal(pthread_self(), pumped_by);
+    end_on_message(context, link, message);
+}
+
+/* The host's thread receives: no other brings a message, but for those that came while the link was
+ * made, before which nothing is asked here. */
+Test(link_nng, host_that_polls_gets_messages_on_its_own_thread)
+{
+    node.echo = true;
+    router.options.polled = true;
+    router.options.on_pause = count_pause;
+    end_on_message = router.options.on_message;
+    router.options.on_message = check_thread;
+    struct link *link = join();
+    cr_assert_geq(fabric_descriptor(router.fabric), 0);
+    pumping = true;
+    pthread_create(&pumped_by, NULL, pump, router.fabric);
+    for (size_t i = 0; i < 1000; i++)
+        cr_assert_eq(end_send(link, WIRE_OPS, i, i), 0);
+    end_wait(&router, &router.messages, 1000);
+    pumping = false;
+    pthread_join(pumped_by, NULL);
+    cr_assert_eq(foreign_messages, 0);
+    cr_assert_gt(pauses, 0);
+    cr_assert_eq(router.disorders + router.damages, 0);
+    part(); /* fabric_close() receives what ends the link */
+    cr_assert_eq(router.downs, 1);
+}
+
 static void *send_many(void *argument)
 {
     struct link *link = argument;
