@@ -122,6 +122,10 @@ void manifest_deinit(struct manifest *manifest); /* closes the file */
  * Returns 0, an enum manifest_e or -errno. On anything but 0 nothing may be believed. */
 int manifest_load(struct manifest *manifest, struct vfs *vfs, const char *folder);
 
+/* Makes durable what manifest_load() has read: it may have been in the page cache only, even behind
+ * a sync that failed, so the same bytes are written once more. 0 or -errno. */
+int manifest_settle(struct vfs *vfs, const char *folder);
+
 /* Change the state and queue the item. Return 0 or -ENOMEM, which changes nothing. */
 int manifest_found(struct manifest *manifest, const uint8_t hash[MANIFEST_HASH_SIZE],
                    const uint16_t *partitions, size_t count);

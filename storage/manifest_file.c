@@ -202,6 +202,27 @@ int manifest_load(struct manifest *manifest, struct vfs *vfs, const char *folder
     return r;
 }
 
+int manifest_settle(struct vfs *vfs, const char *folder)
+{
+    char path[FILENAME_PATH_SIZE];
+    struct vfs_file *file = NULL;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int r = filename_join(path, folder, FILENAME_MANIFEST);
+
+    if (r == 0)
+        r = file_read(vfs, path, &bytes, &size);
+    if (r == 0)
+        r = vfs_open(vfs, path, VFS_OPEN_WRITE, &file);
+    if (r == 0)
+        r = vfs_pwritev(file, &(struct iovec){.iov_base = bytes, .iov_len = size}, 1, 0);
+    if (r == 0)
+        r = vfs_sync(file);
+    vfs_close(file);
+    free(bytes);
+    return r == 0 ? vfs_sync_dir(vfs, folder) : r;
+}
+
 /* --- writing ------------------------------------------------------------------------------- */
 
 bool manifest_pending(const struct manifest *manifest)

@@ -237,11 +237,13 @@ static int remove_journal(const struct recovery *recovery, uint64_t number)
     return r == 0 ? vfs_remove(recovery->store->vfs, path) : r;
 }
 
-/* What no durable manifest lists: given back before anything needs space. */
+/* What the manifest does not list: given back before anything needs space, but not before it is
+ * certain that a power cut brings back no manifest that lists it. */
 static int remove_unlisted(const struct recovery *recovery)
 {
     const struct store *store = recovery->store;
     char path[FILENAME_PATH_SIZE];
+    bool settled = false;
     int r = 0;
 
     if (recovery->manifest_new) {
@@ -249,9 +251,17 @@ static int remove_unlisted(const struct recovery *recovery)
         if (r == 0)
             r = vfs_remove(store->vfs, path);
     }
-    for (size_t i = 0; r == 0 && i < recovery->file_count; i++)
-        if (!manifest_segment_find(&store->manifest, recovery->files[i]))
+    for (size_t i = 0; r == 0 && i < recovery->file_count; i++) {
+        if (manifest_segment_find(&store->manifest, recovery->files[i]))
+            continue;
+        if (!settled)
+            r = manifest_settle(store->vfs, store->folder);
+        if (r == -ENOSPC) /* copy on write: they wait for the next start */
+            return 0;
+        settled = true;
+        if (r == 0)
             r = remove_journal(recovery, recovery->files[i]);
+    }
     return r;
 }
 

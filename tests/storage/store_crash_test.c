@@ -79,6 +79,15 @@ static void host_take_over(struct host *next, struct host *before)
     before->ops = NULL;
 }
 
+/* The end of a process, or of the machine. */
+static void restart(struct vfs *vfs)
+{
+    if (vfs_crash_random(vfs) % 2)
+        vfs_crash_restart(vfs);
+    else
+        vfs_crash_resume(vfs);
+}
+
 /* Recovery too may be cut, some times. */
 static void open_with_cuts(struct host *host, struct vfs *vfs, uint64_t seed)
 {
@@ -91,7 +100,7 @@ static void open_with_cuts(struct host *host, struct vfs *vfs, uint64_t seed)
             break;
         cr_assert_eq(r, -EIO, "open says %d (seed %lu)", r, (unsigned long)seed);
         cr_assert(vfs_crash_is_cut(vfs));
-        vfs_crash_restart(vfs);
+        restart(vfs);
     }
     vfs_crash_cut_after(vfs, 0);
 }
@@ -123,7 +132,7 @@ static void crash_rounds(uint64_t seed, unsigned rounds)
         drops += stats.segments_dropped;
         recycled += stats.segments_recycled;
         host_close(host);
-        vfs_crash_restart(vfs);
+        restart(vfs);
         host_init(next, vfs);
         next->options = host->options;
         open_with_cuts(next, vfs, seed);

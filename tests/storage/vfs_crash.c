@@ -453,6 +453,13 @@ void vfs_crash_restart(struct vfs *vfs)
     crash->cut_after = 0;
 }
 
+void vfs_crash_resume(struct vfs *vfs)
+{
+    assert(of(vfs)->open_files == 0);
+    of(vfs)->cut = false;
+    of(vfs)->cut_after = 0;
+}
+
 void vfs_crash_flip(struct vfs *vfs, const char *path, uint64_t offset, unsigned bit)
 {
     struct name *name = name_find(&of(vfs)->now, path);

@@ -17,6 +17,9 @@ void vfs_crash_cut_after(struct vfs *vfs, uint64_t n);
 bool vfs_crash_is_cut(const struct vfs *vfs);
 /* The power cut: loses and tears what was not synced. All files must be closed. */
 void vfs_crash_restart(struct vfs *vfs);
+/* Only the process ended: what was written is read back, and is lost by a later power cut. All
+ * files must be closed. */
+void vfs_crash_resume(struct vfs *vfs);
 /* Damages the media: inverts one bit. */
 void vfs_crash_flip(struct vfs *vfs, const char *path, uint64_t offset, unsigned bit);
 uint64_t vfs_crash_random(struct vfs *vfs);
