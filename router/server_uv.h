@@ -1,8 +1,9 @@
 /* Server (libuv): the router as a process. Clients on TCP, the cluster on the fabric's links, one
  * thread for all of it.
  *
- * Links call back on nng's threads; what they bring is copied into an inbox under a lock and the
- * loop is woken once for all of it. A turn of the loop: everything that has arrived is stepped
+ * The loop polls the fabric's descriptor: messages of links are received on its own thread. While
+ * links come up they call back on nng's; what they bring is copied into an inbox under a lock and
+ * the loop is woken once for all of it. A turn of the loop: everything that has arrived is stepped
  * into the router, then one flush lets out all frames and replies together.
  *
  * Seeds are dialled until one of them gives the ring map; from then on the map's members are, each

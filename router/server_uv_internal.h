@@ -88,6 +88,8 @@ struct server {
     uv_check_t check;
     uv_prepare_t prepare;
     uv_async_t async;
+    uv_poll_t poll; /* the fabric's descriptor */
+    bool polling;
     uv_signal_t sigint, sigterm;
     char address[SERVER_ADDRESS_SIZE];
     uint64_t timer_ms; /* when it is set to fire; 0: not */

@@ -337,6 +337,32 @@ void server_links_refresh(struct server *server)
         seeds_dial(server);
 }
 
+/* The links have something. What they bring goes through the inbox like what nng's threads bring,
+ * but nobody has to be woken for it. */
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+
+    (void)status;
+    (void)events;
+    pthread_mutex_lock(&server->inbox_lock);
+    server->waking = true;
+    pthread_mutex_unlock(&server->inbox_lock);
+    fabric_receive(server->fabric, 0);
+    server_links_drain(server);
+}
+
+static int links_poll(struct server *server)
+{
+    int r = uv_poll_init(&server->loop, &server->poll, fabric_descriptor(server->fabric));
+
+    if (r < 0)
+        return r;
+    server->poll.data = server;
+    server->polling = true;
+    return uv_poll_start(&server->poll, UV_READABLE, on_readable);
+}
+
 int server_links_open(struct server *server)
 {
     struct fabric_options options = {
@@ -352,6 +378,7 @@ int server_links_open(struct server *server)
         .queue_size_max = 64u << 20,
         .credit_size = 32u << 20,
         .credit_messages = 65536,
+        .polled = true,
         .context = server,
         .on_up = on_up,
         .on_message = on_message,
@@ -362,6 +389,8 @@ int server_links_open(struct server *server)
 
     identity_generate(&server->identity);
     r = fabric_open(&server->fabric, &options);
+    if (r == 0)
+        r = links_poll(server);
     if (r < 0)
         return r;
     for (size_t i = 0; i < server->options->seed_count; i++) {
@@ -384,6 +413,8 @@ static void inbox_deinit(struct inbox *inbox)
 
 void server_links_close(struct server *server)
 {
+    if (server->polling)
+        uv_poll_stop(&server->poll);
     if (server->fabric)
         fabric_close(server->fabric);
     server->fabric = NULL;
