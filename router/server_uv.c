@@ -30,8 +30,8 @@ void server_log(struct server *server, const char *level, const char *format, ..
     }
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    size = snprintf(line, sizeof line, "ts=%s.%03ldZ level=%s ", stamp,
-                    now.tv_nsec / 1000000, level);
+    size =
+        snprintf(line, sizeof line, "ts=%s.%03ldZ level=%s ", stamp, now.tv_nsec / 1000000, level);
     va_start(arguments, format);
     vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
     va_end(arguments);
