@@ -14,7 +14,7 @@ void sim_init(struct sim *sim, uint64_t seed, int trace)
     sim->trace = trace;
     for (unsigned i = 0; i < SIM_STREAM_COUNT; i++)
         sim_random_init(&sim->random[i], seed, i);
-    sim_swarm_draw(&sim->swarm, &sim->random[SIM_STREAM_SWARM], seed);
+    sim_swarm_draw(&sim->swarm, &sim->random[SIM_STREAM_SWARM]);
 }
 
 void sim_deinit(struct sim *sim)

@@ -98,6 +98,7 @@ static void check_replica(struct sim_check *check, struct sim_node *node, struct
     if (replica->open && raft->term < replica->term)
         sim_fail(check->sim, "node %u p%02u goes back from term %u to %u", node->endpoint, group,
                  replica->term, raft->term);
+    sim_check_campaign(check, node->endpoint, group, raft);
     sim_check_log(check, node, shard, group, raft);
     sim_check_promise_round(check, node->endpoint, group, raft);
     replica->open = true;

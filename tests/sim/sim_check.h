@@ -1,6 +1,8 @@
 /* Checkers: what must hold, looked at after every round of every shard.
  *
- *   sim_check_leader.c   at most one leader a partition and term
+ *   sim_check_leader.c   at most one leader a partition and term; it commits by entries of its own
+ *                        term and counts only what its peers have; no term is begun by a replica
+ *                        that has long been cut off from the majority
  *   sim_check_log.c      log matching; committed entries never change; applied ≤ commit ≤ last
  *   sim_check_promise.c  term, vote and synced entries that were promised survive any crash
  *   sim_check_digest.c   equal content of replicas at equal applied index
@@ -100,6 +102,8 @@ uint8_t sim_check_chief(const struct sim_check *check);
 
 void sim_check_leader(struct sim_check *check, uint8_t node, uint32_t group,
                       const struct raft *raft);
+void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
+                        const struct raft *raft);
 void sim_check_log(struct sim_check *check, struct sim_node *node, struct sim_shard *shard,
                    uint32_t group, const struct raft *raft);
 void sim_check_log_free(struct sim_check *check);

@@ -1,8 +1,64 @@
 #include "tests/sim/sim_check.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A pre-vote that was under way when the cut came may still have been granted. */
+#define CUT_OFF_US (1500 * SIM_MS)
+
+/* What a leader counts for a peer that follows it must be in that peer's log. */
+static void check_match(struct sim_check *check, uint8_t node, uint32_t group,
+                        const struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+        uint8_t member = (uint8_t)peer->replica.member;
+        const struct raft *follower = sim_check_raft(check, member, group);
+        if (member == node || !follower || follower->term != raft->term ||
+            sim_cluster_node(check->cluster, member)->rotten)
+            continue;
+        if (peer->match > follower->log.last)
+            sim_fail(check->sim,
+                     "node %u p%02u counts on node %u up to %" PRIu64 ", which has %" PRIu64, node,
+                     group, member, peer->match, follower->log.last);
+    }
+}
+
+/* Entries of earlier terms are committed only together with one of the leader's own term. */
+static void check_commit(struct sim_check *check, uint8_t node, uint32_t group,
+                         const struct raft *raft)
+{
+    const struct sim_replica *replica = &check->replicas[node - 1][group];
+    if (!replica->open || replica->role != RAFT_LEADER || replica->term != raft->term ||
+        replica->commit == raft->commit)
+        return;
+    uint32_t term = raft_log_term(&raft->log, raft->commit);
+    if (term && term != raft->term)
+        sim_fail(check->sim, "node %u p%02u leads term %u and commits %" PRIu64 " of term %u", node,
+                 group, raft->term, raft->commit, term);
+}
+
+/* With pre-votes, who cannot reach a majority does not begin terms: it would only disturb those who
+ * can when it comes back. */
+void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
+                        const struct raft *raft)
+{
+    const struct sim_replica *replica = &check->replicas[node - 1][group];
+    uint32_t reached = 1;
+    if (!replica->open || raft->role != RAFT_CANDIDATE || raft->term <= replica->term)
+        return;
+    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+        uint8_t member = (uint8_t)raft->config.voters[i].member;
+        reached +=
+            member != node && !sim_net_cut_off(check->cluster->net, node, member, CUT_OFF_US);
+    }
+    if (reached <= raft->config.voter_count / 2)
+        sim_fail(check->sim,
+                 "node %u p%02u begins term %u, though it has long been cut off from the majority",
+                 node, group, raft->term);
+}
 
 void sim_check_leader(struct sim_check *check, uint8_t node, uint32_t group,
                       const struct raft *raft)
@@ -20,4 +76,6 @@ void sim_check_leader(struct sim_check *check, uint8_t node, uint32_t group,
     if (g->leaders[raft->term] != node)
         sim_fail(check->sim, "p%02u has two leaders in term %u: nodes %u and %u", group, raft->term,
                  g->leaders[raft->term], node);
+    check_match(check, node, group, raft);
+    check_commit(check, node, group, raft);
 }

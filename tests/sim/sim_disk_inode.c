@@ -54,9 +54,8 @@ int inode_write(struct sim_inode *inode, const uint8_t *bytes, size_t size, uint
         return 0;
     inode_reserve(inode, offset + size);
     memcpy(inode->cache + offset, bytes, size);
-    inode->stamp++;
     for (uint64_t at = offset / SECTOR; at <= (offset + size - 1) / SECTOR; at++)
-        inode->dirty[at] = inode->stamp;
+        inode->dirty[at] = ++inode->stamp;
     if (offset + size > inode->size)
         inode->size = offset + size;
     return 0;

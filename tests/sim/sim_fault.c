@@ -57,6 +57,12 @@ static void entry_draw(struct sim_faults *faults, uint64_t at_us)
     if (entry->other >= entry->node)
         entry->other++;
     entry->sides = (uint32_t)sim_random_next(random);
+    if (entry->kind == SIM_FAULT_ISOLATE_LEADER && sim_random_below(random, 4)) {
+        /* One router goes on with the old leader, the other finds the new one. */
+        uint32_t first = faults->cluster->routers[0].endpoint;
+        entry->sides &= ~(3u << first);
+        entry->sides |= 1u << (first + (uint32_t)sim_random_below(random, 2));
+    }
     if (entry->kind == SIM_FAULT_BIT_FLIP)
         entry->node = (uint8_t)faults->sim->swarm.victim;
 }
@@ -115,9 +121,12 @@ static void node_restart(struct sim_faults *faults, struct sim_node *node)
     struct sim_random *random = random_of(faults);
     if (node->state != SIM_DOWN || faults->hold[node->endpoint - 1])
         return;
-    if (!faults->over && sim_random_below(random, 6) == 0)
-        sim_disk_halt_after(node->disk, (uint32_t)sim_random_below(random, 150));
+    bool dies_again = !faults->over && sim_random_below(random, 5) == 0;
+    if (dies_again)
+        sim_disk_halt_after(node->disk, (uint32_t)sim_random_below(random, 300));
     sim_node_start(node);
+    if (dies_again && sim_random_below(random, 2))
+        node->dying = SIM_END_POWER;
 }
 
 /* Processes that ended come back; also those that ended by themselves. */
@@ -157,9 +166,13 @@ static void cut(struct sim_faults *faults, const struct sim_fault_entry *entry, 
             else if (entry->kind == SIM_FAULT_ONE_WAY)
                 apart = a == entry->node && b == entry->other;
             else
-                apart = i < nodes && j < nodes && (a == entry->node || b == entry->node);
-            if (i != j && apart)
-                sim_net_block(faults->cluster->net, a, b, block);
+                apart = (a == entry->node || b == entry->node) &&
+                        ((i < nodes && j < nodes) || on_side(entry, i < nodes ? b : a));
+            if (i == j || !apart)
+                continue;
+            sim_net_block(faults->cluster->net, a, b, block);
+            if (block && i >= nodes && entry->draw >> 32 & 3) /* it goes elsewhere at once */
+                sim_net_break(faults->cluster->net, a, b);
         }
 }
 

@@ -47,10 +47,11 @@ void sim_keys_deinit(struct sim_keys *keys)
     memset(keys, 0, sizeof *keys);
 }
 
-void sim_keys_turn(struct sim_keys *keys, uint32_t number, struct sim_random *random)
+void sim_keys_turn(struct sim_keys *keys, uint32_t number, const struct sim_swarm *swarm,
+                   struct sim_random *random)
 {
     const struct sim_key_slot *slot = &keys->slots[number];
-    if (slot->ops >= SIM_KEY_OPS_MAX || slot->risk >= SIM_KEY_RISK_MAX)
+    if (slot->ops >= swarm->key_ops_max || slot->risk >= SIM_KEY_RISK_MAX)
         slot_renew(keys, number, random);
 }
 

@@ -7,7 +7,6 @@
 
 #define SIM_KEY_SLOTS_MAX 32u
 #define SIM_TAG_KEYS      3u
-#define SIM_KEY_OPS_MAX   300u
 #define SIM_KEY_RISK_MAX  8u
 #define SIM_KEY_OPEN_MAX  6u
 
@@ -33,7 +32,8 @@ struct sim_keys {
 void sim_keys_init(struct sim_keys *keys, const struct sim_swarm *swarm, struct sim_random *random);
 void sim_keys_deinit(struct sim_keys *keys);
 /* Gives the slot a fresh key when its present one has seen enough. */
-void sim_keys_turn(struct sim_keys *keys, uint32_t slot, struct sim_random *random);
+void sim_keys_turn(struct sim_keys *keys, uint32_t slot, const struct sim_swarm *swarm,
+                   struct sim_random *random);
 /* A slot that few operations are open on: the judge's work grows with the number of their orders.
  * SIM_KEY_SLOTS_MAX: none. */
 uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random);

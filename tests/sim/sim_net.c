@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Kinds of Raft messages that misrouting knows; the network includes nothing of replication. */
+#define SIM_NET_VOTE_REPLY   4u
+#define SIM_NET_APPEND_REPLY 6u
+#define SIM_NET_GROUPS       (SIM_PARTITIONS + 1u)
+
 enum { DIALLER, ACCEPTOR };
 
 struct packet {
@@ -45,6 +50,8 @@ struct sim_net {
     struct endpoint endpoints[SIM_ENDPOINTS_MAX];
     struct net_link links[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [dialler][acceptor] */
     uint32_t blocks[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];       /* [from][to] */
+    uint64_t blocked_us[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];   /* since when */
+    uint64_t appended[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS];        /* newest index sent to it */
     struct packet *packets; /* all that are in flight or stuck */
     uint64_t id_last;
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
@@ -353,7 +360,42 @@ static void link_send(struct net_link *link, unsigned to_end, const struct link_
     }
 }
 
-/* Sends each message of the batch again, one life changed. */
+static uint64_t *appended_at(struct sim_net *net, uint8_t endpoint, uint16_t group)
+{
+    uint32_t at = group == WIRE_PARTITION_META ? SIM_PARTITIONS : group;
+    return at < SIM_NET_GROUPS ? &net->appended[endpoint][at] : NULL;
+}
+
+/* Remembers up to where each replica has been sent entries. */
+static void appends_note(struct sim_net *net, uint8_t to, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_raft raft;
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
+        uint64_t *appended = appended_at(net, to, raft.group);
+        if (raft.entry_count && appended && raft.index + raft.entry_count > *appended)
+            *appended = raft.index + raft.entry_count;
+    }
+}
+
+/* What another life of a replica could say: its log had other entries, its term was another. */
+static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raft)
+{
+    struct sim_random *random = net_random(net);
+    const uint64_t *appended = appended_at(net, from, raft->group);
+    uint64_t *life = sim_random_below(random, 2) ? &raft->to_life : &raft->from_life;
+    *life += 1 + sim_random_below(random, 9);
+    bool refused = raft->flags & 1;
+    if (raft->kind == SIM_NET_APPEND_REPLY && !refused && appended && *appended > raft->index)
+        raft->index = *appended;
+    else if (sim_random_below(random, 2))
+        raft->term += (uint32_t)sim_random_below(random, 3);
+    if (raft->kind == SIM_NET_VOTE_REPLY)
+        raft->flags &= (uint8_t)~1u;
+}
+
+/* Sends the batch once more as another life of the replica would have. */
 static void send_misrouted(struct net_link *link, unsigned to_end,
                            const struct link_message *message)
 {
@@ -362,14 +404,7 @@ static void send_misrouted(struct net_link *link, unsigned to_end,
     struct wire_raft raft;
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
-        uint64_t *life =
-            sim_random_below(net_random(link->net), 2) ? &raft.to_life : &raft.from_life;
-        *life += 1 + sim_random_below(net_random(link->net), 9);
-        /* A past life knows nothing of what this one's term and log were. */
-        if (sim_random_below(net_random(link->net), 2))
-            raft.term += (uint32_t)sim_random_below(net_random(link->net), 3);
-        if (sim_random_below(net_random(link->net), 2))
-            raft.index += sim_random_below(net_random(link->net), 4);
+        life_change(link->net, link->endpoint[1 - to_end], &raft);
         (void)wire_put_raft(&buffer, &raft);
         link->net->stats.misrouted++;
     }
@@ -393,6 +428,8 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
         return;
     }
     link_send(link, 1 - from_end, message);
+    if (message->type == WIRE_RAFT)
+        appends_note(net, to, message);
     if (message->type == WIRE_RAFT &&
         sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
         send_misrouted(link, 1 - from_end, message);
@@ -402,6 +439,8 @@ void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)
 {
     struct net_link *links[] = {&net->links[from][to], &net->links[to][from]};
     assert(block || net->blocks[from][to] > 0);
+    if (block && net->blocks[from][to] == 0)
+        net->blocked_us[from][to] = net->sim->now_us;
     net->blocks[from][to] += block ? 1u : -1u;
     if (block) {
         silence_begins(links[0]);
@@ -418,6 +457,13 @@ void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)
         }
         links[i]->stuck_end[end] = &links[i]->stuck[end];
     }
+}
+
+bool sim_net_cut_off(const struct sim_net *net, uint8_t a, uint8_t b, uint64_t for_us)
+{
+    uint64_t now = net->sim->now_us;
+    return (net->blocks[a][b] && net->blocked_us[a][b] + for_us <= now) ||
+           (net->blocks[b][a] && net->blocked_us[b][a] + for_us <= now);
 }
 
 void sim_net_break(struct sim_net *net, uint8_t from, uint8_t to)

@@ -63,6 +63,8 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
                   const struct link_message *message);
 /* Blocks or frees messages from `from` to `to`; blocks are counted. */
 void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block);
+/* True when the two have been unable to talk both ways for that long, by blocks alone. */
+bool sim_net_cut_off(const struct sim_net *net, uint8_t a, uint8_t b, uint64_t for_us);
 void sim_net_break(struct sim_net *net, uint8_t from, uint8_t to);
 /* Chance that a Raft message from `from` is followed by a copy for another life. */
 void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm);

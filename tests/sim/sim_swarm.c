@@ -35,7 +35,7 @@ static void draw_cluster(struct sim_swarm *swarm, struct sim_random *random)
     swarm->nodes = one_in(random, 4) ? 5 : 3;
     swarm->replicas = swarm->nodes == 5 && one_in(random, 3) ? 5 : 3;
     swarm->shards = one_in(random, 3) ? 2 : 1;
-    swarm->routers = between(random, 1, 2);
+    swarm->routers = one_in(random, 4) ? 1 : 2;
     swarm->victim = between(random, 1, swarm->nodes);
 }
 
@@ -92,7 +92,8 @@ static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
         one_in(random, 2) ? between(random, 1000, 10000) : between(random, 10000, 60000);
     swarm->keys = between(random, 2, 10);
     swarm->tags = between(random, 1, 3);
-    swarm->value_size_max = one_in(random, 4) ? between(random, 256, 2048) : 32;
+    swarm->value_size_max = one_in(random, 3) ? between(random, 256, 2048) : 32;
+    swarm->key_ops_max = one_in(random, 3) ? between(random, 8, 60) : 300;
     swarm->give_up_ms = one_in(random, 2) ? between(random, 300, 3000) : 15000;
     memcpy(swarm->weights, usual, sizeof usual);
     for (unsigned i = 0; i < 10; i++)
@@ -102,10 +103,61 @@ static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
     swarm->weights[JUDGE_SET] += 2;
 }
 
-void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random, uint64_t seed)
+/* Some seeds bring together what the rarer bugs need. */
+
+/* An old leader, cut off from its peers but not from all routers, and quick clients on few keys:
+ * reads that are older than they may be. */
+static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->routers = 2;
+    swarm->clients = between(random, 8, SIM_CLIENTS_MAX);
+    swarm->keys = between(random, 3, 6);
+    swarm->tags = 1;
+    swarm->think_us = between(random, 1000, 5000);
+    swarm->delay_us = between(random, 50, 500);
+    swarm->delay_us_max = swarm->delay_us * 4;
+    swarm->wake_us_max = 100;
+    swarm->sync_us = between(random, 100, 500);
+    swarm->sync_us_max = swarm->sync_us * 3;
+    swarm->attempt_ms = between(random, 50, 300);
+    swarm->deadline_ms = 10000;
+    swarm->operations_max = 4096;
+    swarm->router_operations_max = 262144;
+    swarm->weights[JUDGE_DEL] = swarm->weights[JUDGE_SETNX] = 20;
+    swarm->fault_every_ms = between(random, 1000, 2500);
+    swarm->overlap_max = 1;
+    swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER;
+    if (one_in(random, 2))
+        swarm->fault_mask |= 1u << SIM_FAULT_PAUSE;
+}
+
+/* Small segments that are soon dead, logs that part and meet again, keys that are left alone, and
+ * many restarts: what a journal must remember of segments that are gone. */
+static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->segment_size = power(random, 14, 15);
+    swarm->zero_ahead_size = 4096;
+    swarm->batch_size_max = power(random, 10, 13);
+    swarm->retain_entries_min = between(random, 0, 4);
+    swarm->value_size_max = between(random, 64, 1024);
+    swarm->key_ops_max = between(random, 10, 100);
+    swarm->weights[JUDGE_SET] = 60;
+    swarm->weights[JUDGE_GET] = 10;
+    swarm->pipeline_max = between(random, 2, 8);
+    swarm->think_us = between(random, 1000, 8000);
+    swarm->attempt_ms = between(random, 50, 300);
+    swarm->deadline_ms = between(random, 300, 2000);
+    swarm->run_ms = between(random, 9000, 16000);
+    swarm->fault_every_ms = between(random, 300, 800);
+    swarm->overlap_max = 2;
+    swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER | 1u << SIM_FAULT_POWER |
+                        1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_ROUTER_CRASH |
+                        1u << SIM_FAULT_CLIENT_DROP;
+}
+
+void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
-    (void)seed;
     draw_cluster(swarm, random);
     draw_limits(swarm, random);
     draw_world(swarm, random);
@@ -116,4 +168,9 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random, uint64_t
     if (one_in(random, 3))
         swarm->fault_mask &= (uint32_t)sim_random_next(random);
     swarm->overlap_max = between(random, 1, 3);
+    uint64_t focus = sim_random_below(random, 8);
+    if (focus == 0)
+        focus_old_leader(swarm, random);
+    else if (focus == 1)
+        focus_recycling(swarm, random);
 }

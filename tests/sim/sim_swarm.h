@@ -20,15 +20,15 @@
 /* Kinds of faults. X(NAME, weight in the schedule, shortest and longest duration in ms) */
 #define SIM_FAULTS(X)                                                                              \
     X(CRASH, 10, 50, 4000)     /* a process is killed at any I/O call, its disk's cache stays */   \
-    X(POWER, 10, 50, 4000)     /* a machine loses power: what was not synced is lost or torn */    \
+    X(POWER, 12, 50, 4000)     /* a machine loses power: what was not synced is lost or torn */    \
     X(POWER_ALL, 2, 50, 2000)  /* all machines at once */                                          \
     X(STOP, 4, 50, 3000)       /* a process is asked to end: it drains first */                    \
     X(PAUSE, 6, 100, 5000)     /* a process stands still */                                        \
     X(PARTITION, 8, 200, 6000) /* some nodes and the rest do not hear each other */                \
     X(ONE_WAY, 8, 200, 6000)   /* messages from one node to another do not arrive */               \
-    X(ISOLATE_LEADER, 6, 200,                                                                      \
-      4000)                      /* the node with most leaders hears nobody, routers reach it */   \
-    X(LINK_DROP, 8, 1, 1)        /* one link breaks; what was in flight is lost */                 \
+    X(ISOLATE_LEADER, 12, 200,                                                                     \
+      4000)               /* the node with most leaders hears no other, some routers reach it */   \
+    X(LINK_DROP, 8, 1, 1) /* one link breaks; what was in flight is lost */                        \
     X(ROUTER_CRASH, 4, 10, 1000) /* a router process is killed and started again */                \
     X(CLIENT_DROP, 4, 1, 1)      /* connections of clients break: replies get lost */              \
     X(READ_FAIL, 3, 50, 2000)    /* reads of a disk fail now and then */                           \
@@ -38,7 +38,7 @@
     X(DISK_SLOW, 6, 100, 4000)   /* syncs of a disk take long */                                   \
     X(BIT_FLIP, 5, 1, 1)         /* a synced bit of the victim's disk changes */                   \
     X(WALL_JUMP, 4, 1, 1)        /* a machine's wall clock jumps */                                \
-    X(MISROUTE, 4, 200, 4000)    /* Raft messages for and from another life of a replica */
+    X(MISROUTE, 5, 200, 4000)    /* Raft messages for and from another life of a replica */
 
 enum sim_fault_kind {
 #define X(name, weight, low, high) SIM_FAULT_##name,
@@ -69,6 +69,7 @@ struct sim_swarm {
     int32_t clock_rate_ppm_max;
     /* Load. */
     uint32_t clients, pipeline_max, think_us, keys, tags, value_size_max;
+    uint32_t key_ops_max; /* a key is put aside after that many */
     uint32_t weights[10]; /* by enum judge_kind */
     uint32_t give_up_ms;  /* a client closes its connection after waiting that long */
     /* Faults. */
@@ -79,7 +80,7 @@ struct sim_swarm {
     uint32_t victim;         /* whose disk may rot; a node's number */
 };
 
-void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random, uint64_t seed);
+void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
 const char *sim_fault_name(enum sim_fault_kind kind);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PENDING_MAX 8u
+#define READS_MAX   200u /* about as many keys are read at the end */
 #define WORDS_MAX   (2u * JUDGE_OBJECT_KEYS_MAX + 1u)
 
 struct operation {
@@ -274,7 +275,7 @@ static void operation_random(struct client *client)
     uint32_t number = sim_keys_choose(&workload->keys, random);
     if (number == SIM_KEY_SLOTS_MAX)
         return;
-    sim_keys_turn(&workload->keys, number, random);
+    sim_keys_turn(&workload->keys, number, &sim_of(workload)->swarm, random);
     struct sim_key_slot *slot = &workload->keys.slots[number];
     char values[SIM_TAG_KEYS][4096];
     struct judge_call call = {.kind = sim_keys_kind(slot, &sim_of(workload)->swarm, random),
@@ -550,7 +551,9 @@ void sim_workload_finish(struct sim_workload *workload)
         client->script = calloc(workload->keys.all_count + SIM_PARTITIONS, sizeof *client->script);
         assert(client->script);
         script_writes(workload, client);
-        for (size_t k = i; k < workload->keys.all_count; k += routers)
+        /* The newest ones and a part of the older ones. */
+        size_t count = workload->keys.all_count, step = routers * (1 + count / READS_MAX);
+        for (size_t k = i; k < count; k += k + READS_MAX / 2 < count ? step : routers)
             memcpy(client->script[client->script_count++].key, workload->keys.all[k],
                    sizeof client->script[0].key);
         sim_after(sim, 0, run_client, client, 1);
