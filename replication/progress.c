@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#define LOSSES_MAX 2u /* patience is at most retry_ms << this */
+
 void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_ms)
 {
     progress->probing = true;
@@ -13,6 +15,7 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->heard_ms = now_ms;
     progress->round = 0;
     progress->vote = 0;
+    progress->losses = 0;
 }
 
 void progress_probe(struct raft_progress *progress, uint64_t index)
@@ -27,6 +30,21 @@ void progress_lost(struct raft_progress *progress)
 {
     /* While probing, match says nothing yet: entries right behind it may have left the log. */
     progress_probe(progress, progress->probing ? progress->next - 1 : progress->match);
+    if (progress->losses < LOSSES_MAX)
+        progress->losses++;
+}
+
+static uint64_t patience_ms(const struct raft_progress *progress,
+                            const struct raft_options *options)
+{
+    return (uint64_t)options->retry_ms << progress->losses;
+}
+
+void progress_answered(struct raft_progress *progress, const struct raft_options *options,
+                       uint64_t now_ms)
+{
+    if (progress->losses > 0 && now_ms < progress->sent_ms + patience_ms(progress, options) / 4)
+        progress->losses--;
 }
 
 bool progress_open(const struct raft_progress *progress, const struct raft_options *options)
@@ -85,5 +103,5 @@ uint64_t progress_deadline_ms(const struct raft_progress *progress,
 {
     if (progress->inflight_messages == 0)
         return UINT64_MAX;
-    return progress->sent_ms + options->retry_ms;
+    return progress->sent_ms + patience_ms(progress, options);
 }

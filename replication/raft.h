@@ -79,7 +79,7 @@ struct raft_options {
     uint32_t append_size_max;    /* bytes a message (one larger entry still goes alone) */
     uint32_t inflight_size_max;  /* bytes sent and not acknowledged, a peer */
     uint32_t inflight_messages_max;
-    uint32_t retry_ms; /* an append without answer is sent again after this */
+    uint32_t retry_ms; /* an append without answer is sent again after this, and then less often */
 };
 
 enum raft_message_kind {
@@ -184,6 +184,7 @@ struct raft_progress {
     bool voter_old; /* of the old half; a learner is in neither */
     bool probing;   /* one append at a time until the logs meet */
     uint8_t vote;   /* 0 none, 1 granted, 2 refused */
+    uint8_t losses; /* times that silence meant loss, lately: each doubles the patience */
 };
 
 struct raft {

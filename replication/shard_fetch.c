@@ -37,6 +37,7 @@ static void fetch_free(struct shard *shard, struct shard_fetch *fetch)
         at = &(*at)->next;
     *at = fetch->next;
     shard->fetch_count--;
+    shard->fetch_size -= fetch->message.entries_size;
     free(fetch->bytes);
     free(fetch);
 }
@@ -75,7 +76,9 @@ void shard_fetch_start(struct shard *shard, struct replica *replica,
     uint32_t offset = 0;
 
     /* Dropping is like losing the message: it is sent again after retry_ms. */
-    if (shard->fetch_count == SHARD_FETCHES_MAX)
+    if (shard->fetch_count == SHARD_FETCHES_MAX ||
+        (shard->fetch_count > 0 &&
+         shard->fetch_size + message->entries_size > SHARD_FETCH_SIZE_MAX))
         return;
     fetch = calloc(1, sizeof *fetch);
     if (fetch)
@@ -90,6 +93,7 @@ void shard_fetch_start(struct shard *shard, struct replica *replica,
     fetch->next = shard->fetches;
     shard->fetches = fetch;
     shard->fetch_count++;
+    shard->fetch_size += message->entries_size;
     fetch->reads_left = 1; /* until all have been started */
     for (uint32_t i = 1; i <= message->entry_count; i++) {
         const struct raft_log_entry *entry = raft_log_at(&replica->raft.log, message->index + i);

@@ -29,9 +29,13 @@
 #include "ring/wire.h"
 #include "storage/mutant.h"
 
-#define SHARD_FRAME_SIZE  (192u << 10) /* a frame under construction is finished beyond this */
-#define SHARD_FETCHES_MAX 256u
-#define SHARD_READS_MAX   64u /* read jobs handed out at once */
+#define SHARD_FRAME_SIZE         (192u << 10) /* a frame under construction is finished beyond this */
+#define SHARD_FETCHES_MAX        256u
+#define SHARD_READS_MAX          64u /* read jobs handed out at once */
+
+#define SHARD_FETCH_SIZE_MAX     (64u << 20) /* bytes being fetched, or one message */
+#define SHARD_PEER_INFLIGHT_SIZE (24u << 20) /* appends on their way to a peer, about */
+#define SHARD_APPEND_SIZE_MIN    (16u << 10) /* what every group may send at least */
 
 /* An answer that is ready but for what it observed: it leaves when the replica has applied `index`
  * and a majority has confirmed the leader in a round that began at `round` or later. */
@@ -187,6 +191,7 @@ struct shard {
     struct shard_operation *operations;
     struct shard_fetch *fetches;
     uint32_t fetch_count;
+    size_t fetch_size;    /* bytes of all fetches */
     struct fifo notes;    /* shard_note */
     struct fifo deferred; /* shard_deferred */
     struct fifo outgoing; /* shard_outgoing */

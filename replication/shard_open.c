@@ -52,6 +52,23 @@ static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *
     return 0;
 }
 
+/* All groups share the one link to a peer, and what is on its way to one that is slow waits in that
+ * link's queue, which breaks when it is full: each group gets its part of it. */
+static void share_links(struct shard *shard)
+{
+    uint32_t share = (uint32_t)(SHARD_PEER_INFLIGHT_SIZE / (shard->hosted_count + 1));
+
+    share = share > SHARD_APPEND_SIZE_MIN ? share : SHARD_APPEND_SIZE_MIN;
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct raft_options *options = &shard->hosted[i]->raft.options;
+
+        if (options->append_size_max > share)
+            options->append_size_max = share;
+        if (options->inflight_size_max > share)
+            options->inflight_size_max = share;
+    }
+}
+
 static bool serves(const struct shard *shard, const struct ringmap *map, uint16_t partition)
 {
     return partition % shard->options.shards == shard->options.number &&
@@ -84,10 +101,14 @@ static int replicas_add(struct shard *shard, const struct ringmap *map)
         if (r != 0)
             return r;
     }
-    if (!votes_on_meta(shard, map))
-        return 0;
-    return replica_add(shard, STORE_PARTITION_META, map->meta_voters, map->meta_voter_count,
-                       map->epoch, &shard->meta);
+    if (votes_on_meta(shard, map)) {
+        r = replica_add(shard, STORE_PARTITION_META, map->meta_voters, map->meta_voter_count,
+                        map->epoch, &shard->meta);
+        if (r != 0)
+            return r;
+    }
+    share_links(shard);
+    return 0;
 }
 
 static int scratch_new(struct shard *shard)

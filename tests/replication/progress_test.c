@@ -127,3 +127,27 @@ Test(progress, answers_that_come_twice_leave_the_retry_running)
     cr_assert_eq(progress.next, 18);
     cr_assert_eq(progress_deadline_ms(&progress, &options), 1220);
 }
+
+/* A peer whose queue is long answers late: what waits there must not be sent again and again. */
+Test(progress, patience_doubles_with_each_loss_and_comes_back_with_quick_answers)
+{
+    struct raft_progress progress = leader_start(0);
+    uint64_t now_ms = 1000;
+
+    for (uint64_t patience_ms = 200; patience_ms <= 800; patience_ms *= 2) {
+        progress_sent(&progress, 1, 10, now_ms);
+        cr_assert_eq(progress_deadline_ms(&progress, &options), now_ms + patience_ms);
+        now_ms += patience_ms;
+        progress_lost(&progress);
+    }
+    progress_sent(&progress, 1, 10, now_ms);
+    cr_assert_eq(progress_deadline_ms(&progress, &options), now_ms + 800, "not for ever");
+    progress_answered(&progress, &options, now_ms + 200);
+    cr_assert_eq(progress_deadline_ms(&progress, &options), now_ms + 800, "it still takes long");
+    for (uint64_t patience_ms = 400; patience_ms >= 200; patience_ms /= 2) {
+        progress_answered(&progress, &options, now_ms + 1);
+        cr_assert_eq(progress_deadline_ms(&progress, &options), now_ms + patience_ms);
+    }
+    progress_answered(&progress, &options, now_ms + 1);
+    cr_assert_eq(progress_deadline_ms(&progress, &options), now_ms + 200);
+}

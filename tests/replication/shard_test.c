@@ -457,3 +457,19 @@ Test(shard, a_configuration_that_no_leader_of_this_version_sends_is_refused)
     append_by_hand(0, &record, 1);
     cluster_stop(&cluster);
 }
+
+/* Beyond 64 MiB a link breaks; then a node that was away would never catch up in peace. */
+Test(shard, appends_to_one_peer_stay_within_its_links_queue)
+{
+    uint64_t size = 0;
+
+    start();
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        const struct raft_options *options = &shard_raft(cluster.shards[0], p)->options;
+
+        cr_assert_geq(options->append_size_max, 16u << 10);
+        size += options->inflight_size_max;
+    }
+    cr_assert_leq(size, 24u << 20);
+    cluster_stop(&cluster);
+}
