@@ -66,8 +66,13 @@ uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random)
 }
 
 uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
-                      struct sim_random *random)
+                      uint32_t habit, struct sim_random *random)
 {
+    static const uint32_t habits[] = {
+        [SIM_HABIT_ALL] = UINT32_MAX,
+        [SIM_HABIT_READ] = 1u << JUDGE_GET | 1u << JUDGE_MGET,
+        [SIM_HABIT_PROBE] = 1u << JUDGE_GET | 1u << JUDGE_SETNX | 1u << JUDGE_DEL,
+    };
     static const uint32_t kinds[] = {
         [SIM_KEY_REGISTER] = 1u << JUDGE_GET | 1u << JUDGE_SET | 1u << JUDGE_SETNX |
                              1u << JUDGE_DEL | 1u << JUDGE_GETSET | 1u << JUDGE_GETDEL,
@@ -79,6 +84,7 @@ uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *s
     uint32_t allowed = kinds[slot->character], total = 0;
     if (slot->name_count > 1)
         allowed |= 1u << JUDGE_MSET | 1u << JUDGE_MGET;
+    allowed &= habits[habit];
     for (uint32_t i = 0; i < 10; i++)
         total += allowed >> i & 1 ? swarm->weights[i] : 0;
     uint32_t at = (uint32_t)sim_random_below(random, total);

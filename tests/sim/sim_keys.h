@@ -10,6 +10,10 @@
 #define SIM_KEY_RISK_MAX  8u
 #define SIM_KEY_OPEN_MAX  6u
 
+/* What a client does at all. Who only asks what often changes nothing is not soon stuck behind a
+ * write of its own that finds no majority. */
+enum sim_habit { SIM_HABIT_ALL, SIM_HABIT_READ, SIM_HABIT_PROBE };
+
 enum sim_key_character { SIM_KEY_REGISTER, SIM_KEY_COUNTER, SIM_KEY_LIST, SIM_KEY_ANY };
 
 struct sim_key_slot {
@@ -39,6 +43,6 @@ void sim_keys_turn(struct sim_keys *keys, uint32_t slot, const struct sim_swarm 
 uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random);
 /* What to do with the slot's key: enum judge_kind, by the swarm's weights. */
 uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
-                      struct sim_random *random);
+                      uint32_t habit, struct sim_random *random);
 
 #endif

@@ -93,6 +93,7 @@ static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
     swarm->keys = between(random, 2, 10);
     swarm->tags = between(random, 1, 3);
     swarm->value_size_max = one_in(random, 3) ? between(random, 256, 2048) : 32;
+    swarm->readers = one_in(random, 2) ? between(random, 0, 35) : 0;
     swarm->key_ops_max = one_in(random, 3) ? between(random, 8, 60) : 300;
     swarm->give_up_ms = one_in(random, 2) ? between(random, 300, 3000) : 15000;
     memcpy(swarm->weights, usual, sizeof usual);
@@ -119,8 +120,10 @@ static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
     swarm->wake_us_max = 100;
     swarm->sync_us = between(random, 100, 500);
     swarm->sync_us_max = swarm->sync_us * 3;
-    swarm->attempt_ms = between(random, 50, 300);
+    swarm->attempt_ms = between(random, 1500, 3000); /* who still reaches it stays with it */
     swarm->deadline_ms = 10000;
+    swarm->give_up_ms = between(random, 200, 500);
+    swarm->readers = between(random, 20, 35);
     swarm->operations_max = 4096;
     swarm->router_operations_max = 262144;
     swarm->weights[JUDGE_DEL] = swarm->weights[JUDGE_SETNX] = 20;
@@ -155,6 +158,18 @@ static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
                         1u << SIM_FAULT_CLIENT_DROP;
 }
 
+/* An operation is four messages and a sync. A router that never waits so long only ever gives up,
+ * and nothing could be said about progress. */
+static void allow_answers(struct sim_swarm *swarm)
+{
+    uint64_t needed_ms = (8 * swarm->delay_us + 4 * swarm->sync_us) / 1000 + 20;
+
+    if (swarm->attempt_ms < needed_ms)
+        swarm->attempt_ms = (uint32_t)needed_ms;
+    if (swarm->deadline_ms < 4 * swarm->attempt_ms)
+        swarm->deadline_ms = 4 * swarm->attempt_ms;
+}
+
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
@@ -173,4 +188,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
         focus_old_leader(swarm, random);
     else if (focus == 1)
         focus_recycling(swarm, random);
+    allow_answers(swarm);
 }

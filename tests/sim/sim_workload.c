@@ -34,6 +34,7 @@ struct script_item {
 struct client {
     struct sim_workload *workload;
     uint32_t number;
+    uint32_t habit;        /* enum sim_habit */
     uint32_t judge_client; /* another one after each broken connection */
     struct sim_router *router;
     uint64_t connection; /* 0: none */
@@ -83,6 +84,12 @@ static void client_init(struct client *client, struct sim_workload *workload, ui
 {
     *client = (struct client){
         .workload = workload, .number = number, .judge_client = workload->judge_client_last++};
+    uint32_t readers = sim_of(workload)->swarm.readers;
+    uint64_t draw = sim_random_below(random_of(workload), 100);
+    if (draw < readers)
+        client->habit = SIM_HABIT_READ;
+    else if (draw < 2 * readers)
+        client->habit = SIM_HABIT_PROBE;
 }
 
 struct sim_workload *sim_workload_new(struct sim_cluster *cluster)
@@ -278,8 +285,9 @@ static void operation_random(struct client *client)
     sim_keys_turn(&workload->keys, number, &sim_of(workload)->swarm, random);
     struct sim_key_slot *slot = &workload->keys.slots[number];
     char values[SIM_TAG_KEYS][4096];
-    struct judge_call call = {.kind = sim_keys_kind(slot, &sim_of(workload)->swarm, random),
-                              .key_count = 1};
+    struct judge_call call = {
+        .kind = sim_keys_kind(slot, &sim_of(workload)->swarm, client->habit, random),
+        .key_count = 1};
     struct operation operation = {.slot = number};
     slot->ops++;
     slot->open++;
