@@ -278,7 +278,7 @@ static void close_all(struct node_loop *loop)
     for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++) {
         shard_close(loop->shards[number].shard);
         free(loop->shards[number].effects);
-        if (atomic_load(&loop->shards_started))
+        if (loop->shards[number].running)
             inbox_deinit(&loop->shards[number].inbox);
     }
     free(loop->shards);

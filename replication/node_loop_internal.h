@@ -91,6 +91,7 @@ struct loop_shard {
     struct inbox inbox;
     struct jobs write, background, read;
     pthread_t thread;
+    bool running; /* its threads are there */
     uint16_t number;
     atomic_bool disk_full; /* as of the newest round */
     /* Of whoever has claimed the inbox: */

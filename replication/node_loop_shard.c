@@ -180,15 +180,21 @@ static int start_shard(struct node_loop *loop, uint16_t number, bool found)
     r = open_shard(loop, shard, found);
     if (r == 0)
         r = inbox_init(&shard->inbox);
-    if (r == 0)
-        r = jobs_start(&shard->write, 1, shard);
+    if (r != 0)
+        return r;
+    r = jobs_start(&shard->write, 1, shard);
     if (r == 0)
         r = jobs_start(&shard->background, 1, shard);
     if (r == 0)
         r = jobs_start(&shard->read, 2, shard);
     if (r == 0)
         r = -pthread_create(&shard->thread, NULL, run, shard);
-    return r;
+    if (r != 0) { /* no threads to be had: those that are there hold on to the shard */
+        loop_log("error", "shard_failed", "error=\"%s\"", strerror(-r));
+        _exit(1);
+    }
+    shard->running = true;
+    return 0;
 }
 
 int loop_shards_start(struct node_loop *loop, bool found)
@@ -234,11 +240,11 @@ bool loop_shards_full(const struct node_loop *loop)
 
 void loop_shards_stop(struct node_loop *loop)
 {
-    if (!atomic_load(&loop->shards_started))
-        return;
-    for (uint16_t number = 0; number < loop->shard_count; number++) {
+    for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++) {
         struct loop_shard *shard = &loop->shards[number];
 
+        if (!shard->running) /* it or one before it did not open */
+            continue;
         inbox_close(&shard->inbox);
         pthread_join(shard->thread, NULL);
         finish_jobs(shard);
