@@ -94,6 +94,7 @@ static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
     swarm->tags = between(random, 1, 3);
     swarm->value_size_max = one_in(random, 3) ? between(random, 256, 2048) : 32;
     swarm->readers = one_in(random, 2) ? between(random, 0, 35) : 0;
+    swarm->key_risk_max = one_in(random, 4) ? 1 : 8;
     swarm->key_ops_max = one_in(random, 3) ? between(random, 8, 60) : 300;
     swarm->give_up_ms = one_in(random, 2) ? between(random, 300, 3000) : 15000;
     memcpy(swarm->weights, usual, sizeof usual);
@@ -142,30 +143,32 @@ static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
     swarm->zero_ahead_size = 4096;
     swarm->batch_size_max = power(random, 10, 13);
     swarm->retain_entries_min = between(random, 0, 4);
-    swarm->value_size_max = between(random, 64, 1024);
-    swarm->key_ops_max = between(random, 10, 100);
+    swarm->value_size_max = between(random, 64, 512);
+    swarm->key_ops_max = between(random, 60, 300);
+    swarm->key_risk_max = 1; /* what an old leader wrote in vain is never written over */
     swarm->weights[JUDGE_SET] = 60;
     swarm->weights[JUDGE_GET] = 10;
+    swarm->readers = 0;
     swarm->pipeline_max = between(random, 2, 8);
     swarm->think_us = between(random, 1000, 8000);
-    swarm->attempt_ms = between(random, 50, 300);
-    swarm->deadline_ms = between(random, 300, 2000);
+    swarm->attempt_ms = 1500;
+    swarm->deadline_ms = between(random, 200, 700);
+    swarm->give_up_ms = between(random, 200, 700);
     swarm->run_ms = between(random, 9000, 16000);
-    swarm->fault_every_ms = between(random, 300, 800);
+    swarm->fault_every_ms = between(random, 300, 900);
     swarm->overlap_max = 2;
     swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER | 1u << SIM_FAULT_POWER |
-                        1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_ROUTER_CRASH |
-                        1u << SIM_FAULT_CLIENT_DROP;
+                        1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_STOP;
 }
 
 /* An operation is four messages and a sync. A router that never waits so long only ever gives up,
  * and nothing could be said about progress. */
 static void allow_answers(struct sim_swarm *swarm)
 {
-    uint64_t needed_ms = (8 * swarm->delay_us + 4 * swarm->sync_us) / 1000 + 20;
+    uint32_t needed_ms = (8 * swarm->delay_us + 4 * swarm->sync_us) / 1000 + 20;
 
     if (swarm->attempt_ms < needed_ms)
-        swarm->attempt_ms = (uint32_t)needed_ms;
+        swarm->attempt_ms = needed_ms;
     if (swarm->deadline_ms < 4 * swarm->attempt_ms)
         swarm->deadline_ms = 4 * swarm->attempt_ms;
 }
