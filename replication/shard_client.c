@@ -108,6 +108,12 @@ struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge)
     return waiter;
 }
 
+void shard_waiter_charge(struct shard *shard, struct shard_waiter *waiter, size_t size)
+{
+    waiter->charge += size;
+    shard->in_flight_size += size;
+}
+
 void shard_waiter_free(struct shard *shard, struct shard_waiter *waiter)
 {
     assert(shard->in_flight > 0 && shard->in_flight_size >= waiter->charge);

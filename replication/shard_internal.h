@@ -297,6 +297,8 @@ void shard_client_status(struct shard *shard, struct shard_address from,
                          const struct link_message *message);
 /* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
 struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
+/* The answer that it holds counts as well: values may be large where their requests were small. */
+void shard_waiter_charge(struct shard *shard, struct shard_waiter *waiter, size_t size);
 void shard_waiter_free(struct shard *shard, struct shard_waiter *waiter);
 /* Hands it to the replica; answers at once when it waits for nothing. */
 void shard_waiter_add(struct shard *shard, struct replica *replica, struct shard_waiter *waiter);

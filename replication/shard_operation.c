@@ -265,6 +265,7 @@ static void conclude(struct shard *shard, struct replica *replica,
     waiter->lane_epoch = request->op->lane_epoch;
     outcome->reply.id = request->op->id;
     wire_put_result(&waiter->reply, &outcome->reply);
+    shard_waiter_charge(shard, waiter, waiter->reply.size);
     if (puts_values(outcome) && refuses_values(shard, replica))
         r = STORE_E_NOSPACE;
     else if (records > 0)

@@ -473,3 +473,37 @@ Test(shard, appends_to_one_peer_stay_within_its_links_queue)
     cr_assert_leq(size, 24u << 20);
     cluster_stop(&cluster);
 }
+
+static void restart_all(void)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_kill(&cluster, node);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_restart(&cluster, node);
+    cluster_await_leaders(&cluster);
+}
+
+/* A small request may have a large answer, which waits here for its round. */
+Test(shard, answers_that_wait_count_against_admission)
+{
+    const char *value = "a value about as large as the request for it, and 64 more";
+    uint32_t ids[2];
+    int leader;
+
+    start();
+    cr_assert_eq(set("a", value)->status, WIRE_STATUS_OK);
+    cluster.options.operations_size_max = 180;
+    restart_all();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    for (int i = 0; i < 2; i++)
+        ids[i] = cluster_send(&cluster, leader, WIRE_OP_STRLEN, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 50);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(cluster_result(&cluster, ids[i])->status, WIRE_STATUS_OK);
+    for (int i = 0; i < 2; i++)
+        ids[i] = cluster_send(&cluster, leader, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 50);
+    cr_assert_eq(cluster_result(&cluster, ids[0])->status, WIRE_STATUS_OK);
+    cr_assert_eq(cluster_result(&cluster, ids[1])->status, WIRE_STATUS_TRYAGAIN);
+    cluster_stop(&cluster);
+}
