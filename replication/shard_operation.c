@@ -82,8 +82,11 @@ static int read_value(struct shard *shard, struct replica *replica,
     r = store_peek(shard->store, place->location, place->size, &bytes, &size);
     if (r == STORE_E_AGAIN) {
         if (waiting && shard_read_start(shard, SHARD_READ_OPERATION, waiting, key, place->location,
-                                        place->size))
+                                        place->size)) {
             waiting->reads_left++;
+            waiting->charge += place->size;
+            shard->in_flight_size += place->size;
+        }
         return VALUES_ON_DISK;
     }
     if (r != 0)

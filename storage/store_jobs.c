@@ -214,6 +214,11 @@ static void read_done(struct store *store, struct store_job *job)
         free(job);
         return;
     }
+    if (job->buffer_capacity > STORE_SCRATCH_SIZE) { /* one large value, not a size to expect */
+        free(job->buffer);
+        job->buffer = NULL;
+        job->buffer_capacity = 0;
+    }
     job->free_next = store->read_free;
     store->read_free = job;
     store->read_free_count++;

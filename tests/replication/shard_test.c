@@ -507,3 +507,23 @@ Test(shard, answers_that_wait_count_against_admission)
     cr_assert_eq(cluster_result(&cluster, ids[1])->status, WIRE_STATUS_TRYAGAIN);
     cluster_stop(&cluster);
 }
+
+Test(shard, values_that_come_from_the_disk_count_against_admission)
+{
+    const char *value = "a value about as large as the request for it, and 64 more";
+    uint32_t ids[2];
+    int leader;
+
+    start();
+    cr_assert_eq(set("a", value)->status, WIRE_STATUS_OK);
+    cluster.options.operations_size_max = 200;
+    restart_all();
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        vfs_mem_set_cold(cluster.disks[node], true);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    for (int i = 0; i < 2; i++)
+        ids[i] = cluster_send(&cluster, leader, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 50);
+    cr_assert_eq(cluster_result(&cluster, ids[1])->status, WIRE_STATUS_TRYAGAIN);
+    cluster_stop(&cluster);
+}
