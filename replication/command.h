@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define COMMAND_VALUE_SIZE_MAX (16u << 20)
-#define COMMAND_ENTRY_SIZE_MAX (32u << 20)
+#define COMMAND_ENTRY_SIZE_MAX (18u << 20) /* it must go into one message to the followers */
 
 struct command_options {
     uint32_t value_size_max; /* bytes; ≤ COMMAND_VALUE_SIZE_MAX */

@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 
+/* An entry larger than a message would never reach a follower, nor anything behind it. */
+_Static_assert(COMMAND_ENTRY_SIZE_MAX + SHARD_FRAME_SIZE + (64u << 10) <= LINK_MESSAGE_SIZE_MAX,
+               "a frame takes any entry");
+
 struct shard_address shard_to_member(uint16_t member)
 {
     return (struct shard_address){.role = LINK_ROLE_NODE, .member = member};
