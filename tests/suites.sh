@@ -16,6 +16,7 @@ fi
     echo "process.asan|$asan/process_test --short"
 [ -x "$tsan/process_test" ] &&
     echo "process.tsan|$tsan/process_test --short"
+echo "lint|sh tests/lint.sh"
 [ -f tests/docs/tour_test.sh ] && echo "docs.tour|sh tests/docs/tour_test.sh"
 for test in "$asan"/tests/*_test; do
     [ -x "$test" ] && echo "unit.$(basename "$test" _test)|$test --timeout 120"
