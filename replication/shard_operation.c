@@ -298,6 +298,28 @@ static void conclude(struct shard *shard, struct replica *replica,
     shard_waiter_add(shard, replica, waiter);
 }
 
+/* How many there are when all that is pending has been applied. */
+static uint64_t count_keys(const struct shard *shard, const struct replica *replica)
+{
+    const struct pending *pending = &replica->pending;
+    uint64_t keys = store_keys(shard->store, replica->partition);
+    const struct pending_entry *entry;
+
+    for (uint64_t index = pending->first; (entry = pending_at(pending, index)); index++)
+        for (uint32_t i = 0; i < entry->write_count; i++) {
+            const struct pending_write *write = pending_write_at(pending, entry, i);
+            const struct pending_write *newest;
+            struct keydir_entry applied;
+
+            if (pending_find(pending, &write->digest, &newest) != PENDING_E_OK || newest != write)
+                continue;
+            keys += !write->tombstone;
+            keys -= store_find(shard->store, replica->partition, &write->digest, &applied) == 0 &&
+                    !applied.tombstone;
+        }
+    return keys;
+}
+
 bool shard_evaluate(struct shard *shard, struct replica *replica,
                     const struct shard_request *request)
 {
@@ -327,8 +349,10 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         shard_request_refuse(shard, replica, request, WIRE_STATUS_TOO_LARGE, 0);
         return true;
     }
-    if (request->op->operation == WIRE_OP_COUNT)
-        input.partition_keys = store_keys(shard->store, replica->partition);
+    if (request->op->operation == WIRE_OP_COUNT) {
+        input.partition_keys = count_keys(shard, replica);
+        observed = pending_last(&replica->pending);
+    }
     if (command_evaluate(&shard->command_options, &input, &shard->outcome) != 0)
         shard->fatal = -ENOMEM;
     else

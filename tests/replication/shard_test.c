@@ -107,6 +107,30 @@ Test(shard, pipelined_operations_see_each_other)
     cluster_stop(&cluster);
 }
 
+/* Also what was sent just before on the same lane is counted. */
+Test(shard, a_count_sees_what_is_pending)
+{
+    static const int expected[] = {1, 1, 0};
+    uint32_t ids[3];
+    int leader;
+
+    start();
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    for (int i = 0; i < 3; i++) {
+        if (i < 2)
+            cluster_send(&cluster, leader, WIRE_OP_SET, 0, ARGS("a", "1"), 2);
+        else
+            cluster_send(&cluster, leader, WIRE_OP_DEL, 0, ARGS("a"), 1);
+        ids[i] = cluster_send(&cluster, leader, WIRE_OP_COUNT, 0, ARGS("a"), 0);
+    }
+    cluster_run(&cluster, 50);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(cluster_result(&cluster, ids[i]));
+        cr_assert_eq(cluster_result(&cluster, ids[i])->integer, expected[i]);
+    }
+    cluster_stop(&cluster);
+}
+
 Test(shard, a_retry_gets_the_first_answer_and_is_not_applied_again)
 {
     const struct cluster_result *result;
