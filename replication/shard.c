@@ -151,6 +151,14 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         shard_synced(shard);
 }
 
+static void note_deadline(struct shard *shard, const struct replica *replica)
+{
+    uint64_t deadline = replica->fenced ? UINT64_MAX : raft_deadline_ms(&replica->raft);
+
+    if (deadline < shard->raft_due_ms)
+        shard->raft_due_ms = deadline;
+}
+
 static void on_tick(struct shard *shard)
 {
     for (size_t i = 0; i < shard->hosted_count; i++) {
@@ -162,6 +170,9 @@ static void on_tick(struct shard *shard)
         if (replica->noop_owed)
             shard_propose_noop(shard, replica);
     }
+    shard->raft_due_ms = UINT64_MAX;
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        note_deadline(shard, shard->hosted[i]);
     shard_duty(shard);
 }
 
@@ -244,14 +255,30 @@ static uint64_t next_deadline(const struct shard *shard)
     uint64_t deadline =
         shard->beat_due_ms < shard->duty_due_ms ? shard->beat_due_ms : shard->duty_due_ms;
 
-    for (size_t i = 0; i < shard->hosted_count; i++) {
-        uint64_t of_raft =
-            shard->hosted[i]->fenced ? UINT64_MAX : raft_deadline_ms(&shard->hosted[i]->raft);
+    return shard->raft_due_ms < deadline ? shard->raft_due_ms : deadline;
+}
 
-        if (of_raft < deadline)
-            deadline = of_raft;
+/* What was proposed in the round leaves. Stepping one may touch others: they come behind. */
+static void flush_touched(struct shard *shard)
+{
+    for (struct replica *replica = shard->touched_first; replica; replica = replica->touched_next) {
+        struct raft_event event = {.kind = RAFT_EVENT_FLUSH};
+
+        if (!replica->dirty)
+            continue;
+        replica->dirty = false;
+        if (replica->raft.role == RAFT_LEADER)
+            shard_raft_event(shard, replica, &event);
     }
-    return deadline;
+}
+
+static void forget_touched(struct shard *shard)
+{
+    for (struct replica *replica = shard->touched_first; replica; replica = replica->touched_next) {
+        replica->touched = false;
+        note_deadline(shard, replica);
+    }
+    shard->touched_first = shard->touched_last = NULL;
 }
 
 bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *effects)
@@ -265,17 +292,9 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
         return false;
     shard_out_recycle(shard);
     shard->now_ms = now_ms;
-    for (size_t i = 0; i < shard->hosted_count; i++) {
-        struct replica *replica = shard->hosted[i];
-        struct raft_event event = {.kind = RAFT_EVENT_FLUSH};
-
-        if (!replica->dirty)
-            continue;
-        replica->dirty = false;
-        if (replica->raft.role == RAFT_LEADER)
-            shard_raft_event(shard, replica, &event);
-    }
+    flush_touched(shard);
     shard_beats_build(shard);
+    forget_touched(shard);
     shard_out_finish(shard);
     shard_out_effects(shard, effects);
     hand_out_jobs(shard, effects);
@@ -297,6 +316,8 @@ void shard_check(const struct shard *shard)
         if (replica->fenced)
             continue;
         raft_check(&replica->raft);
+        assert(replica->touched || shard->raft_due_ms <= raft_deadline_ms(&replica->raft));
+        assert(replica->touched || !replica->dirty);
         pending_check(&replica->pending);
         sessions_check_invariants(&replica->sessions);
         assert(replica->placed == replica->raft.log.last);

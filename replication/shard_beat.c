@@ -62,6 +62,26 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
     wire_buffer_deinit(&acks);
 }
 
+/* Who answers a heartbeat, which goes to all, first is asked first when somebody waits for a read.
+ */
+static void rank(struct shard *shard, struct shard_peer *peer, uint64_t round)
+{
+    if (round <= peer->beat_acked)
+        return;
+    if (round >= shard->probe_round && peer->beat_acked < shard->probe_round)
+        peer->beat_rank = shard->probe_answers++;
+    peer->beat_acked = round;
+}
+
+static void probe(struct shard *shard)
+{
+    for (uint16_t member = 1; member <= shard->member_count; member++)
+        if (shard->peers[member].beat_acked < shard->probe_round)
+            shard->peers[member].beat_rank = UINT32_MAX;
+    shard->probe_round = shard->round;
+    shard->probe_answers = 0;
+}
+
 void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
@@ -72,6 +92,7 @@ void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct lin
     if (!wire_get_beat_head(&cursor, &head) || head.from != member)
         return;
     shard->peers[member].full = head.full;
+    rank(shard, &shard->peers[member], head.round);
     while (!wire_cursor_done(&cursor) && wire_get_beat(&cursor, &beat, true)) {
         struct replica *replica = shard_replica(shard, beat.group);
         struct raft_event event = {.kind = RAFT_EVENT_BEAT_ACK,
@@ -85,50 +106,96 @@ void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct lin
     }
 }
 
-static void beat_replica(struct shard *shard, struct replica *replica)
+static void put_beat(struct shard *shard, struct replica *replica, const struct raft_progress *peer)
+{
+    const struct raft *raft = &replica->raft;
+    struct wire_buffer *buffer = shard_out_beat(shard, peer->replica.member, replica->partition);
+
+    if (!buffer)
+        return;
+    wire_put_beat(buffer,
+                  &(struct wire_beat){
+                      .group = replica->partition,
+                      .from_life = raft->options.self.life,
+                      .to_life = peer->replica.life,
+                      .term = raft->term,
+                      .commit = raft->commit < peer->match ? raft->commit : peer->match,
+                      .first = replica->first_needed,
+                  },
+                  false);
+}
+
+/* The voter that is up, was not taken yet and answers quickest; NULL: none. */
+static const struct raft_progress *quickest(const struct shard *shard, const struct raft *raft,
+                                            uint32_t taken)
+{
+    const struct raft_progress *best = NULL;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+        const struct shard_peer *link = &shard->peers[peer->replica.member];
+
+        if (peer->replica.member == shard->options.self || !peer->voter || !link->up ||
+            taken >> i & 1)
+            continue;
+        if (!best || link->beat_rank < shard->peers[best->replica.member].beat_rank)
+            best = peer;
+    }
+    return best;
+}
+
+/* A read needs a majority, not everyone: as many are asked as make one with the leader. Should one
+ * of them not answer, the next heartbeat asks all, and puts it behind the others. */
+static void beat_majority(struct shard *shard, struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint32_t taken = 0;
+
+    for (uint32_t needed = raft->config.voter_count / 2; needed > 0; needed--) {
+        const struct raft_progress *peer = quickest(shard, raft, taken);
+
+        if (!peer)
+            return;
+        taken |= 1u << (peer - raft->peers);
+        put_beat(shard, replica, peer);
+    }
+}
+
+static void beat_replica(struct shard *shard, struct replica *replica, bool all)
 {
     const struct raft *raft = &replica->raft;
 
     replica->beat_wanted = false;
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        const struct raft_progress *peer = &raft->peers[i];
-        struct wire_buffer *buffer;
-
-        if (peer->replica.member == shard->options.self)
-            continue;
-        buffer = shard_out_beat(shard, peer->replica.member, replica->partition);
-        if (!buffer)
-            continue;
-        wire_put_beat(buffer,
-                      &(struct wire_beat){
-                          .group = replica->partition,
-                          .from_life = raft->options.self.life,
-                          .to_life = peer->replica.life,
-                          .term = raft->term,
-                          .commit = raft->commit < peer->match ? raft->commit : peer->match,
-                          .first = replica->first_needed,
-                      },
-                      false);
+    if (!all && raft->config.voter_old_count == 0) {
+        beat_majority(shard, replica);
+        return;
     }
+    for (uint32_t i = 0; i < raft->peer_count; i++)
+        if (raft->peers[i].replica.member != shard->options.self)
+            put_beat(shard, replica, &raft->peers[i]);
 }
 
-/* One frame a node pair for all groups that led here and have a read waiting - or all of them,
- * each heartbeat_ms. */
+/* Each heartbeat_ms one frame a node pair for all groups that led here; in between one for those
+ * that have a read waiting, to as many peers as it takes. */
 void shard_beats_build(struct shard *shard)
 {
     bool due = shard->now_ms >= shard->beat_due_ms;
     bool any = false;
 
-    for (size_t i = 0; i < shard->hosted_count; i++) {
-        struct replica *replica = shard->hosted[i];
-
-        if (replica->raft.role != RAFT_LEADER || replica->fenced || !(due || replica->beat_wanted))
+    for (struct replica *replica = shard->touched_first; replica && !due;
+         replica = replica->touched_next) {
+        if (replica->raft.role != RAFT_LEADER || replica->fenced || !replica->beat_wanted)
             continue;
-        if (!any)
-            shard->round++;
+        shard->round += !any;
         any = true;
-        beat_replica(shard, replica);
+        beat_replica(shard, replica, false);
     }
-    if (due)
-        shard->beat_due_ms = shard->now_ms + shard->options.heartbeat_ms;
+    if (!due)
+        return;
+    shard->round++;
+    probe(shard);
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        if (shard->hosted[i]->raft.role == RAFT_LEADER && !shard->hosted[i]->fenced)
+            beat_replica(shard, shard->hosted[i], true);
+    shard->beat_due_ms = shard->now_ms + shard->options.heartbeat_ms;
 }

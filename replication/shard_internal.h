@@ -56,6 +56,8 @@ struct shard_waiter {
 struct replica {
     uint16_t partition;
     uint16_t preferred; /* member that should lead */
+    bool touched; /* its core was stepped in this round: it is in the shard's list */
+    struct replica *touched_next;
     bool dirty;         /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
@@ -102,6 +104,8 @@ struct shard_peer {
     bool full; /* it says that its disk takes no more writes */
     uint16_t shards;
     uint64_t up_since_ms;
+    uint64_t beat_acked;      /* newest round it acknowledged */
+    uint32_t beat_rank;       /* as how-many-th it answered the last heartbeat; UINT32_MAX: not */
     struct wire_buffer *raft; /* one under construction for each of its shards */
     struct wire_buffer *beat;
 };
@@ -185,6 +189,7 @@ struct shard {
     struct replica *meta;
     struct replica **hosted; /* all of them */
     size_t hosted_count;
+    struct replica *touched_first, *touched_last; /* the round's end looks at no others */
     struct shard_peer *peers; /* by member id */
     struct shard_client *clients;
     struct keyqueue keyqueue;
@@ -208,8 +213,11 @@ struct shard {
     uint64_t wall_ms;
     uint64_t random;
     uint64_t round; /* of the newest beat sent */
+    uint64_t probe_round;   /* of the newest heartbeat: all peers were asked */
+    uint32_t probe_answers; /* to it so far */
     uint64_t beat_due_ms;
     uint64_t duty_due_ms;
+    uint64_t raft_due_ms; /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
     bool failing;
     bool beat_accepted; /* by the newest shard_raft_event() */
@@ -252,6 +260,8 @@ uint64_t shard_random(struct shard *shard);
 /* shard_raft.c */
 struct replica *shard_replica(const struct shard *shard, uint16_t partition);
 void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event);
+/* The round's end has to look at it. */
+void shard_touch(struct shard *shard, struct replica *replica);
 void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_message *message);
 void shard_raft_send(struct shard *shard, struct replica *replica,
                      const struct raft_message *message);

@@ -294,6 +294,7 @@ static void conclude(struct shard *shard, struct replica *replica,
         if (mutant(MUTANT_FAILED_CONDITION_UNREAD) && is_write(request->op))
             waiter->round = 0;
         replica->beat_wanted = true;
+        shard_touch(shard, replica);
     }
     shard_waiter_add(shard, replica, waiter);
 }

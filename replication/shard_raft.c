@@ -177,6 +177,19 @@ static void carry_out(struct shard *shard, struct replica *replica, bool was_lea
         shard_waiters_release(shard, replica);
 }
 
+void shard_touch(struct shard *shard, struct replica *replica)
+{
+    if (replica->touched)
+        return;
+    replica->touched = true;
+    replica->touched_next = NULL;
+    if (shard->touched_first)
+        shard->touched_last->touched_next = replica;
+    else
+        shard->touched_first = replica;
+    shard->touched_last = replica;
+}
+
 void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event)
 {
     bool was_leader = replica->raft.role == RAFT_LEADER;
@@ -184,6 +197,7 @@ void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_
 
     if (replica->fenced)
         return;
+    shard_touch(shard, replica);
     event->now_ms = shard->now_ms;
     event->random = shard_random(shard);
     raft_step(&replica->raft, event, &shard->effects);
@@ -259,6 +273,7 @@ int shard_propose(struct shard *shard, struct replica *replica, struct record *r
         r = shard->fatal = -ENOMEM;
     if (r != 0)
         return r;
+    shard_touch(shard, replica);
     raft_step(raft, &event, &shard->effects);
     assert(!shard->effects.refused && shard->effects.append_first == raft->log.last);
     r = store_append(shard->store, records, count, &location, &size);
@@ -395,6 +410,7 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
             return;
         }
     }
+    shard_touch(shard, replica);
     raft_step(&replica->raft, &event, &shard->effects);
     if (shard->effects.append_first != 0 && replica->placed >= shard->effects.append_first)
         replica->placed = shard->effects.append_first - 1;

@@ -59,6 +59,32 @@ Test(shard, a_read_behind_a_write_waits_for_one_round_only)
     cluster_stop(&cluster);
 }
 
+/* A read asks as many peers as make a majority. One that does not answer costs a heartbeat, once. */
+Test(shard, a_read_is_answered_while_one_peer_is_silent)
+{
+    uint64_t before_ms;
+    int leader;
+
+    start();
+    cr_assert_eq(set("a", "1")->status, WIRE_STATUS_OK);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
+    for (int silent = 0; silent < CLUSTER_NODES; silent++) {
+        if (silent == leader)
+            continue;
+        cluster.cut[silent] = true;
+        before_ms = cluster.now_ms;
+        expect("a", "1");
+        cr_assert_leq(cluster.now_ms, before_ms + 120);
+        cluster_run(&cluster, 250); /* two heartbeats: it is known to be silent */
+        before_ms = cluster.now_ms;
+        expect("a", "1");
+        cr_assert_leq(cluster.now_ms, before_ms + 10);
+        cluster.cut[silent] = false;
+        cluster_run(&cluster, 2000);
+    }
+    cluster_stop(&cluster);
+}
+
 Test(shard, preferred_members_lead_after_founding)
 {
     start();
