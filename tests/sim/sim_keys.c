@@ -51,7 +51,7 @@ void sim_keys_turn(struct sim_keys *keys, uint32_t number, const struct sim_swar
                    struct sim_random *random)
 {
     const struct sim_key_slot *slot = &keys->slots[number];
-    if (slot->ops >= swarm->key_ops_max || slot->risk >= SIM_KEY_RISK_MAX)
+    if (slot->ops >= swarm->key_ops_max || slot->risk >= swarm->key_risk_max)
         slot_renew(keys, number, random);
 }
 

@@ -7,7 +7,6 @@
 
 #define SIM_KEY_SLOTS_MAX 32u
 #define SIM_TAG_KEYS      3u
-#define SIM_KEY_RISK_MAX  8u
 #define SIM_KEY_OPEN_MAX  6u
 
 /* What a client does at all. Who only asks what often changes nothing is not soon stuck behind a

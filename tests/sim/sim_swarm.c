@@ -151,7 +151,11 @@ static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
     swarm->readers = 0;
     swarm->pipeline_max = between(random, 2, 8);
     swarm->think_us = between(random, 1000, 8000);
-    swarm->attempt_ms = 1500;
+    swarm->delay_us = between(random, 50, 500);
+    swarm->delay_us_max = swarm->delay_us * 4;
+    swarm->sync_us = between(random, 100, 1000);
+    swarm->sync_us_max = swarm->sync_us * 10;
+    swarm->attempt_ms = 1500; /* nothing is asked twice: it would be written again */
     swarm->deadline_ms = between(random, 200, 700);
     swarm->give_up_ms = between(random, 200, 700);
     swarm->run_ms = between(random, 9000, 16000);
@@ -186,10 +190,10 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     if (one_in(random, 3))
         swarm->fault_mask &= (uint32_t)sim_random_next(random);
     swarm->overlap_max = between(random, 1, 3);
-    uint64_t focus = sim_random_below(random, 8);
+    allow_answers(swarm);
+    uint64_t focus = sim_random_below(random, 6);
     if (focus == 0)
         focus_old_leader(swarm, random);
     else if (focus == 1)
         focus_recycling(swarm, random);
-    allow_answers(swarm);
 }
