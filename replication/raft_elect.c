@@ -293,6 +293,23 @@ void raft_on_timeout_now(struct raft *raft, const struct raft_event *event,
         raft_campaign(raft, event, effects, true);
 }
 
+/* Place among the voters that are left, another order for each group: who goes first is agreed
+ * without a word, so that survivors do not split their votes and wait a whole timeout. */
+static uint32_t haste_rank(const struct raft *raft, uint16_t lost)
+{
+    uint32_t rank = 0, count = 0;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        uint16_t member = raft->peers[i].replica.member;
+
+        if (!raft->peers[i].voter || member == lost)
+            continue;
+        count++;
+        rank += member < raft->options.self.member;
+    }
+    return count > 0 ? (rank + raft->options.group) % count : 0;
+}
+
 void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
 {
     uint64_t soon;
@@ -311,7 +328,8 @@ void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
     if (event->from.member == 0 || raft->leader != event->from.member)
         return;
     raft->leader = 0;
-    soon = event->now_ms + raft_random(raft, event, RAFT_HASTE_MS_MIN, RAFT_HASTE_MS_MAX);
+    soon = event->now_ms + raft_random(raft, event, RAFT_HASTE_MS_MIN, RAFT_HASTE_MS_MIN * 2) +
+           (uint64_t)haste_rank(raft, event->from.member) * RAFT_HASTE_STEP_MS;
     if (soon < raft->election_deadline_ms)
         raft->election_deadline_ms = soon;
 }

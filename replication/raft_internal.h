@@ -17,6 +17,8 @@
 /* A campaign that was called for, not waited for, starts within these (milliseconds). */
 #define RAFT_HASTE_MS_MIN 20u
 #define RAFT_HASTE_MS_MAX 150u
+/* Between the survivors of a leader: time for the one before to be elected and heard. */
+#define RAFT_HASTE_STEP_MS 100u
 
 /* raft.c */
 /* A follower of `leader` (0: unknown) in `term`, which is at least the present one. */

@@ -183,6 +183,24 @@ Test(raft_elect, a_lost_link_to_the_leader_ends_its_lease_and_hastens_the_electi
     script_deinit(&s);
 }
 
+Test(raft_elect, survivors_of_a_lost_leader_do_not_campaign_at_the_same_time)
+{
+    uint64_t deadlines[2], distance;
+
+    for (uint16_t i = 0; i < 2; i++) {
+        struct script s;
+
+        script_init(&s, i ? 3 : 1, 3, 0, NULL);
+        script_beat(&s, 2, 3, 0, 1);
+        script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from = {.member = 2}});
+        deadlines[i] = raft_deadline_ms(&s.raft) - s.now_ms;
+        script_deinit(&s);
+    }
+    distance =
+        deadlines[0] < deadlines[1] ? deadlines[1] - deadlines[0] : deadlines[0] - deadlines[1];
+    cr_assert_geq(distance, 60, "%lu and %lu", deadlines[0], deadlines[1]);
+}
+
 /* etcd #8243: the one with the better log is behind in terms. */
 Test(raft_elect, prevotes_with_unequal_terms_do_not_deadlock)
 {
