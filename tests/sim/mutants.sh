@@ -1,0 +1,62 @@
+#!/bin/sh
+# Runs every mutant until a seed kills it and writes docs/kill-table.md.
+# usage: sh tests/sim/mutants.sh [PATH-OF-SIM] [OUTPUT]
+# PATH-OF-SIM is built with -DRINGCASK_MUTANTS=ON (preset `mutants`); it is built when not given.
+# Bound: 1,000 seeds and 60 s a mutant. Exit: 0 all killed, 1 one survived, 2 it could not be built.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd)
+sim=${1:-$root/build/mutants/bin/sim}
+out=${2:-$root/docs/kill-table.md}
+cd "$root" || exit 2
+if [ $# -eq 0 ]; then
+    cmake --preset mutants >/dev/null && cmake --build build/mutants --target sim >/dev/null || exit 2
+fi
+[ -x "$sim" ] || { echo "mutants.sh: no simulator at $sim" >&2; exit 2; }
+table=$(mktemp) || exit 2
+trap 'rm -f "$table" "$table.run" "$table.seeds"' EXIT
+"$sim" --list-mutants >"$table" || exit 2
+
+{
+    cat <<'HEAD'
+# Kill table
+
+Each line is a known protocol bug that can be switched on in a build with `-DRINGCASK_MUTANTS=ON`
+(preset `mutants`, `sim --mutant N`), the systems that really had it, and the first seed, from 1 on, in
+which the simulator noticed. `sh tests/sim/mutants.sh` writes this file; a mutant that survives 1,000
+seeds or 60 s fails the suite. Times are of two processes on two cores and vary with the machine; seeds
+do not. How the simulator works: [simulator.md](simulator.md).
+
+| # | mutant | what goes wrong | had by | seed | s | how it was noticed |
+|--:|--------|-----------------|--------|-----:|--:|--------------------|
+HEAD
+} >"$table.run"
+
+passed=0
+failed=0
+while IFS="$(printf '\t')" read -r number name what systems; do
+    begin=$(date +%s.%N)
+    timeout 60 "$sim" --seeds 1..1000 --mutant "$number" --jobs 2 >"$table.seeds" 2>&1
+    end=$(date +%s.%N)
+    took=$(awk "BEGIN { printf \"%.1f\", $end - $begin }")
+    first=$(sed -n 's/^FAILED seed \([0-9]*\): .*/\1/p' "$table.seeds" | sort -n | head -n 1)
+    if [ -n "$first" ]; then
+        # An assertion's text stands in the line before the failure.
+        how=$(sed -n "s/^FAILED seed $first: \(t=[0-9.]*s \)\{0,1\}//p" "$table.seeds" | head -n 1)
+        case $how in
+        'a core died'*) how=$(sed -n 's/^sim: .*: \([a-z_]*\): Assertion .\(.*\). failed\.$/assertion in \1: `\2`/p' \
+            "$table.seeds" | head -n 1) ;;
+        esac
+        echo "ok   mutant $number $name: killed by seed $first in $took s"
+        passed=$((passed + 1))
+        printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$number" "$name" "$what" "$systems" "$first" \
+            "$took" "$(echo "$how" | tr '|' '/')" >>"$table.run"
+    else
+        echo "FAIL mutant $number $name: survived $took s"
+        failed=$((failed + 1))
+        printf '| %s | %s | %s | %s | - | %s | **survived** |\n' "$number" "$name" "$what" "$systems" \
+            "$took" >>"$table.run"
+    fi
+done <"$table"
+cp "$table.run" "$out" || exit 2
+echo "# $passed killed, $failed survived"
+[ "$failed" -eq 0 ]
