@@ -42,6 +42,24 @@ static void fetch_free(struct shard *shard, struct shard_fetch *fetch)
     free(fetch);
 }
 
+/* What comes from the disk is checked before it leaves: a follower would drop it, and would be sent
+ * the same again for ever. */
+static bool fetch_sound(const struct shard_fetch *fetch)
+{
+    size_t left = fetch->message.entries_size;
+    const uint8_t *at = fetch->bytes;
+    struct record record;
+
+    while (left > 0) {
+        if (record_decode(at, left, &record) != 0 || record_size_padded(&record) > left ||
+            record.partition != fetch->replica->partition)
+            return false;
+        at += record_size_padded(&record);
+        left -= record_size_padded(&record);
+    }
+    return true;
+}
+
 /* The message goes out late; Raft's retry covers whatever changed meanwhile. */
 static void fetch_finish(struct shard *shard, struct shard_fetch *fetch)
 {
@@ -50,6 +68,8 @@ static void fetch_finish(struct shard *shard, struct shard_fetch *fetch)
         shard_out_raft(shard, fetch->message.to.member, fetch->replica->partition);
     const struct raft_message *message = &fetch->message;
 
+    if (!fetch->failed && !fetch->replica->fenced && !fetch_sound(fetch))
+        shard_fence(shard, fetch->replica, "an entry that was synced does not check");
     if (buffer && !fetch->failed && !fetch->replica->fenced && raft->role == RAFT_LEADER &&
         raft->term == message->term)
         wire_put_raft(buffer, &(struct wire_raft){
@@ -120,7 +140,10 @@ void shard_fetch_start(struct shard *shard, struct replica *replica,
 void shard_fetch_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
                       size_t size)
 {
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
     struct shard_fetch *fetch = read->owner;
+    struct replica *replica = fetch->replica;
+    bool failed;
 
     assert(fetch->reads_left > 0);
     fetch->reads_left--;
@@ -128,6 +151,11 @@ void shard_fetch_read(struct shard *shard, struct shard_read *read, const uint8_
         fetch->failed = true;
     else
         memcpy(fetch->bytes + read->part, bytes, read->size);
-    if (fetch->reads_left == 0)
-        fetch_finish(shard, fetch);
+    if (fetch->reads_left > 0)
+        return;
+    failed = fetch->failed;
+    fetch_finish(shard, fetch);
+    /* Another leader may be able to read it. */
+    if (failed && replica->raft.role == RAFT_LEADER && !replica->raft.transfer_to)
+        shard_raft_event(shard, replica, &event);
 }

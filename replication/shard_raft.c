@@ -83,10 +83,12 @@ static void wire_of(const struct raft_message *message, struct wire_raft *wire)
     };
 }
 
-/* Copies the entries' bytes; false when some of them lie on disk only. */
+/* Copies the entries' bytes; false when some of them are not in memory. The first is the oldest. */
 static bool copy_entries(struct shard *shard, const struct replica *replica,
                          const struct raft_message *message, uint8_t *out)
 {
+    if (!store_recent(shard->store, raft_log_at(&replica->raft.log, message->index + 1)->location))
+        return false;
     for (uint32_t i = 1; i <= message->entry_count; i++) {
         const struct raft_log_entry *entry = raft_log_at(&replica->raft.log, message->index + i);
         const uint8_t *bytes;

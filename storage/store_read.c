@@ -104,6 +104,15 @@ int store_peek(struct store *store, store_location location, size_t size, const 
     return peek(store, location, size, false, bytes, bytes_size);
 }
 
+bool store_recent(const struct store *store, store_location location)
+{
+    const struct journal_segment *segment = journal_segments_at(&store->segments, location);
+
+    assert(segment);
+    return journal_find(&store->journal, segment->number, journal_location_offset(location)) !=
+           NULL;
+}
+
 /* --- the applied state --------------------------------------------------------------------- */
 
 /* A record that nothing points at any more; its segment may have become free to go. */

@@ -234,7 +234,8 @@ int cluster_leader(const struct cluster *cluster, uint16_t partition)
             cluster->shards[node] ? shard_raft(cluster->shards[node], partition) : NULL;
 
         if (raft && raft->role == RAFT_LEADER && raft->term_start > 0 &&
-            raft->applied >= raft->term_start && !cluster->cut[node])
+            raft->applied >= raft->term_start && !cluster->cut[node] &&
+            !shard_fenced(cluster->shards[node], partition, NULL))
             return node;
     }
     return -1;

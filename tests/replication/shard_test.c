@@ -577,3 +577,59 @@ Test(shard, values_that_come_from_the_disk_count_against_admission)
     cr_assert_eq(cluster_result(&cluster, ids[1])->status, WIRE_STATUS_TRYAGAIN);
     cluster_stop(&cluster);
 }
+
+/* Inverts a bit of the text wherever it lies in the node's journal. */
+static void rot(int node, const char *text)
+{
+    static uint8_t bytes[256u << 10];
+    size_t size = strlen(text), found = 0;
+
+    for (int number = 1; number < 20; number++) {
+        struct vfs_file *file;
+        char path[64];
+        int64_t got;
+
+        snprintf(path, sizeof path, "shard-00/journal-%010d.log", number);
+        if (vfs_open(cluster.disks[node], path, VFS_OPEN_WRITE, &file) != 0)
+            continue;
+        got = vfs_pread(file, bytes, sizeof bytes, 0);
+        for (int64_t at = 0; at + (int64_t)size <= got; at++) {
+            if (memcmp(bytes + at, text, size) != 0)
+                continue;
+            bytes[at] ^= 1;
+            cr_assert_eq(vfs_pwritev(file, &(struct iovec){bytes + at, 1}, 1, (uint64_t)at), 0);
+            found++;
+        }
+        vfs_close(file);
+    }
+    cr_assert_gt(found, 0);
+}
+
+Test(shard, a_leader_whose_log_rots_lets_another_bring_up_who_was_away)
+{
+    uint16_t partition;
+    uint64_t applied;
+    int leader;
+
+    start();
+    partition = cluster_partition(&cluster, "a");
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    cr_assert_eq(set("a", "what will rot")->status, WIRE_STATUS_OK);
+    cluster_run(&cluster, 500);
+    for (int node = 0; node < 2; node++) { /* so that nothing is in memory any more */
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    cluster_await_leaders(&cluster);
+    leader = cluster_leader(&cluster, partition);
+    applied = shard_raft(cluster.shards[leader], partition)->applied;
+    rot(leader, "what will rot");
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 5000);
+    cr_assert_geq(shard_raft(cluster.shards[2], partition)->applied, applied);
+    cr_assert(shard_fenced(cluster.shards[leader], partition, NULL));
+    cluster.epochs[partition]++;
+    expect("a", "what will rot");
+    cluster_stop(&cluster);
+}
