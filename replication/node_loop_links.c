@@ -70,6 +70,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct node_loop *loop = context;
     struct host_link *added = calloc(1, sizeof *added);
     struct inbox_item item = {.kind = INBOX_LINK_UP};
+    struct link *other = NULL;
     bool refused;
 
     if (!added)
@@ -89,7 +90,11 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
         if (added->dialled)
             send_hello(loop, link);
     }
+    if (!added->dialled && item.from.role == LINK_ROLE_NODE && item.from.member != 0)
+        other = loop->dialled[item.from.member];
     pthread_mutex_unlock(&loop->links_mutex);
+    if (other) /* a peer that is back has found us: we need not wait to find it */
+        link_hurry(other);
     if (refused) {
         loop_log("warn", "node_refused", "address=%s reason=\"its key is not in the ring map\"",
                  peer->address);

@@ -82,6 +82,8 @@ uint16_t fabric_port(const struct fabric *fabric);
  * *link and its user are set before the first callback. 0, -EINVAL or -ENOMEM. */
 int fabric_dial(struct fabric *fabric, const char *address, const uint8_t *expected_key, void *user,
                 struct link **link);
+/* The peer was heard of another way: a dialled link that waits for its next attempt tries now. */
+void link_hurry(struct link *link);
 void *link_user(const struct link *link);
 void link_set_user(struct link *link, void *user);
 /* Queues whole messages in order; copies. 0, -ENOTCONN (dropped: the link is down), -ENOBUFS

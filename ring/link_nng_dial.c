@@ -99,6 +99,19 @@ void link_dial_clean(struct link *link)
     pthread_mutex_unlock(&link->lock);
 }
 
+void link_hurry(struct link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    bool waits = link->dialled && !link->closed && link->state == LINK_WAITING;
+    if (waits) {
+        link->due_ms = link_now_ms();
+        link->backoff_ms = link->fabric->options.reconnect_ms_min;
+    }
+    pthread_mutex_unlock(&link->lock);
+    if (waits)
+        fabric_wake(link->fabric);
+}
+
 int fabric_dial(struct fabric *fabric, const char *address, const uint8_t *expected_key, void *user,
                 struct link **out)
 {

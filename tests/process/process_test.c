@@ -131,7 +131,8 @@ int main(int argc, char **argv)
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(options.report != MAP_FAILED, "mmap");
     signal(SIGPIPE, SIG_IGN);
-    setenv("TSAN_OPTIONS", "suppressions=" RINGCASK_SOURCE_DIR "/tests/process/tsan.txt", 0);
+    setenv("TSAN_OPTIONS",
+           "suppressions=" RINGCASK_SOURCE_DIR "/tests/process/tsan.txt atexit_sleep_ms=0", 0);
     for (size_t i = 0; i < SCENARIO_COUNT; i++) {
         if (only && strcmp(only, scenarios[i].name) != 0)
             continue;

@@ -290,6 +290,27 @@ Test(link_nng, dialling_before_the_peer_listens_comes_up_later)
     part();
 }
 
+/* The next attempt is a day away. */
+Test(link_nng, hurried_link_does_not_wait_for_its_next_attempt)
+{
+    router.options.reconnect_ms_min = router.options.reconnect_ms_max = 86400000;
+    end_listen(&node, 0);
+    uint16_t port = fabric_port(node.fabric);
+    end_close(&node);
+    end_open(&router);
+    struct link *link = end_dial(&router, port, NULL);
+    end_wait(&router, &router.refusals, 1);
+    end_listen(&node, port);
+    /* The refusal is told before the link begins to wait: until it does, hurry does nothing. */
+    for (uint32_t tries = 0; tries < 3000 && end_read(&router, &router.ups) == 0; tries++) {
+        link_hurry(link);
+        usleep(10000);
+    }
+    cr_assert_eq(end_read(&router, &router.ups), 1);
+    link_hurry(link);
+    part();
+}
+
 Test(link_nng, closed_link_delivers_what_was_queued_and_stays_away)
 {
     struct link *link = join();
