@@ -62,7 +62,7 @@ enum shard_event_kind {
     SHARD_EVENT_JOB,       /* job has run, with job_result */
     SHARD_EVENT_LINK_UP,   /* from; NODE: shards = how many the peer has */
     SHARD_EVENT_LINK_DOWN, /* from */
-    SHARD_EVENT_TICK,      /* at least each 20 ms while anything is going on; see deadline */
+    SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
 };
 
