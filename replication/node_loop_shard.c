@@ -21,6 +21,8 @@ static void carry_out(struct loop_shard *shard, const struct shard_effects *effe
 {
     if (effects->fatal)
         fatal(effects->fatal);
+    /* First what others wait for: the followers' disks work while ours does. */
+    loop_send(shard->loop, effects->sends, effects->send_count);
     for (size_t i = 0; i < effects->job_count; i++) {
         struct store_job *job = effects->jobs[i];
         enum store_job_class class = store_job_class(job);
@@ -30,7 +32,6 @@ static void carry_out(struct loop_shard *shard, const struct shard_effects *effe
                                                  : &shard->read,
                  job);
     }
-    loop_send(shard->loop, effects->sends, effects->send_count);
 }
 
 /* What the shard is done with: credit goes back once for a run of one link's messages. */
