@@ -47,12 +47,13 @@ void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
 {
     const struct sim_replica *replica = &check->replicas[node - 1][group];
     uint32_t reached = 1;
+    /* Cut one way only, a pre-vote and its answer may both have been on their way. */
+    uint64_t patience = CUT_OFF_US + 2 * check->sim->swarm.delay_us_max;
     if (!replica->open || raft->role != RAFT_CANDIDATE || raft->term <= replica->term)
         return;
     for (uint32_t i = 0; i < raft->config.voter_count; i++) {
         uint8_t member = (uint8_t)raft->config.voters[i].member;
-        reached +=
-            member != node && !sim_net_cut_off(check->cluster->net, node, member, CUT_OFF_US);
+        reached += member != node && !sim_net_cut_off(check->cluster->net, node, member, patience);
     }
     if (reached <= raft->config.voter_count / 2)
         sim_fail(check->sim,
