@@ -330,10 +330,13 @@ static void start_again(struct demo *demo)
         r = start(demo, process);
         if (r == 0)
             r = child_line(&process->child, -1, START_MS_MAX, line, sizeof line);
-        if (r == 0)
+        if (r == 0) {
             say("%s is back", process->name);
-        else
-            (void)not_started(demo, process, r);
+            continue;
+        }
+        (void)not_started(demo, process, r);
+        if (process->child.pid == 0)
+            demo_dir_save_pid(&demo->dir, process->name, 0);
     }
 }
 
