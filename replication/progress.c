@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#define LOSSES_MAX 2u /* patience is at most retry_ms << this */
+#define ANSWER_MS_MAX 400u /* longer is not waited for */
 
 void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_ms)
 {
@@ -15,7 +15,7 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->heard_ms = now_ms;
     progress->round = 0;
     progress->vote = 0;
-    progress->losses = 0;
+    progress->answer_ms = 0;
 }
 
 void progress_probe(struct raft_progress *progress, uint64_t index)
@@ -30,21 +30,19 @@ void progress_lost(struct raft_progress *progress)
 {
     /* While probing, match says nothing yet: entries right behind it may have left the log. */
     progress_probe(progress, progress->probing ? progress->next - 1 : progress->match);
-    if (progress->losses < LOSSES_MAX)
-        progress->losses++;
 }
 
-static uint64_t patience_ms(const struct raft_progress *progress,
-                            const struct raft_options *options)
+void progress_answered(struct raft_progress *progress, uint64_t now_ms)
 {
-    return (uint64_t)options->retry_ms << progress->losses;
-}
+    uint64_t took_ms = now_ms - progress->sent_ms;
+    uint32_t sample = took_ms < ANSWER_MS_MAX ? (uint32_t)took_ms : ANSWER_MS_MAX;
 
-void progress_answered(struct raft_progress *progress, const struct raft_options *options,
-                       uint64_t now_ms)
-{
-    if (progress->losses > 0 && now_ms < progress->sent_ms + patience_ms(progress, options) / 4)
-        progress->losses--;
+    if (progress->inflight_messages == 0)
+        return;
+    if (sample > progress->answer_ms)
+        progress->answer_ms = sample;
+    else
+        progress->answer_ms -= (progress->answer_ms - sample + 7) / 8;
 }
 
 bool progress_open(const struct raft_progress *progress, const struct raft_options *options)
@@ -103,5 +101,5 @@ uint64_t progress_deadline_ms(const struct raft_progress *progress,
 {
     if (progress->inflight_messages == 0)
         return UINT64_MAX;
-    return progress->sent_ms + patience_ms(progress, options);
+    return progress->sent_ms + options->retry_ms + 2u * progress->answer_ms;
 }

@@ -24,10 +24,9 @@ void progress_sent(struct raft_progress *progress, uint32_t count, uint32_t size
 /* The replica holds everything up to index; size: bytes of the entries match + 1 … index. */
 void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t size,
                        uint64_t now_ms);
-/* An answer came, before the call above. One that took long says that the way to the replica is, or
- * its queue: then silence is borne for longer, or all that waits there would be sent once more. */
-void progress_answered(struct raft_progress *progress, const struct raft_options *options,
-                       uint64_t now_ms);
+/* An answer came, before the call above. Where answers take long, be it the way or a queue on it,
+ * silence is borne for longer, or all that waits there would be sent once more. */
+void progress_answered(struct raft_progress *progress, uint64_t now_ms);
 /* The append after `refused` did not fit. Returns false when that is old news. */
 bool progress_refused(const struct raft_progress *progress, uint64_t refused);
 /* When silence means loss; UINT64_MAX when no answer is due. */

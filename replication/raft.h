@@ -79,7 +79,8 @@ struct raft_options {
     uint32_t append_size_max;    /* bytes a message (one larger entry still goes alone) */
     uint32_t inflight_size_max;  /* bytes sent and not acknowledged, a peer */
     uint32_t inflight_messages_max;
-    uint32_t retry_ms; /* an append without answer is sent again after this, and then less often */
+    uint32_t retry_ms; /* an append without answer is sent again after this, or later when answers
+                          take long */
 };
 
 enum raft_message_kind {
@@ -180,11 +181,11 @@ struct raft_progress {
     uint64_t heard_ms; /* any answer of this term: check-quorum */
     uint64_t round;    /* newest beat acknowledged in this term */
     uint32_t inflight_messages;
-    bool voter;     /* of the configuration's new (or only) half */
-    bool voter_old; /* of the old half; a learner is in neither */
-    bool probing;   /* one append at a time until the logs meet */
-    uint8_t vote;   /* 0 none, 1 granted, 2 refused */
-    uint8_t losses; /* times that silence meant loss, lately: each doubles the patience */
+    uint32_t answer_ms; /* how long answers take, lately */
+    bool voter;         /* of the configuration's new (or only) half */
+    bool voter_old;     /* of the old half; a learner is in neither */
+    bool probing;       /* one append at a time until the logs meet */
+    uint8_t vote;       /* 0 none, 1 granted, 2 refused */
 };
 
 struct raft {

@@ -181,7 +181,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_event *event,
     }
     if (message->index > raft->log.last)
         return;
-    progress_answered(peer, &raft->options, event->now_ms);
+    progress_answered(peer, event->now_ms);
     progress_accepted(peer, message->index, accepted_size(raft, peer, message->index),
                       event->now_ms);
     raft_commit_advance(raft, event, effects);

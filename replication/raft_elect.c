@@ -319,7 +319,7 @@ void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
             struct raft_progress *peer = &raft->peers[i];
 
             if (peer->replica.member == event->from.member && peer->inflight_messages > 0) {
-                peer->losses = 0;
+                peer->answer_ms = 0;
                 peer->sent_ms = event->now_ms - raft->options.retry_ms;
             }
         }
