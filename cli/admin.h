@@ -10,12 +10,12 @@
 #define ADMIN_TICKET(is_needed)                                                                    \
     {                                                                                              \
         .name = "ticket", .value = "FILE", .environment = "RINGCASK_TICKET",                       \
-        .text = "the cluster's credential", .needed = is_needed                                    \
+        .text = "the cluster's credential", .needed = (is_needed)                                  \
     }
 #define ADMIN_SEEDS(is_needed)                                                                     \
     {                                                                                              \
         .name = "seeds", .value = "HOST:PORT[,...]", .environment = "RINGCASK_SEEDS",              \
-        .text = "nodes to ask first", .needed = is_needed                                          \
+        .text = "nodes to ask first", .needed = (is_needed)                                        \
     }
 #define ADMIN_OUTPUT                                                                               \
     {                                                                                              \

@@ -23,11 +23,11 @@ struct cluster;
 
 /* One question and its answer. node: as cluster_dial() gave it; body: borrowed until answered. */
 struct cluster_request {
-    int node;
-    uint8_t type; /* enum wire_type */
-    uint16_t partition;
     const uint8_t *body;
     size_t body_size;
+    int node;
+    uint16_t partition;
+    uint8_t type; /* enum wire_type */
     /* Set by cluster_ask(): */
     bool answered;
     uint8_t *reply; /* owned by the request; cluster_request_deinit() */

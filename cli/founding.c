@@ -113,7 +113,8 @@ static enum exit_code check_distinct(const struct founding *founding)
         for (uint32_t j = 0; j < i; j++) {
             const struct candidate *a = &founding->candidates[i], *b = &founding->candidates[j];
 
-            if (memcmp(a->status.public_key, b->status.public_key, sizeof a->status.public_key))
+            if (memcmp(a->status.public_key, b->status.public_key, sizeof a->status.public_key) !=
+                0)
                 continue;
             fprintf(stderr, "%s: %s and %s are the same node\n", founding->prefix, b->address,
                     a->address);

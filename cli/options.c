@@ -11,6 +11,7 @@
 #define NAMES_MAX    32u
 #define WORD_MAX     32u /* longer words have no near name */
 #define DISTANCE_MAX 2u
+#define ERROR_SIZE   4096u
 #define LETTERS_SIZE (2 * OPTIONS_MAX + 4)
 
 enum { CODE_HELP = 1000, CODE_VERSION, CODE_ROW = 2000 };
@@ -74,13 +75,15 @@ static int hint(const struct program *program, const struct command_row *command
 
 void arguments_error(const struct arguments *arguments, const char *format, ...)
 {
+    char text[ERROR_SIZE];
     va_list list;
 
-    complain(arguments->program, arguments->command);
     va_start(list, format);
-    vfprintf(stderr, format, list);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is started above */
+    vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    fputc('\n', stderr);
+    complain(arguments->program, arguments->command);
+    fprintf(stderr, "%s\n", text);
 }
 
 static int unknown_option(const struct program *program, const struct command_row *command,

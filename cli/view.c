@@ -49,7 +49,8 @@ static int ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeou
         else if (!node->reachable)
             snprintf(node->why, sizeof node->why, "no answer in time");
         if (node->reachable && view->founded &&
-            memcmp(node->status.public_key, view->map.members[i].public_key, RINGMAP_KEY_SIZE)) {
+            memcmp(node->status.public_key, view->map.members[i].public_key, RINGMAP_KEY_SIZE) !=
+                0) {
             node->reachable = false;
             snprintf(node->why, sizeof node->why, "another node answers at this address");
         }

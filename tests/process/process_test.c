@@ -89,6 +89,7 @@ static bool run(size_t i, struct scenario_options *options, bool keep)
     else
         printf("      everything is kept in %s\n", folder);
     fflush(stdout);
+    options->folder = NULL;
     return code == 0;
 }
 

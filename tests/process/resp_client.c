@@ -39,7 +39,8 @@ void resp_client_deinit(struct resp_client *client)
 int resp_client_connect(struct resp_client *client, uint16_t port, uint32_t timeout_ms)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
+    struct timeval limit = {.tv_sec = timeout_ms / 1000,
+                            .tv_usec = (long)(timeout_ms % 1000) * 1000};
     int one = 1, r = 0;
 
     resp_client_close(client);

@@ -65,6 +65,7 @@ static void make_newer(struct fleet *fleet, char folder[PATH_MAX])
 static void refuse_nodes(const struct refusal *refusal)
 {
     struct fleet *fleet = refusal->fleet;
+    const char *ticket = fleet->ticket;
     char fresh[PATH_MAX], used[PATH_MAX], newer[PATH_MAX], other[PATH_MAX];
 
     fleet_path(fleet, "fresh", "", fresh);
@@ -72,26 +73,26 @@ static void refuse_nodes(const struct refusal *refusal)
     make_newer(fleet, newer);
     make_other_ticket(fleet, other);
     expect(refusal, CONFLICT, "port_in_use",
-           (const char *[]){"node", "--ticket", fleet->ticket, "--data", fresh, "--listen",
+           (const char *[]){"node", "--ticket", ticket, "--data", fresh, "--listen",
                             fleet->addresses[0], NULL});
     expect(refusal, CONFLICT, "node-1",
-           (const char *[]){"node", "--ticket", fleet->ticket, "--data", used, "--listen",
-                            "127.0.0.1:0", NULL});
+           (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
+                            NULL});
     expect(refusal, CONFLICT, "newer",
-           (const char *[]){"node", "--ticket", fleet->ticket, "--data", newer, "--listen",
-                            "127.0.0.1:0", NULL});
+           (const char *[]){"node", "--ticket", ticket, "--data", newer, "--listen", "127.0.0.1:0",
+                            NULL});
     fleet_kill(fleet, &fleet->nodes[0]);
     expect(refusal, CONFLICT, "cluster",
            (const char *[]){"node", "--ticket", other, "--data", used, "--listen", "127.0.0.1:0",
                             NULL});
     expect(refusal, CONFLICT, "shards",
-           (const char *[]){"node", "--ticket", fleet->ticket, "--data", used, "--listen",
-                            "127.0.0.1:0", "--shards", "2", NULL});
-    REQUIRE(chmod(fleet->ticket, 0644) == 0, "chmod");
+           (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
+                            "--shards", "2", NULL});
+    REQUIRE(chmod(ticket, 0644) == 0, "chmod");
     expect(refusal, 1, "chmod 600",
-           (const char *[]){"node", "--ticket", fleet->ticket, "--data", used, "--listen",
-                            "127.0.0.1:0", NULL});
-    REQUIRE(chmod(fleet->ticket, 0600) == 0, "chmod");
+           (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
+                            NULL});
+    REQUIRE(chmod(ticket, 0600) == 0, "chmod");
 }
 
 void scenario_refused(const struct scenario_options *options)
