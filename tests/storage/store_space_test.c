@@ -6,6 +6,29 @@
 #include "alloc.h"
 #include "store_host.h"
 
+/* Each background job ends with a sync: one a write would double what a write costs. */
+Test(store_space, zeros_are_laid_in_whole_steps)
+{
+    unsigned jobs = 0, writes;
+    struct host host;
+
+    host_start(&host);
+    host_settle(&host);
+    for (writes = 0; writes < 500; writes++) {
+        struct store_job *job;
+
+        cr_assert_eq(host_append_next(&host, 0, writes % HOST_KEYS), 0);
+        host_commit_all(&host);
+        cr_assert(host_sync(&host));
+        while ((job = store_next_job(host.store, STORE_JOB_BACKGROUND, host.now_ms))) {
+            cr_assert_eq(store_done(host.store, job, store_job_run(job)), 0);
+            jobs++;
+        }
+    }
+    cr_assert_lt(jobs, writes / 8, "%u jobs for %u writes", jobs, writes);
+    host_stop(&host);
+}
+
 Test(store_space, overwritten_segments_are_dropped_and_their_files_recycled)
 {
     struct store_stats stats;
