@@ -49,7 +49,6 @@ struct shard_options {
 
 void shard_options_default(struct shard_options *options);
 
-
 /* Where an event came from or a send goes to. */
 struct shard_address {
     uint8_t role;    /* enum link_role */

@@ -56,9 +56,9 @@ struct shard_waiter {
 struct replica {
     uint16_t partition;
     uint16_t preferred; /* member that should lead */
-    bool touched; /* its core was stepped in this round: it is in the shard's list */
+    bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
-    bool dirty;         /* RAFT_EVENT_FLUSH is owed */
+    bool dirty; /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
     bool failing;       /* fenced in this round: what waits is to be answered */
@@ -190,7 +190,7 @@ struct shard {
     struct replica **hosted; /* all of them */
     size_t hosted_count;
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
-    struct shard_peer *peers; /* by member id */
+    struct shard_peer *peers;                     /* by member id */
     struct shard_client *clients;
     struct keyqueue keyqueue;
     struct shard_operation *operations;
@@ -212,12 +212,12 @@ struct shard {
     uint64_t now_ms;
     uint64_t wall_ms;
     uint64_t random;
-    uint64_t round; /* of the newest beat sent */
+    uint64_t round;         /* of the newest beat sent */
     uint64_t probe_round;   /* of the newest heartbeat: all peers were asked */
     uint32_t probe_answers; /* to it so far */
     uint64_t beat_due_ms;
     uint64_t duty_due_ms;
-    uint64_t raft_due_ms; /* no replica's deadline is earlier, but for those touched */
+    uint64_t raft_due_ms;    /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
     bool failing;
     bool beat_accepted; /* by the newest shard_raft_event() */

@@ -59,7 +59,8 @@ Test(shard, a_read_behind_a_write_waits_for_one_round_only)
     cluster_stop(&cluster);
 }
 
-/* A read asks as many peers as make a majority. One that does not answer costs a heartbeat, once. */
+/* A read asks as many peers as make a majority. One that does not answer costs a heartbeat, once.
+ */
 Test(shard, a_read_is_answered_while_one_peer_is_silent)
 {
     uint64_t before_ms;
@@ -352,8 +353,8 @@ Test(shard, draining_hands_over_every_leadership)
     cluster_stop(&cluster);
 }
 
-/* Two of three disks full: no value is taken by anybody, whoever leads; deletes and reads go on, and
- * with space it heals by itself. */
+/* Two of three disks full: no value is taken by anybody, whoever leads; deletes and reads go on,
+ * and with space it heals by itself. */
 Test(shard, values_are_refused_while_a_majority_is_full)
 {
     const struct cluster_result *result = NULL;
