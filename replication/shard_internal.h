@@ -29,7 +29,7 @@
 #include "ring/wire.h"
 #include "storage/mutant.h"
 
-#define SHARD_FRAME_SIZE         (192u << 10) /* a frame under construction is finished beyond this */
+#define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
 #define SHARD_FETCHES_MAX        256u
 #define SHARD_READS_MAX          64u /* read jobs handed out at once */
 

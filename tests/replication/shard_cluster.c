@@ -330,3 +330,29 @@ const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operati
               wire_operation_name(operation));
     return cluster_result(cluster, id);
 }
+
+void cluster_begin(struct cluster *cluster)
+{
+    cluster_start(cluster);
+    cluster_await_leaders(cluster);
+}
+
+const struct cluster_result *cluster_set(struct cluster *cluster, const char *key,
+                                         const char *value)
+{
+    return cluster_do(cluster, WIRE_OP_SET, 0, (const char *const[]){key, value}, 2);
+}
+
+void cluster_expect(struct cluster *cluster, const char *key, const char *value)
+{
+    const struct cluster_result *result =
+        cluster_do(cluster, WIRE_OP_GET, 0, (const char *const[]){key}, 1);
+
+    cr_assert_eq(result->status, WIRE_STATUS_OK);
+    if (!value) {
+        cr_assert(result->is_nil);
+        return;
+    }
+    cr_assert_eq(result->size, strlen(value));
+    cr_assert_eq(memcmp(result->bytes, value, result->size), 0);
+}

@@ -62,4 +62,11 @@ const struct cluster_result *cluster_result(const struct cluster *cluster, uint3
 const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
                                         const char *const *args, uint32_t arg_count);
 
+/* Started, and every partition has a leader. */
+void cluster_begin(struct cluster *cluster);
+const struct cluster_result *cluster_set(struct cluster *cluster, const char *key,
+                                         const char *value);
+/* The value of the key is this; NULL: there is none. */
+void cluster_expect(struct cluster *cluster, const char *key, const char *value);
+
 #endif
