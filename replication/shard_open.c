@@ -205,6 +205,13 @@ static void restore_done(struct shard *shard)
     }
 }
 
+/* The store could not even say which partitions it has: none of them may be taken for empty. */
+static void fence_all(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        shard_fence(shard, shard->hosted[i], "the shard's manifest or journal cannot be trusted");
+}
+
 int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *options,
                const struct ringmap *map, const uint8_t hash[RINGMAP_HASH_SIZE], bool found,
                uint64_t now_ms, uint64_t random)
@@ -226,8 +233,10 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
         r = store_open(&shard->store, vfs, &shard->options.store, &visitor);
     }
     opened = r;
-    if (r == STORE_E_FENCED)
+    if (r == STORE_E_FENCED) {
+        fence_all(shard);
         r = 0;
+    }
     if (r == 0 && opened == 0)
         r = check_founding(shard, hash, found);
     if (r == 0 && shard->fatal)

@@ -1,0 +1,46 @@
+#include "shard_cluster.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+static struct cluster cluster;
+
+static void manifest_flip(struct vfs *disk)
+{
+    struct vfs_file *file;
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+
+    cr_assert_eq(vfs_open(disk, "shard-00/MANIFEST", VFS_OPEN_WRITE, &file), 0);
+    cr_assert_eq(vfs_pread(file, &byte, 1, 40), 1);
+    byte ^= 1;
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, 40), 0);
+    vfs_close(file);
+}
+
+/* Simulator, seeds 83 and 387: the shard came back with every partition empty, and voted. */
+Test(shard_fence, a_damaged_manifest_fences_every_partition)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {1};
+    const char *why = NULL;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    cluster_kill(&cluster, 0);
+    manifest_flip(cluster.disks[0]);
+    cluster.options.self = 1;
+    cr_assert_eq(shard_open(&cluster.shards[0], cluster.disks[0], &cluster.options, &cluster.map,
+                            hash, false, cluster.now_ms, 7),
+                 STORE_E_FENCED);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        cr_assert(shard_fenced(cluster.shards[0], p, &why), "partition %u", p);
+        cr_assert_not_null(why);
+    }
+    cluster_run(&cluster, 3000);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_eq(shard_raft(cluster.shards[0], p)->term, 0, "it takes no part in anything");
+    cluster_stop(&cluster);
+}
