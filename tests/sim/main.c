@@ -13,7 +13,7 @@ static const char usage[] =
     "  --seeds A..B     all of them, both ends included\n"
     "  --minutes M      fresh seeds, from --from on (default: from the clock), for M minutes\n"
     "  --from N         first seed of --minutes\n"
-    "  --trace[=LEVEL]  what happens, readable: 1 events, 2 operations too, 3 more\n"
+    "  --trace[=LEVEL]  what happens, readable: 1 events, 2 operations too, 3 Raft too\n"
     "  --without LIST   leave these faults of the schedule out (numbers, by comma)\n"
     "  --shrink         look for a smaller schedule that still fails\n"
     "  --describe       what the seed is made of, without running it\n"

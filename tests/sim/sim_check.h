@@ -50,6 +50,7 @@ struct sim_replica {
     uint32_t vote_term;
     uint16_t vote;
     uint64_t synced_promised;
+    uint64_t asked_us; /* when a leader last asked it to campaign */
 };
 
 /* What anyone knew to be committed. */

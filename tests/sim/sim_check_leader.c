@@ -41,7 +41,8 @@ static void check_commit(struct sim_check *check, uint8_t node, uint32_t group,
 }
 
 /* With pre-votes, who cannot reach a majority does not begin terms: it would only disturb those who
- * can when it comes back. */
+ * can when it comes back. A leader that hands over may be as cut off, and asks without a pre-vote.
+ */
 void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
                         const struct raft *raft)
 {
@@ -49,7 +50,8 @@ void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
     uint32_t reached = 1;
     /* Cut one way only, a pre-vote and its answer may both have been on their way. */
     uint64_t patience = CUT_OFF_US + 2 * check->sim->swarm.delay_us_max;
-    if (!replica->open || raft->role != RAFT_CANDIDATE || raft->term <= replica->term)
+    if (!replica->open || raft->role != RAFT_CANDIDATE || raft->term <= replica->term ||
+        (replica->asked_us && replica->asked_us + patience > check->sim->now_us))
         return;
     for (uint32_t i = 0; i < raft->config.voter_count; i++) {
         uint8_t member = (uint8_t)raft->config.voters[i].member;

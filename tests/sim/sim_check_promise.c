@@ -17,6 +17,20 @@ static void promise_vote(struct sim_check *check, uint8_t node, uint32_t group, 
     }
 }
 
+static void trace_message(struct sim_check *check, const struct wire_raft *raft)
+{
+    static const char *const kinds[] = {"?",          "PREVOTE", "PREVOTE_REPLY", "VOTE",
+                                        "VOTE_REPLY", "APPEND",  "APPEND_REPLY",  "TIMEOUT_NOW"};
+    if (check->sim->trace >= 3)
+        sim_trace(check->sim, 3,
+                  "node %u p%02u sends node %u %s%s term %u index %" PRIu64
+                  " of term %u, %u entries,"
+                  " commit %" PRIu64,
+                  raft->from_member, raft->group, raft->to_member,
+                  kinds[raft->kind < 8 ? raft->kind : 0], raft->flags & 1 ? " (no)" : "",
+                  raft->term, raft->index, raft->log_term, raft->entry_count, raft->commit);
+}
+
 /* What these messages say must be durable when they leave. Pre-votes promise nothing; a rejection
  * only tells of a newer term. */
 void sim_check_promise_send(struct sim_check *check, const struct sim_node *node,
@@ -29,6 +43,7 @@ void sim_check_promise_send(struct sim_check *check, const struct sim_node *node
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
         bool reject = raft.flags & 1;
+        trace_message(check, &raft);
         uint32_t group = raft.group == WIRE_PARTITION_META ? SIM_PARTITIONS : raft.group;
         if (raft.from_member != node->endpoint || group > SIM_PARTITIONS) {
             sim_fail(check->sim, "node %u sends a message in the name of node %u", node->endpoint,
@@ -36,6 +51,8 @@ void sim_check_promise_send(struct sim_check *check, const struct sim_node *node
             return;
         }
         struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
+        if (raft.kind == RAFT_TIMEOUT_NOW && raft.to_member <= SIM_NODES_MAX)
+            check->replicas[raft.to_member - 1][group].asked_us = check->sim->now_us;
         if (raft.kind == RAFT_PREVOTE || raft.kind == RAFT_PREVOTE_REPLY || reject)
             continue;
         if (raft.term > replica->term_promised)

@@ -353,9 +353,9 @@ static void run_begin(void *context, uint64_t number)
     faults->active++;
     faults->table[entry->kind][sim_check_phase(faults->check)]++;
     sim_fold(faults->sim, 9, number, entry->kind);
-    sim_trace(faults->sim, 1, "fault %u begins: %s node %u other %u for %" PRIu64 " ms",
+    sim_trace(faults->sim, 1, "fault %u begins: %s node %u other %u sides %03x for %" PRIu64 " ms",
               (unsigned)number, sim_fault_name(entry->kind), entry->node, entry->other,
-              entry->duration_us / SIM_MS);
+              entry->sides & 0xfff, entry->duration_us / SIM_MS);
     begin(faults, entry);
     sim_after(faults->sim, entry->duration_us, run_end, faults, number);
 }
