@@ -360,11 +360,26 @@ static void run_begin(void *context, uint64_t number)
     sim_after(faults->sim, entry->duration_us, run_end, faults, number);
 }
 
+/* Some clusters are founded under crashes: each node dies within one of its first calls, or not. */
+void sim_faults_found(struct sim_faults *faults)
+{
+    struct sim_random *random = random_of(faults);
+    bool trouble = sim_random_below(random, 4) == 0;
+    for (uint8_t i = 1; i <= faults->cluster->node_count; i++) {
+        uint64_t draw = sim_random_next(random);
+        struct sim_node *node = node_of(faults, i);
+        if (!trouble || draw % 3 == 0 || node->state != SIM_UP)
+            continue;
+        sim_disk_halt_after(node->disk, (uint32_t)(draw >> 8) % 60);
+        node->dying = draw >> 32 & 1 ? SIM_END_POWER : SIM_END_KILL;
+    }
+    sim_after(faults->sim, 50 * SIM_MS, run_supervisor, faults, 0);
+}
+
 void sim_faults_start(struct sim_faults *faults)
 {
     for (uint32_t i = 0; i < faults->count; i++)
         sim_after(faults->sim, faults->entries[i].at_us, run_begin, faults, i);
-    sim_after(faults->sim, 50 * SIM_MS, run_supervisor, faults, 0);
 }
 
 void sim_faults_end(struct sim_faults *faults)

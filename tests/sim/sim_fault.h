@@ -45,6 +45,8 @@ struct sim_faults {
 void sim_faults_init(struct sim_faults *faults, struct sim_cluster *cluster,
                      struct sim_check *check, struct sim_workload *workload,
                      const uint32_t *left_out);
+/* When the cluster has just been started: ended processes come back from now on. */
+void sim_faults_found(struct sim_faults *faults);
 /* Schedules the entries, counted from now. */
 void sim_faults_start(struct sim_faults *faults);
 /* Heals everything. */

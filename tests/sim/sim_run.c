@@ -83,6 +83,7 @@ static void phases(struct run *run)
     struct sim *sim = &run->sim;
     char why[200] = "";
     sim_cluster_start(&run->cluster);
+    sim_faults_found(&run->faults);
     if (!run_while(run, FOUND_US, founded)) {
         sim_fail(sim, "the cluster was not founded within %" PRIu64 " s", FOUND_US / SIM_SECOND);
         return;
