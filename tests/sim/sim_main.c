@@ -63,12 +63,17 @@ static void total_print(const struct total *total, double took)
 {
     (void)printf("%-16s %10s %10s %10s %10s\n", "fault \\ phase", "election", "catch-up", "normal",
                  "recovery");
+    uint32_t unmet = 0;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         (void)printf("%-16s", sim_fault_name((enum sim_fault_kind)i));
-        for (uint32_t j = 0; j < SIM_PHASE_COUNT; j++)
+        for (uint32_t j = 0; j < SIM_PHASE_COUNT; j++) {
             (void)printf(" %10" PRIu64, total->table[i][j]);
+            unmet += total->table[i][j] == 0;
+        }
         (void)putchar('\n');
     }
+    (void)printf("%u of %u pairs of fault and phase were met\n",
+                 SIM_FAULT_KINDS * SIM_PHASE_COUNT - unmet, SIM_FAULT_KINDS * SIM_PHASE_COUNT);
     double hours = (double)total->simulated_us / 3.6e9;
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared\n",
