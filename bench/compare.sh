@@ -17,8 +17,8 @@ top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$top" || exit 1
 bin=${RINGCASK_BIN:-$top/build/release/bin}
 rounds=3
-seconds=4
-etcd_seconds=15
+seconds=3
+etcd_seconds=10
 for word in "$@"; do
     case $word in
     --quick) seconds=1 etcd_seconds=4 ;;
