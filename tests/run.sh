@@ -3,7 +3,7 @@
 # "N passed, N failed". What a suite printed stays in build/test-results/.
 #
 #   sh tests/run.sh            everything
-#   sh tests/run.sh unit       only suites whose name contains "unit" (repeatable)
+#   sh tests/run.sh unit lint  only suites whose line contains one of the words
 set -u
 cd "$(dirname "$0")/.." || exit 1
 results=$PWD/build/test-results
@@ -40,10 +40,16 @@ build mutants --target sim
 # A suite is "name|command". Long ones first, so that the two cores end together.
 suites=$results/suites
 sh tests/suites.sh >"$suites"
-for word in "$@"; do
-    grep -- "$word" "$suites" >"$suites.some"
+if [ $# -gt 0 ]; then
+    for word in "$@"; do
+        grep -F -- "$word" "$suites"
+    done | awk '!seen[$0]++' >"$suites.some"
     mv "$suites.some" "$suites"
-done
+fi
+if [ ! -s "$suites" ]; then
+    echo "no suite has such a name"
+    exit 1
+fi
 
 run_one='
     name=${1%%|*}; command=${1#*|}; log=$results/$name.log
