@@ -9,6 +9,12 @@
  * queued on the shard thread; a manifest_write carries them to the disk on any thread and is given
  * back with manifest_write_end().
  *
+ * What is queued between two manifest_write_begin() becomes one group, hence durable as a whole or
+ * not at all, also if the write turns out to be a rewrite. All these calls come from the shard
+ * thread, so items that belong together (the outputs of a flush and the drops of its victims) need
+ * only be queued in one go, with no manifest_write_begin() in between; manifest_reserve() first
+ * makes sure that none of them is refused half way.
+ *
  * Limits: a group ≤ MANIFEST_GROUP_SIZE_MAX. Owner: one shard thread, except manifest_write_run(),
  * which touches only its manifest_write. docs/format-manifest.md has every byte.
  */
@@ -23,6 +29,7 @@
 #include "storage/vfs.h"
 
 #define MANIFEST_VERSION         1u
+#define MANIFEST_VERSION_MIN     1u /* the oldest that is still read; written anew as the newest */
 #define MANIFEST_HASH_SIZE       32u
 #define MANIFEST_HEADER_SIZE     32u
 #define MANIFEST_GROUP_HEAD_SIZE 32u
@@ -38,7 +45,11 @@
     X(SEGMENT_ADD, 3, "segment-add")                                                               \
     X(SEGMENT_SEAL, 4, "segment-seal")                                                             \
     X(SEGMENT_DROP, 5, "segment-drop")                                                             \
-    X(SPAN, 6, "span")
+    X(SPAN, 6, "span")                                                                             \
+    X(CASK_ADD, 7, "cask-add")                                                                     \
+    X(CASK_DROP, 8, "cask-drop")                                                                   \
+    X(SEGMENT_RETIRE, 9, "segment-retire")                                                         \
+    X(FLOOR, 10, "floor")
 
 enum manifest_item_kind {
 #define X(name, number, text) MANIFEST_ITEM_##name = (number),
@@ -57,6 +68,7 @@ struct manifest_segment {
     uint64_t number;
     uint64_t epoch; /* seeds the checksums of its batches; unique per use of a file */
     bool sealed;
+    bool retired;        /* is a data file only: no partition needs it as log; it has a hint */
     uint32_t length;     /* sealed: bytes that hold data, all of them synced */
     uint64_t last_batch; /* sealed: number of its last batch, 0 for none */
 };
@@ -69,6 +81,26 @@ struct manifest_span {
     uint32_t offset;
     uint16_t partition;
     uint64_t first;
+};
+
+/* A cask that counts. */
+struct manifest_cask {
+    uint16_t partition;
+    uint64_t number;     /* unique in the shard */
+    uint64_t stamp;      /* of the file: cask_info.stamp */
+    uint32_t length;     /* of the file */
+    uint32_t count;      /* records, tombstones included */
+    uint32_t tombstones; /* of count */
+    uint64_t index_min;  /* of its records */
+    uint64_t index_max;
+};
+
+/* All records of a partition that lie in the journal before (segment, offset) are void: a snapshot
+ * took their place. Casks are not meant: those are dropped by the same edit. */
+struct manifest_floor {
+    uint16_t partition;
+    uint64_t segment;
+    uint32_t offset;
 };
 
 struct manifest {
@@ -85,6 +117,13 @@ struct manifest {
     struct manifest_span *spans;
     size_t span_count;
     size_t span_capacity;
+    uint64_t next_cask;          /* number of the next cask, from 1 */
+    struct manifest_cask *casks; /* ascending by partition, then number */
+    size_t cask_count;
+    size_t cask_capacity;
+    struct manifest_floor *floors; /* ascending by partition, one each */
+    size_t floor_count;
+    size_t floor_capacity;
 
     uint8_t *queued; /* items that no write has taken yet */
     size_t queued_size;
@@ -134,13 +173,40 @@ int manifest_segment_seal(struct manifest *manifest, uint64_t number, uint32_t l
                           uint64_t last_batch);
 int manifest_segment_drop(struct manifest *manifest, uint64_t number);
 int manifest_span_add(struct manifest *manifest, const struct manifest_span *span);
+/* The segment must be sealed, and every older one retired (asserted): the journal is a retired
+ * prefix and the log behind it. Its hint is durable before this is queued. */
+int manifest_segment_retire(struct manifest *manifest, uint64_t number);
+/* A number for a cask that is about to be written; not given out again while the manifest is open.
+ * Numbers of casks that are never listed may come again after a restart, which removes the files.
+ */
+uint64_t manifest_cask_number(struct manifest *manifest);
+/* File, hint and folder are synced before this is queued. No cask of that number may be listed. */
+int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask);
+int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t number);
+/* A floor only rises: one below the partition's present floor changes nothing. */
+int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor);
+/* Makes room for `items` calls of the functions above (manifest_found() aside), so that the next so
+ * many of them return 0. 0 or -ENOMEM, which changes nothing. */
+int manifest_reserve(struct manifest *manifest, size_t items);
 
 const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
                                                      uint64_t number);
+/* The casks of a partition, ascending numbers; *count is 0 when there is none. Borrowed until the
+ * next change. */
+const struct manifest_cask *manifest_casks(const struct manifest *manifest, uint16_t partition,
+                                           size_t *count);
+const struct manifest_cask *manifest_cask_find(const struct manifest *manifest, uint16_t partition,
+                                               uint64_t number);
+/* NULL: the partition has no floor. */
+const struct manifest_floor *manifest_floor_find(const struct manifest *manifest,
+                                                 uint16_t partition);
+/* True when a record of the partition at (segment, offset) of the journal lies before its floor. */
+bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t segment,
+                   uint32_t offset);
 /* True when the entry `index` of the partition at (segment, offset) lies in a truncated span. */
 bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uint64_t index,
                         uint64_t segment, uint32_t offset);
-/* Spans that no segment needs any more are left out of the next rewrite. */
+/* Spans and floors that no segment needs any more are left out of the next rewrite. */
 void manifest_spans_prune(struct manifest *manifest);
 
 /* Queues the items that make up the whole state, in place of what is queued. 0 or -ENOMEM. */
