@@ -1,45 +1,9 @@
-#include "storage/keydir.h"
+#include "storage/keydir_internal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* meta: bits 0-39 location, 40-45 size class, 46 tombstone, 47 expires, 48-63 the digest's upper
- * 16 of its 80 bits. A slot is empty when all bits of its location are set. */
-struct slot {
-    uint64_t meta;
-    uint64_t low;
-};
-
-#define META_CLASS_SHIFT     40
-#define META_DIGEST_SHIFT    48
-#define META_LOCATION        ((UINT64_C(1) << 40) - 1)
-#define META_CLASS           (UINT64_C(0x3f) << META_CLASS_SHIFT)
-#define META_TOMBSTONE       (UINT64_C(1) << 46)
-#define META_EXPIRES         (UINT64_C(1) << 47)
-
-#define SEGMENT_CAPACITY_MIN 8u
-#define SEGMENT_CAPACITY_MAX 512u /* a split comes first; larger only when it is not allowed */
-#define DIRECTORY_SIZE_MIN   64u  /* entries that any keydir may have, see keydir_may_split() */
-#define DEPTH_MAX            40u
-
-struct segment {
-    uint32_t capacity; /* slots; one at least is empty, so that every probe ends */
-    uint32_t count;
-    uint32_t depth; /* leading digest bits that all keys here share, ≤ keydir.depth */
-    struct slot slots[];
-};
-
-/* directory[i] is the segment of the digests that begin with the `depth` bits i. A segment of
- * depth d stands in 2^(depth - d) entries that are neighbours. */
-struct keydir {
-    struct segment **directory;
-    uint32_t depth;
-    uint64_t count;
-    uint64_t tombstones;
-    size_t memory;
-};
 
 /* Upper bounds of the 64 size classes: from the smallest record on by a factor of 1.2156, rounded
  * up to 16 B, so that a read sized by its class fetches 10 % too much on average. */
@@ -74,11 +38,6 @@ uint32_t keydir_size_class_max(uint32_t size)
     return size_classes[size_class(size)];
 }
 
-static bool slot_is_empty(const struct slot *slot)
-{
-    return (slot->meta & META_LOCATION) == META_LOCATION;
-}
-
 static bool slot_same_key(const struct slot *slot, const struct slot *other)
 {
     return slot->low == other->low && (slot->meta ^ other->meta) >> META_DIGEST_SHIFT == 0;
@@ -90,7 +49,7 @@ static struct slot slot_of(const struct keydir_digest *digest)
     return (struct slot){.meta = digest->high << META_DIGEST_SHIFT, .low = digest->low};
 }
 
-static struct keydir_entry slot_entry(const struct slot *slot)
+struct keydir_entry keydir_slot_entry(const struct slot *slot)
 {
     return (struct keydir_entry){
         .location = slot->meta & META_LOCATION,
@@ -98,17 +57,6 @@ static struct keydir_entry slot_entry(const struct slot *slot)
         .tombstone = slot->meta & META_TOMBSTONE,
         .expires = slot->meta & META_EXPIRES,
     };
-}
-
-/* The first 64 of the 80 digest bits. */
-static uint64_t slot_prefix(const struct slot *slot)
-{
-    return (slot->meta >> META_DIGEST_SHIFT) << 48 | slot->low >> 16;
-}
-
-static size_t directory_index(const struct slot *slot, uint32_t depth)
-{
-    return depth == 0 ? 0 : (size_t)(slot_prefix(slot) >> (64 - depth));
 }
 
 /* What a block takes from the C library's heap: 8 B of its own, rounded up to 16. */
@@ -366,12 +314,6 @@ struct keydir *keydir_new(void)
     return keydir;
 }
 
-/* The index after the last directory entry of the segment that begins at `first`. */
-static size_t keydir_segment_end(const struct keydir *keydir, size_t first)
-{
-    return first + ((size_t)1 << (keydir->depth - keydir->directory[first]->depth));
-}
-
 struct keydir *keydir_free(struct keydir *keydir)
 {
     if (!keydir)
@@ -393,7 +335,7 @@ int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
     const struct slot *slot = segment_find(keydir_segment(keydir, &key), &key);
     if (!slot)
         return KEYDIR_E_ABSENT;
-    *out = slot_entry(slot);
+    *out = keydir_slot_entry(slot);
     return 0;
 }
 
@@ -406,10 +348,11 @@ int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64
     key.meta |= (tombstone ? META_TOMBSTONE : 0) | (expires ? META_EXPIRES : 0);
     struct slot *slot = segment_find(keydir_segment(keydir, &key), &key);
     if (slot) {
-        struct keydir_entry before = slot_entry(slot);
+        struct keydir_entry before = keydir_slot_entry(slot);
         if (old)
             *old = before;
         keydir->tombstones = keydir->tombstones - before.tombstone + tombstone;
+        keydir->expiring = keydir->expiring - entry_expiring(&before) + (expires && !tombstone);
         slot->meta = key.meta;
         return KEYDIR_E_OK;
     }
@@ -419,6 +362,7 @@ int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64
     segment_insert(keydir_segment(keydir, &key), key);
     keydir->count++;
     keydir->tombstones += tombstone;
+    keydir->expiring += expires && !tombstone;
     return KEYDIR_E_ABSENT;
 }
 
@@ -441,8 +385,10 @@ int keydir_remove(struct keydir *keydir, const struct keydir_digest *digest)
     struct slot *slot = segment_find(segment, &key);
     if (!slot)
         return KEYDIR_E_ABSENT;
+    struct keydir_entry entry = keydir_slot_entry(slot);
     keydir->count--;
-    keydir->tombstones -= slot_entry(slot).tombstone;
+    keydir->tombstones -= entry.tombstone;
+    keydir->expiring -= entry_expiring(&entry);
     segment_erase(segment, slot);
     if (segment->capacity > SEGMENT_CAPACITY_MIN && segment->count < segment->capacity / 8 * 5) {
         uint32_t capacity = segment_capacity_for(segment->count + segment->count / 8 + 1);
@@ -462,6 +408,11 @@ uint64_t keydir_tombstones(const struct keydir *keydir)
     return keydir->tombstones;
 }
 
+uint64_t keydir_expiring(const struct keydir *keydir)
+{
+    return keydir->expiring;
+}
+
 size_t keydir_memory(const struct keydir *keydir)
 {
     return keydir->memory;
@@ -478,7 +429,7 @@ int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context)
                 continue;
             struct keydir_digest digest = {.high = slot->meta >> META_DIGEST_SHIFT,
                                            .low = slot->low};
-            struct keydir_entry entry = slot_entry(slot);
+            struct keydir_entry entry = keydir_slot_entry(slot);
             int r = visit(context, &digest, &entry);
             if (r != 0)
                 return r;
@@ -488,7 +439,7 @@ int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context)
 }
 
 /* Of one segment, whose directory entries begin at `first`. Returns its tombstones. */
-static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first)
+static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first, uint64_t *expiring)
 {
     struct segment *segment = keydir->directory[first];
     uint32_t count = 0;
@@ -500,7 +451,9 @@ static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first)
         if (slot_is_empty(slot))
             continue;
         count++;
-        tombstones += slot_entry(slot).tombstone;
+        struct keydir_entry entry = keydir_slot_entry(slot);
+        tombstones += entry.tombstone;
+        *expiring += entry_expiring(&entry);
         assert(keydir_segment(keydir, slot) == segment);
         assert(segment_find(segment, slot) == slot); /* reachable, and no other has its key */
         uint32_t before = i == 0 ? segment->capacity - 1 : i - 1;
@@ -516,6 +469,7 @@ void keydir_check(const struct keydir *keydir)
 {
     uint64_t count = 0;
     uint64_t tombstones = 0;
+    uint64_t expiring = 0;
     size_t size = (size_t)1 << keydir->depth;
     size_t memory = heap_size(sizeof *keydir) + heap_size(size * sizeof(struct segment *));
     for (size_t i = 0, end; i < size; i = end) {
@@ -526,11 +480,12 @@ void keydir_check(const struct keydir *keydir)
         assert(end <= size);
         for (size_t j = i; j < end; j++)
             assert(keydir->directory[j] == segment);
-        tombstones += keydir_check_segment(keydir, i);
+        tombstones += keydir_check_segment(keydir, i, &expiring);
         count += segment->count;
         memory += heap_size(segment_size(segment->capacity));
     }
     assert(count == keydir->count);
     assert(tombstones == keydir->tombstones);
+    assert(expiring == keydir->expiring);
     assert(memory == keydir->memory);
 }

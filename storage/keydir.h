@@ -64,13 +64,37 @@ int keydir_move(struct keydir *keydir, const struct keydir_digest *digest, uint6
 int keydir_remove(struct keydir *keydir, const struct keydir_digest *digest);
 uint64_t keydir_count(const struct keydir *keydir); /* tombstones included */
 uint64_t keydir_tombstones(const struct keydir *keydir);
-size_t keydir_memory(const struct keydir *keydir); /* bytes, allocator overhead estimated */
+uint64_t keydir_expiring(const struct keydir *keydir); /* flag expires, and no tombstone */
+size_t keydir_memory(const struct keydir *keydir);     /* bytes, allocator overhead estimated */
 /* Visits every entry; the digest's 80 known bits are in high (low 16 bits) and low. Segments come
  * in ascending order of digests, entries of one segment in no order. The visit must not change the
  * keydir. A non-zero return ends the walk and is returned. */
 typedef int (*keydir_visit)(void *context, const struct keydir_digest *digest,
                             const struct keydir_entry *entry);
 int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context);
+/* A part of the keydir in the order of positions, the first 64 of the 80 bits of a digest: for
+ * walks that go on another time, or on another replica. A key that is there through all the slices
+ * from position 0 to the end is in one at least; keys that share a position may be in two. */
+enum keydir_filter {
+    KEYDIR_ALL,
+    KEYDIR_LIVE,     /* no tombstones */
+    KEYDIR_EXPIRING, /* live ones with the flag expires */
+};
+struct keydir_item {
+    struct keydir_digest digest; /* as keydir_walk() gives it */
+    struct keydir_entry entry;
+};
+struct keydir_slice {
+    uint64_t from;      /* in: position */
+    uint8_t filter;     /* in: enum keydir_filter */
+    uint32_t items_max; /* in: room in items, > 0 */
+    uint32_t walk_max;  /* in: ends with the segment in which so many entries were looked at */
+    struct keydir_item *items;
+    uint32_t count; /* out: items, ascending */
+    uint64_t next;  /* out: where the next slice begins, above `from` but for a common position of
+                       more than items_max keys; 0: this was the last */
+};
+void keydir_slice(const struct keydir *keydir, struct keydir_slice *slice);
 /* Upper bound in bytes, a multiple of 16, of the size class that `size` falls in: the same both
  * ways, so that dead bytes are added and subtracted alike. */
 uint32_t keydir_size_class_max(uint32_t size);

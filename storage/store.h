@@ -181,6 +181,10 @@ int store_apply(struct store *store, uint16_t partition, const struct keydir_dig
                 store_location location, uint32_t record_size, bool tombstone, bool expires);
 /* Keys that are there (tombstones not counted). */
 uint64_t store_keys(const struct store *store, uint16_t partition);
+/* Of those, how many carry an expiry. */
+uint64_t store_expiring(const struct store *store, uint16_t partition);
+/* A part of the partition's applied entries in the order of their digests, see keydir.h. */
+void store_slice(const struct store *store, uint16_t partition, struct keydir_slice *slice);
 /* Log entries below first_index are no longer needed as log (they stay as data). Segments whose
  * records are all dead or below it are dropped and recycled by background jobs. */
 void store_retain(struct store *store, uint16_t partition, uint64_t first_index);

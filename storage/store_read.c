@@ -154,6 +154,22 @@ uint64_t store_keys(const struct store *store, uint16_t partition)
     return keydir_count(part->keydir) - keydir_tombstones(part->keydir);
 }
 
+uint64_t store_expiring(const struct store *store, uint16_t partition)
+{
+    const struct store_partition *part = store_partition(store, partition);
+
+    assert(part && part->is_hosted);
+    return keydir_expiring(part->keydir);
+}
+
+void store_slice(const struct store *store, uint16_t partition, struct keydir_slice *slice)
+{
+    const struct store_partition *part = store_partition(store, partition);
+
+    assert(part && part->is_hosted);
+    keydir_slice(part->keydir, slice);
+}
+
 void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
 {
     struct store_partition *part = store_partition(store, partition);

@@ -1,0 +1,73 @@
+/* What keydir.c and keydir_slice.c share: how slots, segments and directory lie in memory. */
+#ifndef STORAGE_KEYDIR_INTERNAL_H
+#define STORAGE_KEYDIR_INTERNAL_H
+
+#include "storage/keydir.h"
+
+/* meta: bits 0-39 location, 40-45 size class, 46 tombstone, 47 expires, 48-63 the digest's upper
+ * 16 of its 80 bits. A slot is empty when all bits of its location are set. */
+struct slot {
+    uint64_t meta;
+    uint64_t low;
+};
+
+#define META_CLASS_SHIFT     40
+#define META_DIGEST_SHIFT    48
+#define META_LOCATION        ((UINT64_C(1) << 40) - 1)
+#define META_CLASS           (UINT64_C(0x3f) << META_CLASS_SHIFT)
+#define META_TOMBSTONE       (UINT64_C(1) << 46)
+#define META_EXPIRES         (UINT64_C(1) << 47)
+
+#define SEGMENT_CAPACITY_MIN 8u
+#define SEGMENT_CAPACITY_MAX 512u /* a split comes first; larger only when it is not allowed */
+#define DIRECTORY_SIZE_MIN   64u  /* entries that any keydir may have, see keydir_may_split() */
+#define DEPTH_MAX            40u
+
+struct segment {
+    uint32_t capacity; /* slots; one at least is empty, so that every probe ends */
+    uint32_t count;
+    uint32_t depth; /* leading digest bits that all keys here share, ≤ keydir.depth */
+    struct slot slots[];
+};
+
+/* directory[i] is the segment of the digests that begin with the `depth` bits i. A segment of
+ * depth d stands in 2^(depth - d) entries that are neighbours. */
+struct keydir {
+    struct segment **directory;
+    uint32_t depth;
+    uint64_t count;
+    uint64_t tombstones;
+    uint64_t expiring;
+    size_t memory;
+};
+
+static inline bool slot_is_empty(const struct slot *slot)
+{
+    return (slot->meta & META_LOCATION) == META_LOCATION;
+}
+
+/* The first 64 of the 80 digest bits. */
+static inline uint64_t slot_prefix(const struct slot *slot)
+{
+    return (slot->meta >> META_DIGEST_SHIFT) << 48 | slot->low >> 16;
+}
+
+static inline size_t directory_index(const struct slot *slot, uint32_t depth)
+{
+    return depth == 0 ? 0 : (size_t)(slot_prefix(slot) >> (64 - depth));
+}
+
+static inline bool entry_expiring(const struct keydir_entry *entry)
+{
+    return entry->expires && !entry->tombstone;
+}
+
+/* The index after the last directory entry of the segment that begins at `first`. */
+static inline size_t keydir_segment_end(const struct keydir *keydir, size_t first)
+{
+    return first + ((size_t)1 << (keydir->depth - keydir->directory[first]->depth));
+}
+
+struct keydir_entry keydir_slot_entry(const struct slot *slot);
+
+#endif
