@@ -16,6 +16,9 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->round = 0;
     progress->vote = 0;
     progress->answer_ms = 0;
+    progress->snapshot = 0;
+    progress->snapshot_wanted = false;
+    progress->fenced = false;
 }
 
 void progress_probe(struct raft_progress *progress, uint64_t index)
@@ -47,6 +50,8 @@ void progress_answered(struct raft_progress *progress, uint64_t now_ms)
 
 bool progress_open(const struct raft_progress *progress, const struct raft_options *options)
 {
+    if (progress->snapshot_wanted)
+        return false;
     if (progress->inflight_messages == 0)
         return true;
     return !progress->probing && progress->inflight_messages < options->inflight_messages_max &&
@@ -73,6 +78,11 @@ void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t 
         progress->inflight_size -= size < progress->inflight_size ? size : progress->inflight_size;
         progress->inflight_messages -= progress->inflight_messages > 0;
         progress->sent_ms = now_ms;
+    }
+    if (progress->snapshot_wanted && index >= progress->snapshot && index + 1 >= progress->next) {
+        progress->snapshot = 0;
+        progress->snapshot_wanted = false;
+        progress->fenced = false;
     }
     if (progress->probing) {
         progress->probing = false;

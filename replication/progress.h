@@ -3,6 +3,8 @@
  * Probing: one append at a time, because it is not known where the logs meet; next stays until an
  * answer comes. Otherwise pipelined: next runs ahead of match, within the in-flight limits. A lost
  * message shows as silence (retry_ms) or as a refused append, and both lead back to probing.
+ * With snapshot_wanted nothing is sent: an answer to the snapshot, or to an append that proves the
+ * snapshot needless, ends that.
  * Invariant: match < next.
  */
 #ifndef REPLICATION_PROGRESS_H

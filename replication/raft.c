@@ -21,7 +21,7 @@ uint64_t raft_random(const struct raft *raft, const struct raft_event *event, ui
     return max > min ? min + x % (max - min) : min;
 }
 
-static uint64_t election_ms(const struct raft *raft, const struct raft_event *event)
+uint64_t raft_election_ms(const struct raft *raft, const struct raft_event *event)
 {
     return event->now_ms +
            raft_random(raft, event, raft->options.election_ms_min, raft->options.election_ms_max);
@@ -44,7 +44,7 @@ int raft_init(struct raft *raft, const struct raft_options *options,
         return -EINVAL;
     raft_config_set(raft, config, now_ms);
     raft->config_previous = raft->config;
-    raft->election_deadline_ms = election_ms(raft, &event);
+    raft->election_deadline_ms = raft_election_ms(raft, &event);
     return 0;
 }
 
@@ -133,7 +133,7 @@ void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random)
     raft->synced = raft->log.last;
     raft->synced_term = raft->term;
     raft->flushed = raft->log.last;
-    raft->election_deadline_ms = election_ms(raft, &event);
+    raft->election_deadline_ms = raft_election_ms(raft, &event);
     raft_check(raft);
 }
 
@@ -142,7 +142,7 @@ void raft_become_follower(struct raft *raft, const struct raft_event *event,
 {
     assert(term >= raft->term);
     if (raft->role == RAFT_LEADER) {
-        raft->election_deadline_ms = election_ms(raft, event);
+        raft->election_deadline_ms = raft_election_ms(raft, event);
         raft->term_start = 0;
         effects->read_round_changed |= raft->read_round != 0;
         raft->read_round = 0;
@@ -166,7 +166,7 @@ bool raft_follow(struct raft *raft, const struct raft_event *event, struct raft_
     if (raft->role != RAFT_FOLLOWER || raft->leader != leader)
         raft_become_follower(raft, event, effects, raft->term, leader);
     raft->leader_seen_ms = event->now_ms;
-    raft->election_deadline_ms = election_ms(raft, event);
+    raft->election_deadline_ms = raft_election_ms(raft, event);
     return true;
 }
 
@@ -202,6 +202,7 @@ static void answer_older(struct raft *raft, const struct raft_message *message,
         kind = RAFT_VOTE_REPLY;
         break;
     case RAFT_APPEND:
+    case RAFT_SNAPSHOT:
         kind = RAFT_APPEND_REPLY;
         break;
     default:
@@ -235,6 +236,7 @@ static bool meet_term(struct raft *raft, const struct raft_event *event,
         raft_become_follower(raft, event, effects, message->term, 0);
         return true;
     case RAFT_APPEND:
+    case RAFT_SNAPSHOT:
     case RAFT_TIMEOUT_NOW:
         raft_become_follower(raft, event, effects, message->term, message->from.member);
         return true;
@@ -281,6 +283,9 @@ static void on_message(struct raft *raft, const struct raft_event *event,
     case RAFT_TIMEOUT_NOW:
         raft_on_timeout_now(raft, event, effects);
         return;
+    case RAFT_SNAPSHOT:
+        raft_on_snapshot(raft, event, effects);
+        return;
     default: /* of a newer version */
         return;
     }
@@ -295,8 +300,10 @@ static void on_applied(struct raft *raft, const struct raft_event *event)
 
 static void on_retain(struct raft *raft, const struct raft_event *event)
 {
+    uint64_t max = raft_retain_max(raft);
+
     assert(event->index <= raft->applied + 1);
-    raft_log_retain(&raft->log, event->index);
+    raft_log_retain(&raft->log, event->index < max ? event->index : max);
 }
 
 static void effects_reset(struct raft_effects *effects)
@@ -315,6 +322,29 @@ static void effects_reset(struct raft_effects *effects)
     effects->commit_changed = false;
     effects->read_round_changed = false;
     effects->transfer_ended = false;
+    effects->snapshot_wanted = false;
+    effects->snapshot_accepted = false;
+}
+
+static void dispatch_snapshot(struct raft *raft, const struct raft_event *event,
+                              struct raft_effects *effects)
+{
+    switch (event->kind) {
+    case RAFT_EVENT_SNAPSHOT_BEGIN:
+        raft_on_snapshot_begin(raft, event, effects);
+        return;
+    case RAFT_EVENT_SNAPSHOT_FAILED:
+        raft_on_snapshot_failed(raft, event);
+        return;
+    case RAFT_EVENT_SNAPSHOT_INSTALLED:
+        raft_on_snapshot_installed(raft, event, effects);
+        return;
+    case RAFT_EVENT_PEER_FENCED:
+        raft_on_peer_fenced(raft, event, effects);
+        return;
+    default:
+        assert(false && "an event of no known kind");
+    }
 }
 
 static void dispatch(struct raft *raft, const struct raft_event *event,
@@ -359,7 +389,7 @@ static void dispatch(struct raft *raft, const struct raft_event *event,
         on_retain(raft, event);
         return;
     default:
-        assert(false && "an event of no known kind");
+        dispatch_snapshot(raft, event, effects);
     }
 }
 
@@ -443,6 +473,8 @@ void raft_check(const struct raft *raft)
                 continue;
             assert(peer->match < peer->next);
             assert(peer->next <= log->last + 1);
+            assert(peer->snapshot == 0 || log->first <= peer->snapshot + 1);
+            assert(peer->snapshot <= raft->applied);
         }
         break;
     case RAFT_CANDIDATE:

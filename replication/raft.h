@@ -8,7 +8,8 @@
  *   term never goes back;  at most one vote a term;
  *   a leader never truncates its log;  commit moves only over an entry of the leader's own term
  *   that a majority of distinct voters (of both halves of a joint configuration) hold synced;
- *   own entries count only when the host has said SYNCED.
+ *   own entries count only when the host has said SYNCED;
+ *   log that a snapshot under way relies on is kept.
  *
  * Durability is data, not discipline: effects.write is what must be on disk before the messages
  * marked after_write leave. The host puts it into the journal's open batch and keeps those
@@ -27,6 +28,18 @@
  * index is raft->term_start). Appends leave in FLUSH, at the end of a round of events, so that all
  * that was proposed in it shares messages; entries that were flushed once go on by themselves
  * (window opens, retry, backtracking) in the steps of replies and TICKs.
+ *
+ * Snapshots (thesis, chapter 5): a leader marks a peer whose next entry has left the log with
+ * snapshot_wanted and sends it nothing more. The host captures the state at applied, no earlier
+ * than its own term's no-op, says SNAPSHOT_BEGIN with that index, and carries the state over; each
+ * piece is offered to the follower's core as a message RAFT_SNAPSHOT, which refuses older terms,
+ * answers what its log holds already with that, and else lets the host go on (snapshot_accepted).
+ * Durable there, SNAPSHOT_INSTALLED makes the log begin behind it, and the answer to the leader is
+ * that of an append up to there. Nothing ever goes back: a snapshot at or below commit is refused.
+ *
+ * A replica whose journal is damaged holds nothing that may be counted: PEER_FENCED. It comes back
+ * by a snapshot, with raft_restore_snapshot(). The leader's capture covers all that it ever helped
+ * to commit: no other leader could be elected meanwhile without a majority that has it.
  *
  * Configurations work from the entry on, as soon as it is appended, and are rolled back when it is
  * truncated. One change at a time: simple for learners, joint (voters_old = the voters so far) for
@@ -92,6 +105,8 @@ enum raft_message_kind {
     RAFT_APPEND_REPLY, /* index: match, or with reject the hint to go on from and commit: the
                           index that was refused */
     RAFT_TIMEOUT_NOW,  /* leadership transfer: campaign at once */
+    RAFT_SNAPSHOT,     /* made by the host, a piece of the state at (index, log_term); answered with
+                          APPEND_REPLY once all of it is installed, or known */
 };
 
 struct raft_message {
@@ -129,8 +144,13 @@ enum raft_event_kind {
     RAFT_EVENT_TRANSFER,  /* hand leadership to `from.member`; 0: to the best voter */
     RAFT_EVENT_CAMPAIGN,  /* start an election now (preferred leader of a new group) */
     RAFT_EVENT_PEER_LOST, /* the link to from.member broke: if it is the leader, elect soon */
-    RAFT_EVENT_RETAIN,    /* log below index may go; at most applied + 1. A leader's host keeps what
-                             its slowest peer lacks: there is no other way for it to catch up */
+    RAFT_EVENT_RETAIN,    /* log below index may go; at most applied + 1, and not what a snapshot
+                             under way relies on. A peer that lacks more needs a snapshot */
+    RAFT_EVENT_SNAPSHOT_BEGIN,     /* leader: one of the state at `index` leaves for `from` */
+    RAFT_EVENT_SNAPSHOT_FAILED,    /* leader: that one was given up; it may be wanted still */
+    RAFT_EVENT_SNAPSHOT_INSTALLED, /* follower: the state at (index, term) with configs[0], sent by
+                                      the leader `from`, is durable here; else effects.refused */
+    RAFT_EVENT_PEER_FENCED,        /* leader: `from` has lost its log */
 };
 
 struct raft_event {
@@ -155,7 +175,7 @@ struct raft_event {
 /* In the order in which the host carries them out: hard state, entries, messages, the rest. */
 struct raft_effects {
     bool refused;          /* PROPOSE: not the leader, transferring, or a configuration that may not
-                              follow now: nothing was taken */
+                              follow now; SNAPSHOT_*: not now, or too old: nothing was taken */
     bool write_hard_state; /* raft->term, raft->vote */
     uint64_t append_first; /* entries to append: event.entries[append_skip …]; 0: none. What the log
                               had from append_first on is truncated by it */
@@ -170,6 +190,8 @@ struct raft_effects {
     bool commit_changed;     /* raft->commit moved */
     bool read_round_changed; /* raft->read_round moved */
     bool transfer_ended;     /* a TRANSFER succeeded or was given up */
+    bool snapshot_wanted;    /* a peer's snapshot_wanted was set */
+    bool snapshot_accepted;  /* RAFT_SNAPSHOT: the host may take the piece */
 };
 
 struct raft_progress {
@@ -180,12 +202,15 @@ struct raft_progress {
     uint64_t sent_ms;  /* since when an answer is due, while inflight_messages > 0 */
     uint64_t heard_ms; /* any answer of this term: check-quorum */
     uint64_t round;    /* newest beat acknowledged in this term */
+    uint64_t snapshot; /* index of the one under way to it: no appends meanwhile; 0 none */
     uint32_t inflight_messages;
-    uint32_t answer_ms; /* how long answers take, lately */
-    bool voter;         /* of the configuration's new (or only) half */
-    bool voter_old;     /* of the old half; a learner is in neither */
-    bool probing;       /* one append at a time until the logs meet */
-    uint8_t vote;       /* 0 none, 1 granted, 2 refused */
+    uint32_t answer_ms;   /* how long answers take, lately */
+    bool voter;           /* of the configuration's new (or only) half */
+    bool voter_old;       /* of the old half; a learner is in neither */
+    bool probing;         /* one append at a time until the logs meet */
+    bool snapshot_wanted; /* what it lacks has left the log: no append helps it */
+    bool fenced;          /* it said that its log is lost: only a snapshot's answer counts */
+    uint8_t vote;         /* 0 none, 1 granted, 2 refused */
 };
 
 struct raft {
@@ -232,6 +257,15 @@ void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct r
 const struct raft_config *raft_config_stable(const struct raft *raft);
 void raft_restore_commit(struct raft *raft, uint64_t commit);
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
+/* A replica that lost its log, or its hard state with it, starts anew from a snapshot of (index,
+ * index_term) which is durable, sent by the leader of `term`. Its vote of that term counts as cast,
+ * for that leader: what it promised in earlier ones it need not know. term is at least raft->term.
+ */
+void raft_restore_snapshot(struct raft *raft, uint32_t term, uint16_t leader, uint64_t index,
+                           uint32_t index_term, const struct raft_config *config, uint64_t now_ms,
+                           uint64_t random);
+/* The index below which log may go: RETAIN takes no more. */
+uint64_t raft_retain_max(const struct raft *raft);
 /* Room in the log window for `count` more entries: before PROPOSE and APPEND. 0 or -ENOMEM. */
 int raft_reserve(struct raft *raft, uint32_t count);
 

@@ -83,10 +83,13 @@ static bool send_append(struct raft *raft, struct raft_progress *peer, uint64_t 
     uint32_t previous_term = raft_log_term(log, previous);
     struct raft_message *message;
 
-    if (peer->next > limit || !progress_open(peer, &raft->options))
+    if (!progress_open(peer, &raft->options))
         return false;
-    /* What it lacks has gone from the log: only a snapshot could help. */
-    if (peer->next < log->first || (previous_term == 0 && previous != 0))
+    if (peer->next < log->first || (previous_term == 0 && previous != 0)) {
+        raft_snapshot_want(peer, effects);
+        return false;
+    }
+    if (peer->next > limit)
         return false;
     message = raft_message(raft, effects, RAFT_APPEND, peer->replica);
     if (!message)
@@ -172,14 +175,15 @@ void raft_on_append_reply(struct raft *raft, const struct raft_event *event,
         return;
     peer->heard_ms = event->now_ms;
     if (message->reject) {
-        if (!progress_refused(peer, message->commit))
+        if (peer->snapshot_wanted || !progress_refused(peer, message->commit))
             return;
         hint = message->index < message->commit ? message->index : message->commit - 1;
         progress_probe(peer, raft_backtrack(raft, hint, message->log_term, peer->match));
         send_all(raft, peer, event->now_ms, effects);
         return;
     }
-    if (message->index > raft->log.last)
+    if (message->index > raft->log.last ||
+        (peer->fenced && (peer->snapshot == 0 || message->index < peer->snapshot)))
         return;
     progress_answered(peer, event->now_ms);
     progress_accepted(peer, message->index, accepted_size(raft, peer, message->index),

@@ -4,6 +4,7 @@
  *   raft_elect.c   pre-vote, votes, check-quorum, leadership transfer
  *   raft_append.c  the log: proposals, appends, answers, commit
  *   raft_read.c    beats and read-index rounds
+ *   raft_snapshot.c peers that the log cannot help any more
  *   raft_config.c  configurations: their bytes, their changes, quorums over their halves
  */
 #ifndef REPLICATION_RAFT_INTERNAL_H
@@ -31,6 +32,8 @@ bool raft_follow(struct raft *raft, const struct raft_event *event, struct raft_
 /* A fresh random time in [min, max). */
 uint64_t raft_random(const struct raft *raft, const struct raft_event *event, uint32_t min,
                      uint32_t max);
+/* When an election is due that starts to be waited for now. */
+uint64_t raft_election_ms(const struct raft *raft, const struct raft_event *event);
 /* A message of `kind` to a replica in the present term; zeroed otherwise. NULL: no room left. */
 struct raft_message *raft_message(struct raft *raft, struct raft_effects *effects, uint8_t kind,
                                   struct raft_replica to);
@@ -79,6 +82,19 @@ void raft_commit_advance(struct raft *raft, const struct raft_event *event,
 void raft_commit_to(struct raft *raft, uint64_t commit, struct raft_effects *effects);
 /* The largest index <= index whose term is <= term, not below floor. */
 uint64_t raft_backtrack(const struct raft *raft, uint64_t index, uint32_t term, uint64_t floor);
+
+/* raft_snapshot.c */
+/* The peer lacks what has left the log. */
+void raft_snapshot_want(struct raft_progress *peer, struct raft_effects *effects);
+void raft_on_snapshot(struct raft *raft, const struct raft_event *event,
+                      struct raft_effects *effects);
+void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
+                            struct raft_effects *effects);
+void raft_on_snapshot_failed(struct raft *raft, const struct raft_event *event);
+void raft_on_snapshot_installed(struct raft *raft, const struct raft_event *event,
+                                struct raft_effects *effects);
+void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,
+                         struct raft_effects *effects);
 
 /* raft_read.c */
 void raft_on_beat(struct raft *raft, const struct raft_event *event, struct raft_effects *effects);

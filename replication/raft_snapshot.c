@@ -1,0 +1,159 @@
+#include "replication/raft_internal.h"
+
+#include <assert.h>
+
+/* --- leader -------------------------------------------------------------------------------- */
+
+void raft_snapshot_want(struct raft_progress *peer, struct raft_effects *effects)
+{
+    peer->inflight_size = 0;
+    peer->inflight_messages = 0;
+    peer->snapshot_wanted = true;
+    effects->snapshot_wanted = true;
+}
+
+void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
+                            struct raft_effects *effects)
+{
+    struct raft_progress *peer = raft_find(raft, event->from);
+
+    assert(event->index <= raft->applied);
+    /* Below the own no-op it might lack what a peer that lost its log had helped to commit. */
+    if (raft->role != RAFT_LEADER || !peer || !peer->snapshot_wanted ||
+        event->index < raft->term_start || event->index + 1 < raft->log.first) {
+        effects->refused = true;
+        return;
+    }
+    peer->snapshot = event->index;
+}
+
+void raft_on_snapshot_failed(struct raft *raft, const struct raft_event *event)
+{
+    struct raft_progress *peer = raft_find(raft, event->from);
+
+    if (peer)
+        peer->snapshot = 0;
+}
+
+void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,
+                         struct raft_effects *effects)
+{
+    struct raft_progress *peer = raft_find(raft, event->from);
+    uint64_t heard_ms;
+
+    if (raft->role != RAFT_LEADER || !peer || raft_same(event->from, raft->options.self) ||
+        peer->fenced)
+        return;
+    heard_ms = peer->heard_ms; /* a report is no acknowledgement: check-quorum does without it */
+    progress_reset(peer, 0, event->now_ms);
+    peer->heard_ms = heard_ms;
+    peer->fenced = true;
+    raft_snapshot_want(peer, effects);
+}
+
+uint64_t raft_retain_max(const struct raft *raft)
+{
+    uint64_t max = raft->applied + 1;
+
+    if (raft->role != RAFT_LEADER)
+        return max;
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+
+        if (peer->snapshot != 0 && peer->snapshot + 1 < max)
+            max = peer->snapshot + 1;
+    }
+    return max;
+}
+
+/* --- follower ------------------------------------------------------------------------------ */
+
+static bool log_holds(const struct raft *raft, uint64_t index, uint32_t term)
+{
+    return index <= raft->commit ||
+           (index <= raft->log.last && term != 0 && raft_log_term(&raft->log, index) == term);
+}
+
+static void answer(struct raft *raft, struct raft_effects *effects, struct raft_replica to)
+{
+    struct raft_message *reply = raft_message(raft, effects, RAFT_APPEND_REPLY, to);
+
+    assert(reply);
+    reply->index = raft->commit;
+    reply->after_write = true;
+}
+
+/* What a snapshot holds is committed. */
+void raft_on_snapshot(struct raft *raft, const struct raft_event *event,
+                      struct raft_effects *effects)
+{
+    const struct raft_message *message = event->message;
+
+    if (!raft_follow(raft, event, effects, message->from.member))
+        return;
+    if (!log_holds(raft, message->index, message->log_term)) {
+        effects->snapshot_accepted = true;
+        return;
+    }
+    raft_commit_to(raft, message->index, effects);
+    answer(raft, effects, message->from);
+}
+
+/* The log begins behind the snapshot; what follows an entry that is the snapshot's last stays. */
+void raft_on_snapshot_installed(struct raft *raft, const struct raft_event *event,
+                                struct raft_effects *effects)
+{
+    bool holds =
+        raft_log_term(&raft->log, event->index) == event->term && event->index <= raft->log.last;
+
+    assert(event->configs);
+    if (raft->role == RAFT_LEADER || event->index <= raft->commit || event->term == 0 ||
+        event->term > raft->term) {
+        effects->refused = true;
+        return;
+    }
+    if (holds) {
+        raft_log_retain(&raft->log, event->index + 1);
+        if (raft->synced < event->index)
+            raft->synced = event->index;
+    } else {
+        raft_log_reset(&raft->log, event->index + 1, event->term);
+        raft->synced = event->index;
+        raft->flushed = event->index;
+    }
+    raft->commit = event->index;
+    raft->applied = event->index;
+    if (!holds || raft->config.index <= event->index) {
+        raft_config_set(raft, event->configs, event->now_ms);
+        effects->config_changed = true;
+    }
+    raft->config_previous = *event->configs;
+    answer(raft, effects, event->from);
+}
+
+void raft_restore_snapshot(struct raft *raft, uint32_t term, uint16_t leader, uint64_t index,
+                           uint32_t index_term, const struct raft_config *config, uint64_t now_ms,
+                           uint64_t random)
+{
+    struct raft_event event = {.now_ms = now_ms, .random = random};
+
+    assert(term >= raft->term && term >= index_term);
+    raft->role = RAFT_FOLLOWER;
+    raft->term = term;
+    raft->vote = leader;
+    raft->leader = 0;
+    raft->term_start = 0;
+    raft->read_round = 0;
+    raft->transfer_to = 0;
+    raft->peer_count = 0;
+    raft_log_reset(&raft->log, index + 1, index_term);
+    raft_config_set(raft, config, now_ms);
+    raft->config_previous = raft->config;
+    raft->commit = index;
+    raft->applied = index;
+    raft->synced = index;
+    raft->synced_term = term;
+    raft->flushed = index;
+    raft->election_deadline_ms = raft_election_ms(raft, &event);
+    raft_check(raft);
+}
