@@ -1,0 +1,131 @@
+/* Engine: the store as a library for one program - a folder, keys and values, no network.
+ *
+ * The idea: the embeddable face of store.h. It keeps one shard with one partition and stands in
+ * for replication: term 1, indexes count up, and what is synced is committed. The files are those
+ * of a node, so `ringcask inspect` reads them; LOCK and IDENTITY are the node's too
+ * (storage/datadir.h), with a cluster of their own, so that neither opens the other's folder.
+ *
+ * Promises.
+ *  - ENGINE_SYNC_GROUP: a put, delete or batch that returned 0 is on the disk. Calls that arrive
+ *    while a sync is under way share the next one; a single thread pays one sync a call. A get
+ *    never shows what is not durable.
+ *  - ENGINE_SYNC_NONE: calls return when the bytes are in memory, and gets show them. A thread
+ *    writes and syncs what has gathered without a pause, so a crash - of the program, too - takes
+ *    back at most the newest queue_size bytes, always the newest ones, never a batch in part.
+ *    engine_flush_queue() waits until all of it is durable.
+ *  - A batch is atomic: after a crash all of it is there or none.
+ *  - After a crash engine_open() brings back exactly the acknowledged calls (and perhaps some whose
+ *    answer was not delivered), in order, cut nowhere but at the end.
+ *  - A failed write or sync ends the engine: every later call returns that error, for a second
+ *    sync that succeeds would prove nothing. Close, find the reason, open again.
+ *
+ * Threads: every call may come from any thread, but engine_close() from the last one. One mutex
+ * guards the store and is never held during a disk read or a sync; callers that wait for a sync
+ * queue behind the one that does it. One thread of the engine prepares segments, with
+ * ENGINE_SYNC_NONE another one writes. A forked child must not use its parent's engine.
+ *
+ * Keys are identified by a SipHash-2-4-128, keyed by 16 random bytes of IDENTITY, of which the
+ * index keeps 80 bits (docs/decisions/0009): nobody who does not read the folder can aim at a
+ * collision, which an unkeyed or a merely seeded fast hash would allow. A get compares the stored
+ * key, so that a collision by chance (1 to 2e-10 among 100 million keys) is an error and never
+ * another key's value.
+ *
+ * Limits: keys 1 … 65,535 bytes, values 0 … 16 MiB, batches ENGINE_BATCH_MAX operations and half
+ * of a segment. Memory: about 22 B a key, plus the queue and `memory_size`.
+ */
+#ifndef STORAGE_ENGINE_H
+#define STORAGE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENGINE_KEY_SIZE_MAX   65535u
+#define ENGINE_VALUE_SIZE_MAX (16u << 20)
+#define ENGINE_BATCH_MAX      4096u
+#define ENGINE_TEXT_SIZE      512u
+
+struct vfs;
+struct engine;
+
+/* Answers > 0; < 0 is -errno (of open: what the system said; later: the engine has failed). */
+enum engine_e {
+    ENGINE_E_OK,
+    ENGINE_E_ABSENT,    /* no such key; a cursor's end */
+    ENGINE_E_IN_USE,    /* another engine or process has the folder open */
+    ENGINE_E_FOREIGN,   /* the folder belongs to a node, or holds something else */
+    ENGINE_E_NEWER,     /* written by a newer format */
+    ENGINE_E_CORRUPT,   /* bytes that were durable do not check */
+    ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed */
+    ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
+    ENGINE_E_READ_ONLY, /* opened for reading */
+};
+
+enum engine_sync { ENGINE_SYNC_GROUP, ENGINE_SYNC_NONE };
+
+/* Zero is the default of every field. */
+struct engine_options {
+    bool existing; /* -ENOENT instead of making a folder that is not there */
+    enum engine_sync sync;
+    uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
+    uint32_t queue_size;    /* bytes appended and not yet synced, default 8 MiB */
+    uint32_t memory_size;   /* bytes of recent writes kept for gets, default 4 MiB */
+    uint64_t size_max;      /* of the folder's files: ENGINE_E_NOSPACE; default: no limit */
+    uint64_t space_reserve; /* bytes of the disk left untouched */
+    struct vfs *vfs; /* NULL: the folder `path`; else this, borrowed, and path only names it */
+};
+
+/* A value that engine_get() fills: bytes and size are the value's, borrowed from the struct until
+ * the next call with it. All zero at first; it grows as needed and is used again and again. */
+struct engine_value {
+    const uint8_t *bytes;
+    size_t size;
+    uint8_t *memory;
+    size_t capacity;
+};
+
+/* Opens the folder, recovering what it holds. options may be NULL. *engine is NULL on failure.
+ * Returns 0, IN_USE, FOREIGN, NEWER, CORRUPT or -errno. */
+int engine_open(struct engine **engine, const char *path, const struct engine_options *options);
+/* Waits until all is durable, then frees. No other call may be under way. Returns 0 or what kept
+ * the newest writes of ENGINE_SYNC_NONE from the disk; the engine is gone in any case. NULL is
+ * allowed. */
+int engine_close(struct engine *engine);
+
+/* Keys and values are copied. */
+int engine_put(struct engine *engine, const void *key, size_t key_size, const void *value,
+               size_t value_size);
+/* Removes a key; one that is not there is no error and costs nothing but the look. */
+int engine_delete(struct engine *engine, const void *key, size_t key_size);
+/* Returns 0 with *value filled, ABSENT, CORRUPT or -errno. value NULL: only whether it is there. */
+int engine_get(struct engine *engine, const void *key, size_t key_size, struct engine_value *value);
+void engine_value_deinit(struct engine_value *value);
+
+/* One operation of a batch; value NULL: a delete. */
+struct engine_op {
+    const void *key;
+    size_t key_size;
+    const void *value;
+    size_t value_size;
+};
+/* Applies 1 … ENGINE_BATCH_MAX operations at once, in their order: all of them or none. */
+int engine_batch(struct engine *engine, const struct engine_op *ops, size_t count);
+
+/* Waits until everything that returned before is durable. */
+int engine_flush_queue(struct engine *engine);
+
+struct engine_stats {
+    uint64_t keys;
+    uint64_t tombstones;     /* deletes that are still remembered */
+    uint64_t memory_bytes;   /* of the index */
+    uint64_t file_bytes;     /* that data files take */
+    uint64_t appended_bytes; /* of records, since open */
+    uint64_t writes;         /* entries since open: a batch is one */
+    uint64_t syncs;
+};
+void engine_stats(struct engine *engine, struct engine_stats *stats);
+
+/* One line for people about what engine_open() or any other call returned, not 0. */
+void engine_error_text(int code, const char *path, char *text, size_t size);
+
+#endif

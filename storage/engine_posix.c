@@ -1,0 +1,243 @@
+/* The engine's threads, its clock and its chance. */
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "storage/engine_state.h"
+
+#define IDLE_MS       100          /* a thread that has nothing to do looks again after this */
+#define ROOM_MS       2            /* a caller that found no room tries again after this */
+#define PREPARE_BYTES (256u << 10) /* appended before background work is looked for */
+
+static uint64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t engine_unix_ms(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}
+
+static uint64_t now_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+void engine_secret(uint8_t *bytes, size_t size)
+{
+    int r = sodium_init();
+
+    assert(r >= 0);
+    randombytes_buf(bytes, size);
+}
+
+int engine_folder(const char *path, bool existing)
+{
+    struct stat status;
+
+    if (existing)
+        return stat(path, &status) == 0 ? 0 : -errno;
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+void engine_lock(struct engine *engine)
+{
+    int r = pthread_mutex_lock(&engine->mutex);
+
+    assert(r == 0);
+}
+
+void engine_unlock(struct engine *engine)
+{
+    int r = pthread_mutex_unlock(&engine->mutex);
+
+    assert(r == 0);
+}
+
+static void wait_ms(struct engine *engine, pthread_cond_t *cond, unsigned ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(cond, &engine->mutex, &until);
+}
+
+/* --- jobs ---------------------------------------------------------------------------------- */
+
+/* Runs a job without the lock. False: there was none. */
+static bool run_job(struct engine *engine, enum store_job_class class)
+{
+    struct store_job *job = store_next_job(engine->store, class, now_ms());
+    int r;
+
+    if (!job)
+        return false;
+    engine_unlock(engine);
+    r = store_job_run(job);
+    engine_lock(engine);
+    r = store_done(engine->store, job, r);
+    if (r < 0 && engine->error == 0)
+        engine->error = r;
+    return true;
+}
+
+static void background_wake(struct engine *engine)
+{
+    if (!engine->background_idle)
+        return;
+    engine->background_idle = false;
+    pthread_cond_signal(&engine->background);
+}
+
+/* Writes and syncs what is queued; nobody else does. False: nothing could be written now. */
+static bool write_one(struct engine *engine)
+{
+    struct store_stats stats;
+    bool ran;
+
+    engine->writing = true;
+    ran = run_job(engine, STORE_JOB_WRITE);
+    engine->writing = false;
+    if (!ran)
+        return false;
+    engine_apply(engine);
+    store_stats(engine->store, &stats);
+    if (stats.bytes_appended - engine->background_bytes >= PREPARE_BYTES)
+        background_wake(engine);
+    pthread_cond_broadcast(&engine->synced);
+    return true;
+}
+
+int engine_sync_wait(struct engine *engine, uint64_t batch)
+{
+    while (store_synced(engine->store) < batch && engine->error == 0) {
+        if (!engine->writing && write_one(engine))
+            continue;
+        if (!engine->writing)
+            engine_room_wait(engine);
+        else
+            pthread_cond_wait(&engine->synced, &engine->mutex);
+    }
+    return store_synced(engine->store) < batch ? engine->error : 0;
+}
+
+void engine_room_wait(struct engine *engine)
+{
+    background_wake(engine);
+    if (!engine->writing && write_one(engine))
+        return;
+    wait_ms(engine, &engine->synced, ROOM_MS);
+}
+
+void engine_writer_wake(struct engine *engine)
+{
+    if (!engine->writer_idle)
+        return;
+    engine->writer_idle = false;
+    pthread_cond_signal(&engine->writer);
+}
+
+/* --- threads ------------------------------------------------------------------------------- */
+
+static void *writer_main(void *argument)
+{
+    struct engine *engine = argument;
+
+    engine_lock(engine);
+    while (!engine->closing && engine->error == 0) {
+        if (!engine->writing && store_queued(engine->store) > 0 && write_one(engine))
+            continue;
+        engine->writer_idle = store_queued(engine->store) == 0;
+        wait_ms(engine, &engine->writer, engine->writer_idle ? IDLE_MS : ROOM_MS);
+    }
+    engine_unlock(engine);
+    return NULL;
+}
+
+static void *background_main(void *argument)
+{
+    struct engine *engine = argument;
+    struct store_stats stats;
+
+    engine_lock(engine);
+    while (!engine->closing && engine->error == 0) {
+        store_stats(engine->store, &stats);
+        engine->background_bytes = stats.bytes_appended;
+        if (run_job(engine, STORE_JOB_BACKGROUND)) {
+            pthread_cond_broadcast(&engine->synced);
+            continue;
+        }
+        /* A lone synced mark, when nothing was written for a while. */
+        if (!engine->writing && store_queued(engine->store) == 0)
+            write_one(engine);
+        engine->background_idle = true;
+        wait_ms(engine, &engine->background, IDLE_MS);
+    }
+    pthread_cond_broadcast(&engine->synced);
+    engine_unlock(engine);
+    return NULL;
+}
+
+int engine_threads_init(struct engine *engine)
+{
+    pthread_condattr_t attributes;
+    int r = pthread_condattr_init(&attributes);
+
+    if (r != 0)
+        return -r;
+    r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (r == 0)
+        r = pthread_mutex_init(&engine->mutex, NULL);
+    if (r == 0)
+        r = pthread_cond_init(&engine->synced, &attributes);
+    if (r == 0)
+        r = pthread_cond_init(&engine->writer, &attributes);
+    if (r == 0)
+        r = pthread_cond_init(&engine->background, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return -r;
+}
+
+void engine_threads_deinit(struct engine *engine)
+{
+    pthread_cond_destroy(&engine->background);
+    pthread_cond_destroy(&engine->writer);
+    pthread_cond_destroy(&engine->synced);
+    pthread_mutex_destroy(&engine->mutex);
+}
+
+int engine_threads_start(struct engine *engine)
+{
+    int r = pthread_create(&engine->background_thread, NULL, background_main, engine);
+
+    engine->has_background = r == 0;
+    if (r == 0 && engine->sync == ENGINE_SYNC_NONE) {
+        r = pthread_create(&engine->writer_thread, NULL, writer_main, engine);
+        engine->has_writer = r == 0;
+    }
+    if (r != 0)
+        engine_threads_stop(engine);
+    return -r;
+}
+
+void engine_threads_stop(struct engine *engine)
+{
+    engine_lock(engine);
+    engine->closing = true;
+    pthread_cond_signal(&engine->writer);
+    pthread_cond_signal(&engine->background);
+    engine_unlock(engine);
+    if (engine->has_writer)
+        pthread_join(engine->writer_thread, NULL);
+    if (engine->has_background)
+        pthread_join(engine->background_thread, NULL);
+}

@@ -1,0 +1,83 @@
+/* Engine state: what the files engine*.c share. Nothing else includes it. */
+#ifndef STORAGE_ENGINE_STATE_H
+#define STORAGE_ENGINE_STATE_H
+
+#include "storage/datadir.h"
+#include "storage/engine.h"
+#include "storage/keydir.h"
+#include "storage/store.h"
+
+#include <pthread.h>
+
+#define ENGINE_PARTITION 0u
+#define ENGINE_TERM      1u
+#define ENGINE_HASH_SIZE 16u
+
+/* A record that is appended and will be applied once its batch is durable. */
+struct engine_pending {
+    uint64_t batch;
+    uint64_t index;
+    struct keydir_digest digest;
+    store_location location;
+    uint32_t size;
+    bool tombstone;
+};
+
+struct engine {
+    struct vfs *vfs;
+    struct vfs *vfs_own; /* closed with the engine */
+    struct datadir *datadir;
+    struct store *store;
+    enum engine_sync sync;
+    uint8_t hash_key[ENGINE_HASH_SIZE];
+    uint64_t batch_size_max; /* bytes of one entry */
+    const char *fenced;      /* why recovery gave up, or NULL */
+
+    /* Below: under the lock. */
+    int error;        /* -errno: nothing may be promised any more */
+    uint64_t index;   /* of the newest entry appended */
+    uint64_t batch;   /* that holds it */
+    uint64_t applied; /* of the newest that gets show */
+    struct engine_pending *pending;
+    size_t pending_first, pending_count, pending_capacity;
+    bool writing; /* a write job is out */
+    bool closing;
+    unsigned waiting; /* callers in the queue for a sync */
+    bool writer_idle, background_idle;
+    uint64_t background_bytes; /* bytes_appended when background work was last looked for */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t synced;     /* a write job or a background job has ended */
+    pthread_cond_t writer;     /* wakes the thread of ENGINE_SYNC_NONE */
+    pthread_cond_t background; /* wakes the one that prepares segments */
+    pthread_t writer_thread, background_thread;
+    bool has_writer, has_background;
+};
+
+struct keydir_digest engine_digest(const struct engine *engine, const void *key, size_t key_size);
+/* Lets gets show what is durable. */
+void engine_apply(struct engine *engine);
+int engine_apply_one(struct engine *engine, const struct engine_pending *item);
+
+/* engine_posix.c: threads, time, chance. */
+int engine_threads_init(struct engine *engine);
+/* Starts the threads. 0 or -errno. */
+int engine_threads_start(struct engine *engine);
+/* Ends them; what is queued has been written. */
+void engine_threads_stop(struct engine *engine);
+void engine_threads_deinit(struct engine *engine);
+void engine_lock(struct engine *engine);
+void engine_unlock(struct engine *engine);
+/* Locked: waits until the batch is durable, by doing the write itself when nobody does. 0 or the
+ * engine's error. */
+int engine_sync_wait(struct engine *engine, uint64_t batch);
+/* Locked: an append was refused for now; waits for something to change. */
+void engine_room_wait(struct engine *engine);
+/* Locked: there is something to write (ENGINE_SYNC_NONE). */
+void engine_writer_wake(struct engine *engine);
+/* Makes the folder unless it is there; `existing`: -ENOENT. */
+int engine_folder(const char *path, bool existing);
+void engine_secret(uint8_t *bytes, size_t size);
+uint64_t engine_unix_ms(void);
+
+#endif
