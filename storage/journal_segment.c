@@ -9,7 +9,7 @@
 
 static void segment_free(struct journal_segment *segment)
 {
-    vfs_close(segment->file);
+    vfs_close(segment->base.file);
     free(segment->index_max);
     free(segment->spans);
     free(segment);
@@ -20,80 +20,50 @@ void journal_segments_deinit(struct journal_segments *segments)
     for (size_t i = 0; i < segments->count; i++)
         segment_free(segments->items[i]);
     free(segments->items);
-    free(segments->slots);
     *segments = (struct journal_segments){0};
 }
 
-static int slot_take(struct journal_segments *segments, uint16_t *slot)
-{
-    size_t i = 0;
-
-    while (i < segments->slot_count && segments->slots[i])
-        i++;
-    if (i == JOURNAL_SLOTS_MAX)
-        return -ENFILE;
-    if (i == segments->slot_count) {
-        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-        if (GROW(segments->slots, segments->slot_capacity, i + 1) != 0)
-            return -ENOMEM;
-        segments->slot_count++;
-        segments->slots[i] = NULL;
-    }
-    *slot = (uint16_t)i;
-    return 0;
-}
-
-int journal_segments_add(struct journal_segments *segments, uint64_t number, uint64_t epoch,
-                         struct vfs_file *file, size_t hosted, struct journal_segment **out)
+int journal_segments_add(struct journal_segments *segments, struct data_files *files,
+                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t hosted,
+                         struct journal_segment **out)
 {
     struct journal_segment *segment;
-    uint16_t slot = 0;
     int r;
 
-    assert(segments->count == 0 || segments->items[segments->count - 1]->number < number);
+    assert(segments->count == 0 || segments->items[segments->count - 1]->base.number < number);
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     r = GROW(segments->items, segments->capacity, segments->count + 1);
-    if (r == 0)
-        r = slot_take(segments, &slot);
     if (r != 0)
         return r;
     segment = calloc(1, sizeof(*segment));
     if (!segment)
         return -ENOMEM;
     segment->index_max = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_max));
-    if (!segment->index_max) {
+    r = segment->index_max ? data_files_add(files, &segment->base) : -ENOMEM;
+    if (r != 0) {
+        free(segment->index_max);
         free(segment);
-        return -ENOMEM;
+        return r;
     }
-    segment->number = number;
+    segment->base.number = number;
     segment->epoch = epoch;
-    segment->file = file;
-    segment->slot = slot;
+    segment->base.file = file;
     segments->items[segments->count++] = segment;
-    segments->slots[slot] = segment;
     *out = segment;
     return 0;
 }
 
-void journal_segments_remove(struct journal_segments *segments, struct journal_segment *segment)
+void journal_segments_remove(struct journal_segments *segments, struct data_files *files,
+                             struct journal_segment *segment)
 {
     size_t i = 0;
 
-    assert(segment->pins == 0);
     while (segments->items[i] != segment)
         i++;
     for (segments->count--; i < segments->count; i++)
         segments->items[i] = segments->items[i + 1];
-    segments->slots[segment->slot] = NULL;
+    data_files_remove(files, &segment->base);
     segment_free(segment);
-}
-
-struct journal_segment *journal_segments_at(const struct journal_segments *segments,
-                                            store_location location)
-{
-    uint64_t slot = location >> JOURNAL_LOCATION_BITS;
-
-    return slot < segments->slot_count ? segments->slots[slot] : NULL;
 }
 
 uint64_t journal_segments_bytes(const struct journal_segments *segments)
@@ -119,7 +89,7 @@ int journal_segments_truncate(const struct journal_segments *segments,
         older = segments->items[i] != segment && segments->items[i]->index_max[hosted] >= first;
     if (older)
         segment->spans[segment->span_count++] = (struct manifest_span){
-            .segment = segment->number,
+            .segment = segment->base.number,
             .offset = offset,
             .partition = partition,
             .first = first,

@@ -1,9 +1,9 @@
-/* Journal segments: the files of the journal that are open, and how a 40-bit location names them.
+/* Journal segments: the files of the journal that are open.
  *
  * A segment is PREPARED (file made, zero-filled, listed in the manifest), becomes CURRENT when the
  * journal rotates into it, SEALED when all its batches are durable and it takes no more, DROPPING
- * once nothing in it is needed. Its slot, the upper 16 bits of locations, is given again only after
- * the drop is durable and no read holds a pin.
+ * once nothing in it is needed. Its slot is given again only after the drop is durable and no
+ * read holds a pin.
  *
  * Exact counts decide when it goes: keydir entries that point into it, and for each partition the
  * highest log index that lies in it. Owner: one shard thread.
@@ -15,12 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "storage/data_file.h"
 #include "storage/manifest.h"
 #include "storage/store.h"
 #include "storage/vfs.h"
-
-#define JOURNAL_SLOTS_MAX     65536u
-#define JOURNAL_LOCATION_BITS 24u
 
 enum journal_segment_state {
     JOURNAL_SEGMENT_PREPARED,
@@ -31,21 +29,15 @@ enum journal_segment_state {
 };
 
 struct journal_segment {
-    uint64_t number;
+    struct data_file base; /* length: where the next batch goes */
     uint64_t epoch;
     uint64_t ticket; /* manifest edit that lists (PREPARED) or drops (DROPPING) it */
-    struct vfs_file *file;
     enum journal_segment_state state;
-    uint16_t slot;
-    uint32_t position; /* where the next batch goes: all before it holds data */
     uint32_t capacity; /* written or zero-filled so far */
     uint64_t last_batch;
-    uint64_t live_records; /* keydir entries that point here */
-    uint64_t live_bytes;   /* the upper bounds of their size classes */
-    uint64_t mark;         /* checkpoints taken when it last lost a record or was left */
-    uint32_t pins;         /* reads that are out */
-    bool seal_listed;      /* the edit that seals it is queued or durable */
-    uint64_t *index_max;   /* by partition, as store_partition.hosted counts them; 0: no entry */
+    uint64_t mark;       /* checkpoints taken when it last lost a record or was left */
+    bool seal_listed;    /* the edit that seals it is queued or durable */
+    uint64_t *index_max; /* by partition, as store_partition.hosted counts them; 0: no entry */
     struct manifest_span *spans; /* what appends in it truncated in older segments */
     size_t span_count;
     size_t span_capacity;
@@ -55,32 +47,18 @@ struct journal_segments {
     struct journal_segment **items; /* ascending numbers */
     size_t count;
     size_t capacity;
-    struct journal_segment **slots; /* NULL: free */
-    size_t slot_count;
-    size_t slot_capacity;
 };
 
 void journal_segments_deinit(struct journal_segments *segments); /* closes files */
 /* Adds the segment with the highest number; file is taken over on success. 0, -ENOMEM or -ENFILE
  * when all slots are taken. */
-int journal_segments_add(struct journal_segments *segments, uint64_t number, uint64_t epoch,
-                         struct vfs_file *file, size_t hosted, struct journal_segment **out);
+int journal_segments_add(struct journal_segments *segments, struct data_files *files,
+                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t hosted,
+                         struct journal_segment **out);
 /* Closes its file and frees its slot. No pins may be left. */
-void journal_segments_remove(struct journal_segments *segments, struct journal_segment *segment);
-/* NULL when the location's slot is free. */
-struct journal_segment *journal_segments_at(const struct journal_segments *segments,
-                                            store_location location);
+void journal_segments_remove(struct journal_segments *segments, struct data_files *files,
+                             struct journal_segment *segment);
 uint64_t journal_segments_bytes(const struct journal_segments *segments);
-
-static inline store_location journal_location(const struct journal_segment *segment,
-                                              uint32_t offset)
-{
-    return (store_location)segment->slot << JOURNAL_LOCATION_BITS | offset / RECORD_ALIGN;
-}
-static inline uint32_t journal_location_offset(store_location location)
-{
-    return (uint32_t)(location & ((1u << JOURNAL_LOCATION_BITS) - 1)) * RECORD_ALIGN;
-}
 
 /* Notes that an append at (segment, offset) truncates the partition's entries from `first` on. Kept
  * only when an older segment holds some of them. 0 or -ENOMEM. */

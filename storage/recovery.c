@@ -66,7 +66,7 @@ static int deliver_entry(struct recovery *recovery, struct store_partition *part
     uint64_t index = records[0].index;
     int r;
 
-    if (manifest_truncated(&store->manifest, part->number, index, segment->number, offset))
+    if (manifest_truncated(&store->manifest, part->number, index, segment->base.number, offset))
         return 0;
     r = store_note_entries(store, part, segment, offset, index, index,
                            records[0].flags & RECORD_FLAG_RELOCATED);
@@ -74,7 +74,7 @@ static int deliver_entry(struct recovery *recovery, struct store_partition *part
         return r;
     if (!part->fenced)
         store->visitor.on_entry(store->visitor.context, part->number, records, count,
-                                journal_location(segment, offset), size);
+                                data_file_location(&segment->base, offset), size);
     return 0;
 }
 
@@ -151,7 +151,7 @@ static int deliver_batch(struct recovery *recovery, struct journal_segment *segm
         return r;
     recovery->next = header->number + 1;
     segment->last_batch = header->number;
-    segment->position = header->offset + header->length;
+    segment->base.length = header->offset + header->length;
     if (header->synced_through + 1 == header->number) {
         recovery->write_segment = segment;
         recovery->write_offset = header->offset;
@@ -165,9 +165,9 @@ static int reader_open(const struct recovery *recovery, const struct journal_seg
                        struct journal_reader *reader)
 {
     const struct manifest_segment *listed =
-        manifest_segment_find(&recovery->store->manifest, segment->number);
+        manifest_segment_find(&recovery->store->manifest, segment->base.number);
 
-    return journal_reader_open(reader, segment->file, segment->number, segment->epoch,
+    return journal_reader_open(reader, segment->base.file, segment->base.number, segment->epoch,
                                listed->sealed ? listed->length : UINT32_MAX);
 }
 
@@ -290,7 +290,7 @@ static bool take_torn(struct recovery *recovery, struct journal_segment *segment
 
     if (journal_reader_bytes(reader, offset, JOURNAL_BATCH_HEADER_SIZE, &batch, &got) != 0 ||
         journal_batch_header_peek(batch, got, &header) != 0 || header.offset != offset ||
-        header.segment != segment->number || header.number != recovery->next ||
+        header.segment != segment->base.number || header.number != recovery->next ||
         journal_reader_bytes(reader, offset, header.length, &batch, &got) != 0 ||
         got < header.length)
         return false;
@@ -311,7 +311,7 @@ static bool take_torn(struct recovery *recovery, struct journal_segment *segment
     }
     recovery->next = header.number + 1;
     segment->last_batch = header.number;
-    segment->position = offset + header.length;
+    segment->base.length = offset + header.length;
     return true;
 }
 
@@ -322,7 +322,7 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
     struct store *store = recovery->store;
     struct journal_segment *segment = store->segments.items[i];
     const struct manifest_segment *listed =
-        manifest_segment_find(&store->manifest, segment->number);
+        manifest_segment_find(&store->manifest, segment->base.number);
     uint32_t offset = JOURNAL_BLOCK_SIZE;
     struct journal_reader reader;
     bool sealed = listed->sealed;
@@ -348,7 +348,7 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
             r = bad_place(recovery, i, offset, sealed, recovery->next, step);
         else
             r = 0;
-        offset = segment->position;
+        offset = segment->base.length;
     }
     journal_reader_close(&reader);
     return r;

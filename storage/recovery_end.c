@@ -109,15 +109,15 @@ static int segment_open(struct recovery *recovery, const struct manifest_segment
     else if (r > 0)
         r = 0;
     if (r == 0)
-        r = journal_segments_add(&store->segments, listed->number, listed->epoch, file,
-                                 store->hosted_count, &segment);
+        r = journal_segments_add(&store->segments, &store->files, listed->number, listed->epoch,
+                                 file, store->hosted_count, &segment);
     if (r != 0) {
         vfs_close(file);
         return r;
     }
     size = size < JOURNAL_SEGMENT_SIZE_MAX ? size : JOURNAL_SEGMENT_SIZE_MAX;
     segment->capacity = (uint32_t)(size & ~(uint64_t)(JOURNAL_BLOCK_SIZE - 1));
-    segment->position = JOURNAL_BLOCK_SIZE;
+    segment->base.length = JOURNAL_BLOCK_SIZE;
     segment->seal_listed = listed->sealed;
     segment->state = JOURNAL_SEGMENT_SEALED;
     return listed->sealed && segment->capacity < listed->length ? STORE_E_FENCED : 0;
@@ -148,22 +148,22 @@ static int tail_rewrite(const struct recovery *recovery)
     buffer = malloc(JOURNAL_READ_SIZE);
     if (!buffer)
         return -ENOMEM;
-    while (r == 0 && offset < segment->position) {
-        size_t left = segment->position - offset;
+    while (r == 0 && offset < segment->base.length) {
+        size_t left = segment->base.length - offset;
         size_t size = left < JOURNAL_READ_SIZE ? left : JOURNAL_READ_SIZE;
         struct iovec iov = {.iov_base = buffer, .iov_len = size};
-        int64_t got = vfs_pread(segment->file, buffer, size, offset);
+        int64_t got = vfs_pread(segment->base.file, buffer, size, offset);
 
         if (got < 0)
             r = (int)got;
         else if ((size_t)got != size)
             r = -EIO;
         else
-            r = vfs_pwritev(segment->file, &iov, 1, offset);
+            r = vfs_pwritev(segment->base.file, &iov, 1, offset);
         offset += (uint32_t)size;
     }
     if (r == 0)
-        r = vfs_sync(segment->file);
+        r = vfs_sync(segment->base.file);
     free(buffer);
     return r;
 }
@@ -178,14 +178,14 @@ static int seal_segments(struct recovery *recovery)
 
         if (segment->seal_listed) {
             const struct manifest_segment *listed =
-                manifest_segment_find(&store->manifest, segment->number);
+                manifest_segment_find(&store->manifest, segment->base.number);
 
-            segment->position = listed->length;
+            segment->base.length = listed->length;
             segment->last_batch = listed->last_batch;
             if (recovery->next <= listed->last_batch)
                 recovery->next = listed->last_batch + 1;
         } else if (segment->last_batch > 0) {
-            r = manifest_segment_seal(&store->manifest, segment->number, segment->position,
+            r = manifest_segment_seal(&store->manifest, segment->base.number, segment->base.length,
                                       segment->last_batch);
             segment->seal_listed = true;
         }
@@ -206,20 +206,20 @@ static int unused_segments(struct recovery *recovery)
         struct journal_segment *segment = segments->items[segments->count - 1];
         bool keep = segments->count == 1 || segments->items[segments->count - 2]->seal_listed;
 
-        r = manifest_segment_drop(&store->manifest, segment->number);
+        r = manifest_segment_drop(&store->manifest, segment->base.number);
         if (r != 0)
             break;
         if (!keep) {
             r = GROW(recovery->doomed, recovery->doomed_capacity, recovery->doomed_count + 1);
             if (r == 0)
-                recovery->doomed[recovery->doomed_count++] = segment->number;
-            journal_segments_remove(segments, segment);
+                recovery->doomed[recovery->doomed_count++] = segment->base.number;
+            journal_segments_remove(segments, &store->files, segment);
             continue;
         }
         segment->epoch = store->manifest.next_epoch;
-        segment->position = JOURNAL_BLOCK_SIZE;
+        segment->base.length = JOURNAL_BLOCK_SIZE;
         segment->state = JOURNAL_SEGMENT_PREPARED;
-        r = manifest_segment_add(&store->manifest, segment->number, segment->epoch);
+        r = manifest_segment_add(&store->manifest, segment->base.number, segment->epoch);
         if (r == 0)
             r = store_header_rewrite(segment);
         store->next = segment;
@@ -274,10 +274,10 @@ static int trim(struct recovery *recovery)
     for (size_t i = 0; r == 0 && i < segments->count; i++) {
         struct journal_segment *segment = segments->items[i];
 
-        if (segment->state != JOURNAL_SEGMENT_SEALED || segment->capacity == segment->position)
+        if (segment->state != JOURNAL_SEGMENT_SEALED || segment->capacity == segment->base.length)
             continue;
-        r = vfs_truncate(segment->file, segment->position);
-        segment->capacity = segment->position;
+        r = vfs_truncate(segment->base.file, segment->base.length);
+        segment->capacity = segment->base.length;
     }
     for (size_t i = 0; r == 0 && i < recovery->doomed_count; i++)
         r = remove_journal(recovery, recovery->doomed[i]);

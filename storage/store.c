@@ -70,7 +70,9 @@ static void store_free(struct store *store)
         free(job);
     }
     store_scratch_free(store);
+    cache_free(store->cache);
     journal_segments_deinit(&store->segments);
+    data_files_deinit(&store->files);
     journal_deinit(&store->journal);
     manifest_deinit(&store->manifest);
     free(store->parts);
@@ -94,7 +96,8 @@ static bool options_valid(const struct store_options *options)
            options->segment_size % JOURNAL_BLOCK_SIZE == 0 &&
            options->segment_size >= 8 * JOURNAL_BLOCK_SIZE &&
            options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->zero_ahead_size > 0 &&
-           options->batch_size_max > 0 && options->queue_size_max > 0;
+           options->batch_size_max > 0 && options->queue_size_max > 0 &&
+           (options->cache_size == 0 || options->cache_size >= CACHE_SIZE_MIN);
 }
 
 static int store_init(struct store *store, struct vfs *vfs, const struct store_options *options,
@@ -111,7 +114,9 @@ static int store_init(struct store *store, struct vfs *vfs, const struct store_o
     store->options.folder = store->folder;
     manifest_init(&store->manifest);
     store->parts = calloc((size_t)options->partitions + 1, sizeof(*store->parts));
-    if (!store->parts)
+    if (options->cache_size > 0)
+        store->cache = cache_new(options->cache_size);
+    if (!store->parts || (options->cache_size > 0 && !store->cache))
         return -ENOMEM;
     for (uint32_t i = 0; i < options->partitions; i++)
         store->parts[i].number = (uint16_t)i;
@@ -220,6 +225,8 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->segments = store->segments.count;
     stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
     stats->disk_full = store->disk_full;
+    if (store->cache)
+        cache_stats(store->cache, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;
 

@@ -17,6 +17,7 @@
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 
+#include "storage/cache.h"
 #include "storage/keydir.h"
 #include "storage/record.h"
 #include "storage/vfs.h"
@@ -40,6 +41,7 @@ struct store_options {
     uint32_t queue_size_max;   /* bytes appended and not yet synced: over it STORE_E_FULL */
     uint32_t memory_size_max;  /* bytes of synced batches kept for reads of recent entries */
     uint32_t zero_ahead_size;  /* zero-filled ahead of the write position */
+    size_t cache_size;         /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
     uint64_t space_reserve;    /* bytes of the disk left untouched: STORE_E_NOSPACE */
     bool founded;              /* the node has been founded: a missing MANIFEST fences the shard */
@@ -175,6 +177,14 @@ struct store_job *store_read(struct store *store, store_location location, size_
                              void *context);
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size);
 
+/* The cache of decoded values, options.cache_size bytes. key->location is what store_find() gave:
+ * only applied records are kept, and store_apply() drops what it replaces, so that a hit is what a
+ * read would give. value is borrowed until the next call of one of these or of store_apply().
+ * Returns 0 or STORE_E_ABSENT. */
+int store_cached(struct store *store, const struct cache_key *key, struct cache_value *value);
+/* Keeps a value that was read, checked and found to be the key's. */
+void store_cache(struct store *store, const struct cache_key *key, const struct cache_value *value);
+
 /* The record at location (of digest) is applied: the keydir points at it from now on and the bytes
  * of what it replaces are dead. Tombstones too. Returns 0 or -ENOMEM. */
 int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,
@@ -193,6 +203,7 @@ struct store_stats {
     uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
         bytes_appended;
     uint64_t keys, tombstones, keydir_bytes;
+    struct cache_stats cache; /* all 0 without one */
     uint64_t sync_us_last; /* of the last write job, as measured by store_job_run's host */
     bool disk_full;
 };

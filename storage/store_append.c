@@ -55,7 +55,7 @@ static bool current_fits(const struct store *store, size_t size)
 
     if (!current)
         return false;
-    offset = current->position;
+    offset = current->base.length;
     end = offset + journal_sealed_size(&store->journal, size, 1) + store_reserve(store);
     if (size > 0 && !next_ready(store))
         end += store->checkpoint_size + store->checkpoint_size / 4;
@@ -64,8 +64,8 @@ static bool current_fits(const struct store *store, size_t size)
 
 static void place_open(struct store *store)
 {
-    journal_place(&store->journal, store->current->number, store->current->epoch,
-                  store->current->position);
+    journal_place(&store->journal, store->current->base.number, store->current->epoch,
+                  store->current->base.length);
 }
 
 static bool open_is_placed(struct store *store)
@@ -146,10 +146,10 @@ static void seal_placed(struct store *store)
     for (size_t i = 0; i < journal->run_count; i++)
         journal->runs[i].commit = store_partition(store, journal->runs[i].partition)->commit;
     journal_seal(journal);
-    assert(batch->offset == store->current->position);
-    store->current->position += batch->length;
+    assert(batch->offset == store->current->base.length);
+    store->current->base.length += batch->length;
     store->current->last_batch = batch->number;
-    assert(store->current->position <= store->current->capacity);
+    assert(store->current->base.length <= store->current->capacity);
     store->mark_last = batch->flags & JOURNAL_BATCH_MARK;
 }
 
@@ -285,7 +285,7 @@ bool store_seal(struct store *store)
             return false;
         /* Hard states may use up the reserve; behind it only a new segment takes them. */
         if (store->current &&
-            store->current->position + journal_sealed_size(&store->journal, 0, 0) +
+            store->current->base.length + journal_sealed_size(&store->journal, 0, 0) +
                     store->hard_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) <=
                 store->current->capacity)
             place_open(store);
@@ -378,7 +378,7 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
     r = store_note_entries(store, part, store->current, offset, first, last, relocated);
     if (r != 0)
         return r;
-    *location = journal_location(store->current, offset);
+    *location = data_file_location(&store->current->base, offset);
     store->stats.bytes_appended += size;
     return 0;
 }

@@ -22,7 +22,7 @@ static void mark_if_due(struct store *store, uint64_t now_ms)
         store->mark_due_ms = now_ms + STORE_MARK_MS;
     /* No segment takes only a mark: what has no room goes without. */
     if (now_ms < store->mark_due_ms || !store->current || journal_is_full(journal) ||
-        store->current->position + JOURNAL_BLOCK_SIZE > store->current->capacity)
+        store->current->base.length + JOURNAL_BLOCK_SIZE > store->current->capacity)
         return;
     store->mark_due_ms = 0;
     if (journal_begin(&store->journal, 0) == 0)
@@ -32,13 +32,13 @@ static void mark_if_due(struct store *store, uint64_t now_ms)
 static bool segment_is_zeroed(const struct store *store, uint64_t number)
 {
     return store->background_busy && store->background_job.kind == STORE_JOB_KIND_ZERO &&
-           store->background_job.segment->number == number;
+           store->background_job.segment->base.number == number;
 }
 
 static struct journal_segment *segment_by_number(const struct store *store, uint64_t number)
 {
     for (size_t i = store->segments.count; i-- > 0;)
-        if (store->segments.items[i]->number == number)
+        if (store->segments.items[i]->base.number == number)
             return store->segments.items[i];
     return NULL;
 }
@@ -71,7 +71,7 @@ static struct store_job *write_next(struct store *store, uint64_t now_ms)
     job->batch_count = journal_write_begin(journal, batches, STORE_JOB_BATCHES);
     assert(job->batch_count > 0);
     job->segment = segment_by_number(store, batches[0]->segment);
-    job->file = job->segment->file;
+    job->file = job->segment->base.file;
     job->epoch = batches[0]->epoch;
     job->offset = batches[0]->offset;
     for (size_t i = 0; i < job->batch_count; i++)
@@ -146,11 +146,11 @@ static int write_done(struct store *store, struct store_job *job, int result)
 struct store_job *store_read(struct store *store, store_location location, size_t size,
                              void *context)
 {
-    struct journal_segment *segment = journal_segments_at(&store->segments, location);
+    struct data_file *file = data_files_at(&store->files, location);
     struct store_job *job = store->read_free;
-    uint32_t offset = journal_location_offset(location);
+    uint32_t offset = data_file_offset(location);
 
-    assert(segment && offset < segment->position);
+    assert(file && offset < file->length);
     if (job) {
         store->read_free = job->free_next;
         store->read_free_count--;
@@ -159,8 +159,8 @@ struct store_job *store_read(struct store *store, store_location location, size_
         if (!job)
             return NULL;
     }
-    if (size > segment->position - offset)
-        size = segment->position - offset;
+    if (size > file->length - offset)
+        size = file->length - offset;
     if (size > job->buffer_capacity) {
         uint8_t *buffer = realloc(job->buffer, size);
 
@@ -175,13 +175,13 @@ struct store_job *store_read(struct store *store, store_location location, size_
     job->class = STORE_JOB_READ;
     job->kind = STORE_JOB_KIND_READ;
     job->vfs = store->vfs;
-    job->file = segment->file;
-    job->segment = segment;
+    job->file = file->file;
+    job->data_file = file;
     job->context = context;
     job->offset = offset;
     job->size = size;
     job->got = 0;
-    segment->pins++;
+    file->pins++;
     store->reads_out++;
     return job;
 }
@@ -206,8 +206,8 @@ void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *by
 
 static void read_done(struct store *store, struct store_job *job)
 {
-    assert(job->segment->pins > 0);
-    job->segment->pins--;
+    assert(job->data_file->pins > 0);
+    job->data_file->pins--;
     store->reads_out--;
     if (store->read_free_count == STORE_READ_JOBS_MAX) {
         free(job->buffer);

@@ -63,17 +63,25 @@ int store_find(const struct store *store, uint16_t partition, const struct keydi
     return keydir_get(part->keydir, digest, entry) == 0 ? STORE_E_OK : STORE_E_ABSENT;
 }
 
+/* The batch in memory that holds the location, or NULL. */
+static const struct journal_batch *batch_at(const struct store *store, const struct data_file *file,
+                                            uint32_t offset)
+{
+    return file->kind == DATA_FILE_SEGMENT ? journal_find(&store->journal, file->number, offset)
+                                           : NULL;
+}
+
 static int peek(struct store *store, store_location location, size_t size, bool wait,
                 const uint8_t **bytes, size_t *bytes_size)
 {
-    const struct journal_segment *segment = journal_segments_at(&store->segments, location);
-    uint32_t offset = journal_location_offset(location);
+    const struct data_file *file = data_files_at(&store->files, location);
+    uint32_t offset = data_file_offset(location);
     const struct journal_batch *batch;
     uint8_t *out;
     int64_t got;
 
-    assert(segment);
-    batch = journal_find(&store->journal, segment->number, offset);
+    assert(file);
+    batch = batch_at(store, file, offset);
     if (batch) {
         size_t left = batch->offset + batch->length - offset;
 
@@ -81,14 +89,14 @@ static int peek(struct store *store, store_location location, size_t size, bool 
         *bytes_size = size < left ? size : left;
         return 0;
     }
-    assert(offset < segment->position);
-    if (size > segment->position - offset)
-        size = segment->position - offset;
+    assert(offset < file->length);
+    if (size > file->length - offset)
+        size = file->length - offset;
     out = scratch_take(store, size);
     if (!out)
         return STORE_E_AGAIN; /* a read job brings its own memory */
-    got = wait ? vfs_pread(segment->file, out, size, offset)
-               : vfs_pread_nowait(segment->file, out, size, offset);
+    got = wait ? vfs_pread(file->file, out, size, offset)
+               : vfs_pread_nowait(file->file, out, size, offset);
     if (got == -EAGAIN)
         return STORE_E_AGAIN;
     if (got < 0)
@@ -106,11 +114,10 @@ int store_peek(struct store *store, store_location location, size_t size, const 
 
 bool store_recent(const struct store *store, store_location location)
 {
-    const struct journal_segment *segment = journal_segments_at(&store->segments, location);
+    const struct data_file *file = data_files_at(&store->files, location);
 
-    assert(segment);
-    return journal_find(&store->journal, segment->number, journal_location_offset(location)) !=
-           NULL;
+    assert(file);
+    return batch_at(store, file, data_file_offset(location)) != NULL;
 }
 
 /* --- the applied state --------------------------------------------------------------------- */
@@ -118,29 +125,32 @@ bool store_recent(const struct store *store, store_location location)
 /* A record that nothing points at any more; its segment may have become free to go. */
 static void record_dies(struct store *store, const struct keydir_entry *old)
 {
-    struct journal_segment *segment = journal_segments_at(&store->segments, old->location);
+    struct data_file *file = data_files_at(&store->files, old->location);
 
-    assert(segment && segment->live_records > 0);
-    segment->live_records--;
-    segment->live_bytes -= old->size_max;
-    segment->mark = store->checkpoints_taken;
+    assert(file && file->live_records > 0);
+    file->live_records--;
+    file->live_bytes -= old->size_max;
+    if (file->kind == DATA_FILE_SEGMENT)
+        ((struct journal_segment *)file)->mark = store->checkpoints_taken;
 }
 
 int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,
                 store_location location, uint32_t record_size, bool tombstone, bool expires)
 {
     struct store_partition *part = store_partition(store, partition);
-    struct journal_segment *segment = journal_segments_at(&store->segments, location);
+    struct data_file *file = data_files_at(&store->files, location);
     struct keydir_entry old;
     int r;
 
-    assert(part && part->is_hosted && segment);
+    assert(part && part->is_hosted && file);
     store_scratch_reset(store);
+    if (store->cache)
+        cache_drop(store->cache, partition, digest);
     r = keydir_put(part->keydir, digest, location, record_size, tombstone, expires, &old);
     if (r < 0)
         return r;
-    segment->live_records++;
-    segment->live_bytes += keydir_size_class_max(record_size);
+    file->live_records++;
+    file->live_bytes += keydir_size_class_max(record_size);
     if (r == KEYDIR_E_OK)
         record_dies(store, &old);
     return 0;
@@ -229,26 +239,37 @@ static int check_entry(void *context, const struct keydir_digest *digest,
                        const struct keydir_entry *entry)
 {
     struct check_walk *walk = context;
-    const struct journal_segment *segment =
-        journal_segments_at(&walk->store->segments, entry->location);
-    const struct journal_batch *batch;
-    uint32_t offset = journal_location_offset(entry->location);
+    const struct data_file *file = data_files_at(&walk->store->files, entry->location);
+    uint32_t offset = data_file_offset(entry->location);
 
     (void)digest;
-    assert(segment);
-    assert(segment->state != JOURNAL_SEGMENT_PREPARED);
-    assert(segment->state != JOURNAL_SEGMENT_DROPPING);
-    batch = journal_find(&walk->store->journal, segment->number, offset);
-    assert(batch || offset < segment->position);
-    walk->live_records[segment->slot]++;
-    walk->live_bytes[segment->slot] += entry->size_max;
+    assert(file);
+    if (file->kind == DATA_FILE_SEGMENT) {
+        assert(((const struct journal_segment *)file)->state != JOURNAL_SEGMENT_PREPARED);
+        assert(((const struct journal_segment *)file)->state != JOURNAL_SEGMENT_DROPPING);
+    }
+    assert(batch_at(walk->store, file, offset) || offset < file->length);
+    walk->live_records[file->slot]++;
+    walk->live_bytes[file->slot] += entry->size_max;
     return 0;
+}
+
+static void check_segments(const struct store *store)
+{
+    const struct journal_segments *segments = &store->segments;
+
+    for (size_t i = 0; i < segments->count; i++) {
+        const struct journal_segment *segment = segments->items[i];
+
+        assert(store->files.slots[segment->base.slot] == &segment->base);
+        assert(i == 0 || segments->items[i - 1]->base.number < segment->base.number);
+        assert(segment->base.length <= segment->capacity);
+    }
 }
 
 void store_check(const struct store *store)
 {
-    const struct journal_segments *segments = &store->segments;
-    size_t slots = segments->slot_count > 0 ? segments->slot_count : 1;
+    size_t slots = store->files.slot_count > 0 ? store->files.slot_count : 1;
     struct check_walk walk = {
         .store = store,
         .live_records = calloc(slots, sizeof(uint64_t)),
@@ -256,20 +277,21 @@ void store_check(const struct store *store)
     };
 
     journal_check(&store->journal);
+    check_segments(store);
     for (size_t i = 0; walk.live_records && walk.live_bytes && i < store->hosted_count; i++) {
         const struct store_partition *part = store_partition(store, store->hosted[i]);
 
         keydir_check(part->keydir);
         keydir_walk(part->keydir, check_entry, &walk);
     }
-    for (size_t i = 0; walk.live_records && walk.live_bytes && i < segments->count; i++) {
-        const struct journal_segment *segment = segments->items[i];
+    for (size_t i = 0; walk.live_records && walk.live_bytes && i < store->files.slot_count; i++) {
+        const struct data_file *file = store->files.slots[i];
 
-        assert(segments->slots[segment->slot] == segment);
-        assert(i == 0 || segments->items[i - 1]->number < segment->number);
-        assert(segment->position <= segment->capacity);
-        assert(segment->live_records == walk.live_records[segment->slot]);
-        assert(segment->live_bytes == walk.live_bytes[segment->slot]);
+        if (!file)
+            continue;
+        assert(file->slot == i);
+        assert(file->live_records == walk.live_records[i]);
+        assert(file->live_bytes == walk.live_bytes[i]);
     }
     free(walk.live_records);
     free(walk.live_bytes);

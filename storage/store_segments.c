@@ -61,9 +61,9 @@ static int header_write(struct vfs_file *file, uint64_t number, uint64_t epoch)
 
 int store_header_rewrite(const struct journal_segment *segment)
 {
-    int r = header_write(segment->file, segment->number, segment->epoch);
+    int r = header_write(segment->base.file, segment->base.number, segment->epoch);
 
-    return r == 0 ? vfs_sync(segment->file) : r;
+    return r == 0 ? vfs_sync(segment->base.file) : r;
 }
 
 /* A file of at least zero_to bytes, its header written, its name durable. */
@@ -149,7 +149,7 @@ bool store_segment_droppable(const struct store *store, const struct journal_seg
                              bool with_new_checkpoint)
 {
     if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
-        segment->live_records > 0)
+        segment->base.live_records > 0)
         return false;
     if (!with_new_checkpoint && segment->mark >= store->checkpoints_durable)
         return false;
@@ -172,7 +172,7 @@ static int drop_queue(struct store *store, struct journal_segment *segment)
         if (!mutant(MUTANT_SPANS_FORGOTTEN))
             r = manifest_span_add(&store->manifest, &segment->spans[i]);
     if (r == 0)
-        r = manifest_segment_drop(&store->manifest, segment->number);
+        r = manifest_segment_drop(&store->manifest, segment->base.number);
     if (r < 0)
         return r;
     segment->state = JOURNAL_SEGMENT_DROPPING;
@@ -188,7 +188,7 @@ static void edits_queue(struct store *store)
         struct journal_segment *segment = store->segments.items[i];
 
         if (segment->state == JOURNAL_SEGMENT_SEALED && !segment->seal_listed) {
-            if (manifest_segment_seal(&store->manifest, segment->number, segment->position,
+            if (manifest_segment_seal(&store->manifest, segment->base.number, segment->base.length,
                                       segment->last_batch) != 0)
                 return;
             segment->seal_listed = true;
@@ -203,7 +203,7 @@ static struct journal_segment *dropped_find(const struct store *store)
     for (size_t i = 0; i < store->segments.count; i++) {
         struct journal_segment *segment = store->segments.items[i];
 
-        if (segment->state == JOURNAL_SEGMENT_DROPPING && segment->pins == 0 &&
+        if (segment->state == JOURNAL_SEGMENT_DROPPING && segment->base.pins == 0 &&
             segment->ticket <= store->manifest.edits_durable)
             return segment;
     }
@@ -241,7 +241,7 @@ static uint32_t round_size(uint64_t size)
 static uint32_t next_target(const struct store *store)
 {
     uint64_t target = store->options.zero_ahead_size;
-    uint64_t position = store->current ? store->current->position : 0;
+    uint64_t position = store->current ? store->current->base.length : 0;
 
     target = target > 2 * position ? target : 2 * position;
     target = target < store->options.segment_size ? target : store->options.segment_size;
@@ -303,7 +303,7 @@ static struct store_job *zero_begin(struct store *store)
         return NULL;
     }
     job = job_begin(store, STORE_JOB_KIND_ZERO);
-    job->file = next->file;
+    job->file = next->base.file;
     job->segment = next;
     job->zero_from = next->capacity;
     job->zero_to = target;
@@ -323,11 +323,11 @@ static struct store_job *manifest_begin(struct store *store)
 /* The file of a dropped segment is kept for the next one, or removed. */
 static struct store_job *release_begin(struct store *store, struct journal_segment *segment)
 {
-    uint64_t number = segment->number;
+    uint64_t number = segment->base.number;
     uint32_t size = segment->capacity;
     struct store_job *job = NULL;
 
-    journal_segments_remove(&store->segments, segment);
+    journal_segments_remove(&store->segments, &store->files, segment);
     store->stats.segments_dropped++;
     if (!store->spare) {
         store->spare = number;
@@ -377,20 +377,20 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
 static int prepare_done(struct store *store, struct store_job *job)
 {
     struct journal_segment *segment = NULL;
-    int r = journal_segments_add(&store->segments, job->number, job->epoch, job->file,
-                                 store->hosted_count, &segment);
+    int r = journal_segments_add(&store->segments, &store->files, job->number, job->epoch,
+                                 job->file, store->hosted_count, &segment);
 
     if (r == 0)
         r = manifest_segment_add(&store->manifest, job->number, job->epoch);
     if (r < 0) {
         if (segment)
-            journal_segments_remove(&store->segments, segment);
+            journal_segments_remove(&store->segments, &store->files, segment);
         else
             vfs_close(job->file);
         return r;
     }
     segment->capacity = job->length;
-    segment->position = JOURNAL_BLOCK_SIZE;
+    segment->base.length = JOURNAL_BLOCK_SIZE;
     store->next = segment;
     store->next_ticket = store->manifest.edits;
     store->stats.segments_recycled += job->spare != 0;

@@ -54,7 +54,7 @@ struct store_job {
     uint64_t offset; /* READ too */
     /* READ */
     struct store_job *free_next;
-    struct journal_segment *segment; /* shard thread only; ZERO too */
+    struct data_file *data_file; /* shard thread only */
     void *context;
     uint8_t *buffer;
     size_t buffer_capacity;
@@ -64,7 +64,8 @@ struct store_job {
     char folder[FILENAME_PATH_SIZE];
     uint64_t number;
     uint64_t spare;     /* PREPARE: number of the file to take over, 0 for none */
-    uint32_t zero_from; /* ZERO */
+    struct journal_segment *segment; /* shard thread only; WRITE too */
+    uint32_t zero_from;              /* ZERO */
     uint32_t zero_to;
     uint32_t length; /* PREPARE: bytes the file has now */
     uint64_t space_reserve;
@@ -86,6 +87,7 @@ struct store {
     struct store_visitor visitor;
     struct manifest manifest;
     struct journal journal;
+    struct data_files files;
     struct journal_segments segments;
     struct journal_segment *current; /* NULL before the first append */
     struct journal_segment *next;    /* NULL or PREPARED */
@@ -130,6 +132,7 @@ struct store {
     size_t reads_out;
     struct store_scratch *scratch;
     size_t scratch_size;
+    struct cache *cache; /* NULL: none wanted */
     struct store_stats stats;
 };
 
