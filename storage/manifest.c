@@ -1,4 +1,4 @@
-#include "storage/manifest.h"
+#include "storage/manifest_items.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,8 @@
 
 void manifest_init(struct manifest *manifest)
 {
-    *manifest = (struct manifest){.next_number = 1, .next_epoch = 1, .next_batch = 1};
+    *manifest =
+        (struct manifest){.next_number = 1, .next_epoch = 1, .next_batch = 1, .next_cask = 1};
 }
 
 void manifest_deinit(struct manifest *manifest)
@@ -20,11 +21,14 @@ void manifest_deinit(struct manifest *manifest)
     free(manifest->partitions);
     free(manifest->segments);
     free(manifest->spans);
+    free(manifest->casks);
+    free(manifest->floors);
     free(manifest->queued);
     *manifest = (struct manifest){0};
 }
 
-static struct manifest_segment *segment_find(const struct manifest *manifest, uint64_t number)
+const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
+                                                     uint64_t number)
 {
     for (size_t i = 0; i < manifest->segment_count; i++)
         if (manifest->segments[i].number == number)
@@ -32,10 +36,71 @@ static struct manifest_segment *segment_find(const struct manifest *manifest, ui
     return NULL;
 }
 
-const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
-                                                     uint64_t number)
+size_t manifest_cask_at(const struct manifest *manifest, uint16_t partition, uint64_t number)
 {
-    return segment_find(manifest, number);
+    size_t low = 0, high = manifest->cask_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct manifest_cask *cask = &manifest->casks[middle];
+
+        if (cask->partition < partition || (cask->partition == partition && cask->number < number))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct manifest_cask *manifest_casks(const struct manifest *manifest, uint16_t partition,
+                                           size_t *count)
+{
+    size_t first = manifest_cask_at(manifest, partition, 0);
+    size_t end = first;
+
+    while (end < manifest->cask_count && manifest->casks[end].partition == partition)
+        end++;
+    *count = end - first;
+    return *count > 0 ? &manifest->casks[first] : NULL;
+}
+
+const struct manifest_cask *manifest_cask_find(const struct manifest *manifest, uint16_t partition,
+                                               uint64_t number)
+{
+    size_t at = manifest_cask_at(manifest, partition, number);
+
+    if (at == manifest->cask_count || manifest->casks[at].partition != partition ||
+        manifest->casks[at].number != number)
+        return NULL;
+    return &manifest->casks[at];
+}
+
+size_t manifest_floor_at(const struct manifest *manifest, uint16_t partition)
+{
+    size_t at = 0;
+
+    while (at < manifest->floor_count && manifest->floors[at].partition < partition)
+        at++;
+    return at;
+}
+
+const struct manifest_floor *manifest_floor_find(const struct manifest *manifest,
+                                                 uint16_t partition)
+{
+    size_t at = manifest_floor_at(manifest, partition);
+
+    if (at == manifest->floor_count || manifest->floors[at].partition != partition)
+        return NULL;
+    return &manifest->floors[at];
+}
+
+bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t segment,
+                   uint32_t offset)
+{
+    const struct manifest_floor *floor = manifest_floor_find(manifest, partition);
+
+    return floor &&
+           (segment < floor->segment || (segment == floor->segment && offset < floor->offset));
 }
 
 bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uint64_t index,
@@ -63,139 +128,14 @@ void manifest_spans_prune(struct manifest *manifest)
             manifest->spans[kept++] = *span;
     }
     manifest->span_count = kept;
-}
+    kept = 0;
+    for (size_t i = 0; i < manifest->floor_count; i++) {
+        const struct manifest_floor *floor = &manifest->floors[i];
 
-/* --- applying items ------------------------------------------------------------------------ */
-
-static int apply_founded(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    size_t count;
-    uint16_t *partitions;
-
-    if (size < MANIFEST_HASH_SIZE + 8 || manifest->founded)
-        return MANIFEST_E_CORRUPT;
-    count = codec_get_u32(payload + MANIFEST_HASH_SIZE);
-    if (count > 65536 || size != MANIFEST_HASH_SIZE + 8 + 2 * count)
-        return MANIFEST_E_CORRUPT;
-    partitions = malloc(count > 0 ? 2 * count : 1);
-    if (!partitions)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        partitions[i] = codec_get_u16(payload + MANIFEST_HASH_SIZE + 8 + 2 * i);
-    memcpy(manifest->hash, payload, MANIFEST_HASH_SIZE);
-    manifest->partitions = partitions;
-    manifest->partition_count = count;
-    manifest->founded = true;
-    return 0;
-}
-
-static int apply_counters(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    if (size != 24 || codec_get_u64(payload) == 0 || codec_get_u64(payload + 8) == 0)
-        return MANIFEST_E_CORRUPT;
-    manifest->next_number = codec_get_u64(payload);
-    manifest->next_epoch = codec_get_u64(payload + 8);
-    manifest->next_batch = codec_get_u64(payload + 16);
-    return 0;
-}
-
-static int apply_add(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    uint64_t number, epoch;
-    int r;
-
-    if (size != 16)
-        return MANIFEST_E_CORRUPT;
-    number = codec_get_u64(payload);
-    epoch = codec_get_u64(payload + 8);
-    if (number == 0 || epoch == 0 || number == UINT64_MAX || epoch == UINT64_MAX)
-        return MANIFEST_E_CORRUPT;
-    if (manifest->segment_count > 0 &&
-        manifest->segments[manifest->segment_count - 1].number >= number)
-        return MANIFEST_E_CORRUPT;
-    r = GROW(manifest->segments, manifest->segment_capacity, manifest->segment_count + 1);
-    if (r != 0)
-        return r;
-    manifest->segments[manifest->segment_count++] =
-        (struct manifest_segment){.number = number, .epoch = epoch};
-    if (number >= manifest->next_number)
-        manifest->next_number = number + 1;
-    if (epoch >= manifest->next_epoch)
-        manifest->next_epoch = epoch + 1;
-    return 0;
-}
-
-static int apply_seal(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    struct manifest_segment *segment;
-
-    if (size != 24)
-        return MANIFEST_E_CORRUPT;
-    segment = segment_find(manifest, codec_get_u64(payload));
-    if (!segment || segment->sealed || codec_get_u64(payload + 8) > UINT32_MAX)
-        return MANIFEST_E_CORRUPT;
-    segment->sealed = true;
-    segment->length = (uint32_t)codec_get_u64(payload + 8);
-    segment->last_batch = codec_get_u64(payload + 16);
-    return 0;
-}
-
-static int apply_drop(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    struct manifest_segment *segment;
-    size_t at;
-
-    if (size != 8)
-        return MANIFEST_E_CORRUPT;
-    segment = segment_find(manifest, codec_get_u64(payload));
-    if (!segment)
-        return MANIFEST_E_CORRUPT;
-    if (segment->sealed && segment->last_batch >= manifest->next_batch)
-        manifest->next_batch = segment->last_batch + 1;
-    at = (size_t)(segment - manifest->segments);
-    memmove(segment, segment + 1, (manifest->segment_count - at - 1) * sizeof(*segment));
-    manifest->segment_count--;
-    return 0;
-}
-
-static int apply_span(struct manifest *manifest, const uint8_t *payload, size_t size)
-{
-    struct manifest_span span;
-    int r;
-
-    if (size != 24)
-        return MANIFEST_E_CORRUPT;
-    span = (struct manifest_span){
-        .segment = codec_get_u64(payload),
-        .offset = codec_get_u32(payload + 8),
-        .partition = codec_get_u16(payload + 12),
-        .first = codec_get_u64(payload + 16),
-    };
-    r = GROW(manifest->spans, manifest->span_capacity, manifest->span_count + 1);
-    if (r != 0)
-        return r;
-    manifest->spans[manifest->span_count++] = span;
-    return 0;
-}
-
-int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
-{
-    switch (item->kind) {
-    case MANIFEST_ITEM_FOUNDED:
-        return apply_founded(manifest, item->payload, item->payload_size);
-    case MANIFEST_ITEM_COUNTERS:
-        return apply_counters(manifest, item->payload, item->payload_size);
-    case MANIFEST_ITEM_SEGMENT_ADD:
-        return apply_add(manifest, item->payload, item->payload_size);
-    case MANIFEST_ITEM_SEGMENT_SEAL:
-        return apply_seal(manifest, item->payload, item->payload_size);
-    case MANIFEST_ITEM_SEGMENT_DROP:
-        return apply_drop(manifest, item->payload, item->payload_size);
-    case MANIFEST_ITEM_SPAN:
-        return apply_span(manifest, item->payload, item->payload_size);
-    default:
-        return MANIFEST_E_CORRUPT;
+        if (manifest->segment_count > 0 && manifest->segments[0].number <= floor->segment)
+            manifest->floors[kept++] = *floor;
     }
+    manifest->floor_count = kept;
 }
 
 /* --- queueing items ------------------------------------------------------------------------ */
@@ -301,36 +241,131 @@ int manifest_span_add(struct manifest *manifest, const struct manifest_span *spa
     return item_end(manifest);
 }
 
+int manifest_segment_retire(struct manifest *manifest, uint64_t number)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_SEGMENT_RETIRE, 8);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u64(out, number);
+    return item_end(manifest);
+}
+
+uint64_t manifest_cask_number(struct manifest *manifest)
+{
+    assert(manifest->next_cask < UINT64_MAX);
+    return manifest->next_cask++;
+}
+
+int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_CASK_ADD, MANIFEST_CASK_ADD_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u64(out, cask->number);
+    codec_put_u16(out + 8, cask->partition);
+    codec_put_u32(out + 12, cask->length);
+    codec_put_u64(out + 16, cask->stamp);
+    codec_put_u64(out + 24, cask->index_min);
+    codec_put_u64(out + 32, cask->index_max);
+    codec_put_u32(out + 40, cask->count);
+    codec_put_u32(out + 44, cask->tombstones);
+    return item_end(manifest);
+}
+
+int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t number)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_CASK_DROP, MANIFEST_CASK_DROP_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u64(out, number);
+    codec_put_u16(out + 8, partition);
+    return item_end(manifest);
+}
+
+int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_FLOOR, MANIFEST_FLOOR_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u64(out, floor->segment);
+    codec_put_u32(out + 8, floor->offset);
+    codec_put_u16(out + 12, floor->partition);
+    return item_end(manifest);
+}
+
+int manifest_reserve(struct manifest *manifest, size_t items)
+{
+    size_t bytes = MANIFEST_ITEM_HEAD_SIZE + MANIFEST_CASK_ADD_SIZE; /* the largest */
+    int r;
+
+    if (items > MANIFEST_GROUP_SIZE_MAX / bytes)
+        return -ENOMEM;
+    r = GROW(manifest->queued, manifest->queued_capacity, manifest->queued_size + items * bytes);
+    if (r == 0)
+        r = GROW(manifest->segments, manifest->segment_capacity, manifest->segment_count + items);
+    if (r == 0)
+        r = GROW(manifest->spans, manifest->span_capacity, manifest->span_count + items);
+    if (r == 0)
+        r = GROW(manifest->casks, manifest->cask_capacity, manifest->cask_count + items);
+    if (r == 0)
+        r = GROW(manifest->floors, manifest->floor_capacity, manifest->floor_count + items);
+    return r;
+}
+
+/* Segments, and what is known of each. */
+static int queue_segments(struct manifest *fresh, const struct manifest *state)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < state->segment_count; i++) {
+        const struct manifest_segment *segment = &state->segments[i];
+
+        r = manifest_segment_add(fresh, segment->number, segment->epoch);
+        if (r == 0 && segment->sealed)
+            r = manifest_segment_seal(fresh, segment->number, segment->length, segment->last_batch);
+        if (r == 0 && segment->retired)
+            r = manifest_segment_retire(fresh, segment->number);
+    }
+    return r;
+}
+
+static int queue_counters(struct manifest *fresh, const struct manifest *state)
+{
+    uint8_t *out = item_begin(fresh, MANIFEST_ITEM_COUNTERS, MANIFEST_COUNTERS_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u64(out, state->next_number);
+    codec_put_u64(out + 8, state->next_epoch);
+    codec_put_u64(out + 16, state->next_batch);
+    codec_put_u64(out + 24, state->next_cask);
+    return item_end(fresh);
+}
+
 /* Queues the items that make up the whole state, in place of what was queued. */
 int manifest_queue_state(struct manifest *manifest)
 {
     struct manifest state = *manifest;
     struct manifest fresh;
     int r = 0;
-    uint8_t *out;
 
     manifest_init(&fresh);
     if (state.founded)
         r = manifest_found(&fresh, state.hash, state.partitions, state.partition_count);
-    for (size_t i = 0; r == 0 && i < state.segment_count; i++) {
-        const struct manifest_segment *segment = &state.segments[i];
-
-        r = manifest_segment_add(&fresh, segment->number, segment->epoch);
-        if (r == 0 && segment->sealed)
-            r = manifest_segment_seal(&fresh, segment->number, segment->length,
-                                      segment->last_batch);
-    }
+    if (r == 0)
+        r = queue_segments(&fresh, &state);
+    for (size_t i = 0; r == 0 && i < state.cask_count; i++)
+        r = manifest_cask_add(&fresh, &state.casks[i]);
     for (size_t i = 0; r == 0 && i < state.span_count; i++)
         r = manifest_span_add(&fresh, &state.spans[i]);
-    out = r == 0 ? item_begin(&fresh, MANIFEST_ITEM_COUNTERS, 24) : NULL;
-    if (out) {
-        codec_put_u64(out, state.next_number);
-        codec_put_u64(out + 8, state.next_epoch);
-        codec_put_u64(out + 16, state.next_batch);
-        r = item_end(&fresh);
-    } else {
-        r = -ENOMEM;
-    }
+    for (size_t i = 0; r == 0 && i < state.floor_count; i++)
+        r = manifest_floor_set(&fresh, &state.floors[i]);
+    if (r == 0)
+        r = queue_counters(&fresh, &state);
     if (r == 0) {
         free(manifest->queued);
         manifest->queued = fresh.queued;

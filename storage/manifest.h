@@ -28,7 +28,7 @@
 #include "storage/filename.h"
 #include "storage/vfs.h"
 
-#define MANIFEST_VERSION         1u
+#define MANIFEST_VERSION         2u
 #define MANIFEST_VERSION_MIN     1u /* the oldest that is still read; written anew as the newest */
 #define MANIFEST_HASH_SIZE       32u
 #define MANIFEST_HEADER_SIZE     32u

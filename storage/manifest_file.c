@@ -23,11 +23,16 @@ static void header_encode(uint8_t *out)
 
 int manifest_header_decode(const uint8_t *bytes, size_t size)
 {
+    uint32_t version;
+
     if (size < MANIFEST_HEADER_SIZE || codec_get_u64(bytes) != MANIFEST_MAGIC)
         return MANIFEST_E_CORRUPT;
     if (codec_get_u64(bytes + 24) != checksum(bytes, 24))
         return MANIFEST_E_CORRUPT;
-    return codec_get_u32(bytes + 8) == MANIFEST_VERSION ? MANIFEST_E_OK : MANIFEST_E_NEWER;
+    version = codec_get_u32(bytes + 8);
+    if (version < MANIFEST_VERSION_MIN)
+        return MANIFEST_E_CORRUPT;
+    return version <= MANIFEST_VERSION ? MANIFEST_E_OK : MANIFEST_E_NEWER;
 }
 
 static size_t group_size(size_t items_size)

@@ -1,8 +1,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
+#include "storage/checksum.h"
+#include "storage/codec.h"
 #include "storage/manifest.h"
 #include "vfs_crash.h"
 
@@ -52,6 +57,24 @@ static void assert_same(const struct manifest *a, const struct manifest *b)
         cr_assert_eq(a->segments[i].sealed, b->segments[i].sealed);
         cr_assert_eq(a->segments[i].length, b->segments[i].length);
         cr_assert_eq(a->segments[i].last_batch, b->segments[i].last_batch);
+        cr_assert_eq(a->segments[i].retired, b->segments[i].retired);
+    }
+    cr_assert_eq(a->next_cask, b->next_cask);
+    cr_assert_eq(a->cask_count, b->cask_count);
+    for (size_t i = 0; i < a->cask_count; i++) {
+        const struct manifest_cask *x = &a->casks[i], *y = &b->casks[i];
+
+        cr_assert(x->partition == y->partition && x->number == y->number);
+        cr_assert(x->stamp == y->stamp && x->length == y->length);
+        cr_assert(x->count == y->count && x->tombstones == y->tombstones);
+        cr_assert(x->index_min == y->index_min && x->index_max == y->index_max);
+    }
+    cr_assert_eq(a->floor_count, b->floor_count);
+    for (size_t i = 0; i < a->floor_count; i++) {
+        const struct manifest_floor *x = &a->floors[i], *y = &b->floors[i];
+
+        cr_assert(x->partition == y->partition && x->segment == y->segment);
+        cr_assert_eq(x->offset, y->offset);
     }
     for (size_t i = 0; i < a->span_count && i < b->span_count; i++) {
         cr_assert_eq(a->spans[i].segment, b->spans[i].segment);
@@ -245,4 +268,332 @@ Test(manifest, a_span_hides_what_lies_before_its_place_only)
     cr_assert_not(manifest_truncated(&manifest, 2, 10, 6, 0));
     cr_assert_not(manifest_truncated(&manifest, 3, 10, 4, 0));
     manifest_deinit(&manifest);
+}
+
+static void cask_add(struct manifest *manifest, uint16_t partition, uint64_t number)
+{
+    struct manifest_cask cask = {.partition = partition,
+                                 .number = number,
+                                 .stamp = number * 0x9E3779B97F4A7C15ull,
+                                 .length = 4096 + (uint32_t)number * 16,
+                                 .count = 10,
+                                 .tombstones = (uint32_t)number % 3,
+                                 .index_min = number,
+                                 .index_max = number + 100};
+
+    cr_assert_eq(manifest_cask_add(manifest, &cask), 0);
+}
+
+/* Segments 1 … 4, of which two are retired, casks of three partitions and two floors. */
+static void write_casks(struct manifest *manifest, struct vfs *vfs)
+{
+    static const uint16_t order[] = {3, 1, 3, 65535, 1, 3};
+    struct manifest_floor floor = {.partition = 3, .segment = 2, .offset = 1024};
+
+    write_history(manifest, vfs, 0);
+    for (uint64_t number = 1; number <= 4; number++) {
+        cr_assert_eq(manifest_segment_add(manifest, number, number + 50), 0);
+        if (number < 4)
+            cr_assert_eq(manifest_segment_seal(manifest, number, 8192, number), 0);
+        if (number < 3)
+            cr_assert_eq(manifest_segment_retire(manifest, number), 0);
+    }
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        cask_add(manifest, order[i], manifest_cask_number(manifest));
+    cr_assert_eq(manifest_floor_set(manifest, &floor), 0);
+    floor.partition = 1;
+    cr_assert_eq(manifest_floor_set(manifest, &floor), 0);
+    cr_assert_eq(write_queued(manifest, vfs), 0);
+}
+
+Test(manifest, casks_floors_and_retired_segments_come_back_from_appends_and_from_a_rewrite)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest written, loaded;
+
+    write_casks(&written, vfs);
+    cr_assert_eq(manifest_cask_drop(&written, 3, 3), 0);
+    cr_assert_eq(manifest_segment_drop(&written, 1), 0);
+    cr_assert_eq(write_queued(&written, vfs), 0);
+    for (int i = 0; i < 2; i++) {
+        manifest_init(&loaded);
+        cr_assert_eq(manifest_load(&loaded, vfs, "s"), 0);
+        assert_same(&written, &loaded);
+        cr_assert_eq(loaded.cask_count, 5);
+        cr_assert_eq(loaded.floor_count, 2);
+        cr_assert(loaded.segments[0].retired);
+        cr_assert_not(loaded.segments[1].retired);
+        cr_assert_eq(manifest_cask_number(&loaded), 7);
+        manifest_deinit(&loaded);
+        cr_assert_eq(manifest_rewrite(&written, vfs, "s"), 0);
+    }
+    manifest_deinit(&written);
+    vfs_crash_free(vfs);
+}
+
+Test(manifest, casks_are_found_by_partition_and_number)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest manifest;
+    const struct manifest_cask *casks;
+    size_t count;
+
+    write_casks(&manifest, vfs);
+    casks = manifest_casks(&manifest, 3, &count);
+    cr_assert_eq(count, 3);
+    cr_assert(casks[0].number == 1 && casks[1].number == 3 && casks[2].number == 6);
+    cr_assert_eq(manifest_cask_find(&manifest, 1, 5)->index_min, 5);
+    cr_assert(!manifest_cask_find(&manifest, 1, 3) && !manifest_cask_find(&manifest, 2, 1));
+    manifest_casks(&manifest, 65535, &count);
+    cr_assert_eq(count, 1);
+    cr_assert_null(manifest_casks(&manifest, 65534, &count));
+    cr_assert_eq(count, 0);
+    manifest_deinit(&manifest);
+    vfs_crash_free(vfs);
+}
+
+Test(manifest, a_floor_voids_what_lies_before_its_place_and_only_rises)
+{
+    struct manifest manifest;
+    struct manifest_floor floor = {.partition = 2, .segment = 5, .offset = 1024};
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert(manifest_void(&manifest, 2, 4, 99999));
+    cr_assert(manifest_void(&manifest, 2, 5, 1008));
+    cr_assert_not(manifest_void(&manifest, 2, 5, 1024));
+    cr_assert_not(manifest_void(&manifest, 2, 6, 0));
+    cr_assert_not(manifest_void(&manifest, 1, 1, 0));
+    floor.segment = 4;
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert(manifest_void(&manifest, 2, 5, 0), "a floor that sank");
+    floor.segment = 6;
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert(manifest_void(&manifest, 2, 5, 1024));
+    cr_assert_eq(manifest.floor_count, 1);
+    cr_assert_eq(manifest_segment_add(&manifest, 6, 1), 0);
+    manifest_spans_prune(&manifest);
+    cr_assert_eq(manifest.floor_count, 1, "segment 6 may hold void records still");
+    cr_assert_eq(manifest_segment_drop(&manifest, 6), 0);
+    cr_assert_eq(manifest_segment_add(&manifest, 7, 2), 0);
+    manifest_spans_prune(&manifest);
+    cr_assert_eq(manifest.floor_count, 0);
+    manifest_deinit(&manifest);
+}
+
+/* A flush: two casks in, a cask and a segment out. */
+Test(manifest, a_power_cut_leaves_a_flush_whole_or_undone)
+{
+    unsigned whole = 0, undone = 0;
+
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct vfs *vfs = folder_new(seed);
+        struct manifest written, loaded;
+        bool in, out;
+
+        write_casks(&written, vfs);
+        cr_assert_eq(manifest_reserve(&written, 4), 0);
+        cask_add(&written, 1, 7);
+        cask_add(&written, 3, 8);
+        cr_assert_eq(manifest_cask_drop(&written, 3, 1), 0);
+        cr_assert_eq(manifest_segment_drop(&written, 2), 0);
+        written.rewrite = seed % 2 == 0;
+        vfs_crash_cut_after(vfs, 1 + seed % 6);
+        write_queued(&written, vfs);
+        manifest_deinit(&written);
+        vfs_crash_restart(vfs);
+        manifest_init(&loaded);
+        cr_assert_eq(manifest_load(&loaded, vfs, "s"), 0, "seed %lu", (unsigned long)seed);
+        in = manifest_cask_find(&loaded, 1, 7) != NULL;
+        out = manifest_cask_find(&loaded, 3, 1) == NULL;
+        cr_assert_eq(in, out);
+        cr_assert_eq(in, manifest_cask_find(&loaded, 3, 8) != NULL);
+        cr_assert_eq(in, manifest_segment_find(&loaded, 2) == NULL);
+        whole += in;
+        undone += !in;
+        manifest_deinit(&loaded);
+        vfs_crash_free(vfs);
+    }
+    cr_assert_gt(whole, 20);
+    cr_assert_gt(undone, 20);
+}
+
+Test(manifest, nothing_is_refused_behind_a_reserve)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest manifest;
+    struct manifest_floor floor = {.segment = 3, .offset = 0};
+    struct manifest_span span = {.segment = 4, .offset = 1024, .partition = 3, .first = 17};
+
+    write_casks(&manifest, vfs);
+    alloc_fail_after(1);
+    cr_assert_eq(manifest_reserve(&manifest, 1000), -ENOMEM);
+    cr_assert_eq(manifest_reserve(&manifest, SIZE_MAX / 8), -ENOMEM);
+    cr_assert_eq(manifest_reserve(&manifest, 1000), 0);
+    alloc_fail_after(1); /* had an allocation happened, it would fail */
+    for (uint16_t i = 0; i < 250; i++) {
+        cask_add(&manifest, i, 1000u + i);
+        floor.partition = i;
+        cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+        cr_assert_eq(manifest_span_add(&manifest, &span), 0);
+        cr_assert_eq(manifest_segment_add(&manifest, 10u + i, 100u + i), 0);
+    }
+    alloc_fail_after(0);
+    cr_assert_eq(write_queued(&manifest, vfs), 0);
+    manifest_deinit(&manifest);
+    vfs_crash_free(vfs);
+}
+
+Test(manifest, retiring_out_of_order_asserts, .signal = SIGABRT)
+{
+    struct manifest manifest;
+
+    manifest_init(&manifest);
+    for (uint64_t number = 1; number <= 2; number++) {
+        cr_assert_eq(manifest_segment_add(&manifest, number, number), 0);
+        cr_assert_eq(manifest_segment_seal(&manifest, number, 512, number), 0);
+    }
+    manifest_segment_retire(&manifest, 2);
+}
+
+static int load_bytes(struct manifest *loaded, const uint8_t *bytes, size_t size)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct vfs_file *file;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+    int r;
+
+    cr_assert_eq(vfs_mkdir(vfs, "s"), 0);
+    cr_assert_eq(vfs_open(vfs, PATH, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, 0), 0);
+    vfs_close(file);
+    manifest_init(loaded);
+    r = manifest_load(loaded, vfs, "s");
+    vfs_mem_free(vfs);
+    return r;
+}
+
+/* Written by the version before casks. */
+static const char version_1_hex[] =
+    "524341534b4d414e010000000000000000000000000000003668bbee946bbaaf4544495480000000"
+    "010000000000000059565f9ba575a4610200000058000000010000002e0000000908070000000000"
+    "000000000000000000000000000000000000000000000000030000000000000001000300ffff0000"
+    "02000000180000000100000000000000010000000000000001000000000000000000000000000000"
+    "4544495490000000020000000000000039a55a07e8f0a7c604000000700000000300000010000000"
+    "04000000000000000900000000000000040000001800000004000000000000000010000000000000"
+    "1100000000000000030000001000000005000000000000000a000000000000000600000018000000"
+    "060000000000000000040000030000002800000000000000";
+
+static void version_1_make(uint8_t bytes[sizeof(version_1_hex) / 2])
+{
+    for (size_t i = 0; i < sizeof(version_1_hex) / 2; i++) {
+        unsigned byte;
+
+        cr_assert_eq(sscanf(version_1_hex + 2 * i, "%2x", &byte), 1);
+        bytes[i] = (uint8_t)byte;
+    }
+}
+
+Test(manifest, a_file_of_version_1_loads_and_is_written_anew_as_the_newest)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest loaded, again;
+    uint8_t header[MANIFEST_HEADER_SIZE], bytes[sizeof(version_1_hex) / 2];
+
+    version_1_make(bytes);
+    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), 0);
+    cr_assert(loaded.founded && loaded.partition_count == 3 && loaded.segment_count == 2);
+    cr_assert_eq(loaded.segments[0].length, 4096);
+    cr_assert_not(loaded.segments[0].retired);
+    cr_assert(loaded.next_number == 6 && loaded.next_epoch == 11 && loaded.next_cask == 1);
+    cr_assert_eq(loaded.cask_count + loaded.floor_count, 0);
+    cr_assert_eq(loaded.span_count, 1);
+    cr_assert(loaded.rewrite);
+    cask_add(&loaded, 3, manifest_cask_number(&loaded));
+    cr_assert_eq(write_queued(&loaded, vfs), 0);
+    cr_assert_eq(vfs_pread(loaded.file, header, sizeof(header), 0), sizeof(header));
+    cr_assert_eq(codec_get_u32(header + 8), MANIFEST_VERSION);
+    manifest_init(&again);
+    cr_assert_eq(manifest_load(&again, vfs, "s"), 0);
+    assert_same(&loaded, &again);
+    manifest_deinit(&again);
+    manifest_deinit(&loaded);
+    vfs_crash_free(vfs);
+}
+
+Test(manifest, a_newer_file_is_refused)
+{
+    struct manifest loaded;
+    uint8_t bytes[sizeof(version_1_hex) / 2];
+
+    version_1_make(bytes);
+    codec_put_u32(bytes + 8, MANIFEST_VERSION + 1);
+    codec_put_u64(bytes + 24, checksum(bytes, 24));
+    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), MANIFEST_E_NEWER);
+    manifest_deinit(&loaded);
+    codec_put_u32(bytes + 8, 0);
+    codec_put_u64(bytes + 24, checksum(bytes, 24));
+    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), MANIFEST_E_CORRUPT);
+    manifest_deinit(&loaded);
+}
+
+Test(manifest, a_file_cut_anywhere_is_corrupt_or_ends_with_a_whole_edit)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest written, loaded;
+    uint8_t bytes[4096];
+    uint64_t end;
+    size_t first;
+
+    write_casks(&written, vfs);
+    end = written.position;
+    cr_assert_leq(end, sizeof(bytes));
+    cr_assert_eq(vfs_pread(written.file, bytes, sizeof(bytes), 0) >= (int64_t)end, true);
+    first = MANIFEST_HEADER_SIZE + codec_get_u32(bytes + MANIFEST_HEADER_SIZE + 4);
+    for (size_t size = 0; size < end; size++) {
+        int r = load_bytes(&loaded, bytes, size);
+
+        cr_assert_eq(r, size < first ? MANIFEST_E_CORRUPT : 0, "%zu bytes", size);
+        cr_assert_eq(loaded.cask_count, 0);
+        manifest_deinit(&loaded);
+    }
+    cr_assert_eq(load_bytes(&loaded, bytes, (size_t)end), 0);
+    assert_same(&written, &loaded);
+    manifest_deinit(&loaded);
+    manifest_deinit(&written);
+    vfs_crash_free(vfs);
+}
+
+Test(manifest, items_that_contradict_the_state_are_corruption)
+{
+    static const struct {
+        uint16_t kind;
+        uint8_t payload[48];
+        size_t size;
+    } bad[] = {
+        {MANIFEST_ITEM_CASK_ADD, {1, 0, 0, 0, 0, 0, 0, 0, 3}, 48}, /* listed already */
+        {MANIFEST_ITEM_CASK_ADD, {0, 0, 0, 0, 0, 0, 0, 0, 3}, 48}, /* number 0 */
+        {MANIFEST_ITEM_CASK_ADD, {99, [44] = 1}, 48},           /* more tombstones than records */
+        {MANIFEST_ITEM_CASK_ADD, {99, [24] = 2, [32] = 1}, 48}, /* lowest above highest */
+        {MANIFEST_ITEM_CASK_ADD, {99}, 47},
+        {MANIFEST_ITEM_CASK_DROP, {1, [8] = 4}, 16},
+        {MANIFEST_ITEM_CASK_DROP, {1, [8] = 3}, 10},
+        {MANIFEST_ITEM_SEGMENT_RETIRE, {4}, 8}, /* open */
+        {MANIFEST_ITEM_SEGMENT_RETIRE, {1}, 8}, /* retired already */
+        {MANIFEST_ITEM_SEGMENT_RETIRE, {9}, 8}, /* none */
+        {MANIFEST_ITEM_FLOOR, {1}, 8},
+        {11, {0}, 8},
+    };
+    struct vfs *vfs = folder_new(1);
+    struct manifest manifest;
+
+    write_casks(&manifest, vfs);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct manifest_item item = {
+            .kind = bad[i].kind, .payload = bad[i].payload, .payload_size = bad[i].size};
+
+        cr_assert_eq(manifest_apply(&manifest, &item), MANIFEST_E_CORRUPT, "%zu", i);
+    }
+    manifest_deinit(&manifest);
+    vfs_crash_free(vfs);
 }

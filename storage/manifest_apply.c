@@ -1,0 +1,258 @@
+#include "storage/manifest_items.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/codec.h"
+#include "storage/grow.h"
+
+static struct manifest_segment *segment_find(struct manifest *manifest, uint64_t number)
+{
+    for (size_t i = 0; i < manifest->segment_count; i++)
+        if (manifest->segments[i].number == number)
+            return &manifest->segments[i];
+    return NULL;
+}
+
+static int apply_founded(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    size_t count;
+    uint16_t *partitions;
+
+    if (size < MANIFEST_HASH_SIZE + 8 || manifest->founded)
+        return MANIFEST_E_CORRUPT;
+    count = codec_get_u32(payload + MANIFEST_HASH_SIZE);
+    if (count > 65536 || size != MANIFEST_HASH_SIZE + 8 + 2 * count)
+        return MANIFEST_E_CORRUPT;
+    partitions = malloc(count > 0 ? 2 * count : 1);
+    if (!partitions)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        partitions[i] = codec_get_u16(payload + MANIFEST_HASH_SIZE + 8 + 2 * i);
+    memcpy(manifest->hash, payload, MANIFEST_HASH_SIZE);
+    manifest->partitions = partitions;
+    manifest->partition_count = count;
+    manifest->founded = true;
+    return 0;
+}
+
+static int apply_counters(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    if (size != MANIFEST_COUNTERS_SIZE && size != MANIFEST_COUNTERS_SIZE_1)
+        return MANIFEST_E_CORRUPT;
+    if (codec_get_u64(payload) == 0 || codec_get_u64(payload + 8) == 0)
+        return MANIFEST_E_CORRUPT;
+    if (size == MANIFEST_COUNTERS_SIZE) {
+        if (codec_get_u64(payload + 24) == 0)
+            return MANIFEST_E_CORRUPT;
+        manifest->next_cask = codec_get_u64(payload + 24);
+    }
+    manifest->next_number = codec_get_u64(payload);
+    manifest->next_epoch = codec_get_u64(payload + 8);
+    manifest->next_batch = codec_get_u64(payload + 16);
+    return 0;
+}
+
+static int apply_add(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    uint64_t number, epoch;
+    int r;
+
+    if (size != 16)
+        return MANIFEST_E_CORRUPT;
+    number = codec_get_u64(payload);
+    epoch = codec_get_u64(payload + 8);
+    if (number == 0 || epoch == 0 || number == UINT64_MAX || epoch == UINT64_MAX)
+        return MANIFEST_E_CORRUPT;
+    if (manifest->segment_count > 0 &&
+        manifest->segments[manifest->segment_count - 1].number >= number)
+        return MANIFEST_E_CORRUPT;
+    r = GROW(manifest->segments, manifest->segment_capacity, manifest->segment_count + 1);
+    if (r != 0)
+        return r;
+    manifest->segments[manifest->segment_count++] =
+        (struct manifest_segment){.number = number, .epoch = epoch};
+    if (number >= manifest->next_number)
+        manifest->next_number = number + 1;
+    if (epoch >= manifest->next_epoch)
+        manifest->next_epoch = epoch + 1;
+    return 0;
+}
+
+static int apply_seal(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_segment *segment;
+
+    if (size != 24)
+        return MANIFEST_E_CORRUPT;
+    segment = segment_find(manifest, codec_get_u64(payload));
+    if (!segment || segment->sealed || codec_get_u64(payload + 8) > UINT32_MAX)
+        return MANIFEST_E_CORRUPT;
+    segment->sealed = true;
+    segment->length = (uint32_t)codec_get_u64(payload + 8);
+    segment->last_batch = codec_get_u64(payload + 16);
+    return 0;
+}
+
+static int apply_drop(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_segment *segment;
+    size_t at;
+
+    if (size != 8)
+        return MANIFEST_E_CORRUPT;
+    segment = segment_find(manifest, codec_get_u64(payload));
+    if (!segment)
+        return MANIFEST_E_CORRUPT;
+    if (segment->sealed && segment->last_batch >= manifest->next_batch)
+        manifest->next_batch = segment->last_batch + 1;
+    at = (size_t)(segment - manifest->segments);
+    memmove(segment, segment + 1, (manifest->segment_count - at - 1) * sizeof(*segment));
+    manifest->segment_count--;
+    return 0;
+}
+
+static int apply_span(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_span span;
+    int r;
+
+    if (size != 24)
+        return MANIFEST_E_CORRUPT;
+    span = (struct manifest_span){
+        .segment = codec_get_u64(payload),
+        .offset = codec_get_u32(payload + 8),
+        .partition = codec_get_u16(payload + 12),
+        .first = codec_get_u64(payload + 16),
+    };
+    r = GROW(manifest->spans, manifest->span_capacity, manifest->span_count + 1);
+    if (r != 0)
+        return r;
+    manifest->spans[manifest->span_count++] = span;
+    return 0;
+}
+
+static int apply_retire(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_segment *segment;
+
+    if (size != 8)
+        return MANIFEST_E_CORRUPT;
+    segment = segment_find(manifest, codec_get_u64(payload));
+    if (!segment || !segment->sealed || segment->retired)
+        return MANIFEST_E_CORRUPT;
+    if (segment > manifest->segments && !segment[-1].retired)
+        return MANIFEST_E_CORRUPT; /* retired ones are a prefix of the journal */
+    segment->retired = true;
+    return 0;
+}
+
+static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_cask cask;
+    size_t at;
+    int r;
+
+    if (size != MANIFEST_CASK_ADD_SIZE)
+        return MANIFEST_E_CORRUPT;
+    cask = (struct manifest_cask){
+        .number = codec_get_u64(payload),
+        .partition = codec_get_u16(payload + 8),
+        .length = codec_get_u32(payload + 12),
+        .stamp = codec_get_u64(payload + 16),
+        .index_min = codec_get_u64(payload + 24),
+        .index_max = codec_get_u64(payload + 32),
+        .count = codec_get_u32(payload + 40),
+        .tombstones = codec_get_u32(payload + 44),
+    };
+    if (cask.number == 0 || cask.number == UINT64_MAX || cask.index_min > cask.index_max ||
+        cask.tombstones > cask.count || manifest_cask_find(manifest, cask.partition, cask.number))
+        return MANIFEST_E_CORRUPT;
+    r = GROW(manifest->casks, manifest->cask_capacity, manifest->cask_count + 1);
+    if (r != 0)
+        return r;
+    at = manifest_cask_at(manifest, cask.partition, cask.number);
+    memmove(&manifest->casks[at + 1], &manifest->casks[at],
+            (manifest->cask_count - at) * sizeof(cask));
+    manifest->casks[at] = cask;
+    manifest->cask_count++;
+    if (cask.number >= manifest->next_cask)
+        manifest->next_cask = cask.number + 1;
+    return 0;
+}
+
+static int apply_cask_drop(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    const struct manifest_cask *cask;
+    size_t at;
+
+    if (size != MANIFEST_CASK_DROP_SIZE)
+        return MANIFEST_E_CORRUPT;
+    cask = manifest_cask_find(manifest, codec_get_u16(payload + 8), codec_get_u64(payload));
+    if (!cask)
+        return MANIFEST_E_CORRUPT;
+    at = (size_t)(cask - manifest->casks);
+    manifest->cask_count--;
+    memmove(&manifest->casks[at], &manifest->casks[at + 1],
+            (manifest->cask_count - at) * sizeof(*cask));
+    return 0;
+}
+
+static int apply_floor(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_floor floor;
+    size_t at;
+    int r;
+
+    if (size != MANIFEST_FLOOR_SIZE)
+        return MANIFEST_E_CORRUPT;
+    floor = (struct manifest_floor){
+        .segment = codec_get_u64(payload),
+        .offset = codec_get_u32(payload + 8),
+        .partition = codec_get_u16(payload + 12),
+    };
+    at = manifest_floor_at(manifest, floor.partition);
+    if (manifest_floor_find(manifest, floor.partition)) {
+        if (manifest_void(manifest, floor.partition, floor.segment, floor.offset))
+            return 0; /* lower than the one that holds */
+        manifest->floors[at] = floor;
+        return 0;
+    }
+    r = GROW(manifest->floors, manifest->floor_capacity, manifest->floor_count + 1);
+    if (r != 0)
+        return r;
+    memmove(&manifest->floors[at + 1], &manifest->floors[at],
+            (manifest->floor_count - at) * sizeof(floor));
+    manifest->floors[at] = floor;
+    manifest->floor_count++;
+    return 0;
+}
+
+int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
+{
+    switch (item->kind) {
+    case MANIFEST_ITEM_FOUNDED:
+        return apply_founded(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_COUNTERS:
+        return apply_counters(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_SEGMENT_ADD:
+        return apply_add(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_SEGMENT_SEAL:
+        return apply_seal(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_SEGMENT_DROP:
+        return apply_drop(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_SPAN:
+        return apply_span(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_CASK_ADD:
+        return apply_cask_add(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_CASK_DROP:
+        return apply_cask_drop(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_SEGMENT_RETIRE:
+        return apply_retire(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_FLOOR:
+        return apply_floor(manifest, item->payload, item->payload_size);
+    default:
+        return MANIFEST_E_CORRUPT;
+    }
+}
