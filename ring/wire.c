@@ -3,10 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ring/wire_fields.h"
 #include "ring/wire_pack.h"
-
-/* An array of fields may have grown at its end in a later version: up to this many are passed. */
-#define WIRE_FIELDS_MAX   32u
 
 #define WIRE_LANE_CONTROL true
 #define WIRE_LANE_DATA    false
@@ -95,51 +93,6 @@ bool wire_status_unproposed(uint8_t status)
     return false;
 }
 
-static void refuse(struct wire_cursor *cursor)
-{
-    cursor->at = cursor->end;
-    cursor->failed = true;
-}
-
-/* Opens an array that holds at least `known` fields; returns how many follow those. */
-static uint32_t fields_open(struct wire_cursor *cursor, uint32_t known)
-{
-    uint32_t count = wire_get_array(cursor, WIRE_FIELDS_MAX);
-
-    if (count < known) {
-        refuse(cursor);
-        return 0;
-    }
-    return count - known;
-}
-
-static bool fields_close(struct wire_cursor *cursor, uint32_t unknown)
-{
-    for (uint32_t i = 0; i < unknown && !cursor->failed; i++)
-        wire_skip(cursor);
-    return !cursor->failed;
-}
-
-static uint8_t get_u8(struct wire_cursor *cursor)
-{
-    return (uint8_t)wire_get_uint(cursor, UINT8_MAX);
-}
-
-static uint16_t get_u16(struct wire_cursor *cursor)
-{
-    return (uint16_t)wire_get_uint(cursor, UINT16_MAX);
-}
-
-static uint32_t get_u32(struct wire_cursor *cursor)
-{
-    return (uint32_t)wire_get_uint(cursor, UINT32_MAX);
-}
-
-static uint64_t get_u64(struct wire_cursor *cursor)
-{
-    return wire_get_uint(cursor, UINT64_MAX);
-}
-
 /* OPS */
 
 #define OPS_HEAD_FIELDS 2u
@@ -185,37 +138,37 @@ void wire_put_op(struct wire_buffer *buffer, const struct wire_op *op,
 
 bool wire_get_ops_head(struct wire_cursor *cursor, uint64_t *session)
 {
-    uint32_t unknown = fields_open(cursor, OPS_HEAD_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, OPS_HEAD_FIELDS);
 
     if (wire_get_uint(cursor, UINT32_MAX) != WIRE_VERSION)
-        refuse(cursor);
-    *session = get_u64(cursor);
-    return fields_close(cursor, unknown);
+        wire_refuse(cursor);
+    *session = wire_get_u64(cursor);
+    return wire_fields_close(cursor, unknown);
 }
 
 bool wire_get_op(struct wire_cursor *cursor, struct wire_op *op, struct wire_bytes *args,
                  uint32_t args_max)
 {
-    uint32_t unknown = fields_open(cursor, OP_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, OP_FIELDS);
     uint32_t floor_back;
 
-    op->id = get_u32(cursor);
-    op->operation = get_u8(cursor);
-    op->flags = get_u8(cursor);
+    op->id = wire_get_u32(cursor);
+    op->operation = wire_get_u8(cursor);
+    op->flags = wire_get_u8(cursor);
     op->retry = (op->flags & WIRE_OP_RETRY) != 0;
     op->flags &= (uint8_t)~WIRE_OP_RETRY;
-    op->partition = get_u16(cursor);
-    op->lane_epoch = get_u32(cursor);
-    op->budget_ms = get_u32(cursor);
-    op->sequence = get_u64(cursor);
-    floor_back = get_u32(cursor);
+    op->partition = wire_get_u16(cursor);
+    op->lane_epoch = wire_get_u32(cursor);
+    op->budget_ms = wire_get_u32(cursor);
+    op->sequence = wire_get_u64(cursor);
+    floor_back = wire_get_u32(cursor);
     if (floor_back > op->sequence)
-        refuse(cursor);
+        wire_refuse(cursor);
     op->floor = cursor->failed ? 0 : op->sequence - floor_back;
     op->arg_count = wire_get_array(cursor, args_max);
     for (uint32_t i = 0; i < op->arg_count; i++)
         args[i].data = wire_get_bin(cursor, SIZE_MAX, &args[i].size);
-    return fields_close(cursor, unknown);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* RESULTS */
@@ -278,20 +231,20 @@ static void get_payload(struct wire_cursor *cursor, struct wire_result *result,
         }
         return;
     default:
-        refuse(cursor);
+        wire_refuse(cursor);
     }
 }
 
 bool wire_get_result(struct wire_cursor *cursor, struct wire_result *result,
                      struct wire_bytes *values, uint32_t values_max)
 {
-    uint32_t unknown = fields_open(cursor, RESULT_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, RESULT_FIELDS);
 
     *result = (struct wire_result){0};
-    result->id = get_u32(cursor);
-    result->status = get_u8(cursor);
+    result->id = wire_get_u32(cursor);
+    result->status = wire_get_u8(cursor);
     get_payload(cursor, result, values, values_max);
-    return fields_close(cursor, unknown);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* RAFT */
@@ -327,22 +280,22 @@ uint8_t *wire_put_raft(struct wire_buffer *buffer, const struct wire_raft *messa
 
 bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message)
 {
-    uint32_t unknown = fields_open(cursor, RAFT_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, RAFT_FIELDS);
 
-    message->kind = get_u8(cursor);
-    message->flags = get_u8(cursor);
-    message->group = get_u16(cursor);
-    message->from_member = get_u16(cursor);
-    message->from_life = get_u64(cursor);
-    message->to_member = get_u16(cursor);
-    message->to_life = get_u64(cursor);
-    message->term = get_u32(cursor);
-    message->log_term = get_u32(cursor);
-    message->index = get_u64(cursor);
-    message->commit = get_u64(cursor);
-    message->entry_count = get_u32(cursor);
+    message->kind = wire_get_u8(cursor);
+    message->flags = wire_get_u8(cursor);
+    message->group = wire_get_u16(cursor);
+    message->from_member = wire_get_u16(cursor);
+    message->from_life = wire_get_u64(cursor);
+    message->to_member = wire_get_u16(cursor);
+    message->to_life = wire_get_u64(cursor);
+    message->term = wire_get_u32(cursor);
+    message->log_term = wire_get_u32(cursor);
+    message->index = wire_get_u64(cursor);
+    message->commit = wire_get_u64(cursor);
+    message->entry_count = wire_get_u32(cursor);
     message->entries.data = wire_get_bin(cursor, SIZE_MAX, &message->entries.size);
-    return fields_close(cursor, unknown);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* BEAT and BEAT_ACK */
@@ -379,25 +332,25 @@ void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, boo
 
 bool wire_get_beat_head(struct wire_cursor *cursor, struct wire_beat_head *head)
 {
-    uint32_t unknown = fields_open(cursor, BEAT_HEAD_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, BEAT_HEAD_FIELDS);
 
-    head->from = get_u16(cursor);
-    head->round = get_u64(cursor);
+    head->from = wire_get_u16(cursor);
+    head->round = wire_get_u64(cursor);
     head->full = wire_get_bool(cursor);
-    return fields_close(cursor, unknown);
+    return wire_fields_close(cursor, unknown);
 }
 
 bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 {
-    uint32_t unknown = fields_open(cursor, ack ? BEAT_ACK_FIELDS : BEAT_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, ack ? BEAT_ACK_FIELDS : BEAT_FIELDS);
 
-    beat->group = get_u16(cursor);
-    beat->from_life = get_u64(cursor);
-    beat->to_life = get_u64(cursor);
-    beat->term = get_u32(cursor);
-    beat->commit = ack ? 0 : get_u64(cursor);
-    beat->first = ack ? 0 : get_u64(cursor);
-    return fields_close(cursor, unknown);
+    beat->group = wire_get_u16(cursor);
+    beat->from_life = wire_get_u64(cursor);
+    beat->to_life = wire_get_u64(cursor);
+    beat->term = wire_get_u32(cursor);
+    beat->commit = ack ? 0 : wire_get_u64(cursor);
+    beat->first = ack ? 0 : wire_get_u64(cursor);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* HELLO */
@@ -416,14 +369,14 @@ void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
 
 bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
 {
-    uint32_t unknown = fields_open(cursor, HELLO_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, HELLO_FIELDS);
 
-    hello->version = get_u32(cursor);
-    hello->role = get_u8(cursor);
-    hello->shards = get_u16(cursor);
-    hello->member = get_u16(cursor);
-    hello->epoch = get_u64(cursor);
-    return fields_close(cursor, unknown);
+    hello->version = wire_get_u32(cursor);
+    hello->role = wire_get_u8(cursor);
+    hello->shards = wire_get_u16(cursor);
+    hello->member = wire_get_u16(cursor);
+    hello->epoch = wire_get_u64(cursor);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* SHARD_STATUS_REPLY and NODE_STATUS_REPLY */
@@ -450,20 +403,20 @@ void wire_put_partition_status(struct wire_buffer *buffer,
 
 bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status)
 {
-    uint32_t unknown = fields_open(cursor, PARTITION_STATUS_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, PARTITION_STATUS_FIELDS);
 
-    status->partition = get_u16(cursor);
-    status->role = get_u8(cursor);
-    status->leader = get_u16(cursor);
-    status->term = get_u32(cursor);
-    status->first = get_u64(cursor);
-    status->last = get_u64(cursor);
-    status->commit = get_u64(cursor);
-    status->applied = get_u64(cursor);
-    status->keys = get_u64(cursor);
+    status->partition = wire_get_u16(cursor);
+    status->role = wire_get_u8(cursor);
+    status->leader = wire_get_u16(cursor);
+    status->term = wire_get_u32(cursor);
+    status->first = wire_get_u64(cursor);
+    status->last = wire_get_u64(cursor);
+    status->commit = wire_get_u64(cursor);
+    status->applied = wire_get_u64(cursor);
+    status->keys = wire_get_u64(cursor);
     status->fenced = wire_get_bool(cursor);
-    status->lag_count = get_u32(cursor);
-    return fields_close(cursor, unknown);
+    status->lag_count = wire_get_u32(cursor);
+    return wire_fields_close(cursor, unknown);
 }
 
 /* What is shown on a terminal must not steer it: printable ASCII only. */
@@ -475,7 +428,7 @@ static void get_text(struct wire_cursor *cursor, char *out, size_t out_size)
     memset(out, 0, out_size);
     for (size_t i = 0; i < size; i++) {
         if (text[i] < 0x20 || text[i] > 0x7e) {
-            refuse(cursor);
+            wire_refuse(cursor);
             return;
         }
     }
@@ -490,7 +443,7 @@ static void get_key(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
 
     memset(out, 0, out_size);
     if (size != out_size)
-        refuse(cursor);
+        wire_refuse(cursor);
     else
         memcpy(out, bytes, size);
 }
@@ -517,22 +470,22 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
 {
-    uint32_t unknown = fields_open(cursor, NODE_STATUS_FIELDS);
+    uint32_t unknown = wire_fields_open(cursor, NODE_STATUS_FIELDS);
 
-    status->member = get_u16(cursor);
-    status->founded = get_u8(cursor);
-    status->shards = get_u16(cursor);
-    status->epoch = get_u64(cursor);
-    status->uptime_ms = get_u64(cursor);
-    status->disk_bytes = get_u64(cursor);
-    status->disk_free = get_u64(cursor);
+    status->member = wire_get_u16(cursor);
+    status->founded = wire_get_u8(cursor);
+    status->shards = wire_get_u16(cursor);
+    status->epoch = wire_get_u64(cursor);
+    status->uptime_ms = wire_get_u64(cursor);
+    status->disk_bytes = wire_get_u64(cursor);
+    status->disk_free = wire_get_u64(cursor);
     get_key(cursor, status->public_key, sizeof status->public_key);
     get_key(cursor, status->genesis_hash, sizeof status->genesis_hash);
     get_text(cursor, status->address, sizeof status->address);
     get_text(cursor, status->zone, sizeof status->zone);
     get_text(cursor, status->version, sizeof status->version);
-    status->weight = get_u32(cursor);
-    status->links_up = get_u32(cursor);
+    status->weight = wire_get_u32(cursor);
+    status->links_up = wire_get_u32(cursor);
     status->disk_full = wire_get_bool(cursor);
-    return fields_close(cursor, unknown);
+    return wire_fields_close(cursor, unknown);
 }

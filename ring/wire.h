@@ -16,6 +16,10 @@
  *   BEAT:     [from member, round u64, full bool] then per group
  *             [group, from life, to life, term, commit, first]
  *   BEAT_ACK: [from member, round u64, full bool] then per group [group, from life, to life, term]
+ *   SNAPSHOT: one piece, an array [group, from member, from life, to member, to life, term,
+ *             log_term, index, from, next, settled, checksum, state bin | nil, records bin]
+ *   SNAPSHOT_ACK: per group [kind, group, from member, from life, to member, to life, term, index,
+ *             next]
  *   MAP_GET, NODE_STATUS, GENESIS_GET, SHARD_STATUS: empty
  *   MAP:      bin (ringmap_encode), or nil before the founding
  *   PREPARE:  bin (the genesis: ringmap_encode at epoch 1)
@@ -194,6 +198,41 @@ void wire_put_beat_head(struct wire_buffer *buffer, const struct wire_beat_head 
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack);
 bool wire_get_beat_head(struct wire_cursor *cursor, struct wire_beat_head *head);
 bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack);
+
+/* A piece of a partition's state at (index, log_term): live records of digest positions from … next
+ * (0: to the end), as they lie in the journal. from 0 has the rest of the state: configuration,
+ * sessions, logged time. checksum: replication's, over both. */
+struct wire_snapshot {
+    uint16_t group;
+    uint16_t from_member, to_member;
+    uint64_t from_life, to_life;
+    uint32_t term, log_term;
+    uint64_t index;
+    uint64_t from, next;
+    uint64_t settled; /* of the last piece: what lies between index and this may be missing */
+    uint64_t checksum;
+    struct wire_bytes state; /* data NULL: none */
+    struct wire_bytes records;
+};
+void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece);
+bool wire_get_snapshot(struct wire_cursor *cursor, struct wire_snapshot *piece);
+
+enum wire_snapshot_ack_kind {
+    WIRE_SNAPSHOT_TAKEN = 1, /* all before `next` is there: go on from it */
+    WIRE_SNAPSHOT_BUSY = 2,  /* not now */
+    WIRE_SNAPSHOT_WANTED = 3 /* the replica has lost its log, or its records: index, next are 0 */
+};
+struct wire_snapshot_ack {
+    uint8_t kind;
+    uint16_t group;
+    uint16_t from_member, to_member;
+    uint64_t from_life, to_life;
+    uint32_t term;
+    uint64_t index; /* of the snapshot */
+    uint64_t next;
+};
+void wire_put_snapshot_ack(struct wire_buffer *buffer, const struct wire_snapshot_ack *ack);
+bool wire_get_snapshot_ack(struct wire_cursor *cursor, struct wire_snapshot_ack *ack);
 
 /* HELLO: the first message of either side. */
 struct wire_hello {

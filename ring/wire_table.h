@@ -19,6 +19,8 @@
     X(BEAT_ACK, 20, CONTROL)                                                                       \
     X(SHARD_STATUS, 21, DATA) /* admin -> shard */                                                 \
     X(SHARD_STATUS_REPLY, 22, DATA)                                                                \
+    X(SNAPSHOT, 23, DATA) /* leader's shard -> follower's: a piece of a partition's state */       \
+    X(SNAPSHOT_ACK, 24, CONTROL) /* where to go on, or that one is wanted */                       \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
     X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
     X(MAP, 33, CONTROL)     /* the committed ring map (genesis blob + epoch) */                    \

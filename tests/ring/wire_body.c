@@ -104,6 +104,34 @@ static void any_raft(struct dice *dice, struct wire_raft *raft)
     raft->entries = any_bytes(dice);
 }
 
+static void any_snapshot(struct dice *dice, struct body *body)
+{
+    body->snapshot = (struct wire_snapshot){.group = any16(dice),
+                                            .from_member = any16(dice),
+                                            .to_member = any16(dice),
+                                            .from_life = any64(dice),
+                                            .to_life = any64(dice),
+                                            .term = any32(dice),
+                                            .log_term = any32(dice),
+                                            .index = any64(dice),
+                                            .from = any64(dice),
+                                            .next = any64(dice),
+                                            .settled = any64(dice),
+                                            .checksum = any64(dice),
+                                            .records = any_bytes(dice)};
+    if (dice_below(dice, 2))
+        body->snapshot.state = any_bytes(dice);
+    body->snapshot_ack = (struct wire_snapshot_ack){.kind = any8(dice),
+                                                    .group = any16(dice),
+                                                    .from_member = any16(dice),
+                                                    .to_member = any16(dice),
+                                                    .from_life = any64(dice),
+                                                    .to_life = any64(dice),
+                                                    .term = any32(dice),
+                                                    .index = any64(dice),
+                                                    .next = any64(dice)};
+}
+
 static void any_status(struct dice *dice, struct body *body)
 {
     struct wire_partition_status *partition = &body->partition;
@@ -150,6 +178,7 @@ void body_any(struct dice *dice, struct body *body)
     body->hello =
         (struct wire_hello){any32(dice), any8(dice), any16(dice), any16(dice), any64(dice)};
     any_raft(dice, &body->raft);
+    any_snapshot(dice, body);
     any_status(dice, body);
     if (body->type == BODY_OP)
         any_op(dice, body);
@@ -178,6 +207,12 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_BEAT:
         wire_put_beat(buffer, &body->beat, body->ack);
         return;
+    case BODY_SNAPSHOT:
+        wire_put_snapshot(buffer, &body->snapshot);
+        return;
+    case BODY_SNAPSHOT_ACK:
+        wire_put_snapshot_ack(buffer, &body->snapshot_ack);
+        return;
     case BODY_HELLO:
         wire_put_hello(buffer, &body->hello);
         return;
@@ -205,6 +240,10 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_beat_head(cursor, &body->head);
     case BODY_BEAT:
         return wire_get_beat(cursor, &body->beat, body->ack);
+    case BODY_SNAPSHOT:
+        return wire_get_snapshot(cursor, &body->snapshot);
+    case BODY_SNAPSHOT_ACK:
+        return wire_get_snapshot_ack(cursor, &body->snapshot_ack);
     case BODY_HELLO:
         return wire_get_hello(cursor, &body->hello);
     case BODY_PARTITION:

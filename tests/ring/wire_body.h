@@ -21,6 +21,8 @@ struct body {
     struct wire_result result;
     struct wire_raft raft;
     struct wire_beat beat;
+    struct wire_snapshot snapshot;
+    struct wire_snapshot_ack snapshot_ack;
     struct wire_hello hello;
     struct wire_partition_status partition;
     struct wire_node_status node;
@@ -34,6 +36,8 @@ enum body_type {
     BODY_RAFT,
     BODY_BEAT_HEAD,
     BODY_BEAT,
+    BODY_SNAPSHOT,
+    BODY_SNAPSHOT_ACK,
     BODY_HELLO,
     BODY_PARTITION,
     BODY_NODE,

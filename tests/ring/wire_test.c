@@ -54,6 +54,24 @@ static bool same_raft(const struct wire_raft *a, const struct wire_raft *b)
            a->entry_count == b->entry_count && same_bytes(a->entries, b->entries);
 }
 
+static bool same_snapshot(const struct wire_snapshot *a, const struct wire_snapshot *b)
+{
+    return a->group == b->group && a->from_member == b->from_member &&
+           a->to_member == b->to_member && a->from_life == b->from_life &&
+           a->to_life == b->to_life && a->term == b->term && a->log_term == b->log_term &&
+           a->index == b->index && a->from == b->from && a->next == b->next &&
+           a->settled == b->settled && a->checksum == b->checksum &&
+           same_bytes(a->state, b->state) && same_bytes(a->records, b->records);
+}
+
+static bool same_snapshot_ack(const struct wire_snapshot_ack *a, const struct wire_snapshot_ack *b)
+{
+    return a->kind == b->kind && a->group == b->group && a->from_member == b->from_member &&
+           a->to_member == b->to_member && a->from_life == b->from_life &&
+           a->to_life == b->to_life && a->term == b->term && a->index == b->index &&
+           a->next == b->next;
+}
+
 static bool same_partition(const struct wire_partition_status *a,
                            const struct wire_partition_status *b)
 {
@@ -81,6 +99,10 @@ static bool body_same(const struct body *a, const struct body *b)
         return a->beat.group == b->beat.group && a->beat.from_life == b->beat.from_life &&
                a->beat.to_life == b->beat.to_life && a->beat.term == b->beat.term &&
                a->beat.commit == b->beat.commit && a->beat.first == b->beat.first;
+    case BODY_SNAPSHOT:
+        return same_snapshot(&a->snapshot, &b->snapshot);
+    case BODY_SNAPSHOT_ACK:
+        return same_snapshot_ack(&a->snapshot_ack, &b->snapshot_ack);
     case BODY_HELLO:
         return a->hello.version == b->hello.version && a->hello.role == b->hello.role &&
                a->hello.member == b->hello.member && a->hello.shards == b->hello.shards &&

@@ -1,0 +1,57 @@
+/* Wire fields: how wire*.c read the array that is a struct. Nothing else includes it.
+ *
+ * An array may hold more fields than are known: a newer version's, skipped. The first thing that is
+ * wrong makes the cursor fail. */
+#ifndef RING_WIRE_FIELDS_H
+#define RING_WIRE_FIELDS_H
+
+#include "ring/wire.h"
+
+#define WIRE_FIELDS_MAX 32u
+
+static inline void wire_refuse(struct wire_cursor *cursor)
+{
+    cursor->at = cursor->end;
+    cursor->failed = true;
+}
+
+/* Opens an array that holds at least `known` fields; returns how many follow those. */
+static inline uint32_t wire_fields_open(struct wire_cursor *cursor, uint32_t known)
+{
+    uint32_t count = wire_get_array(cursor, WIRE_FIELDS_MAX);
+
+    if (count < known) {
+        wire_refuse(cursor);
+        return 0;
+    }
+    return count - known;
+}
+
+static inline bool wire_fields_close(struct wire_cursor *cursor, uint32_t unknown)
+{
+    for (uint32_t i = 0; i < unknown && !cursor->failed; i++)
+        wire_skip(cursor);
+    return !cursor->failed;
+}
+
+static inline uint8_t wire_get_u8(struct wire_cursor *cursor)
+{
+    return (uint8_t)wire_get_uint(cursor, UINT8_MAX);
+}
+
+static inline uint16_t wire_get_u16(struct wire_cursor *cursor)
+{
+    return (uint16_t)wire_get_uint(cursor, UINT16_MAX);
+}
+
+static inline uint32_t wire_get_u32(struct wire_cursor *cursor)
+{
+    return (uint32_t)wire_get_uint(cursor, UINT32_MAX);
+}
+
+static inline uint64_t wire_get_u64(struct wire_cursor *cursor)
+{
+    return wire_get_uint(cursor, UINT64_MAX);
+}
+
+#endif
