@@ -22,6 +22,8 @@ void manifest_deinit(struct manifest *manifest)
     free(manifest->segments);
     free(manifest->spans);
     free(manifest->casks);
+    for (size_t i = 0; i < manifest->floor_count; i++)
+        free(manifest->floors[i].state);
     free(manifest->floors);
     free(manifest->queued);
     *manifest = (struct manifest){0};
@@ -134,6 +136,8 @@ void manifest_spans_prune(struct manifest *manifest)
 
         if (manifest->segment_count > 0 && manifest->segments[0].number <= floor->segment)
             manifest->floors[kept++] = *floor;
+        else
+            free(floor->state);
     }
     manifest->floor_count = kept;
 }
@@ -287,13 +291,16 @@ int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t n
 
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor)
 {
-    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_FLOOR, MANIFEST_FLOOR_SIZE);
+    uint8_t *out =
+        item_begin(manifest, MANIFEST_ITEM_FLOOR, MANIFEST_FLOOR_SIZE + floor->state_size);
 
     if (!out)
         return -ENOMEM;
     codec_put_u64(out, floor->segment);
     codec_put_u32(out + 8, floor->offset);
     codec_put_u16(out + 12, floor->partition);
+    if (floor->state_size > 0)
+        memcpy(out + MANIFEST_FLOOR_SIZE, floor->state, floor->state_size);
     return item_end(manifest);
 }
 

@@ -96,11 +96,14 @@ struct manifest_cask {
 };
 
 /* All records of a partition that lie in the journal before (segment, offset) are void: a snapshot
- * took their place. Casks are not meant: those are dropped by the same edit. */
+ * took their place. Casks are not meant: those are dropped by the same edit. `state` is what the
+ * snapshot brought besides records, and stands for a checkpoint at that place. */
 struct manifest_floor {
     uint16_t partition;
     uint64_t segment;
     uint32_t offset;
+    uint32_t state_size;
+    uint8_t *state; /* of a floor in the manifest: owned by it; NULL when there is none */
 };
 
 struct manifest {
@@ -183,7 +186,7 @@ uint64_t manifest_cask_number(struct manifest *manifest);
 /* File, hint and folder are synced before this is queued. No cask of that number may be listed. */
 int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask);
 int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t number);
-/* A floor only rises: one below the partition's present floor changes nothing. */
+/* A floor only rises: one below the partition's present floor changes nothing. Copies the state. */
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor);
 /* Makes room for `items` calls of the functions above (manifest_found() aside), so that the next so
  * many of them return 0. 0 or -ENOMEM, which changes nothing. */

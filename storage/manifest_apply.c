@@ -199,29 +199,48 @@ static int apply_cask_drop(struct manifest *manifest, const uint8_t *payload, si
     return 0;
 }
 
+static int floor_decode(const uint8_t *payload, size_t size, struct manifest_floor *floor)
+{
+    if (size < MANIFEST_FLOOR_SIZE || size - MANIFEST_FLOOR_SIZE > UINT32_MAX)
+        return MANIFEST_E_CORRUPT;
+    *floor = (struct manifest_floor){
+        .segment = codec_get_u64(payload),
+        .offset = codec_get_u32(payload + 8),
+        .partition = codec_get_u16(payload + 12),
+        .state_size = (uint32_t)(size - MANIFEST_FLOOR_SIZE),
+    };
+    if (floor->state_size == 0)
+        return 0;
+    floor->state = malloc(floor->state_size);
+    if (!floor->state)
+        return -ENOMEM;
+    memcpy(floor->state, payload + MANIFEST_FLOOR_SIZE, floor->state_size);
+    return 0;
+}
+
 static int apply_floor(struct manifest *manifest, const uint8_t *payload, size_t size)
 {
     struct manifest_floor floor;
     size_t at;
-    int r;
+    int r = floor_decode(payload, size, &floor);
 
-    if (size != MANIFEST_FLOOR_SIZE)
-        return MANIFEST_E_CORRUPT;
-    floor = (struct manifest_floor){
-        .segment = codec_get_u64(payload),
-        .offset = codec_get_u32(payload + 8),
-        .partition = codec_get_u16(payload + 12),
-    };
+    if (r != 0)
+        return r;
     at = manifest_floor_at(manifest, floor.partition);
     if (manifest_floor_find(manifest, floor.partition)) {
-        if (manifest_void(manifest, floor.partition, floor.segment, floor.offset))
+        if (manifest_void(manifest, floor.partition, floor.segment, floor.offset)) {
+            free(floor.state);
             return 0; /* lower than the one that holds */
+        }
+        free(manifest->floors[at].state);
         manifest->floors[at] = floor;
         return 0;
     }
     r = GROW(manifest->floors, manifest->floor_capacity, manifest->floor_count + 1);
-    if (r != 0)
+    if (r != 0) {
+        free(floor.state);
         return r;
+    }
     memmove(&manifest->floors[at + 1], &manifest->floors[at],
             (manifest->floor_count - at) * sizeof(floor));
     manifest->floors[at] = floor;

@@ -352,6 +352,32 @@ Test(manifest, casks_are_found_by_partition_and_number)
     vfs_crash_free(vfs);
 }
 
+Test(manifest, a_floor_keeps_its_state_through_appends_rewrites_and_higher_floors)
+{
+    uint8_t bytes[40] = "what a snapshot brought besides records";
+    struct manifest_floor floor = {
+        .partition = 2, .segment = 5, .offset = 1024, .state = bytes, .state_size = sizeof(bytes)};
+    struct manifest manifest;
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_segment_add(&manifest, 5, 1), 0);
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    bytes[0] = 'W'; /* it was copied */
+    cr_assert_eq(manifest_queue_state(&manifest), 0);
+    cr_assert_eq(manifest_floor_find(&manifest, 2)->state_size, sizeof(bytes));
+    cr_assert_eq(manifest_floor_find(&manifest, 2)->state[0], 'w');
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0); /* another one at the same place */
+    cr_assert_eq(manifest_floor_find(&manifest, 2)->state[0], 'W');
+    floor.offset = 512;
+    bytes[0] = 'x';
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert_eq(manifest_floor_find(&manifest, 2)->state[0], 'W');
+    floor = (struct manifest_floor){.partition = 2, .segment = 6};
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert_null(manifest_floor_find(&manifest, 2)->state);
+    manifest_deinit(&manifest);
+}
+
 Test(manifest, a_floor_voids_what_lies_before_its_place_and_only_rises)
 {
     struct manifest manifest;
