@@ -1,4 +1,4 @@
-#include "replication/command.h"
+#include "replication/command_internal.h"
 
 #include "storage/record.h"
 
@@ -19,9 +19,14 @@ struct shape {
     uint8_t flags;
 };
 
-static const uint8_t set_flags = WIRE_SET_NX | WIRE_SET_XX | WIRE_SET_GET | WIRE_SET_KEEPTTL;
+static const uint8_t set_flags = WIRE_SET_NX | WIRE_SET_XX | WIRE_SET_GET | WIRE_SET_KEEPTTL |
+                                 WIRE_SET_EXPIRY | WIRE_SET_RELATIVE;
+static const uint8_t expire_flags =
+    WIRE_EXPIRE_NX | WIRE_EXPIRE_XX | WIRE_EXPIRE_GT | WIRE_EXPIRE_LT | WIRE_EXPIRE_RELATIVE;
 
-static bool shape_of(uint8_t operation, struct shape *shape)
+/* Operations on one key may have a time behind their other arguments: their stride is all of
+ * them. */
+static bool shape_of(uint8_t operation, uint32_t arg_count, struct shape *shape)
 {
     switch (operation) {
     case WIRE_OP_GET:
@@ -37,10 +42,25 @@ static bool shape_of(uint8_t operation, struct shape *shape)
         return true;
     case WIRE_OP_STRLEN:
     case WIRE_OP_GETDEL:
+    case WIRE_OP_PERSIST:
         *shape = (struct shape){.stride = 1, .args_min = 1, .args_max = 1};
         return true;
     case WIRE_OP_SET:
-        *shape = (struct shape){.stride = 2, .args_min = 2, .args_max = 2, .flags = set_flags};
+        *shape = (struct shape){
+            .stride = arg_count == 3 ? 3 : 2, .args_min = 2, .args_max = 3, .flags = set_flags};
+        return true;
+    case WIRE_OP_TTL:
+        *shape = (struct shape){
+            .stride = 1, .args_min = 1, .args_max = 1, .flags = WIRE_EXPIRE_RELATIVE};
+        return true;
+    case WIRE_OP_EXPIRE:
+        *shape = (struct shape){.stride = 2, .args_min = 2, .args_max = 2, .flags = expire_flags};
+        return true;
+    case WIRE_OP_GETEX:
+        *shape = (struct shape){.stride = arg_count == 2 ? 2 : 1,
+                                .args_min = 1,
+                                .args_max = 2,
+                                .flags = WIRE_GETEX_PERSIST | WIRE_EXPIRE_RELATIVE};
         return true;
     case WIRE_OP_APPEND:
     case WIRE_OP_INCRBY:
@@ -58,12 +78,12 @@ uint8_t command_check(const struct command_options *options, const struct wire_o
     int64_t delta;
     struct shape shape;
 
-    if (!shape_of(op->operation, &shape) || (op->flags & ~shape.flags) != 0 ||
+    if (!shape_of(op->operation, op->arg_count, &shape) || (op->flags & ~shape.flags) != 0 ||
         op->arg_count < shape.args_min || op->arg_count > shape.args_max)
         return WIRE_STATUS_MALFORMED;
     if (op->arg_count % shape.stride != 0)
         return WIRE_STATUS_MALFORMED;
-    if ((op->flags & WIRE_SET_NX) && (op->flags & WIRE_SET_XX))
+    if (!command_flags_sound(op))
         return WIRE_STATUS_MALFORMED;
     for (uint32_t i = 0; i < op->arg_count; i++) {
         bool key = i % shape.stride == 0;
@@ -81,13 +101,13 @@ uint8_t command_check(const struct command_options *options, const struct wire_o
     if (op->operation == WIRE_OP_INCRBY &&
         !command_parse_integer(args[1].data, args[1].size, &delta))
         return WIRE_STATUS_NOT_INTEGER;
-    return WIRE_STATUS_OK;
+    return command_check_time(op, args);
 }
 
 uint32_t command_keys(uint8_t operation, uint32_t arg_count, uint32_t *stride)
 {
     struct shape shape;
-    bool known = shape_of(operation, &shape);
+    bool known = shape_of(operation, arg_count, &shape);
 
     assert(known);
     assert(arg_count % shape.stride == 0);
@@ -103,6 +123,10 @@ enum command_needs command_needs(uint8_t operation, uint8_t flags)
     case WIRE_OP_APPEND:
     case WIRE_OP_INCRBY:
     case WIRE_OP_GETDEL:
+    case WIRE_OP_TTL:
+    case WIRE_OP_EXPIRE:
+    case WIRE_OP_PERSIST:
+    case WIRE_OP_GETEX:
         return COMMAND_NEEDS_VALUE;
     case WIRE_OP_EXISTS:
     case WIRE_OP_DEL:
@@ -149,7 +173,7 @@ static int reserve(void **memory, uint32_t *capacity, uint32_t count, size_t siz
     return 0;
 }
 
-static int reserve_writes(struct command_outcome *outcome, uint32_t count)
+int command_reserve_writes(struct command_outcome *outcome, uint32_t count)
 {
     void *memory = outcome->writes;
     int r = reserve(&memory, &outcome->writes_capacity, count, sizeof *outcome->writes);
@@ -235,8 +259,8 @@ static struct command_write *seen_find(struct seen *seen, const struct command_i
 }
 
 /* Room was reserved. bytes NULL: a tombstone. */
-static void add_write(struct command_outcome *outcome, uint32_t key, const uint8_t *bytes,
-                      size_t size, uint64_t expiry_ms)
+void command_add_write(struct command_outcome *outcome, uint32_t key, const uint8_t *bytes,
+                       size_t size, uint64_t expiry_ms)
 {
     assert(outcome->write_count < outcome->writes_capacity);
     outcome->writes[outcome->write_count++] = (struct command_write){
@@ -248,7 +272,7 @@ static void add_write(struct command_outcome *outcome, uint32_t key, const uint8
     };
 }
 
-static void reply_integer(struct command_outcome *outcome, int64_t integer)
+void command_reply_integer(struct command_outcome *outcome, int64_t integer)
 {
     outcome->reply.is_int = true;
     outcome->reply.integer = integer;
@@ -256,7 +280,7 @@ static void reply_integer(struct command_outcome *outcome, int64_t integer)
 }
 
 /* nil has no data; an empty value must have some. */
-static struct wire_bytes bytes_of(const struct command_value *value)
+struct wire_bytes command_bytes_of(const struct command_value *value)
 {
     static const uint8_t empty[1];
 
@@ -273,7 +297,7 @@ static int evaluate_get(const struct command_input *input, struct command_outcom
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < keys; i++)
-        outcome->values[i] = bytes_of(&input->values[i]);
+        outcome->values[i] = command_bytes_of(&input->values[i]);
     outcome->reply.values = outcome->values;
     outcome->reply.value_count = keys;
     return 0;
@@ -286,8 +310,15 @@ static int evaluate_exists(const struct command_input *input, struct command_out
 
     for (uint32_t i = 0; i < keys; i++)
         count += input->values[i].found;
-    reply_integer(outcome, count);
+    command_reply_integer(outcome, count);
     return 0;
+}
+
+static uint64_t set_deadline(const struct command_input *input, const struct command_value *old)
+{
+    if (input->op->flags & WIRE_SET_EXPIRY)
+        return (uint64_t)command_deadline(input, &input->args[2]);
+    return (input->op->flags & WIRE_SET_KEEPTTL) && old->found ? old->expiry_ms : 0;
 }
 
 static int evaluate_set(const struct command_input *input, struct command_outcome *outcome)
@@ -298,24 +329,24 @@ static int evaluate_set(const struct command_input *input, struct command_outcom
     const struct command_value *old =
         command_needs(WIRE_OP_SET, flags) == COMMAND_NEEDS_NONE ? &absent : input->values;
     bool set = !((flags & WIRE_SET_NX) && old->found) && !((flags & WIRE_SET_XX) && !old->found);
-    int r = reserve_writes(outcome, 1);
+    int r = command_reserve_writes(outcome, 1);
 
     if (r == 0)
         r = reserve_values(outcome, 2);
     if (r < 0)
         return r;
     if (set)
-        add_write(outcome, 0, input->args[1].data, input->args[1].size,
-                  (flags & WIRE_SET_KEEPTTL) && old->found ? old->expiry_ms : 0);
+        command_add_write(outcome, 0, input->args[1].data, input->args[1].size,
+                          set_deadline(input, old));
     if (!(flags & WIRE_SET_GET)) {
-        reply_integer(outcome, set);
+        command_reply_integer(outcome, set);
     } else if (flags & (WIRE_SET_NX | WIRE_SET_XX)) {
-        outcome->values[0] = bytes_of(old);
+        outcome->values[0] = command_bytes_of(old);
         outcome->values[1] = (struct wire_bytes){.data = &digits[set], .size = 1};
         outcome->reply.values = outcome->values;
         outcome->reply.value_count = 2;
     } else {
-        outcome->reply.bytes = bytes_of(old);
+        outcome->reply.bytes = command_bytes_of(old);
     }
     return 0;
 }
@@ -324,7 +355,7 @@ static int evaluate_put(const struct command_input *input, struct command_outcom
                         uint32_t keys)
 {
     struct seen seen = {0};
-    int r = reserve_writes(outcome, keys);
+    int r = command_reserve_writes(outcome, keys);
 
     if (r == 0)
         r = seen_init(outcome, keys, &seen);
@@ -338,7 +369,7 @@ static int evaluate_put(const struct command_input *input, struct command_outcom
             before->bytes = value->data;
             before->size = value->size;
         } else {
-            add_write(outcome, i, value->data, value->size, 0);
+            command_add_write(outcome, i, value->data, value->size, 0);
         }
     }
     return 0;
@@ -348,7 +379,7 @@ static int evaluate_del(const struct command_input *input, struct command_outcom
                         uint32_t keys)
 {
     struct seen seen = {0};
-    int r = reserve_writes(outcome, keys);
+    int r = command_reserve_writes(outcome, keys);
 
     if (r == 0)
         r = seen_init(outcome, keys, &seen);
@@ -356,21 +387,21 @@ static int evaluate_del(const struct command_input *input, struct command_outcom
         return r;
     for (uint32_t i = 0; i < keys; i++) {
         if (input->values[i].found && !seen_find(&seen, input, outcome, i))
-            add_write(outcome, i, NULL, 0, 0);
+            command_add_write(outcome, i, NULL, 0, 0);
     }
-    reply_integer(outcome, outcome->write_count);
+    command_reply_integer(outcome, outcome->write_count);
     return 0;
 }
 
 static int evaluate_getdel(const struct command_input *input, struct command_outcome *outcome)
 {
-    int r = reserve_writes(outcome, 1);
+    int r = command_reserve_writes(outcome, 1);
 
     if (r < 0)
         return r;
-    outcome->reply.bytes = bytes_of(&input->values[0]);
+    outcome->reply.bytes = command_bytes_of(&input->values[0]);
     if (input->values[0].found)
-        add_write(outcome, 0, NULL, 0, 0);
+        command_add_write(outcome, 0, NULL, 0, 0);
     return 0;
 }
 
@@ -387,7 +418,7 @@ static int evaluate_append(const struct command_options *options, const struct c
         outcome->reply.status = WIRE_STATUS_TOO_LARGE;
         return 0;
     }
-    r = reserve_writes(outcome, 1);
+    r = command_reserve_writes(outcome, 1);
     if (r == 0)
         r = reserve_scratch(outcome, size + 1); /* + 1: there is a place for no bytes too */
     if (r < 0)
@@ -396,8 +427,8 @@ static int evaluate_append(const struct command_options *options, const struct c
         memcpy(outcome->scratch, old->bytes, old_size);
     if (more->size > 0)
         memcpy(outcome->scratch + old_size, more->data, more->size);
-    add_write(outcome, 0, outcome->scratch, size, old->found ? old->expiry_ms : 0);
-    reply_integer(outcome, (int64_t)size);
+    command_add_write(outcome, 0, outcome->scratch, size, old->found ? old->expiry_ms : 0);
+    command_reply_integer(outcome, (int64_t)size);
     return 0;
 }
 
@@ -437,14 +468,14 @@ static int evaluate_incrby(const struct command_input *input, struct command_out
         outcome->reply.status = WIRE_STATUS_OVERFLOW;
         return 0;
     }
-    r = reserve_writes(outcome, 1);
+    r = command_reserve_writes(outcome, 1);
     if (r == 0)
         r = reserve_scratch(outcome, INTEGER_SIZE_MAX);
     if (r < 0)
         return r;
-    add_write(outcome, 0, outcome->scratch, format_integer(value, outcome->scratch),
-              old->found ? old->expiry_ms : 0);
-    reply_integer(outcome, value);
+    command_add_write(outcome, 0, outcome->scratch, format_integer(value, outcome->scratch),
+                      old->found ? old->expiry_ms : 0);
+    command_reply_integer(outcome, value);
     return 0;
 }
 
@@ -464,10 +495,10 @@ int command_evaluate(const struct command_options *options, const struct command
     case WIRE_OP_EXISTS:
         return evaluate_exists(input, outcome, keys);
     case WIRE_OP_STRLEN:
-        reply_integer(outcome, input->values[0].found ? (int64_t)input->values[0].size : 0);
+        command_reply_integer(outcome, input->values[0].found ? (int64_t)input->values[0].size : 0);
         return 0;
     case WIRE_OP_COUNT:
-        reply_integer(outcome, (int64_t)input->partition_keys);
+        command_reply_integer(outcome, (int64_t)input->partition_keys);
         return 0;
     case WIRE_OP_SET:
         return evaluate_set(input, outcome);
@@ -479,6 +510,11 @@ int command_evaluate(const struct command_options *options, const struct command
         return evaluate_append(options, input, outcome);
     case WIRE_OP_INCRBY:
         return evaluate_incrby(input, outcome);
+    case WIRE_OP_TTL:
+    case WIRE_OP_EXPIRE:
+    case WIRE_OP_PERSIST:
+    case WIRE_OP_GETEX:
+        return command_evaluate_expiry(input, outcome);
     default:
         assert(op->operation == WIRE_OP_GETDEL);
         return evaluate_getdel(input, outcome);
@@ -494,6 +530,8 @@ bool command_result_kept(uint8_t operation, uint8_t flags)
     case WIRE_OP_DEL:
     case WIRE_OP_APPEND:
     case WIRE_OP_INCRBY:
+    case WIRE_OP_EXPIRE:
+    case WIRE_OP_PERSIST:
         return true;
     default:
         return false;

@@ -14,7 +14,12 @@
  * SET with GET and a condition replies an array: the old value or nil, then one byte, '1' when it
  * was set and '0' when not. An INCRBY whose delta is no integer gets NOT_INTEGER at the door.
  *
- * Expiry is carried, not judged: INCRBY and APPEND keep it, SET and PUT clear it but for KEEPTTL.
+ * Expiry: a key is there until its delete is logged, so the host takes the values that have
+ * expired out, with logged deletes, before it asks here (replication/expiry.h). INCRBY and APPEND
+ * keep a deadline, SET and PUT clear it but for KEEPTTL. Deadlines are Unix ms; a relative one
+ * counts from command_input.time_ms, which is the leader's. EXPIRE and GETEX with one that has
+ * passed delete the key. As values cannot be changed in place, a new deadline writes the value
+ * again.
  */
 #ifndef REPLICATION_COMMAND_H
 #define REPLICATION_COMMAND_H
@@ -42,7 +47,7 @@ enum command_needs {
 
 /* Status of the operation as it came in: WIRE_STATUS_OK, MALFORMED (unknown operation or flags, NX
  * with XX, wrong number of arguments, nil or empty key, key over 65,535 B), TOO_LARGE, or
- * NOT_INTEGER (delta of INCRBY). args: arg_count of them. */
+ * NOT_INTEGER (delta of INCRBY, a time). args: arg_count of them. */
 uint8_t command_check(const struct command_options *options, const struct wire_op *op,
                       const struct wire_bytes *args);
 /* How many keys; key i is args[i * *stride]. 0 for COUNT. Only after command_check(). */
@@ -63,6 +68,7 @@ struct command_input {
     const struct keydir_digest *digests; /* one a key: how repeated keys are seen */
     const struct command_value *values;  /* one a key; unread with NEEDS_NONE */
     uint64_t partition_keys;             /* COUNT: the reply */
+    uint64_t time_ms;                    /* the leader's, Unix; all deadlines of values are above */
 };
 
 /* bytes borrow from args, from values or from the outcome's scratch. */
@@ -99,7 +105,8 @@ int command_evaluate(const struct command_options *options, const struct command
                      struct command_outcome *outcome);
 
 /* Whether the i64 in the request id rebuilds the whole reply of an operation that logged writes.
- * Not for those that reply an old value (SET with GET, GETDEL): their retries get UNKNOWN. */
+ * Not for those that reply an old value (SET with GET, GETDEL, GETEX): their retries get UNKNOWN.
+ */
 bool command_result_kept(uint8_t operation, uint8_t flags);
 /* Rebuilds the reply to a retry: status OK with the payload of the first time, or status UNKNOWN
  * when it was not kept. id is left alone. */

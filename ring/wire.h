@@ -61,7 +61,26 @@ enum wire_status {
 /* Flags of SET. GET: the reply is the old value (bytes | nil); without GET: integer 1 when it was
  * set, 0 when NX/XX kept it from being set. With GET and NX/XX the reply is the array
  * [bytes | nil, set], where set is bytes too: the one digit "1" or "0". */
-enum wire_set_flags { WIRE_SET_NX = 1, WIRE_SET_XX = 2, WIRE_SET_GET = 4, WIRE_SET_KEEPTTL = 8 };
+enum wire_set_flags {
+    WIRE_SET_NX = 1,
+    WIRE_SET_XX = 2,
+    WIRE_SET_GET = 4,
+    WIRE_SET_KEEPTTL = 8,
+    WIRE_SET_EXPIRY = 16,  /* the third argument is the deadline */
+    WIRE_SET_RELATIVE = 32 /* as in enum wire_expire_flags */
+};
+
+/* Flags of EXPIRE, of GETEX (RELATIVE, PERSIST) and of TTL (RELATIVE). Times are decimal text, ms:
+ * since 1970, or with RELATIVE from the moment of the leader that evaluates it. TTL says -2 for an
+ * absent key, -1 for one without a deadline, else the deadline, or with RELATIVE what is left. */
+enum wire_expire_flags {
+    WIRE_EXPIRE_NX = 1, /* only when there is no deadline */
+    WIRE_EXPIRE_XX = 2, /* only when there is one */
+    WIRE_EXPIRE_GT = 4, /* only when it becomes later; no deadline is the latest */
+    WIRE_EXPIRE_LT = 8, /* only when it becomes earlier */
+    WIRE_GETEX_PERSIST = 16,
+    WIRE_EXPIRE_RELATIVE = 32
+};
 
 const char *wire_type_name(uint8_t type); /* "?" when unknown */
 const char *wire_status_name(uint8_t status);

@@ -35,16 +35,20 @@
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \
-    X(GET, 1, 0)     /* keys…            -> array of (bytes | nil) */                            \
-    X(EXISTS, 2, 0)  /* keys…            -> integer: how many are there (repeats count) */       \
-    X(STRLEN, 3, 0)  /* key              -> integer */                                             \
-    X(COUNT, 4, 0)   /* (none)           -> integer: keys of the partition */                      \
-    X(SET, 16, 1)    /* key value, flags -> nil | 1; with flag GET: old value | nil, see wire.h */ \
-    X(PUT, 17, 1)    /* (key value)…     -> nil; all or none */                                  \
-    X(DEL, 18, 1)    /* keys…            -> integer: how many were there */                      \
-    X(APPEND, 19, 1) /* key value        -> integer: new length */                                 \
-    X(INCRBY, 20, 1) /* key delta        -> integer: new value */                                  \
-    X(GETDEL, 21, 1) /* key              -> bytes | nil */
+    X(GET, 1, 0)      /* keys…            -> array of (bytes | nil) */                           \
+    X(EXISTS, 2, 0)   /* keys…            -> integer: how many are there (repeats count) */      \
+    X(STRLEN, 3, 0)   /* key              -> integer */                                            \
+    X(COUNT, 4, 0)    /* (none)           -> integer: keys of the partition */                     \
+    X(TTL, 5, 0)      /* key, flags       -> integer: deadline or what is left, ms; -1, -2 */      \
+    X(SET, 16, 1)     /* key value [time], flags -> nil | 1; with flag GET see wire.h */           \
+    X(PUT, 17, 1)     /* (key value)…     -> nil; all or none */                                 \
+    X(DEL, 18, 1)     /* keys…            -> integer: how many were there */                     \
+    X(APPEND, 19, 1)  /* key value        -> integer: new length */                                \
+    X(INCRBY, 20, 1)  /* key delta        -> integer: new value */                                 \
+    X(GETDEL, 21, 1)  /* key              -> bytes | nil */                                        \
+    X(EXPIRE, 22, 1)  /* key time, flags  -> integer: 1 when the deadline was set, or 0 */         \
+    X(PERSIST, 23, 1) /* key             -> integer: 1 when there was a deadline, or 0 */          \
+    X(GETEX, 24, 1)   /* key [time], flags -> bytes | nil */
 
 /* How an operation ended. X(NAME, number, proposed): proposed = 0 means certainly never proposed.
  */
@@ -54,7 +58,7 @@
     X(TRYAGAIN, 2, 0)   /* admission or deadline */                                                \
     X(NOSPACE, 3, 0)                                                                               \
     X(FENCED, 4, 0)      /* this replica cannot serve; another may */                              \
-    X(NOT_INTEGER, 5, 0) /* INCRBY on what is no 64-bit integer */                                 \
+    X(NOT_INTEGER, 5, 0) /* INCRBY on what is no 64-bit integer, or a time that is none */         \
     X(OVERFLOW, 6, 0)                                                                              \
     X(TOO_LARGE, 7, 0) /* the result would be over the value limit */                              \
     X(MALFORMED, 8, 0)                                                                             \

@@ -298,9 +298,13 @@ static bool lane_evident(const struct op *op, const struct wire_result *result)
         return result->values && result->value_count == 2 && result->values[1].size == 1 &&
                result->values[1].data[0] == '1';
     case WIRE_OP_DEL:
+    case WIRE_OP_EXPIRE:
+    case WIRE_OP_PERSIST:
         return result->is_int && result->integer > 0;
     case WIRE_OP_GETDEL:
         return result->bytes.data != NULL;
+    case WIRE_OP_GETEX: /* a deadline is always written, PERSIST may find none */
+        return result->bytes.data != NULL && op->arg_count == 2;
     default:
         return false;
     }
