@@ -18,7 +18,7 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->answer_ms = 0;
     progress->snapshot = 0;
     progress->snapshot_wanted = false;
-    progress->fenced = false;
+    progress->fenced = 0;
 }
 
 void progress_probe(struct raft_progress *progress, uint64_t index)
@@ -82,7 +82,7 @@ void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t 
     if (progress->snapshot_wanted && index >= progress->snapshot && index + 1 >= progress->next) {
         progress->snapshot = 0;
         progress->snapshot_wanted = false;
-        progress->fenced = false;
+        progress->fenced = 0;
     }
     if (progress->probing) {
         progress->probing = false;

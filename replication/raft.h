@@ -202,6 +202,8 @@ struct raft_progress {
     uint64_t sent_ms;  /* since when an answer is due, while inflight_messages > 0 */
     uint64_t heard_ms; /* any answer of this term: check-quorum */
     uint64_t round;    /* newest beat acknowledged in this term */
+    uint64_t fenced;   /* it said that its log is lost, when ours ended here: only the answer to a
+                          snapshot of that or more counts; 0: it did not */
     uint64_t snapshot; /* index of the one under way to it: no appends meanwhile; 0 none */
     uint32_t inflight_messages;
     uint32_t answer_ms;   /* how long answers take, lately */
@@ -209,7 +211,6 @@ struct raft_progress {
     bool voter_old;       /* of the old half; a learner is in neither */
     bool probing;         /* one append at a time until the logs meet */
     bool snapshot_wanted; /* what it lacks has left the log: no append helps it */
-    bool fenced;          /* it said that its log is lost: only a snapshot's answer counts */
     uint8_t vote;         /* 0 none, 1 granted, 2 refused */
 };
 

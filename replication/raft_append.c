@@ -183,7 +183,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_event *event,
         return;
     }
     if (message->index > raft->log.last ||
-        (peer->fenced && (peer->snapshot == 0 || message->index < peer->snapshot)))
+        (peer->fenced != 0 && (peer->snapshot == 0 || message->index < peer->snapshot)))
         return;
     progress_answered(peer, event->now_ms);
     progress_accepted(peer, message->index, accepted_size(raft, peer, message->index),

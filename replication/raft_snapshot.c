@@ -18,9 +18,12 @@ void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
     struct raft_progress *peer = raft_find(raft, event->from);
 
     assert(event->index <= raft->applied);
-    /* Below the own no-op it might lack what a peer that lost its log had helped to commit. */
+    /* Below the own no-op it might lack what a peer that lost its log had helped to commit, and so
+     * it might below what that peer was sent in this term: its answers may be on their way still.
+     */
     if (raft->role != RAFT_LEADER || !peer || !peer->snapshot_wanted ||
-        event->index < raft->term_start || event->index + 1 < raft->log.first) {
+        event->index < raft->term_start || event->index < peer->fenced ||
+        event->index + 1 < raft->log.first) {
         effects->refused = true;
         return;
     }
@@ -42,12 +45,12 @@ void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,
     uint64_t heard_ms;
 
     if (raft->role != RAFT_LEADER || !peer || raft_same(event->from, raft->options.self) ||
-        peer->fenced)
+        peer->fenced != 0)
         return;
     heard_ms = peer->heard_ms; /* a report is no acknowledgement: check-quorum does without it */
     progress_reset(peer, 0, event->now_ms);
     peer->heard_ms = heard_ms;
-    peer->fenced = true;
+    peer->fenced = raft->log.last;
     raft_snapshot_want(peer, effects);
 }
 

@@ -174,7 +174,25 @@ Test(raft_snapshot, a_fenced_peer_counts_for_nothing_until_its_snapshot_is_answe
     cr_assert_eq(raft_peer(&s.raft, 3)->snapshot, 10);
     script_accept(&s, 3, 10);
     cr_assert_eq(raft_peer(&s.raft, 3)->match, 10);
-    cr_assert(!raft_peer(&s.raft, 3)->fenced);
+    cr_assert_eq(raft_peer(&s.raft, 3)->fenced, 0);
+    script_deinit(&s);
+}
+
+Test(raft_snapshot, one_for_a_fenced_peer_holds_all_that_it_may_still_be_heard_to_hold)
+{
+    struct script s;
+
+    lead_short(&s);
+    script_propose(&s, 1, 16);
+    script_event(&s, RAFT_EVENT_FLUSH); /* 11 is on its way to it when its report comes */
+    peer_event(&s, RAFT_EVENT_PEER_FENCED, 3, 0);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 10);
+    cr_assert(s.effects.refused);
+    script_synced(&s);
+    script_accept(&s, 2, 11);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 11});
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 11);
+    cr_assert(!s.effects.refused);
     script_deinit(&s);
 }
 
