@@ -84,14 +84,14 @@ struct cask_writer {
     size_t capacity;
     size_t buffered;
     uint32_t written;
-    struct cask_block *blocks;
+    size_t block_from; /* where the open block begins in the buffer */
+    uint32_t block_records;
+    struct cask_block *blocks; /* that are closed */
     size_t block_count;
     size_t block_capacity;
-    uint8_t *block_bytes; /* of the block that is open */
-    size_t block_size;
-    size_t block_bytes_capacity;
     uint8_t *key; /* the last one */
     size_t key_size;
+    size_t key_capacity;
     bool failed;
 };
 

@@ -91,7 +91,7 @@ struct hint_entry {
  * number. Ignores what the keydir does not know of `high`. */
 int hint_entry_compare(const struct hint_entry *a, const struct hint_entry *b);
 /* Sorts and leaves of each (partition, digest) the newest: highest index, then highest offset.
- * Returns how many are left. No memory. */
+ * Returns how many are left. */
 size_t hint_entries_sort(struct hint_entry *entries, size_t count);
 
 /* --- writing --- */
@@ -139,7 +139,8 @@ struct hint {
     struct vfs_file *file; /* borrowed */
     struct hint_subject subject;
     uint64_t count;
-    uint64_t blocks_end;               /* where the directory begins */
+    uint64_t blocks_end; /* where the directory begins */
+    uint64_t blocks_checksum;
     struct hint_partition *partitions; /* ascending */
     size_t partition_count;
 };

@@ -42,6 +42,11 @@ size_t record_size_padded(const struct record *record)
     return (record_size(record) + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
 }
 
+size_t record_head_size(const uint8_t *bytes)
+{
+    return RECORD_HEADER_SIZE + record_extension_size(bytes[7]) + codec_get_u16(bytes + 24);
+}
+
 static void record_assert_limits(const struct record *record)
 {
     assert(record->kind >= RECORD_KIND_PUT && record->kind <= RECORD_KIND_CHECKPOINT);
@@ -120,7 +125,7 @@ static int record_decode_bounds(const uint8_t *bytes, size_t size, size_t *key_e
     value_size = codec_get_u32(bytes + 28);
     if (value_size > RECORD_VALUE_SIZE_MAX)
         return RECORD_E_CORRUPT;
-    head = RECORD_HEADER_SIZE + record_extension_size(bytes[7]) + codec_get_u16(bytes + 24);
+    head = record_head_size(bytes);
     if (total != head + value_size + (value_size > 0 ? RECORD_VALUE_SUM_SIZE : 0))
         return RECORD_E_CORRUPT;
     if (size < head)

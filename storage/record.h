@@ -93,13 +93,18 @@ enum record_e {
 size_t record_size(const struct record *record);
 /* Bytes it takes in a file: record_size rounded up to RECORD_ALIGN. */
 size_t record_size_padded(const struct record *record);
+/* Bytes of header, extensions and key, as the first RECORD_HEADER_SIZE bytes claim: what must be
+ * there for record_decode_header() to check them. Nothing about it is proved yet. */
+size_t record_head_size(const uint8_t *bytes);
 /* Writes record_size_padded() bytes to out, padding included, and returns that count. The
  * record's fields must be within the limits above (asserted: they are checked at the door). */
 size_t record_encode(const struct record *record, uint8_t *out);
 /* Reads the record at the start of bytes; checks bounds and both checksums, in that order, before
  * any field is believed. key and value borrow from bytes. */
 int record_decode(const uint8_t *bytes, size_t size, struct record *record);
-/* As record_decode but leaves the value checksum unchecked (scans that only need the key). */
+/* As record_decode but leaves the value checksum unchecked (scans that only need the key). When
+ * only bytes of the value are missing, *record is complete and checked all the same, and the answer
+ * is RECORD_E_SHORT; else it stays untouched on SHORT. */
 int record_decode_header(const uint8_t *bytes, size_t size, struct record *record);
 
 #endif
