@@ -5,11 +5,19 @@
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column field_mend = {"mend", "mend", OUTPUT_TEXT};
 static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
-    {"zone", "ZONE", OUTPUT_TEXT},         {"state", "STATE", OUTPUT_TEXT},
-    {"leaders", "LEADERS", OUTPUT_NUMBER}, {"replicas", "REPLICAS", OUTPUT_NUMBER},
-    {"lag", "LAG", OUTPUT_NUMBER},         {"disk_bytes", "DISK", OUTPUT_SIZE},
-    {"uptime_ms", "UPTIME", OUTPUT_TIME},  {"version", "VERSION", OUTPUT_TEXT},
+    {"id", "ID", OUTPUT_NUMBER},
+    {"address", "ADDRESS", OUTPUT_TEXT},
+    {"zone", "ZONE", OUTPUT_TEXT},
+    {"state", "STATE", OUTPUT_TEXT},
+    {"leaders", "LEADERS", OUTPUT_NUMBER},
+    {"replicas", "REPLICAS", OUTPUT_NUMBER},
+    {"lag", "LAG", OUTPUT_NUMBER},
+    {"disk_bytes", "DISK", OUTPUT_SIZE},
+    {"cache_bytes", "CACHE", OUTPUT_SIZE},
+    {"cache_hits", "HITS", OUTPUT_NUMBER},
+    {"cache_misses", "MISSES", OUTPUT_NUMBER},
+    {"uptime_ms", "UPTIME", OUTPUT_TIME},
+    {"version", "VERSION", OUTPUT_TEXT},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
@@ -61,6 +69,9 @@ static void put_node(struct output *output, const struct view *view, const struc
         {.number = share.replicas, .absent = !member},
         {.number = share.lag, .absent = gone || !member},
         {.number = node->status.disk_bytes, .absent = gone},
+        {.number = node->status.cache_bytes, .absent = gone},
+        {.number = node->status.cache_hits, .absent = gone},
+        {.number = node->status.cache_misses, .absent = gone},
         {.number = node->status.uptime_ms, .absent = gone},
         {.text = node->status.version, .absent = gone},
     };

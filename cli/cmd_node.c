@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WEIGHT_MAX 100000u
+#define WEIGHT_MAX    100000u
+#define CACHE_MIB_MAX 1048576u
 
 static void on_ready(void *context, const char *address, const char *fingerprint)
 {
@@ -34,7 +35,7 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
 {
     const char *zone = arguments_text(arguments, "zone");
     const char *why;
-    uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0;
+    uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0, cache_mib = 0;
 
     if (arguments_text(arguments, "join")) {
         arguments_error(arguments,
@@ -51,11 +52,13 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
         return false;
     }
     if (!arguments_number(arguments, "weight", 1, WEIGHT_MAX, &weight) ||
-        !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards))
+        !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards) ||
+        !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib))
         return false;
     snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
     options->weight = (uint32_t)weight;
     options->shards = (uint16_t)shards;
+    options->cache_size = (size_t)cache_mib << 20;
     return true;
 }
 

@@ -34,6 +34,10 @@ static const struct option_row node_options[] = {
     {.name = "shards",
      .value = "S",
      .text = "threads that serve partitions; fixed at the first start (default: one a core)"},
+    {.name = "cache",
+     .value = "MIB",
+     .fallback = "32",
+     .text = "memory of each shard for the values that are read most, MiB; 0 for none"},
     {.name = NULL},
 };
 static const struct option_row router_options[] = {

@@ -409,7 +409,11 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .uptime_ms = node->now_ms - node->start_ms,
                                       .weight = node->options.weight,
                                       .disk_bytes = disk_usage(node),
-                                      .disk_full = event->disk_full};
+                                      .disk_full = event->disk_full,
+                                      .cache_hits = event->cache.hits,
+                                      .cache_misses = event->cache.misses,
+                                      .cache_evictions = event->cache.evictions,
+                                      .cache_bytes = event->cache.bytes};
 
     if (!reply)
         return;

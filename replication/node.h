@@ -41,7 +41,8 @@ enum node_event_kind {
 struct node_event {
     uint8_t kind;
     uint64_t now_ms;
-    bool disk_full; /* a shard of this node cannot take values */
+    bool disk_full;           /* a shard of this node cannot take values */
+    struct cache_stats cache; /* all shards together */
     struct shard_address from;
     const struct link_message *message;
 };

@@ -213,6 +213,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
 {
     struct node_event event = {.now_ms = loop_now_ms(),
                                .disk_full = loop_shards_full(loop),
+                               .cache = loop_shards_cache(loop),
                                .from = item->from,
                                .message = &item->message};
     int r;

@@ -93,7 +93,9 @@ struct loop_shard {
     pthread_t thread;
     bool running; /* its threads are there */
     uint16_t number;
-    atomic_bool disk_full; /* as of the newest round */
+    /* As of the newest round: */
+    atomic_bool disk_full;
+    _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
@@ -161,5 +163,6 @@ void loop_shards_kick(struct node_loop *loop); /* all of them */
 void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
+struct cache_stats loop_shards_cache(const struct node_loop *loop);
 
 #endif

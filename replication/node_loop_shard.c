@@ -76,6 +76,19 @@ static void hand_in(struct loop_shard *shard, const struct inbox_item *item, uin
     used->messages++;
 }
 
+static void publish(struct loop_shard *shard)
+{
+    struct store *store = shard_store(shard->shard);
+    struct cache_stats cache;
+
+    store_cache_stats(store, &cache);
+    atomic_store_explicit(&shard->disk_full, store_disk_full(store), memory_order_relaxed);
+    atomic_store_explicit(&shard->cache_hits, cache.hits, memory_order_relaxed);
+    atomic_store_explicit(&shard->cache_misses, cache.misses, memory_order_relaxed);
+    atomic_store_explicit(&shard->cache_evictions, cache.evictions, memory_order_relaxed);
+    atomic_store_explicit(&shard->cache_bytes, cache.bytes, memory_order_relaxed);
+}
+
 /* A round: all that has arrived is stepped, then everything leaves together. */
 static void work_round(struct loop_shard *shard, size_t size)
 {
@@ -99,8 +112,7 @@ static void work_round(struct loop_shard *shard, size_t size)
         carry_out(shard, shard->effects);
     } while (more);
     shard->due_ms = shard->effects->deadline_ms;
-    atomic_store_explicit(&shard->disk_full, store_disk_full(shard_store(shard->shard)),
-                          memory_order_relaxed);
+    publish(shard);
     if (shard->effects->drained && !shard->drained) {
         shard->drained = true;
         atomic_fetch_add(&shard->loop->drained, 1);
@@ -155,6 +167,7 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.shards = loop->shard_count;
     options.self = loop->member;
     options.store.folder = folder;
+    options.store.cache_size = loop->options->cache_size;
     r = shard_open(&shard->shard, loop->vfs, &options, node_map(loop->node),
                    node_genesis_hash(loop->node), found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)
@@ -237,6 +250,23 @@ bool loop_shards_full(const struct node_loop *loop)
         if (atomic_load_explicit(&loop->shards[number].disk_full, memory_order_relaxed))
             return true;
     return false;
+}
+
+struct cache_stats loop_shards_cache(const struct node_loop *loop)
+{
+    struct cache_stats sum = {0};
+
+    if (!atomic_load(&loop->shards_started))
+        return sum;
+    for (uint16_t number = 0; number < loop->shard_count; number++) {
+        const struct loop_shard *shard = &loop->shards[number];
+
+        sum.hits += atomic_load_explicit(&shard->cache_hits, memory_order_relaxed);
+        sum.misses += atomic_load_explicit(&shard->cache_misses, memory_order_relaxed);
+        sum.evictions += atomic_load_explicit(&shard->cache_evictions, memory_order_relaxed);
+        sum.bytes += atomic_load_explicit(&shard->cache_bytes, memory_order_relaxed);
+    }
+    return sum;
 }
 
 void loop_shards_stop(struct node_loop *loop)

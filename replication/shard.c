@@ -29,6 +29,7 @@ void shard_options_default(struct shard_options *options)
                 .queue_size_max = 64u << 20,
                 .memory_size_max = 16u << 20,
                 .zero_ahead_size = 4u << 20,
+                .cache_size = 32u << 20,
                 .journal_size_max = UINT64_C(1) << 40,
                 .space_reserve = 64u << 20,
             },

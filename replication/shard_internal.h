@@ -124,6 +124,7 @@ struct shard_place {
     uint64_t index; /* of the pending entry; 0 when applied */
     uint32_t size;
     bool found;
+    size_t kept; /* several keys: where its value is in the shard's scratch */
 };
 
 /* A read job's purpose. */
@@ -145,6 +146,12 @@ struct shard_fetch {
     bool failed;
 };
 
+/* A key's record that was asked for, or has come. */
+struct shard_fetched {
+    store_location location;
+    bool done;
+};
+
 /* An operation that has to wait: for the disk, or behind one that does. Owns its arguments. */
 struct shard_operation {
     struct keyqueue_ticket ticket;
@@ -158,7 +165,7 @@ struct shard_operation {
     struct keydir_digest *digests; /* key_count, and one more: the lane's */
     struct keyqueue_node *nodes;   /* as many */
     struct wire_buffer *values;    /* key_count: what the disk gave */
-    bool *fetched;
+    struct shard_fetched *fetched;
     uint32_t key_count;
     uint32_t reads_left;
     size_t charge;

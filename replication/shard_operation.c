@@ -53,51 +53,136 @@ static int value_of(const struct replica *replica, const struct wire_bytes *key,
 
 static bool scratch_room(struct shard *shard, size_t size)
 {
+    size_t capacity = 2 * shard->scratch_capacity;
     uint8_t *grown;
 
     if (size <= shard->scratch_capacity)
         return true;
-    grown = realloc(shard->scratch, size);
+    capacity = size > capacity ? size : capacity;
+    grown = realloc(shard->scratch, capacity);
     if (!grown)
         return false;
     shard->scratch = grown;
-    shard->scratch_capacity = size;
+    shard->scratch_capacity = capacity;
     return true;
 }
 
-/* With several keys each record is copied: what the store lends ends with its next read. */
-static int read_value(struct shard *shard, struct replica *replica,
-                      const struct shard_request *request, uint32_t key, size_t *scratch_used)
+/* With several keys each value is copied: what the store lends ends with its next read. */
+static int keep_value(struct shard *shard, const struct shard_request *request, uint32_t key,
+                      size_t *used)
 {
-    struct shard_place *place = &shard->places[key];
+    const struct command_value *value = &shard->values[key];
+
+    if (request->key_count == 1)
+        return VALUES_OK;
+    if (*used + value->size > REPLY_SIZE_MAX)
+        return VALUES_TOO_LARGE;
+    if (!scratch_room(shard, *used + value->size + 1))
+        return VALUES_NO_MEMORY;
+    memcpy(shard->scratch + *used, value->bytes, value->size);
+    shard->places[key].kept = *used;
+    *used += value->size;
+    return VALUES_OK;
+}
+
+/* The bytes of the record: what a read job gave, or what is to be had without waiting. */
+static int read_record(struct shard *shard, const struct shard_request *request, uint32_t key,
+                       const uint8_t **bytes, size_t *size)
+{
+    const struct shard_place *place = &shard->places[key];
     struct shard_operation *waiting = request->waiting;
+    int r;
+
+    if (waiting && waiting->fetched[key].done) {
+        *bytes = waiting->values[key].data;
+        *size = waiting->values[key].size;
+        return VALUES_OK;
+    }
+    r = store_peek(shard->store, place->location, place->size, bytes, size);
+    if (r == 0)
+        return VALUES_OK;
+    if (r != STORE_E_AGAIN)
+        return VALUES_FAILED;
+    if (waiting &&
+        shard_read_start(shard, SHARD_READ_OPERATION, waiting, key, place->location, place->size)) {
+        waiting->fetched[key].location = place->location;
+        waiting->reads_left++;
+        waiting->charge += place->size;
+        shard->in_flight_size += place->size;
+    }
+    return VALUES_ON_DISK;
+}
+
+/* What is in memory already is not kept twice; and what a read job gave is kept only while the
+ * record has not been moved or written over since. */
+static bool worth_caching(const struct shard *shard, const struct shard_request *request,
+                          uint32_t key)
+{
+    const struct shard_place *place = &shard->places[key];
+    const struct shard_operation *waiting = request->waiting;
+
+    if (place->index != 0)
+        return false;
+    if (waiting && waiting->fetched[key].done)
+        return waiting->fetched[key].location == place->location;
+    return !store_recent(shard->store, place->location);
+}
+
+static int read_value(struct shard *shard, struct replica *replica,
+                      const struct shard_request *request, uint32_t key, size_t *used)
+{
     const struct wire_bytes *name = &request->args[key * request->stride];
+    const struct shard_place *place = &shard->places[key];
+    struct command_value *value = &shard->values[key];
+    struct cache_key cached = {.partition = replica->partition,
+                               .digest = request->digests[key],
+                               .location = place->location,
+                               .key = name->data,
+                               .key_size = name->size};
+    struct cache_value found;
     const uint8_t *bytes;
     size_t size;
     int r;
 
-    if (waiting && waiting->fetched[key])
-        return value_of(replica, name, waiting->values[key].data, waiting->values[key].size,
-                        &shard->values[key]);
-    r = store_peek(shard->store, place->location, place->size, &bytes, &size);
-    if (r == STORE_E_AGAIN) {
-        if (waiting && shard_read_start(shard, SHARD_READ_OPERATION, waiting, key, place->location,
-                                        place->size)) {
-            waiting->reads_left++;
-            waiting->charge += place->size;
-            shard->in_flight_size += place->size;
-        }
-        return VALUES_ON_DISK;
+    if (place->index == 0 && store_cached(shard->store, &cached, &found) == 0) {
+        value->bytes = found.bytes;
+        value->size = found.size;
+        value->expiry_ms = found.expiry_ms;
+        return keep_value(shard, request, key, used);
     }
-    if (r != 0)
-        return VALUES_FAILED;
-    if (request->key_count > 1) {
-        size = size < place->size ? size : place->size;
-        memcpy(shard->scratch + *scratch_used, bytes, size);
-        bytes = shard->scratch + *scratch_used;
-        *scratch_used += size;
+    r = read_record(shard, request, key, &bytes, &size);
+    if (r == VALUES_OK)
+        r = value_of(replica, name, bytes, size, value);
+    if (r != VALUES_OK)
+        return r;
+    if (worth_caching(shard, request, key)) {
+        found = (struct cache_value){
+            .bytes = value->bytes, .size = value->size, .expiry_ms = value->expiry_ms};
+        store_cache(shard->store, &cached, &found);
     }
-    return value_of(replica, name, bytes, size, &shard->values[key]);
+    return keep_value(shard, request, key, used);
+}
+
+/* All keys are read, or as many as can be without waiting. */
+static int read_values(struct shard *shard, struct replica *replica,
+                       const struct shard_request *request)
+{
+    int result = VALUES_OK;
+    size_t used = 0;
+
+    for (uint32_t key = 0; key < request->key_count; key++) {
+        int r =
+            shard->places[key].found ? read_value(shard, replica, request, key, &used) : VALUES_OK;
+
+        if (r != VALUES_OK && r != VALUES_ON_DISK)
+            return r;
+        if (r == VALUES_ON_DISK)
+            result = r;
+    }
+    for (uint32_t key = 0; request->key_count > 1 && key < request->key_count; key++)
+        if (shard->places[key].found && result == VALUES_OK)
+            shard->values[key].bytes = shard->scratch + shard->places[key].kept;
+    return result;
 }
 
 /* Fills shard->values; *observed: newest pending entry that was looked at. */
@@ -105,8 +190,7 @@ static int gather_values(struct shard *shard, struct replica *replica,
                          const struct shard_request *request, uint64_t *observed)
 {
     enum command_needs needs = command_needs(request->op->operation, request->op->flags);
-    size_t size = 0, used = 0;
-    int result = VALUES_OK;
+    size_t size = 0;
 
     *observed = 0;
     if (needs == COMMAND_NEEDS_NONE)
@@ -124,18 +208,7 @@ static int gather_values(struct shard *shard, struct replica *replica,
         return VALUES_OK;
     if (request->key_count > 1 && size > REPLY_SIZE_MAX)
         return VALUES_TOO_LARGE;
-    if (request->key_count > 1 && !scratch_room(shard, size))
-        return VALUES_NO_MEMORY;
-    for (uint32_t key = 0; key < request->key_count; key++) {
-        int r =
-            shard->places[key].found ? read_value(shard, replica, request, key, &used) : VALUES_OK;
-
-        if (r != VALUES_OK && r != VALUES_ON_DISK)
-            return r;
-        if (r == VALUES_ON_DISK)
-            result = r;
-    }
-    return result;
+    return read_values(shard, replica, request);
 }
 
 static bool is_write(const struct wire_op *op)

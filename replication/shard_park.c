@@ -175,7 +175,7 @@ void shard_operation_read(struct shard *shard, struct shard_read *read, const ui
         operation->read_failed = true;
     else if (!operation->cancelled) {
         wire_put_raw(&operation->values[read->part], bytes, size);
-        operation->fetched[read->part] = !operation->values[read->part].failed;
+        operation->fetched[read->part].done = !operation->values[read->part].failed;
     }
     if (operation->reads_left > 0)
         return;

@@ -382,7 +382,7 @@ bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
 /* SHARD_STATUS_REPLY and NODE_STATUS_REPLY */
 
 #define PARTITION_STATUS_FIELDS 11u
-#define NODE_STATUS_FIELDS      15u
+#define NODE_STATUS_FIELDS      19u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status)
@@ -466,6 +466,10 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->weight);
     wire_put_uint(buffer, status->links_up);
     wire_put_bool(buffer, status->disk_full);
+    wire_put_uint(buffer, status->cache_hits);
+    wire_put_uint(buffer, status->cache_misses);
+    wire_put_uint(buffer, status->cache_evictions);
+    wire_put_uint(buffer, status->cache_bytes);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -487,5 +491,9 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->weight = wire_get_u32(cursor);
     status->links_up = wire_get_u32(cursor);
     status->disk_full = wire_get_bool(cursor);
+    status->cache_hits = wire_get_u64(cursor);
+    status->cache_misses = wire_get_u64(cursor);
+    status->cache_evictions = wire_get_u64(cursor);
+    status->cache_bytes = wire_get_u64(cursor);
     return wire_fields_close(cursor, unknown);
 }

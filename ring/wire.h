@@ -294,6 +294,7 @@ struct wire_node_status {
     uint32_t weight;
     uint32_t links_up; /* peers reachable from here */
     bool disk_full;
+    uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes; /* all shards together */
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);

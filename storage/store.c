@@ -225,8 +225,7 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->segments = store->segments.count;
     stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
     stats->disk_full = store->disk_full;
-    if (store->cache)
-        cache_stats(store->cache, &stats->cache);
+    store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;
 

@@ -204,10 +204,12 @@ struct store_stats {
         bytes_appended;
     uint64_t keys, tombstones, keydir_bytes;
     struct cache_stats cache; /* all 0 without one */
-    uint64_t sync_us_last; /* of the last write job, as measured by store_job_run's host */
+    uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;
 };
 void store_stats(const struct store *store, struct store_stats *stats);
+/* A part of them that costs little; all 0 without a cache. */
+void store_cache_stats(const struct store *store, struct cache_stats *stats);
 /* The next segment cannot be prepared: what room is left is for deletes. Heals by itself. */
 bool store_disk_full(const struct store *store);
 

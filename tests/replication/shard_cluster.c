@@ -191,6 +191,7 @@ void cluster_start(struct cluster *cluster)
     cluster->options.store.segment_size = 256u << 10;
     cluster->options.store.zero_ahead_size = 64u << 10;
     cluster->options.store.memory_size_max = 64u << 10;
+    cluster->options.store.cache_size = 64u << 10;
     cluster->options.store.space_reserve = 0;
     for (int node = 0; node < CLUSTER_NODES; node++)
         open_node(cluster, node, true);

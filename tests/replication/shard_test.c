@@ -360,3 +360,43 @@ Test(shard, a_write_whose_leader_fell_is_lost_not_refused)
     cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_LOST);
     cluster_stop(&cluster);
 }
+
+static struct cache_stats cache_of(const char *key)
+{
+    int leader = cluster_leader(&cluster, cluster_partition(&cluster, key));
+    struct store_stats stats;
+
+    store_stats(shard_store(cluster.shards[leader]), &stats);
+    return stats.cache;
+}
+
+/* After a restart nothing lies in memory: the first read goes to the file, the second does not. */
+Test(shard, a_value_read_twice_comes_from_the_cache_until_it_is_written)
+{
+    const char *names[] = {"{a}1", "{a}2"};
+    const struct cluster_result *result;
+    uint64_t hits;
+
+    cluster_begin(&cluster);
+    cluster_set(&cluster, names[0], "one");
+    cluster_set(&cluster, names[1], "two");
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_kill(&cluster, node);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_restart(&cluster, node);
+    cluster_await_leaders(&cluster);
+    cluster.epochs[cluster_partition(&cluster, names[0])]++;
+    cluster_expect(&cluster, names[0], "one");
+    cr_assert_eq(cache_of(names[0]).entries, 1);
+    hits = cache_of(names[0]).hits;
+    cluster_expect(&cluster, names[0], "one");
+    result = cluster_do(&cluster, WIRE_OP_APPEND, 0, ARGS(names[0], "!"), 2);
+    cr_assert_eq(result->integer, 4);
+    cr_assert_eq(cache_of(names[0]).hits, hits + 2);
+    cr_assert_eq(cache_of(names[0]).entries, 0, "what is written over must go");
+    cluster_expect(&cluster, names[0], "one!");
+    cluster_expect(&cluster, names[1], "two");
+    cluster_do(&cluster, WIRE_OP_DEL, 0, ARGS(names[1]), 1);
+    cluster_expect(&cluster, names[1], NULL);
+    cluster_stop(&cluster);
+}

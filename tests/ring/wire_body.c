@@ -155,6 +155,10 @@ static void any_status(struct dice *dice, struct body *body)
     node->weight = any32(dice);
     node->links_up = any32(dice);
     node->disk_full = any8(dice) & 1;
+    node->cache_hits = any64(dice);
+    node->cache_misses = any64(dice);
+    node->cache_evictions = any64(dice);
+    node->cache_bytes = any64(dice);
 }
 
 void body_any(struct dice *dice, struct body *body)
