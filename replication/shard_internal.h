@@ -9,6 +9,7 @@
  *   shard_client.c   lanes, admission, results
  *   shard_operation.c one operation from arrival to proposal
  *   shard_park.c     operations that wait for the disk, or behind one that does
+ *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
  *   shard_out.c      frames on their way out
  *
@@ -69,6 +70,7 @@ struct replica {
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
+    uint64_t logged_ms;        /* newest time in the log, see shard_expiry.c */
     struct raft raft;
     struct sessions sessions;
     struct pending pending;
@@ -124,6 +126,7 @@ struct shard_place {
     uint64_t index; /* of the pending entry; 0 when applied */
     uint32_t size;
     bool found;
+    bool expires;
     size_t kept; /* several keys: where its value is in the shard's scratch */
 };
 
@@ -347,6 +350,16 @@ void shard_operation_read(struct shard *shard, struct shard_read *read, const ui
 void shard_operations_fail(struct shard *shard, struct replica *replica);
 void shard_operations_expire(struct shard *shard);
 void shard_operations_free(struct shard *shard);
+
+/* shard_expiry.c */
+/* Unix ms, by which this leader judges and sets deadlines. */
+uint64_t shard_time(const struct shard *shard, const struct replica *replica);
+/* A record that is in the replica's log now, or was at a restart. */
+void shard_log_time(struct replica *replica, const struct record *record);
+/* Deletes those of the request's values that have expired: they are gone from shard->values, and
+ * *observed is the delete's index. 0, or what shard_propose() says: nothing was changed. */
+int shard_expire_values(struct shard *shard, struct replica *replica,
+                        const struct shard_request *request, uint64_t *observed);
 
 /* shard_duty.c */
 void shard_duty(struct shard *shard);

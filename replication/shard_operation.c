@@ -28,10 +28,12 @@ static void find_place(const struct shard *shard, const struct replica *replica,
         place->size = write->size;
         place->index = write->index;
         place->found = !write->tombstone;
+        place->expires = write->expires;
     } else if (store_find(shard->store, replica->partition, digest, &entry) == 0) {
         place->location = entry.location;
         place->size = entry.size_max;
         place->found = !entry.tombstone;
+        place->expires = entry.expires;
     }
 }
 
@@ -67,13 +69,20 @@ static bool scratch_room(struct shard *shard, size_t size)
     return true;
 }
 
-/* With several keys each value is copied: what the store lends ends with its next read. */
+/* With several keys each value is copied: what the store lends ends with its next read. But where
+ * only existence is asked for, its bytes are done with at once. */
+static bool keeps_values(const struct shard_request *request)
+{
+    return request->key_count > 1 &&
+           command_needs(request->op->operation, request->op->flags) == COMMAND_NEEDS_VALUE;
+}
+
 static int keep_value(struct shard *shard, const struct shard_request *request, uint32_t key,
                       size_t *used)
 {
     const struct command_value *value = &shard->values[key];
 
-    if (request->key_count == 1)
+    if (!keeps_values(request))
         return VALUES_OK;
     if (*used + value->size > REPLY_SIZE_MAX)
         return VALUES_TOO_LARGE;
@@ -163,6 +172,14 @@ static int read_value(struct shard *shard, struct replica *replica,
     return keep_value(shard, request, key, used);
 }
 
+/* Whether a key is there is known without a read, unless it may have expired. */
+static bool to_read(const struct shard_request *request, const struct shard_place *place)
+{
+    enum command_needs needs = command_needs(request->op->operation, request->op->flags);
+
+    return place->found && (needs == COMMAND_NEEDS_VALUE || place->expires);
+}
+
 /* All keys are read, or as many as can be without waiting. */
 static int read_values(struct shard *shard, struct replica *replica,
                        const struct shard_request *request)
@@ -171,15 +188,16 @@ static int read_values(struct shard *shard, struct replica *replica,
     size_t used = 0;
 
     for (uint32_t key = 0; key < request->key_count; key++) {
-        int r =
-            shard->places[key].found ? read_value(shard, replica, request, key, &used) : VALUES_OK;
+        int r = to_read(request, &shard->places[key])
+                    ? read_value(shard, replica, request, key, &used)
+                    : VALUES_OK;
 
         if (r != VALUES_OK && r != VALUES_ON_DISK)
             return r;
         if (r == VALUES_ON_DISK)
             result = r;
     }
-    for (uint32_t key = 0; request->key_count > 1 && key < request->key_count; key++)
+    for (uint32_t key = 0; keeps_values(request) && key < request->key_count; key++)
         if (shard->places[key].found && result == VALUES_OK)
             shard->values[key].bytes = shard->scratch + shard->places[key].kept;
     return result;
@@ -202,11 +220,9 @@ static int gather_values(struct shard *shard, struct replica *replica,
         shard->values[key] = (struct command_value){.found = place->found};
         if (place->index > *observed)
             *observed = place->index;
-        size += place->found ? place->size : 0;
+        size += to_read(request, place) ? place->size : 0;
     }
-    if (needs == COMMAND_NEEDS_EXISTENCE)
-        return VALUES_OK;
-    if (request->key_count > 1 && size > REPLY_SIZE_MAX)
+    if (keeps_values(request) && size > REPLY_SIZE_MAX)
         return VALUES_TOO_LARGE;
     return read_values(shard, replica, request);
 }
@@ -316,6 +332,13 @@ static bool puts_values(const struct command_outcome *outcome)
     return false;
 }
 
+/* r is what shard_propose() said. */
+static uint8_t refusal(const struct shard_request *request, int r)
+{
+    return r == STORE_E_NOSPACE && is_write(request->op) ? WIRE_STATUS_NOSPACE
+                                                         : WIRE_STATUS_TRYAGAIN;
+}
+
 /* Proposes what was evaluated, or arranges the round that a reply without writes needs. */
 static void conclude(struct shard *shard, struct replica *replica,
                      const struct shard_request *request, uint64_t observed)
@@ -348,8 +371,7 @@ static void conclude(struct shard *shard, struct replica *replica,
         r = shard_propose(shard, replica, shard->records, shard->record_digests, records);
     if (r != 0) {
         shard_waiter_free(shard, waiter);
-        shard_request_refuse(shard, replica, request,
-                             r == STORE_E_NOSPACE ? WIRE_STATUS_NOSPACE : WIRE_STATUS_TRYAGAIN, 0);
+        shard_request_refuse(shard, replica, request, refusal(request, r), 0);
         return;
     }
     if (records > 0) {
@@ -427,6 +449,12 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         input.partition_keys = count_keys(shard, replica);
         observed = pending_last(&replica->pending);
     }
+    r = shard_expire_values(shard, replica, request, &observed);
+    if (r != 0) {
+        shard_request_refuse(shard, replica, request, refusal(request, r), 0);
+        return true;
+    }
+    input.time_ms = shard_time(shard, replica);
     if (command_evaluate(&shard->command_options, &input, &shard->outcome) != 0)
         shard->fatal = -ENOMEM;
     else

@@ -227,8 +227,10 @@ static void place_entries(struct shard *shard, struct replica *replica,
                                       .location = location,
                                       .size = size,
                                       .tombstone = record->kind == RECORD_KIND_DELETE,
-                                      .expires = (record->flags & RECORD_FLAG_EXPIRES) != 0};
+                                      .expires = record->kind == RECORD_KIND_PUT &&
+                                                 (record->flags & RECORD_FLAG_EXPIRES)};
 
+        shard_log_time(replica, record);
         if (pending_reserve(&replica->pending, 1) != 0) {
             shard->fatal = -ENOMEM;
             return;

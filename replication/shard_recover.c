@@ -36,6 +36,8 @@ static int load_state(struct shard *shard, struct replica *replica,
         raft_config_decode(state + STATE_HEAD_SIZE, config_size, &config) != 0)
         return -EBADMSG;
     raft_restore_config(&replica->raft, 0, &config);
+    if (codec_get_u64(state + 4) > replica->logged_ms)
+        replica->logged_ms = codec_get_u64(state + 4);
     if (state[1])
         shard_fence(shard, replica, "it was fenced before the restart");
     r = sessions_load(&replica->sessions, state + STATE_HEAD_SIZE + config_size,
@@ -113,6 +115,7 @@ static void add_pending(struct shard *shard, struct replica *replica, const stru
         uint32_t record_size = (uint32_t)record_size_padded(record);
         struct hash_digest digest;
 
+        shard_log_time(replica, record);
         if (record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE) {
             digest = hash_key(shard->hash_secret, record->key, record->key_size);
             pending_add_write(
@@ -121,7 +124,8 @@ static void add_pending(struct shard *shard, struct replica *replica, const stru
                                         .location = location,
                                         .size = record_size,
                                         .tombstone = record->kind == RECORD_KIND_DELETE,
-                                        .expires = (record->flags & RECORD_FLAG_EXPIRES) != 0});
+                                        .expires = record->kind == RECORD_KIND_PUT &&
+                                                   (record->flags & RECORD_FLAG_EXPIRES)});
         }
         location += record_size / RECORD_ALIGN;
     }
@@ -221,7 +225,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     shard->state[0] = STATE_VERSION;
     shard->state[1] = replica->fenced != NULL;
     codec_put_u16(shard->state + 2, (uint16_t)config_size);
-    codec_put_u64(shard->state + 4, 0);
+    codec_put_u64(shard->state + 4, replica->logged_ms);
     for (size_t i = 0; i < config_size; i++)
         shard->state[STATE_HEAD_SIZE + i] = config[i];
     sessions_save(&replica->sessions, shard->state + STATE_HEAD_SIZE + config_size);

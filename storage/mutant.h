@@ -33,7 +33,9 @@
     X(FAILED_CONDITION_UNREAD, 15, "answers a failed conditional without a read-index round",      \
       "Redis-Raft (Jepsen)")                                                                       \
     X(SPANS_FORGOTTEN, 16, "forgets truncated spans when a segment goes", "raft-engine #288")      \
-    X(HARD_STATE_RECYCLED, 17, "loses the hard state with a recycled segment", "dragonboat #201")
+    X(HARD_STATE_RECYCLED, 17, "loses the hard state with a recycled segment", "dragonboat #201")  \
+    X(EXPIRED_RESURRECTS, 25, "hides an expired value without logging its delete",                 \
+      "Redis before 3.2 on replicas")
 
 enum mutant_number {
 #define X(name, number, text, systems) MUTANT_##name = number,

@@ -16,6 +16,7 @@ static void drain(struct cluster *cluster, int node);
 static void deliver(struct cluster *cluster, int node, struct shard_event *event)
 {
     event->now_ms = cluster->now_ms;
+    event->wall_ms = CLUSTER_EPOCH_MS + cluster->now_ms + (uint64_t)cluster->skew_ms[node];
     event->random = cluster->random = cluster->random * 6364136223846793005u + 1442695040888963407u;
     shard_step(cluster->shards[node], event);
 }

@@ -10,6 +10,7 @@
 #define CLUSTER_NODES      3
 #define CLUSTER_PARTITIONS 8
 #define CLUSTER_RESULTS    512
+#define CLUSTER_EPOCH_MS   UINT64_C(1700000000000)
 
 struct cluster_result {
     uint32_t id;
@@ -28,6 +29,8 @@ struct cluster {
     struct shard_options options;
     struct shard_effects effects;
     uint64_t now_ms;
+    int64_t skew_ms[CLUSTER_NODES]; /* of the node's wall clock, which is else at CLUSTER_EPOCH_MS +
+                                       now_ms */
     uint64_t random;
     bool cut[CLUSTER_NODES]; /* no message goes in or out */
     bool drained[CLUSTER_NODES];

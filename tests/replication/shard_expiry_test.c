@@ -1,0 +1,226 @@
+#include "shard_cluster.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__})
+#define RELATIVE  (WIRE_SET_EXPIRY | WIRE_SET_RELATIVE)
+
+static struct cluster cluster;
+
+static void set_for(const char *key, const char *value, const char *ms)
+{
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_SET, RELATIVE, ARGS(key, value, ms), 3)->status,
+                 WIRE_STATUS_OK);
+}
+
+static int64_t ask(uint8_t operation, uint8_t flags, const char *key)
+{
+    const struct cluster_result *result = cluster_do(&cluster, operation, flags, ARGS(key), 1);
+
+    cr_assert_eq(result->status, WIRE_STATUS_OK);
+    return result->integer;
+}
+
+static int64_t count_of(const char *key)
+{
+    return cluster_do(&cluster, WIRE_OP_COUNT, 0, ARGS(key), 0)->integer;
+}
+
+/* All clocks show another time by so much. */
+static void turn_clocks(int64_t ms)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster.skew_ms[node] += ms;
+}
+
+static void restart_all(void)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    cluster_await_leaders(&cluster);
+}
+
+Test(shard_expiry, a_value_is_there_until_its_deadline_and_not_behind_it)
+{
+    cluster_begin(&cluster);
+    set_for("a", "1", "1000");
+    cr_assert_leq(ask(WIRE_OP_TTL, WIRE_EXPIRE_RELATIVE, "a"), 1000);
+    cr_assert_gt(ask(WIRE_OP_TTL, WIRE_EXPIRE_RELATIVE, "a"), 900);
+    cr_assert_gt(ask(WIRE_OP_TTL, 0, "a"), (int64_t)CLUSTER_EPOCH_MS);
+    cluster_run(&cluster, 800);
+    cluster_expect(&cluster, "a", "1");
+    cr_assert_eq(ask(WIRE_OP_EXISTS, 0, "a"), 1);
+    cluster_run(&cluster, 300);
+    cr_assert_eq(ask(WIRE_OP_EXISTS, 0, "a"), 0);
+    cr_assert_eq(count_of("a"), 0, "what EXISTS says, COUNT says");
+    cr_assert_eq(ask(WIRE_OP_TTL, 0, "a"), -2);
+    cluster_expect(&cluster, "a", NULL);
+    cluster_stop(&cluster);
+}
+
+Test(shard_expiry, every_command_takes_an_expired_value_for_absent)
+{
+    static const char *const keys[] = {"get",    "exists",  "strlen", "nx",     "xx",
+                                       "append", "incrby",  "del",    "getdel", "getex",
+                                       "expire", "persist", "set-get"};
+
+    cluster_begin(&cluster);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        set_for(keys[i], "5", "2000");
+    cluster_run(&cluster, 1000);
+    turn_clocks(1200);
+    cluster_expect(&cluster, "get", NULL);
+    cr_assert_eq(ask(WIRE_OP_EXISTS, 0, "exists"), 0);
+    cr_assert_eq(ask(WIRE_OP_STRLEN, 0, "strlen"), 0);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_XX, ARGS("xx", "6"), 2)->integer, 0);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_NX, ARGS("nx", "6"), 2)->integer, 1);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_APPEND, 0, ARGS("append", "6"), 2)->integer, 1);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_INCRBY, 0, ARGS("incrby", "1"), 2)->integer, 1);
+    cr_assert_eq(ask(WIRE_OP_TTL, 0, "incrby"), -1, "the new value has no deadline");
+    cr_assert_eq(ask(WIRE_OP_DEL, 0, "del"), 0);
+    cr_assert(cluster_do(&cluster, WIRE_OP_GETDEL, 0, ARGS("getdel"), 1)->is_nil);
+    cr_assert(cluster_do(&cluster, WIRE_OP_GETEX, WIRE_GETEX_PERSIST, ARGS("getex"), 1)->is_nil);
+    cr_assert_eq(
+        cluster_do(&cluster, WIRE_OP_EXPIRE, WIRE_EXPIRE_RELATIVE, ARGS("expire", "9999"), 2)
+            ->integer,
+        0);
+    cr_assert_eq(ask(WIRE_OP_PERSIST, 0, "persist"), 0);
+    cr_assert(cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_GET, ARGS("set-get", "6"), 2)->is_nil);
+    cluster_expect(&cluster, "set-get", "6");
+    cluster_stop(&cluster);
+}
+
+/* Several keys in one operation, one of them twice, some of them expired. */
+Test(shard_expiry, of_many_keys_only_the_expired_ones_go)
+{
+    cluster_begin(&cluster);
+    set_for("{t}1", "1", "1000");
+    set_for("{t}2", "2", "60000");
+    cluster_set(&cluster, "{t}3", "3");
+    set_for("{t}4", "4", "1000");
+    turn_clocks(1500);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_EXISTS, 0,
+                            ARGS("{t}1", "{t}2", "{t}1", "{t}3", "{t}4", "{t}5"), 6)
+                     ->integer,
+                 2);
+    cr_assert_eq(count_of("{t}1"), 2);
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_DEL, 0, ARGS("{t}1", "{t}2", "{t}4"), 3)->integer, 1);
+    cluster_stop(&cluster);
+}
+
+/* Nobody is told that a value has expired before a majority knows it. */
+Test(shard_expiry, an_answer_waits_for_the_commit_of_the_delete)
+{
+    uint16_t partition;
+    uint32_t id;
+    int leader;
+
+    cluster_begin(&cluster);
+    set_for("a", "1", "1000");
+    partition = cluster_partition(&cluster, "a");
+    leader = cluster_leader(&cluster, partition);
+    turn_clocks(1500);
+    cluster.cut[leader] = true;
+    id = cluster_send(&cluster, leader, WIRE_OP_GET, 0, ARGS("a"), 1);
+    cluster_run(&cluster, 300);
+    cr_assert_null(cluster_result(&cluster, id));
+    cluster.cut[leader] = false;
+    for (int rounds = 0; rounds < 300 && !cluster_result(&cluster, id); rounds++)
+        cluster_run(&cluster, 10);
+    cr_assert(cluster_result(&cluster, id));
+    cluster_stop(&cluster);
+}
+
+Test(shard_expiry, an_older_value_never_shows_again)
+{
+    cluster_begin(&cluster);
+    cluster_set(&cluster, "a", "old");
+    set_for("a", "new", "1000");
+    turn_clocks(1500);
+    cluster_expect(&cluster, "a", NULL);
+    turn_clocks(-5000);
+    cluster_expect(&cluster, "a", NULL);
+    restart_all();
+    cluster_expect(&cluster, "a", NULL);
+    cr_assert_eq(count_of("a"), 0);
+    cluster_stop(&cluster);
+}
+
+/* What was expired for one leader is so for the next, though its clock be behind. */
+Test(shard_expiry, time_does_not_go_back_with_a_change_of_leader)
+{
+    int leader;
+
+    cluster_begin(&cluster);
+    set_for("{t}1", "1", "1000");
+    set_for("{t}2", "2", "1400");
+    turn_clocks(1500);
+    cluster_expect(&cluster, "{t}1", NULL);
+    turn_clocks(-10000);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "{t}1"));
+    cluster_kill(&cluster, leader);
+    cluster_await_leaders(&cluster);
+    cluster_expect(&cluster, "{t}2", NULL);
+    cluster_restart(&cluster, leader);
+    cluster_stop(&cluster);
+}
+
+Test(shard_expiry, logged_time_survives_restarts)
+{
+    cluster_begin(&cluster);
+    set_for("{t}1", "1", "1000");
+    set_for("{t}2", "2", "1400");
+    turn_clocks(1500);
+    cluster_expect(&cluster, "{t}1", NULL);
+    turn_clocks(-10000);
+    restart_all();
+    cluster_expect(&cluster, "{t}2", NULL);
+    cluster_stop(&cluster);
+}
+
+Test(shard_expiry, a_deadline_that_has_passed_deletes)
+{
+    cluster_begin(&cluster);
+    cluster_set(&cluster, "a", "1");
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_EXPIRE, 0, ARGS("a", "1"), 2)->integer, 1);
+    cluster_expect(&cluster, "a", NULL);
+    cluster_set(&cluster, "b", "1");
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_GETEX, 0, ARGS("b", "1"), 2)->bytes[0], '1');
+    cluster_expect(&cluster, "b", NULL);
+    cr_assert_eq(
+        cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_EXPIRY, ARGS("c", "1", "1"), 3)->integer, 1);
+    cluster_expect(&cluster, "c", NULL);
+    cluster_stop(&cluster);
+}
+
+/* The first answer is kept, though the key has gone since. */
+Test(shard_expiry, a_retry_gets_the_first_answer)
+{
+    const struct cluster_result *result;
+    uint16_t partition;
+    int leader;
+    uint32_t id;
+
+    cluster_begin(&cluster);
+    cluster_set(&cluster, "a", "1");
+    partition = cluster_partition(&cluster, "a");
+    leader = cluster_leader(&cluster, partition);
+    result = cluster_do(&cluster, WIRE_OP_EXPIRE, WIRE_EXPIRE_RELATIVE, ARGS("a", "500"), 2);
+    cr_assert_eq(result->integer, 1);
+    turn_clocks(1000);
+    cluster_expect(&cluster, "a", NULL);
+    id = cluster_resend(&cluster, leader, WIRE_OP_EXPIRE, WIRE_EXPIRE_RELATIVE, ARGS("a", "500"), 2,
+                        cluster.sequences[partition]);
+    cluster_run(&cluster, 50);
+    cr_assert(cluster_result(&cluster, id));
+    cr_assert_eq(cluster_result(&cluster, id)->integer, 1);
+    cluster_expect(&cluster, "a", NULL);
+    cluster_stop(&cluster);
+}
