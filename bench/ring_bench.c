@@ -1,4 +1,5 @@
 /* ring-bench: offers load to a RESP server, and times the parts of Ringcask alone. */
+#include "bench/engine_bench.h"
 #include "bench/load.h"
 #include "bench/micro.h"
 #include "bench/report.h"
@@ -34,6 +35,18 @@ static const struct option_row load_rows[] = {
 static const struct option_row micro_rows[] = {
     {"seconds", "COUNT", NULL, "1", "at least, each case", 's', false},
     {"dir", "FOLDER", NULL, "/var/tmp", "where files are made and removed (journal)", 0, false},
+    {"output", "table|json", NULL, "table", "how to print", 'o', false},
+    {NULL, NULL, NULL, NULL, NULL, 0, false}};
+
+static const struct option_row engine_rows[] = {
+    {"keys", "COUNT", NULL, "5000000", "put by the fill", 'k', false},
+    {"values", "SIZES", NULL, "100,1024", "bytes of a value; a run for each size", 'd', false},
+    {"batch", "COUNT", NULL, "1", "puts of one atomic batch, up to 1,000 (synced: 16)", 'b', false},
+    {"threads", "COUNT", NULL, "16", "that write when each write is synced", 't', false},
+    {"seconds", "COUNT", NULL, "10", "of the reads and of the synced writes", 's', false},
+    {"wear", "PERCENT", NULL, "100", "overwrites, of the keys", 'w', false},
+    {"only", "NAMES", NULL, NULL, "of ringcask, rocksdb, leveldb, lmdb", 0, false},
+    {"dir", "FOLDER", NULL, "/var/tmp", "where files are made and removed", 0, false},
     {"output", "table|json", NULL, "table", "how to print", 'o', false},
     {NULL, NULL, NULL, NULL, NULL, 0, false}};
 
@@ -140,6 +153,34 @@ static int run_micro(const struct arguments *arguments)
     return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }
 
+static int run_engine(const struct arguments *arguments)
+{
+    struct number_row rows[] = {{"keys", 1, 1000000000, 0},
+                                {"batch", 1, 1000, 0},
+                                {"threads", 1, 256, 0},
+                                {"seconds", 1, 3600, 0},
+                                {"wear", 0, 10000, 0}};
+    struct engine_bench_options options = {.values = arguments_text(arguments, "values"),
+                                           .only = arguments_text(arguments, "only"),
+                                           .folder = arguments_text(arguments, "dir")};
+    int r;
+
+    if (!read_output(arguments, &options.json))
+        return EXIT_CODE_USAGE;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!arguments_number(arguments, rows[i].name, rows[i].min, rows[i].max, &rows[i].value))
+            return EXIT_CODE_USAGE;
+    options.run = (struct engine_run_options){.keys = rows[0].value,
+                                              .batch = (uint32_t)rows[1].value,
+                                              .threads = (uint32_t)rows[2].value,
+                                              .seconds = (uint32_t)rows[3].value,
+                                              .wear = (double)rows[4].value / 100};
+    r = engine_bench(&options);
+    if (r < 0)
+        arguments_error(arguments, "%s", strerror(-r));
+    return r == 0 ? EXIT_CODE_OK : r == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+}
+
 static const struct command_row commands[] = {
     {"load", "", 0, 0, "Offers a RESP server load (the command when none is named).",
      "ring-bench load --workload b --clients 50 --rate 20000 --pids DIR/node-1.pid,DIR/router.pid",
@@ -151,6 +192,9 @@ static const struct command_row commands[] = {
      run_micro},
     {"raft", "", 0, 0, "Times the consensus core, three replicas in one thread.", NULL, micro_rows,
      run_micro},
+    {"engine", "", 0, 0, "Compares the engine with RocksDB, LevelDB and LMDB.",
+     "ring-bench engine --keys 1000000 --values 100 --only ringcask,rocksdb", engine_rows,
+     run_engine},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL}};
 
 static const struct program program = {

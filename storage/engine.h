@@ -68,8 +68,8 @@ struct engine_options {
     bool existing; /* -ENOENT instead of making a folder that is not there */
     enum engine_sync sync;
     uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
-    uint32_t queue_size;    /* bytes appended and not yet synced, default 8 MiB */
-    uint32_t memory_size;   /* bytes of recent writes kept for gets, default 4 MiB */
+    uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
+    uint32_t memory_size;   /* bytes of recent writes kept for gets, default 1 MiB */
     uint64_t size_max;      /* of the folder's files: ENGINE_E_NOSPACE; default: no limit */
     uint64_t space_reserve; /* bytes of the disk left untouched */
     struct vfs *vfs; /* NULL: the folder `path`; else this, borrowed, and path only names it */

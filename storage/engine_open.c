@@ -8,10 +8,10 @@
 
 #define SEGMENT_SIZE_MIN     (64u << 10)
 #define SEGMENT_SIZE_DEFAULT (64u << 20)
-#define QUEUE_SIZE_DEFAULT   (8u << 20)
-#define MEMORY_SIZE_DEFAULT  (4u << 20)
+#define QUEUE_SIZE_DEFAULT   (4u << 20)
+#define MEMORY_SIZE_DEFAULT  (1u << 20)
 #define BATCH_SIZE_MAX       (1u << 20)
-#define ZERO_AHEAD_MAX       (4u << 20)
+#define ZERO_AHEAD_MAX       (1u << 20) /* a new file; each next one is twice as large */
 #define BLOCK_SIZE           512u
 
 /* The cluster that IDENTITY names: a node's folder is never taken for an engine's. */

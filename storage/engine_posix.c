@@ -1,6 +1,7 @@
 /* The engine's threads, its clock and its chance. */
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -8,25 +9,26 @@
 #include "storage/engine_state.h"
 
 #define IDLE_MS       100          /* a thread that has nothing to do looks again after this */
+#define GATHER_PART   4            /* of a sync's time is waited for more callers */
 #define ROOM_MS       2            /* a caller that found no room tries again after this */
 #define PREPARE_BYTES (256u << 10) /* appended before background work is looked for */
 
-static uint64_t clock_ms(clockid_t clock)
+static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
 
     clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t engine_unix_ms(void)
 {
-    return clock_ms(CLOCK_REALTIME);
+    return clock_ns(CLOCK_REALTIME) / 1000000;
 }
 
 static uint64_t now_ms(void)
 {
-    return clock_ms(CLOCK_MONOTONIC);
+    return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 void engine_secret(uint8_t *bytes, size_t size)
@@ -117,15 +119,52 @@ static bool write_one(struct engine *engine)
     return true;
 }
 
+/* Before a sync: those whom the last one released are about to come back with their next call, and
+ * a sync that begins without them makes two groups that wait for each other in turn. Lets them
+ * run, for at most a part of what the sync takes. */
+static void gather(struct engine *engine)
+{
+    uint64_t until_ns;
+
+    if (engine->waiting + 1 >= engine->expected)
+        return;
+    until_ns = clock_ns(CLOCK_MONOTONIC) + engine->sync_ns / GATHER_PART;
+    engine->writing = true;
+    while (engine->waiting + 1 < engine->expected && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+        engine_unlock(engine);
+        sched_yield();
+        engine_lock(engine);
+    }
+    engine->writing = false;
+}
+
+/* Does the write for all who wait. False: nothing could be written now. */
+static bool lead(struct engine *engine)
+{
+    uint64_t begin_ns;
+    unsigned group;
+    bool ran;
+
+    gather(engine);
+    group = engine->waiting + 1;
+    engine->waiting = 0;
+    begin_ns = clock_ns(CLOCK_MONOTONIC);
+    ran = write_one(engine);
+    if (ran)
+        engine->sync_ns = (engine->sync_ns * 7 + clock_ns(CLOCK_MONOTONIC) - begin_ns) / 8;
+    engine->expected = group + engine->waiting;
+    return ran;
+}
+
 int engine_sync_wait(struct engine *engine, uint64_t batch)
 {
     while (store_synced(engine->store) < batch && engine->error == 0) {
-        if (!engine->writing && write_one(engine))
-            continue;
-        if (!engine->writing)
-            engine_room_wait(engine);
-        else
+        if (engine->writing) {
+            engine->waiting++;
             pthread_cond_wait(&engine->synced, &engine->mutex);
+        } else if (!lead(engine)) {
+            engine_room_wait(engine);
+        }
     }
     return store_synced(engine->store) < batch ? engine->error : 0;
 }

@@ -42,7 +42,9 @@ struct engine {
     size_t pending_first, pending_count, pending_capacity;
     bool writing; /* a write job is out */
     bool closing;
-    unsigned waiting; /* callers in the queue for a sync */
+    unsigned waiting;  /* callers that wait for a sync that has not begun */
+    unsigned expected; /* callers that the last round has seen: as many may come again */
+    uint64_t sync_ns;  /* what a write and its sync take, smoothed */
     bool writer_idle, background_idle;
     uint64_t background_bytes; /* bytes_appended when background work was last looked for */
 
