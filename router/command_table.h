@@ -43,9 +43,17 @@
       "Returns the given string.")                                                                 \
     X(exists, -2, "rF", 1, -1, 1, string_exists, "generic", "1.0.0",                               \
       "Determines whether one or more keys exist.")                                                \
+    X(expire, -3, "wF", 1, 1, 1, expiry_expire, "generic", "1.0.0",                                \
+      "Sets the expiration time of a key in seconds.")                                             \
+    X(expireat, -3, "wF", 1, 1, 1, expiry_expireat, "generic", "1.2.0",                            \
+      "Sets the expiration time of a key to a Unix timestamp.")                                    \
+    X(expiretime, 2, "rF", 1, 1, 1, expiry_expiretime, "generic", "7.0.0",                         \
+      "Returns the expiration time of a key as a Unix timestamp.")                                 \
     X(get, 2, "rF", 1, 1, 1, string_get, "string", "1.0.0", "Returns the string value of a key.")  \
     X(getdel, 2, "wF", 1, 1, 1, string_getdel, "string", "6.2.0",                                  \
       "Returns the string value of a key after deleting the key.")                                 \
+    X(getex, -2, "wF", 1, 1, 1, expiry_getex, "string", "6.2.0",                                   \
+      "Returns the string value of a key after setting its expiration time.")                      \
     X(getset, 3, "wmF", 1, 1, 1, string_getset, "string", "1.0.0",                                 \
       "Returns the previous string value of a key after setting it to a new value.")               \
     X(hello, -1, "altF", 0, 0, 0, connection_hello, "connection", "6.0.0",                         \
@@ -64,15 +72,29 @@
       "Returns loaded modules: there are none.")                                                   \
     X(mset, -3, "wm", 1, -1, 2, string_mset, "string", "1.0.1",                                    \
       "Sets the string values of one or more keys, at once within a partition.")                   \
+    X(persist, 2, "wF", 1, 1, 1, expiry_persist, "generic", "2.2.0",                               \
+      "Removes the expiration time of a key.")                                                     \
+    X(pexpire, -3, "wF", 1, 1, 1, expiry_pexpire, "generic", "2.6.0",                              \
+      "Sets the expiration time of a key in milliseconds.")                                        \
+    X(pexpireat, -3, "wF", 1, 1, 1, expiry_pexpireat, "generic", "2.6.0",                          \
+      "Sets the expiration time of a key to a Unix milliseconds timestamp.")                       \
+    X(pexpiretime, 2, "rF", 1, 1, 1, expiry_pexpiretime, "generic", "7.0.0",                       \
+      "Returns the expiration time of a key as a Unix milliseconds timestamp.")                    \
     X(ping, -1, "ltF", 0, 0, 0, connection_ping, "connection", "1.0.0",                            \
       "Returns the server's liveliness response.")                                                 \
+    X(psetex, 4, "wm", 1, 1, 1, expiry_psetex, "string", "2.6.0",                                  \
+      "Sets both string value and expiration time in milliseconds of a key.")                      \
+    X(pttl, 2, "rF", 1, 1, 1, expiry_pttl, "generic", "2.6.0",                                     \
+      "Returns the time until a key expires in milliseconds.")                                     \
     X(quit, -1, "altF", 0, 0, 0, connection_quit, "connection", "1.0.0", "Closes the connection.") \
     X(reset, 1, "altF", 0, 0, 0, connection_reset, "connection", "6.2.0",                          \
       "Resets the connection.")                                                                    \
     X(select, 2, "ltF", 0, 0, 0, connection_select, "connection", "1.0.0",                         \
       "Selects database 0, the only one.")                                                         \
-    X(set, -3, "wm", 1, 1, 1, string_set, "string", "1.0.0",                                       \
+    X(set, -3, "wm", 1, 1, 1, expiry_set, "string", "1.0.0",                                       \
       "Sets the string value of a key, ignoring its type. Creates the key if it doesn't exist.")   \
+    X(setex, 4, "wm", 1, 1, 1, expiry_setex, "string", "2.0.0",                                    \
+      "Sets the string value and expiration time of a key.")                                       \
     X(setnx, 3, "wmF", 1, 1, 1, string_setnx, "string", "1.0.0",                                   \
       "Set the string value of a key only when the key doesn't exist.")                            \
     X(slowlog, -2, "lt", 0, 0, 0, server_slowlog, "server", "2.2.12",                              \
@@ -82,6 +104,8 @@
     X(time, 1, "ltF", 0, 0, 0, server_time, "server", "2.6.0", "Returns the server time.")         \
     X(touch, -2, "rF", 1, -1, 1, string_exists, "generic", "3.2.1",                                \
       "Returns the number of existing keys out of those specified.")                               \
+    X(ttl, 2, "rF", 1, 1, 1, expiry_ttl, "generic", "1.0.0",                                       \
+      "Returns the time until a key expires in seconds.")                                          \
     X(unlink, -2, "wF", 1, -1, 1, string_del, "generic", "4.0.0",                                  \
       "Deletes one or more keys, as DEL does.")
 

@@ -43,48 +43,6 @@ void string_get(struct router *router, struct client *client, const struct wire_
     string_single(router, client, args, 1, WIRE_OP_GET, 0, REQUEST_VALUE);
 }
 
-/* Options of SET. False: the client has got its error. */
-static bool string_set_flags(struct router *router, struct client *client,
-                             const struct wire_bytes *args, uint32_t count, uint8_t *flags)
-{
-    static const char *const expiry[] = {"ex", "px", "exat", "pxat", "keepttl"};
-    char text[96];
-
-    *flags = 0;
-    for (uint32_t i = 3; i < count; i++) {
-        for (size_t j = 0; j < sizeof expiry / sizeof expiry[0]; j++) {
-            if (!commands_is(&args[i], expiry[j]))
-                continue;
-            snprintf(text, sizeof text, "ERR unsupported option '%.*s': this version has no expiry",
-                     (int)args[i].size, (const char *)args[i].data);
-            client_error(router, client, text);
-            return false;
-        }
-        if (commands_is(&args[i], "nx") && !(*flags & WIRE_SET_XX)) {
-            *flags |= WIRE_SET_NX;
-        } else if (commands_is(&args[i], "xx") && !(*flags & WIRE_SET_NX)) {
-            *flags |= WIRE_SET_XX;
-        } else if (commands_is(&args[i], "get")) {
-            *flags |= WIRE_SET_GET;
-        } else {
-            client_error(router, client, "ERR syntax error");
-            return false;
-        }
-    }
-    return true;
-}
-
-void string_set(struct router *router, struct client *client, const struct wire_bytes *args,
-                uint32_t count)
-{
-    uint8_t flags;
-
-    if (!string_set_flags(router, client, args, count, &flags))
-        return;
-    string_single(router, client, args, 2, WIRE_OP_SET, flags,
-                  flags & WIRE_SET_GET ? REQUEST_OLD : REQUEST_SET);
-}
-
 void string_setnx(struct router *router, struct client *client, const struct wire_bytes *args,
                   uint32_t count)
 {

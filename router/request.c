@@ -189,6 +189,9 @@ static void request_encode(struct router *router, struct request *request,
         for (uint32_t i = 0; i < request->gather->count; i++)
             request_put_value(out, &request->gather->values[i], request->protocol);
         return;
+    case REQUEST_SECONDS:
+        resp_put_integer(out, request->sum < 0 ? request->sum : (request->sum + 500) / 1000);
+        return;
     case REQUEST_INFO:
         info_reply(router, request, out);
         return;

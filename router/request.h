@@ -22,14 +22,15 @@ struct router;
 
 /* How the parts' payloads become a reply. */
 enum request_kind {
-    REQUEST_LOCAL,  /* answered here: `reply` is there from the start */
-    REQUEST_OK,     /* +OK */
-    REQUEST_SET,    /* integer 1 or nil payload: +OK; 0: nil */
-    REQUEST_OLD,    /* bytes | nil, or [bytes | nil, set]: bulk */
-    REQUEST_VALUE,  /* [bytes | nil]: bulk */
-    REQUEST_SUM,    /* integers: their sum */
-    REQUEST_GATHER, /* arrays of (bytes | nil): one array in the order of the keys */
-    REQUEST_INFO,   /* integers: the key count in INFO */
+    REQUEST_LOCAL,   /* answered here: `reply` is there from the start */
+    REQUEST_OK,      /* +OK */
+    REQUEST_SET,     /* integer 1 or nil payload: +OK; 0: nil */
+    REQUEST_OLD,     /* bytes | nil, or [bytes | nil, set]: bulk */
+    REQUEST_VALUE,   /* [bytes | nil]: bulk */
+    REQUEST_SUM,     /* integers: their sum */
+    REQUEST_SECONDS, /* an integer, ms: in seconds, rounded; negative: as it is */
+    REQUEST_GATHER,  /* arrays of (bytes | nil): one array in the order of the keys */
+    REQUEST_INFO,    /* integers: the key count in INFO */
 };
 
 /* How a part ended; the greater the worse. */

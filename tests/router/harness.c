@@ -14,7 +14,7 @@ static uint64_t harness_random(struct harness *h)
 static void harness_step(struct harness *h, struct router_event *event)
 {
     event->now_ms = h->now_ms;
-    event->wall_ms = 1700000000000u + h->now_ms;
+    event->wall_ms = HARNESS_EPOCH_MS + h->now_ms;
     event->random = harness_random(h);
     router_step(h->router, event);
 }

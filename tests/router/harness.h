@@ -20,6 +20,7 @@
 #define HARNESS_KEYS       512u
 #define HARNESS_REQUESTS   8192u /* remembered */
 #define HARNESS_SHARDS     2u
+#define HARNESS_EPOCH_MS   1700000000000u /* wall time is this + now_ms, also the cluster's */
 
 struct harness;
 
@@ -50,6 +51,7 @@ struct harness_entry {
     size_t key_size;
     char *value;
     size_t value_size;
+    int64_t expiry_ms; /* 0: none */
 };
 
 struct harness_request {

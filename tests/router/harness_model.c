@@ -7,12 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int64_t model_now(const struct harness *h)
+{
+    return (int64_t)(HARNESS_EPOCH_MS + h->now_ms);
+}
+
+static void model_remove(struct harness *h, struct harness_entry *entry)
+{
+    free(entry->key);
+    free(entry->value);
+    *entry = h->entries[--h->entry_count];
+}
+
 static struct harness_entry *model_find(struct harness *h, const struct wire_bytes *key)
 {
-    for (size_t i = 0; i < h->entry_count; i++)
-        if (h->entries[i].key_size == key->size &&
-            memcmp(h->entries[i].key, key->data, key->size) == 0)
-            return &h->entries[i];
+    for (size_t i = 0; i < h->entry_count; i++) {
+        struct harness_entry *entry = &h->entries[i];
+
+        if (entry->key_size != key->size || memcmp(entry->key, key->data, key->size) != 0)
+            continue;
+        if (entry->expiry_ms == 0 || entry->expiry_ms > model_now(h))
+            return entry;
+        model_remove(h, entry);
+        return NULL;
+    }
     return NULL;
 }
 
@@ -36,18 +54,11 @@ static void model_put(struct harness *h, const struct wire_bytes *key,
     if (!entry) {
         cr_assert(h->entry_count < HARNESS_KEYS);
         entry = &h->entries[h->entry_count++];
-        *entry = (struct harness_entry){model_copy(key->data, key->size), key->size, NULL, 0};
+        *entry = (struct harness_entry){model_copy(key->data, key->size), key->size, NULL, 0, 0};
     }
     free(entry->value);
     entry->value = copy;
     entry->value_size = value->size;
-}
-
-static void model_remove(struct harness *h, struct harness_entry *entry)
-{
-    free(entry->key);
-    free(entry->value);
-    *entry = h->entries[--h->entry_count];
 }
 
 static struct wire_bytes model_value(struct harness *h, const struct wire_bytes *key)
@@ -65,6 +76,43 @@ static void model_integer(struct wire_result *result, int64_t integer)
 {
     result->is_int = true;
     result->integer = integer;
+}
+
+static int64_t model_time(const struct harness *h, uint8_t flags, const struct wire_bytes *arg)
+{
+    int64_t time = 0;
+
+    cr_assert(resp_integer(arg->data, arg->size, &time), "the router checks times");
+    return flags & WIRE_EXPIRE_RELATIVE ? model_now(h) + time : time;
+}
+
+static int64_t model_ttl(struct harness *h, const struct wire_op *op, const struct wire_bytes *args)
+{
+    const struct harness_entry *entry = model_find(h, &args[0]);
+
+    if (!entry)
+        return -2;
+    if (entry->expiry_ms == 0)
+        return -1;
+    return entry->expiry_ms - (op->flags & WIRE_EXPIRE_RELATIVE ? model_now(h) : 0);
+}
+
+/* EXPIRE, PERSIST and GETEX. Returns whether something was logged. */
+static bool model_expiry(struct harness *h, const struct wire_op *op, const struct wire_bytes *args)
+{
+    struct harness_entry *entry = model_find(h, &args[0]);
+    int64_t old = entry ? entry->expiry_ms : 0;
+    int64_t time = op->arg_count > 1 ? model_time(h, op->flags, &args[1]) : 0;
+
+    if (!entry || (op->arg_count == 1 && old == 0))
+        return false;
+    if (op->operation == WIRE_OP_EXPIRE &&
+        (((op->flags & WIRE_EXPIRE_NX) && old) || ((op->flags & WIRE_EXPIRE_XX) && !old) ||
+         ((op->flags & WIRE_EXPIRE_GT) && (!old || time <= old)) ||
+         ((op->flags & WIRE_EXPIRE_LT) && old && time >= old)))
+        return false;
+    entry->expiry_ms = op->arg_count == 1 ? 0 : time > 0 ? time : 1;
+    return true;
 }
 
 /* Returns whether something was logged. */
@@ -86,9 +134,14 @@ static bool model_set(struct harness *h, const struct wire_op *op, const struct 
     } else {
         model_integer(result, set);
     }
-    if (set)
-        model_put(h, &args[0], &args[1]);
-    return set;
+    if (!set)
+        return false;
+    model_put(h, &args[0], &args[1]);
+    if (op->flags & WIRE_SET_EXPIRY)
+        model_find(h, &args[0])->expiry_ms = model_time(h, op->flags, &args[2]);
+    else if (!(op->flags & WIRE_SET_KEEPTTL))
+        model_find(h, &args[0])->expiry_ms = 0;
+    return true;
 }
 
 static bool model_add(struct harness *h, const struct wire_bytes *args, struct wire_result *result)
@@ -178,6 +231,9 @@ static void model_read(struct harness *h, const struct wire_op *op, const struct
     case WIRE_OP_STRLEN:
         model_integer(result, (int64_t)model_value(h, &args[0]).size);
         return;
+    case WIRE_OP_TTL:
+        model_integer(result, model_ttl(h, op, args));
+        return;
     default:
         cr_assert_eq(op->operation, WIRE_OP_COUNT);
         model_integer(result, model_count(h, op->partition));
@@ -201,6 +257,13 @@ static bool model_write(struct harness *h, const struct wire_op *op, const struc
         return model_append(h, args, result);
     case WIRE_OP_INCRBY:
         return model_add(h, args, result);
+    case WIRE_OP_EXPIRE:
+    case WIRE_OP_PERSIST:
+        model_integer(result, model_expiry(h, op, args));
+        return result->integer == 1;
+    case WIRE_OP_GETEX:
+        result->bytes = model_value(h, &args[0]);
+        return model_expiry(h, op, args);
     default:
         cr_assert_eq(op->operation, WIRE_OP_GETDEL);
         result->bytes = model_value(h, &args[0]);
@@ -210,7 +273,8 @@ static bool model_write(struct harness *h, const struct wire_op *op, const struc
 
 static void model_repeat(const struct wire_op *op, int64_t kept, struct wire_result *result)
 {
-    if (op->operation == WIRE_OP_GETDEL || (op->flags & WIRE_SET_GET))
+    if (op->operation == WIRE_OP_GETDEL || op->operation == WIRE_OP_GETEX ||
+        (op->operation == WIRE_OP_SET && (op->flags & WIRE_SET_GET)))
         result->status = WIRE_STATUS_UNKNOWN;
     else if (op->operation != WIRE_OP_PUT)
         model_integer(result, kept);
