@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/cask.h"
+#include "storage/hint.h"
 #include "storage/journal_format.h"
 #include "storage/manifest.h"
 
@@ -26,6 +28,8 @@ static int file_print(struct vfs_file *file, FILE *out, bool json)
 {
     uint8_t head[JOURNAL_BLOCK_SIZE];
     struct journal_segment_header header;
+    struct hint_subject subject;
+    struct cask_info cask;
     int64_t got = vfs_pread(file, head, sizeof(head), 0);
     int r;
 
@@ -36,6 +40,16 @@ static int file_print(struct vfs_file *file, FILE *out, bool json)
         return INSPECT_E_NEWER;
     if (r == 0)
         return inspect_journal(file, out, json);
+    r = cask_header_decode(head, (size_t)got, &cask);
+    if (r == CASK_E_NEWER)
+        return INSPECT_E_NEWER;
+    if (r == 0)
+        return inspect_cask(file, out, json);
+    r = hint_header_decode(head, (size_t)got, &subject);
+    if (r == HINT_E_NEWER)
+        return INSPECT_E_NEWER;
+    if (r == 0)
+        return inspect_hint(file, out, json);
     r = manifest_header_decode(head, (size_t)got);
     if (r == MANIFEST_E_NEWER)
         return INSPECT_E_NEWER;

@@ -4,16 +4,6 @@
 #include "storage/inspect.h"
 #include "storage/journal_reader.h"
 
-static const char *const kind_names[] = {
-    [RECORD_KIND_PUT] = "put",
-    [RECORD_KIND_DELETE] = "delete",
-    [RECORD_KIND_NOOP] = "noop",
-    [RECORD_KIND_CONFIG] = "config",
-    [RECORD_KIND_META] = "meta",
-    [RECORD_KIND_HARD_STATE] = "hard-state",
-    [RECORD_KIND_CHECKPOINT] = "checkpoint",
-};
-
 struct walk {
     struct journal_reader reader;
     FILE *out;
@@ -28,67 +18,6 @@ struct walk {
 static const char *comma(uint64_t count)
 {
     return count > 0 ? "," : "";
-}
-
-static void print_special(const struct walk *walk, const struct record *record)
-{
-    struct store_checkpoint checkpoint;
-    struct store_hard_state state;
-    bool fenced;
-
-    if (record->kind == RECORD_KIND_HARD_STATE &&
-        journal_hard_state_decode(record->value, record->value_size, &state)) {
-        fprintf(walk->out,
-                walk->json ? ",\"vote\":%" PRIu32 ",\"commit\":%" PRIu64
-                           : " vote %" PRIu32 " commit %" PRIu64,
-                state.vote, state.commit);
-    } else if (record->kind == RECORD_KIND_CHECKPOINT &&
-               journal_checkpoint_decode(record->value, record->value_size, &checkpoint, &fenced)) {
-        fprintf(walk->out,
-                walk->json ? ",\"vote\":%" PRIu32 ",\"applied\":%" PRIu64
-                             ",\"first_index\":%" PRIu64 ",\"fenced\":%s,\"state_size\":%zu"
-                           : " vote %" PRIu32 " applied %" PRIu64 " first %" PRIu64
-                             "%s, state %zu B",
-                checkpoint.vote, checkpoint.applied, checkpoint.first_index,
-                walk->json ? (fenced ? "true" : "false") : (fenced ? " FENCED" : ""),
-                checkpoint.state_size);
-    }
-}
-
-static void print_record(const struct walk *walk, const struct record *record, uint32_t offset,
-                         uint64_t count, bool good)
-{
-    FILE *out = walk->out;
-
-    if (walk->json)
-        fprintf(out,
-                "%s{\"offset\":%" PRIu32
-                ",\"size\":%zu,\"kind\":\"%s\",\"flags\":%u,\"term\":%" PRIu32 ",\"index\":%" PRIu64
-                ",\"sub_index\":%u,\"sub_count\":%u,\"value_size\":%zu,"
-                "\"good\":%s",
-                comma(count), offset, record_size(record), kind_names[record->kind], record->flags,
-                record->term, record->index, record->sub_index, record->sub_count,
-                record->value_size, good ? "true" : "false");
-    else
-        fprintf(out, "    at %" PRIu32 ": %s term %" PRIu32 " index %" PRIu64 " (%u of %u), %zu B",
-                offset, kind_names[record->kind], record->term, record->index,
-                record->sub_index + 1u, record->sub_count, record_size(record));
-    if (record->key_size > 0) {
-        fputs(walk->json ? ",\"key\":" : ", key ", out);
-        inspect_bytes(out, walk->json, record->key, record->key_size);
-        if (!walk->json)
-            fprintf(out, ", value %zu B", record->value_size);
-    }
-    if (record->flags & RECORD_FLAG_EXPIRES)
-        fprintf(out, walk->json ? ",\"expiry_ms\":%" PRIu64 : ", expires %" PRIu64 " ms",
-                record->expiry_ms);
-    if (record->flags & RECORD_FLAG_REQUEST)
-        fprintf(out,
-                walk->json ? ",\"session\":%" PRIu64 ",\"sequence\":%" PRIu64
-                           : ", request %" PRIu64 "/%" PRIu64,
-                record->request.session, record->request.sequence);
-    print_special(walk, record);
-    fputs(walk->json ? "}" : good ? "\n" : " DAMAGED VALUE\n", out);
 }
 
 static bool print_run(struct walk *walk, const uint8_t *batch, uint32_t batch_offset,
@@ -115,8 +44,8 @@ static bool print_run(struct walk *walk, const uint8_t *batch, uint32_t batch_of
     while (journal_run_next(&cursor, &record, &offset)) {
         struct record whole;
 
-        print_record(walk, &record, batch_offset + offset, count++,
-                     record_decode(batch + offset, end - offset, &whole) == 0);
+        inspect_record(walk->out, walk->json, &record, batch_offset + offset, count++,
+                       record_decode(batch + offset, end - offset, &whole) == 0);
     }
     if (walk->json)
         fputs("]}", walk->out);

@@ -28,46 +28,72 @@ static const char *item_name(uint16_t kind)
     }
 }
 
+/* What a number in an item's payload is called, in JSON and in text; the two orders are one. */
+struct item_field {
+    uint16_t kind;
+    uint8_t offset; /* in the payload */
+    uint8_t size;   /* 2, 4 or 8 bytes */
+    const char *name;
+};
+
+static const struct item_field item_fields[] = {
+    {MANIFEST_ITEM_FOUNDED, MANIFEST_HASH_SIZE, 4, "partitions"},
+    {MANIFEST_ITEM_COUNTERS, 0, 8, "next_segment"},
+    {MANIFEST_ITEM_COUNTERS, 8, 8, "next_epoch"},
+    {MANIFEST_ITEM_COUNTERS, 16, 8, "next_batch"},
+    {MANIFEST_ITEM_COUNTERS, 24, 8, "next_cask"},
+    {MANIFEST_ITEM_SEGMENT_ADD, 0, 8, "segment"},
+    {MANIFEST_ITEM_SEGMENT_ADD, 8, 8, "epoch"},
+    {MANIFEST_ITEM_SEGMENT_SEAL, 0, 8, "segment"},
+    {MANIFEST_ITEM_SEGMENT_SEAL, 8, 8, "length"},
+    {MANIFEST_ITEM_SEGMENT_SEAL, 16, 8, "last_batch"},
+    {MANIFEST_ITEM_SEGMENT_DROP, 0, 8, "segment"},
+    {MANIFEST_ITEM_SPAN, 0, 8, "segment"},
+    {MANIFEST_ITEM_SPAN, 8, 4, "offset"},
+    {MANIFEST_ITEM_SPAN, 12, 2, "partition"},
+    {MANIFEST_ITEM_SPAN, 16, 8, "first"},
+    {MANIFEST_ITEM_CASK_ADD, 8, 2, "partition"},
+    {MANIFEST_ITEM_CASK_ADD, 0, 8, "cask"},
+    {MANIFEST_ITEM_CASK_ADD, 12, 4, "length"},
+    {MANIFEST_ITEM_CASK_ADD, 40, 4, "records"},
+    {MANIFEST_ITEM_CASK_ADD, 44, 4, "tombstones"},
+    {MANIFEST_ITEM_CASK_ADD, 24, 8, "index_min"},
+    {MANIFEST_ITEM_CASK_ADD, 32, 8, "index_max"},
+    {MANIFEST_ITEM_CASK_DROP, 8, 2, "partition"},
+    {MANIFEST_ITEM_CASK_DROP, 0, 8, "cask"},
+    {MANIFEST_ITEM_SEGMENT_RETIRE, 0, 8, "segment"},
+    {MANIFEST_ITEM_FLOOR, 12, 2, "partition"},
+    {MANIFEST_ITEM_FLOOR, 0, 8, "segment"},
+    {MANIFEST_ITEM_FLOOR, 8, 4, "offset"},
+};
+
+static uint64_t field_value(const struct item_field *field, const uint8_t *payload)
+{
+    const uint8_t *at = payload + field->offset;
+
+    return field->size == 2   ? codec_get_u16(at)
+           : field->size == 4 ? codec_get_u32(at)
+                              : codec_get_u64(at);
+}
+
 static void print_item(const struct walk *walk, const struct manifest_item *item, uint32_t count)
 {
-    const char *name = item_name(item->kind);
-    uint64_t words[4] = {0};
+    bool first = true;
 
-    for (size_t i = 0; i < 4 && (i + 1) * 8 <= item->payload_size; i++)
-        words[i] = codec_get_u64(item->payload + i * 8);
     fprintf(walk->out, walk->json ? "%s{\"item\":\"%s\"" : "%s  %s",
-            walk->json && count > 0 ? "," : "", name);
-    if (item->kind == MANIFEST_ITEM_FOUNDED && item->payload_size >= MANIFEST_HASH_SIZE + 8)
-        fprintf(walk->out, walk->json ? ",\"partitions\":%" PRIu32 : ": %" PRIu32 " partitions",
-                codec_get_u32(item->payload + MANIFEST_HASH_SIZE));
-    else if (item->kind == MANIFEST_ITEM_SPAN && item->payload_size == 24)
-        fprintf(walk->out,
-                walk->json ? ",\"segment\":%" PRIu64 ",\"offset\":%" PRIu32
-                             ",\"partition\":%u,\"first\":%" PRIu64
-                           : ": before segment %" PRIu64 " offset %" PRIu32
-                             ", partition %u, entries from %" PRIu64,
-                words[0], codec_get_u32(item->payload + 8), codec_get_u16(item->payload + 12),
-                words[2]);
-    else if (item->kind == MANIFEST_ITEM_SEGMENT_ADD)
-        fprintf(walk->out,
-                walk->json ? ",\"segment\":%" PRIu64 ",\"epoch\":%" PRIu64
-                           : ": %" PRIu64 ", epoch %" PRIu64,
-                words[0], words[1]);
-    else if (item->kind == MANIFEST_ITEM_SEGMENT_SEAL)
-        fprintf(walk->out,
-                walk->json ? ",\"segment\":%" PRIu64 ",\"length\":%" PRIu64
-                             ",\"last_batch\":%" PRIu64
-                           : ": %" PRIu64 ", %" PRIu64 " B, last batch %" PRIu64,
-                words[0], words[1], words[2]);
-    else if (item->kind == MANIFEST_ITEM_SEGMENT_DROP)
-        fprintf(walk->out, walk->json ? ",\"segment\":%" PRIu64 : ": %" PRIu64, words[0]);
-    else if (item->kind == MANIFEST_ITEM_COUNTERS)
-        fprintf(walk->out,
-                walk->json ? ",\"next_segment\":%" PRIu64 ",\"next_epoch\":%" PRIu64
-                             ",\"next_batch\":%" PRIu64
-                           : ": next segment %" PRIu64 ", next epoch %" PRIu64
-                             ", next batch %" PRIu64,
-                words[0], words[1], words[2]);
+            walk->json && count > 0 ? "," : "", item_name(item->kind));
+    for (size_t i = 0; i < sizeof(item_fields) / sizeof(item_fields[0]); i++) {
+        const struct item_field *field = &item_fields[i];
+
+        if (field->kind != item->kind || field->offset + field->size > item->payload_size)
+            continue;
+        if (walk->json)
+            fprintf(walk->out, ",\"%s\":%" PRIu64, field->name, field_value(field, item->payload));
+        else
+            fprintf(walk->out, "%s%s %" PRIu64, first ? ": " : ", ", field->name,
+                    field_value(field, item->payload));
+        first = false;
+    }
     fputs(walk->json ? "}" : "\n", walk->out);
 }
 
@@ -110,6 +136,53 @@ static bool group_behind(const struct walk *walk, size_t at, uint64_t sequence)
     return false;
 }
 
+static void print_segments(const struct walk *walk)
+{
+    const struct manifest *manifest = &walk->manifest;
+    FILE *out = walk->out;
+
+    for (size_t i = 0; i < manifest->segment_count; i++) {
+        const struct manifest_segment *segment = &manifest->segments[i];
+
+        if (walk->json)
+            fprintf(out,
+                    "%s{\"segment\":%" PRIu64 ",\"epoch\":%" PRIu64
+                    ",\"sealed\":%s,\"retired\":%s,\"length\":%" PRIu32 ",\"last_batch\":%" PRIu64
+                    "}",
+                    i > 0 ? "," : "", segment->number, segment->epoch,
+                    segment->sealed ? "true" : "false", segment->retired ? "true" : "false",
+                    segment->length, segment->last_batch);
+        else if (segment->sealed)
+            fprintf(out,
+                    "  segment %" PRIu64 ", epoch %" PRIu64 ", sealed at %" PRIu32
+                    ", last batch %" PRIu64 "%s\n",
+                    segment->number, segment->epoch, segment->length, segment->last_batch,
+                    segment->retired ? ", retired" : "");
+        else
+            fprintf(out, "  segment %" PRIu64 ", epoch %" PRIu64 ", open\n", segment->number,
+                    segment->epoch);
+    }
+}
+
+static void print_casks(const struct walk *walk)
+{
+    const struct manifest *manifest = &walk->manifest;
+
+    for (size_t i = 0; i < manifest->cask_count; i++) {
+        const struct manifest_cask *cask = &manifest->casks[i];
+
+        fprintf(walk->out,
+                walk->json ? "%s{\"partition\":%u,\"cask\":%" PRIu64 ",\"length\":%" PRIu32
+                             ",\"records\":%" PRIu32 ",\"tombstones\":%" PRIu32
+                             ",\"index_min\":%" PRIu64 ",\"index_max\":%" PRIu64 "}"
+                           : "%s  cask of partition %u, number %" PRIu64 ", %" PRIu32 " B, %" PRIu32
+                             " records, %" PRIu32 " tombstones, indexes %" PRIu64 " to %" PRIu64
+                             "\n",
+                walk->json && i > 0 ? "," : "", cask->partition, cask->number, cask->length,
+                cask->count, cask->tombstones, cask->index_min, cask->index_max);
+    }
+}
+
 static void print_state(const struct walk *walk, const char *verdict)
 {
     const struct manifest *manifest = &walk->manifest;
@@ -121,27 +194,14 @@ static void print_state(const struct walk *walk, const char *verdict)
             walk->json ? (manifest->founded ? "true" : "false")
                        : (manifest->founded ? "founded" : "not founded"),
             manifest->partition_count);
-    for (size_t i = 0; i < manifest->segment_count; i++) {
-        const struct manifest_segment *segment = &manifest->segments[i];
-
-        if (walk->json)
-            fprintf(out,
-                    "%s{\"segment\":%" PRIu64 ",\"epoch\":%" PRIu64
-                    ",\"sealed\":%s,\"length\":%" PRIu32 ",\"last_batch\":%" PRIu64 "}",
-                    i > 0 ? "," : "", segment->number, segment->epoch,
-                    segment->sealed ? "true" : "false", segment->length, segment->last_batch);
-        else if (segment->sealed)
-            fprintf(out,
-                    "  segment %" PRIu64 ", epoch %" PRIu64 ", sealed at %" PRIu32
-                    ", last batch %" PRIu64 "\n",
-                    segment->number, segment->epoch, segment->length, segment->last_batch);
-        else
-            fprintf(out, "  segment %" PRIu64 ", epoch %" PRIu64 ", open\n", segment->number,
-                    segment->epoch);
-    }
+    print_segments(walk);
+    if (walk->json)
+        fputs("],\"casks\":[", out);
+    print_casks(walk);
     fprintf(out,
-            walk->json ? "],\"spans\":%zu,\"verdict\":\"%s\"}\n" : "  %zu spans\nverdict: %s\n",
-            manifest->span_count, verdict);
+            walk->json ? "],\"spans\":%zu,\"floors\":%zu,\"verdict\":\"%s\"}\n"
+                       : "  %zu spans, %zu floors\nverdict: %s\n",
+            manifest->span_count, manifest->floor_count, verdict);
 }
 
 static int walk_groups(struct walk *walk)

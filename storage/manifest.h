@@ -188,8 +188,8 @@ int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cas
 int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t number);
 /* A floor only rises: one below the partition's present floor changes nothing. Copies the state. */
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor);
-/* Makes room for `items` calls of the functions above (manifest_found() aside), so that the next so
- * many of them return 0. 0 or -ENOMEM, which changes nothing. */
+/* Makes room for `items` calls of the functions above (manifest_found() and floors with a state
+ * aside), so that the next so many of them return 0. 0 or -ENOMEM, which changes nothing. */
 int manifest_reserve(struct manifest *manifest, size_t items);
 
 const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
