@@ -1,9 +1,10 @@
 /* Journal segments: the files of the journal that are open.
  *
  * A segment is PREPARED (file made, zero-filled, listed in the manifest), becomes CURRENT when the
- * journal rotates into it, SEALED when all its batches are durable and it takes no more, DROPPING
- * once nothing in it is needed. Its slot is given again only after the drop is durable and no
- * read holds a pin.
+ * journal rotates into it, SEALED when all its batches are durable and it takes no more, RETIRED
+ * when no partition needs it as log (in the order of the journal: behind a retired prefix comes the
+ * log), DROPPING once nothing in it is needed. Its slot is given again only after the drop is
+ * durable and no read holds a pin.
  *
  * Exact counts decide when it goes: keydir entries that point into it, and for each partition the
  * highest log index that lies in it. Owner: one shard thread.
@@ -25,6 +26,7 @@ enum journal_segment_state {
     JOURNAL_SEGMENT_CURRENT,
     JOURNAL_SEGMENT_FULL, /* takes no more; its last batches are on their way */
     JOURNAL_SEGMENT_SEALED,
+    JOURNAL_SEGMENT_RETIRED, /* no partition needs it as log; it has a hint */
     JOURNAL_SEGMENT_DROPPING,
 };
 
@@ -36,8 +38,12 @@ struct journal_segment {
     uint32_t capacity; /* written or zero-filled so far */
     uint64_t last_batch;
     uint64_t mark;       /* checkpoints taken when it last lost a record or was left */
+    uint64_t left;       /* checkpoints taken when it was left */
     bool seal_listed;    /* the edit that seals it is queued or durable */
+    bool hinted;         /* has a hint file */
+    uint64_t born;       /* segments retired before it */
     uint64_t *index_max; /* by partition, as store_partition.hosted counts them; 0: no entry */
+    uint64_t *index_min; /* the same for the lowest; 0: no entry */
     struct manifest_span *spans; /* what appends in it truncated in older segments */
     size_t span_count;
     size_t span_capacity;

@@ -34,6 +34,18 @@
       "Redis-Raft (Jepsen)")                                                                       \
     X(SPANS_FORGOTTEN, 16, "forgets truncated spans when a segment goes", "raft-engine #288")      \
     X(HARD_STATE_RECYCLED, 17, "loses the hard state with a recycled segment", "dragonboat #201")  \
+    X(TOMBSTONE_EARLY, 18, "drops a tombstone while an older record of its key is still there",    \
+      "basho/bitcask #82")                                                                         \
+    X(MOVE_WITHOUT_SWAP, 19, "points the keydir at a moved record though a newer one is there",    \
+      "basho/bitcask #148, badger #2286")                                                          \
+    X(EDIT_BEFORE_SYNC, 20, "lists flush's output before it is durable", "rosedb #342")            \
+    X(HINT_TRUSTED, 21, "believes a hint that does not match its data file", "basho/bitcask #35")  \
+    X(SLOT_REUSED, 22, "gives a file slot away while reads of the old file are out",               \
+      "tikv #17383")                                                                               \
+    X(SNAPSHOT_MERGED, 23, "merges a snapshot into what is there instead of replacing it",         \
+      "tikv #12470")                                                                               \
+    X(SNAPSHOT_SKIPS_MOVED, 24, "leaves out of a snapshot what flush has moved meanwhile",         \
+      "FOLDSYS")                                                                                   \
     X(EXPIRED_RESURRECTS, 25, "hides an expired value without logging its delete",                 \
       "Redis before 3.2 on replicas")
 

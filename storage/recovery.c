@@ -48,6 +48,9 @@ static void deliver_checkpoint(struct recovery *recovery, struct store_partition
         store_fence_partition(recovery->store, part, why_form);
         return;
     }
+    /* Taken while a snapshot was on its way in: of what that replaced. */
+    if (checkpoint.applied < part->floor_applied)
+        return;
     part->retain = checkpoint.first_index;
     if (checkpoint.applied > part->commit)
         part->commit = checkpoint.applied;
@@ -93,6 +96,9 @@ static int deliver_run(struct recovery *recovery, struct store_partition *part,
         seen++;
         if (record.partition != part->number || record.sub_index != count)
             break;
+        if (manifest_void(&recovery->store->manifest, part->number, segment->base.number,
+                          batch_offset + offset))
+            continue;
         if (record.kind == RECORD_KIND_HARD_STATE) {
             deliver_hard_state(recovery, part, &record);
         } else if (record.kind == RECORD_KIND_CHECKPOINT) {
@@ -142,6 +148,8 @@ static int deliver_batch(struct recovery *recovery, struct journal_segment *segm
         journal_run_at(batch, header, i, &run, &end);
         struct store_partition *part = store_partition(store, run.partition);
 
+        if (manifest_void(&store->manifest, part->number, segment->base.number, header->offset))
+            continue;
         if (run.commit > part->commit)
             part->commit = run.commit;
         if (!part->fenced && run.commit > 0)
@@ -242,7 +250,8 @@ static int bad_runs(struct recovery *recovery, const struct journal_batch_header
         if (journal_run_check(batch, &run, end, epoch))
             continue;
         bad++;
-        if (fence)
+        if (fence && !manifest_void(&store->manifest, run.partition, header->segment,
+                                    header->offset + run.offset))
             store_fence_partition(store, part, why_run);
     }
     return bad;
@@ -354,13 +363,50 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
     return r;
 }
 
+/* What snapshots brought besides records stands before all that is not void. */
+static void deliver_floors(struct recovery *recovery)
+{
+    struct store *store = recovery->store;
+
+    for (size_t i = 0; i < store->manifest.floor_count; i++) {
+        const struct manifest_floor *floor = &store->manifest.floors[i];
+        struct store_partition *part = store_partition(store, floor->partition);
+        struct store_checkpoint checkpoint;
+        bool fenced;
+
+        if (!part || !part->is_hosted || floor->state_size == 0)
+            continue;
+        if (!journal_checkpoint_decode(floor->state, floor->state_size, &checkpoint, &fenced)) {
+            store_fence_partition(store, part, why_form);
+            continue;
+        }
+        part->floor_applied = checkpoint.applied;
+        part->last_index = checkpoint.applied;
+        part->commit = checkpoint.applied;
+        part->retain = checkpoint.first_index;
+        store->visitor.on_checkpoint(store->visitor.context, part->number, &checkpoint);
+    }
+}
+
 static int scan(struct recovery *recovery)
 {
     struct store *store = recovery->store;
 
+    deliver_floors(recovery);
     for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *segment = store->segments.items[i];
         enum recovery_step step;
-        int r = scan_segment(recovery, i, &step);
+        int r;
+
+        if (segment->state == JOURNAL_SEGMENT_RETIRED) {
+            const struct manifest_segment *listed =
+                manifest_segment_find(&store->manifest, segment->base.number);
+
+            if (recovery->next <= listed->last_batch)
+                recovery->next = listed->last_batch + 1;
+            continue;
+        }
+        r = scan_segment(recovery, i, &step);
 
         if (r < 0)
             return r;
@@ -380,6 +426,8 @@ static int recover(struct recovery *recovery)
 
     if (r == 0)
         r = recovery_segments_open(recovery);
+    if (r == 0)
+        r = recovery_data(recovery);
     if (r == STORE_E_FENCED)
         store_fence_all(recovery->store, why_manifest);
     if (r == 0)
@@ -438,5 +486,6 @@ int recovery_run(struct store *store)
     free(recovery.records);
     free(recovery.files);
     free(recovery.doomed);
+    free(recovery.names);
     return r;
 }

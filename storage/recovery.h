@@ -1,7 +1,11 @@
 /* Recovery: brings a shard back from its files, by the run-time path replayed.
  *
- * Reads the manifest, then every segment it lists, in order, and calls the visitor with what the
- * batches hold. What does not check is one of two things. Behind the synced mark it is a torn
+ * Reads the manifest, fills the keydirs from the hints of casks and retired segments, then reads
+ * every segment that is still log, in order, and calls the visitor with what the batches hold: all
+ * of that is newer. A hint that does not check is made again; what is damaged in a data file fences
+ * the partitions it hit.
+ *
+ * In the log: What does not check is one of two things. Behind the synced mark it is a torn
  * tail, something that was never promised: the batch is cut whole, with all that follows. At or
  * before the mark it is corruption: the partitions it hit are fenced, or all of them when the
  * directory of the batch cannot tell. Proof that batch k was synced: a seal in the manifest, or

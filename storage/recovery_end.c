@@ -8,6 +8,21 @@
 
 /* --- before the scan ----------------------------------------------------------------------- */
 
+static int name_visit(struct recovery *recovery, const char *name)
+{
+    struct recovery_name item = {0};
+
+    item.is_cask = filename_is_cask(name, &item.partition, &item.number);
+    if (!item.is_cask)
+        item.is_cask_hint = filename_is_cask_hint(name, &item.partition, &item.number);
+    if (!item.is_cask && !item.is_cask_hint && !filename_is_journal_hint(name, &item.number))
+        return 0;
+    if (GROW(recovery->names, recovery->name_capacity, recovery->name_count + 1) != 0)
+        return -ENOMEM;
+    recovery->names[recovery->name_count++] = item;
+    return 0;
+}
+
 static int file_visit(void *context, const char *name)
 {
     struct recovery *recovery = context;
@@ -16,7 +31,7 @@ static int file_visit(void *context, const char *name)
     if (strcmp(name, FILENAME_MANIFEST_NEW) == 0)
         recovery->manifest_new = true;
     if (!filename_is_journal(name, &number))
-        return 0;
+        return name_visit(recovery, name);
     if (GROW(recovery->files, recovery->file_capacity, recovery->file_count + 1) != 0)
         return -ENOMEM;
     recovery->files[recovery->file_count++] = number;
@@ -119,7 +134,10 @@ static int segment_open(struct recovery *recovery, const struct manifest_segment
     segment->capacity = (uint32_t)(size & ~(uint64_t)(JOURNAL_BLOCK_SIZE - 1));
     segment->base.length = JOURNAL_BLOCK_SIZE;
     segment->seal_listed = listed->sealed;
-    segment->state = JOURNAL_SEGMENT_SEALED;
+    segment->state = listed->retired ? JOURNAL_SEGMENT_RETIRED : JOURNAL_SEGMENT_SEALED;
+    segment->hinted = listed->retired;
+    if (listed->retired)
+        segment->base.length = listed->length;
     return listed->sealed && segment->capacity < listed->length ? STORE_E_FENCED : 0;
 }
 
@@ -237,12 +255,39 @@ static int remove_journal(const struct recovery *recovery, uint64_t number)
     return r == 0 ? vfs_remove(recovery->store->vfs, path) : r;
 }
 
+static int remove_name(const struct recovery *recovery, const struct recovery_name *name)
+{
+    const struct store *store = recovery->store;
+    char path[FILENAME_PATH_SIZE];
+    int r;
+
+    if (name->is_cask)
+        r = filename_cask(path, store->folder, name->partition, name->number);
+    else if (name->is_cask_hint)
+        r = filename_cask_hint(path, store->folder, name->partition, name->number);
+    else
+        r = filename_journal_hint(path, store->folder, name->number);
+    return r == 0 ? vfs_remove(store->vfs, path) : r;
+}
+
+static bool name_is_listed(const struct recovery *recovery, const struct recovery_name *name)
+{
+    const struct manifest *manifest = &recovery->store->manifest;
+    const struct manifest_segment *segment;
+
+    if (name->is_cask || name->is_cask_hint)
+        return manifest_cask_find(manifest, name->partition, name->number);
+    segment = manifest_segment_find(manifest, name->number);
+    return segment && segment->retired;
+}
+
 /* What the manifest does not list: given back before anything needs space, but not before it is
  * certain that a power cut brings back no manifest that lists it. */
 static int remove_unlisted(const struct recovery *recovery)
 {
     const struct store *store = recovery->store;
     char path[FILENAME_PATH_SIZE];
+    size_t count = recovery->file_count + recovery->name_count;
     bool settled = false;
     int r = 0;
 
@@ -251,8 +296,12 @@ static int remove_unlisted(const struct recovery *recovery)
         if (r == 0)
             r = vfs_remove(store->vfs, path);
     }
-    for (size_t i = 0; r == 0 && i < recovery->file_count; i++) {
-        if (manifest_segment_find(&store->manifest, recovery->files[i]))
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        const struct recovery_name *name =
+            i < recovery->file_count ? NULL : &recovery->names[i - recovery->file_count];
+
+        if (name ? name_is_listed(recovery, name)
+                 : manifest_segment_find(&store->manifest, recovery->files[i]) != NULL)
             continue;
         if (!settled)
             r = manifest_settle(store->vfs, store->folder);
@@ -260,7 +309,7 @@ static int remove_unlisted(const struct recovery *recovery)
             return 0;
         settled = true;
         if (r == 0)
-            r = remove_journal(recovery, recovery->files[i]);
+            r = name ? remove_name(recovery, name) : remove_journal(recovery, recovery->files[i]);
     }
     return r;
 }
@@ -274,7 +323,9 @@ static int trim(struct recovery *recovery)
     for (size_t i = 0; r == 0 && i < segments->count; i++) {
         struct journal_segment *segment = segments->items[i];
 
-        if (segment->state != JOURNAL_SEGMENT_SEALED || segment->capacity == segment->base.length)
+        if ((segment->state != JOURNAL_SEGMENT_SEALED &&
+             segment->state != JOURNAL_SEGMENT_RETIRED) ||
+            segment->capacity == segment->base.length)
             continue;
         r = vfs_truncate(segment->base.file, segment->base.length);
         segment->capacity = segment->base.length;
@@ -298,6 +349,11 @@ int recovery_end(struct recovery *recovery)
     if (r != 0)
         return r;
     journal_start(&store->journal, recovery->next);
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        struct store_partition *part = store_partition(store, store->hosted[i]);
+
+        part->commit_sealed = part->commit; /* it came from the disk */
+    }
     if (!store->next)
         r = store_prepare_first(store);
     if (r != 0)

@@ -6,6 +6,13 @@
 #include "storage/journal_reader.h"
 #include "storage/store_state.h"
 
+/* A cask or a hint. */
+struct recovery_name {
+    bool is_cask, is_cask_hint; /* neither: a segment's hint */
+    uint16_t partition;
+    uint64_t number;
+};
+
 struct recovery {
     struct store *store;
     struct record *records;                /* of the entry that is being put together */
@@ -18,6 +25,9 @@ struct recovery {
     uint64_t *doomed; /* journal files to remove once the manifest is durable */
     size_t doomed_count;
     size_t doomed_capacity;
+    struct recovery_name *names; /* casks and hints that are there */
+    size_t name_count;
+    size_t name_capacity;
     bool manifest_new; /* a half-written manifest is there */
 };
 
@@ -28,6 +38,9 @@ int recovery_files(struct recovery *recovery);
 int recovery_files_check(struct recovery *recovery);
 /* Opens what the manifest lists. 0, STORE_E_FENCED, STORE_E_NEWER or -errno. */
 int recovery_segments_open(struct recovery *recovery);
+/* Opens the casks and fills the keydirs from the hints of casks and retired segments. 0,
+ * STORE_E_FENCED or -errno. */
+int recovery_data(struct recovery *recovery);
 /* Makes what was read durable and the store ready to write. 0 or -errno. */
 int recovery_end(struct recovery *recovery);
 

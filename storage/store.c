@@ -54,7 +54,7 @@ int store_host_partitions(struct store *store)
         part->hosted = (uint32_t)i;
         store->hosted[store->hosted_count++] = number;
     }
-    return journal_set_reserve(&store->journal, count, count * STORE_HARD_SIZE);
+    return journal_set_reserve(&store->journal, 2 * count, count * STORE_HARD_SIZE);
 }
 
 static void store_free(struct store *store)
@@ -71,6 +71,11 @@ static void store_free(struct store *store)
     }
     store_scratch_free(store);
     cache_free(store->cache);
+    if (store->hint_file)
+        hint_build_end(&store->hint);
+    flush_end(&store->flush);
+    store_installs_free(store);
+    casks_deinit(&store->casks);
     journal_segments_deinit(&store->segments);
     data_files_deinit(&store->files);
     journal_deinit(&store->journal);
@@ -225,6 +230,18 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->segments = store->segments.count;
     stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
     stats->disk_full = store->disk_full;
+    stats->casks = store->casks.count;
+    for (size_t i = 0; i < store->casks.count; i++)
+        stats->cask_bytes += store->casks.items[i]->base.length;
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_RETIRED)
+            stats->segments_retired++;
+        else
+            stats->tail_bytes += segment->base.length;
+    }
+    stats->flushing = store->flush.stage != FLUSH_IDLE || store->flush_demanded;
     store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;

@@ -45,6 +45,12 @@ struct store_options {
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
     uint64_t space_reserve;    /* bytes of the disk left untouched: STORE_E_NOSPACE */
     bool founded;              /* the node has been founded: a missing MANIFEST fences the shard */
+    /* Flush. Without `digest` there is none: segments go only when nothing in them is needed. Pure;
+     * called on any thread: the digest of a key, as store_apply() gets it. */
+    void (*digest)(const void *context, const uint8_t *key, size_t size, struct keydir_digest *out);
+    const void *digest_context;
+    uint32_t flush_size_max; /* bytes that one round moves, about: so much memory it takes */
+    uint64_t flush_rate;     /* bytes/s of I/O that flush may do without a backlog; 0: any */
 };
 
 #define STORE_PARTITION_META 0xFFFFu
@@ -93,8 +99,9 @@ struct store_visitor {
                      store_location location, uint32_t size);
     /* A batch that is durable knows this commit of the partition. */
     void (*on_commit)(void *context, uint16_t partition, uint64_t commit);
-    /* This partition's bytes before the synced mark are damaged: it must not vote, acknowledge or
-     * serve. `why` is a static text. */
+    /* This partition's bytes before the synced mark, or in a data file, are damaged: it must not
+     * vote, acknowledge or serve. Comes at run time too, when flush meets the damage. `why` is
+     * valid as long as the store. */
     void (*on_fence)(void *context, uint16_t partition, const char *why);
     /* Run time: the store opens a segment and needs the partition's state now. Called for every
      * partition given to store_found(). checkpoint->state is borrowed until the call after. */
@@ -149,8 +156,8 @@ size_t store_queued(const struct store *store);
 /* Jobs. A job is I/O without a thread: the host runs store_job_run() wherever it likes, then calls
  * store_done() on the shard thread with its result. store_next_job(WRITE) hands out at most one at
  * a time and seals the open batch if there is something in it. BACKGROUND: zero-fill ahead,
- * prepare the next segment, drop a dead one; at most one at a time. `now_ms` (monotonic) lets a
- * lone synced mark follow within 100 ms. NULL when there is nothing to do. */
+ * prepare the next segment, drop a dead one, make hints, flush; at most one at a time. `now_ms`
+ * (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to do. */
 enum store_job_class { STORE_JOB_WRITE, STORE_JOB_BACKGROUND, STORE_JOB_READ };
 struct store_job *store_next_job(struct store *store, enum store_job_class class, uint64_t now_ms);
 int store_job_run(struct store_job *job);
@@ -199,10 +206,23 @@ void store_slice(const struct store *store, uint16_t partition, struct keydir_sl
  * records are all dead or below it are dropped and recycled by background jobs. */
 void store_retain(struct store *store, uint16_t partition, uint64_t first_index);
 
+/* Asks for a flush of every retired segment and cask there is now that has dead bytes, as fast as
+ * it goes; store_stats() tells how far it is: flushing is true until then. */
+void store_flush(struct store *store);
+
 struct store_stats {
     uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
         bytes_appended;
     uint64_t keys, tombstones, keydir_bytes;
+    uint64_t casks, casks_dropped, cask_bytes, segments_retired;
+    uint64_t tail_bytes;              /* of segments that are still log */
+    uint64_t flushes, flushes_failed; /* rounds begun, rounds given up */
+    uint64_t flush_bytes;             /* written to casks */
+    uint64_t flush_reclaimed;         /* bytes of victims, less those of their casks */
+    uint64_t flush_victims;           /* files that were worth it when the last round began */
+    uint64_t flush_backlog;           /* dead bytes beyond the target then */
+    uint64_t tombstones_dropped;
+    bool flushing;
     struct cache_stats cache; /* all 0 without one */
     uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;

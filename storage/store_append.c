@@ -24,6 +24,8 @@ int store_note_entries(struct store *store, struct store_partition *part,
         part->last_index = last;
     if (last > segment->index_max[part->hosted])
         segment->index_max[part->hosted] = last;
+    if (segment->index_min[part->hosted] == 0 || first < segment->index_min[part->hosted])
+        segment->index_min[part->hosted] = first;
     return 0;
 }
 
@@ -134,6 +136,26 @@ void store_commit(struct store *store, uint16_t partition, uint64_t commit)
 
 /* --- sealing and rotating ------------------------------------------------------------------ */
 
+/* Runs without records, for the sake of the commits in them: what flush saw die is durably dead
+ * when this batch is. Partitions whose newest commit is on its way already need none. */
+static void marks_append(struct store *store)
+{
+    uint64_t end =
+        store->current->base.length + journal_sealed_size(&store->journal, 0, store->hosted_count);
+
+    if (!store->marks_wanted || end > store->current->capacity ||
+        !journal_extend(&store->journal, 0))
+        return;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        const struct store_partition *part = store_partition(store, store->hosted[i]);
+
+        if (part->commit_sealed < part->commit)
+            journal_run_add(&store->journal, part->number, 0, 0, 0, 0);
+    }
+    store->marks_wanted = false;
+    store->marks_batch = store->journal.open;
+}
+
 /* The commits are those known now: all entries up to them lie in this batch or before it, so that a
  * crash right behind it never applies entries that a later batch would have truncated. */
 static void seal_placed(struct store *store)
@@ -143,8 +165,13 @@ static void seal_placed(struct store *store)
 
     store->room = 0;
     hard_states_encode(store);
-    for (size_t i = 0; i < journal->run_count; i++)
-        journal->runs[i].commit = store_partition(store, journal->runs[i].partition)->commit;
+    marks_append(store);
+    for (size_t i = 0; i < journal->run_count; i++) {
+        struct store_partition *part = store_partition(store, journal->runs[i].partition);
+
+        journal->runs[i].commit = part->commit;
+        part->commit_sealed = part->commit;
+    }
     journal_seal(journal);
     assert(batch->offset == store->current->base.length);
     store->current->base.length += batch->length;
@@ -225,7 +252,7 @@ static void leave_current(struct store *store)
 
     if (!current)
         return;
-    current->mark = store->checkpoints_taken;
+    current->mark = current->left = store->checkpoints_taken;
     current->state = JOURNAL_SEGMENT_FULL;
     if (current->last_batch <= store->journal.synced)
         current->state = JOURNAL_SEGMENT_SEALED;
@@ -276,7 +303,7 @@ bool store_seal(struct store *store)
 {
     const struct journal_batch *batch = journal_open_batch(&store->journal);
 
-    if (!batch && store->hard_count == 0)
+    if (!batch && store->hard_count == 0 && !store->marks_wanted)
         return false;
     if (!open_is_placed(store)) {
         if (journal_is_full(&store->journal))
@@ -286,7 +313,8 @@ bool store_seal(struct store *store)
         /* Hard states may use up the reserve; behind it only a new segment takes them. */
         if (store->current &&
             store->current->base.length + journal_sealed_size(&store->journal, 0, 0) +
-                    store->hard_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) <=
+                    store->hard_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) +
+                    (store->marks_wanted ? store->hosted_count * JOURNAL_RUN_ITEM_SIZE : 0) <=
                 store->current->capacity)
             place_open(store);
         else if (rotate(store, 0) != 0) {
@@ -307,7 +335,7 @@ void store_checkpoint_if_wanted(struct store *store)
         return;
     for (size_t i = 0; i < store->segments.count && !wanted; i++)
         wanted = store_segment_droppable(store, store->segments.items[i], true);
-    if (!wanted || journal_is_full(&store->journal))
+    if ((!wanted && !store->marks_wanted) || journal_is_full(&store->journal))
         return;
     if (open_is_placed(store))
         seal_placed(store);

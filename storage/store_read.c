@@ -123,7 +123,7 @@ bool store_recent(const struct store *store, store_location location)
 /* --- the applied state --------------------------------------------------------------------- */
 
 /* A record that nothing points at any more; its segment may have become free to go. */
-static void record_dies(struct store *store, const struct keydir_entry *old)
+void store_record_dies(struct store *store, const struct keydir_entry *old)
 {
     struct data_file *file = data_files_at(&store->files, old->location);
 
@@ -152,7 +152,7 @@ int store_apply(struct store *store, uint16_t partition, const struct keydir_dig
     file->live_records++;
     file->live_bytes += keydir_size_class_max(record_size);
     if (r == KEYDIR_E_OK)
-        record_dies(store, &old);
+        store_record_dies(store, &old);
     return 0;
 }
 

@@ -113,13 +113,29 @@ static int zero_run(struct store_job *job)
     return r == 0 ? vfs_sync(job->file) : r;
 }
 
+/* A name that is gone already is as good. */
+static int remove_name(struct store_job *job, int r, const char *path)
+{
+    if (r == 0)
+        r = vfs_remove(job->vfs, path);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int remove_run(struct store_job *job)
 {
     char path[FILENAME_PATH_SIZE];
-    int r = filename_journal(path, job->folder, job->number);
+    int r = 0;
 
-    if (r == 0)
-        r = vfs_remove(job->vfs, path);
+    if (job->remove_segment)
+        r = remove_name(job, filename_journal(path, job->folder, job->number), path);
+    if (r == 0 && job->remove_cask)
+        r = remove_name(job, filename_cask(path, job->folder, job->partition, job->number), path);
+    if (r == 0 && job->remove_hint)
+        r = remove_name(job,
+                        job->remove_cask
+                            ? filename_cask_hint(path, job->folder, job->partition, job->number)
+                            : filename_journal_hint(path, job->folder, job->number),
+                        path);
     return r == 0 ? vfs_sync_dir(job->vfs, job->folder) : r;
 }
 
@@ -134,6 +150,14 @@ int store_background_run(struct store_job *job)
         return manifest_write_run(&job->write);
     case STORE_JOB_KIND_REMOVE:
         return remove_run(job);
+    case STORE_JOB_KIND_HINT:
+        return hint_build_step(job->hint);
+    case STORE_JOB_KIND_FLUSH:
+        return flush_step(job->flush);
+    case STORE_JOB_KIND_INSTALL:
+        return store_install_run(job);
+    case STORE_JOB_KIND_STEP:
+        return 0;
     default:
         assert(!"not a background job");
         return -EINVAL;
@@ -203,14 +227,15 @@ static struct journal_segment *dropped_find(const struct store *store)
     for (size_t i = 0; i < store->segments.count; i++) {
         struct journal_segment *segment = store->segments.items[i];
 
-        if (segment->state == JOURNAL_SEGMENT_DROPPING && segment->base.pins == 0 &&
+        if (segment->state == JOURNAL_SEGMENT_DROPPING &&
+            (segment->base.pins == 0 || mutant(MUTANT_SLOT_REUSED)) &&
             segment->ticket <= store->manifest.edits_durable)
             return segment;
     }
     return NULL;
 }
 
-static struct store_job *job_begin(struct store *store, enum store_job_kind kind)
+struct store_job *store_background_begin(struct store *store, enum store_job_kind kind)
 {
     struct store_job *job = &store->background_job;
 
@@ -271,7 +296,7 @@ static struct store_job *prepare_begin(struct store *store)
         wait_for_space(store, &store->retry);
         return NULL;
     }
-    job = job_begin(store, STORE_JOB_KIND_PREPARE);
+    job = store_background_begin(store, STORE_JOB_KIND_PREPARE);
     job->number = store->manifest.next_number;
     job->epoch = store->manifest.next_epoch;
     job->spare = store->spare;
@@ -302,7 +327,7 @@ static struct store_job *zero_begin(struct store *store)
             wait_for_space(store, &store->retry);
         return NULL;
     }
-    job = job_begin(store, STORE_JOB_KIND_ZERO);
+    job = store_background_begin(store, STORE_JOB_KIND_ZERO);
     job->file = next->base.file;
     job->segment = next;
     job->zero_from = next->capacity;
@@ -312,7 +337,7 @@ static struct store_job *zero_begin(struct store *store)
 
 static struct store_job *manifest_begin(struct store *store)
 {
-    struct store_job *job = job_begin(store, STORE_JOB_KIND_MANIFEST);
+    struct store_job *job = store_background_begin(store, STORE_JOB_KIND_MANIFEST);
 
     if (manifest_write_begin(&store->manifest, store->vfs, store->folder, &job->write) == 0)
         return job;
@@ -325,18 +350,42 @@ static struct store_job *release_begin(struct store *store, struct journal_segme
 {
     uint64_t number = segment->base.number;
     uint32_t size = segment->capacity;
+    bool hinted = segment->hinted, spare = !store->spare;
     struct store_job *job = NULL;
 
     journal_segments_remove(&store->segments, &store->files, segment);
     store->stats.segments_dropped++;
-    if (!store->spare) {
+    if (spare) {
         store->spare = number;
         store->spare_size = size;
-        return NULL;
     }
-    job = job_begin(store, STORE_JOB_KIND_REMOVE);
+    if (spare && !hinted)
+        return NULL;
+    job = store_background_begin(store, STORE_JOB_KIND_REMOVE);
     job->number = number;
+    job->remove_segment = !spare;
+    job->remove_hint = hinted;
     return job;
+}
+
+static struct store_job *cask_release_begin(struct store *store)
+{
+    for (size_t i = 0; i < store->casks.count; i++) {
+        struct cask_file *cask = store->casks.items[i];
+        struct store_job *job;
+
+        if (cask->state != CASK_FILE_DROPPING || cask->base.pins > 0 ||
+            cask->ticket > store->manifest.edits_durable)
+            continue;
+        job = store_background_begin(store, STORE_JOB_KIND_REMOVE);
+        job->number = cask->base.number;
+        job->partition = cask->info.partition;
+        job->remove_cask = job->remove_hint = true;
+        casks_remove(&store->casks, &store->files, cask);
+        store->stats.casks_dropped++;
+        return job;
+    }
+    return NULL;
 }
 
 static void retry_when_due(struct store *store, uint64_t now_ms)
@@ -362,6 +411,8 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
     edits_queue(store);
     while (!job && (dropped = dropped_find(store)) != NULL)
         job = release_begin(store, dropped);
+    if (!job)
+        job = cask_release_begin(store);
     if (!job && !store->retry_manifest && manifest_pending(&store->manifest))
         job = manifest_begin(store);
     /* What a drop gave back need not be waited for. */
@@ -369,6 +420,12 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
         job = prepare_begin(store);
     if (!job && store->next && !store->retry)
         job = zero_begin(store);
+    if (!job)
+        job = store_install_next(store);
+    if (!job)
+        job = store_retire_next(store, now_ms);
+    if (!job)
+        job = store_flush_next(store, now_ms);
     return job;
 }
 
@@ -430,6 +487,19 @@ int store_background_done(struct store *store, struct store_job *job, int result
     }
     if (job->kind == STORE_JOB_KIND_ZERO && result == 0)
         job->segment->capacity = job->zero_to;
+    if (job->kind == STORE_JOB_KIND_INSTALL) {
+        store_install_job_done(store, job, result);
+        return 0;
+    }
+    if (job->kind == STORE_JOB_KIND_HINT || job->kind == STORE_JOB_KIND_FLUSH ||
+        job->kind == STORE_JOB_KIND_STEP) {
+        /* Nothing that anybody relies on was touched: a failure costs a retry, no more. */
+        if (job->kind == STORE_JOB_KIND_HINT)
+            store_retire_done(store, result);
+        else
+            store_flush_done(store, job, result);
+        return 0;
+    }
     if (r == -ENOSPC) {
         no_space(store, job);
         return 0;

@@ -2,7 +2,10 @@
 #ifndef STORAGE_STORE_STATE_H
 #define STORAGE_STORE_STATE_H
 
+#include "storage/casks.h"
 #include "storage/filename.h"
+#include "storage/flush.h"
+#include "storage/hint_build.h"
 #include "storage/journal.h"
 #include "storage/journal_segment.h"
 #include "storage/manifest.h"
@@ -25,11 +28,15 @@ struct store_partition {
     struct keydir *keydir;
     uint64_t last_index; /* of the log as appended */
     uint64_t commit;
+    uint64_t commit_sealed;            /* the newest that a sealed batch carries */
+    uint32_t generation;               /* its content was replaced so many times */
+    char why[80];                      /* what on_fence() was given when a data file is damaged */
     uint64_t retain;                   /* first index that replication still needs as log */
     uint64_t checkpoint_first;         /* first index of the newest checkpoint taken */
     uint64_t checkpoint_first_durable; /* of the newest that is durable */
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
+    uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for */
 };
 
 enum store_job_kind {
@@ -39,6 +46,10 @@ enum store_job_kind {
     STORE_JOB_KIND_ZERO,
     STORE_JOB_KIND_MANIFEST,
     STORE_JOB_KIND_REMOVE,
+    STORE_JOB_KIND_HINT,  /* a step of a hint that is made */
+    STORE_JOB_KIND_FLUSH, /* a step of a flush */
+    STORE_JOB_KIND_INSTALL, /* a step of a snapshot that comes in */
+    STORE_JOB_KIND_STEP,  /* no I/O: lets the host come back for the next slice */
 };
 
 /* All that store_job_run() may touch. */
@@ -63,11 +74,18 @@ struct store_job {
     /* PREPARE, ZERO, REMOVE */
     char folder[FILENAME_PATH_SIZE];
     uint64_t number;
-    uint64_t spare;     /* PREPARE: number of the file to take over, 0 for none */
+    uint64_t spare;                  /* PREPARE: number of the file to take over, 0 for none */
     struct journal_segment *segment; /* shard thread only; WRITE too */
     uint32_t zero_from;              /* ZERO */
     uint32_t zero_to;
     uint32_t length; /* PREPARE: bytes the file has now */
+    /* REMOVE: which of the files of `number` */
+    bool remove_segment, remove_hint, remove_cask;
+    uint16_t partition; /* of a cask */
+    struct hint_build *hint;
+    struct flush *flush;
+    struct install *install;
+    bool install_remove;
     uint64_t space_reserve;
     /* MANIFEST */
     struct manifest_write write;
@@ -89,6 +107,7 @@ struct store {
     struct journal journal;
     struct data_files files;
     struct journal_segments segments;
+    struct casks casks;
     struct journal_segment *current; /* NULL before the first append */
     struct journal_segment *next;    /* NULL or PREPARED */
     uint64_t next_ticket;            /* of the edit that lists `next` */
@@ -106,6 +125,23 @@ struct store {
     uint64_t checkpoints_durable;
     uint64_t checkpoint_batch; /* that holds the newest taken */
     uint64_t checkpoint_size;  /* bytes of its records and runs */
+
+    bool marks_wanted;    /* flush waits for every commit to be durable */
+    uint64_t marks_batch; /* that carries them */
+
+    struct hint_build hint;      /* of hint_file, while there is one */
+    struct data_file *hint_file; /* pinned */
+    uint64_t hint_retry_ms;      /* not before */
+    bool hint_failed;            /* hint_retry_ms is to be set */
+    struct flush flush;
+    uint64_t flush_due_ms;   /* the pace: no step before */
+    uint64_t flush_now_ms;   /* when the step that is out began */
+    bool flush_failed;       /* the last round ended in ABORT: wait a while */
+    bool flush_demanded;     /* store_flush() */
+    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these */
+    uint64_t retired;        /* segments so far */
+    struct store_install *installs;
+    size_t install_count;
 
     uint64_t mark_carried; /* newest synced number that a batch has carried */
     uint64_t mark_due_ms;  /* 0: not waiting */
@@ -169,7 +205,35 @@ int store_header_rewrite(const struct journal_segment *segment);
 bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
                              bool with_new_checkpoint);
 
+/* store_retire.c */
+/* Retires what is no log any more, in order: the next job for that, or NULL. */
+struct store_job *store_retire_next(struct store *store, uint64_t now_ms);
+void store_retire_done(struct store *store, int result);
+/* Fences what a damaged data file may hit. all: any partition, else `partition`. */
+void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition);
+/* Starts a build for a segment or cask of the store, with what is known to be truncated or void.
+ * tolerate: as in struct hint_build_options. */
+int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate,
+                     struct hint_build *build);
+struct hint_subject store_hint_subject(const struct data_file *file);
+
+/* store_flush.c */
+struct store_job *store_flush_next(struct store *store, uint64_t now_ms);
+void store_flush_done(struct store *store, struct store_job *job, int result);
+
+/* store_snapshot.c */
+struct store_job *store_install_next(struct store *store);
+int store_install_run(struct store_job *job);
+void store_install_job_done(struct store *store, const struct store_job *job, int result);
+void store_installs_free(struct store *store);
+
+/* store_segments.c */
+/* A background job of this kind; none may be out. */
+struct store_job *store_background_begin(struct store *store, enum store_job_kind kind);
+
 /* store_read.c */
+/* A record that nothing points at any more. */
+void store_record_dies(struct store *store, const struct keydir_entry *old);
 void store_scratch_reset(struct store *store);
 void store_scratch_free(struct store *store);
 

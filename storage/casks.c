@@ -1,0 +1,65 @@
+#include "storage/casks.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "storage/grow.h"
+
+void casks_deinit(struct casks *casks)
+{
+    for (size_t i = 0; i < casks->count; i++) {
+        vfs_close(casks->items[i]->base.file);
+        free(casks->items[i]);
+    }
+    free(casks->items);
+    *casks = (struct casks){0};
+}
+
+int casks_add(struct casks *casks, struct data_files *files, const struct manifest_cask *info,
+              struct vfs_file *file, struct cask_file **out)
+{
+    struct cask_file *cask;
+    int r;
+
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+    r = GROW(casks->items, casks->capacity, casks->count + 1);
+    if (r != 0)
+        return r;
+    cask = calloc(1, sizeof(*cask));
+    if (!cask)
+        return -ENOMEM;
+    cask->base.kind = DATA_FILE_CASK;
+    cask->base.number = info->number;
+    cask->base.length = info->length;
+    cask->base.file = file;
+    cask->info = *info;
+    r = data_files_add(files, &cask->base);
+    if (r != 0) {
+        free(cask);
+        return r;
+    }
+    casks->items[casks->count++] = cask;
+    *out = cask;
+    return 0;
+}
+
+void casks_remove(struct casks *casks, struct data_files *files, struct cask_file *cask)
+{
+    size_t i = 0;
+
+    while (casks->items[i] != cask)
+        i++;
+    casks->items[i] = casks->items[--casks->count];
+    data_files_remove(files, &cask->base);
+    vfs_close(cask->base.file);
+    free(cask);
+}
+
+struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number)
+{
+    for (size_t i = 0; i < casks->count; i++)
+        if (casks->items[i]->info.partition == partition && casks->items[i]->info.number == number)
+            return casks->items[i];
+    return NULL;
+}

@@ -1,0 +1,247 @@
+#include "storage/install.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/grow.h"
+
+void install_reset(struct install *install)
+{
+    assert(!install->file && !install->writing);
+    install->used = 0;
+    install->count = 0;
+    install->info = (struct manifest_cask){0};
+    install->sorted = false;
+    install->written = false;
+    install->at = 0;
+}
+
+void install_free(struct install *install)
+{
+    if (install->writing)
+        cask_writer_end(&install->writer);
+    install->writing = false;
+    vfs_close(install->file);
+    install->file = NULL;
+    free(install->bytes);
+    free(install->records);
+    install->bytes = NULL;
+    install->records = NULL;
+    install->used = install->capacity = 0;
+    install->count = install->record_capacity = 0;
+}
+
+int install_add(struct install *install, const uint8_t *bytes, size_t size,
+                const struct keydir_digest *digests, size_t count)
+{
+    int r = GROW(install->bytes, install->capacity, install->used + size);
+    size_t at = 0;
+
+    if (r == 0)
+        r = GROW(install->records, install->record_capacity, install->count + count);
+    if (r != 0)
+        return r;
+    memcpy(install->bytes + install->used, bytes, size);
+    for (size_t i = 0; i < count; i++) {
+        struct record record;
+
+        r = record_decode_header(bytes + at, size - at, &record);
+        assert(r == 0 && record.partition == install->partition);
+        install->records[install->count + i] =
+            (struct install_record){.entry = {.partition = record.partition,
+                                              .expires = (record.flags & RECORD_FLAG_EXPIRES) != 0,
+                                              .digest = digests[i],
+                                              .index = record.index,
+                                              .size = (uint32_t)record_size_padded(&record)},
+                                    .key_size = record.key_size,
+                                    .at = install->used + at,
+                                    .size = record_size_padded(&record)};
+        at += record_size_padded(&record);
+    }
+    assert(at == size);
+    install->used += size;
+    install->count += count;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct install_record *left = a, *right = b;
+    int order = cask_key_compare(left->key, left->key_size, right->key, right->key_size);
+
+    if (order != 0)
+        return order;
+    return left->entry.index > right->entry.index ? -1 : left->entry.index < right->entry.index;
+}
+
+static void sort(struct install *install)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < install->count; i++) {
+        struct install_record *one = &install->records[i];
+        struct record record;
+        int r = record_decode_header(install->bytes + one->at, one->size, &record);
+
+        assert(r == 0);
+        one->key = record.key;
+    }
+    if (install->count > 0)
+        qsort(install->records, install->count, sizeof(*install->records), compare);
+    for (size_t i = 0; i < install->count; i++) {
+        const struct install_record *one = &install->records[i];
+        const struct install_record *last = kept > 0 ? &install->records[kept - 1] : NULL;
+
+        if (!last || cask_key_compare(last->key, last->key_size, one->key, one->key_size) != 0)
+            install->records[kept++] = *one;
+    }
+    install->count = kept;
+    install->sorted = true;
+}
+
+static int space_check(const struct install *install)
+{
+    uint64_t bytes_free = 0;
+    int r = vfs_space(install->vfs, &bytes_free);
+
+    if (r < 0)
+        return r;
+    return bytes_free < install->used + install->space_reserve ? -ENOSPC : 0;
+}
+
+static int file_create(struct install *install, const char *path, struct vfs_file **file)
+{
+    int r = vfs_open(install->vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, file);
+
+    return r == 0 ? vfs_truncate(*file, 0) : r;
+}
+
+static int begin(struct install *install)
+{
+    char path[FILENAME_PATH_SIZE];
+    int r = space_check(install);
+
+    sort(install);
+    if (r == 0)
+        r = filename_cask(path, install->folder, install->partition, install->info.number);
+    if (r == 0)
+        r = file_create(install, path, &install->file);
+    if (r == 0)
+        r = cask_writer_begin(&install->writer, install->file, install->partition,
+                              install->info.number);
+    install->writing = r == 0;
+    return r;
+}
+
+static int records_write(struct install *install)
+{
+    size_t done = 0;
+
+    while (install->at < install->count && done < INSTALL_STEP_SIZE) {
+        struct install_record *one = &install->records[install->at];
+        int r = cask_writer_add(&install->writer, install->bytes + one->at, one->size,
+                                &one->entry.offset);
+
+        if (r != 0)
+            return r < 0 ? r : -EFBIG; /* a run is far below what a cask takes */
+        done += one->size;
+        install->at++;
+    }
+    return 0;
+}
+
+static int finish(struct install *install)
+{
+    struct manifest_cask *info = &install->info;
+    struct cask_info cask;
+    int r = cask_writer_finish(&install->writer, &cask);
+
+    cask_writer_end(&install->writer);
+    install->writing = false;
+    if (r != 0)
+        return r;
+    *info = (struct manifest_cask){.partition = install->partition,
+                                   .number = info->number,
+                                   .stamp = cask.stamp,
+                                   .length = cask.length,
+                                   .count = cask.count,
+                                   .tombstones = cask.tombstones,
+                                   .index_min = cask.index_min,
+                                   .index_max = cask.index_max};
+    install->written = true;
+    return 0;
+}
+
+static int hint_fill(struct install *install, struct hint_writer *writer)
+{
+    struct hint_entry *entries = malloc((install->count + 1) * sizeof(*entries));
+    size_t count;
+    int r = 0;
+
+    if (!entries)
+        return -ENOMEM;
+    for (size_t i = 0; i < install->count; i++)
+        entries[i] = install->records[i].entry;
+    count = install->count > 0 ? hint_entries_sort(entries, install->count) : 0;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = hint_writer_add(writer, &entries[i]);
+    free(entries);
+    return r == 0 ? hint_writer_finish(writer) : r;
+}
+
+static int hint_write(struct install *install)
+{
+    struct hint_subject subject = {.kind = HINT_KIND_CASK,
+                                   .number = install->info.number,
+                                   .stamp = install->info.stamp,
+                                   .length = install->info.length};
+    char path[FILENAME_PATH_SIZE];
+    struct vfs_file *file = NULL;
+    struct hint_writer writer;
+    int r = filename_cask_hint(path, install->folder, install->partition, install->info.number);
+
+    if (r == 0)
+        r = file_create(install, path, &file);
+    if (r == 0)
+        r = hint_writer_begin(&writer, file, &subject);
+    if (r == 0) {
+        r = hint_fill(install, &writer);
+        hint_writer_end(&writer);
+    }
+    vfs_close(file);
+    return r == 0 ? vfs_sync_dir(install->vfs, install->folder) : r;
+}
+
+int install_step(struct install *install)
+{
+    int r = 0;
+
+    assert(install->info.number > 0);
+    if (install->written)
+        return hint_write(install);
+    if (!install->sorted)
+        r = begin(install);
+    if (r == 0)
+        r = records_write(install);
+    if (r == 0 && install->at == install->count)
+        r = finish(install);
+    return r == 0 ? INSTALL_E_MORE : r;
+}
+
+void install_remove(struct install *install)
+{
+    char path[FILENAME_PATH_SIZE];
+
+    if (install->writing)
+        cask_writer_end(&install->writer);
+    install->writing = false;
+    vfs_close(install->file);
+    install->file = NULL;
+    /* What stays after a failure goes when the store is opened next: nothing lists it. */
+    if (filename_cask(path, install->folder, install->partition, install->info.number) == 0)
+        (void)vfs_remove(install->vfs, path);
+    if (filename_cask_hint(path, install->folder, install->partition, install->info.number) == 0)
+        (void)vfs_remove(install->vfs, path);
+}

@@ -1,0 +1,63 @@
+/* Install: one staging cask of a snapshot, made of records in any order.
+ *
+ * Records collect in memory with their digests. Closed, they are sorted by key and written as a
+ * cask with its hint in steps that are jobs, each about INSTALL_STEP_SIZE of I/O: the cask, then
+ * the hint and the names. Nothing lists the files until store_snapshot.c does. A key that comes
+ * twice counts once, as its newest record.
+ *
+ * Owner: the shard thread until install_close(), whoever runs the step then, the shard thread
+ * again when it says that it is over.
+ */
+#ifndef STORAGE_INSTALL_H
+#define STORAGE_INSTALL_H
+
+#include "storage/cask.h"
+#include "storage/filename.h"
+#include "storage/hint.h"
+#include "storage/manifest.h"
+#include "storage/vfs.h"
+
+#define INSTALL_STEP_SIZE (1u << 20)
+
+enum install_e {
+    INSTALL_E_OK,   /* the cask is whole and durable, and so is its name */
+    INSTALL_E_MORE, /* take the next step */
+};
+
+struct install_record {
+    struct hint_entry entry; /* offset: in the cask, once it is written */
+    const uint8_t *key;
+    size_t key_size;
+    size_t at; /* in bytes */
+    size_t size;
+};
+
+struct install {
+    struct vfs *vfs;
+    char folder[FILENAME_PATH_SIZE];
+    uint64_t space_reserve;
+    uint16_t partition;
+    uint8_t *bytes;
+    size_t used, capacity;
+    struct install_record *records;
+    size_t count, record_capacity;
+    /* Written: */
+    struct manifest_cask info;
+    struct vfs_file *file;
+    struct cask_writer writer;
+    bool sorted, writing, written;
+    size_t at;
+};
+
+/* Empty; keeps its memory. folder and vfs are borrowed for good. */
+void install_reset(struct install *install);
+void install_free(struct install *install); /* closes the file, removes nothing */
+/* Copies records, checked by the caller. 0 or -ENOMEM, which changes nothing. */
+int install_add(struct install *install, const uint8_t *bytes, size_t size,
+                const struct keydir_digest *digests, size_t count);
+/* The next step. INSTALL_E_* or -errno: then install_remove() is due. */
+int install_step(struct install *install);
+/* Closes and removes what was written. Any thread. */
+void install_remove(struct install *install);
+
+#endif

@@ -1,0 +1,221 @@
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/mutant.h"
+#include "storage/store_state.h"
+
+/* Retiring: a segment that no partition needs as log gets a hint, and the manifest says that it is
+ * nothing but a data file from now on. In the order of the journal only, so that recovery reads
+ * hints for a prefix and scans the rest. */
+
+#define HINT_RETRY_MS 1000u
+
+/* Everything in it is below the log that a durable checkpoint, taken after it was left, keeps. */
+static bool retirable(const struct store *store, const struct journal_segment *segment)
+{
+    if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
+        segment->base.damaged || segment->left >= store->checkpoints_durable)
+        return false;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        const struct store_partition *part = store_partition(store, store->hosted[i]);
+
+        if (segment->index_max[i] > 0 && segment->index_max[i] >= part->checkpoint_first_durable)
+            return false;
+    }
+    return true;
+}
+
+/* The oldest segment that is log, when it need not be any more. */
+static struct journal_segment *next_to_retire(const struct store *store)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_RETIRED || segment->state == JOURNAL_SEGMENT_DROPPING)
+            continue;
+        return retirable(store, segment) ? segment : NULL;
+    }
+    return NULL;
+}
+
+struct hint_subject store_hint_subject(const struct data_file *file)
+{
+    struct hint_subject subject = {.number = file->number, .length = file->length};
+
+    if (file->kind == DATA_FILE_SEGMENT) {
+        subject.kind = HINT_KIND_SEGMENT;
+        subject.stamp = ((const struct journal_segment *)file)->epoch;
+    } else {
+        subject.kind = HINT_KIND_CASK;
+        subject.stamp = ((const struct cask_file *)file)->info.stamp;
+    }
+    return subject;
+}
+
+/* Spans of later segments, those of segments that are gone, and floors. */
+static int truncations_give(const struct store *store, const struct data_file *file,
+                            struct hint_build *build)
+{
+    const struct manifest *manifest = &store->manifest;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < manifest->span_count; i++)
+        r = hint_build_span(build, &manifest->spans[i]);
+    for (size_t i = 0; r == 0 && i < manifest->floor_count; i++)
+        r = hint_build_floor(build, &manifest->floors[i]);
+    for (size_t i = 0; r == 0 && i < store->segments.count; i++) {
+        const struct journal_segment *later = store->segments.items[i];
+
+        for (size_t j = 0; r == 0 && later->base.number > file->number && j < later->span_count;
+             j++)
+            r = hint_build_span(build, &later->spans[j]);
+    }
+    return r;
+}
+
+int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate,
+                     struct hint_build *build)
+{
+    struct hint_build_options options = {
+        .vfs = store->vfs,
+        .folder = store->folder,
+        .file = file->file,
+        .subject = store_hint_subject(file),
+        .digest = store->options.digest,
+        .digest_context = store->options.digest_context,
+        .step_size = FLUSH_STEP_SIZE,
+        .tolerate = tolerate,
+    };
+    int r;
+
+    if (file->kind == DATA_FILE_CASK)
+        options.partition = ((const struct cask_file *)file)->info.partition;
+    r = hint_build_begin(build, &options);
+    if (r == 0 && file->kind == DATA_FILE_SEGMENT) {
+        r = truncations_give(store, file, build);
+        if (r != 0)
+            hint_build_end(build);
+    }
+    return r;
+}
+
+static struct data_file *next_to_hint(const struct store *store)
+{
+    struct journal_segment *segment;
+
+    for (size_t i = 0; i < store->files.slot_count; i++) {
+        struct data_file *file = store->files.slots[i];
+
+        if (file && file->hint_bad && !file->damaged)
+            return file;
+    }
+    segment = next_to_retire(store);
+    return segment ? &segment->base : NULL;
+}
+
+struct store_job *store_retire_next(struct store *store, uint64_t now_ms)
+{
+    struct store_job *job;
+
+    if (!store->options.digest)
+        return NULL;
+    if (store->hint_failed) {
+        store->hint_failed = false;
+        store->hint_retry_ms = now_ms + HINT_RETRY_MS;
+    }
+    if (!store->hint_file) {
+        struct data_file *file = now_ms >= store->hint_retry_ms ? next_to_hint(store) : NULL;
+
+        if (!file || store_hint_begin(store, file, NULL, &store->hint) != 0)
+            return NULL;
+        store->hint_file = file;
+        file->pins++;
+    }
+    job = store_background_begin(store, STORE_JOB_KIND_HINT);
+    job->hint = &store->hint;
+    return job;
+}
+
+/* What later appends truncated in it must be known as long as an older segment may need its hint
+ * made again: after a restart nobody reads those appends for it. */
+static int spans_list(struct store *store, const struct journal_segment *segment)
+{
+    struct manifest *manifest = &store->manifest;
+    int r = 0;
+
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *later = store->segments.items[i];
+
+        for (size_t j = 0;
+             r == 0 && later->base.number > segment->base.number && j < later->span_count; j++) {
+            const struct manifest_span *span = &later->spans[j];
+            const struct store_partition *part = store_partition(store, span->partition);
+            bool listed = false;
+
+            if (span->first > segment->index_max[part->hosted])
+                continue;
+            for (size_t k = 0; k < manifest->span_count && !listed; k++)
+                listed = manifest->spans[k].segment == span->segment &&
+                         manifest->spans[k].offset == span->offset &&
+                         manifest->spans[k].partition == span->partition &&
+                         manifest->spans[k].first == span->first;
+            if (!listed)
+                r = manifest_span_add(manifest, span);
+        }
+    }
+    return r;
+}
+
+static void retire(struct store *store, struct journal_segment *segment)
+{
+    if (spans_list(store, segment) != 0 ||
+        manifest_segment_retire(&store->manifest, segment->base.number) != 0) {
+        store->hint_failed = true; /* no memory now: once more, hint and all */
+        return;
+    }
+    segment->state = JOURNAL_SEGMENT_RETIRED;
+    segment->born = store->retired++;
+}
+
+void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition)
+{
+    file->damaged = true;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        struct store_partition *part = store_partition(store, store->hosted[i]);
+
+        if (!all && part->number != partition)
+            continue;
+        if (file->kind == DATA_FILE_CASK)
+            snprintf(part->why, sizeof(part->why), "p%04u-%010" PRIu64 ".cask is damaged",
+                     (unsigned)((struct cask_file *)file)->info.partition, file->number);
+        else
+            snprintf(part->why, sizeof(part->why), "journal-%010" PRIu64 ".log is damaged",
+                     file->number);
+        store_fence_partition(store, part, part->why);
+    }
+}
+
+void store_retire_done(struct store *store, int result)
+{
+    struct data_file *file = store->hint_file;
+    struct journal_segment *segment =
+        file->kind == DATA_FILE_SEGMENT ? (struct journal_segment *)file : NULL;
+
+    if (result == HINT_BUILD_E_MORE)
+        return;
+    if (result == HINT_BUILD_E_DAMAGED)
+        store_damaged(store, file, store->hint.bad_all, store->hint.bad_partition);
+    if (result == 0)
+        file->hint_bad = false;
+    if (result == 0 && segment)
+        segment->hinted = true;
+    if (result == 0 && segment && segment->state == JOURNAL_SEGMENT_SEALED)
+        retire(store, segment);
+    store->hint_failed = store->hint_failed || result < 0;
+    hint_build_end(&store->hint);
+    file->pins--;
+    store->hint_file = NULL;
+}
