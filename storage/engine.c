@@ -34,6 +34,10 @@ int engine_apply_one(struct engine *engine, const struct engine_pending *item)
 
     if (r == 0)
         engine->applied = item->index;
+    if (r == 0 && engine->key_index && !item->tombstone)
+        r = key_index_insert(engine->key_index, item->key, item->key_size);
+    else if (r == 0 && engine->key_index)
+        key_index_remove(engine->key_index, item->key, item->key_size);
     return r;
 }
 
@@ -123,6 +127,8 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
             .location = location,
             .size = size,
             .tombstone = records[i].kind == RECORD_KIND_DELETE,
+            .key = records[i].key,
+            .key_size = records[i].key_size,
         };
 
         location += size / RECORD_ALIGN;
@@ -246,8 +252,7 @@ int engine_flush_queue(struct engine *engine)
 
 /* --- reads --------------------------------------------------------------------------------- */
 
-/* Room for a record of `size` bytes in the value's memory. */
-static int value_reserve(struct engine_value *value, size_t size)
+int engine_value_reserve(struct engine_value *value, size_t size)
 {
     uint8_t *memory;
 
@@ -261,9 +266,7 @@ static int value_reserve(struct engine_value *value, size_t size)
     return 0;
 }
 
-/* Copies up to `size` bytes from the location to value->memory; the lock is given up meanwhile
- * when that takes a read. */
-static int record_read(struct engine *engine, store_location location, size_t size,
+int engine_record_read(struct engine *engine, store_location location, size_t size,
                        struct engine_value *value, size_t *got)
 {
     const uint8_t *bytes = NULL;
@@ -304,9 +307,9 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
     engine_lock(engine);
     r = find(engine, &digest, &entry);
     if (r == 0 && value)
-        r = value_reserve(value, entry.size_max);
+        r = engine_value_reserve(value, entry.size_max);
     if (r == 0 && value)
-        r = record_read(engine, entry.location, entry.size_max, value, &got);
+        r = engine_record_read(engine, entry.location, entry.size_max, value, &got);
     engine_unlock(engine);
     if (r != 0 || !value)
         return r;
@@ -330,6 +333,8 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 
     engine_lock(engine);
     store_stats(engine->store, &inner);
+    if (engine->key_index)
+        inner.keydir_bytes += key_index_memory(engine->key_index);
     engine_unlock(engine);
     *stats = (struct engine_stats){
         .keys = inner.keys,

@@ -66,6 +66,8 @@ enum engine_sync { ENGINE_SYNC_GROUP, ENGINE_SYNC_NONE };
 /* Zero is the default of every field. */
 struct engine_options {
     bool existing; /* -ENOENT instead of making a folder that is not there */
+    bool ordered;  /* scans go by key: costs the keys' bytes and about 10 more a key of memory for
+                      those that are in the journal, and reading them at open */
     enum engine_sync sync;
     uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
     uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
@@ -114,10 +116,42 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 /* Waits until everything that returned before is durable. */
 int engine_flush_queue(struct engine *engine);
 
+/* A range of keys; all zero: everything. Bytewise order, a prefix before what it begins. */
+struct engine_range {
+    const void *from; /* first key; size 0: the first of all */
+    size_t from_size;
+    const void *to; /* first key behind the range; size 0: there is none */
+    size_t to_size;
+    const void *prefix; /* size > 0: keys that begin with it, instead of the above */
+    size_t prefix_size;
+};
+struct engine_item {
+    const uint8_t *key;
+    size_t key_size;
+    const uint8_t *value;
+    size_t value_size;
+};
+struct engine_cursor;
+
+/* A cursor over what is in the range now: it shows the state of this moment, whatever is written
+ * while it is open, and takes 8 B a key of memory; data files that it needs stay. With
+ * options.ordered in the order of the keys; else in that of the files, and a range costs a look at
+ * every record. Use a cursor from one thread at a time; close all before the engine. The range is
+ * copied. 0 or -errno. */
+int engine_scan(struct engine *engine, const struct engine_range *range,
+                struct engine_cursor **cursor);
+/* Gives the next key and value, borrowed until the next call with the cursor. 0, ABSENT at the end,
+ * CORRUPT or -errno. */
+int engine_cursor_next(struct engine_cursor *cursor, struct engine_item *item);
+/* The next one given is the first in the range that is not before this key. -EINVAL without
+ * options.ordered. */
+int engine_cursor_seek(struct engine_cursor *cursor, const void *key, size_t key_size);
+void engine_cursor_close(struct engine_cursor *cursor); /* NULL is allowed */
+
 struct engine_stats {
     uint64_t keys;
     uint64_t tombstones;     /* deletes that are still remembered */
-    uint64_t memory_bytes;   /* of the index */
+    uint64_t memory_bytes;   /* of the indexes */
     uint64_t file_bytes;     /* that data files take */
     uint64_t appended_bytes; /* of records, since open */
     uint64_t writes;         /* entries since open: a batch is one */

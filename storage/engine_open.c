@@ -150,7 +150,7 @@ static int identity_take(struct engine *engine)
     }
 }
 
-static int store_take(struct engine *engine, const struct store_options *options)
+static int store_take(struct engine *engine, const struct store_options *options, bool ordered)
 {
     static const uint16_t partition = ENGINE_PARTITION;
     struct store_visitor visitor = {
@@ -173,6 +173,10 @@ static int store_take(struct engine *engine, const struct store_options *options
     if (r == 0)
         r = engine->error;
     engine->index = engine->applied;
+    if (r == 0 && ordered) {
+        engine->key_index = key_index_new();
+        r = engine->key_index ? engine_index_build(engine) : -ENOMEM;
+    }
     if (r == 0)
         store_retain(engine->store, ENGINE_PARTITION, engine->applied + 1);
     return r;
@@ -184,6 +188,7 @@ static void engine_free(struct engine *engine)
     datadir_close(engine->datadir);
     vfs_posix_close(engine->vfs_own);
     engine_threads_deinit(engine);
+    key_index_free(engine->key_index);
     free(engine->pending);
     explicit_bzero(engine->hash_key, sizeof(engine->hash_key));
     free(engine);
@@ -219,7 +224,7 @@ int engine_open(struct engine **out, const char *path, const struct engine_optio
     if (r == 0)
         r = identity_take(engine);
     if (r == 0)
-        r = store_take(engine, &store_options);
+        r = store_take(engine, &store_options, options->ordered);
     if (r == 0)
         r = engine_threads_start(engine);
     if (r != 0) {

@@ -4,6 +4,7 @@
 
 #include "storage/datadir.h"
 #include "storage/engine.h"
+#include "storage/key_index.h"
 #include "storage/keydir.h"
 #include "storage/store.h"
 
@@ -21,6 +22,8 @@ struct engine_pending {
     store_location location;
     uint32_t size;
     bool tombstone;
+    const void *key; /* the caller's, who waits; for the key index */
+    size_t key_size;
 };
 
 struct engine {
@@ -34,10 +37,11 @@ struct engine {
     const char *fenced;      /* why recovery gave up, or NULL */
 
     /* Below: under the lock. */
-    int error;        /* -errno: nothing may be promised any more */
-    uint64_t index;   /* of the newest entry appended */
-    uint64_t batch;   /* that holds it */
-    uint64_t applied; /* of the newest that gets show */
+    struct key_index *key_index; /* NULL: options.ordered is off */
+    int error;                   /* -errno: nothing may be promised any more */
+    uint64_t index;              /* of the newest entry appended */
+    uint64_t batch;              /* that holds it */
+    uint64_t applied;            /* of the newest that gets show */
     struct engine_pending *pending;
     size_t pending_first, pending_count, pending_capacity;
     bool writing; /* a write job is out */
@@ -60,6 +64,18 @@ struct keydir_digest engine_digest(const struct engine *engine, const void *key,
 /* Lets gets show what is durable. */
 void engine_apply(struct engine *engine);
 int engine_apply_one(struct engine *engine, const struct engine_pending *item);
+/* Room for `size` bytes in the value's memory. 0 or -ENOMEM. */
+int engine_value_reserve(struct engine_value *value, size_t size);
+/* Locked: copies up to `size` bytes from the location to value->memory; the lock is given up
+ * meanwhile when that takes a read. */
+int engine_record_read(struct engine *engine, store_location location, size_t size,
+                       struct engine_value *value, size_t *got);
+
+/* engine_scan.c */
+void engine_scan_digest(const void *context, const uint8_t *key, size_t size,
+                        struct keydir_digest *out);
+/* Fills the key index from what recovery found. */
+int engine_index_build(struct engine *engine);
 
 /* engine_posix.c: threads, time, chance. */
 int engine_threads_init(struct engine *engine);

@@ -1,0 +1,263 @@
+#include "storage/engine.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/vfs.h"
+
+#define KEYS 200u
+
+struct model {
+    uint64_t values[KEYS]; /* 0: not there */
+};
+
+static uint64_t draw(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return *state >> 33;
+}
+
+/* Ascending with the number; of many sizes, some the head of others, one with bytes of 0xFF. */
+static size_t key_of(uint32_t key, uint8_t *out)
+{
+    size_t size = (size_t)sprintf((char *)out, "%c%c%02u", 'a' + (int)(key / 50), 'A', key % 50);
+
+    memset(out + size, '~', key % 5);
+    if (key == KEYS - 1)
+        memset(out, 0xFF, size);
+    return size + key % 5;
+}
+
+static int compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    int r = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+    return r != 0 ? r : (a_size > b_size) - (a_size < b_size);
+}
+
+static void put(struct engine *engine, struct model *model, uint32_t key, uint64_t number)
+{
+    uint8_t bytes[64], value[700];
+
+    memset(value, (int)(number % 251), sizeof value);
+    memcpy(value, &number, sizeof number);
+    cr_assert_eq(engine_put(engine, bytes, key_of(key, bytes), value, 8 + number % 600), 0);
+    model->values[key] = number;
+}
+
+static void step(struct engine *engine, struct model *model, uint64_t *state)
+{
+    uint32_t key = (uint32_t)(draw(state) % KEYS);
+    uint8_t bytes[64];
+
+    if (draw(state) % 3) {
+        put(engine, model, key, draw(state) % 100000 + 1);
+        return;
+    }
+    cr_assert_eq(engine_delete(engine, bytes, key_of(key, bytes)), 0);
+    model->values[key] = 0;
+}
+
+static bool in_range(const struct engine_range *range, uint32_t key)
+{
+    uint8_t bytes[64];
+    size_t size = key_of(key, bytes);
+
+    if (range->prefix_size > 0)
+        return size >= range->prefix_size && memcmp(bytes, range->prefix, range->prefix_size) == 0;
+    if (range->from_size > 0 && compare(bytes, size, range->from, range->from_size) < 0)
+        return false;
+    return range->to_size == 0 || compare(bytes, size, range->to, range->to_size) < 0;
+}
+
+/* The cursor gives what the model has in the range, from key `from` on. */
+static void check_ordered(struct engine_cursor *cursor, const struct engine_range *range,
+                          const struct model *model, uint32_t from)
+{
+    struct engine_item item;
+
+    for (uint32_t key = from; key < KEYS; key++) {
+        uint8_t bytes[64];
+        uint64_t number;
+
+        if (model->values[key] == 0 || !in_range(range, key))
+            continue;
+        cr_assert_eq(engine_cursor_next(cursor, &item), 0, "key %u is missing", key);
+        cr_assert_eq(item.key_size, key_of(key, bytes), "key %u expected", key);
+        cr_assert_eq(memcmp(item.key, bytes, item.key_size), 0, "key %u expected", key);
+        memcpy(&number, item.value, sizeof number);
+        cr_assert_eq(number, model->values[key]);
+        cr_assert_eq(item.value_size, 8 + number % 600);
+    }
+    cr_assert_eq(engine_cursor_next(cursor, &item), ENGINE_E_ABSENT);
+    cr_assert_eq(engine_cursor_next(cursor, &item), ENGINE_E_ABSENT);
+}
+
+/* The same without an order. */
+static void check_unordered(struct engine_cursor *cursor, const struct engine_range *range,
+                            const struct model *model)
+{
+    struct engine_item item;
+    bool seen[KEYS] = {0};
+    int r;
+
+    while ((r = engine_cursor_next(cursor, &item)) == 0) {
+        uint32_t key = 0;
+        uint8_t bytes[64];
+        uint64_t number;
+
+        while (key < KEYS && compare(bytes, key_of(key, bytes), item.key, item.key_size) != 0)
+            key++;
+        cr_assert_lt(key, KEYS);
+        cr_assert_not(seen[key]);
+        cr_assert(in_range(range, key));
+        seen[key] = true;
+        memcpy(&number, item.value, sizeof number);
+        cr_assert_eq(number, model->values[key]);
+    }
+    cr_assert_eq(r, ENGINE_E_ABSENT);
+    for (uint32_t key = 0; key < KEYS; key++)
+        cr_assert_eq(seen[key], model->values[key] != 0 && in_range(range, key));
+}
+
+static struct engine *open_on(struct vfs *vfs, bool ordered, enum engine_sync sync)
+{
+    struct engine_options options = {.vfs = vfs,
+                                     .sync = sync,
+                                     .ordered = ordered,
+                                     .segment_size = 64u << 10,
+                                     .queue_size = 64u << 10,
+                                     .memory_size = 4096};
+    struct engine *engine;
+
+    cr_assert_eq(engine_open(&engine, "memory", &options), 0);
+    return engine;
+}
+
+struct bounds {
+    uint8_t from[64], to[64];
+};
+
+static struct engine_range range_draw(uint64_t *state, struct bounds *bounds)
+{
+    struct engine_range range = {.from = bounds->from, .to = bounds->to};
+    uint8_t *prefix = bounds->from;
+
+    switch (draw(state) % 4) {
+    case 0:
+        range.prefix_size = 1 + draw(state) % 3;
+        range.prefix_size -= key_of((uint32_t)(draw(state) % KEYS), prefix) < range.prefix_size;
+        range.prefix = prefix;
+        break;
+    case 1:
+        range.from_size = key_of((uint32_t)(draw(state) % KEYS), bounds->from);
+        range.to_size = key_of((uint32_t)(draw(state) % KEYS), bounds->to);
+        break;
+    case 2:
+        range.from_size = key_of((uint32_t)(draw(state) % KEYS), bounds->from);
+        break;
+    default:
+        range.to_size = draw(state) % 2 ? key_of((uint32_t)(draw(state) % KEYS), bounds->to) : 0;
+    }
+    return range;
+}
+
+/* A cursor shows the state of the moment it was opened, however much is written while it is read
+ * and whatever files become free. */
+static void random_scans(bool ordered, enum engine_sync sync, uint64_t seed)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct model model = {0};
+
+    for (int life = 0; life < 4; life++) {
+        struct engine *engine = open_on(vfs, ordered, sync);
+
+        for (int round = 0; round < 12; round++) {
+            struct bounds bounds;
+            struct engine_range range = range_draw(&seed, &bounds);
+            struct engine_cursor *cursor;
+            struct model then = model;
+
+            cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
+            for (uint64_t i = draw(&seed) % 300; i > 0; i--)
+                step(engine, &model, &seed);
+            if (ordered)
+                check_ordered(cursor, &range, &then, 0);
+            else
+                check_unordered(cursor, &range, &then);
+            engine_cursor_close(cursor);
+        }
+        cr_assert_eq(engine_close(engine), 0);
+    }
+    vfs_mem_free(vfs);
+}
+
+Test(engine_scan, shows_one_moment_in_the_order_of_keys)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++)
+        random_scans(true, seed % 2 ? ENGINE_SYNC_GROUP : ENGINE_SYNC_NONE, seed);
+}
+
+Test(engine_scan, shows_one_moment_without_an_order)
+{
+    for (uint64_t seed = 11; seed <= 14; seed++)
+        random_scans(false, ENGINE_SYNC_GROUP, seed);
+}
+
+Test(engine_scan, seeks_within_its_range)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct engine *engine = open_on(vfs, true, ENGINE_SYNC_NONE);
+    struct engine_range range = {.prefix = "b", .prefix_size = 1};
+    struct engine_cursor *cursor;
+    struct model model = {0};
+    uint64_t state = 5;
+
+    for (int i = 0; i < 600; i++)
+        step(engine, &model, &state);
+    cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
+    for (int i = 0; i < 40; i++) {
+        uint32_t key = (uint32_t)(draw(&state) % KEYS);
+        uint8_t bytes[64];
+
+        cr_assert_eq(engine_cursor_seek(cursor, bytes, key_of(key, bytes)), 0);
+        check_ordered(cursor, &range, &model, key);
+    }
+    cr_assert_eq(engine_cursor_seek(cursor, "", 0), -EINVAL);
+    engine_cursor_close(cursor);
+    engine_close(engine);
+    engine = open_on(vfs, false, ENGINE_SYNC_GROUP);
+    cr_assert_eq(engine_scan(engine, NULL, &cursor), 0);
+    cr_assert_eq(engine_cursor_seek(cursor, "b", 1), -EINVAL);
+    engine_cursor_close(cursor);
+    engine_close(engine);
+    vfs_mem_free(vfs);
+}
+
+Test(engine_scan, of_nothing_gives_nothing)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct engine_range last = {.prefix = "\xFF", .prefix_size = 1};
+    struct model model = {0};
+
+    for (int ordered = 0; ordered < 2; ordered++) {
+        struct engine *engine = open_on(vfs, ordered, ENGINE_SYNC_GROUP);
+        struct engine_cursor *cursor;
+        struct engine_item item;
+
+        cr_assert_eq(engine_scan(engine, NULL, &cursor), 0);
+        if (!ordered)
+            cr_assert_eq(engine_cursor_next(cursor, &item), ENGINE_E_ABSENT);
+        engine_cursor_close(cursor);
+        put(engine, &model, KEYS - 1, 3);
+        put(engine, &model, 0, 4);
+        cr_assert_eq(engine_scan(engine, &last, &cursor), 0);
+        check_ordered(cursor, &last, &model, 0);
+        engine_cursor_close(cursor);
+        engine_close(engine);
+    }
+    vfs_mem_free(vfs);
+}
