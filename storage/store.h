@@ -235,9 +235,10 @@ bool store_disk_full(const struct store *store);
 
 /* Walks the invariants: every keydir entry lies in an open segment, live counts fit. Test use. */
 void store_check(const struct store *store);
-/* A digest of the partition's applied content: independent of order and location, over (key, value,
- * tombstone) of every live keydir entry. Reads the records; the simulator compares replicas of
- * equal applied index with it. Returns 0, STORE_E_AGAIN, STORE_E_CORRUPT or -errno. */
+/* A digest of the partition's applied content: independent of order and location, over (key,
+ * value) of every key that is there; tombstones do not count. Reads the records; the simulator
+ * compares replicas of equal applied index with it. Returns 0, STORE_E_AGAIN, STORE_E_CORRUPT or
+ * -errno. */
 int store_digest(struct store *store, uint16_t partition, uint64_t *digest);
 
 #endif
