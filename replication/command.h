@@ -15,7 +15,7 @@
  * was set and '0' when not. An INCRBY whose delta is no integer gets NOT_INTEGER at the door.
  *
  * Expiry: a key is there until its delete is logged, so the host takes the values that have
- * expired out, with logged deletes, before it asks here (replication/expiry.h). INCRBY and APPEND
+ * expired out, with logged deletes, before it asks here (shard_expiry.c). INCRBY and APPEND
  * keep a deadline, SET and PUT clear it but for KEEPTTL. Deadlines are Unix ms; a relative one
  * counts from command_input.time_ms, which is the leader's. EXPIRE and GETEX with one that has
  * passed delete the key. As values cannot be changed in place, a new deadline writes the value

@@ -139,7 +139,9 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         read = store_read_result(job, &bytes, &size);
         if (result != 0)
             bytes = NULL;
-        if (read->kind == SHARD_READ_FETCH)
+        if (read->kind == SHARD_READ_EXPIRY)
+            shard_expiry_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
         else
             shard_operation_read(shard, read, bytes, size);
@@ -320,6 +322,7 @@ void shard_check(const struct shard *shard)
         assert(replica->touched || shard->raft_due_ms <= raft_deadline_ms(&replica->raft));
         assert(replica->touched || !replica->dirty);
         pending_check(&replica->pending);
+        deadlines_check(&replica->expiry.deadlines);
         sessions_check_invariants(&replica->sessions);
         assert(replica->placed == replica->raft.log.last);
         assert(!replica->waiters || replica->raft.role == RAFT_LEADER);

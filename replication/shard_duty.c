@@ -92,6 +92,7 @@ void shard_duty(struct shard *shard)
             transfers += store_disk_full(shard->store) ? leave_full_disk(shard, replica)
                                                        : send_home(shard, replica);
     }
+    shard_expiry_duty(shard);
 }
 
 /* Who of those that are there is nearest to the end of the log; 0 when nobody is. */

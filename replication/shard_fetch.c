@@ -14,7 +14,8 @@ bool shard_read_start(struct shard *shard, uint8_t kind, void *owner, uint32_t p
 
     if (!read)
         goto failed;
-    *read = (struct shard_read){.kind = kind, .part = part, .size = size, .owner = owner};
+    *read = (struct shard_read){
+        .kind = kind, .part = part, .size = size, .location = location, .owner = owner};
     job = store_read(shard->store, location, size, read);
     if (!job)
         goto failed;

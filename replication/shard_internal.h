@@ -20,6 +20,7 @@
 #define REPLICATION_SHARD_INTERNAL_H
 
 #include "replication/command.h"
+#include "replication/deadlines.h"
 #include "replication/fifo.h"
 #include "replication/keyqueue.h"
 #include "replication/pending.h"
@@ -30,6 +31,7 @@
 #include "ring/wire.h"
 #include "storage/mutant.h"
 
+#define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
 #define SHARD_FETCHES_MAX        256u
 #define SHARD_READS_MAX          64u /* read jobs handed out at once */
@@ -54,6 +56,13 @@ struct shard_waiter {
     struct wire_buffer reply;
 };
 
+/* What of a partition expires, as its leader knows it. */
+struct replica_expiry {
+    struct deadlines deadlines;
+    uint64_t walk_at; /* position in the keydir from which the walk goes on */
+    bool walks;
+};
+
 struct replica {
     uint16_t partition;
     uint16_t preferred; /* member that should lead */
@@ -76,6 +85,7 @@ struct replica {
     struct pending pending;
     struct shard_waiter *waiters;
     struct shard_waiter **waiters_end;
+    struct replica_expiry expiry;
 };
 
 /* Durable once `batch` is: the replica's journal up to (index, term) and its hard state. */
@@ -131,11 +141,12 @@ struct shard_place {
 };
 
 /* A read job's purpose. */
-enum shard_read_kind { SHARD_READ_FETCH, SHARD_READ_OPERATION };
+enum shard_read_kind { SHARD_READ_FETCH, SHARD_READ_OPERATION, SHARD_READ_EXPIRY };
 struct shard_read {
     uint8_t kind;
     uint32_t part; /* OPERATION: which key; FETCH: offset of the entry in the buffer */
     uint32_t size;
+    store_location location;
     void *owner;
 };
 
@@ -187,6 +198,15 @@ struct shard_request {
     uint32_t key_count;
     uint32_t stride;
     size_t charge;
+};
+
+/* Reads and deletes of the search for what has expired. */
+struct shard_expiry {
+    uint32_t reads;   /* jobs under way */
+    uint32_t deletes; /* collected in the shard's records, of one partition */
+    uint8_t *keys;    /* theirs; SHARD_EXPIRY_KEYS_SIZE */
+    size_t keys_size;
+    size_t turn; /* which of the hosted is looked after first */
 };
 
 struct shard {
@@ -249,6 +269,7 @@ struct shard {
     size_t scratch_capacity;
     struct command_options command_options;
     struct command_outcome outcome;
+    struct shard_expiry expiry;
 };
 
 /* shard_out.c */
@@ -328,6 +349,8 @@ void shard_waiters_fail(struct shard *shard, struct replica *replica);
 void shard_waiters_free(struct shard *shard);
 
 /* shard_operation.c */
+void shard_find_place(const struct shard *shard, const struct replica *replica,
+                      const struct keydir_digest *digest, struct shard_place *place);
 void shard_operations_frame(struct shard *shard, uint64_t link, const struct link_message *message);
 /* False: it must wait for the disk (and its reads were started when request->waiting is set). */
 bool shard_evaluate(struct shard *shard, struct replica *replica,
@@ -356,6 +379,15 @@ void shard_operations_free(struct shard *shard);
 uint64_t shard_time(const struct shard *shard, const struct replica *replica);
 /* A record that is in the replica's log now, or was at a restart. */
 void shard_log_time(struct replica *replica, const struct record *record);
+/* Leadership began. */
+void shard_expiry_begin(struct replica *replica);
+/* The leader has proposed this write. */
+void shard_expiry_note(struct replica *replica, const struct record *record,
+                       const struct keydir_digest *digest);
+/* Deletes what has expired unread; every 100 ms. */
+void shard_expiry_duty(struct shard *shard);
+void shard_expiry_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                       size_t size);
 /* Deletes those of the request's values that have expired: they are gone from shard->values, and
  * *observed is the delete's index. 0, or what shard_propose() says: nothing was changed. */
 int shard_expire_values(struct shard *shard, struct replica *replica,

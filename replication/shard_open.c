@@ -47,6 +47,7 @@ static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *
     replica->note = UINT64_MAX;
     sessions_init(&replica->sessions, &sessions);
     pending_init(&replica->pending);
+    deadlines_init(&replica->expiry.deadlines);
     shard->hosted[shard->hosted_count++] = replica;
     *out = replica;
     return 0;
@@ -123,11 +124,12 @@ static int scratch_new(struct shard *shard)
     shard->values = calloc(keys, sizeof *shard->values);
     shard->digests = calloc(keys, sizeof *shard->digests);
     shard->places = calloc(keys, sizeof *shard->places);
+    shard->expiry.keys = malloc(SHARD_EXPIRY_KEYS_SIZE);
     command_outcome_init(&shard->outcome);
     shard->command_options = (struct command_options){.value_size_max = COMMAND_VALUE_SIZE_MAX,
                                                       .entry_size_max = COMMAND_ENTRY_SIZE_MAX};
     if (!shard->entries || !shard->records || !shard->record_digests || !shard->args ||
-        !shard->values || !shard->digests || !shard->places)
+        !shard->values || !shard->digests || !shard->places || !shard->expiry.keys)
         return -ENOMEM;
     return 0;
 }
@@ -262,6 +264,7 @@ static void replica_free(struct shard *shard, struct replica *replica)
     raft_deinit(&replica->raft);
     sessions_deinit(&replica->sessions);
     pending_deinit(&replica->pending);
+    deadlines_deinit(&replica->expiry.deadlines);
     free(replica);
 }
 
@@ -326,5 +329,6 @@ void shard_close(struct shard *shard)
     free(shard->places);
     free(shard->state);
     free(shard->scratch);
+    free(shard->expiry.keys);
     free(shard);
 }

@@ -16,8 +16,8 @@ enum values_e {
     VALUES_NO_MEMORY,
 };
 
-static void find_place(const struct shard *shard, const struct replica *replica,
-                       const struct keydir_digest *digest, struct shard_place *place)
+void shard_find_place(const struct shard *shard, const struct replica *replica,
+                      const struct keydir_digest *digest, struct shard_place *place)
 {
     const struct pending_write *write;
     struct keydir_entry entry;
@@ -216,7 +216,7 @@ static int gather_values(struct shard *shard, struct replica *replica,
     for (uint32_t key = 0; key < request->key_count; key++) {
         struct shard_place *place = &shard->places[key];
 
-        find_place(shard, replica, &request->digests[key], place);
+        shard_find_place(shard, replica, &request->digests[key], place);
         shard->values[key] = (struct command_value){.found = place->found};
         if (place->index > *observed)
             *observed = place->index;

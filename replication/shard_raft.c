@@ -155,6 +155,7 @@ static void role_changed(struct shard *shard, struct replica *replica)
         return;
     }
     replica->leader_since_ms = shard->now_ms;
+    shard_expiry_begin(replica);
     replica->noop_owed = true;
     shard_propose_noop(shard, replica);
 }
@@ -231,6 +232,8 @@ static void place_entries(struct shard *shard, struct replica *replica,
                                                  (record->flags & RECORD_FLAG_EXPIRES)};
 
         shard_log_time(replica, record);
+        if (replica->raft.role == RAFT_LEADER)
+            shard_expiry_note(replica, record, &appended->digests[i]);
         if (pending_reserve(&replica->pending, 1) != 0) {
             shard->fatal = -ENOMEM;
             return;

@@ -80,6 +80,10 @@ enum keydir_filter {
     KEYDIR_LIVE,     /* no tombstones */
     KEYDIR_EXPIRING, /* live ones with the flag expires */
 };
+static inline uint64_t keydir_position(const struct keydir_digest *digest)
+{
+    return digest->high << 48 | digest->low >> 16;
+}
 struct keydir_item {
     struct keydir_digest digest; /* as keydir_walk() gives it */
     struct keydir_entry entry;

@@ -2,11 +2,6 @@
 
 #include <assert.h>
 
-static uint64_t digest_position(const struct keydir_digest *digest)
-{
-    return digest->high << 48 | digest->low >> 16;
-}
-
 static void items_swap(struct keydir_item *a, struct keydir_item *b)
 {
     struct keydir_item other = *a;
@@ -22,9 +17,9 @@ static void items_sift_down(struct keydir_item *items, uint32_t count, uint32_t 
         if (child >= count)
             return;
         if (child + 1 < count &&
-            digest_position(&items[child + 1].digest) > digest_position(&items[child].digest))
+            keydir_position(&items[child + 1].digest) > keydir_position(&items[child].digest))
             child++;
-        if (digest_position(&items[child].digest) <= digest_position(&items[at].digest))
+        if (keydir_position(&items[child].digest) <= keydir_position(&items[at].digest))
             return;
         items_swap(&items[child], &items[at]);
         at = child;
@@ -36,7 +31,7 @@ static void items_push(struct keydir_item *items, uint32_t *count, const struct 
     uint32_t at = (*count)++;
     items[at] = *item;
     while (at > 0 &&
-           digest_position(&items[(at - 1) / 2].digest) < digest_position(&items[at].digest)) {
+           keydir_position(&items[(at - 1) / 2].digest) < keydir_position(&items[at].digest)) {
         items_swap(&items[(at - 1) / 2], &items[at]);
         at = (at - 1) / 2;
     }
@@ -78,12 +73,12 @@ static uint64_t slice_segment(const struct segment *segment, struct keydir_slice
             items_push(items, &count, &item);
             continue;
         }
-        if (slot_prefix(slot) < digest_position(&items[0].digest)) {
+        if (slot_prefix(slot) < keydir_position(&items[0].digest)) {
             items_swap(&items[0], &item);
             items_sift_down(items, count, 0);
         }
-        if (next == 0 || digest_position(&item.digest) < next)
-            next = digest_position(&item.digest);
+        if (next == 0 || keydir_position(&item.digest) < next)
+            next = keydir_position(&item.digest);
     }
     items_sort(items, count);
     slice->count += count;

@@ -224,3 +224,96 @@ Test(shard_expiry, a_retry_gets_the_first_answer)
     cluster_expect(&cluster, "a", NULL);
     cluster_stop(&cluster);
 }
+
+static void await_count(const char *key, int64_t count)
+{
+    for (int rounds = 0; rounds < 100 && count_of(key) != count; rounds++)
+        cluster_run(&cluster, 100);
+    cr_assert_eq(count_of(key), count);
+}
+
+Test(shard_expiry, what_nobody_reads_goes_too)
+{
+    cluster_begin(&cluster);
+    set_for("{t}1", "1", "1000");
+    set_for("{t}2", "2", "60000");
+    cluster_set(&cluster, "{t}3", "3");
+    cluster_run(&cluster, 900);
+    cr_assert_eq(count_of("{t}1"), 3);
+    cluster_run(&cluster, 400);
+    cr_assert_eq(count_of("{t}1"), 2);
+    turn_clocks(60000);
+    cluster_run(&cluster, 300);
+    cr_assert_eq(count_of("{t}1"), 1);
+    cluster_stop(&cluster);
+}
+
+/* A deadline that was moved, or taken away, or written over, ends nothing. */
+Test(shard_expiry, what_has_another_deadline_since_stays)
+{
+    cluster_begin(&cluster);
+    for (int i = 1; i <= 4; i++) {
+        char key[24];
+
+        sprintf(key, "{t}%d", i);
+        set_for(key, "1", "1000");
+    }
+    cluster_do(&cluster, WIRE_OP_PERSIST, 0, ARGS("{t}1"), 1);
+    cluster_do(&cluster, WIRE_OP_EXPIRE, WIRE_EXPIRE_RELATIVE, ARGS("{t}2", "5000"), 2);
+    cluster_set(&cluster, "{t}3", "2");
+    cluster_do(&cluster, WIRE_OP_APPEND, 0, ARGS("{t}4", "1"), 2);
+    cluster_run(&cluster, 1500);
+    cr_assert_eq(count_of("{t}1"), 3, "only the one that was appended to");
+    cluster_run(&cluster, 4500);
+    cr_assert_eq(count_of("{t}1"), 2);
+    cluster_stop(&cluster);
+}
+
+/* More keys than are kept in mind, by leaders that have never seen them written. */
+Test(shard_expiry, new_leaders_find_what_expires)
+{
+    enum { KEYS = 3000, BATCH = 250 };
+    char keys[BATCH][24], ms[24];
+    int leader;
+
+    cluster_begin(&cluster);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "{t}"));
+    for (int i = 0; i < KEYS; i += BATCH) {
+        for (int k = 0; k < BATCH; k++) {
+            sprintf(keys[k], "{t}%d", i + k);
+            sprintf(ms, "%d", 20000 + (i + k) * 7 % KEYS);
+            cluster_send(&cluster, leader, WIRE_OP_SET, RELATIVE, ARGS(keys[k], "1", ms), 3);
+        }
+        cluster.result_count = 0;
+        cluster_run(&cluster, 50);
+        cluster.result_count = 0;
+    }
+    cr_assert_eq(count_of("{t}"), KEYS);
+    restart_all();
+    cr_assert_eq(count_of("{t}"), KEYS);
+    cluster_run(&cluster, 500);
+    turn_clocks(30000);
+    await_count("{t}", 0);
+    restart_all();
+    cr_assert_eq(count_of("{t}"), 0);
+    cluster_stop(&cluster);
+}
+
+/* Time stands still for a leader that cannot commit: nothing is lost by that. */
+Test(shard_expiry, deletes_that_were_not_committed_come_again)
+{
+    uint16_t partition;
+    int leader;
+
+    cluster_begin(&cluster);
+    set_for("a", "1", "1000");
+    partition = cluster_partition(&cluster, "a");
+    leader = cluster_leader(&cluster, partition);
+    cluster.cut[leader] = true;
+    turn_clocks(2000);
+    cluster_run(&cluster, 3000);
+    cluster.cut[leader] = false;
+    cluster_run(&cluster, 3000);
+    await_count("a", 0);
+    cluster_stop(&cluster);
+}

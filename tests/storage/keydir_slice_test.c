@@ -29,11 +29,6 @@ static void put(struct keydir *keydir, uint64_t id, uint64_t location)
 
 #define SLICED 5000u
 
-static uint64_t position_of(const struct keydir_digest *digest)
-{
-    return digest->high << 48 | digest->low >> 16;
-}
-
 /* Of each id so many slices gave it; *rounds: how many slices there were. */
 static void slice_all(const struct keydir *keydir, uint8_t filter, uint32_t items_max,
                       uint32_t walk_max, unsigned seen[SLICED], unsigned *rounds)
@@ -50,13 +45,13 @@ static void slice_all(const struct keydir *keydir, uint8_t filter, uint32_t item
         cr_assert_leq(slice.count, items_max);
         cr_assert(slice.next == 0 || slice.next > slice.from);
         for (uint32_t i = 0; i < slice.count; i++) {
-            uint64_t position = position_of(&items[i].digest);
+            uint64_t position = keydir_position(&items[i].digest);
 
             cr_assert_lt(items[i].entry.location, SLICED);
             seen[items[i].entry.location]++;
             cr_assert_geq(position, slice.from);
             cr_assert(slice.next == 0 || position < slice.next);
-            cr_assert(i == 0 || position >= position_of(&items[i - 1].digest), "ascending");
+            cr_assert(i == 0 || position >= keydir_position(&items[i - 1].digest), "ascending");
         }
         slice.from = slice.next;
         (*rounds)++;
