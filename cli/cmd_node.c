@@ -1,9 +1,11 @@
 #include "cli/address.h"
 #include "cli/command.h"
 #include "replication/node_loop.h"
+#include "storage/compress.h"
 #include "storage/datadir.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WEIGHT_MAX    100000u
@@ -30,6 +32,28 @@ static enum exit_code exit_code_of(int ended)
     }
 }
 
+/* "off", "zstd" or "zstd:LEVEL". */
+static bool parse_compress(const struct arguments *arguments, int *level)
+{
+    const char *text = arguments_text(arguments, "compress");
+    char *end = NULL;
+    long number = 1;
+
+    if (strcmp(text, "off") == 0) {
+        *level = 0;
+        return true;
+    }
+    if (strncmp(text, "zstd:", 5) == 0 && text[5] >= '1' && text[5] <= '9')
+        number = strtol(text + 5, &end, 10);
+    if ((strcmp(text, "zstd") != 0 && (!end || *end)) || number > COMPRESS_LEVEL_MAX) {
+        arguments_error(arguments, "--compress %s: it is off, zstd or zstd:LEVEL, %d to %d", text,
+                        COMPRESS_LEVEL_MIN, COMPRESS_LEVEL_MAX);
+        return false;
+    }
+    *level = (int)number;
+    return true;
+}
+
 static bool parse(const struct arguments *arguments, struct node_loop_options *options,
                   char listen[ADDRESS_SIZE])
 {
@@ -53,7 +77,8 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
     }
     if (!arguments_number(arguments, "weight", 1, WEIGHT_MAX, &weight) ||
         !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards) ||
-        !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib))
+        !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib) ||
+        !parse_compress(arguments, &options->compress_level))
         return false;
     snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
     options->weight = (uint32_t)weight;

@@ -38,6 +38,10 @@ static const struct option_row node_options[] = {
      .value = "MIB",
      .fallback = "32",
      .text = "memory of each shard for the values that are read most, MiB; 0 for none"},
+    {.name = "compress",
+     .value = "off|zstd[:LEVEL]",
+     .fallback = "off",
+     .text = "how values written through this node are stored; level 1 (fast) to 19"},
     {.name = NULL},
 };
 static const struct option_row router_options[] = {

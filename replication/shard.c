@@ -30,6 +30,7 @@ void shard_options_default(struct shard_options *options)
                 .memory_size_max = 16u << 20,
                 .zero_ahead_size = 4u << 20,
                 .cache_size = 32u << 20,
+                .compress_size_min = 256,
                 .journal_size_max = UINT64_C(1) << 40,
                 .space_reserve = 64u << 20,
             },

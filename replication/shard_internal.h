@@ -8,6 +8,7 @@
  *   shard_beat.c     heartbeats and read-index rounds
  *   shard_client.c   lanes, admission, results
  *   shard_operation.c one operation from arrival to proposal
+ *   shard_value.c    the values that an operation reads: pending, cached, in memory, on disk
  *   shard_park.c     operations that wait for the disk, or behind one that does
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
@@ -361,6 +362,21 @@ void shard_request_refuse(struct shard *shard, struct replica *replica,
 /* The disk failed to give what it needs: refused, and another replica is asked to lead. */
 void shard_request_unread(struct shard *shard, struct replica *replica,
                           const struct shard_request *request);
+
+/* shard_value.c */
+enum values_e {
+    VALUES_OK,
+    VALUES_ON_DISK,
+    VALUES_FAILED, /* the disk gave an error, not bytes */
+    VALUES_CORRUPT,
+    VALUES_TOO_LARGE,
+    VALUES_NO_MEMORY,
+};
+/* Looks the keys up and reads what the operation needs of them: fills shard->values. *observed:
+ * newest pending entry that was looked at. Returns enum values_e; ON_DISK: reads were started when
+ * request->waiting is set. */
+int shard_gather(struct shard *shard, struct replica *replica, const struct shard_request *request,
+                 uint64_t *observed);
 
 /* shard_park.c */
 /* Lets it wait in the queues of its keys and of its lane: what the same router sends to the same

@@ -58,7 +58,8 @@ void inspect_record(FILE *out, bool json, const struct record *record, uint32_t 
         fputs(json ? ",\"key\":" : ", key ", out);
         inspect_bytes(out, json, record->key, record->key_size);
         if (!json)
-            fprintf(out, ", value %zu B", record->value_size);
+            fprintf(out, ", value %zu B%s", record->value_size,
+                    record->flags & RECORD_FLAG_COMPRESSED ? " of zstd" : "");
     }
     if (record->flags & RECORD_FLAG_EXPIRES)
         fprintf(out, json ? ",\"expiry_ms\":%" PRIu64 : ", expires %" PRIu64 " ms",

@@ -76,6 +76,9 @@ static void store_free(struct store *store)
     flush_end(&store->flush);
     store_installs_free(store);
     casks_deinit(&store->casks);
+    compress_free(store->compress);
+    free(store->packed);
+    free(store->plain);
     journal_segments_deinit(&store->segments);
     data_files_deinit(&store->files);
     journal_deinit(&store->journal);
@@ -102,7 +105,8 @@ static bool options_valid(const struct store_options *options)
            options->segment_size >= 8 * JOURNAL_BLOCK_SIZE &&
            options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->zero_ahead_size > 0 &&
            options->batch_size_max > 0 && options->queue_size_max > 0 &&
-           (options->cache_size == 0 || options->cache_size >= CACHE_SIZE_MIN);
+           (options->cache_size == 0 || options->cache_size >= CACHE_SIZE_MIN) &&
+           options->compress_level >= 0 && options->compress_level <= COMPRESS_LEVEL_MAX;
 }
 
 static int store_init(struct store *store, struct vfs *vfs, const struct store_options *options,

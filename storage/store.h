@@ -18,6 +18,7 @@
 #define STORAGE_STORE_H
 
 #include "storage/cache.h"
+#include "storage/compress.h"
 #include "storage/keydir.h"
 #include "storage/record.h"
 #include "storage/vfs.h"
@@ -51,6 +52,9 @@ struct store_options {
     const void *digest_context;
     uint32_t flush_size_max; /* bytes that one round moves, about: so much memory it takes */
     uint64_t flush_rate;     /* bytes/s of I/O that flush may do without a backlog; 0: any */
+    /* What store_compress() does. A small value by itself costs more than it saves. */
+    int compress_level;         /* of zstd, ≤ COMPRESS_LEVEL_MAX; 0: nothing */
+    uint32_t compress_size_min; /* bytes */
 };
 
 #define STORE_PARTITION_META 0xFFFFu
@@ -165,6 +169,15 @@ enum store_job_class store_job_class(const struct store_job *job);
 /* Returns 0; -errno is fatal when the class is WRITE and the failure a sync's or a write's other
  * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
 int store_done(struct store *store, struct store_job *job, int result);
+
+/* Compresses the values of PUT records in place, where options.compress_level asks for it and it
+ * pays; sets flag and codec. The new values are borrowed from the store until the next call of it.
+ * For whoever makes a record; bytes that are records already stay as they are. */
+void store_compress(struct store *store, struct record *records, size_t count);
+/* Makes value and value_size what was given to store_compress(): nothing to do for a plain one,
+ * else borrowed from the store until the next call of it. Works whatever compress_level is. Returns
+ * 0, STORE_E_CORRUPT or -ENOMEM; *record is unchanged then. */
+int store_expand(struct store *store, struct record *record);
 
 /* Reads. */
 /* Finds the newest applied record of a key. Returns 0, STORE_E_ABSENT (never written), with

@@ -212,6 +212,9 @@ static int digest_entry(void *context, const struct keydir_digest *digest,
         return r;
     if (record_decode(bytes, size, &record) != 0)
         return STORE_E_CORRUPT;
+    r = store_expand(walk->store, &record);
+    if (r != 0)
+        return r;
     walk->sum += checksum_seeded(record.value, record.value_size,
                                  checksum_seeded(record.key, record.key_size, 0));
     return 0;

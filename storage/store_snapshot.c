@@ -261,6 +261,8 @@ static void keydir_switch(struct store_install *install)
 {
     struct store_partition *part = install->part;
 
+    if (install->store->cache)
+        cache_drop_partition(install->store->cache, part->number);
     if (mutant(MUTANT_SNAPSHOT_MERGED)) {
         keydir_walk(install->keydir, merges, install);
         return;

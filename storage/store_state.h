@@ -168,7 +168,12 @@ struct store {
     size_t reads_out;
     struct store_scratch *scratch;
     size_t scratch_size;
-    struct cache *cache; /* NULL: none wanted */
+    struct cache *cache;       /* NULL: none wanted */
+    struct compress *compress; /* NULL until it is needed */
+    uint8_t *packed;           /* what store_compress() gave */
+    size_t packed_capacity;
+    uint8_t *plain; /* what store_expand() gave */
+    size_t plain_capacity;
     struct store_stats stats;
 };
 

@@ -81,6 +81,10 @@ Test(programs, usage_errors_give_2)
     assert_refused("ringcask", EXIT_CODE_USAGE, "which command?");
     assert_refused("ringcask nodes", EXIT_CODE_USAGE, "did you mean node?");
     assert_refused("ringcask node", EXIT_CODE_USAGE, "--ticket FILE is needed");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --compress zstd:20",
+                   EXIT_CODE_USAGE, "off, zstd or zstd:LEVEL, 1 to 19");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --compress lz4",
+                   EXIT_CODE_USAGE, "off, zstd or zstd:LEVEL");
     assert_refused("ringcask demo --nodes 0", EXIT_CODE_USAGE, "a number from 1 to 9");
     assert_refused("ringcask demo --partitions 100", EXIT_CODE_USAGE, "power of two");
     assert_refused("ring-admin statu", EXIT_CODE_USAGE, "did you mean status?");

@@ -62,6 +62,7 @@ static void shard_options_fill(const struct sim_node *node, uint16_t number,
         .memory_size_max = swarm->memory_size_max,
         .zero_ahead_size = swarm->zero_ahead_size,
         .cache_size = swarm->cache_size,
+        .compress_level = (int)swarm->compress_level,
         .journal_size_max = swarm->journal_size_max,
         .space_reserve = swarm->segment_size,
     };
