@@ -114,6 +114,8 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
     store_location location = 0;
     int r;
 
+    if (engine->read_only)
+        return ENGINE_E_READ_ONLY;
     engine_lock(engine);
     r = engine->closing ? -EBADF : pending_reserve(engine, count);
     if (r == 0)
@@ -198,6 +200,8 @@ int engine_delete(struct engine *engine, const void *key, size_t key_size)
 
     if (!key_valid(key, key_size))
         return ENGINE_E_TOO_LARGE;
+    if (engine->read_only)
+        return ENGINE_E_READ_ONLY;
     digest = engine_digest(engine, key, key_size);
     engine_lock(engine);
     r = find(engine, &digest, &entry);
@@ -315,7 +319,7 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
         return r;
     if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT ||
         record.key_size != key_size || memcmp(record.key, key, key_size) != 0)
-        return ENGINE_E_CORRUPT;
+        return engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
     value->bytes = record.value;
     value->size = record.value_size;
     return 0;
@@ -359,6 +363,7 @@ void engine_error_text(int code, const char *path, char *text, size_t size)
         [ENGINE_E_NOSPACE] = "the disk or the size limit is full; nothing was changed",
         [ENGINE_E_TOO_LARGE] = "key, value or batch is empty or beyond the limits",
         [ENGINE_E_READ_ONLY] = "was opened for reading",
+        [ENGINE_E_STALE] = "the writer has used a file again since; open it again",
     };
 
     if (code >= 0 && (size_t)code < sizeof(texts) / sizeof(*texts))

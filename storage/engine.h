@@ -59,6 +59,7 @@ enum engine_e {
     ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
+    ENGINE_E_STALE,     /* read_only: the writer has used a file again since; open again */
 };
 
 enum engine_sync { ENGINE_SYNC_GROUP, ENGINE_SYNC_NONE };
@@ -66,8 +67,12 @@ enum engine_sync { ENGINE_SYNC_GROUP, ENGINE_SYNC_NONE };
 /* Zero is the default of every field. */
 struct engine_options {
     bool existing; /* -ENOENT instead of making a folder that is not there */
-    bool ordered;  /* scans go by key: costs the keys' bytes and about 10 more a key of memory for
-                      those that are in the journal, and reading them at open */
+    /* Shows what a crash of the writer at this moment would leave, and writes nothing: no LOCK is
+     * taken, so that a writer may have the folder open, or may have died in it. It does not follow
+     * what the writer does later; when that uses a file again, calls answer ENGINE_E_STALE. */
+    bool read_only;
+    bool ordered; /* scans go by key: costs the keys' bytes and about 10 more a key of memory for
+                     those that are in the journal, and reading them at open */
     enum engine_sync sync;
     uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
     uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
@@ -147,6 +152,13 @@ int engine_cursor_next(struct engine_cursor *cursor, struct engine_item *item);
  * options.ordered. */
 int engine_cursor_seek(struct engine_cursor *cursor, const void *key, size_t key_size);
 void engine_cursor_close(struct engine_cursor *cursor); /* NULL is allowed */
+
+/* Makes a copy of what is there now, as a folder of its own that engine_open() takes: no deleted or
+ * overwritten values, nothing that is written after the call began, and durable when it returns.
+ * Other threads go on meanwhile. The folder must not exist; until it is whole it has ".part" behind
+ * its name. A hot backup, that is; for a view that stays the same while it is read take a cursor.
+ * Returns 0, -EEXIST, CORRUPT or -errno, and leaves nothing but 0. */
+int engine_snapshot(struct engine *engine, const char *path);
 
 struct engine_stats {
     uint64_t keys;

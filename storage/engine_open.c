@@ -5,6 +5,7 @@
 
 #include "storage/engine_state.h"
 #include "storage/record.h"
+#include "storage/vfs_view.h"
 
 #define SEGMENT_SIZE_MIN     (64u << 10)
 #define SEGMENT_SIZE_DEFAULT (64u << 20)
@@ -13,6 +14,7 @@
 #define BATCH_SIZE_MAX       (1u << 20)
 #define ZERO_AHEAD_MAX       (1u << 20) /* a new file; each next one is twice as large */
 #define BLOCK_SIZE           512u
+#define VIEW_TRIES           8 /* to open beside a writer */
 
 /* The cluster that IDENTITY names: a node's folder is never taken for an engine's. */
 static const uint8_t engine_cluster[DATADIR_CLUSTER_SIZE] = "ringcask engine";
@@ -120,6 +122,8 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         .journal_size_max = options->size_max > 0 ? options->size_max : UINT64_MAX / 2,
         .space_reserve = options->space_reserve,
     };
+    if (options->read_only) /* all that is "written" stays in memory */
+        out->zero_ahead_size = BLOCK_SIZE;
     engine->batch_size_max = 128u << 20;
     return true;
 }
@@ -186,6 +190,7 @@ static void engine_free(struct engine *engine)
 {
     store_close(engine->store);
     datadir_close(engine->datadir);
+    vfs_view_free(engine->vfs_view);
     vfs_posix_close(engine->vfs_own);
     engine_threads_deinit(engine);
     key_index_free(engine->key_index);
@@ -194,20 +199,37 @@ static void engine_free(struct engine *engine)
     free(engine);
 }
 
-int engine_open(struct engine **out, const char *path, const struct engine_options *options)
+/* The files: the folder or the caller's vfs, and in front of it a view that keeps every change to
+ * itself when nothing may be written. */
+static int vfs_take(struct engine *engine, const char *path, const struct engine_options *options)
 {
-    static const struct engine_options defaults;
+    int r = 0;
+
+    engine->vfs = options->vfs;
+    if (!engine->vfs) {
+        r = engine_folder(path, options->existing || options->read_only);
+        if (r == 0)
+            r = vfs_posix_open(&engine->vfs_own, path);
+        engine->vfs = engine->vfs_own;
+    }
+    if (r == 0 && options->read_only) {
+        engine->vfs_view = vfs_view_new(engine->vfs);
+        engine->vfs = engine->vfs_view;
+        r = engine->vfs ? 0 : -ENOMEM;
+    }
+    return r;
+}
+
+static int open_once(struct engine **out, const char *path, const struct engine_options *options)
+{
     struct store_options store_options;
-    struct engine *engine;
+    struct engine *engine = calloc(1, sizeof(*engine));
     int r;
 
-    *out = NULL;
-    options = options ? options : &defaults;
-    engine = calloc(1, sizeof(*engine));
     if (!engine)
         return -ENOMEM;
-    engine->sync = options->sync;
-    engine->vfs = options->vfs;
+    engine->sync = options->read_only ? ENGINE_SYNC_GROUP : options->sync;
+    engine->read_only = options->read_only;
     r = engine_threads_init(engine);
     if (r != 0) {
         free(engine);
@@ -215,17 +237,15 @@ int engine_open(struct engine **out, const char *path, const struct engine_optio
     }
     if (!store_options_init(engine, options, &store_options))
         r = -EINVAL;
-    if (r == 0 && !engine->vfs) {
-        r = engine_folder(path, options->existing);
-        if (r == 0)
-            r = vfs_posix_open(&engine->vfs_own, path);
-        engine->vfs = engine->vfs_own;
-    }
+    if (r == 0)
+        r = vfs_take(engine, path, options);
     if (r == 0)
         r = identity_take(engine);
+    if (r == 0 && options->read_only && datadir_is_new(engine->datadir))
+        r = -ENOENT;
     if (r == 0)
         r = store_take(engine, &store_options, options->ordered);
-    if (r == 0)
+    if (r == 0 && !options->read_only)
         r = engine_threads_start(engine);
     if (r != 0) {
         engine_free(engine);
@@ -233,6 +253,21 @@ int engine_open(struct engine **out, const char *path, const struct engine_optio
     }
     *out = engine;
     return 0;
+}
+
+int engine_open(struct engine **out, const char *path, const struct engine_options *options)
+{
+    static const struct engine_options defaults;
+    int r;
+
+    *out = NULL;
+    options = options ? options : &defaults;
+    r = open_once(out, path, options);
+    /* A writer beside us may replace a file between our looks at two of them. */
+    for (int i = 0; i < VIEW_TRIES && options->read_only && (r == ENGINE_E_CORRUPT || r == -EIO);
+         i++)
+        r = open_once(out, path, options);
+    return r;
 }
 
 int engine_close(struct engine *engine)

@@ -1,10 +1,16 @@
 /* The engine's threads, its clock and its chance. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
 #include <sched.h>
 #include <sodium.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "storage/engine_state.h"
 
@@ -46,6 +52,49 @@ int engine_folder(const char *path, bool existing)
     if (existing)
         return stat(path, &status) == 0 ? 0 : -errno;
     return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+int engine_folder_new(const char *path, const char *part)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0)
+        return -EEXIST;
+    return mkdir(part, 0700) == 0 ? 0 : -errno;
+}
+
+int engine_folder_move(const char *from, const char *to)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(to, '/');
+    size_t size = slash ? (size_t)(slash - to) + 1 : 0; /* the '/' too: to may be "/name" */
+    int fd, r;
+
+    if (size >= sizeof parent)
+        return -ENAMETOOLONG;
+    memcpy(parent, to, size);
+    memcpy(parent + size, ".", 2);
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = rename(from, to) == 0 ? 0 : -errno;
+    if (r == 0 && fsync(fd) != 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
+{
+    (void)status;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void engine_folder_remove(const char *path)
+{
+    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void engine_lock(struct engine *engine)

@@ -50,7 +50,7 @@ static int head_read(struct engine_cursor *cursor, struct head *head, size_t i)
         return r;
     if (record_decode(head->value.memory, got, &head->record) != 0 ||
         head->record.kind != RECORD_KIND_PUT)
-        return ENGINE_E_CORRUPT;
+        return cursor->engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
     return 0;
 }
 
@@ -210,7 +210,8 @@ static int range_take(struct engine_cursor *cursor, const struct engine_range *r
                                                                                           : 0;
 }
 
-int engine_scan(struct engine *engine, const struct engine_range *range, struct engine_cursor **out)
+static int scan(struct engine *engine, const struct engine_range *range, bool ordered,
+                struct engine_cursor **out)
 {
     static const struct engine_range everything;
     struct engine_cursor *cursor = calloc(1, sizeof(*cursor));
@@ -223,8 +224,8 @@ int engine_scan(struct engine *engine, const struct engine_range *range, struct 
     cursor->engine = engine;
     r = range_take(cursor, range ? range : &everything);
     engine_lock(engine);
-    cursor->ordered = engine->key_index != NULL;
-    options.index = engine->key_index;
+    cursor->ordered = ordered && engine->key_index;
+    options.index = cursor->ordered ? engine->key_index : NULL;
     options.from = cursor->from;
     options.from_size = cursor->from_size;
     options.to = cursor->to;
@@ -246,6 +247,17 @@ int engine_scan(struct engine *engine, const struct engine_range *range, struct 
         cursor->heads[i].run = &cursor->scan.runs[i];
     *out = cursor;
     return 0;
+}
+
+int engine_scan(struct engine *engine, const struct engine_range *range,
+                struct engine_cursor **cursor)
+{
+    return scan(engine, range, true, cursor);
+}
+
+int engine_scan_unordered(struct engine *engine, struct engine_cursor **cursor)
+{
+    return scan(engine, NULL, false, cursor);
 }
 
 void engine_cursor_close(struct engine_cursor *cursor)

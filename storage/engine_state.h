@@ -28,7 +28,9 @@ struct engine_pending {
 
 struct engine {
     struct vfs *vfs;
-    struct vfs *vfs_own; /* closed with the engine */
+    struct vfs *vfs_own;  /* closed with the engine */
+    struct vfs *vfs_view; /* in front of it when read_only */
+    bool read_only;
     struct datadir *datadir;
     struct store *store;
     enum engine_sync sync;
@@ -74,6 +76,8 @@ int engine_record_read(struct engine *engine, store_location location, size_t si
 /* engine_scan.c */
 void engine_scan_digest(const void *context, const uint8_t *key, size_t size,
                         struct keydir_digest *out);
+/* All of it in the order of the files, which reads fastest. */
+int engine_scan_unordered(struct engine *engine, struct engine_cursor **cursor);
 /* Fills the key index from what recovery found. */
 int engine_index_build(struct engine *engine);
 
@@ -95,6 +99,12 @@ void engine_room_wait(struct engine *engine);
 void engine_writer_wake(struct engine *engine);
 /* Makes the folder unless it is there; `existing`: -ENOENT. */
 int engine_folder(const char *path, bool existing);
+/* Makes the folder `part`, empty; -EEXIST when `path` or `part` is there. */
+int engine_folder_new(const char *path, const char *part);
+/* Gives a folder its name, durable. */
+int engine_folder_move(const char *from, const char *to);
+/* Removes the folder of an engine that is closed. */
+void engine_folder_remove(const char *path);
 void engine_secret(uint8_t *bytes, size_t size);
 uint64_t engine_unix_ms(void);
 

@@ -1,0 +1,244 @@
+/* Reading beside a writer and after a crash, and copies. */
+#include "storage/engine.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "storage/vfs.h"
+
+static int put(struct engine *engine, uint32_t key, uint32_t number)
+{
+    uint8_t value[300] = {0};
+
+    memcpy(value, &number, sizeof number);
+    return engine_put(engine, &key, sizeof key, value, sizeof value);
+}
+
+/* 0: not there. */
+static uint32_t get(struct engine *engine, uint32_t key)
+{
+    struct engine_value value = {0};
+    uint32_t number = 0;
+    int r = engine_get(engine, &key, sizeof key, &value);
+
+    cr_assert(r == 0 || r == ENGINE_E_ABSENT, "get says %d", r);
+    if (r == 0)
+        memcpy(&number, value.bytes, sizeof number);
+    engine_value_deinit(&value);
+    return number;
+}
+
+static struct engine *open_in(struct vfs *vfs, bool read_only)
+{
+    struct engine_options options = {.vfs = vfs, .read_only = read_only, .segment_size = 64u << 10};
+    struct engine *engine;
+
+    cr_assert_eq(engine_open(&engine, "memory", &options), 0);
+    return engine;
+}
+
+/* All that the files hold. */
+static uint64_t files_sum(struct vfs *vfs)
+{
+    static const char *const paths[] = {
+        "IDENTITY", "shard-00/MANIFEST", "shard-00/journal-0000000001.log",
+        "shard-00/journal-0000000002.log", "shard-00/journal-0000000003.log"};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct vfs_file *file;
+        static uint8_t bytes[1u << 20];
+        int64_t got;
+
+        if (vfs_open(vfs, paths[i], 0, &file) != 0)
+            continue;
+        got = vfs_pread(file, bytes, sizeof bytes, 0);
+        for (int64_t k = 0; k < got; k++)
+            sum = sum * 31 + bytes[k];
+        sum += (uint64_t)got;
+        vfs_close(file);
+    }
+    return sum;
+}
+
+Test(engine_view, shows_what_is_durable_beside_a_writer_and_writes_nothing)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct engine *writer = open_in(vfs, false), *reader;
+    struct engine_stats stats;
+    uint64_t sum;
+
+    for (uint32_t i = 0; i < 400; i++)
+        cr_assert_eq(put(writer, i % 300, i + 1), 0);
+    usleep(300000); /* until the writer's own threads have nothing to write */
+    sum = files_sum(vfs);
+    reader = open_in(vfs, true);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(get(reader, i), i < 100 ? i + 301 : i + 1);
+    cr_assert_eq(put(reader, 1, 1), ENGINE_E_READ_ONLY);
+    cr_assert_eq(engine_delete(reader, "k", 1), ENGINE_E_READ_ONLY);
+    engine_stats(reader, &stats);
+    cr_assert_eq(stats.keys, 300);
+    cr_assert_eq(files_sum(vfs), sum);
+    /* What comes later does not show, and does not disturb. */
+    cr_assert_eq(put(writer, 5, 9999), 0);
+    cr_assert_eq(put(writer, 5000, 1), 0);
+    cr_assert_eq(get(reader, 5), 306);
+    cr_assert_eq(get(reader, 5000), 0);
+    cr_assert_eq(engine_close(reader), 0);
+    cr_assert_eq(get(writer, 5), 9999);
+    cr_assert_eq(engine_close(writer), 0);
+    vfs_mem_free(vfs);
+}
+
+Test(engine_view, of_nothing_is_refused)
+{
+    struct engine_options options = {.read_only = true};
+    char folder[] = "/tmp/engine_view_XXXXXX";
+    struct engine *engine;
+
+    cr_assert_eq(engine_open(&engine, "/nowhere/at/all", &options), -ENOENT);
+    cr_assert(mkdtemp(folder));
+    cr_assert_eq(engine_open(&engine, folder, &options), -ENOENT);
+    cr_assert_eq(rmdir(folder), 0, "nothing may have been made in it");
+}
+
+/* --- a writer that never rests ------------------------------------------------------------- */
+
+struct busy {
+    struct engine *engine;
+    atomic_uint acknowledged; /* every key has at least this number */
+    atomic_bool end;
+};
+
+static void *busy_main(void *argument)
+{
+    struct busy *busy = argument;
+
+    for (uint32_t number = 1; !atomic_load(&busy->end); number++) {
+        for (uint32_t key = 0; key < 20; key++)
+            cr_assert_eq(put(busy->engine, key, number), 0);
+        atomic_store(&busy->acknowledged, number);
+    }
+    return NULL;
+}
+
+Test(engine_view, opens_beside_a_writer_that_recycles_its_files)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct busy busy = {.engine = open_in(vfs, false)};
+    struct engine_options options = {.vfs = vfs, .read_only = true, .segment_size = 64u << 10};
+    unsigned opened = 0, stale = 0;
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, busy_main, &busy), 0);
+    for (int i = 0; i < 60; i++) {
+        uint32_t before = atomic_load(&busy.acknowledged);
+        struct engine *reader;
+
+        if (engine_open(&reader, "memory", &options) != 0)
+            continue;
+        opened++;
+        for (uint32_t key = 0; key < 20 && before > 0; key++) {
+            struct engine_value value = {0};
+            uint32_t number = 0;
+            int r = engine_get(reader, &key, sizeof key, &value);
+
+            stale += r == ENGINE_E_STALE;
+            if (r == 0) {
+                memcpy(&number, value.bytes, sizeof number);
+                cr_assert_geq(number, before, "key %u is older than what was acknowledged", key);
+            } else {
+                cr_assert_eq(r, ENGINE_E_STALE, "key %u: %d", key, r);
+            }
+            engine_value_deinit(&value);
+        }
+        engine_close(reader);
+    }
+    atomic_store(&busy.end, true);
+    pthread_join(thread, NULL);
+    engine_close(busy.engine);
+    cr_assert_gt(opened, 10, "%u opened, %u stale", opened, stale);
+    vfs_mem_free(vfs);
+}
+
+/* --- after a kill, and copies -------------------------------------------------------------- */
+
+static void folder_remove(const char *folder)
+{
+    char command[300];
+
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+Test(engine_view, shows_after_a_kill_what_was_acknowledged)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX";
+    struct engine_options options = {.read_only = true};
+    struct engine *engine;
+    int status;
+    pid_t child;
+
+    cr_assert(mkdtemp(folder));
+    child = fork();
+    if (child == 0) {
+        if (engine_open(&engine, folder, NULL) != 0)
+            _exit(1);
+        for (uint32_t i = 0; i < 50; i++)
+            if (put(engine, i, i + 1) != 0)
+                _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status));
+    for (int round = 0; round < 2; round++) {
+        options.read_only = round == 0;
+        cr_assert_eq(engine_open(&engine, folder, &options), 0);
+        for (uint32_t i = 0; i < 50; i++)
+            cr_assert_eq(get(engine, i), i + 1);
+        cr_assert_eq(engine_close(engine), 0);
+    }
+    folder_remove(folder);
+}
+
+Test(engine_view, a_snapshot_is_an_engine_of_that_moment)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80];
+    struct engine_options options = {.segment_size = 64u << 10, .ordered = true};
+    struct engine *engine, *other;
+    struct engine_stats stats;
+    struct stat file;
+
+    cr_assert(mkdtemp(folder));
+    snprintf(copy, sizeof copy, "%s/copy", folder);
+    snprintf(part, sizeof part, "%s.part", copy);
+    cr_assert_eq(engine_open(&engine, folder, &options), 0);
+    for (uint32_t i = 0; i < 900; i++)
+        cr_assert_eq(put(engine, i % 300, i + 1), 0);
+    for (uint32_t i = 0; i < 10; i++)
+        cr_assert_eq(engine_delete(engine, &i, sizeof i), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_eq(engine_snapshot(engine, "/nowhere/at/all"), -ENOENT);
+    cr_assert_eq(put(engine, 20, 7), 0);
+    cr_assert_eq(engine_open(&other, copy, NULL), 0);
+    cr_assert_neq(stat(part, &file), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(get(other, i), i < 10 ? 0 : i + 601);
+    engine_stats(other, &stats);
+    cr_assert_eq(stats.keys, 290);
+    cr_assert_eq(stats.tombstones, 0);
+    cr_assert_eq(engine_close(other), 0);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
