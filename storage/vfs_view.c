@@ -187,8 +187,11 @@ static int view_pwritev(struct vfs_file *file, const struct iovec *iov, int iov_
     if (!((struct file *)(void *)file)->writes)
         return -EBADF;
     for (int i = 0; i < iov_count; i++) {
-        struct piece *piece = malloc(sizeof(*piece) + iov[i].iov_len);
+        struct piece *piece;
 
+        if (iov[i].iov_len == 0)
+            continue;
+        piece = malloc(sizeof(*piece) + iov[i].iov_len);
         if (!piece)
             return -ENOMEM;
         *piece = (struct piece){.offset = offset, .size = iov[i].iov_len};
