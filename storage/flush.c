@@ -162,7 +162,8 @@ static int read_begin(struct flush *flush)
     flush->window = malloc(flush->step_size);
     if (!flush->arena || !flush->window)
         return -ENOMEM;
-    qsort(flush->kept.items, flush->kept.count, sizeof(*flush->kept.items), compare_places);
+    if (flush->kept.count > 0)
+        qsort(flush->kept.items, flush->kept.count, sizeof(*flush->kept.items), compare_places);
     return 0;
 }
 

@@ -55,6 +55,7 @@ struct flush_victim {
     struct hint_subject subject;
     uint16_t partition; /* of a cask */
     bool dead;          /* nothing points into it: not read at all */
+    bool merge;         /* a cask that is alive: only for the sake of fewer files */
     uint64_t kept;      /* live records found */
 };
 

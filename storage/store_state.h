@@ -46,10 +46,10 @@ enum store_job_kind {
     STORE_JOB_KIND_ZERO,
     STORE_JOB_KIND_MANIFEST,
     STORE_JOB_KIND_REMOVE,
-    STORE_JOB_KIND_HINT,  /* a step of a hint that is made */
-    STORE_JOB_KIND_FLUSH, /* a step of a flush */
+    STORE_JOB_KIND_HINT,    /* a step of a hint that is made */
+    STORE_JOB_KIND_FLUSH,   /* a step of a flush */
     STORE_JOB_KIND_INSTALL, /* a step of a snapshot that comes in */
-    STORE_JOB_KIND_STEP,  /* no I/O: lets the host come back for the next slice */
+    STORE_JOB_KIND_STEP,    /* no I/O: lets the host come back for the next slice */
 };
 
 /* All that store_job_run() may touch. */
@@ -231,6 +231,16 @@ struct store_job *store_install_next(struct store *store);
 int store_install_run(struct store_job *job);
 void store_install_job_done(struct store *store, const struct store_job *job, int result);
 void store_installs_free(struct store *store);
+
+/* store_victims.c */
+/* Dead bytes in data files beyond what may be; *total: bytes of them all. */
+uint64_t store_flush_backlog(const struct store *store, uint64_t *total);
+/* The pace does not matter now: there is no room. */
+bool store_flush_urgent(const struct store *store);
+/* Begins a round when there is something to gain. */
+bool store_flush_choose(struct store *store);
+/* Lets go of the victims' pins. */
+void store_flush_release(struct store *store);
 
 /* store_segments.c */
 /* A background job of this kind; none may be out. */

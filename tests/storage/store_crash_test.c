@@ -105,12 +105,22 @@ static void open_with_cuts(struct host *host, struct vfs *vfs, uint64_t seed)
     vfs_crash_cut_after(vfs, 0);
 }
 
+static void stats_add(struct store_stats *sum, const struct store_stats *stats)
+{
+    sum->segments_dropped += stats->segments_dropped;
+    sum->segments_recycled += stats->segments_recycled;
+    sum->flushes += stats->flushes;
+    sum->flushes_failed += stats->flushes_failed;
+    sum->casks_dropped += stats->casks_dropped;
+    sum->tombstones_dropped += stats->tombstones_dropped;
+}
+
 static void crash_rounds(uint64_t seed, unsigned rounds)
 {
     struct vfs *vfs = vfs_crash_new(seed);
     struct host hosts[2]; /* by turns: the visitor's context is an address */
     struct host *host = &hosts[0];
-    uint64_t drops = 0, recycled = 0;
+    struct store_stats sum = {0};
 
     host_init(host, vfs);
     host->options.segment_size = 32u << 10;
@@ -129,8 +139,7 @@ static void crash_rounds(uint64_t seed, unsigned rounds)
             host_check(host);
         synced = store_synced(host->store);
         store_stats(host->store, &stats);
-        drops += stats.segments_dropped;
-        recycled += stats.segments_recycled;
+        stats_add(&sum, &stats);
         host_close(host);
         restart(vfs);
         host_init(next, vfs);
@@ -145,9 +154,14 @@ static void crash_rounds(uint64_t seed, unsigned rounds)
         struct store_stats stats;
 
         store_stats(host->store, &stats);
-        fprintf(stderr, "seed %lu: %lu operations, %lu drops, %lu recycled, %lu segments now\n",
-                (unsigned long)seed, (unsigned long)host->op_count, (unsigned long)drops,
-                (unsigned long)recycled, (unsigned long)stats.segments);
+        fprintf(stderr,
+                "seed %lu: %lu operations, %lu drops, %lu recycled, %lu segments now, %lu flushes, "
+                "%lu failed, %lu casks dropped, %lu tombstones dropped, %lu casks now\n",
+                (unsigned long)seed, (unsigned long)host->op_count,
+                (unsigned long)sum.segments_dropped, (unsigned long)sum.segments_recycled,
+                (unsigned long)stats.segments, (unsigned long)sum.flushes,
+                (unsigned long)sum.flushes_failed, (unsigned long)sum.casks_dropped,
+                (unsigned long)sum.tombstones_dropped, (unsigned long)stats.casks);
     }
     host_deinit(host);
     vfs_crash_free(vfs);

@@ -11,6 +11,23 @@
 
 #define HOST_VALUE_SIZE_MAX 8192u
 
+static struct keydir_digest host_digest(uint32_t key)
+{
+    struct keydir_digest digest = {
+        .high = (key + 1) * 0x9E3779B97F4A7C15ull,
+        .low = (key + 7) * 0xC2B2AE3D27D4EB4Full,
+    };
+    return digest;
+}
+
+static void digest_of(const void *context, const uint8_t *key, size_t size,
+                      struct keydir_digest *out)
+{
+    (void)context;
+    assert(size == 4);
+    *out = host_digest(codec_get_u32(key));
+}
+
 void host_options(struct store_options *options)
 {
     *options = (struct store_options){
@@ -22,16 +39,9 @@ void host_options(struct store_options *options)
         .memory_size_max = 16u << 10,
         .zero_ahead_size = 16u << 10,
         .journal_size_max = 64u << 20,
+        .digest = digest_of,
+        .flush_size_max = 64u << 10,
     };
-}
-
-static struct keydir_digest host_digest(uint16_t partition, uint32_t key)
-{
-    struct keydir_digest digest = {
-        .high = (key + 1) * 0x9E3779B97F4A7C15ull,
-        .low = (key + 7) * 0xC2B2AE3D27D4EB4Full + partition,
-    };
-    return digest;
 }
 
 static struct host_partition *host_part(struct host *host, uint16_t partition)
@@ -48,7 +58,7 @@ static void host_apply(struct host *host, uint16_t partition)
 
     while (part->applied < part->commit && part->applied < part->last) {
         const struct host_entry *entry = &part->log[++part->applied];
-        struct keydir_digest digest = host_digest(partition, entry->key);
+        struct keydir_digest digest = host_digest(entry->key);
 
         if (entry->key == HOST_KEYS || entry->size == 0)
             continue;
@@ -420,7 +430,7 @@ static uint64_t log_value(const struct host_partition *part, uint32_t key, uint6
 static void key_check(struct host *host, uint16_t partition, uint32_t key, uint64_t expected,
                       bool exists)
 {
-    struct keydir_digest digest = host_digest(partition, key);
+    struct keydir_digest digest = host_digest(key);
     struct keydir_entry entry;
     struct host_entry got;
     struct record record;
@@ -428,7 +438,8 @@ static void key_check(struct host *host, uint16_t partition, uint32_t key, uint6
     size_t size;
 
     if (store_find(host->store, partition, &digest, &entry) == STORE_E_ABSENT) {
-        cr_assert_not(exists, "partition %u key %u is missing", partition, key);
+        /* Flush forgets what was deleted when nothing older is left. */
+        cr_assert(!exists || expected == 0, "partition %u key %u is missing", partition, key);
         return;
     }
     cr_assert(exists, "partition %u key %u came from nowhere", partition, key);
@@ -506,6 +517,10 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
 
             key_check(host, p, key, value, exists);
         }
+        /* What the log no longer has, for host_check(). */
+        for (uint64_t i = 1; i <= part->applied; i++)
+            if (part->log[i].size == 0)
+                part->log[i] = model.log[i];
         free(model.log);
     }
     store_check(host->store);
