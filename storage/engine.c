@@ -254,6 +254,27 @@ int engine_flush_queue(struct engine *engine)
     return r;
 }
 
+int engine_flush(struct engine *engine)
+{
+    struct store_stats stats;
+    int r;
+
+    if (engine->read_only)
+        return ENGINE_E_READ_ONLY;
+    engine_lock(engine);
+    if (engine->error == 0)
+        store_flush(engine->store);
+    for (;;) {
+        store_stats(engine->store, &stats);
+        r = engine->error;
+        if (r != 0 || !stats.flushing)
+            break;
+        engine_room_wait(engine);
+    }
+    engine_unlock(engine);
+    return r;
+}
+
 /* --- reads --------------------------------------------------------------------------------- */
 
 int engine_value_reserve(struct engine_value *value, size_t size)
@@ -344,7 +365,9 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
         .keys = inner.keys,
         .tombstones = inner.tombstones,
         .memory_bytes = inner.keydir_bytes,
-        .file_bytes = inner.journal_bytes,
+        .file_bytes = inner.journal_bytes + inner.cask_bytes,
+        .casks = inner.casks,
+        .reclaimed_bytes = inner.flush_reclaimed,
         .appended_bytes = inner.bytes_appended,
         .writes = inner.entries,
         .syncs = inner.syncs,

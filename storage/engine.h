@@ -21,8 +21,9 @@
  *
  * Threads: every call may come from any thread, but engine_close() from the last one. One mutex
  * guards the store and is never held during a disk read or a sync; callers that wait for a sync
- * queue behind the one that does it. One thread of the engine prepares segments, with
- * ENGINE_SYNC_NONE another one writes. A forked child must not use its parent's engine.
+ * queue behind the one that does it. One thread of the engine prepares segments and
+ * reclaims what is dead, with ENGINE_SYNC_NONE another one writes. A forked child must not use its
+ * parent's engine.
  *
  * Keys are identified by a SipHash-2-4-128, keyed by 16 random bytes of IDENTITY, of which the
  * index keeps 80 bits (docs/decisions/0009): nobody who does not read the folder can aim at a
@@ -79,6 +80,8 @@ struct engine_options {
     uint32_t memory_size;   /* bytes of recent writes kept for gets, default 1 MiB */
     uint64_t size_max;      /* of the folder's files: ENGINE_E_NOSPACE; default: no limit */
     uint64_t space_reserve; /* bytes of the disk left untouched */
+    uint64_t flush_rate;    /* bytes/s that reclaiming may read and write without a backlog, more as
+                               one grows; default 32 MiB */
     struct vfs *vfs; /* NULL: the folder `path`; else this, borrowed, and path only names it */
 };
 
@@ -120,6 +123,10 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 
 /* Waits until everything that returned before is durable. */
 int engine_flush_queue(struct engine *engine);
+/* Reclaims what is dead in files that take no more writes, as fast as it goes, and waits for it.
+ * A thread of the engine does so by itself when files are mostly dead: there is no need to call
+ * this, only an occasion, such as an idle hour. Returns 0 or -errno. */
+int engine_flush(struct engine *engine);
 
 /* A range of keys; all zero: everything. Bytewise order, a prefix before what it begins. */
 struct engine_range {
@@ -162,11 +169,13 @@ int engine_snapshot(struct engine *engine, const char *path);
 
 struct engine_stats {
     uint64_t keys;
-    uint64_t tombstones;     /* deletes that are still remembered */
-    uint64_t memory_bytes;   /* of the indexes */
-    uint64_t file_bytes;     /* that data files take */
-    uint64_t appended_bytes; /* of records, since open */
-    uint64_t writes;         /* entries since open: a batch is one */
+    uint64_t tombstones;      /* deletes that are still remembered */
+    uint64_t memory_bytes;    /* of the indexes */
+    uint64_t file_bytes;      /* that data files take */
+    uint64_t casks;           /* files in the order of their keys, as reclaiming writes them */
+    uint64_t reclaimed_bytes; /* of files that were given back, less what moved, since open */
+    uint64_t appended_bytes;  /* of records, since open */
+    uint64_t writes;          /* entries since open: a batch is one */
     uint64_t syncs;
 };
 void engine_stats(struct engine *engine, struct engine_stats *stats);

@@ -14,6 +14,8 @@
 #define BATCH_SIZE_MAX       (1u << 20)
 #define ZERO_AHEAD_MAX       (1u << 20) /* a new file; each next one is twice as large */
 #define BLOCK_SIZE           512u
+#define FLUSH_SIZE_MAX       (16u << 20) /* memory of a round, about */
+#define FLUSH_RATE_DEFAULT   (32u << 20)
 #define VIEW_TRIES           8 /* to open beside a writer */
 
 /* The cluster that IDENTITY names: a node's folder is never taken for an engine's. */
@@ -121,6 +123,10 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         .zero_ahead_size = segment_size < ZERO_AHEAD_MAX ? segment_size : ZERO_AHEAD_MAX,
         .journal_size_max = options->size_max > 0 ? options->size_max : UINT64_MAX / 2,
         .space_reserve = options->space_reserve,
+        .digest = engine_scan_digest,
+        .digest_context = engine,
+        .flush_size_max = segment_size < FLUSH_SIZE_MAX ? segment_size : FLUSH_SIZE_MAX,
+        .flush_rate = options->flush_rate > 0 ? options->flush_rate : FLUSH_RATE_DEFAULT,
     };
     if (options->read_only) /* all that is "written" stays in memory */
         out->zero_ahead_size = BLOCK_SIZE;

@@ -16,6 +16,7 @@
 
 #define IDLE_MS       100          /* a thread that has nothing to do looks again after this */
 #define GATHER_PART   4            /* of a sync's time is waited for more callers */
+#define PACE_MS       5            /* while flush keeps its pace */
 #define ROOM_MS       2            /* a caller that found no room tries again after this */
 #define PREPARE_BYTES (256u << 10) /* appended before background work is looked for */
 
@@ -267,8 +268,12 @@ static void *background_main(void *argument)
         /* A lone synced mark, when nothing was written for a while. */
         if (!engine->writing && store_queued(engine->store) == 0)
             write_one(engine);
+        if (engine->key_index && !stats.flushing && stats.flush_bytes != engine->purged_bytes) {
+            engine->purged_bytes = stats.flush_bytes;
+            engine->error = engine->error ? engine->error : engine_index_purge(engine);
+        }
         engine->background_idle = true;
-        wait_ms(engine, &engine->background, IDLE_MS);
+        wait_ms(engine, &engine->background, stats.flushing ? PACE_MS : IDLE_MS);
     }
     pthread_cond_broadcast(&engine->synced);
     engine_unlock(engine);

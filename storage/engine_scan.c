@@ -8,6 +8,8 @@
 #include "storage/record.h"
 #include "storage/store_scan.h"
 
+#define PURGE_SLICE 256 /* keys looked at under the lock at once */
+
 struct head {
     const struct store_scan_run *run;
     size_t at; /* of the next place */
@@ -273,6 +275,49 @@ void engine_cursor_close(struct engine_cursor *cursor)
     free(cursor->from);
     free(cursor->to);
     free(cursor);
+}
+
+/* --- the key index after a flush ----------------------------------------------------------- */
+
+/* Looks at up to PURGE_SLICE keys from *key on; leaves in *key the one to go on with. False: that
+ * was all. */
+static bool purge_slice(struct engine *engine, struct engine_value *key)
+{
+    struct key_index_cursor cursor = key_index_seek(engine->key_index, key->memory, key->size);
+    const uint8_t *at;
+    size_t size;
+
+    for (int n = 0; key_index_next(engine->key_index, &cursor, &at, &size); n++) {
+        struct keydir_digest digest = engine_digest(engine, at, size);
+        struct keydir_entry entry;
+        bool keep = store_find(engine->store, ENGINE_PARTITION, &digest, &entry) == 0 &&
+                    !entry.tombstone && !store_scan_in_cask(engine->store, entry.location);
+
+        if (keep && n < PURGE_SLICE)
+            continue;
+        memcpy(key->memory, at, size);
+        key->size = size;
+        if (!keep) {
+            key_index_remove(engine->key_index, key->memory, size);
+            cursor = key_index_seek(engine->key_index, key->memory, size);
+        }
+        if (n >= PURGE_SLICE)
+            return true;
+    }
+    return false;
+}
+
+int engine_index_purge(struct engine *engine)
+{
+    struct engine_value key = {0};
+    int r = engine_value_reserve(&key, ENGINE_KEY_SIZE_MAX);
+
+    while (r == 0 && !engine->closing && purge_slice(engine, &key)) {
+        engine_unlock(engine);
+        engine_lock(engine);
+    }
+    engine_value_deinit(&key);
+    return r;
 }
 
 /* --- the key index after a start ----------------------------------------------------------- */

@@ -184,3 +184,8 @@ void store_scan_close(struct store_scan *scan)
     free(scan->pinned);
     *scan = (struct store_scan){0};
 }
+
+bool store_scan_in_cask(const struct store *store, store_location location)
+{
+    return data_files_at(&store->files, location)->kind == DATA_FILE_CASK;
+}

@@ -70,6 +70,8 @@ static inline size_t store_scan_size(store_scan_item item)
 /* Writes *scan; on failure there is nothing to close. 0 or -ENOMEM. */
 int store_scan_open(struct store_scan *scan, struct store *store, uint16_t partition,
                     const struct store_scan_options *options);
+/* Whether the record there is in a cask. */
+bool store_scan_in_cask(const struct store *store, store_location location);
 /* Lets go of the files. */
 void store_scan_close(struct store_scan *scan);
 

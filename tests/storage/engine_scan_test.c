@@ -171,6 +171,8 @@ static void random_scans(bool ordered, enum engine_sync sync, uint64_t seed)
 {
     struct vfs *vfs = vfs_mem_new();
     struct model model = {0};
+    struct engine_stats stats;
+    uint64_t casks = 0;
 
     for (int life = 0; life < 4; life++) {
         struct engine *engine = open_on(vfs, ordered, sync);
@@ -181,7 +183,11 @@ static void random_scans(bool ordered, enum engine_sync sync, uint64_t seed)
             struct engine_cursor *cursor;
             struct model then = model;
 
+            if (round % 3 == 1)
+                cr_assert_eq(engine_flush(engine), 0);
             cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
+            if (round % 5 == 4)
+                cr_assert_eq(engine_flush(engine), 0);
             for (uint64_t i = draw(&seed) % 300; i > 0; i--)
                 step(engine, &model, &seed);
             if (ordered)
@@ -189,9 +195,12 @@ static void random_scans(bool ordered, enum engine_sync sync, uint64_t seed)
             else
                 check_unordered(cursor, &range, &then);
             engine_cursor_close(cursor);
+            engine_stats(engine, &stats);
+            casks += stats.casks;
         }
         cr_assert_eq(engine_close(engine), 0);
     }
+    cr_assert_gt(casks, 5, "nothing was merged");
     vfs_mem_free(vfs);
 }
 

@@ -147,6 +147,8 @@ static void random_life(enum engine_sync sync, uint64_t seed)
         }
         if (life == 3)
             cr_assert_eq(engine_flush_queue(engine), 0);
+        if (life % 2)
+            cr_assert_eq(engine_flush(engine), 0);
         check(engine, &model);
         cr_assert_eq(engine_close(engine), 0);
     }
@@ -163,6 +165,35 @@ Test(engine, agrees_with_a_model_when_calls_do_not_wait)
 {
     for (uint64_t seed = 11; seed <= 14; seed++)
         random_life(ENGINE_SYNC_NONE, seed);
+}
+
+Test(engine, flush_gives_back_what_is_dead)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct engine *engine = open_on(vfs, ENGINE_SYNC_NONE);
+    struct engine_stats before, after;
+    uint8_t value[1000] = {0};
+
+    for (uint32_t i = 0; i < 2000; i++)
+        cr_assert_eq(engine_put(engine, &i, sizeof i, value, sizeof value), 0);
+    for (uint32_t i = 0; i < 2000; i++)
+        if (i % 10)
+            cr_assert_eq(engine_delete(engine, &i, sizeof i), 0);
+    cr_assert_eq(engine_flush_queue(engine), 0);
+    engine_stats(engine, &before);
+    for (int life = 0; life < 3; life++) {
+        cr_assert_eq(engine_flush(engine), 0);
+        engine_stats(engine, &after);
+        for (uint32_t i = 0; i < 2000; i++)
+            cr_assert_eq(engine_get(engine, &i, sizeof i, NULL), i % 10 ? ENGINE_E_ABSENT : 0);
+        cr_assert_eq(engine_close(engine), 0);
+        engine = open_on(vfs, ENGINE_SYNC_NONE);
+    }
+    cr_assert_gt(before.file_bytes, 2000000, "%lu", (unsigned long)before.file_bytes);
+    cr_assert_lt(after.file_bytes, 800000, "%lu", (unsigned long)after.file_bytes);
+    cr_assert_gt(after.casks, 0);
+    engine_close(engine);
+    vfs_mem_free(vfs);
 }
 
 Test(engine, refuses_what_is_beyond_the_limits_and_changes_nothing)
