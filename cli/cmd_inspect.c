@@ -1,5 +1,7 @@
 #include "cli/command.h"
+#include "cli/folder_view.h"
 #include "cli/output.h"
+#include "storage/filename.h"
 #include "storage/inspect.h"
 
 #include <dirent.h>
@@ -13,7 +15,6 @@ struct inspection {
     const struct arguments *arguments;
     bool json;
     enum exit_code code; /* of the worst file */
-    unsigned files;
 };
 
 static void inspect_one(struct inspection *inspection, const char *path)
@@ -21,7 +22,6 @@ static void inspect_one(struct inspection *inspection, const char *path)
     int r = inspect_path(path, stdout, inspection->json);
     enum exit_code code = EXIT_CODE_FAILED;
 
-    inspection->files++;
     switch (r) {
     case INSPECT_E_OK:
         return;
@@ -30,8 +30,7 @@ static void inspect_one(struct inspection *inspection, const char *path)
         break;
     case INSPECT_E_UNKNOWN:
         arguments_error(inspection->arguments,
-                        "%s: no journal or manifest, or its first bytes are "
-                        "gone",
+                        "%s: no journal, cask, hint or manifest, or its first bytes are gone",
                         path);
         break;
     case INSPECT_E_NEWER:
@@ -45,14 +44,19 @@ static void inspect_one(struct inspection *inspection, const char *path)
     inspection->code = code;
 }
 
-/* A data directory has shard-NN folders, a shard's folder has MANIFEST and journals. */
 static int is_ours(const struct dirent *entry)
 {
-    return strcmp(entry->d_name, "MANIFEST") == 0 || strncmp(entry->d_name, "journal-", 8) == 0 ||
-           strncmp(entry->d_name, "shard-", 6) == 0;
+    const char *name = entry->d_name;
+    uint16_t partition;
+    uint64_t number;
+
+    return strcmp(name, FILENAME_MANIFEST) == 0 || filename_is_journal(name, &number) ||
+           filename_is_journal_hint(name, &number) || filename_is_cask(name, &partition, &number) ||
+           filename_is_cask_hint(name, &partition, &number);
 }
 
-static void inspect_folder(struct inspection *inspection, const char *folder, unsigned depth)
+/* Every file of a shard. */
+static void inspect_folder(struct inspection *inspection, const char *folder)
 {
     struct dirent **entries;
     int count = scandir(folder, &entries, is_ours, alphasort);
@@ -64,15 +68,9 @@ static void inspect_folder(struct inspection *inspection, const char *folder, un
     }
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX];
-        struct stat status;
 
-        if (snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) < PATH_MAX &&
-            stat(path, &status) == 0) {
-            if (!S_ISDIR(status.st_mode))
-                inspect_one(inspection, path);
-            else if (depth == 0)
-                inspect_folder(inspection, path, depth + 1);
-        }
+        if (snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) < PATH_MAX)
+            inspect_one(inspection, path);
         free(entries[i]);
     }
     free(entries);
@@ -83,7 +81,9 @@ int command_inspect(const struct arguments *arguments)
     struct inspection inspection = {.arguments = arguments};
     const char *path = arguments->operands[0];
     const char *format_text = arguments_text(arguments, "output");
+    bool repair = arguments_text(arguments, "repair") != NULL;
     enum output_format format;
+    enum exit_code code;
     struct stat status;
 
     if (!output_format_parse(format_text, &format)) {
@@ -96,13 +96,19 @@ int command_inspect(const struct arguments *arguments)
         return EXIT_CODE_FAILED;
     }
     if (!S_ISDIR(status.st_mode)) {
+        if (repair) {
+            arguments_error(arguments, "--repair needs a data directory or a shard's folder");
+            return EXIT_CODE_USAGE;
+        }
         inspect_one(&inspection, path);
         return inspection.code;
     }
-    inspect_folder(&inspection, path, 0);
-    if (inspection.files == 0 && inspection.code == EXIT_CODE_OK) {
+    if (!folder_is_shard(path) && !folder_is_datadir(path)) {
         arguments_error(arguments, "%s: nothing of ours in this folder", path);
         return EXIT_CODE_FAILED;
     }
-    return inspection.code;
+    if (folder_is_shard(path) && !repair)
+        inspect_folder(&inspection, path);
+    code = folder_view(arguments, path, format, repair);
+    return code != EXIT_CODE_OK ? (int)code : (int)inspection.code;
 }

@@ -69,7 +69,8 @@ static const struct option_row inspect_options[] = {
      .letter = 'o',
      .value = "table|json",
      .fallback = "table",
-     .text = "how to print; json gives one object a file"},
+     .text = "how to print; json gives one object a file, and one for a folder"},
+    {.name = "repair", .text = "make hints again that are missing or damaged; needs a folder"},
     {.name = NULL},
 };
 
@@ -98,8 +99,8 @@ static const struct command_row commands[] = {
      .operands = "PATH",
      .operands_min = 1,
      .operands_max = 1,
-     .text = "prints and verifies a journal, a manifest, or all of a folder",
-     .example = "ringcask inspect /var/lib/ringcask/shard-00",
+     .text = "prints and verifies a journal, cask, hint, manifest, or all of a folder",
+     .example = "ringcask inspect /var/lib/ringcask",
      .options = inspect_options,
      .run = command_inspect},
     {.name = NULL},

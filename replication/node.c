@@ -91,27 +91,36 @@ static int write_genesis(struct node *node, uint8_t founding, const uint8_t *blo
     return r;
 }
 
-static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
+/* Where the blob lies in a GENESIS that checks. 0, -EBADMSG or -EPROTO: a newer one. */
+static int find_blob(const uint8_t *bytes, size_t size, const uint8_t **blob, size_t *blob_size)
 {
-    const char *why;
-    size_t blob_size;
-    int r;
-
     if (size < GENESIS_HEAD_SIZE + 8 || codec_get_u32(bytes) != GENESIS_MAGIC)
         return -EBADMSG;
     if (codec_get_u16(bytes + 4) > GENESIS_VERSION)
         return -EPROTO;
-    blob_size = codec_get_u32(bytes + 8);
-    if (size != GENESIS_HEAD_SIZE + blob_size + 8 ||
-        codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8))
+    *blob = bytes + GENESIS_HEAD_SIZE;
+    *blob_size = codec_get_u32(bytes + 8);
+    if (size != GENESIS_HEAD_SIZE + *blob_size + 8 ||
+        codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8) ||
+        codec_get_u16(bytes + 6) < FOUNDING_PREPARED || codec_get_u16(bytes + 6) > FOUNDING_FOUNDED)
         return -EBADMSG;
-    if (codec_get_u16(bytes + 6) < FOUNDING_PREPARED || codec_get_u16(bytes + 6) > FOUNDING_FOUNDED)
-        return -EBADMSG;
+    return 0;
+}
+
+static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
+{
+    const char *why;
+    const uint8_t *blob;
+    size_t blob_size;
+    int r = find_blob(bytes, size, &blob, &blob_size);
+
+    if (r != 0)
+        return r;
     node->founding = (uint8_t)codec_get_u16(bytes + 6);
     node->founded = node->founding == FOUNDING_FOUNDED;
     if (node->founded)
         node->founding = FOUNDING_COMMITTED;
-    r = decode_genesis(node, bytes + GENESIS_HEAD_SIZE, blob_size, &node->map, &why);
+    r = decode_genesis(node, blob, blob_size, &node->map, &why);
     if (r != 0) {
         node->founding = FOUNDING_NONE;
         return r;
@@ -119,36 +128,66 @@ static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
     node->blob = malloc(blob_size);
     if (!node->blob)
         return -ENOMEM;
-    memcpy(node->blob, bytes + GENESIS_HEAD_SIZE, blob_size);
+    memcpy(node->blob, blob, blob_size);
     node->blob_size = blob_size;
     ringmap_hash(node->blob, node->blob_size, node->hash);
     return 0;
 }
 
-static int read_genesis(struct node *node)
+/* All of GENESIS, to be freed. -ENOENT: there is none. */
+static int load_genesis(struct vfs *vfs, uint8_t **bytes, size_t *bytes_size)
 {
     struct vfs_file *file;
     uint64_t size = 0;
-    uint8_t *bytes = NULL;
-    int r = vfs_open(node->vfs, GENESIS_NAME, VFS_OPEN_READ, &file);
+    int r = vfs_open(vfs, GENESIS_NAME, VFS_OPEN_READ, &file);
 
-    if (r == -ENOENT)
-        return 0;
     if (r != 0)
         return r;
     r = vfs_size(file, &size);
     if (r == 0 && size > GENESIS_SIZE_MAX + GENESIS_HEAD_SIZE + 8)
         r = -EBADMSG;
-    if (r == 0 && !(bytes = malloc(size ? size : 1)))
+    *bytes = r == 0 ? malloc(size ? size : 1) : NULL;
+    if (r == 0 && !*bytes)
         r = -ENOMEM;
     if (r == 0) {
-        int64_t got = vfs_pread(file, bytes, size, 0);
+        int64_t got = vfs_pread(file, *bytes, size, 0);
 
         r = got < 0 ? (int)got : (uint64_t)got == size ? 0 : -EIO;
     }
+    vfs_close(file);
+    if (r != 0) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    *bytes_size = (size_t)size;
+    return r;
+}
+
+static int read_genesis(struct node *node)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int r = load_genesis(node->vfs, &bytes, &size);
+
+    if (r == -ENOENT)
+        return 0;
     if (r == 0)
         r = parse_genesis(node, bytes, size);
-    vfs_close(file);
+    free(bytes);
+    return r;
+}
+
+int node_peek_genesis(struct vfs *vfs, struct ringmap *map)
+{
+    uint8_t *bytes = NULL;
+    const uint8_t *blob;
+    size_t size = 0, blob_size;
+    int r = load_genesis(vfs, &bytes, &size);
+
+    if (r == 0)
+        r = find_blob(bytes, size, &blob, &blob_size);
+    if (r == 0 && (blob_size > GENESIS_SIZE_MAX || ringmap_decode(blob, blob_size, map) != 0))
+        r = -EBADMSG;
     free(bytes);
     return r;
 }

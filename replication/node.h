@@ -64,6 +64,9 @@ void node_close(struct node *node);
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
 /* The committed map, NULL before. Borrowed until the next step. */
 const struct ringmap *node_map(const struct node *node);
+/* The map of the genesis in a data directory, whoever's it is, without a node; to be freed with
+ * ringmap_deinit(). 0, -ENOENT: not prepared yet, -EBADMSG: damaged, -EPROTO: newer, or -errno. */
+int node_peek_genesis(struct vfs *vfs, struct ringmap *map);
 /* The map of a prepared, uncommitted genesis: its members may be asked. NULL when none. */
 const struct ringmap *node_map_prepared(const struct node *node);
 /* At start: genesis is committed, but node_founded() never came: open as with effects.found. */

@@ -141,6 +141,19 @@ static int datadir_identify(struct vfs *vfs, const struct datadir_identity *firs
     return vfs_sync_dir(vfs, ".");
 }
 
+int datadir_peek(struct vfs *vfs, struct datadir_identity *identity)
+{
+    *identity = (struct datadir_identity){.shards = 0};
+    return identity_read(vfs, identity);
+}
+
+int datadir_lock(struct vfs *vfs, struct vfs_file **lock)
+{
+    int r = vfs_lock(vfs, DATADIR_LOCK, lock);
+
+    return r == -EWOULDBLOCK ? DATADIR_E_IN_USE : r;
+}
+
 int datadir_open(struct datadir **datadir, struct vfs *vfs, const struct datadir_identity *first,
                  bool shards_any, struct datadir_identity *identity)
 {
@@ -151,9 +164,7 @@ int datadir_open(struct datadir **datadir, struct vfs *vfs, const struct datadir
     if (!opened)
         return -ENOMEM;
     struct datadir_identity held = {.shards = 0};
-    int r = vfs_lock(vfs, DATADIR_LOCK, &opened->lock);
-    if (r == -EWOULDBLOCK)
-        r = DATADIR_E_IN_USE;
+    int r = datadir_lock(vfs, &opened->lock);
     if (r == 0)
         r = datadir_identify(vfs, first, shards_any, &held, &opened->is_new);
     bool tells = r == DATADIR_E_OTHER_CLUSTER || r == DATADIR_E_SHARDS;

@@ -50,6 +50,12 @@ struct datadir;
  * it. Returns 0, an enum datadir_e or -errno (-EACCES, -ENOSPC, …). */
 int datadir_open(struct datadir **datadir, struct vfs *vfs, const struct datadir_identity *first,
                  bool shards_any, struct datadir_identity *identity);
+/* Reads IDENTITY without taking the directory, for those who only look. 0, -ENOENT,
+ * DATADIR_E_NEWER, DATADIR_E_DAMAGED or -errno. The key is a secret: wipe it. */
+int datadir_peek(struct vfs *vfs, struct datadir_identity *identity);
+/* Takes the lock alone, of a directory that somebody repairs; *lock is closed to give it up. 0,
+ * DATADIR_E_IN_USE or -errno. */
+int datadir_lock(struct vfs *vfs, struct vfs_file **lock);
 /* Gives up the lock. NULL is allowed. */
 void datadir_close(struct datadir *datadir);
 /* Whether this open wrote IDENTITY. */

@@ -1,5 +1,6 @@
 /* Programs: exit codes, stdout and stderr of the built binaries, without a cluster. */
 #include "cli/exit_code.h"
+#include "storage/engine.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -161,7 +162,52 @@ Test(programs, nobody_there_gives_3)
 Test(programs, inspect_tells_what_is_no_file_of_ours)
 {
     cr_assert_eq(run("echo hello >f; mkdir empty"), EXIT_CODE_OK);
-    assert_refused("ringcask inspect f", EXIT_CODE_FAILED, "no journal or manifest");
+    assert_refused("ringcask inspect f", EXIT_CODE_FAILED, "no journal, cask, hint or manifest");
     assert_refused("ringcask inspect empty", EXIT_CODE_FAILED, "nothing of ours");
     assert_refused("ringcask inspect absent", EXIT_CODE_FAILED, "No such file");
+}
+
+/* A data directory of several segments in folder "e", flushed: 20 keys that stay, 20 that are
+ * written over and over. */
+static void engine_fill(void)
+{
+    struct engine_options options = {.sync = ENGINE_SYNC_NONE, .segment_size = 64u << 10};
+    static uint8_t value[500];
+    char path[128], key[16];
+    struct engine *engine;
+
+    snprintf(path, sizeof path, "%s/e", folder);
+    cr_assert_eq(engine_open(&engine, path, &options), 0);
+    for (int i = 0; i < 2000; i++) {
+        int size = snprintf(key, sizeof key, "key-%d", i < 40 ? i : i % 20);
+
+        cr_assert_eq(engine_put(engine, key, (size_t)size, value, sizeof value), 0);
+    }
+    cr_assert_eq(engine_flush(engine), 0);
+    cr_assert_eq(engine_close(engine), 0);
+}
+
+Test(programs, inspect_sums_up_a_data_directory_and_repairs_its_hints)
+{
+    engine_fill();
+    cr_assert_eq(run("ringcask inspect e"), EXIT_CODE_OK, "%s%s", out, err);
+    cr_assert(strstr(out, "live records: 40\n"), "%s", out);
+    cr_assert(strstr(out, "verdict: ok\n"), "%s", out);
+    cr_assert(strstr(out, "IDENTITY"), "%s", out);
+    cr_assert_eq(run("ringcask inspect -o json e | grep '\"kind\": \"cask\"'"), EXIT_CODE_OK);
+    cr_assert_eq(run("ringcask inspect e/shard-00 | grep 'key \"key-7\"'"), EXIT_CODE_OK);
+    cr_assert_eq(run("cp -r e whole; rm e/shard-00/p*.hint"), EXIT_CODE_OK);
+    cr_assert_eq(run("ringcask inspect e"), EXIT_CODE_FAILED);
+    cr_assert(strstr(out, "missing") && strstr(err, "e is damaged"), "%s%s", out, err);
+    cr_assert_eq(run("ringcask inspect --repair e"), EXIT_CODE_OK, "%s%s", out, err);
+    cr_assert_not(strstr(out, "hints made again: 0\n"), "%s", out);
+    cr_assert_eq(run("diff -r whole e"), EXIT_CODE_OK, "%s", out);
+    cr_assert_eq(run("rm e/IDENTITY"), EXIT_CODE_OK);
+    assert_refused("ringcask inspect --repair e", EXIT_CODE_FAILED, "GENESIS is missing");
+}
+
+Test(programs, inspect_repairs_folders_only)
+{
+    cr_assert_eq(run("echo hello >f"), EXIT_CODE_OK);
+    assert_refused("ringcask inspect --repair f", EXIT_CODE_USAGE, "needs a data directory");
 }

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,42 @@ Test(node, the_stores_founding_is_owed_until_it_is_noted)
     cr_assert_not_null(node_map(node));
     cr_assert_not(node_founding_owed(node));
     node_close(node);
+    free(genesis.blob);
+    vfs_mem_free(vfs);
+}
+
+Test(node, a_genesis_can_be_read_without_a_node)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct node_effects effects;
+    struct genesis genesis;
+    struct ringmap map;
+    struct vfs_file *file;
+    struct node *node;
+    uint64_t size;
+
+    genesis_make(&genesis);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_eq(node_peek_genesis(vfs, &map), -ENOENT);
+    step(node, WIRE_PREPARE, genesis.blob, genesis.size, &effects);
+    node_close(node);
+    cr_assert_eq(node_peek_genesis(vfs, &map), 0);
+    cr_assert_eq(memcmp(map.cluster, options.cluster, sizeof map.cluster), 0);
+    ringmap_deinit(&map);
+    cr_assert_eq(vfs_open(vfs, "GENESIS", VFS_OPEN_WRITE, &file), 0);
+    cr_assert_eq(vfs_size(file, &size), 0);
+    for (uint64_t at = 0; at < size; at++) {
+        uint8_t byte;
+        struct iovec iov = {&byte, 1};
+
+        cr_assert_eq(vfs_pread(file, &byte, 1, at), 1);
+        byte ^= 0x10;
+        cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
+        cr_assert(node_peek_genesis(vfs, &map) < 0, "byte %lu", (unsigned long)at);
+        byte ^= 0x10;
+        cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
+    }
+    vfs_close(file);
     free(genesis.blob);
     vfs_mem_free(vfs);
 }

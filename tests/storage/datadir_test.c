@@ -453,3 +453,23 @@ Test(datadir, errors_say_what_to_do)
         cr_assert_lt(strlen(text), DATADIR_TEXT_SIZE - VFS_PATH_SIZE_MAX);
     }
 }
+
+Test(datadir, can_be_looked_at_while_it_is_in_use_but_not_locked)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct datadir_identity first = identity_of(1, 50, 4), identity;
+    struct datadir *datadir = NULL;
+    struct vfs_file *lock = NULL;
+
+    cr_assert_eq(datadir_peek(vfs, &identity), -ENOENT);
+    cr_assert_eq(datadir_open(&datadir, vfs, &first, false, &identity), 0);
+    expect_identity(&identity, &first);
+    cr_assert_eq(datadir_peek(vfs, &identity), 0);
+    expect_identity(&identity, &first);
+    cr_assert_eq(datadir_lock(vfs, &lock), DATADIR_E_IN_USE);
+    datadir_close(datadir);
+    cr_assert_eq(datadir_lock(vfs, &lock), 0);
+    cr_assert_eq(datadir_open(&datadir, vfs, &first, false, &identity), DATADIR_E_IN_USE);
+    vfs_close(lock);
+    vfs_mem_free(vfs);
+}
