@@ -130,7 +130,7 @@ static bool worth_caching(const struct shard *shard, const struct shard_request 
         return false;
     if (waiting && waiting->fetched[key].done)
         return waiting->fetched[key].location == place->location;
-    return packed || !store_recent(shard->store, place->location);
+    return packed || store_peeked_file(shard->store);
 }
 
 static int read_value(struct shard *shard, struct replica *replica,

@@ -189,6 +189,8 @@ int store_find(const struct store *store, uint16_t partition, const struct keydi
  * (size class); fewer bytes come back at the end of a file. Returns 0, STORE_E_AGAIN or -errno. */
 int store_peek(struct store *store, store_location location, size_t size, const uint8_t **bytes,
                size_t *bytes_size);
+/* Whether what the newest store_peek() gave was read from a file, not lent from memory. */
+bool store_peeked_file(const struct store *store);
 /* True when the batch that holds it is in memory still, and so are all that came after it. */
 bool store_recent(const struct store *store, store_location location);
 /* A read job for the same; `context` is given back by store_read_result() after it has run, with

@@ -82,6 +82,7 @@ static int peek(struct store *store, store_location location, size_t size, bool 
 
     assert(file);
     batch = batch_at(store, file, offset);
+    store->peeked_file = !batch;
     if (batch) {
         size_t left = batch->offset + batch->length - offset;
 
@@ -110,6 +111,11 @@ int store_peek(struct store *store, store_location location, size_t size, const 
                size_t *bytes_size)
 {
     return peek(store, location, size, false, bytes, bytes_size);
+}
+
+bool store_peeked_file(const struct store *store)
+{
+    return store->peeked_file;
 }
 
 bool store_recent(const struct store *store, store_location location)

@@ -168,6 +168,7 @@ struct store {
     size_t reads_out;
     struct store_scratch *scratch;
     size_t scratch_size;
+    bool peeked_file;
     struct cache *cache;       /* NULL: none wanted */
     struct compress *compress; /* NULL until it is needed */
     uint8_t *packed;           /* what store_compress() gave */
