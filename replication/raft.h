@@ -30,8 +30,8 @@
  * (window opens, retry, backtracking) in the steps of replies and TICKs.
  *
  * Snapshots (thesis, chapter 5): a leader marks a peer whose next entry has left the log with
- * snapshot_wanted and sends it nothing more. The host captures the state at applied, no earlier
- * than its own term's no-op, says SNAPSHOT_BEGIN with that index, and carries the state over; each
+ * snapshot_wanted and sends it nothing more. The host captures the state at applied, says
+ * SNAPSHOT_BEGIN with that index, and carries the state over; each
  * piece is offered to the follower's core as a message RAFT_SNAPSHOT, which refuses older terms,
  * answers what its log holds already with that, and else lets the host go on (snapshot_accepted).
  * Durable there, SNAPSHOT_INSTALLED makes the log begin behind it, and the answer to the leader is

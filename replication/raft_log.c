@@ -48,6 +48,7 @@ void raft_log_append(struct raft_log *log, uint32_t term, uint32_t size, uint64_
 {
     assert(log->last + 1 - log->first < log->capacity);
     log->last++;
+    log->size += size;
     *slot(log, log->last) =
         (struct raft_log_entry){.location = location, .term = term, .size = size};
 }
@@ -55,8 +56,8 @@ void raft_log_append(struct raft_log *log, uint32_t term, uint32_t size, uint64_
 void raft_log_truncate(struct raft_log *log, uint64_t index)
 {
     assert(index >= log->first);
-    if (index <= log->last)
-        log->last = index - 1;
+    for (; log->last >= index; log->last--)
+        log->size -= slot(log, log->last)->size;
 }
 
 void raft_log_retain(struct raft_log *log, uint64_t first)
@@ -65,13 +66,15 @@ void raft_log_retain(struct raft_log *log, uint64_t first)
         return;
     assert(first <= log->last + 1);
     log->prev_term = raft_log_term(log, first - 1);
-    log->first = first;
+    for (; log->first < first; log->first++)
+        log->size -= slot(log, log->first)->size;
 }
 
 void raft_log_reset(struct raft_log *log, uint64_t first, uint32_t prev_term)
 {
     log->first = first;
     log->last = first - 1;
+    log->size = 0;
     log->prev_term = prev_term;
 }
 
@@ -102,6 +105,7 @@ void raft_log_place(struct raft_log *log, uint64_t index, uint64_t location)
 void raft_log_check(const struct raft_log *log)
 {
     uint32_t term = log->prev_term;
+    uint64_t size = 0;
 
     assert(log->first >= 1);
     assert(log->last + 1 >= log->first);
@@ -109,5 +113,7 @@ void raft_log_check(const struct raft_log *log)
     for (uint64_t index = log->first; index <= log->last; index++) {
         assert(slot(log, index)->term >= term);
         term = slot(log, index)->term;
+        size += slot(log, index)->size;
     }
+    assert(log->size == size);
 }

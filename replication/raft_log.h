@@ -24,6 +24,7 @@ struct raft_log {
     uint32_t capacity;
     uint64_t first; /* index of the oldest kept; last + 1 when empty */
     uint64_t last;
+    uint64_t size; /* bytes of the entries that are kept */
     uint32_t prev_term;
 };
 

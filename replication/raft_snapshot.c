@@ -12,18 +12,23 @@ void raft_snapshot_want(struct raft_progress *peer, struct raft_effects *effects
     effects->snapshot_wanted = true;
 }
 
+/* A peer that lost its log may have helped to commit what it does not hold any more. Another leader
+ * did not count on it, so all of that is behind the own no-op; and what it was sent in this term it
+ * may still be heard to hold. One that only lags needs no such care: without it there might be no
+ * quorum for that no-op. */
+static bool covers_fenced(const struct raft *raft, const struct raft_progress *peer, uint64_t index)
+{
+    return peer->fenced == 0 || (index >= raft->term_start && index >= peer->fenced);
+}
+
 void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
                             struct raft_effects *effects)
 {
     struct raft_progress *peer = raft_find(raft, event->from);
 
     assert(event->index <= raft->applied);
-    /* Below the own no-op it might lack what a peer that lost its log had helped to commit, and so
-     * it might below what that peer was sent in this term: its answers may be on their way still.
-     */
     if (raft->role != RAFT_LEADER || !peer || !peer->snapshot_wanted ||
-        event->index < raft->term_start || event->index < peer->fenced ||
-        event->index + 1 < raft->log.first) {
+        !covers_fenced(raft, peer, event->index) || event->index + 1 < raft->log.first) {
         effects->refused = true;
         return;
     }
@@ -131,6 +136,7 @@ void raft_on_snapshot_installed(struct raft *raft, const struct raft_event *even
         effects->config_changed = true;
     }
     raft->config_previous = *event->configs;
+    raft->election_deadline_ms = raft_election_ms(raft, event); /* nothing was heard meanwhile */
     answer(raft, effects, event->from);
 }
 

@@ -21,6 +21,9 @@ void shard_options_default(struct shard_options *options)
         .inflight_size_max = 8u << 20,
         .inflight_messages_max = 64,
         .retain_entries_min = 16,
+        .log_size_max = 128u << 20,
+        .log_ms_max = 3600000,
+        .snapshot_rate = 64u << 20,
         .drain_ms = 2000,
         .store =
             {
@@ -105,6 +108,14 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_beat_ack_frame(shard, event->from.member, message);
         break;
+    case WIRE_SNAPSHOT:
+        if (node)
+            shard_snapshot_frame(shard, event->from.member, message);
+        break;
+    case WIRE_SNAPSHOT_ACK:
+        if (node)
+            shard_snapshot_ack_frame(shard, event->from.member, message);
+        break;
     case WIRE_OPS:
         if (event->from.role == LINK_ROLE_ROUTER)
             shard_operations_frame(shard, event->from.link, message);
@@ -144,6 +155,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             shard_expiry_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_SNAPSHOT)
+            shard_source_read(shard, read, bytes, size);
         else
             shard_operation_read(shard, read, bytes, size);
         free(read);
@@ -153,6 +166,7 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         shard->fatal = r;
     else
         shard_synced(shard);
+    shard_targets_step(shard);
 }
 
 static void note_deadline(struct shard *shard, const struct replica *replica)
@@ -221,6 +235,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     default:
         assert(!"unknown event");
     }
+    shard_sources_pump(shard);
     if (shard->failing)
         shard_fence_finish(shard);
     if (shard->drain_until_ms)
@@ -353,11 +368,21 @@ bool shard_fenced(const struct shard *shard, uint16_t partition, const char **wh
 {
     const struct replica *replica = shard_replica(shard, partition);
 
-    if (!replica || !replica->fenced)
+    const char *fenced;
+
+    if (!replica)
         return false;
-    if (why)
-        *why = replica->fenced;
-    return true;
+    fenced = replica->installing ? replica->fenced_before : replica->fenced;
+    if (fenced && why)
+        *why = fenced;
+    return fenced != NULL;
+}
+
+bool shard_settled(const struct shard *shard, uint16_t partition)
+{
+    const struct replica *replica = shard_replica(shard, partition);
+
+    return replica && replica->raft.applied >= replica->settled && !replica->installing;
 }
 
 void shard_stats(const struct shard *shard, struct shard_stats *stats)

@@ -43,7 +43,11 @@ struct shard_options {
     uint32_t session_window_max;               /* ids kept a session and partition: 1,024 */
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
-    uint32_t drain_ms;           /* SIGTERM: hand-over at most this long: 2,000 */
+    uint64_t
+        log_size_max; /* log kept for peers that are behind, about; beyond it they get a snapshot */
+    uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
+    uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards; 0: as it comes */
+    uint32_t drain_ms;      /* SIGTERM: hand-over at most this long: 2,000 */
     struct store_options store;
 };
 
@@ -112,10 +116,13 @@ struct raft;
 const struct raft *shard_raft(const struct shard *shard, uint16_t partition);
 struct store *shard_store(struct shard *shard);
 bool shard_fenced(const struct shard *shard, uint16_t partition, const char **why);
+/* False while a snapshot is settling: its content is not that of applied yet. */
+bool shard_settled(const struct shard *shard, uint16_t partition);
 struct shard_stats {
     uint64_t operations, refused, proposed, applied, operations_in_flight;
     size_t operations_in_flight_size;
     uint32_t leaders, followers, fenced;
+    uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

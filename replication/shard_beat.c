@@ -41,8 +41,12 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
                                    .commit = beat.commit,
                                    .round = head.round};
 
-        if (!replica || replica->fenced)
+        if (!replica)
             continue;
+        if (replica->fenced) {
+            shard_snapshot_want(shard, replica, event.from, beat.to_life);
+            continue;
+        }
         shard_raft_event(shard, replica, &event);
         if (!shard->beat_accepted)
             continue;

@@ -9,20 +9,55 @@ static bool leads(const struct replica *replica)
     return replica->raft.role == RAFT_LEADER && !replica->fenced;
 }
 
-/* Log that some replica of the group may still ask for is kept: without snapshots there is no
- * other way to catch up. Followers learn the index from the beats. */
+/* What the peers that append can help lack. One that wants a snapshot, or has been silent for long,
+ * holds nothing back. */
+static uint64_t first_lacked(const struct shard *shard, const struct raft *raft)
+{
+    uint64_t first = raft->applied + 1;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+
+        if (peer->replica.member != shard->options.self &&
+            (peer->snapshot_wanted || shard->now_ms >= peer->heard_ms + shard->options.log_ms_max))
+            continue;
+        if (peer->match + 1 < first)
+            first = peer->match + 1;
+    }
+    return first;
+}
+
+/* The shard's log is over its bound: every group keeps a part in proportion, the newest of it. */
+static uint64_t first_in_bounds(const struct shard *shard, const struct raft *raft)
+{
+    const struct raft_log *log = &raft->log;
+    double share = (double)shard->options.log_size_max / (double)shard->log_size;
+    uint64_t size_max = (uint64_t)((double)log->size * share);
+    uint64_t size = log->size, first = log->first;
+
+    while (first <= raft->applied && size > size_max)
+        size -= raft_log_at(log, first++)->size;
+    return first;
+}
+
+/* Log that some replica of the group may still ask for is kept, up to a bound: beyond it a
+ * snapshot is the cheaper help. Followers learn the index from the beats. */
 static void retain_log(struct shard *shard, struct replica *replica)
 {
     struct raft_event event = {.kind = RAFT_EVENT_RETAIN};
     const struct raft *raft = &replica->raft;
-    uint64_t first = raft->applied + 1;
+    uint64_t first = first_lacked(shard, raft), max = raft_retain_max(raft);
 
-    for (uint32_t i = 0; i < raft->peer_count; i++)
-        if (raft->peers[i].match + 1 < first)
-            first = raft->peers[i].match + 1;
     if (first <= shard->options.retain_entries_min)
-        return;
-    first -= shard->options.retain_entries_min;
+        first = 0;
+    else
+        first -= shard->options.retain_entries_min;
+    if (shard->log_size > shard->options.log_size_max) {
+        uint64_t forced = first_in_bounds(shard, raft);
+
+        first = forced > first ? forced : first;
+    }
+    first = first < max ? first : max;
     if (first > replica->first_needed)
         replica->first_needed = first;
     if (first <= raft->log.first)
@@ -30,6 +65,13 @@ static void retain_log(struct shard *shard, struct replica *replica)
     event.index = first;
     shard_raft_event(shard, replica, &event);
     store_retain(shard->store, replica->partition, raft->log.first);
+}
+
+static void log_measure(struct shard *shard)
+{
+    shard->log_size = 0;
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        shard->log_size += shard->hosted[i]->raft.log.size;
 }
 
 static bool ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member)
@@ -82,6 +124,9 @@ void shard_duty(struct shard *shard)
         return;
     shard->duty_due_ms = shard->now_ms + DUTY_MS;
     shard_operations_expire(shard);
+    shard_targets_step(shard);
+    shard_sources_duty(shard);
+    log_measure(shard);
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 

@@ -11,6 +11,9 @@
  *   shard_value.c    the values that an operation reads: pending, cached, in memory, on disk
  *   shard_park.c     operations that wait for the disk, or behind one that does
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
+ *   shard_snapshot.c a partition's state for a peer that the log cannot help
+ *   shard_install.c  the other end of it
+ *   shard_state.c    what of that state is not records
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
  *   shard_out.c      frames on their way out
  *
@@ -28,6 +31,7 @@
 #include "replication/raft.h"
 #include "replication/sessions.h"
 #include "replication/shard.h"
+#include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
 #include "storage/mutant.h"
@@ -72,11 +76,16 @@ struct replica {
     bool dirty; /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
-    bool failing;       /* fenced in this round: what waits is to be answered */
-    const char *fenced; /* why, NULL when it serves */
-    uint64_t batch;     /* of the newest thing appended for it */
-    uint64_t placed;    /* index of the newest entry that is in the journal */
-    uint64_t note;      /* number of its newest sync note */
+    bool failing;                /* fenced in this round: what waits is to be answered */
+    const char *fenced;          /* why, NULL when it serves */
+    bool installing;             /* a snapshot takes the place of its content: fenced meanwhile */
+    const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
+    bool lost;                   /* the store has no place for it: no snapshot helps */
+    struct shard_target *target; /* a snapshot that comes in, or NULL */
+    uint64_t settled;            /* its content is exact from this applied index on */
+    uint64_t batch;              /* of the newest thing appended for it */
+    uint64_t placed;             /* index of the newest entry that is in the journal */
+    uint64_t note;               /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
@@ -142,7 +151,12 @@ struct shard_place {
 };
 
 /* A read job's purpose. */
-enum shard_read_kind { SHARD_READ_FETCH, SHARD_READ_OPERATION, SHARD_READ_EXPIRY };
+enum shard_read_kind {
+    SHARD_READ_FETCH,
+    SHARD_READ_OPERATION,
+    SHARD_READ_SNAPSHOT,
+    SHARD_READ_EXPIRY,
+};
 struct shard_read {
     uint8_t kind;
     uint32_t part; /* OPERATION: which key; FETCH: offset of the entry in the buffer */
@@ -227,12 +241,18 @@ struct shard {
     struct shard_operation *operations;
     struct shard_fetch *fetches;
     uint32_t fetch_count;
-    size_t fetch_size;    /* bytes of all fetches */
-    struct fifo notes;    /* shard_note */
-    struct fifo deferred; /* shard_deferred */
-    struct fifo outgoing; /* shard_outgoing */
-    uint32_t reads_out;   /* read jobs handed out */
-    struct fifo reads;    /* struct store_job *: to be handed out */
+    size_t fetch_size; /* bytes of all fetches */
+    struct shard_source *sources;
+    uint32_t source_count;
+    uint64_t log_size;       /* bytes of log that is kept, at the newest duty */
+    size_t snapshot_turn;    /* hosted replica that is looked at next */
+    int64_t snapshot_budget; /* bytes that may be sent now */
+    uint64_t snapshot_ms;    /* when it was refilled */
+    struct fifo notes;       /* shard_note */
+    struct fifo deferred;    /* shard_deferred */
+    struct fifo outgoing;    /* shard_outgoing */
+    uint32_t reads_out;      /* read jobs handed out */
+    struct fifo reads;       /* struct store_job *: to be handed out */
     struct shard_outgoing sent[SHARD_SENDS_MAX];
     size_t sent_count;
     struct wire_buffer spare[SHARD_SENDS_MAX];
@@ -251,7 +271,8 @@ struct shard {
     uint64_t raft_due_ms;    /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
     bool failing;
-    bool beat_accepted; /* by the newest shard_raft_event() */
+    bool beat_accepted;     /* by the newest shard_raft_event() */
+    bool snapshot_accepted; /* too */
     int fatal;
     struct shard_stats stats;
     struct raft_effects effects;
@@ -416,6 +437,16 @@ bool shard_drained(const struct shard *shard);
 
 /* shard_open.c */
 void shard_peer_down(struct shard_peer *peer);
+
+/* shard_state.c */
+/* Writes the replica's state to shard->state. False: no memory (fatal is set). */
+bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size);
+/* Of a state that came with a snapshot: its content lags behind up to `settled`. */
+void shard_state_settle(uint8_t *state, uint64_t settled);
+bool shard_state_sound(const uint8_t *state, size_t size);
+/* Sessions and settled go to the replica, the rest to the caller. 0, -EBADMSG or -ENOMEM. */
+int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,
+                     size_t size, struct raft_config *config, bool *fenced);
 
 /* shard_recover.c */
 void shard_visitor(struct shard *shard, struct store_visitor *visitor);

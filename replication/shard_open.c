@@ -70,6 +70,15 @@ static void share_links(struct shard *shard)
     }
 }
 
+static void digest_of(const void *context, const uint8_t *key, size_t size,
+                      struct keydir_digest *out)
+{
+    const struct shard *shard = context;
+    struct hash_digest digest = hash_key(shard->hash_secret, key, size);
+
+    *out = (struct keydir_digest){.high = digest.high, .low = digest.low};
+}
+
 static bool serves(const struct shard *shard, const struct ringmap *map, uint16_t partition)
 {
     return partition % shard->options.shards == shard->options.number &&
@@ -182,8 +191,10 @@ static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
 
         for (size_t j = 0; j < count && !known; j++)
             known = partitions[j] == shard->hosted[i]->partition;
-        if (!known)
-            shard_fence(shard, shard->hosted[i], "the manifest does not know the partition");
+        if (known)
+            continue;
+        shard->hosted[i]->lost = true;
+        shard_fence(shard, shard->hosted[i], "the manifest does not know the partition");
     }
     return 0;
 }
@@ -210,8 +221,10 @@ static void restore_done(struct shard *shard)
 /* The store could not even say which partitions it has: none of them may be taken for empty. */
 static void fence_all(struct shard *shard)
 {
-    for (size_t i = 0; i < shard->hosted_count; i++)
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        shard->hosted[i]->lost = true;
         shard_fence(shard, shard->hosted[i], "the shard's manifest or journal cannot be trusted");
+    }
 }
 
 int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *options,
@@ -227,6 +240,8 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     shard->options = *options;
     shard->options.store.partitions = map->partition_count;
     shard->options.store.founded = !found;
+    shard->options.store.digest = digest_of;
+    shard->options.store.digest_context = shard;
     shard->now_ms = now_ms;
     shard->random = random;
     r = memory_new(shard, map);
@@ -261,6 +276,7 @@ static void replica_free(struct shard *shard, struct replica *replica)
         replica->waiters = waiter->next;
         shard_waiter_free(shard, waiter);
     }
+    shard_target_free(replica);
     raft_deinit(&replica->raft);
     sessions_deinit(&replica->sessions);
     pending_deinit(&replica->pending);
@@ -295,6 +311,7 @@ void shard_close(struct shard *shard)
         fifo_pop(&shard->reads);
     }
     shard_operations_free(shard);
+    shard_sources_free(shard);
     while (shard->fetches) {
         struct shard_fetch *fetch = shard->fetches;
 

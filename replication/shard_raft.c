@@ -196,8 +196,10 @@ void shard_touch(struct shard *shard, struct replica *replica)
 void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event)
 {
     bool was_leader = replica->raft.role == RAFT_LEADER;
-    bool beat_accepted;
+    bool beat_accepted, snapshot_accepted;
 
+    shard->beat_accepted = false;
+    shard->snapshot_accepted = false;
     if (replica->fenced)
         return;
     shard_touch(shard, replica);
@@ -206,7 +208,9 @@ void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_
     raft_step(&replica->raft, event, &shard->effects);
     assert(shard->effects.append_first == 0);
     beat_accepted = shard->effects.beat_accepted;
+    snapshot_accepted = shard->effects.snapshot_accepted;
     carry_out(shard, replica, was_leader);
+    shard->snapshot_accepted = snapshot_accepted;
     shard->beat_accepted = beat_accepted; /* last: carrying out may step again */
 }
 

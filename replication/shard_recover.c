@@ -1,15 +1,6 @@
 #include "replication/shard_internal.h"
 
-#include "storage/codec.h"
-
 #include <errno.h>
-#include <stdlib.h>
-
-/* A partition's state in a checkpoint, behind what the store itself keeps:
- *   u8 version (1), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
- *   configuration (raft_config_encode), sessions (sessions_save) to the end. */
-#define STATE_VERSION   1u
-#define STATE_HEAD_SIZE 12u
 
 static void apply_restored(struct shard *shard, struct replica *replica, uint64_t commit)
 {
@@ -24,27 +15,17 @@ static void apply_restored(struct shard *shard, struct replica *replica, uint64_
 static int load_state(struct shard *shard, struct replica *replica,
                       const struct store_checkpoint *checkpoint)
 {
-    const uint8_t *state = checkpoint->state;
     struct raft_config config;
-    uint16_t config_size;
-    int r;
+    bool fenced = false;
+    int r = shard_state_load(shard, replica, checkpoint->state, checkpoint->state_size, &config,
+                             &fenced);
 
-    if (checkpoint->state_size < STATE_HEAD_SIZE || state[0] != STATE_VERSION)
-        return -EBADMSG;
-    config_size = codec_get_u16(state + 2);
-    if (STATE_HEAD_SIZE + (size_t)config_size > checkpoint->state_size ||
-        raft_config_decode(state + STATE_HEAD_SIZE, config_size, &config) != 0)
-        return -EBADMSG;
+    if (r != 0)
+        return r;
     raft_restore_config(&replica->raft, 0, &config);
-    if (codec_get_u64(state + 4) > replica->logged_ms)
-        replica->logged_ms = codec_get_u64(state + 4);
-    if (state[1])
+    if (fenced)
         shard_fence(shard, replica, "it was fenced before the restart");
-    r = sessions_load(&replica->sessions, state + STATE_HEAD_SIZE + config_size,
-                      checkpoint->state_size - STATE_HEAD_SIZE - config_size);
-    if (r < 0)
-        shard->fatal = r;
-    return r == 0 ? 0 : -EBADMSG;
+    return 0;
 }
 
 static void on_checkpoint(void *context, uint16_t partition,
@@ -190,45 +171,17 @@ static void on_fence(void *context, uint16_t partition, const char *why)
         shard_fence(shard, replica, why);
 }
 
-static bool state_room(struct shard *shard, size_t size)
-{
-    uint8_t *grown;
-
-    if (size <= shard->state_capacity)
-        return true;
-    grown = realloc(shard->state, size);
-    if (!grown) {
-        shard->fatal = -ENOMEM;
-        return false;
-    }
-    shard->state = grown;
-    shard->state_capacity = size;
-    return true;
-}
-
 static void save_checkpoint(void *context, uint16_t partition, struct store_checkpoint *checkpoint)
 {
     struct shard *shard = context;
     struct replica *replica = shard_replica(shard, partition);
-    uint8_t config[RAFT_CONFIG_SIZE_MAX];
     const struct raft *raft;
-    size_t config_size, sessions_size;
+    size_t size;
 
     *checkpoint = (struct store_checkpoint){.first_index = 1};
-    if (!replica)
+    if (!replica || !shard_state_save(shard, replica, &size))
         return;
     raft = &replica->raft;
-    config_size = raft_config_encode(raft_config_stable(raft), config);
-    sessions_size = sessions_save_size(&replica->sessions);
-    if (!state_room(shard, STATE_HEAD_SIZE + config_size + sessions_size))
-        return;
-    shard->state[0] = STATE_VERSION;
-    shard->state[1] = replica->fenced != NULL;
-    codec_put_u16(shard->state + 2, (uint16_t)config_size);
-    codec_put_u64(shard->state + 4, replica->logged_ms);
-    for (size_t i = 0; i < config_size; i++)
-        shard->state[STATE_HEAD_SIZE + i] = config[i];
-    sessions_save(&replica->sessions, shard->state + STATE_HEAD_SIZE + config_size);
     *checkpoint = (struct store_checkpoint){
         .term = raft->term,
         .vote = raft->vote,
@@ -237,7 +190,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
         .first_index = raft->log.first,
         .first_prev_term = raft->log.prev_term,
         .state = shard->state,
-        .state_size = STATE_HEAD_SIZE + config_size + sessions_size,
+        .state_size = size,
     };
 }
 

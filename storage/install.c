@@ -36,9 +36,12 @@ void install_free(struct install *install)
 int install_add(struct install *install, const uint8_t *bytes, size_t size,
                 const struct keydir_digest *digests, size_t count)
 {
-    int r = GROW(install->bytes, install->capacity, install->used + size);
     size_t at = 0;
+    int r;
 
+    if (count == 0)
+        return 0;
+    r = GROW(install->bytes, install->capacity, install->used + size);
     if (r == 0)
         r = GROW(install->records, install->record_capacity, install->count + count);
     if (r != 0)

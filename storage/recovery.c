@@ -94,11 +94,13 @@ static int deliver_run(struct recovery *recovery, struct store_partition *part,
 
     while (journal_run_next(&cursor, &record, &offset)) {
         seen++;
-        if (record.partition != part->number || record.sub_index != count)
+        if (record.partition != part->number)
             break;
         if (manifest_void(&recovery->store->manifest, part->number, segment->base.number,
                           batch_offset + offset))
             continue;
+        if (record.sub_index != count)
+            break;
         if (record.kind == RECORD_KIND_HARD_STATE) {
             deliver_hard_state(recovery, part, &record);
         } else if (record.kind == RECORD_KIND_CHECKPOINT) {

@@ -155,6 +155,30 @@ Test(raft_snapshot, none_begins_unwanted_or_before_the_own_no_op)
     script_deinit(&s);
 }
 
+/* Simulator, seed 18: the only other voter that was left waited for a snapshot, and the leader, to
+ * begin one, for its no-op, which that voter had to acknowledge. */
+Test(raft_snapshot, one_for_a_peer_that_only_lags_waits_for_no_quorum)
+{
+    static const uint32_t terms[] = {1, 1, 1};
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_follow(&s, 2, terms, 3);
+    script_beat(&s, 2, 1, 3, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 3});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_RETAIN, .index = 4});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from.member = 2});
+    script_lead(&s);
+    script_message(
+        &s, 3,
+        (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .reject = true, .commit = 3},
+        NULL);
+    cr_assert(raft_peer(&s.raft, 3)->snapshot_wanted);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 3);
+    cr_assert(!s.effects.refused);
+    script_deinit(&s);
+}
+
 Test(raft_snapshot, a_fenced_peer_counts_for_nothing_until_its_snapshot_is_answered)
 {
     struct script s;

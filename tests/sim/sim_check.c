@@ -124,8 +124,13 @@ static void check_groups(struct sim_check *check, struct sim_node *node, struct 
 void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_shard *shard)
 {
     struct sim_random *random = sim_stream(check->sim, SIM_STREAM_CHECK);
+    struct shard_stats stats;
     check->rounds++;
     check_groups(check, node, shard);
+    shard_stats(shard->shard, &stats);
+    if (stats.snapshots_installed > shard->installed_seen)
+        check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
+    shard->installed_seen = stats.snapshots_installed;
     sim_check_bounds(check, node, shard);
     if (sim_random_below(random, 512) == 0)
         (void)sim_check_digest(check, (uint32_t)sim_random_below(random, SIM_GROUPS));

@@ -14,7 +14,7 @@
 
 struct total {
     uint64_t seeds, failed, twice;
-    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests;
+    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
 };
@@ -49,6 +49,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->rounds += result->rounds;
     total->entries += result->entries_compared;
     total->digests += result->digests_compared;
+    total->snapshots += result->snapshots_installed;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
         for (uint32_t j = 0; j < SIM_PHASE_COUNT; j++)
             total->table[i][j] += result->table[i][j];
@@ -76,8 +77,10 @@ static void total_print(const struct total *total, double took)
                  SIM_FAULT_KINDS * SIM_PHASE_COUNT - unmet, SIM_FAULT_KINDS * SIM_PHASE_COUNT);
     double hours = (double)total->simulated_us / 3.6e9;
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
-                 " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared\n",
-                 total->calls, total->unknowns, total->rounds, total->entries, total->digests);
+                 " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
+                 " snapshots installed\n",
+                 total->calls, total->unknowns, total->rounds, total->entries, total->digests,
+                 total->snapshots);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

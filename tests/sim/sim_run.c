@@ -126,6 +126,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->rounds = run->check->rounds;
     result->entries_compared = run->check->entries_compared;
     result->digests_compared = run->check->digests_compared;
+    result->snapshots_installed = run->check->snapshots_installed;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
 }
@@ -167,10 +168,12 @@ void sim_run_describe(uint64_t seed)
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
                  s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level);
     (void)printf(
+        "  log: %" PRIu64 " bytes, %u ms; snapshots %" PRIu64 " bytes/s\n"
         "  shard: operations %u, %zu bytes; sessions %u of %u; append %u entries, %u bytes,"
         " in flight %u bytes, %u messages\n",
-        s->operations_max, s->operations_size_max, s->sessions_max, s->session_window_max,
-        s->append_entries_max, s->append_size_max, s->inflight_size_max, s->inflight_messages_max);
+        s->log_size_max, s->log_ms_max, s->snapshot_rate, s->operations_max, s->operations_size_max,
+        s->sessions_max, s->session_window_max, s->append_entries_max, s->append_size_max,
+        s->inflight_size_max, s->inflight_messages_max);
     (void)printf("  router: lane %u operations, %zu bytes; client %u commands; all %u; attempt %u "
                  "ms, deadline %u ms\n",
                  s->lane_operations_max, s->lane_size_max, s->client_commands_max,

@@ -179,6 +179,16 @@ static void allow_answers(struct sim_swarm *swarm)
         swarm->deadline_ms = 4 * swarm->attempt_ms;
 }
 
+/* Who misses a little needs a snapshot, and what leaders send of it is slow or quick. */
+static void draw_snapshots(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->log_size_max = one_in(random, 2) ? between(random, 512, 32768) : 128u << 20;
+    swarm->log_ms_max = one_in(random, 4) ? between(random, 300, 3000) : 3600000;
+    swarm->snapshot_rate = one_in(random, 3) ? between(random, 4096, 262144) : 0;
+    if (swarm->log_size_max < 1u << 20)
+        swarm->retain_entries_min = between(random, 0, 4);
+}
+
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
@@ -198,4 +208,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
         focus_old_leader(swarm, random);
     else if (focus == 1)
         focus_recycling(swarm, random);
+    draw_snapshots(swarm, random);
 }

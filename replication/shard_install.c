@@ -1,0 +1,383 @@
+#include "replication/shard_snapshot.h"
+
+#include "replication/shard_internal.h"
+#include "storage/checksum.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDLE_MS 20000u /* what nobody goes on with makes room for others */
+
+static const char why_installing[] = "a snapshot is being installed";
+
+struct shard_target {
+    struct raft_replica from;
+    uint32_t term;
+    uint32_t log_term;
+    uint64_t index;
+    uint64_t position; /* where the next piece begins */
+    uint64_t settled;
+    struct store_install *install;
+    uint8_t *state;
+    size_t state_size;
+    uint64_t heard_ms;
+};
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+static void ack_send(struct shard *shard, uint16_t member, const struct wire_snapshot_ack *ack)
+{
+    struct wire_buffer body = {0};
+
+    if (!shard->peers[member].up)
+        return;
+    wire_put_snapshot_ack(&body, ack);
+    shard_out(shard, shard_to_member(member), WIRE_SNAPSHOT_ACK,
+              shard_out_route(shard, member, ack->group), 0, &body);
+    wire_buffer_deinit(&body);
+}
+
+static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8_t kind,
+                   uint64_t next)
+{
+    struct wire_snapshot_ack ack = {.kind = kind,
+                                    .group = piece->group,
+                                    .from_member = piece->to_member,
+                                    .from_life = piece->to_life,
+                                    .to_member = piece->from_member,
+                                    .to_life = piece->from_life,
+                                    .term = piece->term,
+                                    .index = piece->index,
+                                    .next = next};
+
+    ack_send(shard, piece->from_member, &ack);
+}
+
+void shard_snapshot_want(struct shard *shard, struct replica *replica, struct raft_replica leader,
+                         uint64_t to_life)
+{
+    struct wire_snapshot_ack ack = {.kind = WIRE_SNAPSHOT_WANTED,
+                                    .group = replica->partition,
+                                    .from_member = shard->options.self,
+                                    .from_life = replica->raft.options.self.life,
+                                    .to_member = leader.member,
+                                    .to_life = leader.life,
+                                    .term = replica->raft.term};
+
+    if (to_life == replica->raft.options.self.life && !replica->installing && !replica->lost)
+        ack_send(shard, leader.member, &ack);
+}
+
+/* What the core would have said, were it not fenced. */
+static void reply_append(struct shard *shard, struct replica *replica, struct raft_replica to,
+                         bool reject)
+{
+    struct raft_message message = {.kind = RAFT_APPEND_REPLY,
+                                   .reject = reject,
+                                   .group = replica->partition,
+                                   .from = replica->raft.options.self,
+                                   .to = to,
+                                   .term = replica->raft.term,
+                                   .index = reject ? 0 : replica->raft.commit};
+
+    shard_raft_send(shard, replica, &message);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+void shard_target_free(struct replica *replica)
+{
+    struct shard_target *target = replica->target;
+
+    if (!target)
+        return;
+    store_install_end(target->install);
+    free(target->state);
+    free(target);
+    replica->target = NULL;
+}
+
+static int target_begin(struct shard *shard, struct replica *replica,
+                        const struct wire_snapshot *piece)
+{
+    struct shard_target *target = calloc(1, sizeof *target);
+    int r;
+
+    if (!target)
+        return -ENOMEM;
+    *target = (struct shard_target){.from = {piece->from_member, piece->from_life},
+                                    .term = piece->term,
+                                    .log_term = piece->log_term,
+                                    .index = piece->index,
+                                    .state_size = piece->state.size,
+                                    .state = malloc(piece->state.size)};
+    replica->target = target;
+    r = target->state ? store_install_begin(shard->store, replica->partition, &target->install)
+                      : -ENOMEM;
+    if (r != 0) {
+        shard_target_free(replica);
+        return r;
+    }
+    memcpy(target->state, piece->state.data, piece->state.size);
+    return 0;
+}
+
+/* The same source's same snapshot? Another one takes its place only when it is newer. */
+static bool target_fits(const struct shard_target *target, const struct wire_snapshot *piece)
+{
+    return target->term == piece->term && target->index == piece->index &&
+           target->from.member == piece->from_member && target->from.life == piece->from_life;
+}
+
+static bool target_older(const struct shard_target *target, const struct wire_snapshot *piece)
+{
+    return target->term < piece->term ||
+           (target->term == piece->term && target->index < piece->index);
+}
+
+/* --- the switch ---------------------------------------------------------------------------- */
+
+static void commit_begin(struct replica *replica)
+{
+    struct shard_target *target = replica->target;
+    const struct raft *raft = &replica->raft;
+    struct store_checkpoint checkpoint = {
+        /* A vote that a damaged journal may have lost counts as cast, up to this term. */
+        .term = replica->fenced ? target->term : raft->term,
+        .vote = replica->fenced ? target->from.member : raft->vote,
+        .applied = target->index,
+        .applied_term = target->log_term,
+        .first_index = target->index + 1,
+        .first_prev_term = target->log_term,
+        .state = target->state,
+        .state_size = target->state_size,
+    };
+
+    shard_state_settle(target->state, target->settled);
+    if (store_install_commit(target->install, &checkpoint) != 0) {
+        shard_target_free(replica); /* no memory: it is sent again */
+        return;
+    }
+    replica->fenced_before = replica->fenced;
+    replica->fenced = why_installing;
+    replica->installing = true;
+}
+
+/* The core starts behind the snapshot. */
+static int core_restart(struct shard *shard, struct replica *replica,
+                        const struct shard_target *target)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_SNAPSHOT_INSTALLED,
+                               .from = target->from,
+                               .index = target->index,
+                               .term = target->log_term};
+    struct raft_config config;
+    bool fenced;
+    int r = shard_state_load(shard, replica, target->state, target->state_size, &config, &fenced);
+
+    if (r != 0)
+        return r;
+    pending_deinit(&replica->pending);
+    pending_init(&replica->pending);
+    replica->placed = target->index;
+    replica->note = UINT64_MAX;
+    store_retain(shard->store, replica->partition, target->index + 1);
+    store_commit(shard->store, replica->partition, target->index);
+    if (replica->fenced) {
+        raft_restore_snapshot(&replica->raft, target->term, target->from.member, target->index,
+                              target->log_term, &config, shard->now_ms, shard_random(shard));
+        replica->fenced = NULL;
+        shard_touch(shard, replica);
+        reply_append(shard, replica, target->from, false);
+        return 0;
+    }
+    event.configs = &config;
+    shard_raft_event(shard, replica, &event);
+    assert(replica->raft.applied == target->index);
+    return 0;
+}
+
+static void commit_end(struct shard *shard, struct replica *replica, bool done)
+{
+    struct shard_target *target = replica->target;
+
+    replica->installing = false;
+    replica->fenced = replica->fenced_before;
+    replica->fenced_before = NULL;
+    shard_touch(shard, replica);
+    if (done) {
+        if (core_restart(shard, replica, target) != 0)
+            shard_fence(shard, replica, "a snapshot's state does not decode");
+        shard->stats.snapshots_installed++;
+    }
+    shard_target_free(replica);
+}
+
+void shard_targets_step(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+        struct shard_target *target = replica->target;
+
+        if (!target)
+            continue;
+        switch (store_install_state(target->install)) {
+        case STORE_INSTALL_OPEN:
+            if (shard->now_ms >= target->heard_ms + IDLE_MS)
+                shard_target_free(replica);
+            break;
+        case STORE_INSTALL_COMMIT:
+            break;
+        case STORE_INSTALL_DONE:
+            commit_end(shard, replica, true);
+            break;
+        case STORE_INSTALL_FAILED:
+            if (replica->installing)
+                commit_end(shard, replica, false);
+            else
+                shard_target_free(replica);
+            break;
+        }
+    }
+}
+
+/* --- pieces -------------------------------------------------------------------------------- */
+
+/* Records of the partition, none newer than the snapshot. Fills shard->record_digests. */
+static bool records_sound(struct shard *shard, const struct replica *replica,
+                          const struct wire_snapshot *piece, size_t *count)
+{
+    const uint8_t *at = piece->records.data;
+    size_t left = piece->records.size;
+
+    for (*count = 0; left > 0; (*count)++) {
+        struct hash_digest digest;
+        struct record record;
+        size_t size;
+
+        if (*count == shard->records_max || record_decode(at, left, &record) != 0 ||
+            record.partition != replica->partition || record.kind != RECORD_KIND_PUT ||
+            record.index > piece->index)
+            return false;
+        size = record_size_padded(&record);
+        if (size > left)
+            return false;
+        digest = hash_key(shard->hash_secret, record.key, record.key_size);
+        shard->record_digests[*count] =
+            (struct keydir_digest){.high = digest.high, .low = digest.low};
+        at += size;
+        left -= size;
+    }
+    return true;
+}
+
+static bool piece_sound(const struct wire_snapshot *piece)
+{
+    return piece->checksum == checksum_seeded(piece->records.data, piece->records.size,
+                                              checksum(piece->state.data, piece->state.size)) &&
+           piece->log_term > 0 && piece->log_term <= piece->term &&
+           (piece->next == 0 || piece->next >= piece->from) &&
+           (piece->from != 0 ||
+            (piece->state.data && shard_state_sound(piece->state.data, piece->state.size)));
+}
+
+static void take_piece(struct shard *shard, struct replica *replica,
+                       const struct wire_snapshot *piece)
+{
+    struct shard_target *target = replica->target;
+    size_t count;
+    int r;
+
+    target->heard_ms = shard->now_ms;
+    if (piece->from != target->position) {
+        answer(shard, piece, WIRE_SNAPSHOT_TAKEN, target->position);
+        return;
+    }
+    if (!records_sound(shard, replica, piece, &count))
+        return;
+    r = store_install_add(target->install, piece->records.data, piece->records.size,
+                          shard->record_digests, count);
+    if (r == STORE_E_FULL) {
+        answer(shard, piece, WIRE_SNAPSHOT_BUSY, target->position);
+        return;
+    }
+    if (r != 0) {
+        shard_target_free(replica);
+        answer(shard, piece, WIRE_SNAPSHOT_BUSY, 0);
+        return;
+    }
+    if (piece->next != 0) {
+        target->position = piece->next;
+        answer(shard, piece, WIRE_SNAPSHOT_TAKEN, target->position);
+        return;
+    }
+    target->settled = piece->settled;
+    commit_begin(replica);
+}
+
+static void on_piece(struct shard *shard, struct replica *replica,
+                     const struct wire_snapshot *piece)
+{
+    if (replica->target && !target_fits(replica->target, piece)) {
+        if (!target_older(replica->target, piece))
+            return;
+        shard_target_free(replica);
+    }
+    if (!replica->target) {
+        if (piece->from != 0) {
+            answer(shard, piece, WIRE_SNAPSHOT_TAKEN, 0);
+            return;
+        }
+        if (target_begin(shard, replica, piece) != 0) {
+            answer(shard, piece, WIRE_SNAPSHOT_BUSY, 0);
+            return;
+        }
+    }
+    take_piece(shard, replica, piece);
+}
+
+/* Does the core let it in? One that is fenced has none to ask. */
+static bool admitted(struct shard *shard, struct replica *replica,
+                     const struct wire_snapshot *piece)
+{
+    struct raft_message message = {.kind = RAFT_SNAPSHOT,
+                                   .group = piece->group,
+                                   .from = {piece->from_member, piece->from_life},
+                                   .to = {piece->to_member, piece->to_life},
+                                   .term = piece->term,
+                                   .log_term = piece->log_term,
+                                   .index = piece->index};
+    struct raft_event event = {.kind = RAFT_EVENT_MESSAGE, .message = &message};
+
+    if (!replica->fenced) {
+        shard_raft_event(shard, replica, &event);
+        if (!shard->snapshot_accepted && replica->target &&
+            replica->target->index <= replica->raft.commit)
+            shard_target_free(replica);
+        return shard->snapshot_accepted;
+    }
+    if (piece->term >= replica->raft.term)
+        return true;
+    reply_append(shard, replica, message.from, true);
+    return false;
+}
+
+void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_snapshot piece;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    while (!wire_cursor_done(&cursor) && wire_get_snapshot(&cursor, &piece)) {
+        struct replica *replica = shard_replica(shard, piece.group);
+
+        if (!replica || replica->installing || replica->lost || piece.from_member != member ||
+            piece.to_member != shard->options.self ||
+            piece.to_life != replica->raft.options.self.life || !piece_sound(&piece))
+            continue;
+        if (admitted(shard, replica, &piece))
+            on_piece(shard, replica, &piece);
+    }
+}

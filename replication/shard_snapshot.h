@@ -1,0 +1,52 @@
+/* Shard snapshot: a partition's state on its way from a leader to a peer that the log cannot help.
+ *
+ * Source. At applied index A the leader captures configuration, sessions and logged time in one
+ * step, keeps its log from A + 1, and sends the live records in the order of their digests, read
+ * piece by piece while it goes on serving. A record newer than A is left out: it is in the log that
+ * follows. So the copy is exact once the peer has applied up to where the leader was at the end of
+ * the walk ("settled"). Tombstones and files are never sent.
+ *
+ * A piece names where it begins and where the next one does; the target takes only what begins
+ * where its last one ended and answers with that position. Whatever gets lost, the source goes on
+ * from there. Few pieces are under way at a time, a budget of bytes a second is kept, and nothing
+ * is sent while the shard has other messages waiting.
+ *
+ * Target. Pieces go to store_install_*. With the last one the replica stops: it takes no messages
+ * until the switch is durable, then its core starts behind A and answers the leader. A replica
+ * that was fenced comes back this way.
+ *
+ * Included by shard*.c only.
+ */
+#ifndef REPLICATION_SHARD_SNAPSHOT_H
+#define REPLICATION_SHARD_SNAPSHOT_H
+
+#include "replication/raft.h"
+#include "ring/link.h"
+#include "storage/store_snapshot.h"
+
+struct shard;
+struct replica;
+struct shard_read;
+struct shard_source;
+struct shard_target;
+
+/* Leader: begins, goes on with and gives up what its peers need. With every duty. */
+void shard_sources_duty(struct shard *shard);
+/* Sends what may be sent now. */
+void shard_sources_pump(struct shard *shard);
+/* A record that a piece waits for was read; bytes NULL: that failed. */
+void shard_source_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                       size_t size);
+void shard_sources_free(struct shard *shard);
+
+void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+void shard_snapshot_ack_frame(struct shard *shard, uint16_t member,
+                              const struct link_message *message);
+/* A leader's beat came for a fenced replica: tell it. */
+void shard_snapshot_want(struct shard *shard, struct replica *replica, struct raft_replica leader,
+                         uint64_t to_life);
+/* Looks after switches that were under way. With every job that has run. */
+void shard_targets_step(struct shard *shard);
+void shard_target_free(struct replica *replica);
+
+#endif

@@ -1,0 +1,227 @@
+#include "shard_cluster.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static struct cluster cluster;
+
+/* Log is kept for nobody: who misses an entry needs a snapshot. */
+static void restart_all_forgetful(void)
+{
+    cluster.options.log_size_max = 1;
+    cluster.options.retain_entries_min = 0;
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    cluster_await_leaders(&cluster);
+}
+
+static void begin(void)
+{
+    cluster_begin(&cluster);
+    restart_all_forgetful();
+}
+
+static void set_many(const char *prefix, int from, int to, const char *value)
+{
+    char key[32];
+
+    for (int i = from; i < to; i++) {
+        cluster.result_count = 0;
+        snprintf(key, sizeof key, "%s%d", prefix, i);
+        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
+    }
+}
+
+static void delete_many(const char *prefix, int from, int to)
+{
+    char key[32];
+    const char *args[] = {key};
+
+    for (int i = from; i < to; i++) {
+        cluster.result_count = 0;
+        snprintf(key, sizeof key, "%s%d", prefix, i);
+        cr_assert_eq(cluster_do(&cluster, WIRE_OP_DEL, 0, args, 1)->status, WIRE_STATUS_OK);
+    }
+}
+
+static uint64_t installed(int node)
+{
+    struct shard_stats stats;
+
+    shard_stats(cluster.shards[node], &stats);
+    return stats.snapshots_installed;
+}
+
+/* Every replica of every partition has applied the same and holds the same. */
+static void expect_same(void)
+{
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        uint64_t first = 0, digest;
+
+        for (int node = 0; node < CLUSTER_NODES; node++) {
+            cr_assert_not(shard_fenced(cluster.shards[node], p, NULL), "node %d p%u", node, p);
+            cr_assert(shard_settled(cluster.shards[node], p));
+            cr_assert_eq(shard_raft(cluster.shards[node], p)->applied,
+                         shard_raft(cluster.shards[0], p)->applied, "node %d p%u", node, p);
+            cr_assert_eq(store_digest(shard_store(cluster.shards[node]), p, &digest), 0);
+            first = node == 0 ? digest : first;
+            cr_assert_eq(digest, first, "node %d p%u", node, p);
+            store_check(shard_store(cluster.shards[node]));
+        }
+    }
+}
+
+Test(shard_snapshot, who_was_away_past_the_log_comes_back_with_the_same_content)
+{
+    begin();
+    set_many("k", 0, 100, "before");
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 50, 150, "meanwhile");
+    delete_many("k", 0, 25); /* what it has still and nobody else */
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 5000);
+    cr_assert_gt(installed(2), 0);
+    expect_same();
+    cluster_expect(&cluster, "k10", NULL);
+    cluster_expect(&cluster, "k30", "before");
+    cluster_expect(&cluster, "k60", "meanwhile");
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, what_was_installed_outlives_a_power_cut)
+{
+    begin();
+    set_many("k", 0, 60, "before");
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 30, 90, "meanwhile");
+    delete_many("k", 0, 15);
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 5000);
+    cr_assert_gt(installed(2), 0);
+    for (int round = 0; round < 2; round++) {
+        cluster_kill(&cluster, 2);
+        cluster_restart(&cluster, 2);
+        cluster_run(&cluster, 5000);
+        cr_assert_eq(installed(2), 0, "it had it all");
+        expect_same();
+    }
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, writes_go_on_while_it_comes)
+{
+    char value[2001];
+
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    begin();
+    cluster.options.snapshot_rate = 100000;
+    restart_all_forgetful();
+    set_many("large", 0, 400, value);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 20, "meanwhile");
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 500);
+    set_many("k", 10, 60, "under way");
+    delete_many("large", 0, 50);
+    cluster_run(&cluster, 20000);
+    cr_assert_gt(installed(2), 0);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, a_lost_link_costs_only_what_was_on_its_way)
+{
+    char value[2001];
+
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    begin();
+    cluster.options.snapshot_rate = 200000;
+    restart_all_forgetful();
+    set_many("large", 0, 400, value);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 50, "meanwhile");
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    for (int i = 0; i < 10; i++) {
+        cluster_run(&cluster, 300);
+        cluster.cut[2] = true;
+        cluster_run(&cluster, 300);
+        cluster.cut[2] = false;
+    }
+    cluster_run(&cluster, 20000);
+    cr_assert_gt(installed(2), 0);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, a_new_leader_begins_again)
+{
+    char value[2001];
+
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    begin();
+    cluster.options.snapshot_rate = 200000;
+    restart_all_forgetful();
+    set_many("large", 0, 400, value);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 50, "meanwhile");
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 300);
+    cluster_kill(&cluster, 0);
+    cluster_restart(&cluster, 0);
+    cluster_run(&cluster, 20000);
+    cr_assert_gt(installed(2), 0);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
+/* Retries are answered from the session's window: it has to come along. */
+Test(shard_snapshot, what_was_done_once_is_not_done_again_by_who_came_back)
+{
+    char key[32];
+    const char *args[] = {key, "1"};
+    uint16_t partition = 0;
+    uint64_t sequence;
+    uint32_t id;
+
+    begin();
+    for (int i = 0; partition % CLUSTER_NODES != 2; i++) { /* one that node 2 is to lead */
+        snprintf(key, sizeof key, "counter%d", i);
+        partition = cluster_partition(&cluster, key);
+    }
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 50, "meanwhile");
+    cr_assert_eq(cluster_do(&cluster, WIRE_OP_INCRBY, 0, args, 2)->integer, 1);
+    sequence = cluster.sequences[partition];
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 10000);
+    cr_assert_gt(installed(2), 0);
+    cr_assert_eq(cluster_leader(&cluster, partition), 2);
+    cluster.epochs[partition]++;
+    cluster.retry = true;
+    id = cluster_resend(&cluster, 2, WIRE_OP_INCRBY, 0, args, 2, sequence);
+    cluster_run(&cluster, 1000);
+    cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_OK);
+    cr_assert_eq(cluster_result(&cluster, id)->integer, 1);
+    cluster_stop(&cluster);
+}
