@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "hex.h"
 #include "storage/cask.h"
 #include "storage/checksum.h"
 #include "storage/codec.h"
@@ -475,5 +476,54 @@ Test(cask, every_failing_call_and_allocation_is_told, .timeout = 120)
     cr_assert_eq(r, 0);
     cr_assert_gt(n, 10);
     vfs_remove(vfs, "c");
+    vfs_mem_free(vfs);
+}
+
+/* docs/format-cask.md */
+static const char example_hex[] =
+    "524341534b43534b010000001100000001000000000000000000000000000000000000000000000000000000"
+    "0000000000000000000000001a5debc1967fd099380000001100010002000000000001000500000000000000"
+    "030000000500000008d959ad8b47ebb56b657976616c7565f0f09d9b267ed58700000000000000002b000000"
+    "1100020002000000000001000700000000000000030000000000000069e7b96810820a236f6c640000000000"
+    "40000000020000006284336d9e941ee6524341534b454e4401000000000000001100000001000000b0000000"
+    "2001000002000000010000000500000000000000070000000000000040cac358387c23dc4000000000000000"
+    "000000000000000000000000000000002854643cd9805fba";
+
+Test(cask, the_documented_example_has_these_bytes)
+{
+    struct record record = {.partition = 17,
+                            .kind = RECORD_KIND_PUT,
+                            .term = 2,
+                            .sub_count = 1,
+                            .index = 5,
+                            .key = (const uint8_t *)"key",
+                            .key_size = 3,
+                            .value = (const uint8_t *)"value",
+                            .value_size = 5};
+    struct vfs *vfs = vfs_mem_new();
+    struct vfs_file *file = file_new(vfs, "c");
+    struct cask_writer writer;
+    struct cask_info info;
+    uint8_t expected[sizeof(example_hex) / 2], encoded[128];
+    uint8_t *bytes;
+    size_t size;
+
+    cr_assert_eq(cask_writer_begin(&writer, file, 17, 1), 0);
+    size = record_encode(&record, encoded);
+    cr_assert_eq(cask_writer_add(&writer, encoded, size, NULL), 0);
+    record.kind = RECORD_KIND_DELETE;
+    record.index = 7;
+    record.key = (const uint8_t *)"old";
+    record.value_size = 0;
+    size = record_encode(&record, encoded);
+    cr_assert_eq(cask_writer_add(&writer, encoded, size, NULL), 0);
+    cr_assert_eq(cask_writer_finish(&writer, &info), 0);
+    cask_writer_end(&writer);
+    bytes = file_bytes(file, &size);
+    cr_assert_eq(size, hex_bytes(example_hex, expected));
+    cr_assert_eq(memcmp(bytes, expected, size), 0);
+    cr_assert_eq(info.stamp, 0xba5f80d93c645428);
+    free(bytes);
+    vfs_close(file);
     vfs_mem_free(vfs);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "hex.h"
 #include "storage/checksum.h"
 #include "storage/codec.h"
 #include "storage/hint.h"
@@ -346,5 +347,50 @@ Test(hint, every_failing_call_and_allocation_is_told)
     cr_assert_eq(r, 0);
     cr_assert_gt(n, 8);
     vfs_remove(vfs, "h");
+    vfs_mem_free(vfs);
+}
+
+/* docs/format-hint.md */
+static const char example_hex[] =
+    "524341534b484e54010000000200000001000000000000002854643cd9805fba200100000000000000000000"
+    "000000000000000000000000046666e8579b82eaaec9e3bd8248df8811000000020000000201010008000000"
+    "1817161514131211070000000000000003000000a2a1000004000000b8b7b6b5b4b3b2b10500000000000000"
+    "0400000011000000020000004000000000000000050000000000000007000000000000007000000000000000"
+    "0100000000000000524341534b48465402000000000000008800000000000000010000000000000011f7b6ca"
+    "85c1cc39046666e8579b82ea0b8612c795b0598c653a9c91fc9f970e";
+
+Test(hint, the_documented_example_has_these_bytes)
+{
+    static const struct hint_subject of = {
+        .kind = HINT_KIND_CASK, .number = 1, .stamp = 0xba5f80d93c645428, .length = 288};
+    static const struct hint_entry entries[] = {
+        {.partition = 17,
+         .tombstone = true,
+         .offset = 128,
+         .digest = {0x0102, 0x1112131415161718},
+         .index = 7,
+         .size = 48},
+        {.partition = 17,
+         .offset = 64,
+         .digest = {0xa1a2, 0xb1b2b3b4b5b6b7b8},
+         .index = 5,
+         .size = 64},
+    };
+    struct vfs *vfs = vfs_mem_new();
+    struct vfs_file *file = file_new(vfs);
+    struct hint_writer writer;
+    uint8_t expected[sizeof(example_hex) / 2], bytes[sizeof(example_hex) / 2];
+    uint64_t size;
+
+    cr_assert_eq(hint_writer_begin(&writer, file, &of), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(hint_writer_add(&writer, &entries[i]), 0);
+    cr_assert_eq(hint_writer_finish(&writer), 0);
+    hint_writer_end(&writer);
+    cr_assert_eq(vfs_size(file, &size), 0);
+    cr_assert_eq(size, hex_bytes(example_hex, expected));
+    cr_assert_eq(vfs_pread(file, bytes, sizeof(bytes), 0), (int64_t)size);
+    cr_assert_eq(memcmp(bytes, expected, (size_t)size), 0);
+    vfs_close(file);
     vfs_mem_free(vfs);
 }

@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "storage/checksum.h"
-#include "storage/codec.h"
 #include "storage/manifest.h"
 #include "vfs_crash.h"
 
@@ -480,114 +478,6 @@ Test(manifest, retiring_out_of_order_asserts, .signal = SIGABRT)
         cr_assert_eq(manifest_segment_seal(&manifest, number, 512, number), 0);
     }
     manifest_segment_retire(&manifest, 2);
-}
-
-static int load_bytes(struct manifest *loaded, const uint8_t *bytes, size_t size)
-{
-    struct vfs *vfs = vfs_mem_new();
-    struct vfs_file *file;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
-    int r;
-
-    cr_assert_eq(vfs_mkdir(vfs, "s"), 0);
-    cr_assert_eq(vfs_open(vfs, PATH, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
-    cr_assert_eq(vfs_pwritev(file, &iov, 1, 0), 0);
-    vfs_close(file);
-    manifest_init(loaded);
-    r = manifest_load(loaded, vfs, "s");
-    vfs_mem_free(vfs);
-    return r;
-}
-
-/* Written by the version before casks. */
-static const char version_1_hex[] =
-    "524341534b4d414e010000000000000000000000000000003668bbee946bbaaf4544495480000000"
-    "010000000000000059565f9ba575a4610200000058000000010000002e0000000908070000000000"
-    "000000000000000000000000000000000000000000000000030000000000000001000300ffff0000"
-    "02000000180000000100000000000000010000000000000001000000000000000000000000000000"
-    "4544495490000000020000000000000039a55a07e8f0a7c604000000700000000300000010000000"
-    "04000000000000000900000000000000040000001800000004000000000000000010000000000000"
-    "1100000000000000030000001000000005000000000000000a000000000000000600000018000000"
-    "060000000000000000040000030000002800000000000000";
-
-static void version_1_make(uint8_t bytes[sizeof(version_1_hex) / 2])
-{
-    for (size_t i = 0; i < sizeof(version_1_hex) / 2; i++) {
-        unsigned byte;
-
-        cr_assert_eq(sscanf(version_1_hex + 2 * i, "%2x", &byte), 1);
-        bytes[i] = (uint8_t)byte;
-    }
-}
-
-Test(manifest, a_file_of_version_1_loads_and_is_written_anew_as_the_newest)
-{
-    struct vfs *vfs = folder_new(1);
-    struct manifest loaded, again;
-    uint8_t header[MANIFEST_HEADER_SIZE], bytes[sizeof(version_1_hex) / 2];
-
-    version_1_make(bytes);
-    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), 0);
-    cr_assert(loaded.founded && loaded.partition_count == 3 && loaded.segment_count == 2);
-    cr_assert_eq(loaded.segments[0].length, 4096);
-    cr_assert_not(loaded.segments[0].retired);
-    cr_assert(loaded.next_number == 6 && loaded.next_epoch == 11 && loaded.next_cask == 1);
-    cr_assert_eq(loaded.cask_count + loaded.floor_count, 0);
-    cr_assert_eq(loaded.span_count, 1);
-    cr_assert(loaded.rewrite);
-    cask_add(&loaded, 3, manifest_cask_number(&loaded));
-    cr_assert_eq(write_queued(&loaded, vfs), 0);
-    cr_assert_eq(vfs_pread(loaded.file, header, sizeof(header), 0), sizeof(header));
-    cr_assert_eq(codec_get_u32(header + 8), MANIFEST_VERSION);
-    manifest_init(&again);
-    cr_assert_eq(manifest_load(&again, vfs, "s"), 0);
-    assert_same(&loaded, &again);
-    manifest_deinit(&again);
-    manifest_deinit(&loaded);
-    vfs_crash_free(vfs);
-}
-
-Test(manifest, a_newer_file_is_refused)
-{
-    struct manifest loaded;
-    uint8_t bytes[sizeof(version_1_hex) / 2];
-
-    version_1_make(bytes);
-    codec_put_u32(bytes + 8, MANIFEST_VERSION + 1);
-    codec_put_u64(bytes + 24, checksum(bytes, 24));
-    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), MANIFEST_E_NEWER);
-    manifest_deinit(&loaded);
-    codec_put_u32(bytes + 8, 0);
-    codec_put_u64(bytes + 24, checksum(bytes, 24));
-    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), MANIFEST_E_CORRUPT);
-    manifest_deinit(&loaded);
-}
-
-Test(manifest, a_file_cut_anywhere_is_corrupt_or_ends_with_a_whole_edit)
-{
-    struct vfs *vfs = folder_new(1);
-    struct manifest written, loaded;
-    uint8_t bytes[4096];
-    uint64_t end;
-    size_t first;
-
-    write_casks(&written, vfs);
-    end = written.position;
-    cr_assert_leq(end, sizeof(bytes));
-    cr_assert_eq(vfs_pread(written.file, bytes, sizeof(bytes), 0) >= (int64_t)end, true);
-    first = MANIFEST_HEADER_SIZE + codec_get_u32(bytes + MANIFEST_HEADER_SIZE + 4);
-    for (size_t size = 0; size < end; size++) {
-        int r = load_bytes(&loaded, bytes, size);
-
-        cr_assert_eq(r, size < first ? MANIFEST_E_CORRUPT : 0, "%zu bytes", size);
-        cr_assert_eq(loaded.cask_count, 0);
-        manifest_deinit(&loaded);
-    }
-    cr_assert_eq(load_bytes(&loaded, bytes, (size_t)end), 0);
-    assert_same(&written, &loaded);
-    manifest_deinit(&loaded);
-    manifest_deinit(&written);
-    vfs_crash_free(vfs);
 }
 
 Test(manifest, items_that_contradict_the_state_are_corruption)
