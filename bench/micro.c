@@ -120,6 +120,7 @@ int micro_run(const char *name, const struct micro_options *options)
         const char *name;
         int (*run)(const struct micro_options *options);
     } groups[] = {{"keydir", micro_keydir},
+                  {"value", micro_value},
                   {"journal", micro_journal},
                   {"wire", micro_wire},
                   {"raft", micro_raft}};

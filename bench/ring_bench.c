@@ -186,6 +186,8 @@ static const struct command_row commands[] = {
      "ring-bench load --workload b --clients 50 --rate 20000 --pids DIR/node-1.pid,DIR/router.pid",
      load_rows, run_load},
     {"keydir", "", 0, 0, "Times the index in memory.", NULL, micro_rows, run_micro},
+    {"value", "", 0, 0, "Times the cache and the compression of values.", NULL, micro_rows,
+     run_micro},
     {"journal", "", 0, 0, "Times the store's write path on a real disk.", NULL, micro_rows,
      run_micro},
     {"wire", "", 0, 0, "Times hashing, encoding, decoding and sealing.", NULL, micro_rows,

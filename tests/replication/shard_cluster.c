@@ -161,6 +161,7 @@ static void open_node(struct cluster *cluster, int node, bool found)
                                  .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK}};
 
     cluster->options.self = (uint16_t)(node + 1);
+    cluster->options.store.compress_level = node == 0; /* what it leads: a part */
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
                             &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
                  0);

@@ -400,3 +400,77 @@ Test(shard, a_value_read_twice_comes_from_the_cache_until_it_is_written)
     cluster_expect(&cluster, names[1], NULL);
     cluster_stop(&cluster);
 }
+
+/* Nothing is in the page cache: the first read waits for the disk, and what it brought is kept. */
+Test(shard, what_a_read_job_brought_is_kept)
+{
+    cluster_begin(&cluster);
+    cluster_set(&cluster, "a", "1");
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_kill(&cluster, node);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_restart(&cluster, node);
+    cluster_await_leaders(&cluster);
+    cluster.epochs[cluster_partition(&cluster, "a")]++;
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        vfs_mem_set_cold(cluster.disks[node], true);
+    cluster_expect(&cluster, "a", "1");
+    cr_assert_eq(cache_of("a").entries, 1);
+    cluster_expect(&cluster, "a", "1");
+    cr_assert_eq(cache_of("a").hits, 1);
+    cluster_stop(&cluster);
+}
+
+/* In the partition's log on that node. */
+static uint32_t compressed_records(int node, uint16_t partition)
+{
+    struct store *store = shard_store(cluster.shards[node]);
+    const struct raft_log *log = &shard_raft(cluster.shards[node], partition)->log;
+    uint32_t count = 0;
+
+    for (uint64_t index = log->first; index <= log->last; index++) {
+        const struct raft_log_entry *entry = raft_log_at(log, index);
+        struct record record;
+        const uint8_t *bytes;
+        size_t size;
+
+        cr_assert_eq(store_peek(store, entry->location, entry->size, &bytes, &size), 0);
+        cr_assert_eq(record_decode(bytes, size, &record), 0);
+        count += (record.flags & RECORD_FLAG_COMPRESSED) != 0;
+    }
+    return count;
+}
+
+/* A leader that compresses and followers that do not hold the same content, and whoever leads
+ * next reads it. */
+Test(shard, compressed_values_are_read_by_leaders_that_do_not_compress)
+{
+    char text[64], key[16];
+    uint64_t first, other;
+    uint32_t compressed = 0;
+
+    memset(text, 'x', sizeof text - 4);
+    text[sizeof text - 4] = 0;
+    cluster_begin(&cluster);
+    for (int i = 0; i < 20; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        cluster_set(&cluster, key, text);
+    }
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        compressed += compressed_records(1, p);
+    cr_assert_gt(compressed, 0);
+    cr_assert_lt(compressed, 20);
+    cluster_kill(&cluster, 0);
+    cluster_await_leaders(&cluster);
+    for (int i = 0; i < 20; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        cluster.epochs[cluster_partition(&cluster, key)]++;
+        cluster_expect(&cluster, key, text);
+    }
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        cr_assert_eq(store_digest(shard_store(cluster.shards[1]), p, &first), 0);
+        cr_assert_eq(store_digest(shard_store(cluster.shards[2]), p, &other), 0);
+        cr_assert_eq(first, other);
+    }
+    cluster_stop(&cluster);
+}
