@@ -245,7 +245,8 @@ void store_stats(const struct store *store, struct store_stats *stats)
         else
             stats->tail_bytes += segment->base.length;
     }
-    stats->flushing = store->flush.stage != FLUSH_IDLE || store->flush_demanded;
+    /* Not the stage: while a job is out that belongs to its thread. */
+    stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
     store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;
