@@ -45,6 +45,9 @@ static bool shape_of(uint8_t operation, uint32_t arg_count, struct shape *shape)
     case WIRE_OP_PERSIST:
         *shape = (struct shape){.stride = 1, .args_min = 1, .args_max = 1};
         return true;
+    case WIRE_OP_SCAN: /* none of them is a key */
+        *shape = (struct shape){.stride = 2, .args_min = 2, .args_max = 2};
+        return true;
     case WIRE_OP_SET:
         *shape = (struct shape){
             .stride = arg_count == 3 ? 3 : 2, .args_min = 2, .args_max = 3, .flags = set_flags};
@@ -101,7 +104,7 @@ uint8_t command_check(const struct command_options *options, const struct wire_o
     if (op->operation == WIRE_OP_INCRBY &&
         !command_parse_integer(args[1].data, args[1].size, &delta))
         return WIRE_STATUS_NOT_INTEGER;
-    return command_check_time(op, args);
+    return op->operation == WIRE_OP_SCAN ? command_check_scan(args) : command_check_time(op, args);
 }
 
 uint32_t command_keys(uint8_t operation, uint32_t arg_count, uint32_t *stride)
@@ -112,7 +115,7 @@ uint32_t command_keys(uint8_t operation, uint32_t arg_count, uint32_t *stride)
     assert(known);
     assert(arg_count % shape.stride == 0);
     *stride = shape.stride;
-    return arg_count / shape.stride;
+    return operation == WIRE_OP_SCAN ? 0 : arg_count / shape.stride;
 }
 
 enum command_needs command_needs(uint8_t operation, uint8_t flags)
@@ -182,7 +185,7 @@ int command_reserve_writes(struct command_outcome *outcome, uint32_t count)
     return r;
 }
 
-static int reserve_values(struct command_outcome *outcome, uint32_t count)
+int command_reserve_values(struct command_outcome *outcome, uint32_t count)
 {
     void *memory = outcome->values;
     int r = reserve(&memory, &outcome->values_capacity, count, sizeof *outcome->values);
@@ -292,7 +295,7 @@ struct wire_bytes command_bytes_of(const struct command_value *value)
 static int evaluate_get(const struct command_input *input, struct command_outcome *outcome,
                         uint32_t keys)
 {
-    int r = reserve_values(outcome, keys);
+    int r = command_reserve_values(outcome, keys);
 
     if (r < 0)
         return r;
@@ -332,7 +335,7 @@ static int evaluate_set(const struct command_input *input, struct command_outcom
     int r = command_reserve_writes(outcome, 1);
 
     if (r == 0)
-        r = reserve_values(outcome, 2);
+        r = command_reserve_values(outcome, 2);
     if (r < 0)
         return r;
     if (set)

@@ -50,7 +50,7 @@ enum command_needs {
  * NOT_INTEGER (delta of INCRBY, a time). args: arg_count of them. */
 uint8_t command_check(const struct command_options *options, const struct wire_op *op,
                       const struct wire_bytes *args);
-/* How many keys; key i is args[i * *stride]. 0 for COUNT. Only after command_check(). */
+/* How many keys; key i is args[i * *stride]. 0 for COUNT and SCAN. Only after command_check(). */
 uint32_t command_keys(uint8_t operation, uint32_t arg_count, uint32_t *stride);
 enum command_needs command_needs(uint8_t operation, uint8_t flags);
 
@@ -99,8 +99,11 @@ struct command_outcome {
 void command_outcome_init(struct command_outcome *outcome);
 void command_outcome_deinit(struct command_outcome *outcome);
 
-/* The operation must have passed command_check(). 0, or -ENOMEM (nothing was evaluated). The
- * status may still be NOT_INTEGER, OVERFLOW or TOO_LARGE (APPEND): no writes then. */
+/* Of a SCAN that has passed command_check(), which the host itself answers. */
+void command_scan_numbers(const struct wire_bytes *args, uint64_t *position, uint32_t *count);
+/* Not for SCAN. The operation must have passed command_check(). 0, or -ENOMEM (nothing was
+ * evaluated). The status may still be NOT_INTEGER, OVERFLOW or TOO_LARGE (APPEND): no writes then.
+ */
 int command_evaluate(const struct command_options *options, const struct command_input *input,
                      struct command_outcome *outcome);
 

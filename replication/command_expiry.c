@@ -33,6 +33,28 @@ bool command_flags_sound(const struct wire_op *op)
     }
 }
 
+uint8_t command_check_scan(const struct wire_bytes *args)
+{
+    int64_t position, count;
+
+    if (!command_parse_integer(args[0].data, args[0].size, &position) ||
+        !command_parse_integer(args[1].data, args[1].size, &count) || position < 0 ||
+        position >> WIRE_SCAN_BITS != 0 || count <= 0)
+        return WIRE_STATUS_MALFORMED;
+    return WIRE_STATUS_OK;
+}
+
+void command_scan_numbers(const struct wire_bytes *args, uint64_t *position, uint32_t *count)
+{
+    int64_t at = 0, wanted = 0;
+
+    (void)command_parse_integer(args[0].data, args[0].size, &at);
+    (void)command_parse_integer(args[1].data, args[1].size, &wanted);
+    assert(at >= 0 && wanted > 0); /* command_check() has looked */
+    *position = (uint64_t)at;
+    *count = wanted < WIRE_SCAN_COUNT_MAX ? (uint32_t)wanted : WIRE_SCAN_COUNT_MAX;
+}
+
 /* The argument that is a time, or NULL. */
 static const struct wire_bytes *time_of(const struct wire_op *op, const struct wire_bytes *args)
 {

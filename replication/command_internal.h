@@ -6,6 +6,8 @@
 
 /* command.c. Room for that many writes: 0 or -ENOMEM. */
 int command_reserve_writes(struct command_outcome *outcome, uint32_t count);
+/* Room for that many in outcome->values. */
+int command_reserve_values(struct command_outcome *outcome, uint32_t count);
 /* Room was reserved. bytes NULL: a tombstone. */
 void command_add_write(struct command_outcome *outcome, uint32_t key, const uint8_t *bytes,
                        size_t size, uint64_t expiry_ms);
@@ -19,6 +21,8 @@ bool command_flags_sound(const struct wire_op *op);
 uint8_t command_check_time(const struct wire_op *op, const struct wire_bytes *args);
 /* Unix ms; at the latest INT64_MAX. */
 int64_t command_deadline(const struct command_input *input, const struct wire_bytes *time);
+/* SCAN: OK or MALFORMED. */
+uint8_t command_check_scan(const struct wire_bytes *args);
 /* TTL, EXPIRE, PERSIST, GETEX. */
 int command_evaluate_expiry(const struct command_input *input, struct command_outcome *outcome);
 

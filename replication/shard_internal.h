@@ -10,6 +10,7 @@
  *   shard_operation.c one operation from arrival to proposal
  *   shard_value.c    the values that an operation reads: pending, cached, in memory, on disk
  *   shard_park.c     operations that wait for the disk, or behind one that does
+ *   shard_scan.c     what goes over all keys of a partition
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_snapshot.c a partition's state for a peer that the log cannot help
  *   shard_install.c  the other end of it
@@ -37,6 +38,7 @@
 #include "storage/mutant.h"
 
 #define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
+#define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
 #define SHARD_FETCHES_MAX        256u
 #define SHARD_READS_MAX          64u /* read jobs handed out at once */
@@ -195,6 +197,7 @@ struct shard_operation {
     struct keyqueue_node *nodes;   /* as many */
     struct wire_buffer *values;    /* key_count: what the disk gave */
     struct shard_fetched *fetched;
+    uint32_t slot_count; /* of values and fetched: key_count, or those of a SCAN */
     uint32_t key_count;
     uint32_t reads_left;
     size_t charge;
@@ -410,6 +413,17 @@ void shard_operation_read(struct shard *shard, struct shard_read *read, const ui
 void shard_operations_fail(struct shard *shard, struct replica *replica);
 void shard_operations_expire(struct shard *shard);
 void shard_operations_free(struct shard *shard);
+
+/* Proposes the outcome, or arranges the round that a reply without writes needs. observed: newest
+ * pending entry that it was made from. */
+void shard_conclude(struct shard *shard, struct replica *replica,
+                    const struct shard_request *request, uint64_t observed);
+
+/* shard_scan.c */
+/* How many there are when all that is pending has been applied. */
+uint64_t shard_count_keys(const struct shard *shard, const struct replica *replica);
+/* As shard_evaluate(). */
+bool shard_scan(struct shard *shard, struct replica *replica, const struct shard_request *request);
 
 /* shard_expiry.c */
 /* Unix ms, by which this leader judges and sets deadlines. */

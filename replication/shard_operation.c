@@ -119,8 +119,8 @@ static uint8_t refusal(const struct shard_request *request, int r)
 }
 
 /* Proposes what was evaluated, or arranges the round that a reply without writes needs. */
-static void conclude(struct shard *shard, struct replica *replica,
-                     const struct shard_request *request, uint64_t observed)
+void shard_conclude(struct shard *shard, struct replica *replica,
+                    const struct shard_request *request, uint64_t observed)
 {
     struct command_outcome *outcome = &shard->outcome;
     bool idle_retry = outcome->write_count == 0 && is_write(request->op) && request->op->retry;
@@ -173,28 +173,6 @@ static void conclude(struct shard *shard, struct replica *replica,
     shard_waiter_add(shard, replica, waiter);
 }
 
-/* How many there are when all that is pending has been applied. */
-static uint64_t count_keys(const struct shard *shard, const struct replica *replica)
-{
-    const struct pending *pending = &replica->pending;
-    uint64_t keys = store_keys(shard->store, replica->partition);
-    const struct pending_entry *entry;
-
-    for (uint64_t index = pending->first; (entry = pending_at(pending, index)); index++)
-        for (uint32_t i = 0; i < entry->write_count; i++) {
-            const struct pending_write *write = pending_write_at(pending, entry, i);
-            const struct pending_write *newest;
-            struct keydir_entry applied;
-
-            if (pending_find(pending, &write->digest, &newest) != PENDING_E_OK || newest != write)
-                continue;
-            keys += !write->tombstone;
-            keys -= store_find(shard->store, replica->partition, &write->digest, &applied) == 0 &&
-                    !applied.tombstone;
-        }
-    return keys;
-}
-
 bool shard_evaluate(struct shard *shard, struct replica *replica,
                     const struct shard_request *request)
 {
@@ -203,8 +181,11 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
                                   .args = request->args,
                                   .digests = request->digests,
                                   .values = shard->values};
-    int r = shard_gather(shard, replica, request, &observed);
+    int r;
 
+    if (request->op->operation == WIRE_OP_SCAN)
+        return shard_scan(shard, replica, request);
+    r = shard_gather(shard, replica, request, &observed);
     if (r == VALUES_ON_DISK)
         return false;
     if (r == VALUES_NO_MEMORY) {
@@ -225,7 +206,7 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         return true;
     }
     if (request->op->operation == WIRE_OP_COUNT) {
-        input.partition_keys = count_keys(shard, replica);
+        input.partition_keys = shard_count_keys(shard, replica);
         observed = pending_last(&replica->pending);
     }
     r = shard_expire_values(shard, replica, request, &observed);
@@ -237,7 +218,7 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
     if (command_evaluate(&shard->command_options, &input, &shard->outcome) != 0)
         shard->fatal = -ENOMEM;
     else
-        conclude(shard, replica, request, observed);
+        shard_conclude(shard, replica, request, observed);
     return true;
 }
 

@@ -17,7 +17,7 @@ static void operation_unlink(struct shard *shard, struct shard_operation *operat
 
 static void operation_memory_free(struct shard_operation *operation)
 {
-    for (uint32_t i = 0; operation->values && i < operation->key_count; i++)
+    for (uint32_t i = 0; operation->values && i < operation->slot_count; i++)
         wire_buffer_deinit(&operation->values[i]);
     if (operation->args)
         free((void *)operation->args[0].data);
@@ -124,12 +124,13 @@ static struct shard_operation *operation_new(const struct shard_request *request
     operation->session = request->session;
     operation->op = *request->op;
     operation->key_count = keys;
+    operation->slot_count = request->op->operation == WIRE_OP_SCAN ? SHARD_SCAN_READS : keys;
     operation->charge = request->charge;
     operation->ticket.operation = operation;
     operation->digests = malloc((keys + 1) * sizeof *operation->digests);
     operation->nodes = calloc(keys + 1, sizeof *operation->nodes);
-    operation->values = calloc(keys + 1, sizeof *operation->values);
-    operation->fetched = calloc(keys + 1, sizeof *operation->fetched);
+    operation->values = calloc(operation->slot_count + 1, sizeof *operation->values);
+    operation->fetched = calloc(operation->slot_count + 1, sizeof *operation->fetched);
     if (!operation->digests || !operation->nodes || !operation->values || !operation->fetched ||
         !copy_args(operation, request->args)) {
         operation_memory_free(operation);

@@ -82,6 +82,12 @@ enum wire_expire_flags {
     WIRE_EXPIRE_RELATIVE = 32
 };
 
+/* Positions of SCAN, the first bits of keys' digests: decimal text, from 0 on; the next position is
+ * 0 at the end of the partition. count: about how many keys. What is there through a whole scan is
+ * given, a key twice at times. */
+#define WIRE_SCAN_BITS      48u
+#define WIRE_SCAN_COUNT_MAX 512u /* keys at most */
+
 const char *wire_type_name(uint8_t type); /* "?" when unknown */
 const char *wire_status_name(uint8_t status);
 const char *wire_operation_name(uint8_t operation);

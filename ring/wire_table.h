@@ -40,6 +40,7 @@
     X(STRLEN, 3, 0)   /* key              -> integer */                                            \
     X(COUNT, 4, 0)    /* (none)           -> integer: keys of the partition */                     \
     X(TTL, 5, 0)      /* key, flags       -> integer: deadline or what is left, ms; -1, -2 */      \
+    X(SCAN, 6, 0)     /* position count   -> array: the next position, keys… */                  \
     X(SET, 16, 1)     /* key value [time], flags -> nil | 1; with flag GET see wire.h */           \
     X(PUT, 17, 1)     /* (key value)…     -> nil; all or none */                                 \
     X(DEL, 18, 1)     /* keys…            -> integer: how many were there */                     \

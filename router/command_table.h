@@ -89,6 +89,8 @@
     X(quit, -1, "altF", 0, 0, 0, connection_quit, "connection", "1.0.0", "Closes the connection.") \
     X(reset, 1, "altF", 0, 0, 0, connection_reset, "connection", "6.2.0",                          \
       "Resets the connection.")                                                                    \
+    X(scan, -2, "r", 0, 0, 0, scan_scan, "generic", "2.8.0",                                       \
+      "Iterates over the names of the keys in the cluster.")                                       \
     X(select, 2, "ltF", 0, 0, 0, connection_select, "connection", "1.0.0",                         \
       "Selects database 0, the only one.")                                                         \
     X(set, -3, "wm", 1, 1, 1, expiry_set, "string", "1.0.0",                                       \

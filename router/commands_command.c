@@ -185,8 +185,8 @@ void server_command_list(struct router *router, struct client *client,
         for (uint32_t i = 0; i < commands_count(); i++) {
             const char *name = commands_at(i)->name;
 
-            if (filtered &&
-                !glob_match((const char *)args[4].data, args[4].size, name, strlen(name)))
+            if (filtered && !glob_match((const char *)args[4].data, args[4].size, name,
+                                        strlen(name), GLOB_ANY_CASE))
                 continue;
             if (pass == 0)
                 matches++;

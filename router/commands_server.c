@@ -139,7 +139,7 @@ void server_config_get(struct router *router, struct client *client, const struc
     for (uint32_t i = 0; i < CONFIG_COUNT; i++) {
         for (uint32_t a = 2; a < count && !wanted[i]; a++)
             wanted[i] = glob_match((const char *)args[a].data, args[a].size, values[i][0],
-                                   strlen(values[i][0]));
+                                   strlen(values[i][0]), GLOB_ANY_CASE);
         matches += wanted[i] ? 1 : 0;
     }
     resp_put_map(out, matches, client->protocol);

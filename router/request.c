@@ -2,6 +2,7 @@
 
 #include "router/router_internal.h"
 #include "router/info.h"
+#include "router/scan.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ static void request_free(struct router *router, struct request *request)
                           gather->values[i].size);
         slab_give(&router->slab, gather, gather->block_size);
     }
+    if (request->scan)
+        scan_free(router, request->scan);
     slab_give(&router->slab, request->reply, request->reply_size);
     slab_give(&router->slab, request, sizeof *request);
 }
@@ -191,6 +194,9 @@ static void request_encode(struct router *router, struct request *request,
         return;
     case REQUEST_SECONDS:
         resp_put_integer(out, request->sum < 0 ? request->sum : (request->sum + 500) / 1000);
+        return;
+    case REQUEST_SCAN:
+        scan_reply(router, request->scan, result, out);
         return;
     case REQUEST_INFO:
         info_reply(router, request, out);

@@ -19,6 +19,7 @@
 struct client;
 struct op;
 struct router;
+struct scan;
 
 /* How the parts' payloads become a reply. */
 enum request_kind {
@@ -30,6 +31,7 @@ enum request_kind {
     REQUEST_SUM,     /* integers: their sum */
     REQUEST_SECONDS, /* an integer, ms: in seconds, rounded; negative: as it is */
     REQUEST_GATHER,  /* arrays of (bytes | nil): one array in the order of the keys */
+    REQUEST_SCAN,    /* [next position, keys]: [cursor, keys], see scan.h */
     REQUEST_INFO,    /* integers: the key count in INFO */
 };
 
@@ -54,7 +56,8 @@ struct request {
     struct request *timed_next;
     struct client *client; /* NULL: gone */
     struct request_gather *gather;
-    uint8_t *reply; /* encoded, when it is not its turn yet; slab */
+    struct scan *scan; /* SCAN; owned */
+    uint8_t *reply;    /* encoded, when it is not its turn yet; slab */
     size_t reply_size;
     uint64_t expires_ms; /* INFO: answers then with what it has */
     int64_t sum;

@@ -1,6 +1,7 @@
 #include "router/scatter.h"
 
 #include "router/router_internal.h"
+#include "router/scan.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -294,6 +295,35 @@ void scatter_command(struct router *router, struct client *client, const struct 
         scatter_single(router, client, plan);
     else
         scatter_multiple(router, client, plan);
+}
+
+void scatter_scan(struct router *router, struct client *client, struct scan *scan,
+                  const struct wire_bytes words[2])
+{
+    size_t size = words[0].size + words[1].size;
+    struct request *request;
+    struct op *op;
+
+    if (!scatter_admitted(router, 1, size)) {
+        scan_free(router, scan);
+        scatter_full(router, client);
+        return;
+    }
+    request = request_new(router, client, REQUEST_SCAN, false);
+    if (request)
+        request->scan = scan; /* its from here on */
+    else
+        scan_free(router, scan);
+    op = request ? op_new(router, request, WIRE_OP_SCAN, 0, 2, size) : NULL;
+    if (!op) {
+        scatter_failed(router, client);
+        return;
+    }
+    op_arg(op, 0, &words[0]);
+    op_arg(op, 1, &words[1]);
+    op->partition = (uint16_t)scan->partition;
+    request->parts_left = 1;
+    lane_add(router, &router->lanes[op->partition], op);
 }
 
 struct request *scatter_count(struct router *router, struct client *client, uint8_t kind,

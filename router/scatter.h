@@ -18,6 +18,7 @@
 struct client;
 struct request;
 struct router;
+struct scan;
 
 struct scatter {
     uint32_t *heads, *tails; /* by partition: first and last unit of its group */
@@ -45,6 +46,9 @@ void scatter_deinit(struct scatter *scatter);
 void scatter_command(struct router *router, struct client *client, const struct scatter_plan *plan);
 /* Room for so many operations of that many bytes in all. */
 bool scatter_admitted(const struct router *router, uint32_t operations, size_t size);
+/* One SCAN of scan->partition with these two arguments. The scan is taken over. */
+void scatter_scan(struct router *router, struct client *client, struct scan *scan,
+                  const struct wire_bytes words[2]);
 /* One COUNT for every partition. The request is answered when all have ended, or at expires_ms if
  * not 0. NULL: it was answered with an error, or out of memory. */
 struct request *scatter_count(struct router *router, struct client *client, uint8_t kind,

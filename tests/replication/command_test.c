@@ -417,7 +417,9 @@ static void draw_call(struct draw *draw, struct call *call)
     bool valued;
 
     *call = (struct call){.op = {.id = 77}};
-    call->op.operation = operations[draw_below(draw, sizeof operations)];
+    do
+        call->op.operation = operations[draw_below(draw, sizeof operations)];
+    while (call->op.operation == WIRE_OP_SCAN); /* the host's */
     if (call->op.operation == WIRE_OP_SET) {
         static const uint8_t conditions[] = {0, WIRE_SET_NX, WIRE_SET_XX};
 

@@ -23,14 +23,20 @@ static void deliver(struct cluster *cluster, int node, struct shard_event *event
 
 static void take_results(struct cluster *cluster, const struct link_message *message)
 {
-    struct wire_bytes values[16];
+    struct wire_bytes values[CLUSTER_SCANNED];
     struct wire_result result;
     struct wire_cursor cursor;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) && wire_get_result(&cursor, &result, values, 16)) {
+    while (!wire_cursor_done(&cursor) &&
+           wire_get_result(&cursor, &result, values, CLUSTER_SCANNED)) {
         struct cluster_result *kept = &cluster->results[cluster->result_count++];
-        struct wire_bytes bytes = result.value_count == 1 ? values[0] : result.bytes;
+        struct wire_bytes bytes = result.value_count > 0 ? values[0] : result.bytes;
+
+        cluster->scanned_count = result.value_count > 0 ? result.value_count - 1 : 0;
+        for (uint32_t i = 0; i < cluster->scanned_count; i++)
+            snprintf(cluster->scanned[i], sizeof cluster->scanned[i], "%.*s",
+                     (int)values[i + 1].size, (const char *)values[i + 1].data);
 
         cr_assert_lt(cluster->result_count, CLUSTER_RESULTS);
         *kept = (struct cluster_result){.id = result.id,
@@ -320,19 +326,44 @@ const struct cluster_result *cluster_result(const struct cluster *cluster, uint3
     return NULL;
 }
 
-const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
-                                        const char *const *args, uint32_t arg_count)
+uint32_t cluster_send_at(struct cluster *cluster, int node, uint16_t partition, uint8_t operation,
+                         const char *const *args, uint32_t arg_count)
 {
-    int leader = cluster_leader(cluster, cluster_partition(cluster, args[0]));
-    uint32_t id;
+    struct wire_op op = {.operation = operation, .partition = partition, .arg_count = arg_count};
 
-    cr_assert_geq(leader, 0);
-    id = cluster_send(cluster, leader, operation, flags, args, arg_count);
+    return send_op(cluster, node, &op, args);
+}
+
+static const struct cluster_result *await_result(struct cluster *cluster, uint32_t id,
+                                                 uint8_t operation)
+{
     for (int rounds = 0; rounds < 300 && !cluster_result(cluster, id); rounds++)
         cluster_run(cluster, 10);
     cr_assert(cluster_result(cluster, id), "operation %s was not answered in 3 s",
               wire_operation_name(operation));
     return cluster_result(cluster, id);
+}
+
+const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
+                                        const char *const *args, uint32_t arg_count)
+{
+    int leader = cluster_leader(cluster, cluster_partition(cluster, args[0]));
+
+    cr_assert_geq(leader, 0);
+    return await_result(cluster, cluster_send(cluster, leader, operation, flags, args, arg_count),
+                        operation);
+}
+
+const struct cluster_result *cluster_do_at(struct cluster *cluster, uint16_t partition,
+                                           uint8_t operation, const char *const *args,
+                                           uint32_t arg_count)
+{
+    int leader = cluster_leader(cluster, partition);
+
+    cr_assert_geq(leader, 0);
+    return await_result(cluster,
+                        cluster_send_at(cluster, leader, partition, operation, args, arg_count),
+                        operation);
 }
 
 void cluster_begin(struct cluster *cluster)

@@ -22,6 +22,8 @@ struct cluster_result {
     size_t size;
 };
 
+#define CLUSTER_SCANNED 600
+
 struct cluster {
     struct vfs *disks[CLUSTER_NODES];
     struct shard *shards[CLUSTER_NODES];
@@ -36,6 +38,8 @@ struct cluster {
     bool drained[CLUSTER_NODES];
     struct cluster_result results[CLUSTER_RESULTS];
     size_t result_count;
+    char scanned[CLUSTER_SCANNED][24]; /* keys in the newest array of more than one value */
+    uint32_t scanned_count;
     uint32_t next_id;
     bool retry; /* operations say so */
     uint64_t sequences[CLUSTER_PARTITIONS];
@@ -59,6 +63,12 @@ uint32_t cluster_send(struct cluster *cluster, int node, uint8_t operation, uint
 /* The same with a request id of the caller's. */
 uint32_t cluster_resend(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,
                         const char *const *args, uint32_t arg_count, uint64_t sequence);
+/* The same for reads that name a partition and no key. */
+uint32_t cluster_send_at(struct cluster *cluster, int node, uint16_t partition, uint8_t operation,
+                         const char *const *args, uint32_t arg_count);
+const struct cluster_result *cluster_do_at(struct cluster *cluster, uint16_t partition,
+                                           uint8_t operation, const char *const *args,
+                                           uint32_t arg_count);
 /* NULL while it is unanswered. */
 const struct cluster_result *cluster_result(const struct cluster *cluster, uint32_t id);
 /* To the leader, and runs until it is answered. */

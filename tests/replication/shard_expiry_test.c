@@ -290,6 +290,8 @@ Test(shard_expiry, new_leaders_find_what_expires)
     }
     cr_assert_eq(count_of("{t}"), KEYS);
     restart_all();
+    for (int node = 0; node < CLUSTER_NODES; node++) /* deadlines have to be read from disk */
+        vfs_mem_set_cold(cluster.disks[node], true);
     cr_assert_eq(count_of("{t}"), KEYS);
     cluster_run(&cluster, 500);
     turn_clocks(30000);

@@ -5,7 +5,7 @@
 
 static bool match(const char *pattern, const char *text)
 {
-    return glob_match(pattern, strlen(pattern), text, strlen(text));
+    return glob_match(pattern, strlen(pattern), text, strlen(text), GLOB_ANY_CASE);
 }
 
 Test(glob, patterns_match_as_in_redis)
@@ -34,5 +34,14 @@ Test(glob, hostile_patterns_take_no_exponential_time)
         memcpy(pattern + i, "*a", 2);
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = 'b';
-    cr_assert_not(glob_match(pattern, sizeof pattern, text, sizeof text));
+    cr_assert_not(glob_match(pattern, sizeof pattern, text, sizeof text, GLOB_EXACT));
+}
+
+Test(glob, case_matters_where_keys_are_matched)
+{
+    cr_assert(glob_match("a[B-D]*", 7, "aCx", 3, GLOB_EXACT));
+    cr_assert_not(glob_match("a[B-D]*", 7, "acx", 3, GLOB_EXACT));
+    cr_assert_not(glob_match("A*", 2, "abc", 3, GLOB_EXACT));
+    cr_assert(glob_match("A*", 2, "abc", 3, GLOB_ANY_CASE));
+    cr_assert(glob_match("\xff?", 2, "\xff\0", 2, GLOB_EXACT), "any bytes");
 }

@@ -208,6 +208,27 @@ static int64_t model_count(const struct harness *h, uint16_t partition)
     return count;
 }
 
+/* Positions count the entries. */
+static void model_scan(struct harness *h, uint16_t partition, const struct wire_bytes *args,
+                       struct wire_result *result)
+{
+    static char next[24];
+    int64_t position = 0, count = 0;
+    size_t i;
+
+    cr_assert(resp_integer(args[0].data, args[0].size, &position));
+    cr_assert(resp_integer(args[1].data, args[1].size, &count));
+    result->values = h->values;
+    result->value_count = 1;
+    for (i = (size_t)position; i < h->entry_count && (int64_t)result->value_count <= count; i++)
+        if (harness_partition(h, h->entries[i].key) == partition)
+            h->values[result->value_count++] =
+                (struct wire_bytes){(const uint8_t *)h->entries[i].key, h->entries[i].key_size};
+    h->values[0] =
+        (struct wire_bytes){(const uint8_t *)next,
+                            (size_t)snprintf(next, sizeof next, "%zu", i < h->entry_count ? i : 0)};
+}
+
 static void model_read(struct harness *h, const struct wire_op *op, const struct wire_bytes *args,
                        struct wire_result *result)
 {
@@ -230,6 +251,9 @@ static void model_read(struct harness *h, const struct wire_op *op, const struct
         return;
     case WIRE_OP_STRLEN:
         model_integer(result, (int64_t)model_value(h, &args[0]).size);
+        return;
+    case WIRE_OP_SCAN:
+        model_scan(h, op->partition, args, result);
         return;
     case WIRE_OP_TTL:
         model_integer(result, model_ttl(h, op, args));

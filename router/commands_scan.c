@@ -1,0 +1,83 @@
+/* SCAN. */
+#include "router/router_internal.h"
+#include "router/scan.h"
+
+#include <stdio.h>
+
+#define SCAN_COUNT_DEFAULT 10
+
+struct scan_options {
+    const struct wire_bytes *pattern;
+    int64_t count;
+    bool none;
+};
+
+/* False: the client has got its error. */
+static bool scan_options(struct router *router, struct client *client,
+                         const struct wire_bytes *args, uint32_t count,
+                         struct scan_options *options)
+{
+    *options = (struct scan_options){.count = SCAN_COUNT_DEFAULT};
+    for (uint32_t i = 2; i < count; i += 2) {
+        const char *error = "ERR syntax error";
+
+        if (i + 1 < count && commands_is(&args[i], "match")) {
+            options->pattern = &args[i + 1];
+            continue;
+        }
+        if (i + 1 < count && commands_is(&args[i], "type")) {
+            options->none = !commands_is(&args[i + 1], "string");
+            continue;
+        }
+        if (i + 1 < count && commands_is(&args[i], "count")) {
+            if (!resp_integer(args[i + 1].data, args[i + 1].size, &options->count))
+                error = "ERR value is not an integer or out of range";
+            else if (options->count >= 1)
+                continue;
+        }
+        client_error(router, client, error);
+        return false;
+    }
+    return true;
+}
+
+void scan_scan(struct router *router, struct client *client, const struct wire_bytes *args,
+               uint32_t count)
+{
+    struct scan_options options;
+    char texts[2][24];
+    struct wire_bytes words[2];
+    struct scan *scan;
+    uint64_t cursor;
+
+    if (!scan_cursor_parse(&args[1], &cursor)) {
+        client_error(router, client, "ERR invalid cursor");
+        return;
+    }
+    if (!scan_options(router, client, args, count, &options))
+        return;
+    if (!router->map_known) {
+        client_error(router, client,
+                     "CLUSTERDOWN the ring map is not known yet: no node has been reached");
+        return;
+    }
+    if (cursor >> WIRE_SCAN_BITS >= router->lane_count) { /* none that was ever given */
+        scan_reply(router, NULL, NULL, client_reply(router, client));
+        client_reply_end(router, client);
+        return;
+    }
+    scan = scan_new(router, (uint32_t)(cursor >> WIRE_SCAN_BITS), options.pattern);
+    if (!scan) {
+        client_error(router, client, "OOM out of memory: the command was not executed");
+        return;
+    }
+    scan->none = options.none;
+    words[0] = (struct wire_bytes){
+        (const uint8_t *)texts[0],
+        (size_t)snprintf(texts[0], sizeof texts[0], "%llu",
+                         (unsigned long long)(cursor & ((UINT64_C(1) << WIRE_SCAN_BITS) - 1)))};
+    words[1] = (struct wire_bytes){
+        (const uint8_t *)texts[1],
+        (size_t)snprintf(texts[1], sizeof texts[1], "%lld", (long long)options.count)};
+    scatter_scan(router, client, scan, words);
+}

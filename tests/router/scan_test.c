@@ -1,0 +1,163 @@
+#include "harness.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS 100
+
+/* One call; marks the keys key:N that it gave, and returns the next cursor. */
+static unsigned long long scan(struct harness *h, uint64_t client, unsigned long long cursor,
+                               const char *options, unsigned seen[KEYS])
+{
+    char line[128];
+    const char *reply, *at;
+    int size, count, number;
+    unsigned long long next;
+
+    snprintf(line, sizeof line, "SCAN %llu %s", cursor, options);
+    reply = harness_ask(h, client, line);
+    cr_assert_eq(sscanf(reply, "*2\r\n$%d\r\n%llu\r\n*%d\r\n", &size, &next, &count), 3, "%s",
+                 reply);
+    at = strstr(reply, "\r\n*") + 3;
+    for (int i = 0; i < count; i++) {
+        at = strstr(at, "key:");
+        cr_assert(at && sscanf(at, "key:%d\r\n", &number) == 1 && number < KEYS, "%s", reply);
+        seen[number]++;
+        at += 4;
+    }
+    cr_assert_null(strstr(at, "key:"), "%s", reply);
+    return next;
+}
+
+static void write_keys(struct harness *h, uint64_t client)
+{
+    char line[32];
+
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(line, sizeof line, "SET key:%d 1", i);
+        harness_ask(h, client, line);
+    }
+}
+
+Test(scan, gives_all_keys_of_all_partitions)
+{
+    static const char *const options[] = {"", "COUNT 1", "COUNT 1000", "count 7 match *"};
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    write_keys(h, client);
+    for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
+        unsigned seen[KEYS] = {0};
+        unsigned long long cursor = 0;
+        unsigned calls = 0;
+
+        do {
+            cursor = scan(h, client, cursor, options[k], seen);
+            cr_assert_lt(++calls, 1000u);
+        } while (cursor != 0);
+        for (int i = 0; i < KEYS; i++)
+            cr_assert_eq(seen[i], 1, "key:%d with %s", i, options[k]);
+    }
+    harness_free(h);
+}
+
+/* Each call comes from another router, and the leaders have moved meanwhile. */
+Test(scan, a_cursor_is_good_on_any_router)
+{
+    struct harness *routers[2] = {harness_new(NULL, false), harness_new(NULL, false)};
+    uint64_t clients[2];
+    unsigned seen[KEYS] = {0};
+    unsigned long long cursor = 0;
+    unsigned turn = 0;
+
+    for (int i = 0; i < 2; i++) {
+        clients[i] = harness_client(routers[i]);
+        write_keys(routers[i], clients[i]);
+        for (uint16_t p = 0; i == 1 && p < HARNESS_PARTITIONS; p++)
+            routers[i]->leader[p] = (uint16_t)(routers[i]->leader[p] % HARNESS_MEMBERS + 1);
+    }
+    do {
+        cursor = scan(routers[turn % 2], clients[turn % 2], cursor, "COUNT 5", seen);
+        turn++;
+    } while (cursor != 0);
+    for (int i = 0; i < KEYS; i++)
+        cr_assert_eq(seen[i], 1, "key:%d", i);
+    harness_free(routers[0]);
+    harness_free(routers[1]);
+}
+
+Test(scan, patterns_and_types_choose)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    unsigned seen[KEYS] = {0};
+    unsigned long long cursor = 0;
+
+    write_keys(h, client);
+    do {
+        cursor = scan(h, client, cursor, "MATCH key:[12]? COUNT 100", seen);
+    } while (cursor != 0);
+    for (int i = 0; i < KEYS; i++)
+        cr_assert_eq(seen[i], i >= 10 && i < 30, "key:%d", i);
+    memset(seen, 0, sizeof seen);
+    do {
+        cursor = scan(h, client, cursor, "TYPE hash", seen);
+    } while (cursor != 0);
+    do {
+        cursor = scan(h, client, cursor, "MATCH KEY:*", seen);
+    } while (cursor != 0);
+    for (int i = 0; i < KEYS; i++)
+        cr_assert_eq(seen[i], 0);
+    do {
+        cursor = scan(h, client, cursor, "type STRING match *:1", seen);
+    } while (cursor != 0);
+    cr_assert_eq(seen[1], 1);
+    harness_free(h);
+}
+
+Test(scan, errors_have_the_words_of_redis)
+{
+    static const char *const rows[][2] = {
+        {"SCAN", "-ERR wrong number of arguments for 'scan' command\r\n"},
+        {"SCAN x", "-ERR invalid cursor\r\n"},
+        {"SCAN \"\"", "-ERR invalid cursor\r\n"},
+        {"SCAN 18446744073709551616", "-ERR invalid cursor\r\n"},
+        {"SCAN 0 COUNT 0", "-ERR syntax error\r\n"},
+        {"SCAN 0 COUNT -1", "-ERR syntax error\r\n"},
+        {"SCAN 0 COUNT x", "-ERR value is not an integer or out of range\r\n"},
+        {"SCAN 0 COUNT", "-ERR syntax error\r\n"},
+        {"SCAN 0 MATCH", "-ERR syntax error\r\n"},
+        {"SCAN 0 FOO a", "-ERR syntax error\r\n"},
+        {"SCAN 18446744073709551615", "*2\r\n$1\r\n0\r\n*0\r\n"}, /* no such partition: the end */
+    };
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_assert_str_eq(harness_ask(h, client, rows[i][0]), rows[i][1], "%s", rows[i][0]);
+    harness_free(h);
+}
+
+/* A pipeline of them, and a client that leaves: nothing is left behind (the slab checks). */
+Test(scan, replies_keep_their_order_and_clients_may_go)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    const char *output;
+
+    harness_type(h, client,
+                 "SET a 1\r\nSCAN 0 MATCH nothing\r\nPING\r\nSCAN 0 COUNT 5\r\nPING x\r\n");
+    harness_run(h);
+    output = harness_output(h, client);
+    cr_assert_eq(strncmp(output, "+OK\r\n*2\r\n$", 10), 0, "%s", output);
+    cr_assert(strstr(output, "+PONG\r\n*2\r\n"), "%s", output);
+    cr_assert_str_eq(output + strlen(output) - 7, "$1\r\nx\r\n");
+    h->deaf = true;
+    harness_type(h, client, "SCAN 0\r\n");
+    harness_flush(h);
+    harness_close(h, client);
+    harness_advance(h, 20000);
+    harness_free(h);
+}
