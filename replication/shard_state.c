@@ -14,6 +14,7 @@
 #define STATE_HEAD_SIZE   20u
 #define STATE_HEAD_SIZE_1 12u
 #define STATE_FENCED_AT   1u
+#define STATE_TIME_AT     4u
 #define STATE_SETTLED_AT  12u
 
 static bool state_room(struct shard *shard, size_t size)
@@ -46,7 +47,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     shard->state[0] = STATE_VERSION;
     shard->state[STATE_FENCED_AT] = fenced != NULL;
     codec_put_u16(shard->state + 2, (uint16_t)config_size);
-    codec_put_u64(shard->state + 4, 0);
+    codec_put_u64(shard->state + STATE_TIME_AT, replica->logged_ms);
     codec_put_u64(shard->state + STATE_SETTLED_AT, replica->settled);
     memcpy(shard->state + STATE_HEAD_SIZE, config, config_size);
     sessions_save(&replica->sessions, shard->state + STATE_HEAD_SIZE + config_size);
@@ -88,6 +89,8 @@ int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t
     if (!open_state(state, size, config, &end))
         return -EBADMSG;
     *fenced = state[STATE_FENCED_AT];
+    if (codec_get_u64(state + STATE_TIME_AT) > replica->logged_ms)
+        replica->logged_ms = codec_get_u64(state + STATE_TIME_AT);
     replica->settled = state[0] == 1 ? 0 : codec_get_u64(state + STATE_SETTLED_AT);
     r = sessions_load(&replica->sessions, state + end, size - end);
     if (r < 0)

@@ -153,35 +153,89 @@ Test(shard_expiry, an_older_value_never_shows_again)
     cluster_stop(&cluster);
 }
 
+/* A leader logs the delete of a key by its time, which is returned; then all clocks go back. */
+static uint64_t log_time_and_go_back(const char *key)
+{
+    uint64_t time_ms;
+
+    set_for(key, "1", "1000");
+    turn_clocks(1500);
+    time_ms = CLUSTER_EPOCH_MS + cluster.now_ms + (uint64_t)cluster.skew_ms[0];
+    cluster_expect(&cluster, key, NULL);
+    turn_clocks(-10000);
+    return time_ms;
+}
+
+/* A value whose deadline is that has expired for the key's leader, whatever its clock says. */
+static void expect_passed(const char *key, uint64_t time_ms)
+{
+    char text[24];
+
+    sprintf(text, "%llu", (unsigned long long)time_ms);
+    cluster_do(&cluster, WIRE_OP_SET, WIRE_SET_EXPIRY, ARGS(key, "1", text), 3);
+    cluster_expect(&cluster, key, NULL);
+}
+
 /* What was expired for one leader is so for the next, though its clock be behind. */
 Test(shard_expiry, time_does_not_go_back_with_a_change_of_leader)
 {
+    uint64_t time_ms;
     int leader;
 
     cluster_begin(&cluster);
-    set_for("{t}1", "1", "1000");
-    set_for("{t}2", "2", "1400");
-    turn_clocks(1500);
-    cluster_expect(&cluster, "{t}1", NULL);
-    turn_clocks(-10000);
-    leader = cluster_leader(&cluster, cluster_partition(&cluster, "{t}1"));
+    time_ms = log_time_and_go_back("a");
+    expect_passed("a", time_ms);
+    leader = cluster_leader(&cluster, cluster_partition(&cluster, "a"));
     cluster_kill(&cluster, leader);
     cluster_await_leaders(&cluster);
-    cluster_expect(&cluster, "{t}2", NULL);
+    expect_passed("a", time_ms);
     cluster_restart(&cluster, leader);
     cluster_stop(&cluster);
 }
 
 Test(shard_expiry, logged_time_survives_restarts)
 {
+    uint64_t time_ms;
+
     cluster_begin(&cluster);
-    set_for("{t}1", "1", "1000");
-    set_for("{t}2", "2", "1400");
-    turn_clocks(1500);
-    cluster_expect(&cluster, "{t}1", NULL);
-    turn_clocks(-10000);
+    time_ms = log_time_and_go_back("a");
     restart_all();
-    cluster_expect(&cluster, "{t}2", NULL);
+    expect_passed("a", time_ms);
+    cluster_stop(&cluster);
+}
+
+/* Who was away, and gets no entries but a snapshot, leads again afterwards. */
+Test(shard_expiry, logged_time_comes_with_a_snapshot)
+{
+    static char large[8192];
+    struct shard_stats stats;
+    uint64_t time_ms;
+    int node;
+
+    cluster_begin(&cluster);
+    memset(large, 'x', sizeof large - 1);
+    cluster.options.log_size_max = 1;
+    cluster.options.retain_entries_min = 0;
+    restart_all();
+    cluster_run(&cluster, 3000);
+    node = ringmap_row(&cluster.map, cluster_partition(&cluster, "a"))[0] - 1;
+    cluster_kill(&cluster, node);
+    cluster_await_leaders(&cluster);
+    time_ms = log_time_and_go_back("a");
+    for (int i = 0; i < 100; i++) {
+        cluster_set(&cluster, "a", large);
+        cluster.result_count = 0;
+    }
+    cluster_run(&cluster, 2000);
+    cluster_restart(&cluster, node);
+    for (int rounds = 0;
+         rounds < 100 && cluster_leader(&cluster, cluster_partition(&cluster, "a")) != node;
+         rounds++)
+        cluster_run(&cluster, 100);
+    shard_stats(cluster.shards[node], &stats);
+    cr_assert_gt(stats.snapshots_installed, 0);
+    cr_assert_eq(cluster_leader(&cluster, cluster_partition(&cluster, "a")), node);
+    expect_passed("a", time_ms);
     cluster_stop(&cluster);
 }
 
