@@ -24,6 +24,8 @@ static const struct {
     {"synced_p99_us", "  p99, us", offsetof(struct engine_run, synced_p99_us), 0},
     {"wear_rate", "overwrites, not synced, keys/s", offsetof(struct engine_run, wear_rate), 0},
     {"wear_p99_us", "  p99, us", offsetof(struct engine_run, wear_p99_us), 1},
+    {"wear_read_p99_us", "  p99 of reads meanwhile, us",
+     offsetof(struct engine_run, wear_read_p99_us), 2},
     {"amplification", "bytes written a byte put", offsetof(struct engine_run, amplification), 2},
     {"disk", "bytes on disk a live byte", offsetof(struct engine_run, disk_key), 2},
     {"open_clean_ms", "open after a close, ms", offsetof(struct engine_run, open_clean_ms), 0},

@@ -100,17 +100,31 @@ static double folder_bytes(const char *folder)
     return kib * 1024;
 }
 
-/* Puts `count` keys in batches: those that begin at id, or random ones of version > 0. */
+static int read_one(struct phase *phase, uint64_t id)
+{
+    static char out[VALUE_MAX];
+    char key[PEER_KEY_SIZE];
+
+    key_of(id, key);
+    if (phase->peer->get(phase->state, key, out, sizeof out) == phase->options->value_size)
+        return 0;
+    fprintf(stderr, "%s: a key is missing\n", phase->peer->name);
+    return -1;
+}
+
+/* Puts `count` keys in batches: those that begin at id, or random ones of version > 0, with reads
+ * in between. */
 static int put_many(struct phase *phase, uint64_t count, uint64_t version, double *rate,
                     double *p99_us)
 {
     static char keys[BATCH_MAX][PEER_KEY_SIZE];
     static struct peer_pair pairs[BATCH_MAX];
-    static struct histogram histogram;
+    static struct histogram histogram, reads;
     uint64_t begin_ns = worker_clock_ns(), last_ns = begin_ns, all = phase->options->keys;
     uint32_t batch = phase->options->batch;
 
     histogram_init(&histogram);
+    histogram_init(&reads);
     for (uint64_t done = 0; done < count;) {
         uint32_t n = 0;
         uint64_t now_ns;
@@ -125,7 +139,15 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         now_ns = worker_clock_ns();
         histogram_record(&histogram, now_ns - last_ns);
         last_ns = now_ns;
+        if (version && (histogram.count & 7) == 0) {
+            if (read_one(phase, mix(done) % all) != 0)
+                return -1;
+            now_ns = worker_clock_ns();
+            histogram_record(&reads, now_ns - last_ns);
+            last_ns = now_ns;
+        }
     }
+    phase->run->wear_read_p99_us = us(&reads, 990000);
     *rate = (double)count / (double)(last_ns - begin_ns) * 1e9;
     *p99_us = us(&histogram, 990000);
     return 0;
@@ -135,22 +157,17 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
 static int read_many(struct phase *phase)
 {
     static struct histogram histogram;
-    static char out[VALUE_MAX];
     uint64_t begin_ns = 0, last_ns = 0, end_ns = 0, count = 0;
     uint64_t keys = phase->options->keys;
-    char key[PEER_KEY_SIZE];
 
     histogram_init(&histogram);
     for (uint64_t i = 0; end_ns == 0 || last_ns < end_ns; i++) {
-        key_of(i < keys ? i : mix(i) % keys, key);
         if (i == keys) {
             last_ns = begin_ns = worker_clock_ns();
             end_ns = begin_ns + phase->options->seconds * NS_OF_SECOND;
         }
-        if (phase->peer->get(phase->state, key, out, sizeof out) != phase->options->value_size) {
-            fprintf(stderr, "%s: a key is missing\n", phase->peer->name);
+        if (read_one(phase, i < keys ? i : mix(i) % keys) != 0)
             return -1;
-        }
         if (i >= keys) {
             uint64_t now_ns = worker_clock_ns();
 

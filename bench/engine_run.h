@@ -3,7 +3,8 @@
  *
  *   fill    N keys in random order, not synced; then reads of random keys; then a clean close
  *   synced  opens (timed: clean), overwrites random keys from many threads, each write durable
- *   wear    opens, overwrites random keys, not synced, `wear` times N; is then killed
+ *   wear    opens, overwrites random keys, not synced, `wear` times N, with a read after every
+ *           eighth; settles, is then killed
  *   open    opens (timed: after the kill), checks that all keys are there
  */
 #ifndef BENCH_ENGINE_RUN_H
@@ -30,8 +31,9 @@ struct engine_run {
     double synced_rate;
     double synced_p50_us, synced_p99_us;
     double wear_rate, wear_p99_us;
-    double amplification; /* bytes given to write(2) and its kin a byte of keys and values */
-    double disk_key;      /* bytes on the disk a byte of live keys and values, at the end */
+    double wear_read_p99_us; /* of reads between the overwrites, while space is reclaimed */
+    double amplification;    /* bytes given to write(2) and its kin a byte of keys and values */
+    double disk_key;         /* bytes on the disk a byte of live keys and values, at the end */
     double open_clean_ms, open_killed_ms;
 };
 
