@@ -39,6 +39,7 @@ struct search {
     uint32_t known[SLOTS_MAX]; /* op in the slot, HISTORY_NONE: free */
     uint32_t unknown[SLOTS_MAX];
     uint64_t known_used, unknown_used;
+    uint64_t now; /* time of the moment that is looked at */
     uint64_t steps;
     uint32_t peak;
     const char *why;
@@ -182,6 +183,7 @@ static bool op_effectless(const struct history_op *op)
         return true;
     case JUDGE_SETNX:
     case JUDGE_DEL:
+    case JUDGE_PERSIST:
         return op->integer == 0;
     case JUDGE_GETDEL:
         return op->results[0] == 0;
@@ -210,7 +212,8 @@ static int take_effectless(struct search *search, struct configuration *c)
 
 static bool op_same(const struct history_op *a, const struct history_op *b)
 {
-    if (a->kind != b->kind || a->key_count != b->key_count || a->delta != b->delta)
+    if (a->kind != b->kind || a->key_count != b->key_count || a->delta != b->delta ||
+        a->goes_from != b->goes_from)
         return false;
     for (uint8_t i = 0; i < a->key_count; i++)
         if (a->keys[i] != b->keys[i] || a->values[i] != b->values[i])
@@ -231,9 +234,33 @@ static bool older_twin_waits(const struct search *search, const struct configura
     return false;
 }
 
+/* Adds the configurations in which one more value has gone by itself. */
+static int expand_expiry(struct search *search, struct configuration_set *set,
+                         const struct configuration *c)
+{
+    for (uint32_t place = 0; place < JUDGE_OBJECT_KEYS_MAX; place++) {
+        if (history_goes_from(search->history, c->state, place) > search->now)
+            continue;
+        bool failed = false;
+        struct configuration further = *c;
+        further.state = history_expire(search->history, c->state, place, &failed);
+        search->steps++;
+        if (failed)
+            return -ENOMEM;
+        int r = take_effectless(search, &further);
+        r = r ? r : set_put(search, set, further);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
 /* Adds all configurations one operation further. *c is a copy: the set may move. */
 static int expand(struct search *search, struct configuration_set *set, struct configuration c)
 {
+    int e = expand_expiry(search, set, &c);
+    if (e)
+        return e;
     for (uint32_t pass = 0; pass < 2; pass++) {
         uint64_t open = pass ? search->unknown_used & ~c.unknown : search->known_used & ~c.known;
         for (; open; open &= open - 1) {
@@ -379,6 +406,7 @@ static int search_object(struct search *search, const struct history_object *obj
     uint32_t count = moments_collect(search->history, object, moments);
     for (uint32_t i = 0; i < count && r == 0; i++) {
         *op = moments[i].op;
+        search->now = moments[i].time;
         r = moments[i].is_return ? on_return(search, *op) : on_call(search, *op);
     }
     if (r == JUDGE_E_VIOLATION)

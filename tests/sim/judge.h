@@ -13,6 +13,12 @@
  * Outcomes: returned (judge_return), certainly without effect (judge_fail: the operation is left
  * out), or neither, which is unknown: it may take effect at any time after its call, or never.
  *
+ * Expiry: a value with a deadline may turn absent by itself at any moment from `goes_from` on,
+ * once, or never, and until then it may not. The time is the earliest at which any clock in the
+ * system can show the deadline. With a value goes the write that gave it the deadline: APPEND and
+ * INCR keep it, all other writes take it away. Gone is gone: a value that was seen absent stays
+ * absent until something is written.
+ *
  * Reductions, all sound: an open operation whose result says that it changed nothing (a read,
  * a failed SETNX, a DEL of nothing) is taken as soon as the state explains that result; an unknown
  * operation is never taken where it changes nothing; of identical unknown operations the oldest is
@@ -38,16 +44,19 @@
 #define JUDGE_OBJECT_KEYS_MAX 8u
 
 enum judge_kind {
-    JUDGE_GET,    /* key -> value or nil */
-    JUDGE_SET,    /* key value */
-    JUDGE_SETNX,  /* key value -> 1 when set, 0 when the key was there */
-    JUDGE_INCR,   /* key delta -> the new number; error when the value is no integer */
-    JUDGE_APPEND, /* key value -> the new length */
-    JUDGE_DEL,    /* keys -> how many were there */
-    JUDGE_GETSET, /* key value -> the old value or nil */
-    JUDGE_GETDEL, /* key -> the old value or nil */
-    JUDGE_MSET,   /* keys and values, all at once */
-    JUDGE_MGET,   /* keys -> values or nils, all at once */
+    JUDGE_GET,     /* key -> value or nil */
+    JUDGE_SET,     /* key value */
+    JUDGE_SETNX,   /* key value -> 1 when set, 0 when the key was there */
+    JUDGE_INCR,    /* key delta -> the new number; error when the value is no integer */
+    JUDGE_APPEND,  /* key value -> the new length */
+    JUDGE_DEL,     /* keys -> how many were there */
+    JUDGE_GETSET,  /* key value -> the old value or nil */
+    JUDGE_GETDEL,  /* key -> the old value or nil */
+    JUDGE_MSET,    /* keys and values, all at once */
+    JUDGE_MGET,    /* keys -> values or nils, all at once */
+    JUDGE_SETPX,   /* key value, which may go by itself from `goes_from` on */
+    JUDGE_PERSIST, /* key -> 1 when there was a deadline, which it takes away, or 0 */
+    JUDGE_KINDS
 };
 
 struct judge_bytes {
@@ -63,6 +72,7 @@ struct judge_call {
     struct judge_bytes keys[JUDGE_OBJECT_KEYS_MAX];
     struct judge_bytes values[JUDGE_OBJECT_KEYS_MAX];
     int64_t delta;
+    uint64_t goes_from; /* SETPX */
 };
 
 struct judge_reply {

@@ -45,6 +45,18 @@ static inline uint32_t call(uint8_t kind, const char *key, const char *value)
     return op;
 }
 
+/* A write of a value that may go by itself from that time on. */
+static inline uint32_t call_px(const char *key, const char *value, uint64_t goes_from)
+{
+    uint32_t op;
+    struct judge_call c = {
+        .time = ++bench.time, .kind = JUDGE_SETPX, .key_count = 1, .goes_from = goes_from};
+    c.keys[0] = bytes(key);
+    c.values[0] = bytes(value);
+    cr_assert_eq(judge_call(bench.judge, &c, &op), 0);
+    return op;
+}
+
 static inline uint32_t call2(uint8_t kind, const char *k1, const char *v1, const char *k2,
                              const char *v2)
 {

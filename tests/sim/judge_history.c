@@ -9,7 +9,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define STATE_SIZE (JUDGE_OBJECT_KEYS_MAX * sizeof(uint32_t))
+#define STATE_PLACES                                                                               \
+    (2 * JUDGE_OBJECT_KEYS_MAX) /* values, then deadlines: 1 + the op that set it */
+#define STATE_SIZE (STATE_PLACES * sizeof(uint32_t))
 
 int intern_init(struct intern *intern)
 {
@@ -199,6 +201,7 @@ int history_call(struct history *history, const struct judge_call *call, uint32_
         .call_time = call->time,
         .return_time = HISTORY_NEVER,
         .delta = call->delta,
+        .goes_from = call->goes_from,
         .client = call->client,
         .kind = call->kind,
         .key_count = call->key_count,
@@ -237,7 +240,7 @@ int history_return(struct history *history, uint32_t number, uint64_t time,
 
 uint32_t history_state_empty(struct history *history)
 {
-    uint32_t vector[JUDGE_OBJECT_KEYS_MAX] = {0};
+    uint32_t vector[STATE_PLACES] = {0};
     return intern_put(&history->states, vector, STATE_SIZE);
 }
 
@@ -311,6 +314,7 @@ static uint32_t apply_to_vector(struct history *history, const struct history_op
 {
     bool known = op->outcome == HISTORY_KNOWN;
     uint32_t *value = &vector[op->keys[0]];
+    uint32_t *deadline = value + JUDGE_OBJECT_KEYS_MAX;
     int64_t count = 0;
     switch (op->kind) {
     case JUDGE_GET:
@@ -321,8 +325,19 @@ static uint32_t apply_to_vector(struct history *history, const struct history_op
         return 0;
     case JUDGE_SET:
     case JUDGE_MSET:
-        for (uint8_t i = 0; i < op->key_count; i++)
+        for (uint8_t i = 0; i < op->key_count; i++) {
             vector[op->keys[i]] = op->values[i];
+            vector[JUDGE_OBJECT_KEYS_MAX + op->keys[i]] = 0;
+        }
+        return 0;
+    case JUDGE_SETPX:
+        *value = op->values[0];
+        *deadline = 1 + (uint32_t)(op - history->ops);
+        return 0;
+    case JUDGE_PERSIST:
+        if (known && (op->integer != 0) != (*deadline != 0))
+            return HISTORY_NONE;
+        *deadline = 0;
         return 0;
     case JUDGE_SETNX:
         if (known && (op->integer != 0) != (*value == 0))
@@ -338,6 +353,7 @@ static uint32_t apply_to_vector(struct history *history, const struct history_op
         for (uint8_t i = 0; i < op->key_count; i++) {
             count += vector[op->keys[i]] != 0;
             vector[op->keys[i]] = 0;
+            vector[JUDGE_OBJECT_KEYS_MAX + op->keys[i]] = 0;
         }
         return known && count != op->integer ? HISTORY_NONE : 0;
     case JUDGE_GETSET:
@@ -345,6 +361,7 @@ static uint32_t apply_to_vector(struct history *history, const struct history_op
         if (known && *value != op->results[0])
             return HISTORY_NONE;
         *value = op->kind == JUDGE_GETSET ? op->values[0] : 0;
+        *deadline = 0;
         return 0;
     default:
         assert(false);
@@ -352,10 +369,17 @@ static uint32_t apply_to_vector(struct history *history, const struct history_op
     }
 }
 
+static uint32_t state_put(struct history *history, const uint32_t *vector, bool *failed)
+{
+    uint32_t next = *failed ? HISTORY_NONE : intern_put(&history->states, vector, STATE_SIZE);
+    *failed = *failed || next == HISTORY_NONE;
+    return next;
+}
+
 uint32_t history_apply(struct history *history, const struct history_op *op, uint32_t state,
                        bool *failed)
 {
-    uint32_t vector[JUDGE_OBJECT_KEYS_MAX], before[JUDGE_OBJECT_KEYS_MAX];
+    uint32_t vector[STATE_PLACES], before[STATE_PLACES];
     size_t size;
     memcpy(vector, intern_at(&history->states, state, &size), STATE_SIZE);
     assert(size == STATE_SIZE);
@@ -366,9 +390,25 @@ uint32_t history_apply(struct history *history, const struct history_op *op, uin
         return state;
     for (uint32_t i = 0; i < JUDGE_OBJECT_KEYS_MAX; i++)
         *failed = *failed || vector[i] == HISTORY_NONE;
-    uint32_t next = *failed ? HISTORY_NONE : intern_put(&history->states, vector, STATE_SIZE);
-    *failed = *failed || next == HISTORY_NONE;
-    return next;
+    return state_put(history, vector, failed);
+}
+
+uint64_t history_goes_from(const struct history *history, uint32_t state, uint32_t place)
+{
+    size_t size;
+    const uint8_t *vector = intern_at(&history->states, state, &size);
+    uint32_t deadline;
+    memcpy(&deadline, vector + (JUDGE_OBJECT_KEYS_MAX + place) * sizeof deadline, sizeof deadline);
+    return deadline ? history->ops[deadline - 1].goes_from : HISTORY_NEVER;
+}
+
+uint32_t history_expire(struct history *history, uint32_t state, uint32_t place, bool *failed)
+{
+    uint32_t vector[STATE_PLACES];
+    size_t size;
+    memcpy(vector, intern_at(&history->states, state, &size), STATE_SIZE);
+    vector[place] = vector[JUDGE_OBJECT_KEYS_MAX + place] = 0;
+    return state_put(history, vector, failed);
 }
 
 static void print_value(const struct history *history, uint32_t value, FILE *out)
@@ -388,8 +428,8 @@ static void print_value(const struct history *history, uint32_t value, FILE *out
 
 void history_print_op(const struct history *history, uint32_t number, FILE *out)
 {
-    static const char *const names[] = {"GET", "SET",    "SETNX",  "INCR", "APPEND",
-                                        "DEL", "GETSET", "GETDEL", "MSET", "MGET"};
+    static const char *const names[] = {"GET",    "SET",    "SETNX", "INCR", "APPEND", "DEL",
+                                        "GETSET", "GETDEL", "MSET",  "MGET", "SETPX",  "PERSIST"};
     const struct history_op *op = &history->ops[number];
     const struct history_object *object = &history->objects[op->object];
     (void)fprintf(out, "op %u client %u [%" PRIu64 ", ", number, op->client, op->call_time);
@@ -404,6 +444,8 @@ void history_print_op(const struct history *history, uint32_t number, FILE *out)
     }
     if (op->kind == JUDGE_INCR)
         (void)fprintf(out, " %+" PRId64, op->delta);
+    if (op->kind == JUDGE_SETPX)
+        (void)fprintf(out, " goes from %" PRIu64, op->goes_from);
     if (op->outcome == HISTORY_UNKNOWN) {
         (void)fprintf(out, " -> unknown\n");
         return;
@@ -411,10 +453,11 @@ void history_print_op(const struct history *history, uint32_t number, FILE *out)
     (void)fprintf(out, op->outcome == HISTORY_FAILED ? " -> failed" : " ->");
     if (op->outcome == HISTORY_KNOWN && op->error)
         (void)fprintf(out, " error");
-    else if (op->outcome == HISTORY_KNOWN && (op->kind == JUDGE_GET || op->kind >= JUDGE_GETSET))
+    else if (op->outcome == HISTORY_KNOWN &&
+             (op->kind == JUDGE_GET || (op->kind >= JUDGE_GETSET && op->kind <= JUDGE_MGET)))
         for (uint8_t i = 0; op->kind != JUDGE_MSET && i < op->key_count; i++)
             print_value(history, op->results[i], out);
-    else if (op->outcome == HISTORY_KNOWN && op->kind != JUDGE_SET)
+    else if (op->outcome == HISTORY_KNOWN && op->kind != JUDGE_SET && op->kind != JUDGE_SETPX)
         (void)fprintf(out, " %" PRId64, op->integer);
     (void)fputc('\n', out);
 }

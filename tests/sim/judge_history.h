@@ -17,7 +17,8 @@ struct history_op {
     uint64_t call_time;
     uint64_t return_time; /* HISTORY_NEVER when unknown */
     int64_t delta;
-    int64_t integer; /* the reply's */
+    int64_t integer;    /* the reply's */
+    uint64_t goes_from; /* SETPX */
     uint32_t object;
     uint32_t client;
     uint8_t kind;
@@ -59,7 +60,7 @@ const void *intern_at(const struct intern *intern, uint32_t number, size_t *size
 
 struct history {
     struct intern values; /* keys too */
-    struct intern states;
+    struct intern states; /* of each key the value, behind them of each whose deadline it has */
     struct history_op *ops;
     uint32_t op_count, op_capacity;
     struct history_object *objects;
@@ -82,6 +83,11 @@ uint32_t history_state_empty(struct history *history);
  * there (unknown operations are always possible). *failed is set when out of memory. */
 uint32_t history_apply(struct history *history, const struct history_op *op, uint32_t state,
                        bool *failed);
+/* From when on the key at this place may go by itself; HISTORY_NEVER when it may not, or is absent.
+ */
+uint64_t history_goes_from(const struct history *history, uint32_t state, uint32_t place);
+/* The state without that key. */
+uint32_t history_expire(struct history *history, uint32_t state, uint32_t place, bool *failed);
 void history_print_op(const struct history *history, uint32_t number, FILE *out);
 
 #endif
