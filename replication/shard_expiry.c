@@ -262,7 +262,7 @@ static void walk(struct shard *shard, struct replica *replica, size_t *budget)
 
 void shard_expiry_duty(struct shard *shard)
 {
-    size_t budget = EXAMINE_SIZE_MAX;
+    size_t budget = mutant(MUTANT_EXPIRED_RESURRECTS) ? 0 : EXAMINE_SIZE_MAX;
 
     for (size_t i = 0; i < shard->hosted_count && budget > 0; i++) {
         struct replica *replica = shard->hosted[(shard->expiry.turn + i) % shard->hosted_count];

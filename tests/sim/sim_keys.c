@@ -75,20 +75,23 @@ uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *s
     };
     static const uint32_t kinds[] = {
         [SIM_KEY_REGISTER] = 1u << JUDGE_GET | 1u << JUDGE_SET | 1u << JUDGE_SETNX |
-                             1u << JUDGE_DEL | 1u << JUDGE_GETSET | 1u << JUDGE_GETDEL,
+                             1u << JUDGE_DEL | 1u << JUDGE_GETSET | 1u << JUDGE_GETDEL |
+                             1u << JUDGE_SETPX | 1u << JUDGE_PERSIST,
         [SIM_KEY_COUNTER] =
             1u << JUDGE_GET | 1u << JUDGE_INCR | 1u << JUDGE_DEL | 1u << JUDGE_SETNX,
         [SIM_KEY_LIST] = 1u << JUDGE_GET | 1u << JUDGE_APPEND | 1u << JUDGE_SET | 1u << JUDGE_DEL,
-        [SIM_KEY_ANY] = (1u << JUDGE_MSET) - 1,
+        [SIM_KEY_ANY] = ((1u << JUDGE_MSET) - 1) | 1u << JUDGE_SETPX | 1u << JUDGE_PERSIST,
     };
+    static_assert(JUDGE_KINDS == sizeof swarm->weights / sizeof swarm->weights[0],
+                  "a weight a kind");
     uint32_t allowed = kinds[slot->character], total = 0;
     if (slot->name_count > 1)
         allowed |= 1u << JUDGE_MSET | 1u << JUDGE_MGET;
     allowed &= habits[habit];
-    for (uint32_t i = 0; i < 10; i++)
+    for (uint32_t i = 0; i < JUDGE_KINDS; i++)
         total += allowed >> i & 1 ? swarm->weights[i] : 0;
     uint32_t at = (uint32_t)sim_random_below(random, total);
-    for (uint8_t i = 0; i < 10; i++) {
+    for (uint8_t i = 0; i < JUDGE_KINDS; i++) {
         uint32_t weight = allowed >> i & 1 ? swarm->weights[i] : 0;
         if (at < weight)
             return i;

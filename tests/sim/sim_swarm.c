@@ -189,6 +189,13 @@ static void draw_snapshots(struct sim_swarm *swarm, struct sim_random *random)
         swarm->retain_entries_min = between(random, 0, 4);
 }
 
+/* Values that go by themselves, in most seeds. */
+static void draw_expiry(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->weights[JUDGE_SETPX] = one_in(random, 3) ? 0 : between(random, 2, 20);
+    swarm->weights[JUDGE_PERSIST] = swarm->weights[JUDGE_SETPX] ? between(random, 0, 4) : 0;
+}
+
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
@@ -209,4 +216,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     else if (focus == 1)
         focus_recycling(swarm, random);
     draw_snapshots(swarm, random);
+    draw_expiry(swarm, random);
 }

@@ -75,7 +75,7 @@ struct sim_swarm {
     uint32_t readers;      /* percent of the clients that only read, and as many that only probe */
     uint32_t key_ops_max;  /* a key is put aside after that many */
     uint32_t key_risk_max; /* or after that many unknown outcomes */
-    uint32_t weights[10];  /* by enum judge_kind */
+    uint32_t weights[12];  /* by enum judge_kind */
     uint32_t give_up_ms;   /* a client closes its connection after waiting that long */
     /* Faults. */
     uint32_t run_ms;

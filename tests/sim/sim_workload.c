@@ -2,6 +2,7 @@
 
 #include "tests/sim/sim_keys.h"
 #include "tests/sim/sim_resp.h"
+#include "tests/sim/sim_words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 
 #define PENDING_MAX 8u
 #define READS_MAX   200u /* about as many keys are read at the end */
-#define WORDS_MAX   (2u * JUDGE_OBJECT_KEYS_MAX + 1u)
 
 struct operation {
     uint64_t number;
@@ -209,43 +209,13 @@ static size_t value_make(struct sim_workload *workload, const struct client *cli
     return length;
 }
 
-struct words {
-    struct judge_bytes items[WORDS_MAX];
-    size_t count;
-};
-
-static void word(struct words *words, struct judge_bytes bytes)
-{
-    assert(words->count < WORDS_MAX);
-    words->items[words->count++] = bytes;
-}
-
-static void command_words(const struct judge_call *call, const struct operation *operation,
-                          const char *delta, struct words *words)
-{
-    static const char *const names[] = {"GET", "SET",    "SETNX",  "INCRBY", "APPEND",
-                                        "DEL", "GETSET", "GETDEL", "MSET",   "MGET"};
-    word(words, text(operation->as_set ? "SET" : names[call->kind]));
-    for (uint8_t i = 0; i < call->key_count; i++) {
-        word(words, call->keys[i]);
-        if (call->values[i].data)
-            word(words, call->values[i]);
-    }
-    if (call->kind == JUDGE_INCR)
-        word(words, text(delta));
-    if (operation->as_set)
-        word(words, text(call->kind == JUDGE_SETNX ? "NX" : "GET"));
-}
-
 static void operation_send(struct client *client, struct judge_call *call,
                            struct operation operation)
 {
     struct sim_workload *workload = client->workload;
     struct sim *sim = sim_of(workload);
     struct sim_command command = {0};
-    struct words words = {.count = 0};
-    char delta[24];
-    (void)snprintf(delta, sizeof delta, "%" PRId64, call->delta);
+    struct sim_words words;
     operation.number = workload->number_last;
     operation.kind = call->kind;
     operation.key_count = call->key_count;
@@ -253,7 +223,7 @@ static void operation_send(struct client *client, struct judge_call *call,
     call->client = client->judge_client;
     int r = judge_call(workload->judge, call, &operation.op);
     assert(r == 0);
-    command_words(call, &operation, delta, &words);
+    sim_words_of(&words, call, operation.as_set);
     sim_command_put(&command, words.items, words.count);
     sim_router_client_send(client->router, client->connection, command.bytes, command.size);
     sim_command_deinit(&command);
@@ -272,7 +242,30 @@ static void operation_send(struct client *client, struct judge_call *call,
 static bool kind_has_value(uint8_t kind)
 {
     return kind == JUDGE_SET || kind == JUDGE_SETNX || kind == JUDGE_APPEND ||
-           kind == JUDGE_GETSET || kind == JUDGE_MSET;
+           kind == JUDGE_GETSET || kind == JUDGE_MSET || kind == JUDGE_SETPX;
+}
+
+/* The earliest time at which a clock of the cluster can show the deadline that a leader gives now,
+ * or later. Where clocks jump, it may be at once. */
+static uint64_t goes_from(const struct sim_workload *workload, uint64_t ms)
+{
+    const struct sim_cluster *cluster = workload->cluster;
+    const struct sim *sim = cluster->sim;
+    uint64_t deadline_ms = UINT64_MAX, wait_us = UINT64_MAX;
+    if (sim->swarm.fault_mask >> SIM_FAULT_WALL_JUMP & 1)
+        return sim->now_us;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        uint64_t wall_ms = sim_clock_wall_ms(&cluster->nodes[i].clock, sim->now_us);
+        deadline_ms = wall_ms + ms < deadline_ms ? wall_ms + ms : deadline_ms;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct sim_clock *clock = &cluster->nodes[i].clock;
+        uint64_t wall_ms = sim_clock_wall_ms(clock, sim->now_us);
+        uint64_t left_ms = deadline_ms > wall_ms + 2 ? deadline_ms - wall_ms - 2 : 0;
+        uint64_t us = left_ms * 1000 * 1000000 / (uint64_t)(1000000 + clock->rate_ppm);
+        wait_us = us < wait_us ? us : wait_us;
+    }
+    return sim->now_us + wait_us;
 }
 
 static void operation_random(struct client *client)
@@ -308,6 +301,10 @@ static void operation_random(struct client *client)
         call.values[i].size = value_make(workload, client, numeric, values[i], sizeof values[i]);
     }
     call.delta = sim_random_below(random, 4) ? 1 : (int64_t)sim_random_below(random, 5) - 2;
+    if (call.kind == JUDGE_SETPX) {
+        call.delta = (int64_t)sim_random_between(random, 200, 5000);
+        call.goes_from = goes_from(workload, (uint64_t)call.delta);
+    }
     operation.as_set =
         (call.kind == JUDGE_SETNX || call.kind == JUDGE_GETSET) && sim_random_below(random, 2);
     operation_send(client, &call, operation);
@@ -408,6 +405,7 @@ static void reply_judge(struct client *client, const struct operation *operation
     switch (operation->kind) {
     case JUDGE_SET:
     case JUDGE_MSET:
+    case JUDGE_SETPX:
         expected = '+';
         break;
     case JUDGE_SETNX:
@@ -421,6 +419,7 @@ static void reply_judge(struct client *client, const struct operation *operation
         break;
     case JUDGE_APPEND:
     case JUDGE_DEL:
+    case JUDGE_PERSIST:
         expected = ':';
         break;
     case JUDGE_MGET:

@@ -22,7 +22,7 @@
 struct sim_workload;
 
 struct sim_workload_stats {
-    uint64_t calls, returns, failures, unknowns, give_ups, by_kind[10];
+    uint64_t calls, returns, failures, unknowns, give_ups, by_kind[JUDGE_KINDS];
 };
 
 struct sim_workload *sim_workload_new(struct sim_cluster *cluster);
