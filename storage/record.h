@@ -48,7 +48,7 @@ enum record_kind {
 };
 
 enum record_flags {
-    RECORD_FLAG_EXPIRES = 1,
+    RECORD_FLAG_EXPIRES = 1, /* of a delete: expiry_ms is the time by which it was found expired */
     RECORD_FLAG_REQUEST = 2,
     RECORD_FLAG_COMPRESSED = 4,
     RECORD_FLAG_ENCRYPTED = 8,
