@@ -7,10 +7,9 @@
 /* Which files flush takes: retired segments and casks that are mostly dead, and casks of which a
  * partition has too many. */
 
-#define UTILIZATION  70u /* per cent of the data files that shall be alive */
-#define WORTH_MAX    90u /* per cent: a file that is more alive is no victim, but on demand */
-#define CASKS_MERGE  16u /* casks of a partition: more are merged, the smallest first */
-#define SIZE_MAX_MIN (64u << 10)
+#define UTILIZATION 70u /* per cent of the data files that shall be alive */
+#define WORTH_MAX   90u /* per cent: a file that is more alive is no victim, but on demand */
+#define CASKS_MERGE 16u /* casks of a partition: more are merged, the smallest first */
 
 /* --- what there is ------------------------------------------------------------------------- */
 
@@ -267,7 +266,6 @@ bool store_flush_choose(struct store *store)
     uint32_t *counts = calloc(store->hosted_count + 1, sizeof(*counts));
     size_t count = 0;
 
-    live_max = live_max > SIZE_MAX_MIN ? live_max : SIZE_MAX_MIN;
     if (choices && counts) {
         merge_count(store, counts);
         count = choices_make(store, choices, over, counts);

@@ -86,8 +86,8 @@ static void on_checkpoint(void *context, uint16_t partition,
     /* What is missing in between was dropped: dead, and below the newest checkpoint's log. */
     if (part->applied < checkpoint->applied)
         part->applied = checkpoint->applied;
-    if (part->last < checkpoint->applied)
-        part->last = checkpoint->applied;
+    while (part->last < checkpoint->applied) /* what lay there was truncated before */
+        part->log[++part->last] = (struct host_entry){.key = HOST_KEYS};
     part->first = checkpoint->first_index;
 }
 
@@ -129,6 +129,7 @@ static void on_entry(void *context, uint16_t partition, const struct record *rec
     entry->location = location;
     entry->size = size;
     part->last = index;
+    part->log_used = index > part->log_used ? index : part->log_used;
     host->entries_seen++;
 }
 
@@ -189,7 +190,7 @@ static void parts_reset(struct host *host)
     for (size_t i = 0; i < HOST_PARTITIONS; i++) {
         struct host_entry *log = host->parts[i].log;
 
-        memset(log, 0, HOST_LOG_MAX * sizeof(*log));
+        memset(log, 0, (host->parts[i].log_used + 1) * sizeof(*log));
         host->parts[i] = (struct host_partition){.first = 1, .log = log};
     }
 }
@@ -289,6 +290,7 @@ int host_append(struct host *host, uint16_t partition, uint64_t index, uint32_t 
     host->value_next++;
     part->log[index] = entry;
     part->last = index;
+    part->log_used = index > part->log_used ? index : part->log_used;
     *op_new(host) = (struct host_op){
         .batch = store_batch(host->store),
         .kind = HOST_OP_ENTRY,
@@ -483,6 +485,17 @@ static void ops_replay(const struct host *before, uint16_t partition, uint64_t b
     }
 }
 
+static uint64_t ops_index_max(const struct host *host)
+{
+    uint64_t index = 0;
+
+    for (size_t i = 0; i < host->op_count; i++)
+        index = host->ops[i].index > index ? host->ops[i].index : index;
+    for (size_t p = 0; p < HOST_PARTITIONS; p++)
+        index = host->parts[p].log_used > index ? host->parts[p].log_used : index;
+    return index;
+}
+
 void host_compare(struct host *host, const struct host *before, uint64_t synced)
 {
     uint64_t survived = store_batch(host->store) - 1;
@@ -494,7 +507,7 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
         struct host_partition model = {0};
 
         cr_assert_not(part->fenced, "partition %u is fenced: %s", p, part->why);
-        model.log = calloc(HOST_LOG_MAX, sizeof(*model.log));
+        model.log = calloc(ops_index_max(before) + 2, sizeof(*model.log));
         ops_replay(before, p, survived, &model);
         cr_assert_eq(part->last, model.last, "partition %u ends at %lu, not %lu", p,
                      (unsigned long)part->last, (unsigned long)model.last);
@@ -519,8 +532,10 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
         }
         /* What the log no longer has, for host_check(). */
         for (uint64_t i = 1; i <= part->applied; i++)
-            if (part->log[i].size == 0)
+            if (part->log[i].size == 0) {
                 part->log[i] = model.log[i];
+                part->log_used = i > part->log_used ? i : part->log_used;
+            }
         free(model.log);
     }
     store_check(host->store);

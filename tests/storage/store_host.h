@@ -26,6 +26,7 @@ struct host_partition {
     uint64_t first, last, commit, applied;
     uint32_t checkpoint_count;
     struct host_entry *log; /* by index */
+    uint64_t log_used;      /* no index above it was ever written */
     bool fenced;
     const char *why;
 };

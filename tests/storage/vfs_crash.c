@@ -412,6 +412,34 @@ bool vfs_crash_is_cut(const struct vfs *vfs)
     return ((const struct vfs_crash *)vfs)->cut;
 }
 
+static bool inode_is_named(const struct names *names, const struct inode *inode)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (names->items[i].inode == inode)
+            return true;
+    return false;
+}
+
+/* Nothing is open: what has no name can never be reached again. */
+static void inodes_collect(struct vfs_crash *crash)
+{
+    struct inode **at = &crash->inodes;
+
+    while (*at) {
+        struct inode *inode = *at;
+
+        if (inode_is_named(&crash->now, inode)) {
+            at = &inode->next;
+            continue;
+        }
+        *at = inode->next;
+        free(inode->cache);
+        free(inode->media);
+        free(inode->dirty);
+        free(inode);
+    }
+}
+
 static void inode_restart(struct vfs *vfs, struct inode *inode)
 {
     uint64_t size = inode->media_size;
@@ -447,6 +475,7 @@ void vfs_crash_restart(struct vfs *vfs)
         names_apply(&crash->durable, &crash->log[i]);
     crash->now = crash->durable;
     crash->log_count = 0;
+    inodes_collect(crash);
     for (struct inode *inode = crash->inodes; inode; inode = inode->next)
         inode_restart(vfs, inode);
     crash->cut = false;
