@@ -330,6 +330,33 @@ Test(cask, records_that_changed_places_are_found)
     vfs_mem_free(vfs);
 }
 
+/* A whole record of the right key, but not the one that was written. */
+Test(cask, a_record_in_the_place_of_another_is_found)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct cask_info info;
+    uint32_t offsets[5];
+    struct vfs_file *file = write_cask(vfs, 5, 9, offsets, &info);
+    struct cask_buffer buffer = {0};
+    struct record record;
+    struct cask cask;
+    uint8_t other[256];
+    struct iovec iov = {.iov_base = other};
+
+    cr_assert_eq(cask_open(&cask, file), 0);
+    cr_assert_eq(cask_read(&cask, offsets[2], &buffer, &record), 0);
+    record.index--;
+    iov.iov_len = record_encode(&record, other);
+    cr_assert_eq(iov.iov_len, offsets[3] - offsets[2]);
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, offsets[2]), 0);
+    cr_assert_eq(cask_read(&cask, offsets[2], &buffer, &record), 0);
+    cr_assert_eq(cask_verify_block(&cask, 0, &buffer, NULL), CASK_E_CORRUPT);
+    cask_buffer_free(&buffer);
+    cask_close(&cask);
+    vfs_close(file);
+    vfs_mem_free(vfs);
+}
+
 Test(cask, damaged_records_are_not_taken_in)
 {
     struct vfs *vfs = vfs_mem_new();
