@@ -121,6 +121,17 @@ static void check_groups(struct sim_check *check, struct sim_node *node, struct 
         check_replica(check, node, shard, SIM_PARTITIONS);
 }
 
+/* Rounds of flush that were begun since it was asked last. */
+static void count_flushes(struct sim_check *check, struct sim_shard *shard)
+{
+    struct store_stats stats;
+
+    store_stats(shard_store(shard->shard), &stats);
+    if (stats.flushes > shard->flushes_seen)
+        check->flushes += stats.flushes - shard->flushes_seen;
+    shard->flushes_seen = stats.flushes;
+}
+
 void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_shard *shard)
 {
     struct sim_random *random = sim_stream(check->sim, SIM_STREAM_CHECK);
@@ -131,6 +142,8 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     if (stats.snapshots_installed > shard->installed_seen)
         check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
     shard->installed_seen = stats.snapshots_installed;
+    if (check->rounds % 64 == 0)
+        count_flushes(check, shard);
     sim_check_bounds(check, node, shard);
     if (sim_random_below(random, 512) == 0)
         (void)sim_check_digest(check, (uint32_t)sim_random_below(random, SIM_GROUPS));

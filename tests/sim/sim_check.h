@@ -86,7 +86,7 @@ struct sim_check {
     struct sim_replica replicas[SIM_NODES_MAX][SIM_GROUPS];
     struct sim_seen *seen;
     size_t seen_count, seen_capacity;
-    uint64_t rounds, digests_compared, entries_compared, snapshots_installed;
+    uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes;
 };
 
 uint16_t sim_group_partition(uint32_t group);

@@ -14,7 +14,7 @@
 
 struct total {
     uint64_t seeds, failed, twice;
-    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots;
+    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
 };
@@ -50,6 +50,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->entries += result->entries_compared;
     total->digests += result->digests_compared;
     total->snapshots += result->snapshots_installed;
+    total->flushes += result->flushes;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
         for (uint32_t j = 0; j < SIM_PHASE_COUNT; j++)
             total->table[i][j] += result->table[i][j];
@@ -78,9 +79,9 @@ static void total_print(const struct total *total, double took)
     double hours = (double)total->simulated_us / 3.6e9;
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
-                 " snapshots installed\n",
+                 " snapshots installed, %" PRIu64 " flushes\n",
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-                 total->snapshots);
+                 total->snapshots, total->flushes);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -127,6 +127,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->entries_compared = run->check->entries_compared;
     result->digests_compared = run->check->digests_compared;
     result->snapshots_installed = run->check->snapshots_installed;
+    result->flushes = run->check->flushes;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
 }
