@@ -11,6 +11,8 @@
 #include "storage/mutant.h"
 #include "storage/store_state.h"
 
+#define ITEM_SIZE 64u /* no item is larger, but for a floor's state */
+
 enum stage {
     STAGE_OPEN,
     STAGE_LAST,   /* committed by the host: what is in memory goes to its cask first */
@@ -316,11 +318,12 @@ static int edit(struct store_install *install)
 {
     struct store *store = install->store;
     struct manifest *manifest = &store->manifest;
-    int r = manifest_reserve(manifest, store->casks.count + install->cask_count + 1);
+    size_t items = store->casks.count + install->cask_count + 1;
+    int r = manifest_reserve(manifest, items);
 
     if (r == 0) /* and for the state, which is more than other items have */
         r = GROW(manifest->queued, manifest->queued_capacity,
-                 manifest->queued_capacity + install->state_size);
+                 manifest->queued_size + (items + 1) * ITEM_SIZE + install->state_size);
     /* The floor first: it alone may still find no memory, and nothing has changed then. */
     if (r == 0)
         r = floor_queue(install);

@@ -21,7 +21,7 @@
 
 #include "storage/store.h"
 
-#define STORE_INSTALLS_MAX     4u
+#define STORE_INSTALLS_MAX     8u
 #define STORE_INSTALL_RUN_SIZE (4u << 20) /* records of a cask; one larger record goes alone */
 
 struct store_install;
