@@ -2,6 +2,8 @@
 
 #define DUTY_MS          100u
 #define LEADER_SETTLE_MS 1500u /* a new leader, or a peer that came back, is left alone so long */
+#define AWAY_MS          2000u /* without any answer */
+#define FAR_OVER         8u    /* times the log's bound */
 #define TRANSFERS_MAX    32u   /* begun in one round of duties */
 
 static bool leads(const struct replica *replica)
@@ -9,35 +11,53 @@ static bool leads(const struct replica *replica)
     return replica->raft.role == RAFT_LEADER && !replica->fenced;
 }
 
-/* What the peers that append can help lack. One that wants a snapshot, or has been silent for long,
- * holds nothing back. */
-static uint64_t first_lacked(const struct shard *shard, const struct raft *raft)
+/* Does it hold log back? Not when only a snapshot helps it, nor after a long silence. */
+static bool holds_log(const struct shard *shard, const struct raft_progress *peer)
+{
+    return peer->replica.member == shard->options.self ||
+           (!peer->snapshot_wanted && shard->now_ms < peer->heard_ms + shard->options.log_ms_max);
+}
+
+/* The lowest index that such a peer lacks, of those heard within so many ms. */
+static uint64_t first_lacked(const struct shard *shard, const struct raft *raft, uint32_t heard_ms)
 {
     uint64_t first = raft->applied + 1;
 
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         const struct raft_progress *peer = &raft->peers[i];
 
-        if (peer->replica.member != shard->options.self &&
-            (peer->snapshot_wanted || shard->now_ms >= peer->heard_ms + shard->options.log_ms_max))
-            continue;
-        if (peer->match + 1 < first)
+        if (holds_log(shard, peer) && shard->now_ms < peer->heard_ms + heard_ms &&
+            peer->match + 1 < first)
             first = peer->match + 1;
     }
     return first;
 }
 
-/* The shard's log is over its bound: every group keeps a part in proportion, the newest of it. */
-static uint64_t first_in_bounds(const struct shard *shard, const struct raft *raft)
+/* Every group keeps a part of so many bytes in proportion, the newest of its log. */
+static uint64_t first_within(const struct shard *shard, const struct raft *raft, uint64_t bound)
 {
     const struct raft_log *log = &raft->log;
-    double share = (double)shard->options.log_size_max / (double)shard->log_size;
-    uint64_t size_max = (uint64_t)((double)log->size * share);
-    uint64_t size = log->size, first = log->first;
+    uint64_t size = log->size, first = log->first, size_max;
 
+    if (shard->log_size <= bound)
+        return first;
+    size_max = (uint64_t)((double)size * (double)bound / (double)shard->log_size);
     while (first <= raft->applied && size > size_max)
         size -= raft_log_at(log, first++)->size;
     return first;
+}
+
+/* Over its bound, the shard's log lets go of those that are away; of those that are there and take
+ * what they are sent only when it is far over: their snapshots would never end. */
+static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
+{
+    uint64_t bound = shard->options.log_size_max;
+    uint64_t first = first_within(shard, raft, bound);
+    uint64_t there = first_lacked(shard, raft, AWAY_MS);
+    uint64_t far = first_within(shard, raft, bound * FAR_OVER);
+
+    first = first < there ? first : there;
+    return first > far ? first : far;
 }
 
 /* Log that some replica of the group may still ask for is kept, up to a bound: beyond it a
@@ -46,17 +66,11 @@ static void retain_log(struct shard *shard, struct replica *replica)
 {
     struct raft_event event = {.kind = RAFT_EVENT_RETAIN};
     const struct raft *raft = &replica->raft;
-    uint64_t first = first_lacked(shard, raft), max = raft_retain_max(raft);
+    uint64_t first = first_lacked(shard, raft, UINT32_MAX), max = raft_retain_max(raft);
+    uint64_t forced = first_forced(shard, raft);
 
-    if (first <= shard->options.retain_entries_min)
-        first = 0;
-    else
-        first -= shard->options.retain_entries_min;
-    if (shard->log_size > shard->options.log_size_max) {
-        uint64_t forced = first_in_bounds(shard, raft);
-
-        first = forced > first ? forced : first;
-    }
+    first -= first < shard->options.retain_entries_min ? first : shard->options.retain_entries_min;
+    first = first > forced ? first : forced;
     first = first < max ? first : max;
     if (first > replica->first_needed)
         replica->first_needed = first;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCES_MAX   4u
+#define SOURCES_MAX   8u
 #define PIECES_MAX    4u /* on their way, a source */
 #define ITEMS_MAX     256u
 #define WALK_MAX      4096u /* entries looked at for a piece, at most so many times: */
