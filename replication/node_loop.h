@@ -20,8 +20,9 @@ struct node_loop_options {
     const struct ticket *ticket; /* borrowed for the call */
     const char *listen;          /* HOST:PORT, port 0 takes one of the system's */
     char zone[RINGMAP_ZONE_SIZE];
-    size_t cache_size;  /* bytes of values that each shard keeps in memory; 0: none */
-    int compress_level; /* of zstd for values written through this node; 0: off */
+    uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
+    size_t cache_size;     /* bytes of values that each shard keeps in memory; 0: none */
+    int compress_level;    /* of zstd for values written through this node; 0: off */
     uint32_t weight;
     uint16_t shards; /* 0: as IDENTITY says, or one a core at first start */
     void *context;

@@ -100,6 +100,7 @@ struct loop_shard {
     struct shard *shard;
     struct shard_effects *effects;
     uint64_t due_ms;
+    uint64_t snapshots; /* installed, as told to the log */
     bool drained;
 };
 

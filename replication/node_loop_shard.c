@@ -89,6 +89,19 @@ static void publish(struct loop_shard *shard)
     atomic_store_explicit(&shard->cache_bytes, cache.bytes, memory_order_relaxed);
 }
 
+/* For whoever wonders why a node that was away is busy. */
+static void tell_snapshots(struct loop_shard *shard)
+{
+    struct shard_stats stats;
+
+    shard_stats(shard->shard, &stats);
+    if (stats.snapshots_installed == shard->snapshots)
+        return;
+    loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
+             (unsigned long long)(stats.snapshots_installed - shard->snapshots));
+    shard->snapshots = stats.snapshots_installed;
+}
+
 /* A round: all that has arrived is stepped, then everything leaves together. */
 static void work_round(struct loop_shard *shard, size_t size)
 {
@@ -106,6 +119,7 @@ static void work_round(struct loop_shard *shard, size_t size)
                                    .wall_ms = loop_wall_ms(),
                                    .random = loop_random()};
         shard_step(shard->shard, &tick);
+        tell_snapshots(shard);
     }
     do {
         more = shard_flush(shard->shard, now_ms, shard->effects);
@@ -166,6 +180,7 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.number = shard->number;
     options.shards = loop->shard_count;
     options.self = loop->member;
+    options.log_size_max = loop->options->log_size_max;
     options.store.folder = folder;
     options.store.cache_size = loop->options->cache_size;
     options.store.compress_level = loop->options->compress_level;

@@ -69,6 +69,7 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
                   (const char *[]){program_path("ringcask", program), "node", "--ticket",
                                    fleet->ticket, "--data", fleet_path(fleet, name, "", data),
                                    "--listen", fleet->addresses[k], "--zone", zone, "--shards", "1",
+                                   "--log", "1", /* who was away gets snapshots */
                                    "--compress", k % 2 ? "off" : "zstd", NULL});
         r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
     } while (r == CHILD_E_ENDED && is_new && WIFEXITED(fleet->nodes[k].status) &&

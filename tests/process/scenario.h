@@ -17,6 +17,7 @@
     X(pause)   /* SIGSTOP and SIGCONT of a node under load */                                      \
     X(router)  /* kill -9 of the router under load */                                              \
     X(keys)    /* 100,000 keys through kill -9 of each node in turn, and of all */                 \
+    X(behind)  /* a node that was away past the log is back by snapshots, under load */            \
     X(hostile) /* garbage, wrong tickets and thousands of half-open connections */                 \
     X(refused) /* ports and folders in use, of others, of newer versions */                        \
     X(disk)    /* full disks: writes are refused, reads and deletes go on, it heals by itself */   \

@@ -1,0 +1,116 @@
+/* A node stays away until its peers have let go of the log it lacks, and comes back by snapshots
+ * while clients write. */
+#include "tests/process/fleet.h"
+#include "tests/process/load.h"
+#include "tests/process/resp_client.h"
+#include "tests/process/scenario.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES      3u
+#define CLIENTS    6u
+#define AWAY       2u
+#define AWAY_MS    4000u /* its peers wait for it a while before they let go of its log */
+#define HEALTHY_MS 60000u
+#define CALL_MS    30000u
+#define VALUE_SIZE 4096u
+
+static void set(struct resp_client *client, uint32_t i, uint32_t round)
+{
+    static char value[VALUE_SIZE];
+    struct resp_value reply;
+    char key[32];
+    struct resp_text words[] = {
+        {"SET", 3}, {key, (size_t)snprintf(key, sizeof key, "behind:%u", i)}, {value, VALUE_SIZE}};
+
+    memset(value, 'a' + (int)(round % 26), sizeof value);
+    snprintf(value, 32, "value-%u-%u", i, round);
+    REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s", key);
+}
+
+static void forget(struct resp_client *client, uint32_t i)
+{
+    struct resp_value reply;
+    char key[32];
+
+    snprintf(key, sizeof key, "behind:%u", i);
+    REQUIRE(resp_client_command(client, &reply, "DEL", key, NULL) == 0 && reply.kind == ':',
+            "DEL %s", key);
+}
+
+/* round 0: there is no such key. */
+static void check(struct resp_client *client, uint32_t i, uint32_t round)
+{
+    struct resp_value reply;
+    char key[32], want[32];
+
+    snprintf(key, sizeof key, "behind:%u", i);
+    snprintf(want, sizeof want, "value-%u-%u", i, round);
+    REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
+    if (round == 0)
+        REQUIRE(!reply.text.data, "%s was deleted and is there", key);
+    else
+        REQUIRE(reply.text.data && reply.text.size == VALUE_SIZE &&
+                    strcmp(reply.text.data, want) == 0,
+                "%s is lost or changed", key);
+}
+
+static void check_all(struct resp_client *client, uint32_t keys)
+{
+    for (uint32_t i = 0; i < keys; i++)
+        check(client, i, i < keys / 4 ? 0 : i < keys / 2 ? 1 : 2);
+}
+
+static bool log_says(const struct fleet *fleet, const char *name, const char *word)
+{
+    char path[PATH_MAX], line[1024];
+    FILE *file = fopen(fleet_path(fleet, name, ".log", path), "re");
+    bool found = false;
+
+    REQUIRE(file, "%s", path);
+    while (!found && fgets(line, sizeof line, file))
+        found = strstr(line, word) != NULL;
+    fclose(file);
+    return found;
+}
+
+void scenario_behind(const struct scenario_options *options)
+{
+    uint32_t keys = options->is_short ? 1000 : 4000;
+    struct resp_client client;
+    struct load_result result;
+    struct fleet fleet;
+    struct load *load;
+    uint64_t begin_ns;
+
+    fleet_open(&fleet, options->folder, NODES);
+    resp_client_init(&client);
+    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    for (uint32_t i = 0; i < keys / 2; i++)
+        set(&client, i, 1);
+    fleet_kill(&fleet, &fleet.nodes[AWAY]);
+    load = load_start(fleet.resp_port, CLIENTS);
+    for (uint32_t i = 0; i < keys / 4; i++)
+        forget(&client, i);
+    for (uint32_t i = keys / 2; i < keys; i++)
+        set(&client, i, 2);
+    pause_ms(AWAY_MS);
+    begin_ns = now_ns();
+    fleet_start_node(&fleet, AWAY);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    uint64_t back_ms = (now_ns() - begin_ns) / 1000000;
+    REQUIRE(log_says(&fleet, "node-3", "snapshots_installed"), "it came back without a snapshot");
+    check_all(&client, keys);
+    fleet_kill(&fleet, &fleet.nodes[0]); /* now every majority needs it */
+    check_all(&client, keys);
+    fleet_start_node(&fleet, 0);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    load_finish(load, &result);
+    resp_client_deinit(&client);
+    fleet_close(&fleet);
+    scenario_say(options,
+                 "%u keys, %u operations linearizable (%u unknown), back by snapshots in %llu ms",
+                 keys, result.operations, result.unknown, (unsigned long long)back_ms);
+}
