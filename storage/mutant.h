@@ -45,7 +45,7 @@
     X(SNAPSHOT_MERGED, 23, "merges a snapshot into what is there instead of replacing it",         \
       "tikv #12470")                                                                               \
     X(SNAPSHOT_SKIPS_MOVED, 24, "leaves out of a snapshot what flush has moved meanwhile",         \
-      "FOLDSYS")                                                                                   \
+      "basho/bitcask #174, #180")                                                                  \
     X(EXPIRED_RESURRECTS, 25, "hides an expired value without logging its delete",                 \
       "Redis before 3.2 on replicas")
 

@@ -179,12 +179,33 @@ static void allow_answers(struct sim_swarm *swarm)
         swarm->deadline_ms = 4 * swarm->attempt_ms;
 }
 
+/* Snapshots whose records come from a slow disk, while flush moves them. */
+static void focus_moving(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->segment_size = power(random, 14, 15);
+    swarm->zero_ahead_size = 4096;
+    swarm->memory_size_max = 512;
+    swarm->cache_size = 0;
+    swarm->nowait_again_ppm = 1000000;
+    swarm->read_us = between(random, 2000, 10000);
+    swarm->value_size_max = between(random, 64, 512);
+    swarm->key_ops_max = between(random, 8, 40);
+    swarm->weights[JUDGE_SET] = 60;
+    swarm->think_us = between(random, 1000, 8000);
+    swarm->run_ms = between(random, 9000, 16000);
+    swarm->fault_every_ms = between(random, 300, 900);
+    swarm->log_size_max = between(random, 512, 4096);
+    swarm->fault_mask |= 1u << SIM_FAULT_POWER | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_PARTITION;
+}
+
 /* Who misses a little needs a snapshot, and what leaders send of it is slow or quick. */
 static void draw_snapshots(struct sim_swarm *swarm, struct sim_random *random)
 {
     swarm->log_size_max = one_in(random, 2) ? between(random, 512, 32768) : 128u << 20;
     swarm->log_ms_max = one_in(random, 4) ? between(random, 300, 3000) : 3600000;
     swarm->snapshot_rate = one_in(random, 3) ? between(random, 4096, 262144) : 0;
+    if (one_in(random, 6))
+        focus_moving(swarm, random);
     if (swarm->log_size_max < 1u << 20)
         swarm->retain_entries_min = between(random, 0, 4);
 }
