@@ -140,7 +140,7 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         histogram_record(&histogram, now_ns - last_ns);
         last_ns = now_ns;
         if (version && (histogram.count & 7) == 0) {
-            if (read_one(phase, mix(done) % all) != 0)
+            if (read_one(phase, mix(~done) % all) != 0)
                 return -1;
             now_ns = worker_clock_ns();
             histogram_record(&reads, now_ns - last_ns);

@@ -12,6 +12,8 @@
 #include "storage/grow.h"
 #include "storage/record.h"
 
+#define FLUSH_TRIES 3 /* rounds that may fail while engine_flush() waits */
+
 static_assert(ENGINE_KEY_SIZE_MAX == RECORD_KEY_SIZE_MAX, "a key is a record's key");
 static_assert(ENGINE_VALUE_SIZE_MAX == RECORD_VALUE_SIZE_MAX, "a value is a record's value");
 static_assert(ENGINE_BATCH_MAX == RECORD_SUB_COUNT_MAX, "a batch is an entry");
@@ -87,6 +89,8 @@ static int append(struct engine *engine, struct record *records, size_t count,
 
         if (r != 0)
             return r;
+        if (engine->fenced)
+            return ENGINE_E_CORRUPT;
         for (size_t i = 0; i < count; i++)
             records[i].index = engine->index + 1;
         r = store_append(engine->store, records, count, location, &size);
@@ -257,16 +261,21 @@ int engine_flush_queue(struct engine *engine)
 int engine_flush(struct engine *engine)
 {
     struct store_stats stats;
+    uint64_t failed;
     int r;
 
     if (engine->read_only)
         return ENGINE_E_READ_ONLY;
     engine_lock(engine);
+    store_stats(engine->store, &stats);
+    failed = stats.flushes_failed;
     if (engine->error == 0)
         store_flush(engine->store);
     for (;;) {
         store_stats(engine->store, &stats);
         r = engine->error;
+        if (r == 0 && stats.flushes_failed >= failed + FLUSH_TRIES)
+            r = stats.disk_full ? ENGINE_E_NOSPACE : ENGINE_E_CORRUPT;
         if (r != 0 || !stats.flushing)
             break;
         engine_room_wait(engine);

@@ -56,7 +56,7 @@ enum engine_e {
     ENGINE_E_IN_USE,    /* another engine or process has the folder open */
     ENGINE_E_FOREIGN,   /* the folder belongs to a node, or holds something else */
     ENGINE_E_NEWER,     /* written by a newer format */
-    ENGINE_E_CORRUPT,   /* bytes that were durable do not check */
+    ENGINE_E_CORRUPT,   /* bytes that were durable do not check; nothing more is written */
     ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
@@ -69,7 +69,8 @@ enum engine_sync { ENGINE_SYNC_GROUP, ENGINE_SYNC_NONE };
 struct engine_options {
     bool existing; /* -ENOENT instead of making a folder that is not there */
     /* Shows what a crash of the writer at this moment would leave, and writes nothing: no LOCK is
-     * taken, so that a writer may have the folder open, or may have died in it. It does not follow
+     * taken, so that a writer may have the folder open, or may have died in it. -ESTALE: the writer
+     * changed its files faster than they could be read. It does not follow
      * what the writer does later; when that uses a file again, calls answer ENGINE_E_STALE. */
     bool read_only;
     bool ordered; /* scans go by key: costs the keys' bytes and about 10 more a key of memory for
@@ -125,7 +126,8 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 int engine_flush_queue(struct engine *engine);
 /* Reclaims what is dead in files that take no more writes, as fast as it goes, and waits for it.
  * A thread of the engine does so by itself when files are mostly dead: there is no need to call
- * this, only an occasion, such as an idle hour. Returns 0 or -errno. */
+ * this, only an occasion, such as an idle hour. Returns 0, NOSPACE or CORRUPT (the engine goes on
+ * trying by itself), or -errno. */
 int engine_flush(struct engine *engine);
 
 /* A range of keys; all zero: everything. Bytewise order, a prefix before what it begins. */

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/checksum.h"
 #include "storage/engine_state.h"
+#include "storage/filename.h"
 #include "storage/record.h"
 #include "storage/vfs_view.h"
 
+#define ENGINE_FOLDER        "shard-00"
 #define SEGMENT_SIZE_MIN     (64u << 10)
 #define SEGMENT_SIZE_DEFAULT (64u << 20)
 #define QUEUE_SIZE_DEFAULT   (4u << 20)
@@ -16,7 +19,7 @@
 #define BLOCK_SIZE           512u
 #define FLUSH_SIZE_MAX       (16u << 20) /* memory of a round, about */
 #define FLUSH_RATE_DEFAULT   (32u << 20)
-#define VIEW_TRIES           8 /* to open beside a writer */
+#define VIEW_TRIES           20 /* to open beside a writer */
 
 /* The cluster that IDENTITY names: a node's folder is never taken for an engine's. */
 static const uint8_t engine_cluster[DATADIR_CLUSTER_SIZE] = "ringcask engine";
@@ -114,7 +117,7 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         return false;
     segment_size &= ~(BLOCK_SIZE - 1);
     *out = (struct store_options){
-        .folder = "shard-00",
+        .folder = ENGINE_FOLDER,
         .partitions = 1,
         .segment_size = segment_size,
         .batch_size_max = queue_size / 4 < BATCH_SIZE_MAX ? queue_size / 4 + 1 : BATCH_SIZE_MAX,
@@ -218,6 +221,7 @@ static int vfs_take(struct engine *engine, const char *path, const struct engine
             r = vfs_posix_open(&engine->vfs_own, path);
         engine->vfs = engine->vfs_own;
     }
+    engine->vfs_below = engine->vfs;
     if (r == 0 && options->read_only) {
         engine->vfs_view = vfs_view_new(engine->vfs);
         engine->vfs = engine->vfs_view;
@@ -226,10 +230,31 @@ static int vfs_take(struct engine *engine, const char *path, const struct engine
     return r;
 }
 
+/* A checksum of the manifest's bytes as they are now; 0: there is none. */
+static uint64_t manifest_sum(struct vfs *vfs)
+{
+    char path[FILENAME_PATH_SIZE];
+    struct vfs_file *file;
+    uint8_t *bytes = NULL;
+    uint64_t size = 0, sum = 0;
+
+    if (filename_join(path, ENGINE_FOLDER, FILENAME_MANIFEST) != 0 ||
+        vfs_open(vfs, path, VFS_OPEN_READ, &file) != 0)
+        return 0;
+    if (vfs_size(file, &size) == 0)
+        bytes = malloc(size + 1);
+    if (bytes && vfs_pread(file, bytes, size, 0) == (int64_t)size)
+        sum = checksum(bytes, size) | 1;
+    free(bytes);
+    vfs_close(file);
+    return sum;
+}
+
 static int open_once(struct engine **out, const char *path, const struct engine_options *options)
 {
     struct store_options store_options;
     struct engine *engine = calloc(1, sizeof(*engine));
+    uint64_t sum = 0;
     int r;
 
     if (!engine)
@@ -245,12 +270,18 @@ static int open_once(struct engine **out, const char *path, const struct engine_
         r = -EINVAL;
     if (r == 0)
         r = vfs_take(engine, path, options);
+    if (r == 0 && options->read_only)
+        sum = manifest_sum(engine->vfs_below);
     if (r == 0)
         r = identity_take(engine);
     if (r == 0 && options->read_only && datadir_is_new(engine->datadir))
         r = -ENOENT;
     if (r == 0)
         r = store_take(engine, &store_options, options->ordered);
+    /* No file that the manifest lists is used again before a manifest without it is durable: what
+     * was read is of one moment if the manifest is the same still. */
+    if (r == 0 && options->read_only && manifest_sum(engine->vfs_below) != sum)
+        r = -ESTALE;
     if (r == 0 && !options->read_only)
         r = engine_threads_start(engine);
     if (r != 0) {
@@ -270,7 +301,8 @@ int engine_open(struct engine **out, const char *path, const struct engine_optio
     options = options ? options : &defaults;
     r = open_once(out, path, options);
     /* A writer beside us may replace a file between our looks at two of them. */
-    for (int i = 0; i < VIEW_TRIES && options->read_only && (r == ENGINE_E_CORRUPT || r == -EIO);
+    for (int i = 0; i < VIEW_TRIES && options->read_only &&
+                    (r == ENGINE_E_CORRUPT || r == -ESTALE || r == -EIO);
          i++)
         r = open_once(out, path, options);
     return r;

@@ -28,7 +28,8 @@ struct engine_pending {
 
 struct engine {
     struct vfs *vfs;
-    struct vfs *vfs_own;  /* closed with the engine */
+    struct vfs *vfs_own; /* closed with the engine */
+    struct vfs *vfs_below;
     struct vfs *vfs_view; /* in front of it when read_only */
     bool read_only;
     struct datadir *datadir;

@@ -169,7 +169,19 @@ static int put(struct engine *engine, uint32_t key, uint64_t number)
 
 static uint64_t draw(void)
 {
-    return vfs_crash_random(locked.below);
+    LOCKED(uint64_t, vfs_crash_random(locked.below));
+}
+
+static void cut_after(uint64_t n)
+{
+    pthread_mutex_lock(&locked.mutex);
+    vfs_crash_cut_after(locked.below, n);
+    pthread_mutex_unlock(&locked.mutex);
+}
+
+static bool is_cut(void)
+{
+    LOCKED(bool, vfs_crash_is_cut(locked.below));
 }
 
 /* One operation; false when the engine has failed. */
@@ -267,24 +279,26 @@ static void rounds(uint64_t seed)
         for (unsigned n = 0;; n++) {
             int r;
 
-            vfs_crash_cut_after(locked.below, n < 2 ? 1 + draw() % 25 : 0);
+            cut_after(n < 2 ? 1 + draw() % 25 : 0);
             r = open_it(&engine);
+            if (r == 0)
+                cut_after(0);
             if (r == 0)
                 break;
             cr_assert_lt(r, 0, "open says %d (seed %lu)", r, (unsigned long)seed);
-            cr_assert(vfs_crash_is_cut(locked.below));
+            cr_assert(is_cut());
             restart();
         }
-        if (!vfs_crash_is_cut(locked.below)) {
+        if (!is_cut()) {
             compare(engine, &model);
-            vfs_crash_cut_after(locked.below, 1 + draw() % 150);
+            cut_after(1 + draw() % 150);
             for (unsigned i = 0; i < 400 && step(engine, &model); i++)
                 ;
         }
         engine_close(engine);
         restart();
     }
-    vfs_crash_cut_after(locked.below, 0);
+    cut_after(0);
     cr_assert_eq(open_it(&engine), 0);
     compare(engine, &model);
     cr_assert_eq(engine_close(engine), 0);
