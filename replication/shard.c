@@ -205,6 +205,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     }
     shard_out_recycle(shard);
     assert(event->now_ms >= shard->now_ms);
+    shard_clock(shard, event);
     shard->now_ms = event->now_ms;
     shard->wall_ms = event->wall_ms;
     shard->random ^= event->random;

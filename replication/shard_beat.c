@@ -31,7 +31,8 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
     shard->peers[member].full = head.full;
     wire_put_beat_head(&acks, &(struct wire_beat_head){.from = shard->options.self,
                                                        .round = head.round,
-                                                       .full = store_disk_full(shard->store)});
+                                                       .full = store_disk_full(shard->store),
+                                                       .wall_ms = shard->wall_ms});
     while (!wire_cursor_done(&cursor) && wire_get_beat(&cursor, &beat, false)) {
         struct replica *replica = shard_replica(shard, beat.group);
         struct raft_event event = {.kind = RAFT_EVENT_BEAT,
@@ -83,7 +84,18 @@ static void probe(struct shard *shard)
         if (shard->peers[member].beat_acked < shard->probe_round)
             shard->peers[member].beat_rank = UINT32_MAX;
     shard->probe_round = shard->round;
+    shard->probe_wall_ms = shard->wall_ms;
     shard->probe_answers = 0;
+}
+
+/* The peer read its clock after this heartbeat had left: it is behind by that much at least. */
+static void compare_clocks(const struct shard *shard, struct shard_peer *peer,
+                           const struct wire_beat_head *head)
+{
+    if (head->round != shard->probe_round || head->wall_ms == 0)
+        return;
+    peer->clock_known = true;
+    peer->behind_ms = (int64_t)(shard->probe_wall_ms - head->wall_ms);
 }
 
 void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct link_message *message)
@@ -96,6 +108,7 @@ void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct lin
     if (!wire_get_beat_head(&cursor, &head) || head.from != member)
         return;
     shard->peers[member].full = head.full;
+    compare_clocks(shard, &shard->peers[member], &head);
     rank(shard, &shard->peers[member], head.round);
     while (!wire_cursor_done(&cursor) && wire_get_beat(&cursor, &beat, true)) {
         struct replica *replica = shard_replica(shard, beat.group);

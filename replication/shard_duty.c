@@ -105,15 +105,17 @@ static bool send_home(struct shard *shard, struct replica *replica)
 
     if (!leads(replica) || replica->preferred == shard->options.self || replica->raft.transfer_to ||
         shard->now_ms < replica->leader_since_ms + LEADER_SETTLE_MS ||
-        !ready_to_lead(shard, replica, replica->preferred))
+        !ready_to_lead(shard, replica, replica->preferred) ||
+        shard->peers[replica->preferred].behind_ms <= -SHARD_CLOCK_AHEAD_MS)
         return false;
     event.from.member = replica->preferred;
     shard_raft_event(shard, replica, &event);
     return true;
 }
 
-/* A leader without disk for values makes room for one that has it. */
-static bool leave_full_disk(struct shard *shard, struct replica *replica)
+/* A leader without disk for values makes room for one that has it; one whose clock is ahead for one
+ * whose is not. */
+static bool leave(struct shard *shard, struct replica *replica, bool ahead)
 {
     struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
     const struct raft *raft = &replica->raft;
@@ -122,12 +124,23 @@ static bool leave_full_disk(struct shard *shard, struct replica *replica)
         return false;
     for (uint32_t i = 0; i < raft->peer_count && !event.from.member; i++)
         if (raft->peers[i].replica.member != shard->options.self &&
-            ready_to_lead(shard, replica, raft->peers[i].replica.member))
+            ready_to_lead(shard, replica, raft->peers[i].replica.member) &&
+            (!ahead ||
+             shard->peers[raft->peers[i].replica.member].behind_ms >= SHARD_CLOCK_AHEAD_MS))
             event.from.member = raft->peers[i].replica.member;
     if (!event.from.member)
         return false;
     shard_raft_event(shard, replica, &event);
     return true;
+}
+
+static bool change_leader(struct shard *shard, struct replica *replica)
+{
+    bool ahead = shard_clock_ahead(shard, replica);
+
+    if (ahead || store_disk_full(shard->store))
+        return leave(shard, replica, ahead);
+    return send_home(shard, replica);
 }
 
 void shard_duty(struct shard *shard)
@@ -148,8 +161,7 @@ void shard_duty(struct shard *shard)
             continue;
         retain_log(shard, replica);
         if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
-            transfers += store_disk_full(shard->store) ? leave_full_disk(shard, replica)
-                                                       : send_home(shard, replica);
+            transfers += change_leader(shard, replica);
     }
     shard_expiry_duty(shard);
 }

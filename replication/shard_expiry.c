@@ -13,6 +13,12 @@
  * expired from then on. It is kept when appended, before the commit: an entry that is truncated was
  * still a leader's true reading. Puts need no time of their own: their deadlines are absolute.
  *
+ * A clock that is ahead must not end values early, nor push logged time where no other clock will
+ * be for long: a leader that is ahead of most voters by a second logs no time. Its time stands
+ * still at the logged one, operations that count from its clock are refused (TRYAGAIN), and it
+ * hands over to one that is behind (shard_duty.c). With two voters, or while peers are silent,
+ * nobody can tell.
+ *
  * What nobody reads goes too: the leader takes up what is due (deadlines.h), looks at the record,
  * and proposes deletes of many keys as one entry. What it does between two ticks is bounded in
  * bytes looked at. A key at which operations are queued is left for the next time: their head may
@@ -31,8 +37,40 @@
 #define DELETES_MAX      256u  /* in one entry */
 #define RETRY_MS         60000u
 
+/* What the monotonic clock does not share is a jump. It is known at once, not at the next answer of
+ * the peers. */
+void shard_clock(struct shard *shard, const struct shard_event *event)
+{
+    int64_t jump =
+        (int64_t)(event->wall_ms - shard->wall_ms) - (int64_t)(event->now_ms - shard->now_ms);
+
+    if (shard->wall_ms == 0 || (jump < SHARD_CLOCK_AHEAD_MS && jump > -SHARD_CLOCK_AHEAD_MS))
+        return;
+    shard->probe_wall_ms += (uint64_t)jump;
+    for (uint16_t member = 1; member <= shard->member_count; member++)
+        shard->peers[member].behind_ms += jump;
+}
+
+bool shard_clock_ahead(const struct shard *shard, const struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint32_t voters = 0, behind = 0;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct shard_peer *peer = &shard->peers[raft->peers[i].replica.member];
+
+        if (!raft->peers[i].voter)
+            continue;
+        voters++;
+        behind += peer->clock_known && peer->behind_ms >= SHARD_CLOCK_AHEAD_MS;
+    }
+    return behind * 2 > voters;
+}
+
 uint64_t shard_time(const struct shard *shard, const struct replica *replica)
 {
+    if (shard_clock_ahead(shard, replica))
+        return replica->logged_ms;
     return shard->wall_ms > replica->logged_ms ? shard->wall_ms : replica->logged_ms;
 }
 

@@ -37,6 +37,7 @@
 #include "ring/wire.h"
 #include "storage/mutant.h"
 
+#define SHARD_CLOCK_AHEAD_MS     1000
 #define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
 #define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
@@ -125,7 +126,9 @@ struct shard_outgoing {
 
 struct shard_peer {
     bool up;
-    bool full; /* it says that its disk takes no more writes */
+    bool clock_known;
+    int64_t behind_ms; /* its wall clock, behind ours; less what messages take */
+    bool full;         /* it says that its disk takes no more writes */
     uint16_t shards;
     uint64_t up_since_ms;
     uint64_t beat_acked;      /* newest round it acknowledged */
@@ -295,6 +298,7 @@ struct shard {
     struct command_options command_options;
     struct command_outcome outcome;
     struct shard_expiry expiry;
+    uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */
 };
 
 /* shard_out.c */
@@ -428,6 +432,10 @@ bool shard_scan(struct shard *shard, struct replica *replica, const struct shard
 /* shard_expiry.c */
 /* Unix ms, by which this leader judges and sets deadlines. */
 uint64_t shard_time(const struct shard *shard, const struct replica *replica);
+/* Our wall clock is ahead of most voters' by SHARD_CLOCK_AHEAD_MS: no time of it may be logged. */
+bool shard_clock_ahead(const struct shard *shard, const struct replica *replica);
+/* Called with each event, before its times are taken over. */
+void shard_clock(struct shard *shard, const struct shard_event *event);
 /* A record that is in the replica's log now, or was at a restart. */
 void shard_log_time(struct replica *replica, const struct record *record);
 /* Leadership began. */

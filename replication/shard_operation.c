@@ -185,6 +185,10 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
 
     if (request->op->operation == WIRE_OP_SCAN)
         return shard_scan(shard, replica, request);
+    if ((request->op->flags & WIRE_EXPIRE_RELATIVE) && shard_clock_ahead(shard, replica)) {
+        shard_request_refuse(shard, replica, request, WIRE_STATUS_TRYAGAIN, 0);
+        return true;
+    }
     r = shard_gather(shard, replica, request, &observed);
     if (r == VALUES_ON_DISK)
         return false;

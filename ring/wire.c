@@ -306,10 +306,11 @@ bool wire_get_raft(struct wire_cursor *cursor, struct wire_raft *message)
 
 void wire_put_beat_head(struct wire_buffer *buffer, const struct wire_beat_head *head)
 {
-    wire_put_array(buffer, BEAT_HEAD_FIELDS);
+    wire_put_array(buffer, BEAT_HEAD_FIELDS + 1);
     wire_put_uint(buffer, head->from);
     wire_put_uint(buffer, head->round);
     wire_put_bool(buffer, head->full);
+    wire_put_uint(buffer, head->wall_ms);
 }
 
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack)
@@ -337,6 +338,11 @@ bool wire_get_beat_head(struct wire_cursor *cursor, struct wire_beat_head *head)
     head->from = wire_get_u16(cursor);
     head->round = wire_get_u64(cursor);
     head->full = wire_get_bool(cursor);
+    head->wall_ms = 0;
+    if (unknown > 0) { /* who was built before it was added does not tell */
+        head->wall_ms = wire_get_u64(cursor);
+        unknown--;
+    }
     return wire_fields_close(cursor, unknown);
 }
 

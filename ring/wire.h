@@ -15,15 +15,12 @@
  *              to life, term, log_term, index, commit, entry_count, entries bin]
  *   BEAT:     [from member, round u64, full bool] then per group
  *             [group, from life, to life, term, commit, first]
- *   BEAT_ACK: [from member, round u64, full bool] then per group [group, from life, to life, term]
- *   SNAPSHOT: one piece, an array [group, from member, from life, to member, to life, term,
- *             log_term, index, from, next, settled, checksum, state bin | nil, records bin]
- *   SNAPSHOT_ACK: per group [kind, group, from member, from life, to member, to life, term, index,
- *             next]
- *   MAP_GET, NODE_STATUS, GENESIS_GET, SHARD_STATUS: empty
- *   MAP:      bin (ringmap_encode), or nil before the founding
- *   PREPARE:  bin (the genesis: ringmap_encode at epoch 1)
- *   COMMIT:   bin (its 32-byte hash)
+ *   BEAT_ACK: [from member, round u64, full bool, wall clock u64] then per group [group, from life,
+ * to life, term] SNAPSHOT: one piece, an array [group, from member, from life, to member, to life,
+ * term, log_term, index, from, next, settled, checksum, state bin | nil, records bin] SNAPSHOT_ACK:
+ * per group [kind, group, from member, from life, to member, to life, term, index, next] MAP_GET,
+ * NODE_STATUS, GENESIS_GET, SHARD_STATUS: empty MAP:      bin (ringmap_encode), or nil before the
+ * founding PREPARE:  bin (the genesis: ringmap_encode at epoch 1) COMMIT:   bin (its 32-byte hash)
  *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
@@ -217,7 +214,8 @@ struct wire_beat {
 struct wire_beat_head {
     uint16_t from; /* member */
     uint64_t round;
-    bool full; /* the sender's disk takes no more writes */
+    bool full;        /* the sender's disk takes no more writes */
+    uint64_t wall_ms; /* BEAT_ACK: the sender's wall clock; 0: not told */
 };
 void wire_put_beat_head(struct wire_buffer *buffer, const struct wire_beat_head *head);
 void wire_put_beat(struct wire_buffer *buffer, const struct wire_beat *beat, bool ack);

@@ -171,8 +171,10 @@ void body_any(struct dice *dice, struct body *body)
     body->type = (uint8_t)dice_below(dice, BODY_TYPES);
     body->ack = dice_below(dice, 2);
     body->session = any64(dice);
-    body->head = (struct wire_beat_head){
-        .from = any16(dice), .round = any64(dice), .full = dice_below(dice, 2)};
+    body->head = (struct wire_beat_head){.from = any16(dice),
+                                         .round = any64(dice),
+                                         .full = dice_below(dice, 2),
+                                         .wall_ms = any64(dice)};
     body->beat = (struct wire_beat){.group = any16(dice),
                                     .from_life = any64(dice),
                                     .to_life = any64(dice),
