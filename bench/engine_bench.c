@@ -14,12 +14,15 @@ static const struct {
     int decimals;
 } figures[] = {
     {"fill_rate", "fill, not synced, keys/s", offsetof(struct engine_run, fill_rate), 0},
+    {"fill_cpu_us", "  processor a key, us", offsetof(struct engine_run, fill_cpu_us), 2},
     {"fill_p99_us", "  p99, us", offsetof(struct engine_run, fill_p99_us), 1},
     {"read_rate", "random reads/s, one thread", offsetof(struct engine_run, read_rate), 0},
+    {"read_cpu_us", "  processor a read, us", offsetof(struct engine_run, read_cpu_us), 2},
     {"read_p50_us", "  p50, us", offsetof(struct engine_run, read_p50_us), 2},
     {"read_p99_us", "  p99, us", offsetof(struct engine_run, read_p99_us), 2},
     {"memory_key", "memory a key, bytes", offsetof(struct engine_run, memory_key), 1},
     {"synced_rate", "synced writes/s", offsetof(struct engine_run, synced_rate), 0},
+    {"synced_cpu_us", "  processor a write, us", offsetof(struct engine_run, synced_cpu_us), 2},
     {"synced_p50_us", "  p50, us", offsetof(struct engine_run, synced_p50_us), 0},
     {"synced_p99_us", "  p99, us", offsetof(struct engine_run, synced_p99_us), 0},
     {"wear_rate", "overwrites, not synced, keys/s", offsetof(struct engine_run, wear_rate), 0},

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +86,16 @@ static uint64_t bytes_written(void)
     return proc_field("/proc/self/io", "wchar:");
 }
 
+/* Of this process since its start. */
+static double cpu_us(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static double folder_bytes(const char *folder)
 {
     char command[600];
@@ -159,10 +170,12 @@ static int read_many(struct phase *phase)
     static struct histogram histogram;
     uint64_t begin_ns = 0, last_ns = 0, end_ns = 0, count = 0;
     uint64_t keys = phase->options->keys;
+    double cpu_begin_us = 0;
 
     histogram_init(&histogram);
     for (uint64_t i = 0; end_ns == 0 || last_ns < end_ns; i++) {
         if (i == keys) {
+            cpu_begin_us = cpu_us();
             last_ns = begin_ns = worker_clock_ns();
             end_ns = begin_ns + phase->options->seconds * NS_OF_SECOND;
         }
@@ -177,6 +190,7 @@ static int read_many(struct phase *phase)
         }
     }
     phase->run->read_rate = (double)count / (double)(last_ns - begin_ns) * 1e9;
+    phase->run->read_cpu_us = (cpu_us() - cpu_begin_us) / (double)count;
     phase->run->read_p50_us = us(&histogram, 500000);
     phase->run->read_p99_us = us(&histogram, 990000);
     return 0;
@@ -200,11 +214,13 @@ static void settle(void)
 static int phase_fill(struct phase *phase)
 {
     struct engine_run *run = phase->run;
+    double cpu_begin_us = cpu_us();
 
     if (phase->peer->open(phase->folder, false, &phase->state) != 0 ||
         put_many(phase, phase->options->keys, 0, &run->fill_rate, &run->fill_p99_us) != 0)
         return -1;
     settle();
+    run->fill_cpu_us = (cpu_us() - cpu_begin_us) / (double)phase->options->keys;
     if (read_many(phase) != 0)
         return -1;
     run->memory_key =
@@ -253,12 +269,15 @@ static int phase_synced(struct phase *phase)
     static struct histogram all;
     uint32_t threads = phase->options->threads, batch = phase->options->batch;
     uint64_t begin_ns = worker_clock_ns(), took_ns;
+    uint32_t batch_used = batch < 16 ? batch : 16;
+    double cpu_begin_us;
     int r = 0;
 
     if (phase->peer->open(phase->folder, true, &phase->state) != 0)
         return -1;
     phase->run->open_clean_ms = (double)(worker_clock_ns() - begin_ns) / 1e6;
     histogram_init(&all);
+    cpu_begin_us = cpu_us();
     begin_ns = worker_clock_ns();
     for (uint32_t i = 0; i < threads; i++) {
         writers[i] = (struct writer){.phase = phase,
@@ -274,7 +293,8 @@ static int phase_synced(struct phase *phase)
         r = writers[i].result != 0 ? -1 : r;
     }
     took_ns = worker_clock_ns() - begin_ns;
-    phase->run->synced_rate = (double)all.count * (batch < 16 ? batch : 16) / (double)took_ns * 1e9;
+    phase->run->synced_rate = (double)all.count * batch_used / (double)took_ns * 1e9;
+    phase->run->synced_cpu_us = (cpu_us() - cpu_begin_us) / ((double)all.count * batch_used);
     phase->run->synced_p50_us = us(&all, 500000);
     phase->run->synced_p99_us = us(&all, 990000);
     return phase->peer->close(phase->state) != 0 ? -1 : r;

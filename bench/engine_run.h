@@ -25,10 +25,13 @@ struct engine_run_options {
 struct engine_run {
     double fill_rate; /* keys a second */
     double fill_p99_us;
+    double fill_cpu_us; /* processor time of the whole process a key, background work included */
     double read_rate;
+    double read_cpu_us;
     double read_p50_us, read_p99_us;
     double memory_key; /* anonymous bytes of the process a key, behind fill and reads */
     double synced_rate;
+    double synced_cpu_us;
     double synced_p50_us, synced_p99_us;
     double wear_rate, wear_p99_us;
     double wear_read_p99_us; /* of reads between the overwrites, while space is reclaimed */
