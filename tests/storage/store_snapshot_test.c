@@ -339,6 +339,23 @@ Test(store_snapshot, what_was_there_is_replaced_not_merged)
     end(&bench);
 }
 
+Test(store_snapshot, the_casks_of_the_one_before_are_gone_for_good)
+{
+    struct store_stats stats;
+    struct bench bench, again;
+
+    begin(&bench, 1);
+    cr_assert_eq(install(&bench, 0, 30, 100), STORE_INSTALL_DONE);
+    cr_assert_eq(install(&bench, 25, 40, 200), STORE_INSTALL_DONE);
+    cr_assert(work(&bench));
+    store_stats(bench.store, &stats);
+    cr_assert_eq(stats.casks, 1);
+    store_close(bench.store);
+    cr_assert_eq(open_store(&again, bench.vfs), 0);
+    expect(&again, 25, 40, "new");
+    end(&again);
+}
+
 Test(store_snapshot, an_empty_one_empties)
 {
     struct bench bench;
