@@ -32,7 +32,8 @@
  * another key's value.
  *
  * Limits: keys 1 … 65,535 bytes, values 0 … 16 MiB, batches ENGINE_BATCH_MAX operations and half
- * of a segment. Memory: about 22 B a key, plus the queue and `memory_size`.
+ * of a segment. Memory: about 22 B a key and what holes the
+ * heap has, plus the queue and `memory_size`.
  */
 #ifndef STORAGE_ENGINE_H
 #define STORAGE_ENGINE_H

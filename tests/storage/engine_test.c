@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage/datadir.h"
 #include "storage/vfs.h"
 
 #define KEYS 40u
@@ -273,6 +274,28 @@ Test(engine, is_open_once)
     cr_assert_eq(engine_close(engine), 0);
     snprintf(command, sizeof command, "rm -r %s", folder);
     cr_assert_eq(system(command), 0);
+}
+
+Test(engine, leaves_the_folder_of_a_node_alone)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct datadir_identity first = {.cluster = "a cluster", .shards = 4, .created_ms = 1}, found;
+    struct engine_options options = {.vfs = vfs};
+    struct datadir *datadir;
+    struct engine *engine;
+
+    cr_assert_eq(datadir_open(&datadir, vfs, &first, false, &found), 0);
+    cr_assert_eq(engine_open(&engine, "memory", &options), ENGINE_E_IN_USE);
+    datadir_close(datadir);
+    for (int read_only = 0; read_only < 2; read_only++) {
+        options.read_only = read_only;
+        cr_assert_eq(engine_open(&engine, "memory", &options), ENGINE_E_FOREIGN);
+        cr_assert_null(engine);
+    }
+    cr_assert_eq(datadir_open(&datadir, vfs, &first, false, &found), 0);
+    cr_assert_not(datadir_is_new(datadir));
+    datadir_close(datadir);
+    vfs_mem_free(vfs);
 }
 
 /* --- threads ------------------------------------------------------------------------------- */
