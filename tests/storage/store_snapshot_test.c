@@ -153,14 +153,16 @@ static void found(struct bench *bench)
     cr_assert_eq(store_found(bench->store, hash, partitions, 2), 0);
 }
 
-/* Runs all there is to do; false: the power is off. */
-static bool work(struct bench *bench)
+/* Runs all there is to do, or until an install has ended; false: the power is off. */
+static bool work_until(struct bench *bench, struct store_install *install)
 {
     static const enum store_job_class classes[] = {STORE_JOB_WRITE, STORE_JOB_BACKGROUND};
     bool any = true;
 
     for (uint64_t now_ms = 1000; any && !bench->failed; now_ms += 200) {
         any = false;
+        if (install && store_install_state(install) != STORE_INSTALL_COMMIT)
+            break;
         for (size_t i = 0; i < 2 && !bench->failed; i++) {
             struct store_job *job = store_next_job(bench->store, classes[i], now_ms);
 
@@ -172,6 +174,11 @@ static bool work(struct bench *bench)
         }
     }
     return !bench->failed;
+}
+
+static bool work(struct bench *bench)
+{
+    return work_until(bench, NULL);
 }
 
 static struct record record_of(char key[16], char value[32], uint32_t number, const char *word,
@@ -241,7 +248,7 @@ static enum store_install_state commit(struct bench *bench, struct store_install
 
     cr_assert_eq(store_install_commit(install, &checkpoint), 0);
     do {
-        bench->failed |= !work(bench);
+        bench->failed |= !work_until(bench, install);
         now = store_install_state(install);
     } while (now == STORE_INSTALL_COMMIT && !bench->failed);
     if (now == STORE_INSTALL_DONE) {
@@ -341,15 +348,11 @@ Test(store_snapshot, what_was_there_is_replaced_not_merged)
 
 Test(store_snapshot, the_casks_of_the_one_before_are_gone_for_good)
 {
-    struct store_stats stats;
     struct bench bench, again;
 
     begin(&bench, 1);
     cr_assert_eq(install(&bench, 0, 30, 100), STORE_INSTALL_DONE);
     cr_assert_eq(install(&bench, 25, 40, 200), STORE_INSTALL_DONE);
-    cr_assert(work(&bench));
-    store_stats(bench.store, &stats);
-    cr_assert_eq(stats.casks, 1);
     store_close(bench.store);
     cr_assert_eq(open_store(&again, bench.vfs), 0);
     expect(&again, 25, 40, "new");
