@@ -60,6 +60,16 @@ static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
     return first > far ? first : far;
 }
 
+/* An idle group's last entries must not hold up the segments of all the others. */
+static uint64_t first_wanted(const struct shard *shard, const struct replica *replica)
+{
+    uint64_t bound = shard->options.log_size_max;
+    uint64_t segments = 2 * (uint64_t)shard->options.store.segment_size;
+
+    return store_retain_wanted(shard->store, replica->partition,
+                               bound > segments ? bound : segments);
+}
+
 /* Log that some replica of the group may still ask for is kept, up to a bound: beyond it a
  * snapshot is the cheaper help. Followers learn the index from the beats. */
 static void retain_log(struct shard *shard, struct replica *replica)
@@ -68,15 +78,31 @@ static void retain_log(struct shard *shard, struct replica *replica)
     const struct raft *raft = &replica->raft;
     uint64_t first = first_lacked(shard, raft, UINT32_MAX), max = raft_retain_max(raft);
     uint64_t forced = first_forced(shard, raft);
+    uint64_t wanted = first_wanted(shard, replica);
 
     first -= first < shard->options.retain_entries_min ? first : shard->options.retain_entries_min;
     first = first > forced ? first : forced;
+    first = first > wanted ? first : wanted;
     first = first < max ? first : max;
     if (first > replica->first_needed)
         replica->first_needed = first;
     if (first <= raft->log.first)
         return;
     event.index = first;
+    shard_raft_event(shard, replica, &event);
+    store_retain(shard->store, replica->partition, raft->log.first);
+}
+
+/* A follower's journal may be another than its leader's: it lets go for itself. */
+static void retain_wanted(struct shard *shard, struct replica *replica)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_RETAIN, .index = first_wanted(shard, replica)};
+    const struct raft *raft = &replica->raft;
+    uint64_t max = raft_retain_max(raft);
+
+    event.index = event.index < max ? event.index : max;
+    if (event.index <= raft->log.first)
+        return;
     shard_raft_event(shard, replica, &event);
     store_retain(shard->store, replica->partition, raft->log.first);
 }
@@ -157,8 +183,12 @@ void shard_duty(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 
-        if (!leads(replica))
+        if (replica->fenced)
             continue;
+        if (!leads(replica)) {
+            retain_wanted(shard, replica);
+            continue;
+        }
         retain_log(shard, replica);
         if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
             transfers += change_leader(shard, replica);

@@ -41,6 +41,29 @@ static struct journal_segment *next_to_retire(const struct store *store)
     return NULL;
 }
 
+uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max)
+{
+    const struct store_partition *part = store_partition(store, partition);
+    uint64_t size = 0, index = 0;
+
+    assert(part && part->is_hosted);
+    /* From the newest back: what lies behind the bound is to go. */
+    for (size_t i = store->segments.count; i-- > 0;) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_RETIRED)
+            break;
+        if (segment->state == JOURNAL_SEGMENT_PREPARED ||
+            segment->state == JOURNAL_SEGMENT_DROPPING)
+            continue;
+        size += segment->base.length;
+        if (size > log_size_max && segment != store->current &&
+            segment->index_max[part->hosted] > index)
+            index = segment->index_max[part->hosted];
+    }
+    return index > 0 ? index + 1 : 0;
+}
+
 struct hint_subject store_hint_subject(const struct data_file *file)
 {
     struct hint_subject subject = {.number = file->number, .length = file->length};
