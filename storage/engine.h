@@ -27,13 +27,12 @@
  *
  * Keys are identified by a SipHash-2-4-128, keyed by 16 random bytes of IDENTITY, of which the
  * index keeps 80 bits (docs/decisions/0009): nobody who does not read the folder can aim at a
- * collision, which an unkeyed or a merely seeded fast hash would allow. A get compares the stored
- * key, so that a collision by chance (1 to 2e-10 among 100 million keys) is an error and never
- * another key's value.
+ * collision, which an unkeyed or a merely seeded fast hash would allow. By chance two of 100
+ * million keys collide with a likelihood of 4e-9: the later one then takes the place of the
+ * earlier, whose get is an error, for the stored key is compared, and never another key's value.
  *
- * Limits: keys 1 … 65,535 bytes, values 0 … 16 MiB, batches ENGINE_BATCH_MAX operations and half
- * of a segment. Memory: about 22 B a key and what holes the
- * heap has, plus the queue and `memory_size`.
+ * Limits: keys 1 … 65,535 bytes, values 0 … 16 MiB, batches ENGINE_BATCH_MAX operations and 128
+ * MiB. Memory: about 22 B a key and what holes the heap has, plus the queue and `memory_size`.
  */
 #ifndef STORAGE_ENGINE_H
 #define STORAGE_ENGINE_H
