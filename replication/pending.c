@@ -14,8 +14,15 @@ void pending_init(struct pending *pending)
     *pending = (struct pending){0};
 }
 
+static struct pending_entry *entry_slot(const struct pending *pending, uint64_t index)
+{
+    return &pending->entries[index & (pending->entry_capacity - 1)];
+}
+
 void pending_deinit(struct pending *pending)
 {
+    for (uint32_t i = 0; i < pending->entry_count; i++)
+        free(entry_slot(pending, pending->first + i)->owned);
     free(pending->entries);
     free(pending->writes);
     free(pending->table);
@@ -25,11 +32,6 @@ void pending_deinit(struct pending *pending)
 static struct pending_write *write_slot(const struct pending *pending, uint64_t position)
 {
     return &pending->writes[position & (pending->write_capacity - 1)];
-}
-
-static struct pending_entry *entry_slot(const struct pending *pending, uint64_t index)
-{
-    return &pending->entries[index & (pending->entry_capacity - 1)];
 }
 
 static bool digest_equal(const struct keydir_digest *a, const struct keydir_digest *b)
@@ -209,6 +211,7 @@ void pending_truncate(struct pending *pending, uint64_t from)
         for (uint32_t i = 0; i < entry->write_count; i++)
             drop_newest_write(pending);
         assert(pending->write_next == entry->write_first);
+        free(entry->owned);
         pending->entry_count--;
     }
 }
@@ -265,6 +268,7 @@ void pending_pop(struct pending *pending)
             table_remove(pending, place);
         pending->write_first++;
     }
+    free(entry->owned);
     pending->first++;
     pending->entry_count--;
 }

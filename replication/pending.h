@@ -33,7 +33,7 @@ struct pending_entry {
     uint8_t kind;     /* enum record_kind of the first record */
     bool has_request; /* request is one */
     struct record_request request;
-    void *operation;      /* leader: the host's operation that waits for it, or NULL */
+    void *owned;          /* malloc()ed by the host, or NULL; freed here when the entry goes */
     uint32_t write_count; /* kept here: pending_add() sets 0, pending_add_write() counts */
     uint64_t write_first; /* private */
 };
@@ -71,8 +71,7 @@ void pending_add(struct pending *pending, const struct pending_entry *entry);
  * is the newer. `index` and `older` of *write are ignored. */
 void pending_add_write(struct pending *pending, const struct pending_write *write);
 
-/* Entries of index >= from go, newest first; older writes of their keys show again. The host looks
- * at their `operation` before, with pending_at(). */
+/* Entries of index >= from go, newest first; older writes of their keys show again. */
 void pending_truncate(struct pending *pending, uint64_t from);
 
 /* Newest pending write of the key: borrowed until the next change. PENDING_E_OK or ABSENT: then

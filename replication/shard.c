@@ -24,6 +24,7 @@ void shard_options_default(struct shard_options *options)
         .log_size_max = 128u << 20,
         .log_ms_max = 3600000,
         .snapshot_rate = 64u << 20,
+        .train_samples = 400,
         .drain_ms = 2000,
         .store =
             {
@@ -157,6 +158,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             shard_expiry_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_TRAIN)
+            shard_dictionary_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
             shard_source_read(shard, read, bytes, size);
         else

@@ -47,6 +47,7 @@ struct shard_options {
         log_size_max; /* log kept for peers that are behind, about; beyond it they get a snapshot */
     uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
     uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards; 0: as it comes */
+    uint32_t train_samples; /* values that a dictionary is made of: 400; 0: none is made */
     uint32_t drain_ms;      /* SIGTERM: hand-over at most this long: 2,000 */
     struct store_options store;
 };

@@ -9,6 +9,7 @@
  *   shard_client.c   lanes, admission, results
  *   shard_operation.c one operation from arrival to proposal
  *   shard_value.c    the values that an operation reads: pending, cached, in memory, on disk
+ *   shard_dictionary.c what values of a partition have in common, for their compression
  *   shard_park.c     operations that wait for the disk, or behind one that does
  *   shard_scan.c     what goes over all keys of a partition
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
@@ -85,10 +86,12 @@ struct replica {
     const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
     bool lost;                   /* the store has no place for it: no snapshot helps */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
-    uint64_t settled;            /* its content is exact from this applied index on */
-    uint64_t batch;              /* of the newest thing appended for it */
-    uint64_t placed;             /* index of the newest entry that is in the journal */
-    uint64_t note;               /* number of its newest sync note */
+    uint64_t dictionary_index;   /* of the newest that was applied */
+    uint64_t train_after_ms;
+    uint64_t settled; /* its content is exact from this applied index on */
+    uint64_t batch;   /* of the newest thing appended for it */
+    uint64_t placed;  /* index of the newest entry that is in the journal */
+    uint64_t note;    /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
@@ -161,6 +164,7 @@ enum shard_read_kind {
     SHARD_READ_OPERATION,
     SHARD_READ_SNAPSHOT,
     SHARD_READ_EXPIRY,
+    SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
 };
 struct shard_read {
     uint8_t kind;
@@ -230,6 +234,17 @@ struct shard_expiry {
     size_t turn; /* which of the hosted is looked after first */
 };
 
+/* Values of one partition at a time, until a dictionary can be made of them. */
+struct shard_trainer {
+    struct replica *replica; /* NULL: nobody's turn */
+    bool training;           /* the job is out */
+    uint64_t since_ms;
+    uint8_t *samples;
+    size_t *sizes;
+    size_t size;
+    uint32_t count;
+};
+
 struct shard {
     struct shard_options options;
     struct store *store;
@@ -295,6 +310,7 @@ struct shard {
     size_t state_capacity;
     uint8_t *scratch;
     size_t scratch_capacity;
+    struct shard_trainer trainer;
     struct command_options command_options;
     struct command_outcome outcome;
     struct shard_expiry expiry;
@@ -390,6 +406,18 @@ void shard_request_refuse(struct shard *shard, struct replica *replica,
 /* The disk failed to give what it needs: refused, and another replica is asked to lead. */
 void shard_request_unread(struct shard *shard, struct replica *replica,
                           const struct shard_request *request);
+
+/* shard_dictionary.c */
+/* Puts that were evaluated here, before they are compressed. */
+void shard_dictionary_sample(struct shard *shard, struct replica *replica,
+                             const struct record *records, size_t count);
+void shard_dictionary_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                           size_t size);
+void shard_trainer_free(struct shard *shard);
+/* For pending_entry.owned of the record's entry: NULL when it is no dictionary. */
+void *shard_dictionary_own(struct shard *shard, const struct record *record);
+void shard_dictionary_apply(struct shard *shard, struct replica *replica,
+                            const struct pending_entry *entry);
 
 /* shard_value.c */
 enum values_e {

@@ -326,6 +326,7 @@ void shard_close(struct shard *shard)
     for (uint32_t member = 0; shard->peers && member <= shard->member_count; member++)
         shard_peer_down(&shard->peers[member]);
     shard_waiters_free(shard);
+    shard_trainer_free(shard);
     shard_out_deinit(shard);
     keyqueue_deinit(&shard->keyqueue);
     fifo_deinit(&shard->notes);

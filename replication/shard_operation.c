@@ -29,7 +29,8 @@ void shard_request_unread(struct shard *shard, struct replica *replica,
 }
 
 /* The outcome's writes as records of one entry; the request id rides on the first. */
-static void build_records(struct shard *shard, const struct shard_request *request)
+static void build_records(struct shard *shard, struct replica *replica,
+                          const struct shard_request *request)
 {
     const struct command_outcome *outcome = &shard->outcome;
 
@@ -51,7 +52,8 @@ static void build_records(struct shard *shard, const struct shard_request *reque
             record->expiry_ms = 0, record->flags = 0;
         shard->record_digests[i] = request->digests[write->key];
     }
-    store_compress(shard->store, shard->records, outcome->write_count);
+    shard_dictionary_sample(shard, replica, shard->records, outcome->write_count);
+    store_compress(shard->store, replica->partition, shard->records, outcome->write_count);
     shard->records[0].flags |= RECORD_FLAG_REQUEST;
     shard->records[0].request = (struct record_request){.session = request->session,
                                                         .sequence = request->op->sequence,
@@ -133,7 +135,7 @@ void shard_conclude(struct shard *shard, struct replica *replica,
             return;
         records = 1;
     } else if (records > 0) {
-        build_records(shard, request);
+        build_records(shard, replica, request);
     }
     waiter = shard_waiter_new(shard, request->charge);
     if (!waiter)

@@ -245,6 +245,7 @@ static void place_entries(struct shard *shard, struct replica *replica,
         if (record->sub_index == 0) {
             raft_log_place(&replica->raft.log, record->index, location);
             entry.size = raft_log_at(&replica->raft.log, record->index)->size;
+            entry.owned = shard_dictionary_own(shard, record);
             pending_add(&replica->pending, &entry);
             replica->placed = record->index;
         }
@@ -312,7 +313,8 @@ static bool record_follows(const struct record *record, const struct record *bef
 {
     bool open = before && before->sub_index + 1 < before->sub_count;
 
-    if (record->kind > RECORD_KIND_META || record->kind == RECORD_KIND_CONFIG)
+    if ((record->kind > RECORD_KIND_META && record->kind != RECORD_KIND_DICTIONARY) ||
+        record->kind == RECORD_KIND_CONFIG)
         return false;
     if (!open)
         return record->sub_index == 0 && record->index == index + 1;
@@ -488,6 +490,8 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
                         write->size, write->tombstone, write->expires) != 0)
             shard->fatal = -ENOMEM;
     }
+    if (entry->kind == RECORD_KIND_DICTIONARY)
+        shard_dictionary_apply(shard, replica, entry);
     if (entry->has_request && entry->index > replica->sessions.applied_index) {
         int r = sessions_apply(&replica->sessions, &entry->request, entry->index);
 

@@ -90,6 +90,7 @@ static void add_pending(struct shard *shard, struct replica *replica, const stru
         shard->fatal = -ENOMEM;
         return;
     }
+    entry.owned = shard_dictionary_own(shard, records);
     pending_add(&replica->pending, &entry);
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &records[i];

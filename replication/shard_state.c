@@ -7,15 +7,20 @@
 #include <string.h>
 
 /* A partition's state in a checkpoint or snapshot, behind what the store itself keeps:
- *   u8 version (2), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
+ *   u8 version (3), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
  *   u64 settled (since version 2): the index up to which a snapshot's content may lag behind,
- *   configuration (raft_config_encode), sessions (sessions_save) to the end. */
-#define STATE_VERSION     2u
-#define STATE_HEAD_SIZE   20u
-#define STATE_HEAD_SIZE_1 12u
-#define STATE_FENCED_AT   1u
-#define STATE_TIME_AT     4u
-#define STATE_SETTLED_AT  12u
+ *   u64 index of the newest dictionary, u64 size of all dictionaries (both since version 3),
+ *   configuration (raft_config_encode), dictionaries (u16 size, bytes), sessions (sessions_save)
+ *   to the end. */
+#define STATE_VERSION         3u
+#define STATE_HEAD_SIZE       36u
+#define STATE_HEAD_SIZE_2     20u
+#define STATE_HEAD_SIZE_1     12u
+#define STATE_DICTIONARY_AT   20u
+#define STATE_DICTIONARIES_AT 28u
+#define STATE_FENCED_AT       1u
+#define STATE_TIME_AT         4u
+#define STATE_SETTLED_AT      12u
 
 static bool state_room(struct shard *shard, size_t size)
 {
@@ -33,6 +38,26 @@ static bool state_room(struct shard *shard, size_t size)
     return true;
 }
 
+/* Writes the partition's dictionaries to out, unless it is NULL. Returns their bytes. */
+static size_t save_dictionaries(const struct shard *shard, const struct replica *replica,
+                                uint8_t *out)
+{
+    uint32_t count = store_dictionaries(shard->store, replica->partition);
+    size_t total = 0;
+
+    for (uint32_t number = 1; number <= count; number++) {
+        size_t size;
+        const uint8_t *bytes = store_dictionary(shard->store, replica->partition, number, &size);
+
+        if (out) {
+            codec_put_u16(out + total, (uint16_t)size);
+            memcpy(out + total + 2, bytes, size);
+        }
+        total += 2 + size;
+    }
+    return total;
+}
+
 bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size)
 {
     uint8_t config[RAFT_CONFIG_SIZE_MAX];
@@ -41,7 +66,10 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     /* A switch that is under way may not come to be. */
     const char *fenced = replica->installing ? replica->fenced_before : replica->fenced;
 
-    *size = STATE_HEAD_SIZE + config_size + sessions_size;
+    size_t dictionaries_size = save_dictionaries(shard, replica, NULL);
+    uint8_t *at;
+
+    *size = STATE_HEAD_SIZE + config_size + dictionaries_size + sessions_size;
     if (!state_room(shard, *size))
         return false;
     shard->state[0] = STATE_VERSION;
@@ -49,8 +77,12 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     codec_put_u16(shard->state + 2, (uint16_t)config_size);
     codec_put_u64(shard->state + STATE_TIME_AT, replica->logged_ms);
     codec_put_u64(shard->state + STATE_SETTLED_AT, replica->settled);
-    memcpy(shard->state + STATE_HEAD_SIZE, config, config_size);
-    sessions_save(&replica->sessions, shard->state + STATE_HEAD_SIZE + config_size);
+    codec_put_u64(shard->state + STATE_DICTIONARY_AT, replica->dictionary_index);
+    codec_put_u64(shard->state + STATE_DICTIONARIES_AT, dictionaries_size);
+    at = shard->state + STATE_HEAD_SIZE;
+    memcpy(at, config, config_size);
+    save_dictionaries(shard, replica, at + config_size);
+    sessions_save(&replica->sessions, at + config_size + dictionaries_size);
     return true;
 }
 
@@ -60,39 +92,100 @@ void shard_state_settle(uint8_t *state, uint64_t settled)
     codec_put_u64(state + STATE_SETTLED_AT, settled);
 }
 
-static bool open_state(const uint8_t *state, size_t size, struct raft_config *config, size_t *end)
-{
-    size_t head, config_size;
+struct opened {
+    struct raft_config config;
+    const uint8_t *dictionaries, *sessions;
+    size_t dictionaries_size, sessions_size;
+    uint64_t dictionary_index;
+};
 
+static bool dictionaries_sound(const uint8_t *bytes, size_t size)
+{
+    for (uint32_t count = 0; size > 0; count++) {
+        size_t length = size < 2 ? 0 : codec_get_u16(bytes);
+
+        if (count == COMPRESS_DICTIONARIES_MAX || length == 0 ||
+            length > COMPRESS_DICTIONARY_SIZE_MAX || length + 2 > size)
+            return false;
+        bytes += length + 2;
+        size -= length + 2;
+    }
+    return true;
+}
+
+static bool open_state(const uint8_t *state, size_t size, struct opened *opened)
+{
+    static const size_t heads[] = {0, STATE_HEAD_SIZE_1, STATE_HEAD_SIZE_2, STATE_HEAD_SIZE};
+    size_t head, config_size;
+    uint64_t dictionaries_size;
+
+    *opened = (struct opened){.dictionary_index = 0};
     if (size < STATE_HEAD_SIZE_1 || state[0] < 1 || state[0] > STATE_VERSION)
         return false;
-    head = state[0] == 1 ? STATE_HEAD_SIZE_1 : STATE_HEAD_SIZE;
+    head = heads[state[0]];
     config_size = codec_get_u16(state + 2);
-    *end = head + config_size;
-    return *end <= size && raft_config_decode(state + head, config_size, config) == 0;
+    if (head + config_size > size ||
+        raft_config_decode(state + head, config_size, &opened->config) != 0)
+        return false;
+    opened->dictionaries = state + head + config_size;
+    if (state[0] >= 3) {
+        opened->dictionary_index = codec_get_u64(state + STATE_DICTIONARY_AT);
+        dictionaries_size = codec_get_u64(state + STATE_DICTIONARIES_AT);
+        if (dictionaries_size > size - head - config_size ||
+            !dictionaries_sound(opened->dictionaries, (size_t)dictionaries_size))
+            return false;
+        opened->dictionaries_size = (size_t)dictionaries_size;
+    }
+    opened->sessions = opened->dictionaries + opened->dictionaries_size;
+    opened->sessions_size = size - (size_t)(opened->sessions - state);
+    return true;
+}
+
+/* False: no memory. */
+static bool load_dictionaries(struct shard *shard, struct replica *replica,
+                              const struct opened *opened)
+{
+    const uint8_t *at = opened->dictionaries;
+    size_t left = opened->dictionaries_size;
+
+    store_dictionaries_clear(shard->store, replica->partition);
+    replica->dictionary_index = opened->dictionary_index;
+    while (left > 0) {
+        size_t size = codec_get_u16(at);
+
+        if (store_dictionary_add(shard->store, replica->partition, at + 2, size) != 0)
+            return false;
+        at += size + 2;
+        left -= size + 2;
+    }
+    return true;
 }
 
 bool shard_state_sound(const uint8_t *state, size_t size)
 {
-    struct raft_config config;
-    size_t end;
+    struct opened opened;
 
-    return open_state(state, size, &config, &end) && state[0] == STATE_VERSION;
+    return open_state(state, size, &opened) && state[0] == STATE_VERSION;
 }
 
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,
                      size_t size, struct raft_config *config, bool *fenced)
 {
-    size_t end;
+    struct opened opened;
     int r;
 
-    if (!open_state(state, size, config, &end))
+    if (!open_state(state, size, &opened))
         return -EBADMSG;
+    *config = opened.config;
     *fenced = state[STATE_FENCED_AT];
     if (codec_get_u64(state + STATE_TIME_AT) > replica->logged_ms)
         replica->logged_ms = codec_get_u64(state + STATE_TIME_AT);
     replica->settled = state[0] == 1 ? 0 : codec_get_u64(state + STATE_SETTLED_AT);
-    r = sessions_load(&replica->sessions, state + end, size - end);
+    if (!load_dictionaries(shard, replica, &opened)) {
+        shard->fatal = -ENOMEM;
+        return -ENOMEM;
+    }
+    r = sessions_load(&replica->sessions, opened.sessions, opened.sessions_size);
     if (r < 0)
         shard->fatal = r;
     return r == 0 ? 0 : -EBADMSG;

@@ -23,7 +23,7 @@
 #define COMPRESS_LEVEL_MIN           1
 #define COMPRESS_LEVEL_MAX           19
 #define COMPRESS_DICTIONARIES_MAX    4u
-#define COMPRESS_DICTIONARY_SIZE_MAX 4096u
+#define COMPRESS_DICTIONARY_SIZE_MAX 2048u
 
 enum compress_codec {
     COMPRESS_CODEC_PLAIN = 0,

@@ -12,6 +12,7 @@ static const char *const kind_names[] = {
     [RECORD_KIND_META] = "meta",
     [RECORD_KIND_HARD_STATE] = "hard-state",
     [RECORD_KIND_CHECKPOINT] = "checkpoint",
+    [RECORD_KIND_DICTIONARY] = "dictionary",
 };
 
 static void print_special(FILE *out, bool json, const struct record *record)

@@ -11,7 +11,7 @@
 #define RECORD_REQUEST_SIZE    32u
 #define RECORD_VALUE_SUM_SIZE  8u
 #define RECORD_FLAGS_ALL       0x1Fu
-#define RECORD_CODEC_MAX       1u
+#define RECORD_CODEC_MAX       5u
 
 static size_t record_extension_size(uint8_t flags)
 {
@@ -49,7 +49,7 @@ size_t record_head_size(const uint8_t *bytes)
 
 static void record_assert_limits(const struct record *record)
 {
-    assert(record->kind >= RECORD_KIND_PUT && record->kind <= RECORD_KIND_CHECKPOINT);
+    assert(record->kind >= RECORD_KIND_PUT && record->kind <= RECORD_KIND_DICTIONARY);
     assert((record->flags & ~RECORD_FLAGS_ALL) == 0);
     assert(record->sub_count >= 1 && record->sub_count <= RECORD_SUB_COUNT_MAX);
     assert(record->sub_index < record->sub_count);
@@ -136,7 +136,7 @@ static int record_decode_bounds(const uint8_t *bytes, size_t size, size_t *key_e
 
 static bool record_fields_valid(const struct record *record)
 {
-    return record->kind >= RECORD_KIND_PUT && record->kind <= RECORD_KIND_CHECKPOINT &&
+    return record->kind >= RECORD_KIND_PUT && record->kind <= RECORD_KIND_DICTIONARY &&
            (record->flags & ~RECORD_FLAGS_ALL) == 0 && record->sub_count >= 1 &&
            record->sub_count <= RECORD_SUB_COUNT_MAX && record->sub_index < record->sub_count &&
            (record->sub_index == 0 || !(record->flags & RECORD_FLAG_REQUEST)) &&

@@ -14,7 +14,8 @@
  *  14 u16 sub_count     1 … 4,096
  *  16 u64 index
  *  24 u16 key_size      0 only for kinds that have no key
- *  26 u8  codec         0 plain; 1 zstd (with flag COMPRESSED)
+ *  26 u8  codec         enum compress_codec: 0 plain; with flag COMPRESSED 1 zstd, 1 + n zstd with
+ *                       the partition's dictionary n
  *  27 u8  key_id        data key of the encryption (with flag ENCRYPTED), else 0
  *  28 u32 value_size    as stored
  *  32 u64 header checksum: XXH3-64 over bytes 0…31, then 40 … end of the key
@@ -45,6 +46,7 @@ enum record_kind {
     RECORD_KIND_META = 5,       /* a change of the meta group's state, in the value */
     RECORD_KIND_HARD_STATE = 6, /* not an entry: term, vote, commit of the partition */
     RECORD_KIND_CHECKPOINT = 7, /* not an entry: a partition's state at the start of a segment */
+    RECORD_KIND_DICTIONARY = 8, /* the partition's next compression dictionary, in the value */
 };
 
 enum record_flags {

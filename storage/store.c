@@ -60,8 +60,10 @@ int store_host_partitions(struct store *store)
 static void store_free(struct store *store)
 {
     for (size_t i = 0; store->parts && i <= store->options.partitions; i++)
-        if (store->parts[i].keydir)
+        if (store->parts[i].keydir) {
             keydir_free(store->parts[i].keydir);
+            store_dictionaries_clear(store, store->parts[i].number);
+        }
     while (store->read_free) {
         struct store_job *job = store->read_free;
 

@@ -170,10 +170,27 @@ enum store_job_class store_job_class(const struct store_job *job);
  * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
 int store_done(struct store *store, struct store_job *job, int result);
 
-/* Compresses the values of PUT records in place, where options.compress_level asks for it and it
- * pays; sets flag and codec. The new values are borrowed from the store until the next call of it.
- * For whoever makes a record; bytes that are records already stay as they are. */
-void store_compress(struct store *store, struct record *records, size_t count);
+/* Dictionaries of a partition, numbered from 1 in the order of their entries in its log;
+ * replication adds each when its entry is applied, and keeps them in its state. bytes are copied.
+ * Returns 0, STORE_E_FULL (there are COMPRESS_DICTIONARIES_MAX) or -ENOMEM. */
+int store_dictionary_add(struct store *store, uint16_t partition, const uint8_t *bytes,
+                         size_t size);
+uint32_t store_dictionaries(const struct store *store, uint16_t partition); /* how many */
+/* number: 1 … store_dictionaries(). Borrowed until they are cleared. */
+const uint8_t *store_dictionary(const struct store *store, uint16_t partition, uint32_t number,
+                                size_t *size);
+void store_dictionaries_clear(struct store *store, uint16_t partition);
+/* A job of class READ that makes a dictionary of samples, which lie one behind the other and are
+ * copied. store_read_result() gives it and `context` back; no bytes: they have too little in
+ * common. NULL: no memory. */
+struct store_job *store_train(struct store *store, const uint8_t *samples, const size_t *sizes,
+                              uint32_t count, void *context);
+
+/* Compresses the values of the partition's PUT records in place, where options.compress_level asks
+ * for it and it pays, with its newest dictionary if it has one; sets flag and codec. The new values
+ * are borrowed from the store until the next call of it. For whoever makes a record; bytes that are
+ * records already stay as they are. */
+void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count);
 /* Makes value and value_size what was given to store_compress(): nothing to do for a plain one,
  * else borrowed from the store until the next call of it. Works whatever compress_level is. Returns
  * 0, STORE_E_CORRUPT or -ENOMEM; *record is unchanged then. */

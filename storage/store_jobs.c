@@ -198,7 +198,7 @@ static int read_run(struct store_job *job)
 
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size)
 {
-    assert(job->kind == STORE_JOB_KIND_READ);
+    assert(job->kind == STORE_JOB_KIND_READ || job->kind == STORE_JOB_KIND_TRAIN);
     *bytes = job->buffer;
     *bytes_size = job->got;
     return job->context;
@@ -250,7 +250,7 @@ int store_job_run(struct store_job *job)
     case STORE_JOB_READ:
         break;
     }
-    return read_run(job);
+    return job->kind == STORE_JOB_KIND_TRAIN ? store_train_run(job) : read_run(job);
 }
 
 enum store_job_class store_job_class(const struct store_job *job)
@@ -269,6 +269,9 @@ int store_done(struct store *store, struct store_job *job, int result)
     case STORE_JOB_READ:
         break;
     }
-    read_done(store, job);
+    if (job->kind == STORE_JOB_KIND_TRAIN)
+        store_train_done(store, job);
+    else
+        read_done(store, job);
     return 0;
 }

@@ -26,6 +26,8 @@ struct store_partition {
     bool fenced;
     uint32_t hosted; /* counts the hosted ones: index into per-segment arrays */
     struct keydir *keydir;
+    struct compress_dictionary *dictionaries[COMPRESS_DICTIONARIES_MAX];
+    uint32_t dictionary_count;
     uint64_t last_index; /* of the log as appended */
     uint64_t commit;
     uint64_t commit_sealed;            /* the newest that a sealed batch carries */
@@ -42,6 +44,7 @@ struct store_partition {
 enum store_job_kind {
     STORE_JOB_KIND_WRITE,
     STORE_JOB_KIND_READ,
+    STORE_JOB_KIND_TRAIN,
     STORE_JOB_KIND_PREPARE,
     STORE_JOB_KIND_ZERO,
     STORE_JOB_KIND_MANIFEST,
@@ -246,6 +249,10 @@ void store_flush_release(struct store *store);
 /* store_segments.c */
 /* A background job of this kind; none may be out. */
 struct store_job *store_background_begin(struct store *store, enum store_job_kind kind);
+
+/* store_dictionary.c */
+int store_train_run(struct store_job *job);
+void store_train_done(struct store *store, struct store_job *job);
 
 /* store_read.c */
 /* A record that nothing points at any more. */

@@ -3,6 +3,7 @@
 
 #include "storage/store_state.h"
 
+#define SIZE_MIN_TRAINED 32u        /* with a dictionary smaller values pay */
 #define BUFFER_SIZE_KEPT (1u << 20) /* a buffer that was larger once is given back */
 
 int store_cached(struct store *store, const struct cache_key *key, struct cache_value *value)
@@ -47,22 +48,28 @@ static bool compress_ready(struct store *store)
     return store->compress != NULL;
 }
 
-static bool compressible(const struct store *store, const struct record *record)
+static bool compressible(const struct store *store, const struct record *record, bool trained)
 {
-    return record->kind == RECORD_KIND_PUT &&
-           record->value_size >= store->options.compress_size_min &&
+    uint32_t size_min = store->options.compress_size_min;
+
+    if (trained && size_min > SIZE_MIN_TRAINED)
+        size_min = SIZE_MIN_TRAINED;
+    return record->kind == RECORD_KIND_PUT && record->value_size >= size_min &&
            !(record->flags & (RECORD_FLAG_COMPRESSED | RECORD_FLAG_ENCRYPTED));
 }
 
 /* Without memory a value stays plain. */
-void store_compress(struct store *store, struct record *records, size_t count)
+void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count)
 {
+    const struct store_partition *part = store_partition(store, partition);
+    uint32_t number = part->dictionary_count;
+    const struct compress_dictionary *dictionary = number ? part->dictionaries[number - 1] : NULL;
     size_t size = 0, used = 0;
 
     if (store->options.compress_level == 0)
         return;
     for (size_t i = 0; i < count; i++)
-        size += compressible(store, &records[i]) ? records[i].value_size : 0;
+        size += compressible(store, &records[i], number > 0) ? records[i].value_size : 0;
     if (size == 0 || !compress_ready(store) ||
         !buffer_room(&store->packed, &store->packed_capacity, size))
         return;
@@ -71,12 +78,12 @@ void store_compress(struct store *store, struct record *records, size_t count)
         uint8_t *out = store->packed + used;
         size_t packed;
 
-        if (!compressible(store, record) ||
-            compress_value(store->compress, NULL, store->options.compress_level, record->value,
-                           record->value_size, out, &packed) != 0)
+        if (!compressible(store, record, number > 0) ||
+            compress_value(store->compress, dictionary, store->options.compress_level,
+                           record->value, record->value_size, out, &packed) != 0)
             continue;
         record->flags |= RECORD_FLAG_COMPRESSED;
-        record->codec = COMPRESS_CODEC_ZSTD;
+        record->codec = (uint8_t)(COMPRESS_CODEC_ZSTD + number);
         record->value = out;
         record->value_size = packed;
         used += packed;
@@ -85,17 +92,23 @@ void store_compress(struct store *store, struct record *records, size_t count)
 
 int store_expand(struct store *store, struct record *record)
 {
+    const struct store_partition *part = store_partition(store, record->partition);
+    const struct compress_dictionary *dictionary = NULL;
+    uint32_t number = (uint32_t)record->codec - COMPRESS_CODEC_ZSTD;
     size_t size;
 
     if (!(record->flags & (RECORD_FLAG_COMPRESSED | RECORD_FLAG_ENCRYPTED)))
         return 0;
-    if ((record->flags & RECORD_FLAG_ENCRYPTED) || record->codec != COMPRESS_CODEC_ZSTD ||
+    if ((record->flags & RECORD_FLAG_ENCRYPTED) || record->codec < COMPRESS_CODEC_ZSTD || !part ||
+        number > part->dictionary_count ||
         compress_plain_size(record->value, record->value_size, RECORD_VALUE_SIZE_MAX, &size) != 0)
         return STORE_E_CORRUPT;
     if (!compress_ready(store) || !buffer_room(&store->plain, &store->plain_capacity, size))
         return -ENOMEM;
-    if (compress_expand(store->compress, NULL, record->value, record->value_size, store->plain,
-                        size) != 0)
+    if (number > 0)
+        dictionary = part->dictionaries[number - 1];
+    if (compress_expand(store->compress, dictionary, record->value, record->value_size,
+                        store->plain, size) != 0)
         return STORE_E_CORRUPT;
     record->value = store->plain;
     record->value_size = size;

@@ -202,6 +202,7 @@ void cluster_start(struct cluster *cluster)
     cluster->options.store.cache_size = 64u << 10;
     cluster->options.store.compress_size_min = 0;
     cluster->options.store.space_reserve = 0;
+    cluster->options.train_samples = 100;
     for (int node = 0; node < CLUSTER_NODES; node++)
         open_node(cluster, node, true);
     settle(cluster);

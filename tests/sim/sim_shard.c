@@ -53,6 +53,7 @@ static void shard_options_fill(const struct sim_node *node, uint16_t number,
     options->inflight_size_max = swarm->inflight_size_max;
     options->inflight_messages_max = swarm->inflight_messages_max;
     options->retain_entries_min = swarm->retain_entries_min;
+    options->train_samples = swarm->train_samples;
     options->log_size_max = swarm->log_size_max;
     options->log_ms_max = swarm->log_ms_max;
     options->snapshot_rate = swarm->snapshot_rate;

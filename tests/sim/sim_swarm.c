@@ -48,6 +48,7 @@ static void draw_limits(struct sim_swarm *swarm, struct sim_random *random)
     swarm->memory_size_max = one_in(random, 2) ? power(random, 9, 13) : 1u << 20;
     swarm->zero_ahead_size = one_in(random, 2) ? power(random, 12, 14) : 1u << 16;
     swarm->compress_level = one_in(random, 2) ? between(random, 1, 3) : 0;
+    swarm->train_samples = one_in(random, 3) ? 0 : between(random, 20, 60);
     swarm->cache_size = one_in(random, 4) ? 0 : power(random, 12, 17);
     swarm->journal_size_max = 64u << 20;
     swarm->operations_max = one_in(random, 4) ? between(random, 2, 16) : 4096;

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,7 +114,7 @@ static store_location put(struct scene *scene, uint64_t key, const uint8_t *valu
     uint32_t length;
 
     record.index = ++scene->index;
-    store_compress(scene->store, &record, 1);
+    store_compress(scene->store, PARTITION, &record, 1);
     cr_assert_eq(store_append(scene->store, &record, 1, &location, &length), 0);
     cr_assert_eq(store_apply(scene->store, PARTITION, &digest, location, length, false, false), 0);
     return location;
@@ -128,7 +129,7 @@ Test(store_value, a_compressed_value_comes_back)
 
     begin(&scene, 1, 0);
     struct record record = record_of(&key, scene.text, VALUE_SIZE);
-    store_compress(scene.store, &record, 1);
+    store_compress(scene.store, PARTITION, &record, 1);
     cr_assert(record.flags & RECORD_FLAG_COMPRESSED);
     cr_assert_eq(record.codec, COMPRESS_CODEC_ZSTD);
     cr_assert_lt(record.value_size, VALUE_SIZE / 4);
@@ -149,7 +150,7 @@ Test(store_value, records_of_one_entry_are_compressed_side_by_side)
         records[i] = record_of(&keys[i], scene.text + i, VALUE_SIZE - 10 * i - 20);
     records[1].kind = RECORD_KIND_DELETE;
     records[1].value_size = 0;
-    store_compress(scene.store, records, 3);
+    store_compress(scene.store, PARTITION, records, 3);
     cr_assert_eq(records[1].flags, 0);
     for (unsigned i = 0; i < 3; i += 2) {
         cr_assert(records[i].flags & RECORD_FLAG_COMPRESSED);
@@ -167,18 +168,18 @@ Test(store_value, what_is_small_or_compressed_or_not_wanted_stays)
 
     begin(&scene, 1, 0);
     struct record record = record_of(&key, scene.text, 63);
-    store_compress(scene.store, &record, 1);
+    store_compress(scene.store, PARTITION, &record, 1);
     cr_assert_eq(record.flags, 0);
     cr_assert_eq(store_expand(scene.store, &record), 0);
     cr_assert_eq(record.value, scene.text);
     record = record_of(&key, scene.text, VALUE_SIZE);
     record.flags = RECORD_FLAG_COMPRESSED;
-    store_compress(scene.store, &record, 1);
+    store_compress(scene.store, PARTITION, &record, 1);
     cr_assert_eq(record.value, scene.text);
     end(&scene);
     begin(&scene, 0, 0);
     record = record_of(&key, scene.text, VALUE_SIZE);
-    store_compress(scene.store, &record, 1);
+    store_compress(scene.store, PARTITION, &record, 1);
     cr_assert_eq(record.flags, 0);
     cr_assert_eq(record.value, scene.text);
     end(&scene);
@@ -235,10 +236,10 @@ Test(store_value, without_memory_a_value_stays_plain_and_none_is_expanded)
         begin(&scene, 1, 0);
         record = record_of(&key, scene.text, VALUE_SIZE);
         alloc_fail_after(n);
-        store_compress(scene.store, &record, 1);
+        store_compress(scene.store, PARTITION, &record, 1);
         cr_assert(alloc_failed());
         cr_assert_eq(record.flags, 0);
-        store_compress(scene.store, &record, 1);
+        store_compress(scene.store, PARTITION, &record, 1);
         cr_assert_eq(record.codec, COMPRESS_CODEC_ZSTD);
         alloc_fail_after(1);
         cr_assert_eq(store_expand(scene.store, &record), -ENOMEM);
@@ -261,6 +262,91 @@ Test(store_value, the_digest_does_not_depend_on_compression)
         end(&scene);
     }
     cr_assert_eq(digests[0], digests[1]);
+}
+
+static struct record json(const uint64_t *key, uint8_t out[64])
+{
+    int size = snprintf((char *)out, 64, "{\"user\":%u,\"city\":\"Berlin\",\"state\":\"active\"}",
+                        (unsigned)*key * 7919);
+
+    return record_of(key, out, (size_t)size);
+}
+
+/* Teaches the store a dictionary, as replication would. */
+static void teach(struct scene *scene)
+{
+    uint8_t samples[200 * 64];
+    size_t sizes[200], used = 0, size;
+    const uint8_t *bytes;
+    struct store_job *job;
+
+    for (uint64_t key = 0; key < 200; key++)
+        used += sizes[key] = json(&key, samples + used).value_size;
+    job = store_train(scene->store, samples, sizes, 200, scene);
+    cr_assert_eq(store_job_run(job), 0);
+    cr_assert_eq(store_read_result(job, &bytes, &size), scene);
+    cr_assert_gt(size, 0);
+    cr_assert_eq(store_dictionary_add(scene->store, PARTITION, bytes, size), 0);
+    cr_assert_eq(store_done(scene->store, job, 0), 0);
+}
+
+Test(store_value, with_a_dictionary_small_values_shrink_and_come_back)
+{
+    struct scene scene;
+    uint64_t key = 4711;
+    uint8_t text[64];
+
+    begin(&scene, 1, 0);
+    teach(&scene);
+    for (uint8_t number = 1; number <= 2; number++) {
+        struct record record = json(&key, text);
+        size_t size = record.value_size;
+
+        store_compress(scene.store, PARTITION, &record, 1);
+        cr_assert_eq(record.codec, COMPRESS_CODEC_ZSTD + number);
+        cr_assert_lt(record.value_size, size / 2 + 8);
+        cr_assert_eq(store_expand(scene.store, &record), 0);
+        cr_assert_eq(record.value_size, size);
+        cr_assert_arr_eq(record.value, text, size);
+        teach(&scene);
+    }
+    end(&scene);
+}
+
+Test(store_value, a_dictionary_that_is_not_there_is_corruption)
+{
+    struct scene scene;
+    uint64_t key = 4711;
+    uint8_t text[64];
+
+    begin(&scene, 1, 0);
+    teach(&scene);
+    struct record record = json(&key, text);
+    store_compress(scene.store, PARTITION, &record, 1);
+    record.codec++;
+    cr_assert_eq(store_expand(scene.store, &record), STORE_E_CORRUPT);
+    record.codec--;
+    store_dictionaries_clear(scene.store, PARTITION);
+    cr_assert_eq(store_expand(scene.store, &record), STORE_E_CORRUPT);
+    end(&scene);
+}
+
+Test(store_value, a_partition_has_so_many_dictionaries_at_most)
+{
+    struct scene scene;
+    size_t size;
+
+    begin(&scene, 0, 0);
+    for (uint32_t i = 1; i <= COMPRESS_DICTIONARIES_MAX; i++) {
+        cr_assert_eq(
+            store_dictionary_add(scene.store, PARTITION, (const uint8_t *)"raw content", i + 6), 0);
+        cr_assert_eq(store_dictionaries(scene.store, PARTITION), i);
+        (void)store_dictionary(scene.store, PARTITION, i, &size);
+        cr_assert_eq(size, i + 6);
+    }
+    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, (const uint8_t *)"raw", 3),
+                 STORE_E_FULL);
+    end(&scene);
 }
 
 /* --- the cache ------------------------------------------------------------------------------- */
