@@ -9,6 +9,7 @@ int journal_reader_open(struct journal_reader *reader, struct vfs_file *file, ui
     uint64_t size = 0;
     int r = vfs_size(file, &size);
 
+    *reader = (struct journal_reader){0};
     if (r < 0)
         return r;
     if (size > JOURNAL_SEGMENT_SIZE_MAX)

@@ -25,7 +25,7 @@ struct journal_reader {
     size_t filled;
 };
 
-/* limit: UINT32_MAX for the whole file. 0 or -errno. */
+/* limit: UINT32_MAX for the whole file. 0 or -errno; it may be closed in both cases. */
 int journal_reader_open(struct journal_reader *reader, struct vfs_file *file, uint64_t segment,
                         uint64_t epoch, uint32_t limit);
 void journal_reader_close(struct journal_reader *reader);

@@ -1,0 +1,239 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store_host.h"
+#include "vfs_crash.h"
+
+/* Keys 3 … are written once, early; keys 0 to 2 over and over: segments are mostly dead soon. */
+static void live(struct host *host, unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds; i++) {
+        for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
+            uint32_t key = i < HOST_KEYS ? i : i % 3;
+
+            int r = host_append(host, p, host->parts[p].last + 1, key, i == 20 && p == 1);
+
+            if (r == STORE_E_FULL && host_sync(host) && host_background(host) == 0)
+                r = host_append(host, p, host->parts[p].last + 1, key, false);
+            if (r != 0)
+                return;
+        }
+        if (i % 8 == 7) {
+            host_commit_all(host);
+            host_retain_none(host);
+            if (!host_sync(host) || host_background(host) != 0)
+                return;
+            host->now_ms += 120;
+        }
+    }
+}
+
+static void start(struct host *host, struct vfs *vfs)
+{
+    host_init(host, vfs);
+    host->options.segment_size = 8u << 10;
+    host->options.zero_ahead_size = 8u << 10;
+    host->padding = 200;
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+}
+
+Test(store_flush, what_is_alive_moves_to_casks_and_the_segments_go)
+{
+    struct store_stats stats;
+    struct host host;
+
+    start(&host, vfs_mem_new());
+    live(&host, 160);
+    host_settle(&host);
+    host_check(&host);
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.flushes, 0);
+    cr_assert_gt(stats.casks, 0);
+    cr_assert_gt(stats.flush_reclaimed, 0);
+    cr_assert_lt(stats.journal_bytes, 12u * host.options.segment_size);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+Test(store_flush, on_demand_everything_dead_is_reclaimed)
+{
+    struct store_stats stats;
+    struct host host;
+
+    start(&host, vfs_mem_new());
+    host.options.flush_rate = 1;
+    live(&host, 100);
+    store_flush(host.store);
+    store_stats(host.store, &stats);
+    cr_assert(stats.flushing);
+    for (int i = 0; i < 20; i++)
+        host_settle(&host);
+    store_stats(host.store, &stats);
+    cr_assert_not(stats.flushing);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+Test(store_flush, a_log_that_is_beyond_its_bound_names_who_holds_it_up)
+{
+    struct store_stats stats;
+    struct host host;
+    uint64_t wanted;
+
+    start(&host, vfs_mem_new());
+    cr_assert_eq(host_append_next(&host, 0, 5), 0); /* and nothing more: an idle partition */
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(host_append_next(&host, 1, (uint32_t)i % 3), 0);
+        host_commit_all(&host);
+        host_retain(&host, 1, host.parts[1].applied + 1);
+        host_settle(&host);
+    }
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.tail_bytes, 16u << 10);
+    cr_assert_eq(store_retain_wanted(host.store, 0, UINT64_MAX), 0);
+    wanted = store_retain_wanted(host.store, 0, 16u << 10);
+    cr_assert_eq(wanted, 2);
+    host_retain(&host, 0, wanted);
+    for (int i = 0; i < 40; i++) {
+        cr_assert_eq(host_append_next(&host, 1, (uint32_t)i % 3), 0);
+        host_commit_all(&host);
+        host_retain(&host, 1, host.parts[1].applied + 1);
+        host_settle(&host);
+    }
+    store_stats(host.store, &stats);
+    cr_assert_leq(stats.tail_bytes, 24u << 10);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* --- every call of the vfs fails once ------------------------------------------------------ */
+
+Test(store_flush, any_failed_call_loses_nothing, .timeout = 120)
+{
+    static const int errors[] = {EIO, ENOSPC};
+
+    for (size_t e = 0; e < 2; e++)
+        for (uint64_t n = 1, over = 0; !over; n += 1 + e) {
+            struct vfs *vfs = vfs_mem_new();
+            struct host host, again;
+            uint64_t calls, synced;
+
+            start(&host, vfs);
+            live(&host, 40);
+            calls = vfs_mem_calls(vfs);
+            vfs_mem_fail_after(vfs, n, errors[e]);
+            live(&host, 60);
+            over = vfs_mem_calls(vfs) < calls + n;
+            vfs_mem_fail_after(vfs, 0, 0);
+            synced = store_synced(host.store);
+            host_close(&host);
+            host_init(&again, vfs);
+            again.options = host.options;
+            /* Recovery meets a failure too, and is tried again. */
+            vfs_mem_fail_after(vfs, n, errors[e]);
+            if (host_open(&again) != 0 && !again.store) {
+                vfs_mem_fail_after(vfs, 0, 0);
+                cr_assert_eq(host_open(&again), 0, "call %lu", (unsigned long)n);
+            }
+            vfs_mem_fail_after(vfs, 0, 0);
+            host_compare(&again, &host, synced);
+            host_deinit(&again);
+            host_deinit(&host);
+            vfs_mem_free(vfs);
+        }
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+struct pick {
+    const char *suffix;
+    const char *prefix;
+    char name[64];
+};
+
+static int pick_visit(void *context, const char *name)
+{
+    struct pick *pick = context;
+
+    /* The lowest of its kind: of segments, one that is surely retired. */
+    if (strstr(name, pick->suffix) && strncmp(name, pick->prefix, strlen(pick->prefix)) == 0 &&
+        (!pick->name[0] || strcmp(name, pick->name) < 0))
+        snprintf(pick->name, sizeof(pick->name), "%s", name);
+    return 0;
+}
+
+static void flip(struct vfs *vfs, const char *name, uint64_t offset)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "shard-00/%s", name);
+    vfs_crash_flip(vfs, path, offset, 3);
+}
+
+static void settle(struct host *host)
+{
+    for (int i = 0; i < 4; i++)
+        host_settle(host);
+}
+
+Test(store_flush, a_damaged_cask_fences_its_partition_only)
+{
+    struct pick cask = {.suffix = ".cask", .prefix = "p"};
+    struct vfs *vfs = vfs_crash_new(1);
+    struct host host, again;
+    char hint[64];
+    unsigned number, fenced = 0;
+
+    start(&host, vfs);
+    live(&host, 160);
+    settle(&host);
+    host_close(&host);
+    vfs_list(vfs, "shard-00", pick_visit, &cask);
+    cr_assert_eq(sscanf(cask.name, "p%u-", &number), 1);
+    flip(vfs, cask.name, 120); /* in its first record */
+    snprintf(hint, sizeof(hint), "%.*s.hint", (int)(strlen(cask.name) - 5), cask.name);
+    flip(vfs, hint, 80); /* so that it is made again, from the cask */
+    host_init(&again, vfs);
+    again.options = host.options;
+    cr_assert_eq(host_open(&again), 0);
+    for (unsigned p = 0; p < HOST_PARTITIONS; p++)
+        fenced += again.parts[p].fenced;
+    cr_assert_eq(fenced, 1);
+    cr_assert(again.parts[number].fenced);
+    cr_assert_not_null(strstr(again.parts[number].why, ".cask is damaged"));
+    host_deinit(&again);
+    host_deinit(&host);
+    vfs_crash_free(vfs);
+}
+
+Test(store_flush, damage_that_flush_meets_fences_and_nothing_is_lost_elsewhere)
+{
+    struct pick cask = {.suffix = ".cask", .prefix = "p"};
+    struct vfs *vfs = vfs_crash_new(1);
+    struct store_stats stats;
+    struct host host;
+    unsigned number;
+
+    start(&host, vfs);
+    live(&host, 160);
+    settle(&host);
+    vfs_list(vfs, "shard-00", pick_visit, &cask);
+    cr_assert_eq(sscanf(cask.name, "p%u-", &number), 1);
+    flip(vfs, cask.name, 120);
+    for (uint32_t key = 4; key < 8; key++) /* part of it dies, so flush takes it */
+        cr_assert_eq(host_append_next(&host, (uint16_t)number, key), 0);
+    host_commit_all(&host);
+    store_flush(host.store);
+    settle(&host);
+    store_stats(host.store, &stats);
+    cr_assert(host.parts[number].fenced);
+    for (unsigned p = 0; p < HOST_PARTITIONS; p++)
+        cr_assert_eq(host.parts[p].fenced, p == number);
+    host_check(&host);
+    host_deinit(&host);
+    vfs_crash_free(vfs);
+}
