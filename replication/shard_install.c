@@ -330,7 +330,8 @@ static void on_piece(struct shard *shard, struct replica *replica,
             answer(shard, piece, WIRE_SNAPSHOT_TAKEN, 0);
             return;
         }
-        if (target_begin(shard, replica, piece) != 0) {
+        /* Without room it would fail at its end, and begin again. */
+        if (store_disk_full(shard->store) || target_begin(shard, replica, piece) != 0) {
             answer(shard, piece, WIRE_SNAPSHOT_BUSY, 0);
             return;
         }

@@ -1,6 +1,7 @@
 #include "shard_cluster.h"
 
 #include "replication/raft.h"
+#include "storage/checksum.h"
 
 #include <criterion/criterion.h>
 
@@ -223,5 +224,102 @@ Test(shard_snapshot, what_was_done_once_is_not_done_again_by_who_came_back)
     cluster_run(&cluster, 1000);
     cr_assert_eq(cluster_result(&cluster, id)->status, WIRE_STATUS_OK);
     cr_assert_eq(cluster_result(&cluster, id)->integer, 1);
+    cluster_stop(&cluster);
+}
+
+/* A last piece of no records, as the leader of the partition would send it to a follower. */
+static void piece_by_hand(uint16_t partition, void (*change)(struct wire_snapshot *piece))
+{
+    int leader = cluster_leader(&cluster, partition);
+    int follower = (leader + 1) % CLUSTER_NODES;
+    const struct raft *raft = shard_raft(cluster.shards[follower], partition);
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = WIRE_SNAPSHOT};
+    struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                .now_ms = cluster.now_ms,
+                                .message = &message,
+                                .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(leader + 1)}};
+    uint8_t state[20] = {2};
+    struct wire_snapshot piece = {.group = partition,
+                                  .from_member = (uint16_t)(leader + 1),
+                                  .from_life = 1,
+                                  .to_member = (uint16_t)(follower + 1),
+                                  .to_life = 1,
+                                  .term = raft->term,
+                                  .log_term = raft->term,
+                                  .index = raft->log.last + 50,
+                                  .state = {state, sizeof state}};
+
+    change(&piece);
+    if (piece.checksum == 0)
+        piece.checksum = checksum_seeded(NULL, 0, checksum(piece.state.data, piece.state.size));
+    wire_put_snapshot(&body, &piece);
+    message.body = body.data;
+    message.body_size = body.size;
+    shard_step(cluster.shards[follower], &event);
+    wire_buffer_deinit(&body);
+}
+
+static void state_of_no_configuration(struct wire_snapshot *piece)
+{
+    (void)piece;
+}
+
+static void other_checksum(struct wire_snapshot *piece)
+{
+    piece->checksum = 1;
+}
+
+static void no_state(struct wire_snapshot *piece)
+{
+    piece->state = (struct wire_bytes){0};
+}
+
+static void from_the_middle(struct wire_snapshot *piece)
+{
+    piece->from = 7;
+    piece->state = (struct wire_bytes){0};
+}
+
+static void other_life(struct wire_snapshot *piece)
+{
+    piece->to_life = 9;
+}
+
+static void earlier_term(struct wire_snapshot *piece)
+{
+    piece->term = 0;
+}
+
+static void term_that_never_was(struct wire_snapshot *piece)
+{
+    piece->log_term = piece->term + 1;
+}
+
+static void no_such_partition(struct wire_snapshot *piece)
+{
+    piece->group = 999;
+}
+
+Test(shard_snapshot, what_no_leader_sends_changes_nothing)
+{
+    static void (*const changes[])(struct wire_snapshot * piece) = {
+        state_of_no_configuration, other_checksum,   no_state,
+        from_the_middle,           other_life,       earlier_term,
+        term_that_never_was,       no_such_partition};
+    uint16_t partition;
+
+    cluster_begin(&cluster);
+    cr_assert_eq(cluster_set(&cluster, "a", "1")->status, WIRE_STATUS_OK);
+    cluster_run(&cluster, 500);
+    partition = cluster_partition(&cluster, "a");
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        piece_by_hand(partition, changes[i]);
+        cluster_run(&cluster, 500);
+    }
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert_eq(installed(node), 0);
+    expect_same();
+    cluster_expect(&cluster, "a", "1");
     cluster_stop(&cluster);
 }
