@@ -151,9 +151,11 @@ int store_background_run(struct store_job *job)
     case STORE_JOB_KIND_REMOVE:
         return remove_run(job);
     case STORE_JOB_KIND_HINT:
-        return hint_build_step(job->hint);
+        job->step = hint_build_step(job->hint);
+        return job->step < 0 ? job->step : 0;
     case STORE_JOB_KIND_FLUSH:
-        return flush_step(job->flush);
+        job->step = flush_step(job->flush);
+        return job->step < 0 ? job->step : 0;
     case STORE_JOB_KIND_INSTALL:
         return store_install_run(job);
     case STORE_JOB_KIND_STEP:
@@ -495,9 +497,9 @@ int store_background_done(struct store *store, struct store_job *job, int result
         job->kind == STORE_JOB_KIND_STEP) {
         /* Nothing that anybody relies on was touched: a failure costs a retry, no more. */
         if (job->kind == STORE_JOB_KIND_HINT)
-            store_retire_done(store, result);
+            store_retire_done(store, result < 0 ? result : job->step);
         else
-            store_flush_done(store, job, result);
+            store_flush_done(store, job, result < 0 ? result : job->step);
         return 0;
     }
     if (r == -ENOSPC) {

@@ -87,6 +87,7 @@ struct store_job {
     uint16_t partition; /* of a cask */
     struct hint_build *hint;
     struct flush *flush;
+    int step; /* HINT, FLUSH: how far it got */
     struct install *install;
     bool install_remove;
     uint64_t space_reserve;
