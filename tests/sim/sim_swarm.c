@@ -216,6 +216,15 @@ static void draw_expiry(struct sim_swarm *swarm, struct sim_random *random)
 {
     swarm->weights[JUDGE_SETPX] = one_in(random, 3) ? 0 : between(random, 2, 20);
     swarm->weights[JUDGE_PERSIST] = swarm->weights[JUDGE_SETPX] ? between(random, 0, 4) : 0;
+    if (!one_in(random, 6))
+        return;
+    /* Clocks that jump back and leaders that change, while values go. */
+    swarm->weights[JUDGE_SETPX] = 60;
+    swarm->weights[JUDGE_GET] = 60;
+    swarm->keys = between(random, 2, 5);
+    swarm->key_ops_max = 300;
+    swarm->fault_mask = 1u << SIM_FAULT_WALL_JUMP | 1u << SIM_FAULT_ISOLATE_LEADER;
+    swarm->fault_every_ms = between(random, 150, 600);
 }
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
