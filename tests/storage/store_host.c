@@ -13,11 +13,8 @@
 
 static struct keydir_digest host_digest(uint32_t key)
 {
-    struct keydir_digest digest = {
-        .high = (key + 1) * 0x9E3779B97F4A7C15ull,
-        .low = (key + 7) * 0xC2B2AE3D27D4EB4Full,
-    };
-    return digest;
+    return (struct keydir_digest){.high = (key + 1) * 0x9E3779B97F4A7C15ull,
+                                  .low = (key + 7) * 0xC2B2AE3D27D4EB4Full};
 }
 
 static void digest_of(const void *context, const uint8_t *key, size_t size,
@@ -491,8 +488,6 @@ static uint64_t ops_index_max(const struct host *host)
 
     for (size_t i = 0; i < host->op_count; i++)
         index = host->ops[i].index > index ? host->ops[i].index : index;
-    for (size_t p = 0; p < HOST_PARTITIONS; p++)
-        index = host->parts[p].log_used > index ? host->parts[p].log_used : index;
     return index;
 }
 
@@ -543,7 +538,6 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
 
 /* --- what most tests begin and end with ------------------------------------------------- */
 
-/* A host on a fresh, founded store. */
 void host_start(struct host *host)
 {
     host_init(host, vfs_mem_new());
@@ -559,7 +553,6 @@ void host_stop(struct host *host)
     vfs_mem_free(vfs);
 }
 
-/* Closes and opens again as *again, which must agree with what was written. */
 void host_reopen(struct host *host, struct host *again)
 {
     uint64_t synced = store_synced(host->store);
@@ -579,7 +572,6 @@ void host_reopen_and_compare(struct host *host)
     host_deinit(&again);
 }
 
-/* n entries a partition, over the same few keys. */
 void host_fill(struct host *host, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
