@@ -142,6 +142,13 @@ void manifest_spans_prune(struct manifest *manifest)
     manifest->floor_count = kept;
 }
 
+void manifest_floors_begin(struct manifest *manifest, uint64_t number)
+{
+    for (size_t i = 0; i < manifest->floor_count; i++)
+        if (manifest->floors[i].segment == number)
+            manifest->floors[i].offset = 0;
+}
+
 /* --- queueing items ------------------------------------------------------------------------ */
 
 /* Room for one item at the end of the queue; its head is written. NULL: no memory. */

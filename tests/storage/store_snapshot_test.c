@@ -7,6 +7,7 @@
 
 #include "storage/cask.h"
 #include "storage/checksum.h"
+#include "storage/data_file.h"
 #include "storage/filename.h"
 #include "vfs_crash.h"
 
@@ -446,6 +447,64 @@ Test(store_snapshot, a_crash_leaves_the_old_state_or_the_new, .timeout = 300)
     }
     cr_assert_gt(states[0], 3);
     cr_assert_gt(states[1], 3);
+}
+
+/* Runs what the write job does not; the journal stays as it is on disk. */
+static void work_in_background(struct bench *bench)
+{
+    for (uint64_t now_ms = 1000; now_ms < 20000; now_ms += 200) {
+        struct store_job *job = store_next_job(bench->store, STORE_JOB_BACKGROUND, now_ms);
+
+        if (job)
+            cr_assert_eq(store_done(bench->store, job, store_job_run(job)), 0);
+    }
+}
+
+/* The edit is durable, the batch that the floor lies in is not, and it was the first one of its
+ * segment: the file is used again, and what it gets then is newer than the snapshot. */
+Test(store_snapshot, a_segment_that_is_used_again_holds_nothing_void)
+{
+    const uint8_t state = 'n';
+    struct store_checkpoint checkpoint = {.term = 2,
+                                          .applied = 100,
+                                          .applied_term = 1,
+                                          .first_index = 101,
+                                          .first_prev_term = 1,
+                                          .state = &state,
+                                          .state_size = 1};
+    struct bench bench, again, last;
+    struct store_install *install;
+    store_location slot;
+
+    begin(&bench, 1);
+    slot = bench.entries[0].location >> DATA_FILE_LOCATION_BITS;
+    do {
+        cr_assert(work(&bench));
+        append(&bench, 0, "old", false);
+    } while (bench.entries[0].location >> DATA_FILE_LOCATION_BITS == slot);
+    for (uint32_t i = 0; i < 20; i++)
+        append(&bench, i, "old", false);
+    cr_assert_lt(bench.applied, 100);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    work_in_background(&bench);
+    cr_assert_eq(store_install_state(install), STORE_INSTALL_COMMIT);
+    store_close(bench.store);
+    vfs_crash_restart(bench.vfs);
+
+    cr_assert_eq(open_store(&again, bench.vfs), 0);
+    cr_assert_eq(again.state, 'n');
+    expect(&again, 0, 0, "new");
+    for (uint32_t i = 0; i < 10; i++)
+        append(&again, i, "new", false);
+    cr_assert(work(&again));
+    append(&again, 0, "new", false); /* carries the commit of those before it */
+    cr_assert(work(&again));
+    store_close(again.store);
+
+    cr_assert_eq(open_store(&last, bench.vfs), 0);
+    expect(&last, 0, 10, "new");
+    end(&last);
 }
 
 static size_t cask_records(struct bench *bench, uint8_t *bytes, struct keydir_digest *digests,
