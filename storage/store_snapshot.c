@@ -355,7 +355,7 @@ static void listed(struct store_install *install)
     struct store *store = install->store;
 
     if (store->manifest.edits_durable < install->ticket || store->journal.synced < install->batch ||
-        floor_queue(install) != 0)
+        store->journal.synced < store->checkpoint_batch || floor_queue(install) != 0)
         return;
     install->part->fenced = false;
     install->stage = STAGE_DONE;
