@@ -243,7 +243,7 @@ static int keydir_double(struct keydir *keydir)
 /* The bit that parts the keys of a segment of this depth. */
 static uint32_t slot_side(const struct slot *slot, uint32_t depth)
 {
-    return (uint32_t)(slot_prefix(slot) >> (63 - depth)) & 1;
+    return slot_place(slot) >> (31 - depth) & 1;
 }
 
 static int keydir_split(struct keydir *keydir, struct segment *old, const struct slot *key)

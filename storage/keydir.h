@@ -8,7 +8,9 @@
  * through a directory to a segment, in which a key has its place by Robin Hood linear probing
  * (Celis 1986). A segment grows by an eighth when it is 7/8 full and splits in two at its largest,
  * so growth moves at most a few KiB at a time and memory never doubles; only the directory does,
- * 8 B a segment. Every position derives from the slot itself: no growth reads a record.
+ * 8 B a segment. Every position derives from the slot itself: no growth reads a record. The
+ * segments span digests unevenly, so that they do not all grow at the same time: see
+ * directory_spread().
  *
  * Identity of a key here is 80 digest bits within a partition. The digest is keyed by a secret of
  * the cluster, so nobody can aim at a collision; by chance one among 100 million keys in 256

@@ -21,16 +21,16 @@ struct slot {
 #define SEGMENT_CAPACITY_MIN 8u
 #define SEGMENT_CAPACITY_MAX 512u /* a split comes first; larger only when it is not allowed */
 #define DIRECTORY_SIZE_MIN   64u  /* entries that any keydir may have, see keydir_may_split() */
-#define DEPTH_MAX            40u
+#define DEPTH_MAX            32u
 
 struct segment {
     uint32_t capacity; /* slots; one at least is empty, so that every probe ends */
     uint32_t count;
-    uint32_t depth; /* leading digest bits that all keys here share, ≤ keydir.depth */
+    uint32_t depth; /* leading bits of slot_place() that all keys here share, ≤ keydir.depth */
     struct slot slots[];
 };
 
-/* directory[i] is the segment of the digests that begin with the `depth` bits i. A segment of
+/* directory[i] is the segment of the slots whose place begins with the `depth` bits i. A segment of
  * depth d stands in 2^(depth - d) entries that are neighbours. */
 struct keydir {
     struct segment **directory;
@@ -52,9 +52,40 @@ static inline uint64_t slot_prefix(const struct slot *slot)
     return (slot->meta >> META_DIGEST_SHIFT) << 48 | slot->low >> 16;
 }
 
+/* Where in the directory a slot belongs, 32 bits: f(x) = x + 0.3431 x (1 - x) of the first 32 of
+ * the digest's, as a share of 1. Monotone, and half as steep at the end as at the beginning, so
+ * that the segments there span twice as many digests. With one span for all they would grow and
+ * split at the same number of keys and each time leave the heap full of blocks of a size that
+ * nobody wants any more; like this all sizes are in use at any time, and what one segment leaves
+ * the next one takes. (Spiral storage spreads keys like that, by 2^x: Martin 1979.) */
+static inline uint32_t directory_spread(uint32_t x)
+{
+    uint64_t product = (uint64_t)x * ~x >> 32;
+
+    return x + (uint32_t)(product * 22485 >> 16);
+}
+
+static inline uint32_t slot_place(const struct slot *slot)
+{
+    return directory_spread((uint32_t)(slot_prefix(slot) >> 32));
+}
+
 static inline size_t directory_index(const struct slot *slot, uint32_t depth)
 {
-    return depth == 0 ? 0 : (size_t)(slot_prefix(slot) >> (64 - depth));
+    return (size_t)((uint64_t)slot_place(slot) >> (32 - depth));
+}
+
+/* The lowest prefix that leads to this index or behind it. */
+static inline uint64_t directory_prefix(size_t index, uint32_t depth)
+{
+    uint32_t below = 0; /* prefixes that lead elsewhere */
+
+    if (index == 0)
+        return 0;
+    for (uint32_t bit = UINT32_C(1) << 31; bit > 0; bit >>= 1)
+        if ((uint64_t)directory_spread((below | bit) - 1) >> (32 - depth) < index)
+            below |= bit;
+    return (uint64_t)below << 32;
 }
 
 static inline bool entry_expiring(const struct keydir_entry *entry)

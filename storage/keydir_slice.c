@@ -103,7 +103,7 @@ void keydir_slice(const struct keydir *keydir, struct keydir_slice *slice)
         if (slice->next != 0 || first == size)
             return;
         if (slice->count == slice->items_max || walked >= slice->walk_max) {
-            slice->next = (uint64_t)first << (64 - keydir->depth);
+            slice->next = directory_prefix(first, keydir->depth);
             return;
         }
     }
