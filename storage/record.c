@@ -29,6 +29,22 @@ static bool record_kind_has_key(uint8_t kind)
     return kind == RECORD_KIND_PUT || kind == RECORD_KIND_DELETE;
 }
 
+/* Of the value as stored. */
+static size_t record_value_max(uint8_t flags)
+{
+    return flags & RECORD_FLAG_ENCRYPTED ? RECORD_SEALED_SIZE_MAX : RECORD_VALUE_SIZE_MAX;
+}
+
+/* Whether what the flag ENCRYPTED asks for is so. */
+static bool record_seal_valid(const struct record *record)
+{
+    if (!(record->flags & RECORD_FLAG_ENCRYPTED))
+        return record->key_id == 0;
+    return record_kind_has_key(record->kind) && record->key_id != 0 &&
+           record->key_size == RECORD_SEALED_KEY_SIZE &&
+           record->value_size > RECORD_SEALED_OVERHEAD_SIZE;
+}
+
 size_t record_size(const struct record *record)
 {
     size_t size = RECORD_HEADER_SIZE + record_extension_size(record->flags) + record->key_size +
@@ -56,10 +72,10 @@ static void record_assert_limits(const struct record *record)
     assert(record->sub_index == 0 || !(record->flags & RECORD_FLAG_REQUEST));
     assert(record->key_size <= RECORD_KEY_SIZE_MAX);
     assert(record_kind_has_key(record->kind) == (record->key_size > 0));
-    assert(record->value_size <= RECORD_VALUE_SIZE_MAX);
+    assert(record->value_size <= record_value_max(record->flags));
     assert(record->codec <= RECORD_CODEC_MAX);
     assert(record->codec == 0 || (record->flags & RECORD_FLAG_COMPRESSED));
-    assert(record->key_id == 0 || (record->flags & RECORD_FLAG_ENCRYPTED));
+    assert(record_seal_valid(record));
 }
 
 static uint8_t *record_encode_extensions(const struct record *record, uint8_t *out)
@@ -123,7 +139,7 @@ static int record_decode_bounds(const uint8_t *bytes, size_t size, size_t *key_e
         return RECORD_E_SHORT;
     total = codec_get_u32(bytes);
     value_size = codec_get_u32(bytes + 28);
-    if (value_size > RECORD_VALUE_SIZE_MAX)
+    if (value_size > record_value_max(bytes[7]))
         return RECORD_E_CORRUPT;
     head = record_head_size(bytes);
     if (total != head + value_size + (value_size > 0 ? RECORD_VALUE_SUM_SIZE : 0))
@@ -143,7 +159,7 @@ static bool record_fields_valid(const struct record *record)
            record_kind_has_key(record->kind) == (record->key_size > 0) &&
            record->codec <= RECORD_CODEC_MAX &&
            (record->codec == 0 || (record->flags & RECORD_FLAG_COMPRESSED)) &&
-           (record->key_id == 0 || (record->flags & RECORD_FLAG_ENCRYPTED));
+           record_seal_valid(record);
 }
 
 int record_decode_header(const uint8_t *bytes, size_t size, struct record *record)

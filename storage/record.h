@@ -16,14 +16,16 @@
  *  24 u16 key_size      0 only for kinds that have no key
  *  26 u8  codec         enum compress_codec: 0 plain; with flag COMPRESSED 1 zstd, 1 + n zstd with
  *                       the partition's dictionary n
- *  27 u8  key_id        data key of the encryption (with flag ENCRYPTED), else 0
+ *  27 u8  key_id        data key of the encryption (with flag ENCRYPTED, then ≥ 1), else 0
  *  28 u32 value_size    as stored
  *  32 u64 header checksum: XXH3-64 over bytes 0…31, then 40 … end of the key
  *  40 [u64 expiry_ms]                      with flag EXPIRES: Unix time, milliseconds
  *     [u64 session, u64 sequence, u64 floor, i64 result]   with flag REQUEST; sub_index 0 only
  *     key, value
  *     [u64 value checksum]                 when value_size > 0
- * Little endian throughout; always through codec.h. docs/format-record.md has a worked example.
+ * With flag ENCRYPTED, of PUT and DELETE only, the key is RECORD_SEALED_KEY_SIZE bytes of digest
+ * and the value holds key and value: storage/vault.h. Little endian throughout; always through
+ * codec.h. docs/format-record.md has a worked example.
  */
 #ifndef STORAGE_RECORD_H
 #define STORAGE_RECORD_H
@@ -37,6 +39,11 @@
 #define RECORD_KEY_SIZE_MAX   65535u
 #define RECORD_VALUE_SIZE_MAX (16u << 20)
 #define RECORD_SUB_COUNT_MAX  4096u
+/* With flag ENCRYPTED: */
+#define RECORD_SEALED_KEY_SIZE      16u
+#define RECORD_SEALED_OVERHEAD_SIZE 26u /* of the value, beside key and value */
+#define RECORD_SEALED_SIZE_MAX                                                                     \
+    (RECORD_VALUE_SIZE_MAX + RECORD_KEY_SIZE_MAX + RECORD_SEALED_OVERHEAD_SIZE)
 
 enum record_kind {
     RECORD_KIND_PUT = 1,

@@ -42,8 +42,13 @@ static struct record random_record(const uint8_t *bytes, size_t value_size_max)
     }
     if (record.flags & RECORD_FLAG_COMPRESSED)
         record.codec = 1;
-    if (record.flags & RECORD_FLAG_ENCRYPTED)
-        record.key_id = (uint8_t)random_next();
+    if (record.key_size == 0)
+        record.flags &= (uint8_t)~RECORD_FLAG_ENCRYPTED;
+    if (record.flags & RECORD_FLAG_ENCRYPTED) {
+        record.key_id = (uint8_t)(1 + random_next() % 255);
+        record.key_size = RECORD_SEALED_KEY_SIZE;
+        record.value_size += RECORD_SEALED_OVERHEAD_SIZE + 1;
+    }
     if (record.flags & RECORD_FLAG_EXPIRES)
         record.expiry_ms = random_next();
     if (record.flags & RECORD_FLAG_REQUEST)

@@ -1,0 +1,193 @@
+#include "storage/vault.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "storage/codec.h"
+
+#define TAIL_SIZE      8u
+#define AD_SIZE        (28u + 8u + 32u + VAULT_DIGEST_SIZE)
+#define KEY_SIZE_BYTES 2u
+
+_Static_assert(VAULT_KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "data key");
+_Static_assert(VAULT_NONCE_SIZE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
+_Static_assert(VAULT_TAG_SIZE == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(VAULT_OVERHEAD_SIZE == TAIL_SIZE + KEY_SIZE_BYTES + VAULT_TAG_SIZE, "overhead");
+_Static_assert(VAULT_WRAPPED_SIZE == crypto_box_SEALBYTES + 1 + VAULT_KEY_SIZE, "a box");
+_Static_assert(VAULT_EXCHANGE_SIZE == crypto_box_PUBLICKEYBYTES, "X25519 key");
+
+void vault_init(struct vault *vault)
+{
+    *vault = (struct vault){0};
+}
+
+void vault_wipe(struct vault *vault)
+{
+    sodium_memzero(vault, sizeof(*vault));
+}
+
+int vault_add(struct vault *vault, uint8_t id, const uint8_t key[VAULT_KEY_SIZE])
+{
+    assert(id != 0);
+    if (vault->known[id])
+        return sodium_memcmp(vault->keys[id], key, VAULT_KEY_SIZE) == 0 ? 0 : VAULT_E_CONFLICT;
+    memcpy(vault->keys[id], key, VAULT_KEY_SIZE);
+    vault->known[id] = true;
+    return 0;
+}
+
+void vault_use(struct vault *vault, uint8_t id)
+{
+    assert(id != 0 && vault->known[id]);
+    vault->current = id;
+}
+
+/* --- records ------------------------------------------------------------------------------- */
+
+size_t vault_sealed_size(const struct record *record)
+{
+    return VAULT_OVERHEAD_SIZE + record->key_size + record->value_size;
+}
+
+static void make_nonce(const struct record *record, const uint8_t tail[TAIL_SIZE],
+                       uint8_t nonce[VAULT_NONCE_SIZE])
+{
+    codec_put_u16(nonce, record->partition);
+    codec_put_u16(nonce + 2, record->sub_index);
+    codec_put_u32(nonce + 4, record->term);
+    codec_put_u64(nonce + 8, record->index);
+    memcpy(nonce + 16, tail, TAIL_SIZE);
+}
+
+/* Of the record as it is sealed: bytes 4 … 31 of its header, extensions (zeros where there is none)
+ * and the digest. */
+static void make_ad(const struct record *record, uint8_t ad[AD_SIZE])
+{
+    memset(ad, 0, AD_SIZE);
+    codec_put_u16(ad, record->partition);
+    ad[2] = record->kind;
+    ad[3] = record->flags & (uint8_t)~RECORD_FLAG_RELOCATED;
+    codec_put_u32(ad + 4, record->term);
+    codec_put_u16(ad + 8, record->sub_index);
+    codec_put_u16(ad + 10, record->sub_count);
+    codec_put_u64(ad + 12, record->index);
+    codec_put_u16(ad + 20, (uint16_t)record->key_size);
+    ad[22] = record->codec;
+    ad[23] = record->key_id;
+    codec_put_u32(ad + 24, (uint32_t)record->value_size);
+    if (record->flags & RECORD_FLAG_EXPIRES)
+        codec_put_u64(ad + 28, record->expiry_ms);
+    if (record->flags & RECORD_FLAG_REQUEST) {
+        codec_put_u64(ad + 36, record->request.session);
+        codec_put_u64(ad + 44, record->request.sequence);
+        codec_put_u64(ad + 52, record->request.floor);
+        codec_put_u64(ad + 60, (uint64_t)record->request.result);
+    }
+    memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
+}
+
+void vault_seal(const struct vault *vault, struct record *record,
+                const struct keydir_digest *digest, uint64_t tail, uint8_t *out)
+{
+    size_t plain_size = KEY_SIZE_BYTES + record->key_size + record->value_size;
+    uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+    int r;
+
+    assert(vault->current != 0 && vault->known[vault->current]);
+    assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE);
+    assert(!(record->flags & RECORD_FLAG_ENCRYPTED) && record->sub_index < record->sub_count);
+    codec_put_u64(out, digest->high);
+    codec_put_u64(out + 8, digest->low);
+    codec_put_u64(sealed, tail);
+    codec_put_u16(plain, (uint16_t)record->key_size);
+    memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
+    if (record->value_size > 0)
+        memcpy(plain + KEY_SIZE_BYTES + record->key_size, record->value, record->value_size);
+    record->flags |= RECORD_FLAG_ENCRYPTED;
+    record->key_id = vault->current;
+    record->key = out;
+    record->key_size = VAULT_DIGEST_SIZE;
+    record->value = sealed;
+    record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
+    make_nonce(record, sealed, nonce);
+    make_ad(record, ad);
+    r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
+                                                   NULL, nonce, vault->keys[vault->current]);
+    assert(r == 0);
+    (void)r;
+}
+
+int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
+{
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+    size_t plain_size, key_size;
+
+    assert(record->flags & RECORD_FLAG_ENCRYPTED);
+    assert(record->key_size == VAULT_DIGEST_SIZE && record->value_size > VAULT_OVERHEAD_SIZE);
+    if (!vault || !vault->known[record->key_id])
+        return VAULT_E_NO_KEY;
+    plain_size = record->value_size - TAIL_SIZE - VAULT_TAG_SIZE;
+    make_nonce(record, record->value, nonce);
+    make_ad(record, ad);
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, record->value + TAIL_SIZE,
+                                                   record->value_size - TAIL_SIZE, ad, sizeof(ad),
+                                                   nonce, vault->keys[record->key_id]) != 0)
+        return VAULT_E_CORRUPT;
+    key_size = codec_get_u16(out);
+    if (key_size == 0 || key_size > plain_size - KEY_SIZE_BYTES)
+        return VAULT_E_CORRUPT;
+    record->flags &= (uint8_t)~RECORD_FLAG_ENCRYPTED;
+    record->key_id = 0;
+    record->key = out + KEY_SIZE_BYTES;
+    record->key_size = key_size;
+    record->value = out + KEY_SIZE_BYTES + key_size;
+    record->value_size = plain_size - KEY_SIZE_BYTES - key_size;
+    return 0;
+}
+
+bool vault_digest(const struct record *record, struct keydir_digest *digest)
+{
+    if (!(record->flags & RECORD_FLAG_ENCRYPTED) || record->key_size != VAULT_DIGEST_SIZE)
+        return false;
+    digest->high = codec_get_u64(record->key);
+    digest->low = codec_get_u64(record->key + 8);
+    return true;
+}
+
+/* --- wrapped keys -------------------------------------------------------------------------- */
+
+void vault_key_generate(uint8_t key[VAULT_KEY_SIZE])
+{
+    randombytes_buf(key, VAULT_KEY_SIZE);
+}
+
+int vault_wrap(uint8_t id, const uint8_t key[VAULT_KEY_SIZE],
+               const uint8_t public_key[VAULT_EXCHANGE_SIZE], uint8_t wrapped[VAULT_WRAPPED_SIZE])
+{
+    uint8_t plain[1 + VAULT_KEY_SIZE];
+    int r;
+
+    assert(id != 0);
+    plain[0] = id;
+    memcpy(plain + 1, key, VAULT_KEY_SIZE);
+    r = crypto_box_seal(wrapped, plain, sizeof(plain), public_key);
+    sodium_memzero(plain, sizeof(plain));
+    return r == 0 ? 0 : VAULT_E_CORRUPT;
+}
+
+int vault_unwrap(struct vault *vault, uint8_t id, const uint8_t public_key[VAULT_EXCHANGE_SIZE],
+                 const uint8_t secret_key[VAULT_EXCHANGE_SIZE],
+                 const uint8_t wrapped[VAULT_WRAPPED_SIZE])
+{
+    uint8_t plain[1 + VAULT_KEY_SIZE];
+    int r = VAULT_E_CORRUPT;
+
+    if (crypto_box_seal_open(plain, wrapped, VAULT_WRAPPED_SIZE, public_key, secret_key) == 0 &&
+        plain[0] == id && id != 0)
+        r = vault_add(vault, id, plain + 1);
+    sodium_memzero(plain, sizeof(plain));
+    return r;
+}
