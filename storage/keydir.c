@@ -224,7 +224,7 @@ static bool keydir_may_split(const struct keydir *keydir, const struct segment *
     return (UINT64_C(2) << keydir->depth) <= DIRECTORY_SIZE_MIN + keydir->count / 16;
 }
 
-static int keydir_double(struct keydir *keydir)
+int keydir_double(struct keydir *keydir)
 {
     size_t size = (size_t)1 << keydir->depth;
     struct segment **directory = malloc(2 * size * sizeof(struct segment *));
@@ -295,6 +295,43 @@ static int keydir_make_room(struct keydir *keydir, const struct slot *key)
     }
 }
 
+/* All slots share `depth` leading bits of their places, and their segment is empty. */
+int keydir_fill(struct keydir *keydir, const struct slot *slots, size_t count, uint32_t depth)
+{
+    struct segment *segment = keydir_segment(keydir, slots);
+    int r = 0;
+    while (r == 0 && segment->depth < depth) {
+        r = keydir_split(keydir, segment, slots);
+        segment = keydir_segment(keydir, slots);
+    }
+    if (r < 0)
+        return r;
+    assert(segment->count == 0);
+    if (count > segment_limit(SEGMENT_CAPACITY_MAX) && keydir_may_split(keydir, segment)) {
+        size_t lower = 0;
+        while (lower < count && slot_side(&slots[lower], depth) == 0)
+            lower++;
+        if (lower > 0)
+            r = keydir_fill(keydir, slots, lower, depth + 1);
+        if (r == 0 && lower < count)
+            r = keydir_fill(keydir, slots + lower, count - lower, depth + 1);
+        return r;
+    }
+    assert(count <= UINT32_MAX / 2);
+    r = keydir_resize(keydir, segment, slots, segment_capacity_for((uint32_t)count));
+    if (r < 0)
+        return r;
+    segment = keydir_segment(keydir, slots);
+    for (size_t i = 0; i < count; i++) {
+        struct keydir_entry entry = keydir_slot_entry(&slots[i]);
+        segment_insert(segment, slots[i]);
+        keydir->tombstones += entry.tombstone;
+        keydir->expiring += entry_expiring(&entry);
+    }
+    keydir->count += count;
+    return 0;
+}
+
 struct keydir *keydir_new(void)
 {
     struct keydir *keydir = calloc(1, sizeof *keydir);
@@ -339,13 +376,20 @@ int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
     return 0;
 }
 
+struct slot keydir_slot(const struct keydir_digest *digest, uint64_t location, uint32_t size,
+                        bool tombstone, bool expires)
+{
+    assert(location <= KEYDIR_LOCATION_MAX);
+    struct slot slot = slot_of(digest);
+    slot.meta |= location | size_class(size) << META_CLASS_SHIFT;
+    slot.meta |= (tombstone ? META_TOMBSTONE : 0) | (expires ? META_EXPIRES : 0);
+    return slot;
+}
+
 int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64_t location,
                uint32_t size, bool tombstone, bool expires, struct keydir_entry *old)
 {
-    assert(location <= KEYDIR_LOCATION_MAX);
-    struct slot key = slot_of(digest);
-    key.meta |= location | size_class(size) << META_CLASS_SHIFT;
-    key.meta |= (tombstone ? META_TOMBSTONE : 0) | (expires ? META_EXPIRES : 0);
+    struct slot key = keydir_slot(digest, location, size, tombstone, expires);
     struct slot *slot = segment_find(keydir_segment(keydir, &key), &key);
     if (slot) {
         struct keydir_entry before = keydir_slot_entry(slot);

@@ -101,6 +101,18 @@ struct keydir_slice {
                        more than items_max keys; 0: this was the last */
 };
 void keydir_slice(const struct keydir *keydir, struct keydir_slice *slice);
+/* Fills an empty keydir with digests that ascend, as recovery merges them: each segment is made
+ * once and in its final size, several times as fast as putting them. Between new and end no other
+ * call may change the keydir; what is added shows at the end. count: at most so many will come, as
+ * a hint only, it may be far off. */
+struct keydir_load;
+struct keydir_load *keydir_load_new(struct keydir *keydir, uint64_t count); /* NULL: no memory */
+/* As keydir_put(); the digest's 80 bits above those of the last one (asserted). 0 or -ENOMEM, after
+ * which only keydir_load_end() may follow. */
+int keydir_load_add(struct keydir_load *load, const struct keydir_digest *digest, uint64_t location,
+                    uint32_t size, bool tombstone, bool expires);
+/* Frees the load. 0, or -ENOMEM: the keydir lacks some of what was added. */
+int keydir_load_end(struct keydir_load *load);
 /* Upper bound in bytes, a multiple of 16, of the size class that `size` falls in: the same both
  * ways, so that dead bytes are added and subtracted alike. */
 uint32_t keydir_size_class_max(uint32_t size);

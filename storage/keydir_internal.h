@@ -1,4 +1,5 @@
-/* What keydir.c and keydir_slice.c share: how slots, segments and directory lie in memory. */
+/* What keydir.c, keydir_load.c and keydir_slice.c share: how slots, segments and directory lie in
+ * memory. */
 #ifndef STORAGE_KEYDIR_INTERNAL_H
 #define STORAGE_KEYDIR_INTERNAL_H
 
@@ -100,5 +101,12 @@ static inline size_t keydir_segment_end(const struct keydir *keydir, size_t firs
 }
 
 struct keydir_entry keydir_slot_entry(const struct slot *slot);
+struct slot keydir_slot(const struct keydir_digest *digest, uint64_t location, uint32_t size,
+                        bool tombstone, bool expires);
+/* One more bit of depth for the directory. 0 or -ENOMEM. */
+int keydir_double(struct keydir *keydir);
+/* Puts ascending slots, at least one, that share `depth` leading bits of their places, where
+ * nothing is yet. 0 or -ENOMEM: a part of them may be there. */
+int keydir_fill(struct keydir *keydir, const struct slot *slots, size_t count, uint32_t depth);
 
 #endif

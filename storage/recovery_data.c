@@ -191,13 +191,12 @@ static void heap_sink(struct merge *merge, size_t i)
 }
 
 /* The entry counts: the keydir points at it. */
-static int entry_take(struct store *store, struct store_partition *part, struct data_file *file,
+static int entry_take(struct keydir_load *load, struct data_file *file,
                       const struct hint_entry *entry)
 {
-    int r = keydir_put(part->keydir, &entry->digest, data_file_location(file, entry->offset),
-                       entry->size, entry->tombstone, entry->expires, NULL);
+    int r = keydir_load_add(load, &entry->digest, data_file_location(file, entry->offset),
+                            entry->size, entry->tombstone, entry->expires);
 
-    (void)store;
     if (r < 0)
         return r;
     file->live_records++;
@@ -227,7 +226,7 @@ static void index_note(const struct store_partition *part, struct data_file *fil
         segment->index_min[part->hosted] = index;
 }
 
-static int heap_run(struct merge *merge, struct store_partition *part)
+static int heap_run(struct merge *merge, struct store_partition *part, struct keydir_load *load)
 {
     struct hint_entry last = {0};
     bool any = false;
@@ -241,7 +240,7 @@ static int heap_run(struct merge *merge, struct store_partition *part)
         if (entry_counts(merge->store, part, source->file, &source->entry)) {
             index_note(part, source->file, source->entry.index);
             if (!any || hint_entry_compare(&last, &source->entry) != 0)
-                r = entry_take(merge->store, part, source->file, &source->entry);
+                r = entry_take(load, source->file, &source->entry);
             last = source->entry;
             any = true;
         }
@@ -267,6 +266,35 @@ static int heap_add(struct merge *merge, struct source *source, const struct sto
     if (r == 0)
         merge->heap[merge->heap_count++] = source;
     return r == HINT_E_END ? 0 : r;
+}
+
+/* Entries of the partition; one key may have several. */
+static uint64_t source_count(const struct source *source, uint16_t partition)
+{
+    const struct hint_partition *found;
+
+    if (source->built)
+        return source->build.count;
+    found = hint_partition_find(&source->hint, partition);
+    return found ? found->count : 0;
+}
+
+static int heap_load(struct merge *merge, struct store_partition *part)
+{
+    struct keydir_load *load;
+    uint64_t count = 0;
+    int r, ended;
+
+    for (size_t i = 0; i < merge->heap_count; i++)
+        count += source_count(merge->heap[i], part->number);
+    if (count == 0)
+        return 0;
+    load = keydir_load_new(part->keydir, count);
+    if (!load)
+        return -ENOMEM;
+    r = heap_run(merge, part, load);
+    ended = keydir_load_end(load);
+    return r != 0 ? r : ended;
 }
 
 static int casks_of(struct merge *merge, const struct store_partition *part)
@@ -298,7 +326,7 @@ static int merge_partition(struct merge *merge, struct store_partition *part)
     for (size_t i = 0; r == 0 && i < merge->cask_count; i++)
         r = heap_add(merge, &merge->casks[i], part);
     if (r == 0)
-        r = heap_run(merge, part);
+        r = heap_load(merge, part);
     for (size_t i = 0; i < merge->segment_count; i++)
         source_leave(&merge->segments[i]);
     for (size_t i = 0; i < merge->cask_count; i++) {
