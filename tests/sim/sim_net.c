@@ -379,13 +379,17 @@ static void appends_note(struct sim_net *net, uint8_t to, const struct link_mess
     }
 }
 
-/* What another life of a replica could say: its log had other entries, its term was another. */
+/* What another life of a replica could say: its log had other entries, its term was another. Only
+ * an earlier one speaks so: a later one, of which the receiver may have yet to hear, is believed,
+ * and leads in no term in which nobody was elected. */
 static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raft)
 {
     struct sim_random *random = net_random(net);
     const uint64_t *appended = appended_at(net, from, raft->group);
-    uint64_t *life = sim_random_below(random, 2) ? &raft->to_life : &raft->from_life;
-    *life += 1 + sim_random_below(random, 9);
+    if (sim_random_below(random, 2))
+        raft->to_life += 1 + sim_random_below(random, 9);
+    else if (raft->from_life > 0)
+        raft->from_life = sim_random_below(random, raft->from_life);
     bool refused = raft->flags & 1;
     if (raft->kind == SIM_NET_APPEND_REPLY && !refused && appended && *appended > raft->index)
         raft->index = *appended;
