@@ -10,6 +10,7 @@
 #define UTILIZATION 70u /* per cent of the data files that shall be alive */
 #define WORTH_MAX   90u /* per cent: a file that is more alive is no victim, but on demand */
 #define CASKS_MERGE 16u /* casks of a partition: more are merged, the smallest first */
+#define CASKS_MAX   (DATA_FILES_MAX / 2) /* of them all; merging keeps about to it */
 
 /* --- what there is ------------------------------------------------------------------------- */
 
@@ -83,7 +84,9 @@ static bool demanded(const struct store *store, const struct data_file *file)
 struct choice {
     struct data_file *file;
     double score;
-    bool merge; /* only for the sake of fewer files */
+    bool merge;      /* only for the sake of fewer files */
+    uint32_t hosted; /* merges_make(): of its partition, */
+    uint64_t live;   /* and bytes */
 };
 
 static int compare_choices(const void *a, const void *b)
@@ -91,6 +94,26 @@ static int compare_choices(const void *a, const void *b)
     const struct choice *left = a, *right = b;
 
     return left->score > right->score ? -1 : left->score < right->score ? 1 : 0;
+}
+
+/* The fullest partition first, then partition by partition, the smallest casks first. */
+static int compare_merges(const void *a, const void *b, void *context)
+{
+    const struct choice *left = a, *right = b;
+    const uint32_t *counts = context;
+
+    if (counts[left->hosted] != counts[right->hosted])
+        return counts[left->hosted] > counts[right->hosted] ? -1 : 1;
+    if (left->hosted != right->hosted)
+        return left->hosted < right->hosted ? -1 : 1;
+    return left->live < right->live ? -1 : left->live > right->live ? 1 : 0;
+}
+
+static uint32_t merge_limit(const struct store *store)
+{
+    size_t share = CASKS_MAX / (store->hosted_count + 1);
+
+    return share < 2 ? 2 : share < CASKS_MERGE ? (uint32_t)share : CASKS_MERGE;
 }
 
 /* Casks of partitions that have too many: what is small goes into one. */
@@ -122,7 +145,7 @@ static bool to_merge(const struct store *store, const struct data_file *file,
     if (file->kind != DATA_FILE_CASK)
         return false;
     number = ((const struct cask_file *)file)->info.partition;
-    return counts[store_partition(store, number)->hosted] > CASKS_MERGE;
+    return counts[store_partition(store, number)->hosted] > merge_limit(store);
 }
 
 static size_t choices_make(const struct store *store, struct choice *choices, uint64_t over,
@@ -176,6 +199,56 @@ void store_flush_release(struct store *store)
     for (size_t i = 0; i < flush->victim_count; i++)
         flush->victims[i].file->pins--;
     flush->victim_count = 0;
+}
+
+static size_t merges_make(const struct store *store, struct choice *choices, uint32_t *counts)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < store->casks.count; i++) {
+        const struct cask_file *cask = store->casks.items[i];
+        struct data_file *file = candidate(store, cask->base.slot);
+
+        if (!file || !to_merge(store, file, counts))
+            continue;
+        choices[count++] =
+            (struct choice){.file = file,
+                            .hosted = store_partition(store, cask->info.partition)->hosted,
+                            .live = live_of(file)};
+    }
+    if (count > 0)
+        qsort_r(choices, count, sizeof(*choices), compare_merges, counts);
+    return count;
+}
+
+/* A round writes a cask for each partition that its victims have something of, and takes no more
+ * than FLUSH_VICTIMS_MAX: with many partitions it adds more files than it removes. So when there
+ * are too many on average, a round only merges: of the fullest partitions the smallest casks, until
+ * half of what each may have is left. */
+static void merges_choose(struct store *store, struct choice *choices, uint32_t *counts)
+{
+    struct flush *flush = &store->flush;
+    uint32_t kept_max = merge_limit(store) / 2, taken = 0;
+    size_t count = merges_make(store, choices, counts);
+    uint64_t live = 0;
+
+    for (size_t i = 0; i < count && flush->victim_count < FLUSH_VICTIMS_MAX; i++) {
+        const struct choice *choice = &choices[i];
+
+        if (i > 0 && choice->hosted != choices[i - 1].hosted)
+            taken = 0;
+        if (taken + kept_max >= counts[choice->hosted] ||
+            (flush->victim_count > 1 && live + choice->live > store->options.flush_size_max))
+            continue;
+        victim_take(store, choice->file, true);
+        live += choice->live;
+        taken++;
+    }
+}
+
+static bool too_many_casks(const struct store *store)
+{
+    return store->casks.count > store->hosted_count * merge_limit(store);
 }
 
 /* A cask that would be merged with nothing is left alone. */
@@ -268,9 +341,16 @@ bool store_flush_choose(struct store *store)
 
     if (choices && counts) {
         merge_count(store, counts);
-        count = choices_make(store, choices, over, counts);
+        if (too_many_casks(store)) {
+            merges_choose(store, choices, counts);
+            lone_merges_drop(store, counts);
+            memset(counts, 0, store->hosted_count * sizeof(*counts));
+            merge_count(store, counts);
+        }
+        if (flush->victim_count == 0)
+            count = choices_make(store, choices, over, counts);
     }
-    store->stats.flush_victims = count;
+    store->stats.flush_victims = count > 0 ? count : flush->victim_count;
     store->stats.flush_backlog = over;
     for (size_t i = 0; i < count && flush->victim_count < FLUSH_VICTIMS_MAX; i++) {
         struct data_file *file = choices[i].file;
