@@ -8,6 +8,7 @@
 #include "storage/cask.h"
 #include "storage/grow.h"
 #include "storage/mutant.h"
+#include "storage/pages.h"
 
 double flush_score(uint64_t live, uint64_t length, uint64_t age)
 {
@@ -18,7 +19,7 @@ double flush_score(uint64_t live, uint64_t length, uint64_t age)
 
 int flush_records_add(struct flush_records *records, const struct flush_record *record)
 {
-    int r = GROW(records->items, records->capacity, records->count + 1);
+    int r = PAGES_GROW(records->items, records->capacity, records->count + 1);
 
     if (r == 0)
         records->items[records->count++] = *record;
@@ -27,7 +28,7 @@ int flush_records_add(struct flush_records *records, const struct flush_record *
 
 static void records_free(struct flush_records *records)
 {
-    free(records->items);
+    PAGES_FREE(records->items, records->capacity);
     *records = (struct flush_records){0};
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "storage/grow.h"
+#include "storage/pages.h"
 
 #define PARTITIONS_MAX 65536u
 
@@ -36,7 +37,7 @@ void hint_build_end(struct hint_build *build)
     if (build->writer_begun)
         hint_writer_end(&build->writer);
     vfs_close(build->out);
-    free(build->entries);
+    PAGES_FREE(build->entries, build->capacity);
     free(build->spans);
     free(build->floors);
     free(build->last);
@@ -66,7 +67,7 @@ int hint_build_floor(struct hint_build *build, const struct manifest_floor *floo
 static int entry_add(struct hint_build *build, const struct record *record, uint32_t offset)
 {
     struct hint_entry *entry;
-    int r = GROW(build->entries, build->capacity, build->count + 1);
+    int r = PAGES_GROW(build->entries, build->capacity, build->count + 1);
 
     if (r != 0)
         return r;
