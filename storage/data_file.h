@@ -27,9 +27,10 @@ enum data_file_kind { DATA_FILE_SEGMENT, DATA_FILE_CASK };
 
 /* First member of struct journal_segment and struct cask_file. */
 struct data_file {
-    uint8_t kind;  /* enum data_file_kind */
-    bool damaged;  /* a record in it did not check: flush leaves it alone */
-    bool hint_bad; /* its hint is to be made again */
+    uint8_t kind;      /* enum data_file_kind */
+    bool damaged;      /* a record in it did not check: flush leaves it alone */
+    bool damage_stays; /* until the next start: it may be any partition's */
+    bool hint_bad;     /* its hint is to be made again */
     uint16_t slot;
     uint32_t length; /* bytes that hold data; of the current segment: where the next batch goes */
     uint32_t pins;   /* reads and jobs that are out */

@@ -12,6 +12,7 @@ static void segment_free(struct journal_segment *segment)
     vfs_close(segment->base.file);
     free(segment->index_max);
     free(segment->index_min);
+    free(segment->index_last);
     free(segment->spans);
     free(segment);
 }
@@ -41,10 +42,14 @@ int journal_segments_add(struct journal_segments *segments, struct data_files *f
         return -ENOMEM;
     segment->index_max = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_max));
     segment->index_min = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_min));
-    r = segment->index_max && segment->index_min ? data_files_add(files, &segment->base) : -ENOMEM;
+    segment->index_last = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_last));
+    r = segment->index_max && segment->index_min && segment->index_last
+            ? data_files_add(files, &segment->base)
+            : -ENOMEM;
     if (r != 0) {
         free(segment->index_max);
         free(segment->index_min);
+        free(segment->index_last);
         free(segment);
         return r;
     }

@@ -44,6 +44,9 @@ struct journal_segment {
     uint64_t born;       /* segments retired before it */
     uint64_t *index_max; /* by partition, as store_partition.hosted counts them; 0: no entry */
     uint64_t *index_min; /* the same for the lowest; 0: no entry */
+    /* The same for the one appended last: what is above it was truncated in the segment itself,
+     * for good when the segment is sealed. */
+    uint64_t *index_last;
     struct manifest_span *spans; /* what appends in it truncated in older segments */
     size_t span_count;
     size_t span_capacity;

@@ -24,6 +24,8 @@ int store_note_entries(struct store *store, struct store_partition *part,
         part->last_index = last;
     if (last > segment->index_max[part->hosted])
         segment->index_max[part->hosted] = last;
+    if (!relocated || last > segment->index_last[part->hosted])
+        segment->index_last[part->hosted] = last;
     if (segment->index_min[part->hosted] == 0 || first < segment->index_min[part->hosted])
         segment->index_min[part->hosted] = first;
     return 0;

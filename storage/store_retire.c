@@ -13,6 +13,32 @@
 
 #define HINT_RETRY_MS 1000u
 
+static void cut(uint64_t *newest, const struct manifest_span *spans, size_t count,
+                const struct journal_segment *segment, const struct store_partition *part)
+{
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].partition == part->number && spans[i].segment > segment->base.number &&
+            spans[i].first <= *newest)
+            *newest = spans[i].first - 1;
+}
+
+/* The newest entry of the partition in a sealed segment that is not truncated for good: one that no
+ * leader ever committed holds up no log, however few entries follow in its place. */
+static uint64_t newest_kept(const struct store *store, const struct journal_segment *segment,
+                            const struct store_partition *part)
+{
+    uint64_t newest = segment->index_last[part->hosted];
+
+    cut(&newest, store->manifest.spans, store->manifest.span_count, segment, part);
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *later = store->segments.items[i];
+
+        if (later->state == JOURNAL_SEGMENT_SEALED)
+            cut(&newest, later->spans, later->span_count, segment, part);
+    }
+    return newest;
+}
+
 /* Everything in it is below the log that a durable checkpoint, taken after it was left, keeps. */
 static bool retirable(const struct store *store, const struct journal_segment *segment)
 {
@@ -22,7 +48,8 @@ static bool retirable(const struct store *store, const struct journal_segment *s
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct store_partition *part = store_partition(store, store->hosted[i]);
 
-        if (segment->index_max[i] > 0 && segment->index_max[i] >= part->checkpoint_first_durable)
+        if (segment->index_max[i] > 0 && segment->index_max[i] >= part->checkpoint_first_durable &&
+            newest_kept(store, segment, part) >= part->checkpoint_first_durable)
             return false;
     }
     return true;
@@ -114,6 +141,7 @@ int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate
     };
     int r;
 
+    file->damage_stays = tolerate != NULL; /* at recovery nobody asks whose it is */
     if (file->kind == DATA_FILE_CASK)
         options.partition = ((const struct cask_file *)file)->info.partition;
     r = hint_build_begin(build, &options);
@@ -206,6 +234,7 @@ static void retire(struct store *store, struct journal_segment *segment)
 void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition)
 {
     file->damaged = true;
+    file->damage_stays = file->damage_stays || all;
     for (size_t i = 0; i < store->hosted_count; i++) {
         struct store_partition *part = store_partition(store, store->hosted[i]);
 

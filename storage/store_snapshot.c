@@ -305,6 +305,8 @@ static void part_switch(struct store_install *install)
 
     journal_checkpoint_decode(install->state, install->state_size, &checkpoint, &fenced);
     part->generation++;
+    for (size_t i = 0; i < install->store->segments.count; i++) /* all void, and so no log */
+        install->store->segments.items[i]->index_last[part->hosted] = 0;
     part->hard = (struct store_hard_state){
         .term = checkpoint.term, .vote = checkpoint.vote, .commit = checkpoint.applied};
     part->last_index = checkpoint.applied;
@@ -349,6 +351,17 @@ static int edit(struct store_install *install)
     return 0;
 }
 
+/* What did not check may be void now: who needs the file looks at it again. */
+static void damage_forget(struct store *store)
+{
+    for (size_t i = 0; i < store->files.slot_count; i++) {
+        struct data_file *file = store->files.slots[i];
+
+        if (file && !file->damage_stays)
+            file->damaged = false;
+    }
+}
+
 /* Durable. A second floor voids checkpoints that were taken on the way here. */
 static void listed(struct store_install *install)
 {
@@ -358,6 +371,7 @@ static void listed(struct store_install *install)
         store->journal.synced < store->checkpoint_batch || floor_queue(install) != 0)
         return;
     install->part->fenced = false;
+    damage_forget(store);
     install->stage = STAGE_DONE;
 }
 

@@ -1,0 +1,163 @@
+#include <criterion/criterion.h>
+
+#include "storage/data_file.h"
+#include "storage/filename.h"
+#include "storage/store_snapshot.h"
+#include "store_host.h"
+
+static void write_one(struct host *host, uint16_t partition, uint32_t key)
+{
+    cr_assert_eq(host_append_next(host, partition, key), 0);
+    host_commit(host, partition, host->parts[partition].last);
+    host_retain(host, partition, host->parts[partition].applied + 1);
+}
+
+/* Partition 1 is written all the time, and lets go of its log at once; of partitions 2 and 3 a bit
+ * stays alive everywhere. */
+static void busy(struct host *host, uint32_t entries)
+{
+    for (uint32_t i = 0; i < entries; i++) {
+        write_one(host, 1, i % 3);
+        if (i % 4 == 0)
+            write_one(host, i % 8 == 0 ? 2 : 3, i / 8 % HOST_KEYS);
+        host_settle(host);
+    }
+}
+
+/* Partition 0 has eight entries that nobody else has, which a new leader's one takes the place of,
+ * `between` entries of partition 1 later; then it is idle. */
+static void idle_after_truncation(struct host *host, uint32_t between)
+{
+    uint64_t first = host->parts[0].last + 1;
+
+    for (uint32_t i = 0; i < 8; i++)
+        cr_assert_eq(host_append_next(host, 0, 5), 0);
+    busy(host, between);
+    cr_assert_eq(host_hard(host, 0, host->parts[0].term + 1, 0), 0);
+    cr_assert_eq(host_append(host, 0, first, 6, false), 0);
+    host_commit(host, 0, first);
+    host_retain(host, 0, first + 1);
+}
+
+static void expect_short_log(struct host *host)
+{
+    struct store_stats stats;
+
+    busy(host, 100);
+    store_stats(host->store, &stats);
+    cr_assert_leq(stats.tail_bytes, 24u << 10, "%llu of log, %llu retired",
+                  (unsigned long long)stats.tail_bytes, (unsigned long long)stats.segments_retired);
+    host_check(host);
+}
+
+static void start(struct host *host)
+{
+    host_init(host, vfs_mem_new());
+    host->options.segment_size = 8u << 10;
+    host->options.zero_ahead_size = 8u << 10;
+    host->padding = 200;
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+}
+
+static void judge(uint32_t between)
+{
+    struct host host, again;
+
+    start(&host);
+    idle_after_truncation(&host, between);
+    expect_short_log(&host);
+    idle_after_truncation(&host, between);
+    host_settle(&host);
+    host_reopen(&host, &again); /* truncated before the start is as good */
+    host_commit(&again, 0, again.parts[0].last);
+    host_retain(&again, 0, again.parts[0].applied + 1);
+    expect_short_log(&again);
+    host_stop(&again);
+}
+
+Test(store_retire, entries_truncated_in_their_own_segment_are_no_log)
+{
+    judge(0);
+}
+
+Test(store_retire, entries_truncated_in_a_later_segment_are_no_log)
+{
+    judge(40);
+}
+
+/* --- snapshots ----------------------------------------------------------------------------- */
+
+/* Partition 0 gets an empty content as of `index` from elsewhere. */
+static void install(struct host *host, uint64_t index)
+{
+    struct host_partition *part = &host->parts[0];
+    uint8_t state[5] = {0};
+    struct store_checkpoint checkpoint = {.term = part->term,
+                                          .applied = index,
+                                          .applied_term = part->term,
+                                          .first_index = index + 1,
+                                          .first_prev_term = part->term,
+                                          .state = state,
+                                          .state_size = sizeof state};
+    struct store_install *install;
+
+    cr_assert_eq(store_install_begin(host->store, 0, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    for (int i = 0; i < 10 && store_install_state(install) == STORE_INSTALL_COMMIT; i++)
+        host_settle(host);
+    cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);
+    store_install_end(install);
+    for (uint64_t i = 1; i <= index; i++)
+        part->log[i] = (struct host_entry){.key = HOST_KEYS};
+    part->last = part->commit = part->applied = index;
+    part->first = index + 1;
+    part->fenced = false;
+}
+
+Test(store_retire, entries_that_a_snapshot_made_void_are_no_log)
+{
+    struct host host;
+
+    start(&host);
+    for (uint32_t i = 0; i < 12; i++)
+        cr_assert_eq(host_append_next(&host, 0, 5), 0);
+    host_settle(&host);
+    busy(&host, 40);
+    install(&host, 6);
+    expect_short_log(&host);
+    host_stop(&host);
+}
+
+static void damage(struct host *host, store_location location)
+{
+    struct iovec iov = {.iov_base = "damaged", .iov_len = 7};
+    struct vfs_file *file;
+    char path[FILENAME_PATH_SIZE];
+
+    cr_assert_eq(filename_journal(path, host->options.folder, 1), 0);
+    cr_assert_eq(vfs_open(host->vfs, path, VFS_OPEN_WRITE, &file), 0);
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, data_file_offset(location) + RECORD_HEADER_SIZE + 16),
+                 0);
+    vfs_close(file);
+}
+
+Test(store_retire, damage_that_a_snapshot_made_void_holds_up_nothing)
+{
+    struct store_stats stats;
+    struct host host;
+
+    start(&host);
+    write_one(&host, 0, 5);
+    write_one(&host, 1, 7); /* stays alive beside it */
+    cr_assert(host_sync(&host));
+    damage(&host, host.parts[0].log[1].location);
+    busy(&host, 100);
+    cr_assert(host.parts[0].fenced);
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.tail_bytes, 24u << 10);
+    install(&host, 10);
+    expect_short_log(&host);
+    cr_assert_not(host.parts[0].fenced);
+    host_stop(&host);
+}
