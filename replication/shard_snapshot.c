@@ -431,7 +431,9 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
     uint32_t done = 0;
 
     if (position == 0) { /* it has nothing, or not any more */
-        if (source->acked > 0 || source->piece_count > 1)
+        if (source->acked > 0)
+            source->failed = true; /* the next one holds back less of the log */
+        else if (source->piece_count > 1)
             rewind_to(shard, source, 0);
         return;
     }
@@ -475,7 +477,6 @@ static void on_ack(struct shard *shard, struct replica *replica,
     if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);
         source->pause_ms = shard->now_ms + PAUSE_MS;
-        source->progress_ms = shard->now_ms;
     } else if (ack->kind == WIRE_SNAPSHOT_TAKEN) {
         taken(shard, source, ack->next);
     }

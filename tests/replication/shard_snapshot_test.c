@@ -323,3 +323,39 @@ Test(shard_snapshot, what_no_leader_sends_changes_nothing)
     cluster_expect(&cluster, "a", "1");
     cluster_stop(&cluster);
 }
+
+/* Its disk takes no snapshot, again and again: that is no reason for the leader to keep its log. */
+Test(shard_snapshot, a_target_without_room_holds_up_no_log)
+{
+    static char value[(512u << 10) + 1];
+    const struct raft *raft;
+    uint16_t partition = 0;
+    char key[32];
+
+    memset(value, 'v', sizeof value - 1);
+    begin();
+    for (int i = 0, count = 0; count < 24; i++) {
+        snprintf(key, sizeof key, "large%d", i);
+        if (cluster_partition(&cluster, key) != partition)
+            continue;
+        cluster.result_count = 0;
+        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
+        count++;
+    }
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 100, "meanwhile");
+    cluster_run(&cluster, 1000);
+    vfs_mem_set_capacity(cluster.disks[2], UINT64_C(1) << 30);
+    cluster.options.store.space_reserve = UINT64_C(2) << 30;
+    cluster_restart(&cluster, 2);
+    for (int round = 0; round < 60; round++) {
+        set_many("k", 0, 50, "under way");
+        cluster_run(&cluster, 1000);
+    }
+    cr_assert_eq(installed(2), 0);
+    raft = shard_raft(cluster.shards[cluster_leader(&cluster, partition)], partition);
+    cr_assert_gt(raft->log.last, 150u);
+    cr_assert_leq(raft->log.last - raft->log.first, 60u);
+    cluster_stop(&cluster);
+}
