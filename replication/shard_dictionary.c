@@ -12,10 +12,12 @@
 
 /* --- training at the leader ---------------------------------------------------------------- */
 
+/* Not where values are sealed: a dictionary is made of pieces of them, and is not sealed. */
 static bool wants_training(const struct shard *shard, const struct replica *replica)
 {
     return shard->options.train_samples > 0 && shard->options.store.compress_level > 0 &&
-           !shard->trainer.training && shard->now_ms >= replica->train_after_ms &&
+           !shard->trainer.training && !store_encrypts(shard->store) &&
+           shard->now_ms >= replica->train_after_ms &&
            store_dictionaries(shard->store, replica->partition) == 0;
 }
 

@@ -194,13 +194,11 @@ static void examine(struct shard *shard, struct replica *replica, const uint8_t 
     struct keydir_digest digest;
     struct shard_place place;
     struct record record;
-    struct hash_digest hash;
 
     if (record_decode_header(bytes, size, &record) != 0 || record.partition != replica->partition ||
         record.kind != RECORD_KIND_PUT || !(record.flags & RECORD_FLAG_EXPIRES))
         return; /* a read of it will find out */
-    hash = hash_key(shard->hash_secret, record.key, record.key_size);
-    digest = (struct keydir_digest){.high = hash.high, .low = hash.low};
+    digest = shard_record_digest(shard, &record);
     if (record.expiry_ms > shard_time(shard, replica)) {
         deadlines_note(&replica->expiry.deadlines, record.expiry_ms, &digest);
         return;
@@ -211,7 +209,7 @@ static void examine(struct shard *shard, struct replica *replica, const uint8_t 
     if (place.location != location ||
         keyqueue_blocked(&shard->keyqueue, replica->partition, &digest, 1))
         deadlines_note(&replica->expiry.deadlines, record.expiry_ms, &digest);
-    else
+    else if (store_decrypt(shard->store, &record) == 0)
         deletes_add(shard, replica, &record, &digest);
 }
 

@@ -253,7 +253,6 @@ static bool records_sound(struct shard *shard, const struct replica *replica,
     size_t left = piece->records.size;
 
     for (*count = 0; left > 0; (*count)++) {
-        struct hash_digest digest;
         struct record record;
         size_t size;
 
@@ -264,9 +263,7 @@ static bool records_sound(struct shard *shard, const struct replica *replica,
         size = record_size_padded(&record);
         if (size > left)
             return false;
-        digest = hash_key(shard->hash_secret, record.key, record.key_size);
-        shard->record_digests[*count] =
-            (struct keydir_digest){.high = digest.high, .low = digest.low};
+        shard->record_digests[*count] = shard_record_digest(shard, &record);
         at += size;
         left -= size;
     }

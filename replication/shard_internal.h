@@ -407,6 +407,10 @@ void shard_request_refuse(struct shard *shard, struct replica *replica,
 void shard_request_unread(struct shard *shard, struct replica *replica,
                           const struct shard_request *request);
 
+/* shard_value.c */
+/* Of a PUT or DELETE as it is stored, sealed or not. */
+struct keydir_digest shard_record_digest(const struct shard *shard, const struct record *record);
+
 /* shard_dictionary.c */
 /* Puts that were evaluated here, before they are compressed. */
 void shard_dictionary_sample(struct shard *shard, struct replica *replica,

@@ -260,6 +260,26 @@ static void place_entries(struct shard *shard, struct replica *replica,
     note_append(shard, replica);
 }
 
+/* Gives the records their place in the log, and seals them for it. */
+static int records_finish(struct shard *shard, const struct replica *replica,
+                          struct record *records, const struct keydir_digest *digests, size_t count,
+                          uint32_t *size)
+{
+    int r;
+
+    for (size_t i = 0; i < count; i++) {
+        records[i].partition = replica->partition;
+        records[i].term = replica->raft.term;
+        records[i].index = replica->raft.log.last + 1;
+        records[i].sub_index = (uint16_t)i;
+        records[i].sub_count = (uint16_t)count;
+    }
+    r = store_encrypt(shard->store, records, digests, count, shard_random(shard));
+    for (size_t i = 0; i < count; i++)
+        *size += (uint32_t)record_size_padded(&records[i]);
+    return r;
+}
+
 int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
                   const struct keydir_digest *digests, size_t count)
 {
@@ -274,12 +294,9 @@ int shard_propose(struct shard *shard, struct replica *replica, struct record *r
 
     if (raft->role != RAFT_LEADER || raft->transfer_to || replica->fenced)
         return SHARD_E_REFUSED;
-    for (size_t i = 0; i < count; i++) {
-        records[i].partition = replica->partition;
-        records[i].term = raft->term;
-        records[i].index = raft->log.last + 1;
-        entry.size += (uint32_t)record_size_padded(&records[i]);
-    }
+    r = records_finish(shard, replica, records, digests, count, &entry.size);
+    if (r != 0)
+        return shard->fatal = r;
     r = store_room(shard->store, entry.size);
     if (r == 0 && raft_reserve(raft, 1) != 0)
         r = shard->fatal = -ENOMEM;
@@ -334,7 +351,7 @@ static bool decode_entries(struct shard *shard, const struct replica *replica,
 
     while (left > 0) {
         struct record *record = &shard->records[count];
-        struct hash_digest digest = {0};
+        struct keydir_digest digest = {0};
         size_t size;
 
         if (count == shard->records_max || record_decode(at, left, record) != 0 ||
@@ -351,9 +368,8 @@ static bool decode_entries(struct shard *shard, const struct replica *replica,
         }
         shard->entries[index - wire->index - 1].size += (uint32_t)size;
         if (record->key_size > 0)
-            digest = hash_key(shard->hash_secret, record->key, record->key_size);
-        shard->record_digests[count++] =
-            (struct keydir_digest){.high = digest.high, .low = digest.low};
+            digest = shard_record_digest(shard, record);
+        shard->record_digests[count++] = digest;
         before = record;
         at += size;
         left -= size;

@@ -95,14 +95,12 @@ static void add_pending(struct shard *shard, struct replica *replica, const stru
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &records[i];
         uint32_t record_size = (uint32_t)record_size_padded(record);
-        struct hash_digest digest;
 
         shard_log_time(replica, record);
         if (record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE) {
-            digest = hash_key(shard->hash_secret, record->key, record->key_size);
             pending_add_write(
                 &replica->pending,
-                &(struct pending_write){.digest = {.high = digest.high, .low = digest.low},
+                &(struct pending_write){.digest = shard_record_digest(shard, record),
                                         .location = location,
                                         .size = record_size,
                                         .tombstone = record->kind == RECORD_KIND_DELETE,

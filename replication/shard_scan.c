@@ -84,6 +84,9 @@ static int take_key(struct shard *shard, const struct replica *replica,
     if (record_decode_header(bytes, size, &record) != 0 || record.partition != replica->partition ||
         record.kind != RECORD_KIND_PUT)
         return STORE_E_CORRUPT;
+    r = store_decrypt(shard->store, &record);
+    if (r != 0)
+        return r;
     memcpy(key, record.key, record.key_size);
     scan->keys_size += record.key_size;
     shard->outcome.values[1 + scan->taken++] =

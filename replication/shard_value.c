@@ -26,6 +26,17 @@ void shard_find_place(const struct shard *shard, const struct replica *replica,
     }
 }
 
+struct keydir_digest shard_record_digest(const struct shard *shard, const struct record *record)
+{
+    struct keydir_digest digest;
+    struct hash_digest hash;
+
+    if (vault_digest(record, &digest))
+        return digest;
+    hash = hash_key(shard->hash_secret, record->key, record->key_size);
+    return (struct keydir_digest){.high = hash.high, .low = hash.low};
+}
+
 /* Takes the value out of a record's bytes. The key is compared: a digest may err, data may not.
  * *packed: it took work to decode. */
 static int value_of(struct shard *shard, const struct replica *replica,
@@ -36,13 +47,14 @@ static int value_of(struct shard *shard, const struct replica *replica,
     int r;
 
     if (record_decode(bytes, size, &record) != 0 || record.partition != replica->partition ||
-        record.kind != RECORD_KIND_PUT || record.key_size != key->size ||
-        memcmp(record.key, key->data, key->size) != 0)
+        record.kind != RECORD_KIND_PUT)
         return VALUES_CORRUPT;
-    *packed = record.codec != 0;
+    *packed = record.codec != 0 || (record.flags & RECORD_FLAG_ENCRYPTED);
     r = store_expand(shard->store, &record);
     if (r != 0)
-        return r < 0 ? VALUES_NO_MEMORY : VALUES_CORRUPT;
+        return r < 0 ? VALUES_NO_MEMORY : r == STORE_E_NO_KEY ? VALUES_FAILED : VALUES_CORRUPT;
+    if (record.key_size != key->size || memcmp(record.key, key->data, key->size) != 0)
+        return VALUES_CORRUPT;
     value->bytes = record.value_size ? record.value : (const uint8_t *)"";
     value->size = record.value_size;
     value->expiry_ms = record.expiry_ms;

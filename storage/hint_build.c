@@ -6,6 +6,7 @@
 
 #include "storage/grow.h"
 #include "storage/pages.h"
+#include "storage/vault.h"
 
 #define PARTITIONS_MAX 65536u
 
@@ -80,8 +81,9 @@ static int entry_add(struct hint_build *build, const struct record *record, uint
         .index = record->index,
         .size = (uint32_t)record_size_padded(record),
     };
-    build->options.digest(build->options.digest_context, record->key, record->key_size,
-                          &entry->digest);
+    if (!vault_digest(record, &entry->digest))
+        build->options.digest(build->options.digest_context, record->key, record->key_size,
+                              &entry->digest);
     return 0;
 }
 

@@ -56,7 +56,14 @@ void inspect_record(FILE *out, bool json, const struct record *record, uint32_t 
                 offset, kind_names[record->kind], record->term, record->index,
                 record->sub_index + 1u, record->sub_count, record_size(record));
     if (record->key_size > 0) {
-        fputs(json ? ",\"key\":" : ", key ", out);
+        bool sealed = record->flags & RECORD_FLAG_ENCRYPTED;
+
+        if (sealed)
+            fprintf(out, json ? ",\"key_id\":%u" : ", sealed with data key %u", record->key_id);
+        fputs(json     ? (sealed ? ",\"digest\":" : ",\"key\":")
+              : sealed ? ", digest "
+                       : ", key ",
+              out);
         inspect_bytes(out, json, record->key, record->key_size);
         if (!json)
             fprintf(out, ", value %zu B%s", record->value_size,

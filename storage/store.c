@@ -81,6 +81,8 @@ static void store_free(struct store *store)
     compress_free(store->compress);
     free(store->packed);
     free(store->plain);
+    free(store->sealed);
+    free(store->opened);
     journal_segments_deinit(&store->segments);
     data_files_deinit(&store->files);
     journal_deinit(&store->journal);

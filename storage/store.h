@@ -21,6 +21,7 @@
 #include "storage/compress.h"
 #include "storage/keydir.h"
 #include "storage/record.h"
+#include "storage/vault.h"
 #include "storage/vfs.h"
 
 #include <stdbool.h>
@@ -55,6 +56,8 @@ struct store_options {
     /* What store_compress() does. A small value by itself costs more than it saves. */
     int compress_level;         /* of zstd, ≤ COMPRESS_LEVEL_MAX; 0: nothing */
     uint32_t compress_size_min; /* bytes */
+    /* Data keys of store_encrypt() and store_expand(); NULL: none. Borrowed until store_close(). */
+    const struct vault *vault;
 };
 
 #define STORE_PARTITION_META 0xFFFFu
@@ -68,6 +71,7 @@ enum store_e {
     STORE_E_CORRUPT, /* bytes that were synced do not check */
     STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
     STORE_E_NEWER,   /* written by a newer format */
+    STORE_E_NO_KEY,  /* sealed with a data key that is not here */
 };
 
 /* What replication saves of a partition at the start of each segment, and gets back first at
@@ -191,10 +195,20 @@ struct store_job *store_train(struct store *store, const uint8_t *samples, const
  * are borrowed from the store until the next call of it. For whoever makes a record; bytes that are
  * records already stay as they are. */
 void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count);
-/* Makes value and value_size what was given to store_compress(): nothing to do for a plain one,
- * else borrowed from the store until the next call of it. Works whatever compress_level is. Returns
- * 0, STORE_E_CORRUPT or -ENOMEM; *record is unchanged then. */
+/* Whether what is written here is sealed: options.vault has a current key. */
+bool store_encrypts(const struct store *store);
+/* Seals the PUT and DELETE records in place, if store_encrypts(), as the last thing before they are
+ * appended: their places and sub-indexes must be those they get. tail: random bits. New keys and
+ * values are borrowed until the next call of it. Returns 0 or -ENOMEM: nothing was changed. */
+int store_encrypt(struct store *store, struct record *records, const struct keydir_digest *digests,
+                  size_t count, uint64_t tail);
+/* Makes key and value of a record that was read what they were before store_encrypt() and
+ * store_compress(): nothing to do for a plain one, else borrowed from the store until the next call
+ * of it. Works whatever compress_level is. Returns 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM;
+ * *record is unchanged then. */
 int store_expand(struct store *store, struct record *record);
+/* The same without decompression: only the key is wanted. */
+int store_decrypt(struct store *store, struct record *record);
 
 /* Reads. */
 /* Finds the newest applied record of a key. Returns 0, STORE_E_ABSENT (never written), with

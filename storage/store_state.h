@@ -179,6 +179,10 @@ struct store {
     size_t packed_capacity;
     uint8_t *plain; /* what store_expand() gave */
     size_t plain_capacity;
+    uint8_t *sealed; /* what store_encrypt() gave */
+    size_t sealed_capacity;
+    uint8_t *opened; /* what store_decrypt() gave */
+    size_t opened_capacity;
     struct store_stats stats;
 };
 

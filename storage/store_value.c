@@ -90,17 +90,63 @@ void store_compress(struct store *store, uint16_t partition, struct record *reco
     }
 }
 
-int store_expand(struct store *store, struct record *record)
+bool store_encrypts(const struct store *store)
+{
+    return store->options.vault && store->options.vault->current != 0;
+}
+
+static bool sealable(const struct record *record)
+{
+    return (record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE) &&
+           !(record->flags & RECORD_FLAG_ENCRYPTED);
+}
+
+int store_encrypt(struct store *store, struct record *records, const struct keydir_digest *digests,
+                  size_t count, uint64_t tail)
+{
+    size_t size = 0, used = 0;
+
+    if (!store_encrypts(store))
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (sealable(&records[i]))
+            size += VAULT_DIGEST_SIZE + vault_sealed_size(&records[i]);
+    if (size > 0 && !buffer_room(&store->sealed, &store->sealed_capacity, size))
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (!sealable(&records[i]))
+            continue;
+        vault_seal(store->options.vault, &records[i], &digests[i], tail, store->sealed + used);
+        used += VAULT_DIGEST_SIZE + records[i].value_size;
+    }
+    return 0;
+}
+
+int store_decrypt(struct store *store, struct record *record)
+{
+    int r;
+
+    if (!(record->flags & RECORD_FLAG_ENCRYPTED))
+        return 0;
+    if (!buffer_room(&store->opened, &store->opened_capacity, record->value_size))
+        return -ENOMEM;
+    r = vault_open(store->options.vault, record, store->opened);
+    if (r == 0)
+        return 0;
+    return r == VAULT_E_NO_KEY ? STORE_E_NO_KEY : STORE_E_CORRUPT;
+}
+
+/* Of a record that is not sealed. */
+static int decompress(struct store *store, struct record *record)
 {
     const struct store_partition *part = store_partition(store, record->partition);
     const struct compress_dictionary *dictionary = NULL;
     uint32_t number = (uint32_t)record->codec - COMPRESS_CODEC_ZSTD;
     size_t size;
 
-    if (!(record->flags & (RECORD_FLAG_COMPRESSED | RECORD_FLAG_ENCRYPTED)))
+    if (!(record->flags & RECORD_FLAG_COMPRESSED))
         return 0;
-    if ((record->flags & RECORD_FLAG_ENCRYPTED) || record->codec < COMPRESS_CODEC_ZSTD || !part ||
-        number > part->dictionary_count ||
+    if (record->codec < COMPRESS_CODEC_ZSTD || !part || number > part->dictionary_count ||
         compress_plain_size(record->value, record->value_size, RECORD_VALUE_SIZE_MAX, &size) != 0)
         return STORE_E_CORRUPT;
     if (!compress_ready(store) || !buffer_room(&store->plain, &store->plain_capacity, size))
@@ -113,4 +159,16 @@ int store_expand(struct store *store, struct record *record)
     record->value = store->plain;
     record->value_size = size;
     return 0;
+}
+
+int store_expand(struct store *store, struct record *record)
+{
+    struct record opened = *record;
+    int r = store_decrypt(store, &opened);
+
+    if (r == 0)
+        r = decompress(store, &opened);
+    if (r == 0)
+        *record = opened;
+    return r;
 }

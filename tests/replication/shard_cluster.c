@@ -180,6 +180,11 @@ static void open_node(struct cluster *cluster, int node, bool found)
 
 void cluster_start(struct cluster *cluster)
 {
+    cluster_start_sealed(cluster, NULL);
+}
+
+void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
+{
     *cluster = (struct cluster){.now_ms = 1000};
     cr_assert_eq(ringmap_init(&cluster->map, CLUSTER_NODES, CLUSTER_PARTITIONS, CLUSTER_NODES), 0);
     cluster->map.epoch = 1;
@@ -203,6 +208,7 @@ void cluster_start(struct cluster *cluster)
     cluster->options.store.compress_size_min = 0;
     cluster->options.store.space_reserve = 0;
     cluster->options.train_samples = 100;
+    cluster->options.store.vault = vault;
     for (int node = 0; node < CLUSTER_NODES; node++)
         open_node(cluster, node, true);
     settle(cluster);

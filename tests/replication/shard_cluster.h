@@ -47,6 +47,8 @@ struct cluster {
 };
 
 void cluster_start(struct cluster *cluster);
+/* With data keys; borrowed until cluster_stop(). */
+void cluster_start_sealed(struct cluster *cluster, const struct vault *vault);
 void cluster_stop(struct cluster *cluster);
 /* Power off: jobs that are under way are not run. */
 void cluster_kill(struct cluster *cluster, int node);

@@ -30,6 +30,10 @@ static void genesis_make(struct sim_cluster *cluster)
     int r = ringmap_init(map, sim->swarm.nodes, SIM_PARTITIONS, sim->swarm.replicas);
     assert(r == 0);
     map->epoch = 1;
+    vault_init(&cluster->vault);
+    r = vault_add(&cluster->vault, 1, (const uint8_t[VAULT_KEY_SIZE]){1});
+    assert(r == 0);
+    vault_use(&cluster->vault, 1);
     for (size_t i = 0; i < sizeof map->cluster; i++)
         map->cluster[i] = (uint8_t)sim_random_next(random);
     for (size_t i = 0; i < sizeof map->hash_secret; i++)

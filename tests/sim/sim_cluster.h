@@ -124,6 +124,7 @@ struct sim_cluster {
     struct sim *sim;
     struct sim_net *net;
     struct ringmap map;
+    struct vault vault;
     uint8_t hash[RINGMAP_HASH_SIZE];
     uint8_t *blob; /* genesis */
     size_t blob_size;

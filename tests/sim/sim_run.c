@@ -165,9 +165,10 @@ void sim_run_describe(uint64_t seed)
     (void)printf("seed %" PRIu64 ": %u nodes, %u replicas, %u shards, %u routers, victim %u\n",
                  seed, s->nodes, s->replicas, s->shards, s->routers, s->victim);
     (void)printf("  journal: segment %u, batch %u, queue %u, memory %u, zero ahead %u, cache %u; "
-                 "retain %u; zstd %u\n",
+                 "retain %u; zstd %u; encryption %u\n",
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
-                 s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level);
+                 s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level,
+                 s->encrypt);
     (void)printf(
         "  log: %" PRIu64 " bytes, %u ms; snapshots %" PRIu64 " bytes/s\n"
         "  shard: operations %u, %zu bytes; sessions %u of %u; append %u entries, %u bytes,"

@@ -70,6 +70,7 @@ static void shard_options_fill(const struct sim_node *node, uint16_t number,
         .journal_size_max = swarm->journal_size_max,
         .space_reserve = swarm->segment_size,
         .flush_size_max = 2 * swarm->segment_size,
+        .vault = swarm->encrypt ? &node->cluster->vault : NULL,
     };
 }
 

@@ -248,4 +248,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
         focus_recycling(swarm, random);
     draw_snapshots(swarm, random);
     draw_expiry(swarm, random);
+    swarm->encrypt = one_in(random, 3);
 }

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,8 @@ struct scene {
     uint8_t text[VALUE_SIZE]; /* shrinks well */
 };
 
+static const struct vault *data_keys; /* of the scenes to come */
+
 static void begin(struct scene *scene, int level, size_t cache_size)
 {
     static const struct store_visitor visitor = {.on_checkpoint = on_checkpoint,
@@ -72,7 +75,8 @@ static void begin(struct scene *scene, int level, size_t cache_size)
                                     .journal_size_max = 64u << 20,
                                     .cache_size = cache_size,
                                     .compress_level = level,
-                                    .compress_size_min = 64};
+                                    .compress_size_min = 64,
+                                    .vault = data_keys};
     uint16_t partition = PARTITION;
 
     *scene = (struct scene){.vfs = vfs_mem_new()};
@@ -199,7 +203,10 @@ Test(store_value, what_cannot_be_expanded_is_corrupt)
     record.codec = COMPRESS_CODEC_PLAIN;
     cr_assert_eq(store_expand(scene.store, &record), STORE_E_CORRUPT, "flag without codec");
     record.flags = RECORD_FLAG_ENCRYPTED;
-    cr_assert_eq(store_expand(scene.store, &record), STORE_E_CORRUPT, "there is no key for it");
+    record.key = scene.text;
+    record.key_size = RECORD_SEALED_KEY_SIZE;
+    cr_assert_eq(store_expand(scene.store, &record), STORE_E_NO_KEY);
+    cr_assert_eq(record.value, scene.text);
     end(&scene);
 }
 
@@ -346,6 +353,108 @@ Test(store_value, a_partition_has_so_many_dictionaries_at_most)
     }
     cr_assert_eq(store_dictionary_add(scene.store, PARTITION, (const uint8_t *)"raw", 3),
                  STORE_E_FULL);
+    end(&scene);
+}
+
+/* --- encryption ------------------------------------------------------------------------------ */
+
+static struct vault vault;
+
+static void begin_sealed(struct scene *scene, int level)
+{
+    cr_assert_geq(sodium_init(), 0);
+    vault_init(&vault);
+    cr_assert_eq(vault_add(&vault, 3, (const uint8_t[VAULT_KEY_SIZE]){7}), 0);
+    vault_use(&vault, 3);
+    data_keys = &vault;
+    begin(scene, level, 0);
+}
+
+Test(store_value, sealed_records_of_one_entry_come_back_compressed_or_not)
+{
+    uint64_t names[3] = {1, 2, 3};
+    struct keydir_digest digests[3] = {digest_of(1), digest_of(2), digest_of(3)}, digest;
+
+    for (int level = 0; level < 2; level++) {
+        struct record records[3];
+        struct scene scene;
+
+        begin_sealed(&scene, level);
+        cr_assert(store_encrypts(scene.store));
+        for (unsigned i = 0; i < 3; i++) {
+            records[i] = record_of(&names[i], scene.text + i, VALUE_SIZE - 10 * i - 20);
+            records[i].sub_index = (uint16_t)i;
+            records[i].sub_count = 3;
+        }
+        records[1].kind = RECORD_KIND_DELETE;
+        records[1].value_size = 0;
+        store_compress(scene.store, PARTITION, records, 3);
+        cr_assert_eq(store_encrypt(scene.store, records, digests, 3, 99), 0);
+        for (unsigned i = 0; i < 3; i++) {
+            cr_assert_eq(records[i].key_id, 3);
+            cr_assert(vault_digest(&records[i], &digest));
+            cr_assert_eq(digest.low, digests[i].low);
+            cr_assert_eq(store_expand(scene.store, &records[i]), 0);
+            cr_assert_eq(records[i].key_size, sizeof names[i]);
+            cr_assert_eq(memcmp(records[i].key, &names[i], sizeof names[i]), 0);
+            cr_assert_eq(records[i].value_size, i == 1 ? 0 : VALUE_SIZE - 10 * i - 20);
+            if (i != 1)
+                cr_assert_arr_eq(records[i].value, scene.text + i, records[i].value_size);
+        }
+        end(&scene);
+    }
+}
+
+Test(store_value, only_puts_and_deletes_are_sealed_and_only_with_a_current_key)
+{
+    struct keydir_digest digest = digest_of(1);
+    struct record record = {.kind = RECORD_KIND_NOOP, .sub_count = 1};
+    uint64_t key = 1;
+    struct scene scene;
+
+    begin_sealed(&scene, 0);
+    cr_assert_eq(store_encrypt(scene.store, &record, &digest, 1, 99), 0);
+    cr_assert_eq(record.flags, 0);
+    vault.current = 0;
+    record = record_of(&key, scene.text, 10);
+    cr_assert_not(store_encrypts(scene.store));
+    cr_assert_eq(store_encrypt(scene.store, &record, &digest, 1, 99), 0);
+    cr_assert_eq(record.flags, 0);
+    end(&scene);
+}
+
+Test(store_value, without_memory_nothing_is_sealed_or_opened_by_half)
+{
+    struct keydir_digest digest = digest_of(1);
+    struct record record, before;
+    uint64_t key = 1;
+    struct scene scene;
+
+    begin_sealed(&scene, 1);
+    record = record_of(&key, scene.text, VALUE_SIZE);
+    record.sub_count = 1;
+    store_compress(scene.store, PARTITION, &record, 1);
+    before = record;
+    alloc_fail_after(1);
+    cr_assert_eq(store_encrypt(scene.store, &record, &digest, 1, 99), -ENOMEM);
+    cr_assert_eq(memcmp(&record, &before, sizeof record), 0);
+    cr_assert_eq(store_encrypt(scene.store, &record, &digest, 1, 99), 0);
+    before = record;
+    for (unsigned n = 1; n <= 2; n++) { /* for opening, for expanding */
+        alloc_fail_after(n);
+        cr_assert_eq(store_expand(scene.store, &record), -ENOMEM);
+        cr_assert_eq(memcmp(&record, &before, sizeof record), 0);
+        store_close(scene.store);
+        vfs_mem_free(scene.vfs);
+        begin(&scene, 1, 0);
+        record = record_of(&key, scene.text, VALUE_SIZE);
+        record.sub_count = 1;
+        store_compress(scene.store, PARTITION, &record, 1);
+        cr_assert_eq(store_encrypt(scene.store, &record, &digest, 1, 99), 0);
+        before = record;
+    }
+    alloc_fail_after(0);
+    cr_assert_eq(store_expand(scene.store, &record), 0);
     end(&scene);
 }
 
