@@ -24,8 +24,10 @@
 #define IDENTITY_AT_CLUSTER 16
 #define IDENTITY_AT_KEY     32
 #define IDENTITY_AT_SHARDS  96
+#define IDENTITY_AT_LOCKED  98
 #define IDENTITY_AT_CREATED 104
-#define IDENTITY_CHECKSUM   8 /* bytes at the end */
+#define IDENTITY_PLAIN      1u /* version of a file whose key is not locked */
+#define IDENTITY_CHECKSUM   8  /* bytes at the end */
 
 struct datadir {
     struct vfs_file *lock;
@@ -36,11 +38,12 @@ static void identity_encode(const struct datadir_identity *identity, uint8_t byt
 {
     memset(bytes, 0, IDENTITY_SIZE);
     codec_put_u64(bytes, IDENTITY_MAGIC);
-    codec_put_u32(bytes + IDENTITY_AT_VERSION, DATADIR_VERSION);
+    codec_put_u32(bytes + IDENTITY_AT_VERSION, identity->locked ? DATADIR_VERSION : IDENTITY_PLAIN);
     codec_put_u32(bytes + IDENTITY_AT_SIZE, IDENTITY_SIZE);
     memcpy(bytes + IDENTITY_AT_CLUSTER, identity->cluster, DATADIR_CLUSTER_SIZE);
     memcpy(bytes + IDENTITY_AT_KEY, identity->key, DATADIR_KEY_SIZE);
     codec_put_u16(bytes + IDENTITY_AT_SHARDS, identity->shards);
+    codec_put_u8(bytes + IDENTITY_AT_LOCKED, identity->locked);
     codec_put_u64(bytes + IDENTITY_AT_CREATED, identity->created_ms);
     codec_put_u64(bytes + IDENTITY_SIZE - IDENTITY_CHECKSUM,
                   checksum(bytes, IDENTITY_SIZE - IDENTITY_CHECKSUM));
@@ -60,11 +63,14 @@ static int identity_decode(const uint8_t *bytes, size_t size, struct datadir_ide
     if (version > DATADIR_VERSION)
         return DATADIR_E_NEWER;
     uint16_t shards = codec_get_u16(bytes + IDENTITY_AT_SHARDS);
-    if (version == 0 || size != IDENTITY_SIZE || shards == 0 || shards > DATADIR_SHARDS_MAX)
+    uint8_t locked = bytes[size == IDENTITY_SIZE ? IDENTITY_AT_LOCKED : 0];
+    if (version == 0 || size != IDENTITY_SIZE || shards == 0 || shards > DATADIR_SHARDS_MAX ||
+        locked != (version > IDENTITY_PLAIN))
         return DATADIR_E_DAMAGED;
     memcpy(identity->cluster, bytes + IDENTITY_AT_CLUSTER, DATADIR_CLUSTER_SIZE);
     memcpy(identity->key, bytes + IDENTITY_AT_KEY, DATADIR_KEY_SIZE);
     identity->shards = shards;
+    identity->locked = locked;
     identity->created_ms = codec_get_u64(bytes + IDENTITY_AT_CREATED);
     return 0;
 }

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DATADIR_VERSION      1u
+#define DATADIR_VERSION      2u /* 1 is written where the key is not locked */
 #define DATADIR_CLUSTER_SIZE 16u
 #define DATADIR_KEY_SIZE     64u
 #define DATADIR_SHARDS_MAX   256u
@@ -28,6 +28,7 @@
 struct datadir_identity {
     uint8_t cluster[DATADIR_CLUSTER_SIZE];
     uint8_t key[DATADIR_KEY_SIZE]; /* the node's secret key; the holder of the struct wipes it */
+    bool locked;                   /* the key is under a passphrase: opaque here all the same */
     uint16_t shards;               /* 1 … DATADIR_SHARDS_MAX */
     uint64_t created_ms;           /* Unix time of the first start */
 };

@@ -104,6 +104,25 @@ Test(datadir, first_start_writes_what_later_starts_read)
     vfs_mem_free(vfs);
 }
 
+/* A release that knows no locked keys must not take one for a key: the version says so. */
+Test(datadir, a_locked_key_is_marked_and_has_a_version_of_its_own)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct datadir_identity first = identity_of(1, 50, 4);
+    struct datadir_identity identity;
+    uint8_t bytes[IDENTITY_SIZE + 1];
+    first.locked = true;
+    cr_assert_eq(open_close(vfs, &first, &identity), 0);
+    cr_assert(identity.locked);
+    cr_assert_eq(file_get(vfs, "IDENTITY", bytes, sizeof bytes), IDENTITY_SIZE);
+    cr_assert_eq(bytes[8], 2);
+    cr_assert_eq(bytes[98], 1);
+    first.locked = false;
+    cr_assert_eq(open_close(vfs, &first, &identity), 0);
+    cr_assert(identity.locked, "it never changes");
+    vfs_mem_free(vfs);
+}
+
 /* The worked example of docs/format-datadir.md, byte for byte. */
 Test(datadir, identity_has_the_documented_bytes)
 {
@@ -237,8 +256,8 @@ Test(datadir, newer_format_is_told_from_damage)
 {
     struct vfs *vfs = vfs_mem_new();
     cr_assert_eq(open_with(vfs, 1, 4, IDENTITY_SIZE, IDENTITY_SIZE), 0);
-    cr_assert_eq(open_with(vfs, 2, 4, IDENTITY_SIZE, IDENTITY_SIZE), DATADIR_E_NEWER);
-    cr_assert_eq(open_with(vfs, 2, 4, 200, 200), DATADIR_E_NEWER);
+    cr_assert_eq(open_with(vfs, 3, 4, IDENTITY_SIZE, IDENTITY_SIZE), DATADIR_E_NEWER);
+    cr_assert_eq(open_with(vfs, 3, 4, 200, 200), DATADIR_E_NEWER);
     cr_assert_eq(open_with(vfs, UINT32_MAX, 0, 24, 24), DATADIR_E_NEWER);
     cr_assert_eq(open_with(vfs, 0, 4, IDENTITY_SIZE, IDENTITY_SIZE), DATADIR_E_DAMAGED);
     cr_assert_eq(open_with(vfs, 1, 4, 200, 200), DATADIR_E_DAMAGED);
@@ -246,7 +265,9 @@ Test(datadir, newer_format_is_told_from_damage)
     cr_assert_eq(open_with(vfs, 1, DATADIR_SHARDS_MAX + 1, IDENTITY_SIZE, IDENTITY_SIZE),
                  DATADIR_E_DAMAGED);
     cr_assert_eq(open_with(vfs, 1, 4, IDENTITY_SIZE, 200), DATADIR_E_DAMAGED);
-    cr_assert_eq(open_with(vfs, 2, 4, 200, IDENTITY_SIZE), DATADIR_E_DAMAGED);
+    cr_assert_eq(open_with(vfs, 3, 4, 200, IDENTITY_SIZE), DATADIR_E_DAMAGED);
+    cr_assert_eq(open_with(vfs, 2, 4, IDENTITY_SIZE, IDENTITY_SIZE), DATADIR_E_DAMAGED,
+                 "version 2 is for locked keys");
     vfs_mem_free(vfs);
 }
 
