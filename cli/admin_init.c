@@ -25,6 +25,7 @@ static enum exit_code parse(const struct arguments *arguments, struct address_li
     }
     options->partitions = (uint32_t)partitions;
     options->replicas = (uint32_t)replicas;
+    options->encrypt = arguments_text(arguments, "encrypt") != NULL;
     for (unsigned i = 0; i < arguments->operand_count; i++) {
         const char *why;
 
@@ -78,10 +79,10 @@ int admin_init(const struct arguments *arguments)
         code = founding_run(cluster, &nodes, &options, &ticket, "ring-admin init", &result);
     if (code == EXIT_CODE_OK) {
         wait_for_leaders(cluster, &nodes);
-        printf("%s: %u node%s, %u partitions, %u replica%s\n",
+        printf("%s: %u node%s, %u partitions, %u replica%s%s\n",
                result.already ? "founded before" : "founded", result.nodes,
                result.nodes == 1 ? "" : "s", result.partitions, result.replicas,
-               result.replicas == 1 ? "" : "s");
+               result.replicas == 1 ? "" : "s", result.encrypted ? ", encrypted" : "");
     }
     cluster_close(cluster);
     ticket_wipe(&ticket);

@@ -1,16 +1,22 @@
 #include "cli/address.h"
 #include "cli/command.h"
 #include "replication/node_loop.h"
+#include "ring/identity_lock.h"
 #include "storage/compress.h"
 #include "storage/datadir.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define WEIGHT_MAX    100000u
-#define CACHE_MIB_MAX 1048576u
-#define LOG_MIB_MAX   65536u
+#define CREDENTIAL_NAME "ringcask-identity"
+#define WEIGHT_MAX      100000u
+#define CACHE_MIB_MAX   1048576u
+#define LOG_MIB_MAX     65536u
 
 static void on_ready(void *context, const char *address, const char *fingerprint)
 {
@@ -90,8 +96,56 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
     return true;
 }
 
+/* The file of --identity-key, or the credential of that name that systemd hands over. Returns its
+ * path, NULL for none. */
+static const char *passphrase_path(const struct arguments *arguments, char path[PATH_MAX])
+{
+    const char *named = arguments_text(arguments, "identity-key");
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+    if (named || !folder ||
+        snprintf(path, PATH_MAX, "%s/" CREDENTIAL_NAME, folder) >= (int)PATH_MAX ||
+        access(path, F_OK) != 0)
+        return named;
+    return path;
+}
+
+/* Line ends at its end do not count. False: the message has been printed. */
+static bool read_passphrase(const struct arguments *arguments, const char *path,
+                            uint8_t bytes[IDENTITY_PASSPHRASE_MAX + 2], size_t *size)
+{
+    struct stat status;
+    FILE *file = fopen(path, "re");
+
+    if (!file || fstat(fileno(file), &status) != 0) {
+        arguments_error(arguments, "%s: %s", path, strerror(errno));
+        if (file)
+            fclose(file);
+        return false;
+    }
+    setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays in memory */
+    *size = fread(bytes, 1, IDENTITY_PASSPHRASE_MAX + 2, file);
+    fclose(file);
+    while (*size > 0 && (bytes[*size - 1] == '\n' || bytes[*size - 1] == '\r'))
+        --*size;
+    if (status.st_mode & (S_IRWXO | S_IWGRP)) {
+        arguments_error(arguments, "%s: other users may read this passphrase; run `chmod 600 %s`",
+                        path, path);
+        return false;
+    }
+    if (*size < IDENTITY_PASSPHRASE_MIN || *size > IDENTITY_PASSPHRASE_MAX) {
+        arguments_error(arguments, "%s: a passphrase has %u to %u bytes", path,
+                        IDENTITY_PASSPHRASE_MIN, IDENTITY_PASSPHRASE_MAX);
+        return false;
+    }
+    return true;
+}
+
 int command_node(const struct arguments *arguments)
 {
+    uint8_t passphrase[IDENTITY_PASSPHRASE_MAX + 2];
+    char path[PATH_MAX];
+    const char *passphrase_file = passphrase_path(arguments, path);
     char listen[ADDRESS_SIZE];
     struct ticket ticket;
     struct node_loop_options options = {.data = arguments_text(arguments, "data"),
@@ -103,8 +157,14 @@ int command_node(const struct arguments *arguments)
     if (!parse(arguments, &options, listen))
         return EXIT_CODE_USAGE;
     code = command_ticket(arguments, &ticket);
+    if (code == EXIT_CODE_OK && passphrase_file) {
+        options.passphrase = passphrase;
+        if (!read_passphrase(arguments, passphrase_file, passphrase, &options.passphrase_size))
+            code = EXIT_CODE_FAILED;
+    }
     if (code == EXIT_CODE_OK)
         code = exit_code_of(node_loop_run(&options));
+    explicit_bzero(passphrase, sizeof passphrase);
     ticket_wipe(&ticket);
     return code;
 }

@@ -3,8 +3,10 @@
 #include "ring/identity.h"
 #include "ring/placement.h"
 #include "ring/wire.h"
+#include "storage/vault.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,9 @@
 #define REPLICAS_DEFAULT   3u
 #define COMMITTED          2u
 #define REASON_SIZE        160u
+#define FIRST_KEY_ID       1u
+
+_Static_assert(RINGMAP_BOX_SIZE == VAULT_WRAPPED_SIZE, "a member's box is a wrapped data key");
 
 struct candidate {
     const char *address;
@@ -138,6 +143,23 @@ static void fill_members(struct founding *founding)
     }
 }
 
+/* A data key is drawn, and given to every member in a box that it alone opens. It is kept nowhere
+ * else. 0 or -errno. */
+static int fill_boxes(struct founding *founding)
+{
+    struct ringmap *map = &founding->map;
+    uint8_t key[VAULT_KEY_SIZE], dh_public[IDENTITY_PUBLIC_SIZE];
+    int r = ringmap_add_boxes(map, FIRST_KEY_ID);
+
+    vault_key_generate(key);
+    for (uint32_t i = 0; r == 0 && i < map->member_count; i++)
+        if (identity_dh_public(dh_public, map->members[i].public_key) != 0 ||
+            vault_wrap(FIRST_KEY_ID, key, dh_public, map->boxes[i]) != 0)
+            r = -EBADMSG;
+    sodium_memzero(key, sizeof key);
+    return r;
+}
+
 static enum exit_code make_genesis(struct founding *founding)
 {
     const struct founding_options *options = founding->options;
@@ -163,6 +185,8 @@ static enum exit_code make_genesis(struct founding *founding)
     }
     if (r == 0)
         r = placement_meta_voters(&founding->map);
+    if (r == 0 && options->encrypt)
+        r = fill_boxes(founding);
     if (r == 0) {
         ringmap_check(&founding->map);
         founding->blob_size = ringmap_encoded_size(&founding->map);
@@ -256,6 +280,12 @@ static enum exit_code check_same(const struct founding *founding)
                 founding->prefix, founding->map.partition_count, founding->map.replica_count);
         return EXIT_CODE_CONFLICT;
     }
+    if (options->encrypt && !founding->map.boxes) {
+        fprintf(stderr,
+                "%s: the cluster was founded without --encrypt; copy its data into a new one\n",
+                founding->prefix);
+        return EXIT_CODE_CONFLICT;
+    }
     return EXIT_CODE_OK;
 }
 
@@ -329,7 +359,8 @@ enum exit_code founding_run(struct cluster *cluster, const struct address_list *
         *result = (struct founding_result){.already = founding->committed == founding->count,
                                            .nodes = founding->count,
                                            .partitions = founding->map.partition_count,
-                                           .replicas = founding->map.replica_count};
+                                           .replicas = founding->map.replica_count,
+                                           .encrypted = founding->map.boxes != NULL};
     if (founding->map_made)
         ringmap_deinit(&founding->map);
     free(founding->blob);

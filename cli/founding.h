@@ -15,11 +15,14 @@ struct founding_options {
     uint32_t partitions; /* 0: 256, or as founded */
     uint32_t replicas;   /* 0: 3, or as many as there are nodes, or as founded */
     uint32_t timeout_ms;
+    bool
+        encrypt; /* what the nodes store; a cluster that was founded without cannot begin with it */
 };
 
 struct founding_result {
     bool already; /* it was founded before, by this very genesis */
     uint32_t nodes, partitions, replicas;
+    bool encrypted;
 };
 
 /* Messages about failures go to stderr, after `prefix`. Returns the exit code. */

@@ -15,6 +15,7 @@ static const struct option_row init_options[] = {
      .value = "Q",
      .text = "a power of two, 8 to 4096, for the cluster's life (default: 256)"},
     {.name = "replicas", .value = "N", .text = "copies of each partition (default: 3)"},
+    {.name = "encrypt", .text = "keys and values are encrypted on the nodes' disks, for good"},
     {.name = NULL},
 };
 static const struct option_row status_options[] = {

@@ -46,6 +46,9 @@ static const struct option_row node_options[] = {
      .value = "off|zstd[:LEVEL]",
      .fallback = "off",
      .text = "how values written through this node are stored; level 1 (fast) to 19"},
+    {.name = "identity-key",
+     .value = "FILE",
+     .text = "passphrase that locks the node's key on its disk; from the first start on"},
     {.name = NULL},
 };
 static const struct option_row router_options[] = {

@@ -92,12 +92,53 @@ static uint16_t default_shards(void)
     return (uint16_t)(cores < 1 ? 1 : cores > (long)SHARDS_LIMIT ? SHARDS_LIMIT : cores);
 }
 
+/* What a first start writes. 0 or -ENOMEM. */
+static int make_identity(struct node_loop *loop, struct datadir_identity *first)
+{
+    const struct node_loop_options *options = loop->options;
+
+    identity_generate(&loop->identity);
+    memcpy(first->key, loop->identity.secret_key, sizeof first->key);
+    first->locked = options->passphrase != NULL;
+    return first->locked ? identity_lock(&loop->identity, options->passphrase,
+                                         options->passphrase_size, first->key)
+                         : 0;
+}
+
+/* From what IDENTITY holds. */
+static int take_identity(struct node_loop *loop, const struct datadir_identity *identity)
+{
+    const struct node_loop_options *options = loop->options;
+    const char *why = NULL;
+    int r;
+
+    if (identity->locked && !options->passphrase)
+        why = "IDENTITY is locked: give its passphrase with --identity-key";
+    else if (!identity->locked && options->passphrase)
+        why = "IDENTITY is not locked, which only a first start can do: start without "
+              "--identity-key";
+    if (!why) {
+        r = identity->locked ? identity_unlock(&loop->identity, options->passphrase,
+                                               options->passphrase_size, identity->key)
+                             : identity_from_secret(&loop->identity, identity->key);
+        if (r < 0)
+            why = "out of memory";
+        else if (r > 0)
+            why = identity->locked ? "another passphrase locks IDENTITY"
+                                   : "IDENTITY holds no key: restore it";
+    }
+    if (!why)
+        return NODE_LOOP_E_OK;
+    loop_log("error", "identity_refused", "message=\"%s\"", why);
+    return NODE_LOOP_E_CONFLICT;
+}
+
 static int open_data(struct node_loop *loop)
 {
     const struct node_loop_options *options = loop->options;
     struct datadir_identity first = {.shards = options->shards ? options->shards : default_shards(),
                                      .created_ms = loop_wall_ms()};
-    struct datadir_identity identity;
+    struct datadir_identity identity = {.shards = 0};
     char text[DATADIR_TEXT_SIZE];
     int r;
 
@@ -110,10 +151,10 @@ static int open_data(struct node_loop *loop)
         loop_log("error", "data_failed", "path=%s error=\"%s\"", options->data, strerror(-r));
         return NODE_LOOP_E_FAILED;
     }
-    identity_generate(&loop->identity);
     memcpy(first.cluster, options->ticket->cluster, sizeof first.cluster);
-    memcpy(first.key, loop->identity.secret_key, sizeof first.key);
-    r = datadir_open(&loop->datadir, loop->vfs, &first, options->shards == 0, &identity);
+    r = make_identity(loop, &first);
+    if (r == 0)
+        r = datadir_open(&loop->datadir, loop->vfs, &first, options->shards == 0, &identity);
     sodium_memzero(&first, sizeof first);
     if (r != 0) {
         datadir_error_text(r, options->data, &identity, text, sizeof text);
@@ -121,10 +162,10 @@ static int open_data(struct node_loop *loop)
         sodium_memzero(&identity, sizeof identity);
         return r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
     }
-    identity_from_secret(&loop->identity, identity.key);
+    r = take_identity(loop, &identity);
     sodium_memzero(identity.key, sizeof identity.key);
     loop->shard_count = identity.shards;
-    return NODE_LOOP_E_OK;
+    return r;
 }
 
 static int open_links(struct node_loop *loop)
@@ -172,6 +213,27 @@ static int open_node(struct node_loop *loop)
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
+/* The data key that the founding gave to this node, if the cluster is encrypted. */
+static int open_vault(struct node_loop *loop, const struct ringmap *map)
+{
+    const uint8_t *box = ringmap_box(map, node_member(loop->node));
+    int r;
+
+    if (!box)
+        return 0;
+    r = vault_unwrap(&loop->vault, map->key_id, loop->identity.dh_public, loop->identity.dh_secret,
+                     box);
+    if (r != 0) {
+        loop_log("error", "data_key_refused",
+                 "key_id=%u next=\"GENESIS holds no data key that this node's IDENTITY opens: "
+                 "restore both from the same copy\"",
+                 map->key_id);
+        return -EACCES;
+    }
+    vault_use(&loop->vault, map->key_id);
+    return 0;
+}
+
 /* The map is there, or another: dial who is in it, and serve once it is committed. */
 static int follow_map(struct node_loop *loop, bool found)
 {
@@ -184,12 +246,15 @@ static int follow_map(struct node_loop *loop, bool found)
     loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
     if (!map || atomic_load(&loop->shards_started))
         return 0;
-    r = loop_shards_start(loop, found);
+    r = open_vault(loop, map);
+    if (r == 0)
+        r = loop_shards_start(loop, found);
     if (r == 0 && found)
         r = node_founded(loop->node);
     if (r == 0)
-        loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u", loop->member,
-                 (unsigned long long)map->epoch, map->partition_count, loop->shard_count);
+        loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u encrypted=%s",
+                 loop->member, (unsigned long long)map->epoch, map->partition_count,
+                 loop->shard_count, loop->vault.current ? "yes" : "no");
     else
         loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
     return r;
@@ -288,6 +353,7 @@ static void close_all(struct node_loop *loop)
     if (loop->vfs)
         vfs_posix_close(loop->vfs);
     identity_wipe(&loop->identity);
+    vault_wipe(&loop->vault);
     inbox_deinit(&loop->inbox);
     pthread_mutex_destroy(&loop->links_mutex);
 }

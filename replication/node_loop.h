@@ -19,6 +19,8 @@ struct node_loop_options {
     const char *data;            /* directory; created when absent */
     const struct ticket *ticket; /* borrowed for the call */
     const char *listen;          /* HOST:PORT, port 0 takes one of the system's */
+    const uint8_t *passphrase;   /* of the identity's lock, or NULL: it is not locked */
+    size_t passphrase_size;
     char zone[RINGMAP_ZONE_SIZE];
     uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
     size_t cache_size;     /* bytes of values that each shard keeps in memory; 0: none */

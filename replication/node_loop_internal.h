@@ -6,8 +6,10 @@
 #include "replication/node.h"
 #include "replication/node_loop.h"
 #include "replication/shard.h"
+#include "ring/identity_lock.h"
 #include "ring/link_nng.h"
 #include "storage/datadir.h"
+#include "storage/vault.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -125,6 +127,7 @@ struct node_loop {
     struct node *node;
     struct inbox inbox; /* control plane */
     struct loop_shard *shards;
+    struct vault vault; /* filled before the shards start, then read only */
     uint16_t shard_count;
     atomic_bool shards_started;
     atomic_uint drained;                                     /* shards */

@@ -13,6 +13,7 @@
 #define RINGMAP_HEADER_SIZE     56u
 #define RINGMAP_MEMBER_SIZE_MIN 41u
 #define RINGMAP_FLAG_TARGET     1u
+#define RINGMAP_FLAG_BOXES      2u
 #define RINGMAP_REPLICA_ID_SIZE 2u
 
 int ringmap_init(struct ringmap *map, uint32_t members, uint32_t partitions, uint32_t replicas)
@@ -40,7 +41,30 @@ void ringmap_deinit(struct ringmap *map)
     free(map->members);
     free(map->replicas);
     free(map->target);
+    free(map->boxes);
     *map = (struct ringmap){0};
+}
+
+int ringmap_add_boxes(struct ringmap *map, uint8_t key_id)
+{
+    assert(key_id != 0 && !map->boxes);
+    map->boxes = calloc(map->member_count, sizeof *map->boxes);
+    if (!map->boxes)
+        return -ENOMEM;
+    map->key_id = key_id;
+    return 0;
+}
+
+const uint8_t *ringmap_box(const struct ringmap *map, uint16_t id)
+{
+    const struct ringmap_member *member = ringmap_member(map, id);
+
+    return map->boxes && member ? map->boxes[member - map->members] : NULL;
+}
+
+static size_t boxes_size(uint32_t members)
+{
+    return 1 + (size_t)members * RINGMAP_BOX_SIZE;
 }
 
 static size_t places(const struct ringmap *map)
@@ -62,6 +86,13 @@ int ringmap_copy(struct ringmap *to, const struct ringmap *from)
             return -ENOMEM;
         }
         memcpy(copy.target, from->target, places(from) * sizeof *copy.target);
+    }
+    if (from->boxes) {
+        if (ringmap_add_boxes(&copy, from->key_id) != 0) {
+            ringmap_deinit(&copy);
+            return -ENOMEM;
+        }
+        memcpy(copy.boxes, from->boxes, from->member_count * sizeof *copy.boxes);
     }
     copy.epoch = from->epoch;
     memcpy(copy.cluster, from->cluster, sizeof copy.cluster);
@@ -239,6 +270,8 @@ static const char *ringmap_problem(const struct ringmap *map)
         problem = table_problem(map, map->target);
     if (!problem)
         problem = meta_problem(map);
+    if (!problem && (map->key_id != 0) != (map->boxes != NULL))
+        problem = "a data key without boxes";
     return problem;
 }
 
@@ -278,6 +311,8 @@ size_t ringmap_encoded_size(const struct ringmap *map)
     for (uint32_t i = 0; i < map->member_count; i++)
         size += RINGMAP_MEMBER_SIZE_MIN + strnlen(map->members[i].address, RINGMAP_ADDRESS_SIZE) +
                 strnlen(map->members[i].zone, RINGMAP_ZONE_SIZE);
+    if (map->boxes)
+        size += boxes_size(map->member_count);
     return size + tables * places(map) * RINGMAP_REPLICA_ID_SIZE;
 }
 
@@ -288,7 +323,8 @@ void ringmap_encode(const struct ringmap *map, uint8_t *out)
     ringmap_check(map);
     at = put_number(at, RINGMAP_MAGIC, 4);
     at = put_number(at, RINGMAP_FORMAT_VERSION, 2);
-    at = put_number(at, map->target ? RINGMAP_FLAG_TARGET : 0, 1);
+    at = put_number(
+        at, (map->target ? RINGMAP_FLAG_TARGET : 0) | (map->boxes ? RINGMAP_FLAG_BOXES : 0), 1);
     at = put_number(at, map->replica_count, 1);
     at = put_number(at, map->epoch, 8);
     at = put_bytes(at, map->cluster, sizeof map->cluster);
@@ -314,6 +350,10 @@ void ringmap_encode(const struct ringmap *map, uint8_t *out)
     at = put_table(at, map->replicas, places(map));
     if (map->target)
         at = put_table(at, map->target, places(map));
+    if (map->boxes) {
+        at = put_number(at, map->key_id, 1);
+        at = put_bytes(at, map->boxes, map->member_count * sizeof *map->boxes);
+    }
     assert((size_t)(at - out) == ringmap_encoded_size(map));
 }
 
@@ -375,18 +415,15 @@ static void take_table(struct reader *reader, uint16_t *table, size_t count)
 }
 
 /* Fixed fields into *map, whose tables are not there yet. */
-static void take_header(struct reader *reader, struct ringmap *map, bool *target)
+static void take_header(struct reader *reader, struct ringmap *map, uint64_t *flags)
 {
-    uint64_t flags;
-
     if (take_number(reader, 4) != RINGMAP_MAGIC)
         reader->failed = true;
     if (take_number(reader, 2) != RINGMAP_FORMAT_VERSION)
         reader->failed = true;
-    flags = take_number(reader, 1);
-    if (flags > RINGMAP_FLAG_TARGET)
+    *flags = take_number(reader, 1);
+    if (*flags > (RINGMAP_FLAG_TARGET | RINGMAP_FLAG_BOXES))
         reader->failed = true;
-    *target = flags & RINGMAP_FLAG_TARGET;
     map->replica_count = (uint32_t)take_number(reader, 1);
     map->epoch = take_number(reader, 8);
     take_copy(reader, map->cluster, sizeof map->cluster);
@@ -415,6 +452,29 @@ static void take_tables(struct reader *reader, struct ringmap *map)
     take_table(reader, map->replicas, places(map));
     if (map->target)
         take_table(reader, map->target, places(map));
+    if (map->boxes) {
+        map->key_id = (uint8_t)take_number(reader, 1);
+        take_copy(reader, map->boxes, map->member_count * sizeof *map->boxes);
+    }
+}
+
+/* The tables that not every map has. 0 or -ENOMEM. */
+static int add_tables(struct ringmap *map, uint64_t flags)
+{
+    if (flags & RINGMAP_FLAG_TARGET) {
+        map->target = calloc(places(map), sizeof *map->target);
+        if (!map->target)
+            return -ENOMEM;
+    }
+    return flags & RINGMAP_FLAG_BOXES ? ringmap_add_boxes(map, UINT8_MAX) : 0;
+}
+
+/* Bytes that they take at least behind the header. */
+static size_t size_min(const struct ringmap *head, uint64_t flags)
+{
+    return (size_t)head->member_count * RINGMAP_MEMBER_SIZE_MIN +
+           (flags & RINGMAP_FLAG_TARGET ? 2u : 1u) * places(head) * RINGMAP_REPLICA_ID_SIZE +
+           (flags & RINGMAP_FLAG_BOXES ? boxes_size(head->member_count) : 0);
 }
 
 int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
@@ -422,15 +482,14 @@ int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
     struct reader reader = {.at = bytes, .left = size};
     struct ringmap head = {0};
     struct ringmap decoded;
-    bool target = false;
+    uint64_t flags = 0;
     int r;
 
-    take_header(&reader, &head, &target);
+    take_header(&reader, &head, &flags);
     if (reader.failed || counts_problem(&head))
         return RINGMAP_E_MALFORMED;
     /* Nothing is allocated for counts that the bytes cannot hold. */
-    if (reader.left < (size_t)head.member_count * RINGMAP_MEMBER_SIZE_MIN +
-                          (target ? 2u : 1u) * places(&head) * RINGMAP_REPLICA_ID_SIZE)
+    if (reader.left < size_min(&head, flags))
         return RINGMAP_E_MALFORMED;
     r = ringmap_init(&decoded, head.member_count, head.partition_count, head.replica_count);
     if (r < 0)
@@ -438,12 +497,9 @@ int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
     head.members = decoded.members;
     head.replicas = decoded.replicas;
     decoded = head;
-    if (target) {
-        decoded.target = calloc(places(&decoded), sizeof *decoded.target);
-        if (!decoded.target) {
-            ringmap_deinit(&decoded);
-            return -ENOMEM;
-        }
+    if (add_tables(&decoded, flags) != 0) {
+        ringmap_deinit(&decoded);
+        return -ENOMEM;
     }
     take_tables(&reader, &decoded);
     if (reader.failed || reader.left > 0 || ringmap_problem(&decoded)) {

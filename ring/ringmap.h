@@ -24,6 +24,7 @@
 #define RINGMAP_CLUSTER_SIZE    16u
 #define RINGMAP_HASH_SIZE       32u
 #define RINGMAP_WEIGHT_DEFAULT  100u
+#define RINGMAP_BOX_SIZE        81u /* a data key for one member */
 
 enum ringmap_state {
     RINGMAP_STATE_JOINING = 1,
@@ -55,6 +56,10 @@ struct ringmap {
     uint16_t *target;
     uint16_t meta_voters[RINGMAP_META_VOTERS_MAX];
     uint32_t meta_voter_count;
+    /* Encryption at rest: the number of the data key, and a box of it for each member, by slot,
+     * which is opaque here. 0 and NULL: records are stored plain. */
+    uint8_t key_id;
+    uint8_t (*boxes)[RINGMAP_BOX_SIZE];
 };
 
 enum ringmap_e { RINGMAP_E_OK, RINGMAP_E_MALFORMED };
@@ -62,6 +67,10 @@ enum ringmap_e { RINGMAP_E_OK, RINGMAP_E_MALFORMED };
 /* Allocates the tables, zeroed. 0 or -ENOMEM. */
 int ringmap_init(struct ringmap *map, uint32_t members, uint32_t partitions, uint32_t replicas);
 void ringmap_deinit(struct ringmap *map);
+/* Allocates the boxes, zeroed. 0 or -ENOMEM. */
+int ringmap_add_boxes(struct ringmap *map, uint8_t key_id);
+/* The member's; NULL: the cluster stores plain. */
+const uint8_t *ringmap_box(const struct ringmap *map, uint16_t id);
 int ringmap_copy(struct ringmap *to, const struct ringmap *from);
 const uint16_t *ringmap_row(const struct ringmap *map, uint16_t partition);
 /* NULL when there is none. */

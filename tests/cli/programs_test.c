@@ -115,6 +115,19 @@ Test(programs, a_ticket_that_others_can_read_is_refused)
                    "chmod 600 t");
 }
 
+Test(programs, a_passphrase_must_be_ones_own_and_no_shorter_than_12_bytes)
+{
+    cr_assert_eq(run("(umask 077; ring-admin ticket >t; printf 'eleven byte' >short; "
+                     "printf 'twelve bytes' >open; chmod 644 open)"),
+                 EXIT_CODE_OK);
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --identity-key short",
+                   EXIT_CODE_FAILED, "12 to 1024 bytes");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --identity-key open",
+                   EXIT_CODE_FAILED, "chmod 600 open");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --identity-key none",
+                   EXIT_CODE_FAILED, "No such file");
+}
+
 Test(programs, a_damaged_or_absent_ticket_is_refused)
 {
     assert_refused("RINGCASK_TICKET=none ringcask node --data d --listen 127.0.0.1:0",

@@ -53,6 +53,8 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
     }
     if (placement_solve(&map) != 0 || placement_meta_voters(&map) != 0)
         abort();
+    if (dice_below(dice, 2) == 0 && ringmap_add_boxes(&map, 1) != 0)
+        abort();
     size = ringmap_encoded_size(&map);
     if (size > FUZZ_INPUT_SIZE_MAX)
         abort();

@@ -130,9 +130,9 @@ void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
     }
 }
 
-void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
+static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, const char *option)
 {
-    const char *words[FLEET_NODES_MAX + 2] = {"init"};
+    const char *words[FLEET_NODES_MAX + 3] = {"init"};
     char text[4096];
     int code;
 
@@ -145,10 +145,21 @@ void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
         fleet_start_node(fleet, k);
         words[k + 1] = fleet->addresses[k];
     }
+    words[nodes + 1] = option;
     code = fleet_admin(fleet, text, sizeof text, words);
     REQUIRE(code == 0, "ring-admin init: exit code %d: %s", code, text);
     fleet_start_router(fleet);
     fleet_wait_healthy(fleet, READY_MS);
+}
+
+void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
+{
+    open_fleet(fleet, folder, nodes, NULL);
+}
+
+void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes)
+{
+    open_fleet(fleet, folder, nodes, "--encrypt");
 }
 
 void fleet_kill(struct fleet *fleet, struct child *child)

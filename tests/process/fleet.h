@@ -23,6 +23,8 @@ struct fleet {
 
 /* Ticket, nodes, founding, router: ready and healthy. The folder exists and is empty. */
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes);
+/* The same, founded with --encrypt. */
+void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes);
 /* Stops all; each must end well, and no log may hold a sanitizer's report. */
 void fleet_close(struct fleet *fleet);
 void fleet_start_node(struct fleet *fleet, uint32_t k);

@@ -102,6 +102,10 @@ static struct ringmap any_map(struct dice *dice)
     }
     map.meta_voters[0] = map.members[0].id;
     map.meta_voter_count = 1;
+    if (dice_below(dice, 3) == 0) {
+        cr_assert_eq(ringmap_add_boxes(&map, (uint8_t)(1 + dice_below(dice, 255))), 0);
+        dice_fill(dice, map.boxes, members * sizeof *map.boxes);
+    }
     return map;
 }
 
@@ -128,6 +132,10 @@ static void expect_same(const struct ringmap *a, const struct ringmap *b)
     cr_assert_eq(memcmp(a->hash_secret, b->hash_secret, sizeof a->hash_secret), 0);
     cr_assert_eq(memcmp(a->meta_voters, b->meta_voters, sizeof a->meta_voters), 0);
     cr_assert_eq(memcmp(a->replicas, b->replicas, places), 0);
+    cr_assert_eq(a->key_id, b->key_id);
+    cr_assert_eq(!a->boxes, !b->boxes);
+    if (a->boxes)
+        cr_assert_eq(memcmp(a->boxes, b->boxes, a->member_count * sizeof *a->boxes), 0);
     cr_assert_eq(!a->target, !b->target);
     cr_assert(!a->target || memcmp(a->target, b->target, places) == 0);
     for (uint32_t i = 0; i < a->member_count; i++) {
@@ -264,7 +272,8 @@ Test(ringmap, every_limit_is_checked)
     } changes[] = {
         {0, 0, "magic"},
         {AT_VERSION, 2, "version"},
-        {AT_FLAGS, 2, "unknown flag"},
+        {AT_FLAGS, 4, "unknown flag"},
+        {AT_FLAGS, 2, "boxes that are not there"},
         {AT_FLAGS, 1, "target that is not there"},
         {AT_REPLICAS, 0, "no replicas"},
         {AT_REPLICAS, 8, "more than seven replicas"},
@@ -413,6 +422,30 @@ Test(ringmap, members_are_found_by_id_and_key_across_gaps)
     cr_assert_eq(ringmap_member_by_key(&map, key), &map.members[1]);
     key[31] ^= 1;
     cr_assert_null(ringmap_member_by_key(&map, key));
+    ringmap_deinit(&map);
+}
+
+Test(ringmap, each_member_has_a_box_of_the_data_key)
+{
+    struct ringmap map = example(), decoded;
+    uint8_t *bytes;
+    size_t size;
+
+    cr_assert_null(ringmap_box(&map, 1));
+    cr_assert_eq(ringmap_add_boxes(&map, 7), 0);
+    memset(map.boxes[1], 0xAB, sizeof map.boxes[1]);
+    cr_assert_eq(ringmap_box(&map, 2), map.boxes[1]);
+    cr_assert_null(ringmap_box(&map, 3));
+    bytes = encode(&map, &size);
+    cr_assert_eq(size, sizeof example_hex / 2 + 1 + 2 * RINGMAP_BOX_SIZE);
+    cr_assert_eq(bytes[AT_FLAGS], 2);
+    cr_assert_eq(bytes[sizeof example_hex / 2], 7);
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
+    expect_same(&map, &decoded);
+    ringmap_deinit(&decoded);
+    bytes[sizeof example_hex / 2] = 0;
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "no key has number 0");
+    free(bytes);
     ringmap_deinit(&map);
 }
 
