@@ -17,7 +17,10 @@
 #define RETRY_MS      1000u  /* pieces without answer are sent again */
 #define PAUSE_MS      200u   /* the target was busy */
 #define PATIENCE_MS   10000u /* without any progress it is given up, and the log let go */
+#define BUSY_MS       60000u /* so long when the target says that its disk is behind */
 #define BUDGET_PERIOD 250u   /* ms of the budget that may be saved up */
+#define PIECE_MS      125u   /* of the budget, for a piece: many take turns */
+#define PIECE_MIN     4096u
 
 struct shard_piece {
     uint64_t from, next;
@@ -54,7 +57,9 @@ struct shard_source {
     struct shard_source_item places[ITEMS_MAX];
     uint32_t item_count;
     uint32_t reads_left;
-    uint64_t progress_ms;
+    uint64_t waited_ms; /* for the target, since it took something */
+    uint64_t patience_ms;
+    uint64_t duty_ms; /* the newest */
     uint64_t sent_ms;
     uint64_t pause_ms;
 };
@@ -124,7 +129,8 @@ static void source_begin(struct shard *shard, struct replica *replica,
     source->index = raft->applied;
     source->log_term = raft_log_term(&raft->log, raft->applied);
     source->term = raft->term;
-    source->progress_ms = shard->now_ms;
+    source->patience_ms = PATIENCE_MS;
+    source->duty_ms = shard->now_ms;
     shard_raft_event(shard, replica, &event);
     if (raft_peer(raft, source->to.member)->snapshot != source->index) {
         source_free(source);
@@ -155,14 +161,25 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
     source->sent_ms = shard->now_ms;
 }
 
+/* Is it for us to go on, and not for the target? */
+static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
+{
+    return shard->options.snapshot_rate != 0 && shard->snapshot_budget <= 0 &&
+           source->piece_count == 0 && !source->building && shard->now_ms >= source->pause_ms &&
+           shard->peers[source->to.member].up;
+}
+
 static void source_duty(struct shard *shard, struct shard_source *source)
 {
     struct raft_event event = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
     bool waits = source->piece_count > 0 && !source->building;
 
+    if (!waits_for_budget(shard, source))
+        source->waited_ms += shard->now_ms - source->duty_ms;
+    source->duty_ms = shard->now_ms;
     if (!source_current(source)) {
         source_end(shard, source);
-    } else if (source->failed || shard->now_ms >= source->progress_ms + PATIENCE_MS) {
+    } else if (source->failed || source->waited_ms >= source->patience_ms) {
         struct replica *replica = source->replica;
 
         source_end(shard, source);
@@ -202,11 +219,11 @@ void shard_sources_duty(struct shard *shard)
 {
     struct shard_source *next;
 
-    budget_refill(shard);
     for (struct shard_source *source = shard->sources; source; source = next) {
         next = source->next;
         source_duty(shard, source);
     }
+    budget_refill(shard);
     /* Another one goes first each time: none waits for ever behind those that are wanted often. */
     for (size_t i = 0; i < shard->hosted_count && shard->source_count < SOURCES_MAX; i++) {
         struct replica *replica = shard->hosted[shard->snapshot_turn++ % shard->hosted_count];
@@ -333,9 +350,19 @@ static uint64_t position_of(const struct keydir_item *item)
     return item->digest.high << 48 | item->digest.low >> 16;
 }
 
+static size_t piece_size_max(const struct shard *shard)
+{
+    uint64_t size = shard->options.snapshot_rate / shard->options.shards * PIECE_MS / 1000;
+
+    if (shard->options.snapshot_rate == 0 || size > SHARD_FRAME_SIZE)
+        return SHARD_FRAME_SIZE;
+    return size > PIECE_MIN ? (size_t)size : PIECE_MIN;
+}
+
 /* The entries of the next piece, their places in the buffer and where the piece ends. */
 static size_t piece_choose(struct shard *shard, struct shard_source *source)
 {
+    const size_t size_max = piece_size_max(shard);
     struct keydir_slice slice = {.from = source->at,
                                  .filter = KEYDIR_LIVE,
                                  .items_max = ITEMS_MAX,
@@ -355,7 +382,7 @@ static size_t piece_choose(struct shard *shard, struct shard_source *source)
         const struct keydir_item *item = &source->items[source->item_count];
 
         /* Ends before a record that makes it too large, but not between two of one position. */
-        if (size > 0 && size + item->entry.size_max > SHARD_FRAME_SIZE &&
+        if (size > 0 && size + item->entry.size_max > size_max &&
             position_of(item) != position_of(item - 1)) {
             source->built.next = position_of(item);
             break;
@@ -417,11 +444,26 @@ static bool may_send(const struct shard *shard, const struct shard_source *sourc
            (shard->options.snapshot_rate == 0 || shard->snapshot_budget > 0);
 }
 
+/* A piece each in turn: whoever has sent goes behind the others, so that all get on. */
 void shard_sources_pump(struct shard *shard)
 {
-    for (struct shard_source *source = shard->sources; source; source = source->next)
-        while (!shard->fatal && may_send(shard, source))
-            piece_begin(shard, source);
+    struct shard_source **at = &shard->sources;
+
+    while (!shard->fatal && *at) {
+        struct shard_source *source = *at;
+
+        if (!may_send(shard, source)) {
+            at = &source->next;
+            continue;
+        }
+        piece_begin(shard, source);
+        *at = source->next;
+        while (*at)
+            at = &(*at)->next;
+        *at = source;
+        source->next = NULL;
+        at = &shard->sources;
+    }
 }
 
 /* --- answers ------------------------------------------------------------------------------- */
@@ -440,7 +482,8 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
     if (position <= source->acked)
         return;
     source->acked = position;
-    source->progress_ms = shard->now_ms;
+    source->waited_ms = 0;
+    source->patience_ms = PATIENCE_MS;
     while (done < source->piece_count && source->pieces[done].next != 0 &&
            source->pieces[done].next <= position)
         done++;
@@ -477,6 +520,8 @@ static void on_ack(struct shard *shard, struct replica *replica,
     if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);
         source->pause_ms = shard->now_ms + PAUSE_MS;
+        if (ack->next != 0) /* else it has not even begun */
+            source->patience_ms = BUSY_MS;
     } else if (ack->kind == WIRE_SNAPSHOT_TAKEN) {
         taken(shard, source, ack->next);
     }

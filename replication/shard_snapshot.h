@@ -8,8 +8,10 @@
  *
  * A piece names where it begins and where the next one does; the target takes only what begins
  * where its last one ended and answers with that position. Whatever gets lost, the source goes on
- * from there. Few pieces are under way at a time, a budget of bytes a second is kept, and nothing
- * is sent while the shard has other messages waiting.
+ * from there. Few pieces are under way at a time, a budget of bytes a second is kept, of which all
+ * sources take a piece in turn, and nothing is sent while the shard has other messages waiting. A
+ * target that takes nothing for 10 s (60 s if it says that its disk is behind) is given up, and the
+ * log that was kept for it may go; what waits for the budget waits as long as it has to.
  *
  * Target. Pieces go to store_install_*. With the last one the replica stops: it takes no messages
  * until the switch is durable, then its core starts behind A and answers the leader. A replica

@@ -194,6 +194,41 @@ Test(shard_snapshot, a_new_leader_begins_again)
     cluster_stop(&cluster);
 }
 
+/* Two of one leader, each of which would take longer than a target is waited for, on a budget that
+ * is below a frame in all that time. */
+Test(shard_snapshot, none_waits_for_ever_behind_another)
+{
+    char value[2001], tags[2][8];
+    int found = 0;
+
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    begin();
+    cluster.options.snapshot_rate = 15000;
+    restart_all_forgetful();
+    cluster_run(&cluster, 5000); /* leaders go home; the first compresses */
+    for (char c = 'a'; found < 2 && c <= 'z'; c++) {
+        snprintf(tags[found], sizeof tags[0], "{%c}", c);
+        if (cluster_leader(&cluster, cluster_partition(&cluster, tags[found])) == 1 &&
+            (found == 0 ||
+             cluster_partition(&cluster, tags[0]) != cluster_partition(&cluster, tags[1])))
+            found++;
+    }
+    cr_assert_eq(found, 2);
+    for (int i = 0; i < 2; i++)
+        set_many(tags[i], 0, 150, value);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    for (int i = 0; i < 2; i++)
+        set_many(tags[i], 150, 155, "meanwhile");
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 60000);
+    cr_assert_geq(installed(2), 2);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
 /* Retries are answered from the session's window: it has to come along. */
 Test(shard_snapshot, what_was_done_once_is_not_done_again_by_who_came_back)
 {
