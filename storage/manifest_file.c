@@ -111,7 +111,7 @@ static int file_read(struct vfs *vfs, const char *path, uint8_t **bytes, size_t 
     if (r < 0)
         return r;
     r = vfs_size(file, &length);
-    if (r == 0 && length > MANIFEST_GROUP_SIZE_MAX)
+    if (r == 0 && length > 2 * (uint64_t)MANIFEST_GROUP_SIZE_MAX) /* a group, and room for more */
         r = -EFBIG;
     *bytes = r == 0 ? malloc(length > 0 ? (size_t)length : 1) : NULL;
     if (r == 0 && !*bytes)
