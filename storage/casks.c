@@ -6,12 +6,19 @@
 
 #include "storage/grow.h"
 
+static void cask_file_free(struct cask_file *cask)
+{
+    if (cask->reader)
+        cask_close(cask->reader);
+    free(cask->reader);
+    vfs_close(cask->base.file);
+    free(cask);
+}
+
 void casks_deinit(struct casks *casks)
 {
-    for (size_t i = 0; i < casks->count; i++) {
-        vfs_close(casks->items[i]->base.file);
-        free(casks->items[i]);
-    }
+    for (size_t i = 0; i < casks->count; i++)
+        cask_file_free(casks->items[i]);
     free(casks->items);
     *casks = (struct casks){0};
 }
@@ -52,8 +59,7 @@ void casks_remove(struct casks *casks, struct data_files *files, struct cask_fil
         i++;
     casks->items[i] = casks->items[--casks->count];
     data_files_remove(files, &cask->base);
-    vfs_close(cask->base.file);
-    free(cask);
+    cask_file_free(cask);
 }
 
 struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number)

@@ -7,6 +7,7 @@
 #ifndef STORAGE_CASKS_H
 #define STORAGE_CASKS_H
 
+#include "storage/cask.h"
 #include "storage/data_file.h"
 #include "storage/manifest.h"
 
@@ -15,9 +16,11 @@ enum cask_file_state { CASK_FILE_NEW, CASK_FILE_LIVE, CASK_FILE_DROPPING };
 struct cask_file {
     struct data_file base;
     uint8_t state;             /* enum cask_file_state */
+    bool replaced;             /* LIVE, but an edit is under way that has what counts elsewhere */
     uint64_t ticket;           /* DROPPING: of the manifest edit that drops it */
     uint64_t born;             /* age of its data, in segments retired before */
     struct manifest_cask info; /* as the manifest has it */
+    struct cask *reader;       /* opened by a scan; goes with the file */
 };
 
 struct casks {

@@ -36,10 +36,9 @@ int engine_apply_one(struct engine *engine, const struct engine_pending *item)
 
     if (r == 0)
         engine->applied = item->index;
-    if (r == 0 && engine->key_index && !item->tombstone)
+    /* A tombstone's key too: it hides what casks may hold of it. */
+    if (r == 0 && engine->key_index)
         r = key_index_insert(engine->key_index, item->key, item->key_size);
-    else if (r == 0 && engine->key_index)
-        key_index_remove(engine->key_index, item->key, item->key_size);
     return r;
 }
 

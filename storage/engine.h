@@ -32,7 +32,7 @@
  * earlier, whose get is an error, for the stored key is compared, and never another key's value.
  *
  * Limits: keys 1 … 65,535 bytes, values 0 … 16 MiB, batches ENGINE_BATCH_MAX operations and 128
- * MiB. Memory: about 22 B a key and what holes the heap has, plus the queue and `memory_size`.
+ * MiB. Memory: about 22 B a key, plus the queue and `memory_size`.
  */
 #ifndef STORAGE_ENGINE_H
 #define STORAGE_ENGINE_H
@@ -73,8 +73,9 @@ struct engine_options {
      * changed its files faster than they could be read. It does not follow
      * what the writer does later; when that uses a file again, calls answer ENGINE_E_STALE. */
     bool read_only;
-    bool ordered; /* scans go by key: costs the keys' bytes and about 10 more a key of memory for
-                     those that are in the journal, and reading them at open */
+    /* Scans go by key. Costs the keys' bytes and about 10 more a key of memory for those that are
+     * in the journal, deleted ones included, and reading them at open. */
+    bool ordered;
     enum engine_sync sync;
     uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
     uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
@@ -148,10 +149,12 @@ struct engine_item {
 struct engine_cursor;
 
 /* A cursor over what is in the range now: it shows the state of this moment, whatever is written
- * while it is open, and takes 8 B a key of memory; data files that it needs stay. With
- * options.ordered in the order of the keys; else in that of the files, and a range costs a look at
- * every record. Use a cursor from one thread at a time; close all before the engine. The range is
- * copied. 0 or -errno. */
+ * while it is open; data files that it needs stay. Use a cursor from one thread at a time; close
+ * all before the engine. The range is copied. 0 or -errno.
+ *
+ * With options.ordered in the order of the keys, and all of it costs what lies in the range: the
+ * call itself 8 B and a look-up for each of its keys that is not in a cask yet. Else in the order
+ * of the files, 8 B for every key of the engine, and a range costs a look at every record. */
 int engine_scan(struct engine *engine, const struct engine_range *range,
                 struct engine_cursor **cursor);
 /* Gives the next key and value, borrowed until the next call with the cursor. 0, ABSENT at the end,

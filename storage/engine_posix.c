@@ -268,8 +268,9 @@ static void *background_main(void *argument)
         /* A lone synced mark, when nothing was written for a while. */
         if (!engine->writing && store_queued(engine->store) == 0)
             write_one(engine);
-        if (engine->key_index && !stats.flushing && stats.flush_bytes != engine->purged_bytes) {
-            engine->purged_bytes = stats.flush_bytes;
+        if (engine->key_index && !stats.flushing &&
+            stats.flush_bytes + stats.tombstones_dropped != engine->purged) {
+            engine->purged = stats.flush_bytes + stats.tombstones_dropped;
             engine->error = engine->error ? engine->error : engine_index_purge(engine);
         }
         engine->background_idle = true;

@@ -53,7 +53,7 @@ struct engine {
     unsigned expected; /* callers that the last round has seen: as many may come again */
     uint64_t sync_ns;  /* what a write and its sync take, smoothed */
     bool writer_idle, background_idle;
-    uint64_t purged_bytes;     /* flush_bytes when the key index was last purged */
+    uint64_t purged;           /* what flush had moved and dropped at the key index's last purge */
     uint64_t background_bytes; /* bytes_appended when background work was last looked for */
 
     pthread_mutex_t mutex;
@@ -80,8 +80,8 @@ void engine_scan_digest(const void *context, const uint8_t *key, size_t size,
                         struct keydir_digest *out);
 /* All of it in the order of the files, which reads fastest. */
 int engine_scan_unordered(struct engine *engine, struct engine_cursor **cursor);
-/* Takes out of the key index what flush has moved into casks. Locked; gives the lock up at times.
- */
+/* Takes out of the key index what flush has moved into casks or forgotten. Locked; gives the lock
+ * up at times. */
 int engine_index_purge(struct engine *engine);
 /* Fills the key index from what recovery found. */
 int engine_index_build(struct engine *engine);

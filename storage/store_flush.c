@@ -129,6 +129,8 @@ static void victim_drop(struct store *store, const struct flush_victim *victim)
         r = manifest_segment_drop(manifest, victim->file->number);
     else if (manifest_cask_find(manifest, victim->partition, victim->file->number))
         r = manifest_cask_drop(manifest, victim->partition, victim->file->number);
+    if (victim->file->kind == DATA_FILE_CASK)
+        ((struct cask_file *)victim->file)->replaced = true;
     assert(r == 0); /* room was made */
 }
 

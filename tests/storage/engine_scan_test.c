@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,5 +270,245 @@ Test(engine_scan, of_nothing_gives_nothing)
         engine_cursor_close(cursor);
         engine_close(engine);
     }
+    vfs_mem_free(vfs);
+}
+
+/* Flush takes only files that are retired, which comes with the next ones: key "000000", whose
+ * value is zeros, is written again until there are some. */
+static void flush_into_casks(struct engine *engine, struct engine_stats *stats)
+{
+    static const char zeros[100];
+
+    *stats = (struct engine_stats){0};
+    for (int tries = 0; stats->casks == 0; tries++) {
+        cr_assert_lt(tries, 1000);
+        for (int i = 0; i < 1000 && tries > 0; i++)
+            cr_assert_eq(engine_put(engine, "000000", 6, zeros, sizeof zeros), 0);
+        cr_assert_eq(engine_flush(engine), 0);
+        engine_stats(engine, stats);
+    }
+}
+
+/* --- while another thread writes ----------------------------------------------------------- */
+
+#define QUEUE_KEYS 12000u
+#define QUEUE_LAG  60u
+
+/* Puts numbered keys and deletes each again QUEUE_LAG later, but every seventh. */
+struct queue {
+    struct engine *engine;
+    _Atomic uint32_t put, deleted; /* all below are */
+};
+
+static bool queue_stays(uint32_t n)
+{
+    return n % 7 == 0;
+}
+
+static void *queue_main(void *argument)
+{
+    struct queue *queue = argument;
+    char key[16], value[100] = {0};
+
+    for (uint32_t n = 0; n < QUEUE_KEYS + QUEUE_LAG; n++) {
+        if (n < QUEUE_KEYS) {
+            int size = snprintf(key, sizeof key, "%06u", n * 7919 % QUEUE_KEYS);
+
+            memcpy(value, &n, sizeof n);
+            cr_assert_eq(engine_put(queue->engine, key, (size_t)size, value, sizeof value), 0);
+            atomic_store(&queue->put, n + 1);
+        }
+        if (n >= QUEUE_LAG) {
+            uint32_t old = n - QUEUE_LAG;
+            int size = snprintf(key, sizeof key, "%06u", old * 7919 % QUEUE_KEYS);
+
+            if (!queue_stays(old))
+                cr_assert_eq(engine_delete(queue->engine, key, (size_t)size), 0);
+            atomic_store(&queue->deleted, old + 1);
+        }
+        if (n % 700 == 699)
+            cr_assert_eq(engine_flush(queue->engine), 0);
+    }
+    return NULL;
+}
+
+static void queue_scan(struct queue *queue)
+{
+    static uint32_t seen[QUEUE_KEYS], round;
+    uint32_t put = atomic_load(&queue->put), deleted = atomic_load(&queue->deleted);
+    struct engine_cursor *cursor;
+    struct engine_item item;
+    char last[16] = "";
+
+    round++;
+    cr_assert_eq(engine_scan(queue->engine, NULL, &cursor), 0);
+    while (engine_cursor_next(cursor, &item) == 0) {
+        uint32_t n;
+
+        memcpy(&n, item.value, sizeof n);
+        cr_assert_lt(n, QUEUE_KEYS);
+        cr_assert(queue_stays(n) || n >= deleted, "%u came back from the dead", n);
+        cr_assert_gt(memcmp(item.key, last, 6), 0);
+        memcpy(last, item.key, 6);
+        seen[n] = round;
+    }
+    engine_cursor_close(cursor);
+    for (uint32_t n = 0; n < put; n++)
+        cr_assert(!queue_stays(n) || seen[n] == round, "%u is missing", n);
+}
+
+Test(engine_scan, shows_no_deleted_key_while_files_are_merged)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct queue queue = {.engine = open_on(vfs, true, ENGINE_SYNC_NONE)};
+    struct engine_stats stats;
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, queue_main, &queue), 0);
+    while (atomic_load(&queue.deleted) < QUEUE_KEYS)
+        queue_scan(&queue);
+    pthread_join(thread, NULL);
+    queue_scan(&queue);
+    flush_into_casks(queue.engine, &stats);
+    cr_assert_eq(engine_close(queue.engine), 0);
+    queue.engine = open_on(vfs, true, ENGINE_SYNC_NONE);
+    queue_scan(&queue);
+    cr_assert_eq(engine_close(queue.engine), 0);
+    vfs_mem_free(vfs);
+}
+
+struct flusher {
+    struct engine *engine;
+    atomic_bool done;
+};
+
+static void *flusher_main(void *argument)
+{
+    struct flusher *flusher = argument;
+
+    cr_assert_eq(engine_flush(flusher->engine), 0);
+    atomic_store(&flusher->done, true);
+    return NULL;
+}
+
+/* Tombstones and what they hide go in one round, but not at one moment. */
+Test(engine_scan, shows_no_deleted_key_while_tombstones_go)
+{
+    enum { COUNT = 12000 };
+    struct vfs *vfs = vfs_mem_new();
+    struct engine_options options = {
+        .vfs = vfs, .ordered = true, .sync = ENGINE_SYNC_NONE, .segment_size = 1u << 20};
+    struct engine *engine;
+
+    cr_assert_eq(engine_open(&engine, "memory", &options), 0);
+    for (int round = 0; round < 8; round++) {
+        struct flusher flusher = {.engine = engine};
+        pthread_t thread;
+
+        for (uint32_t i = 0; i < 3 * COUNT; i++) {
+            uint32_t key = i % COUNT;
+
+            if (i == 2 * COUNT)
+                cr_assert_eq(engine_flush(engine), 0);
+            if (i < 2 * COUNT)
+                cr_assert_eq(engine_put(engine, &key, sizeof key, &i, sizeof i), 0);
+            else
+                cr_assert_eq(engine_delete(engine, &key, sizeof key), 0);
+        }
+        cr_assert_eq(pthread_create(&thread, NULL, flusher_main, &flusher), 0);
+        while (!atomic_load(&flusher.done)) {
+            struct engine_cursor *cursor;
+            struct engine_item item;
+
+            cr_assert_eq(engine_scan(engine, NULL, &cursor), 0);
+            cr_assert_eq(engine_cursor_next(cursor, &item), ENGINE_E_ABSENT,
+                         "a key came back from the dead");
+            engine_cursor_close(cursor);
+        }
+        pthread_join(thread, NULL);
+    }
+    cr_assert_eq(engine_close(engine), 0);
+    vfs_mem_free(vfs);
+}
+
+/* --- what it costs ------------------------------------------------------------------------- */
+
+/* Bytes that this process has read. */
+static uint64_t bytes_read(void)
+{
+    FILE *stream = fopen("/proc/self/io", "r");
+    unsigned long long bytes = 0;
+
+    cr_assert_not_null(stream);
+    cr_assert_eq(fscanf(stream, "rchar: %llu", &bytes), 1);
+    fclose(stream);
+    return bytes;
+}
+
+Test(engine_scan, reads_of_casks_what_lies_in_the_range)
+{
+    enum { COUNT = 40000, VALUE = 200 };
+    char folder[] = "/tmp/ringcask-scan-XXXXXX", path[64], command[80];
+    struct engine_options options = {
+        .ordered = true, .sync = ENGINE_SYNC_NONE, .segment_size = 1u << 20};
+    struct engine_range range = {.prefix = "0123", .prefix_size = 4};
+    struct engine_stats stats;
+    struct engine *engine;
+    uint64_t before = 0;
+
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/engine", folder);
+    cr_assert_eq(engine_open(&engine, path, &options), 0);
+    for (uint32_t i = 0; i < 2 * COUNT; i++) {
+        char key[16], value[VALUE] = {0};
+        int size = snprintf(key, sizeof key, "%06u", i * 7919 % COUNT);
+
+        if (i < COUNT || i % 2) /* files that are alive are left alone */
+            cr_assert_eq(engine_put(engine, key, (size_t)size, value, sizeof value), 0);
+    }
+    flush_into_casks(engine, &stats);
+    /* The first scan reads the indexes of the casks, too. */
+    for (int round = 0; round < 2; round++) {
+        struct engine_cursor *cursor;
+        struct engine_item item;
+        unsigned count = 0;
+
+        before = bytes_read();
+        cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
+        while (engine_cursor_next(cursor, &item) == 0)
+            count++;
+        engine_cursor_close(cursor);
+        cr_assert_eq(count, 100);
+    }
+    cr_assert_lt(bytes_read() - before, 150000 * (stats.casks + 1), "it read too much");
+    cr_assert_gt(stats.file_bytes, 20 * (bytes_read() - before));
+    cr_assert_eq(engine_close(engine), 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+/* Deleted keys leave the index with their tombstones, soon after a flush. */
+Test(engine_scan, forgets_deleted_keys)
+{
+    enum { COUNT = 30000 };
+    struct vfs *vfs = vfs_mem_new();
+    struct engine *engine = open_on(vfs, true, ENGINE_SYNC_NONE);
+    struct engine_stats stats = {.memory_bytes = UINT64_MAX};
+
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char key[40];
+        int size = snprintf(key, sizeof key, "a key that is longer than most %06u", i);
+
+        cr_assert_eq(engine_put(engine, key, (size_t)size, key, 1), 0);
+        cr_assert_eq(engine_delete(engine, key, (size_t)size), 0);
+    }
+    for (int tries = 0; stats.memory_bytes > COUNT * 40 / 2; tries++) {
+        cr_assert_lt(tries, 1000, "%lu bytes", (unsigned long)stats.memory_bytes);
+        for (int i = 0; i < 1000; i++)
+            cr_assert_eq(engine_put(engine, "a", 1, "", 0), 0);
+        cr_assert_eq(engine_flush(engine), 0);
+        engine_stats(engine, &stats);
+    }
+    cr_assert_eq(engine_close(engine), 0);
     vfs_mem_free(vfs);
 }
