@@ -27,6 +27,7 @@ struct source {
     bool cursor_open;
     size_t at; /* entry of the build */
     struct hint_entry entry;
+    uint64_t position; /* of its digest, which tells the order nearly always */
 };
 
 struct merge {
@@ -145,6 +146,7 @@ static int source_next(struct source *source, uint16_t partition)
     if (!source->built) {
         r = hint_cursor_next(&source->cursor);
         source->entry = source->cursor.entry;
+        source->position = keydir_position(&source->entry.digest);
         if (r > 0 && r != HINT_E_END)
             return mutant(MUTANT_HINT_TRUSTED) ? HINT_E_END : -EIO; /* it has just been verified */
         return r;
@@ -152,6 +154,7 @@ static int source_next(struct source *source, uint16_t partition)
     if (source->at == build->count || build->entries[source->at].partition != partition)
         return HINT_E_END;
     source->entry = build->entries[source->at++];
+    source->position = keydir_position(&source->entry.digest);
     return 0;
 }
 
@@ -165,8 +168,11 @@ static void source_leave(struct source *source)
 /* Ascending digests; of one digest the newest first. */
 static bool before(const struct source *a, const struct source *b)
 {
-    int order = hint_entry_compare(&a->entry, &b->entry);
+    int order;
 
+    if (a->position != b->position)
+        return a->position < b->position;
+    order = hint_entry_compare(&a->entry, &b->entry);
     return order != 0 ? order < 0 : a->entry.index > b->entry.index;
 }
 
@@ -268,15 +274,20 @@ static int heap_add(struct merge *merge, struct source *source, const struct sto
     return r == HINT_E_END ? 0 : r;
 }
 
-/* Entries of the partition; one key may have several. */
+/* Entries of the partition, of which the first has been read; one key may have several. */
 static uint64_t source_count(const struct source *source, uint16_t partition)
 {
     const struct hint_partition *found;
+    uint64_t count = 0;
 
-    if (source->built)
-        return source->build.count;
-    found = hint_partition_find(&source->hint, partition);
-    return found ? found->count : 0;
+    if (!source->built) {
+        found = hint_partition_find(&source->hint, partition);
+        return found ? found->count : 0;
+    }
+    for (size_t i = source->at; i < source->build.count; i++, count++)
+        if (source->build.entries[i].partition != partition)
+            break;
+    return count + 1;
 }
 
 static int heap_load(struct merge *merge, struct store_partition *part)
