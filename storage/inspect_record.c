@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "storage/journal_format.h"
+#include "storage/vault.h"
 
 static const char *const kind_names[] = {
     [RECORD_KIND_PUT] = "put",
@@ -56,15 +57,17 @@ void inspect_record(FILE *out, bool json, const struct record *record, uint32_t 
                 offset, kind_names[record->kind], record->term, record->index,
                 record->sub_index + 1u, record->sub_count, record_size(record));
     if (record->key_size > 0) {
-        bool sealed = record->flags & RECORD_FLAG_ENCRYPTED;
+        struct keydir_digest digest;
 
-        if (sealed)
-            fprintf(out, json ? ",\"key_id\":%u" : ", sealed with data key %u", record->key_id);
-        fputs(json     ? (sealed ? ",\"digest\":" : ",\"key\":")
-              : sealed ? ", digest "
-                       : ", key ",
-              out);
-        inspect_bytes(out, json, record->key, record->key_size);
+        if (vault_digest(record, &digest)) {
+            fprintf(out,
+                    json ? ",\"key_id\":%u,\"digest\":\"%016" PRIx64 "%016" PRIx64 "\""
+                         : ", sealed with data key %u, digest %016" PRIx64 "%016" PRIx64,
+                    record->key_id, digest.high, digest.low);
+        } else {
+            fputs(json ? ",\"key\":" : ", key ", out);
+            inspect_bytes(out, json, record->key, record->key_size);
+        }
         if (!json)
             fprintf(out, ", value %zu B%s", record->value_size,
                     record->flags & RECORD_FLAG_COMPRESSED ? " of zstd" : "");

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "storage/inspect.h"
 #include "storage/journal_format.h"
 #include "storage/manifest.h"
+#include "storage/vault.h"
 #include "store_scene.h"
 
 static int inspect_text(struct vfs *vfs, const char *path, bool json, char **text)
@@ -164,6 +166,41 @@ Test(inspect, prints_and_verifies_a_cask_and_its_hint)
     assert_says(vfs, "h", false, 0, "    00010000000000000003: index 103 at");
     assert_says(vfs, "h", false, 0, "verdict: ok\n");
     assert_says(vfs, "h", true, 0, "\"entry_count\":60,\"verdict\":\"ok\"}\n");
+    vfs_crash_free(vfs);
+}
+
+Test(inspect, of_a_sealed_record_it_shows_the_digest)
+{
+    struct record record = {.partition = 41,
+                            .kind = RECORD_KIND_PUT,
+                            .term = 2,
+                            .sub_count = 1,
+                            .index = 100,
+                            .key = (const uint8_t *)"secret",
+                            .key_size = 6};
+    struct keydir_digest digest = {.high = 0xAB, .low = 0xCD};
+    uint8_t sealed[64], bytes[256];
+    struct vfs *vfs = vfs_crash_new(1);
+    struct cask_writer writer;
+    struct cask_info info;
+    struct vfs_file *file;
+    struct vault vault;
+    uint32_t offset;
+
+    cr_assert_geq(sodium_init(), 0);
+    vault_init(&vault);
+    cr_assert_eq(vault_add(&vault, 9, (const uint8_t[VAULT_KEY_SIZE]){7}), 0);
+    vault_use(&vault, 9);
+    vault_seal(&vault, &record, &digest, 42, sealed);
+    cr_assert_eq(vfs_open(vfs, "c", VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
+    cr_assert_eq(cask_writer_begin(&writer, file, 41, 7), 0);
+    cr_assert_eq(cask_writer_add(&writer, bytes, record_encode(&record, bytes), &offset), 0);
+    cr_assert_eq(cask_writer_finish(&writer, &info), 0);
+    cask_writer_end(&writer);
+    vfs_close(file);
+    assert_says(vfs, "c", false, 0,
+                ", sealed with data key 9, digest 00000000000000ab00000000000000cd, value 32 B");
+    assert_says(vfs, "c", true, 0, ",\"key_id\":9,\"digest\":\"00000000000000ab00000000000000cd\"");
     vfs_crash_free(vfs);
 }
 
