@@ -22,6 +22,7 @@
     X(disk)    /* full disks: writes are refused, reads and deletes go on, it heals by itself */   \
     X(demo)    /* `ringcask demo` from its first line to its last */                               \
     X(admin)   /* ring-admin on a founded cluster */                                               \
+    X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */
 
 /* In memory shared with the parent. */
