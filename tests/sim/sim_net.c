@@ -386,11 +386,12 @@ static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raf
     const uint64_t *appended = appended_at(net, from, raft->group);
     uint64_t *life = sim_random_below(random, 2) ? &raft->to_life : &raft->from_life;
     *life += 1 + sim_random_below(random, 9);
-    bool refused = raft->flags & 1;
-    if (raft->kind == SIM_NET_APPEND_REPLY && !refused && appended && *appended > raft->index)
+    if (raft->kind == SIM_NET_APPEND_REPLY && appended && sim_random_below(random, 4)) {
+        raft->flags &= (uint8_t)~1u;
         raft->index = *appended;
-    else if (sim_random_below(random, 2))
+    } else if (sim_random_below(random, 2)) {
         raft->term += (uint32_t)sim_random_below(random, 3);
+    }
     if (raft->kind == SIM_NET_VOTE_REPLY)
         raft->flags &= (uint8_t)~1u;
 }
