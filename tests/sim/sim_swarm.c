@@ -219,7 +219,7 @@ static void focus_unsent(struct sim_swarm *swarm, struct sim_random *random)
  * many restarts: what a journal must remember of segments that are gone. */
 static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
 {
-    swarm->segment_size = power(random, 14, 15);
+    swarm->segment_size = power(random, 12, 13);
     swarm->zero_ahead_size = 4096;
     swarm->batch_size_max = power(random, 10, 13);
     swarm->retain_entries_min = between(random, 0, 4);
