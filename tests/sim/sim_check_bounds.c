@@ -24,6 +24,18 @@ static void check_inflight(struct sim_check *check, const struct sim_node *node,
     }
 }
 
+/* Read jobs handed out and not given back: as many as one round may hand out. */
+static void check_reads(struct sim_check *check, const struct sim_node *node,
+                        const struct sim_shard *shard)
+{
+    size_t reads = 0;
+    for (size_t i = 0; i < shard->job_count; i++)
+        reads += store_job_class(shard->jobs[i].job) == STORE_JOB_READ;
+    if (reads > SHARD_JOBS_MAX)
+        sim_fail(check->sim, "node %u has %zu reads at its disk, of at most %u", node->endpoint,
+                 reads, SHARD_JOBS_MAX);
+}
+
 void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim_shard *shard)
 {
     const struct sim_swarm *swarm = &check->sim->swarm;
@@ -40,6 +52,7 @@ void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim
     if (queued > swarm->queue_size_max + swarm->append_size_max + SLACK_SIZE)
         sim_fail(check->sim, "node %u has %zu bytes queued for its journal, of at most %u",
                  node->endpoint, queued, swarm->queue_size_max);
+    check_reads(check, node, shard);
     for (uint32_t group = 0; group < SIM_GROUPS; group++)
         check_inflight(check, node, group);
     if (sim_random_below(random, 16) == 0)
