@@ -3,6 +3,7 @@
  *   shard.c          events, the end of a round
  *   shard_open.c     life
  *   shard_recover.c  the store's visitor: replay and checkpoints
+ *   shard_ahead.c    fetches what is needed soon into the caches
  *   shard_raft.c     Raft messages, the journal's answers, apply
  *   shard_fetch.c    entries for a peer that lie on disk only
  *   shard_beat.c     heartbeats and read-index rounds
@@ -256,6 +257,15 @@ void shard_out_effects(struct shard *shard, struct shard_effects *effects);
 void shard_out_recycle(struct shard *shard);
 void shard_out_deinit(struct shard *shard);
 uint64_t shard_random(struct shard *shard);
+
+/* shard_ahead.c */
+/* A message for it comes after one or two others: its own struct. NULL is no harm. */
+#define SHARD_AHEAD 2u
+void shard_ahead_replica(const struct replica *replica);
+/* It is the next: what that struct points to, which is there by now. NULL is no harm. */
+void shard_ahead_parts(const struct replica *replica);
+/* What is committed is about to be applied. */
+void shard_ahead_keys(const struct shard *shard, const struct replica *replica);
 
 /* shard_raft.c */
 struct replica *shard_replica(const struct shard *shard, uint16_t partition);

@@ -175,6 +175,10 @@ struct store_job *store_read(struct store *store, store_location location, size_
                              void *context);
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size);
 
+/* Such a record is about to be applied or found: what its key needs comes nearer, beside other
+ * work. */
+void store_prefetch(const struct store *store, uint16_t partition,
+                    const struct keydir_digest *digest);
 /* The record at location (of digest) is applied: the keydir points at it from now on and the bytes
  * of what it replaces are dead. Tombstones too. Returns 0 or -ENOMEM. */
 int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,
