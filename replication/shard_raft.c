@@ -404,8 +404,11 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
         !decode_entries(shard, replica, wire, &record_count))
         return;
     if (wire->entry_count > 0) {
-        /* No room is like a lost message: the leader sends it again. */
-        if (store_room(shard->store, wire->entries.size) != 0)
+        int r = store_room(shard->store, wire->entries.size);
+
+        if (r == STORE_E_FULL)
+            shard_hold(shard, wire);
+        if (r != 0) /* a full disk is like a lost message: the leader sends it again */
             return;
         if (raft_reserve(&replica->raft, wire->entry_count) != 0) {
             shard->fatal = -ENOMEM;
@@ -426,12 +429,11 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
         replica->dirty = true;
 }
 
-static void frame_message(struct shard *shard, uint16_t member, const struct wire_raft *wire)
+void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
 {
     struct replica *replica = shard_replica(shard, wire->group);
 
-    if (replica && !replica->fenced && wire->from_member == member &&
-        wire->to_member == shard->options.self)
+    if (replica && !replica->fenced && wire->to_member == shard->options.self)
         raft_message(shard, replica, wire);
 }
 
@@ -453,8 +455,8 @@ void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_me
         }
         if (done + 1 < read)
             shard_ahead_parts(shard_replica(shard, ring[(done + 1) % (SHARD_AHEAD + 1)].group));
-        if (done < read)
-            frame_message(shard, member, &ring[done % (SHARD_AHEAD + 1)]);
+        if (done < read && ring[done % (SHARD_AHEAD + 1)].from_member == member)
+            shard_raft_wire(shard, &ring[done % (SHARD_AHEAD + 1)]);
     } while (++done < read);
 }
 
