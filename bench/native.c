@@ -1,6 +1,6 @@
 #include "bench/native.h"
 
-#include "router/links.h"
+#include "router/links_nng.h"
 #include "router/router.h"
 
 #include <errno.h>

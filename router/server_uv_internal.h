@@ -2,7 +2,7 @@
 #ifndef ROUTER_SERVER_UV_INTERNAL_H
 #define ROUTER_SERVER_UV_INTERNAL_H
 
-#include "router/links.h"
+#include "router/links_nng.h"
 #include "router/server_uv.h"
 
 #include <stdarg.h>

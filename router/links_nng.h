@@ -9,8 +9,8 @@
  * for links_descriptor() to be readable and then calls links_receive(); when woken,
  * links_drain().
  */
-#ifndef ROUTER_LINKS_H
-#define ROUTER_LINKS_H
+#ifndef ROUTER_LINKS_NNG_H
+#define ROUTER_LINKS_NNG_H
 
 #include "ring/ticket.h"
 #include "router/router.h"

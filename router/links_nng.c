@@ -1,4 +1,4 @@
-#include "router/links.h"
+#include "router/links_nng.h"
 
 #include "ring/identity.h"
 #include "ring/link_nng.h"
