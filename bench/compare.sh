@@ -21,7 +21,7 @@ seconds=3
 etcd_seconds=10
 for word in "$@"; do
     case $word in
-    --quick) seconds=1 etcd_seconds=4 ;;
+    --quick) rounds=1 seconds=1 etcd_seconds=4 ;;
     *)
         echo "usage: sh bench/compare.sh [--quick]" >&2
         exit 2

@@ -29,28 +29,42 @@ static int open_socket(const struct sockaddr_in *address)
     return fd;
 }
 
-int connection_open(struct connection *connection, const struct sockaddr_in *address,
-                    uint32_t requests_max)
+static int open_memory(struct connection *connection)
 {
-    int fd = open_socket(address);
-
-    assert(requests_max > 0);
-    *connection = (struct connection){.fd = fd, .requests_max = requests_max};
-    if (fd < 0)
-        return fd;
+    assert(connection->requests_max > 0);
     connection->in_capacity = IN_SIZE;
     connection->in = malloc(connection->in_capacity);
-    connection->requests = calloc(requests_max, sizeof *connection->requests);
+    connection->requests = calloc(connection->requests_max, sizeof *connection->requests);
     if (connection->in && connection->requests)
         return 0;
     connection_close(connection);
     return -ENOMEM;
 }
 
+int connection_open(struct connection *connection, const struct sockaddr_in *address,
+                    uint32_t requests_max)
+{
+    int fd = open_socket(address);
+
+    *connection = (struct connection){.fd = fd, .requests_max = requests_max};
+    return fd < 0 ? fd : open_memory(connection);
+}
+
+int connection_open_native(struct connection *connection, struct native *native, uint64_t client,
+                           uint32_t requests_max)
+{
+    *connection = (struct connection){
+        .fd = -1, .native = native, .client = client, .requests_max = requests_max};
+    native_connect(native, client);
+    return open_memory(connection);
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection->fd >= 0)
         close(connection->fd);
+    if (connection->native)
+        native_disconnect(connection->native, connection->client);
     free(connection->out);
     free(connection->in);
     free(connection->requests);
@@ -122,6 +136,11 @@ void connection_set(struct connection *connection, const struct request *request
 
 int connection_flush(struct connection *connection)
 {
+    if (connection->native && connection->out_at < connection->out_size) {
+        native_send(connection->native, connection->client, connection->out + connection->out_at,
+                    connection->out_size - connection->out_at);
+        connection->out_at = connection->out_size;
+    }
     while (connection->out_at < connection->out_size) {
         ssize_t n = send(connection->fd, connection->out + connection->out_at,
                          connection->out_size - connection->out_at, MSG_NOSIGNAL);
@@ -135,21 +154,38 @@ int connection_flush(struct connection *connection)
     return 1;
 }
 
-int64_t connection_read(struct connection *connection)
+/* Room for `size` more bytes behind what has not been parsed yet. */
+static char *in_space(struct connection *connection, size_t size)
 {
-    ssize_t n;
-
     if (connection->in_at > 0) {
         connection->in_size -= connection->in_at;
         memmove(connection->in, connection->in + connection->in_at, connection->in_size);
         connection->in_at = 0;
     }
-    if (connection->in_size == connection->in_capacity) {
-        connection->in_capacity *= 2;
+    if (connection->in_size + size > connection->in_capacity) {
+        connection->in_capacity = 2 * (connection->in_size + size);
         connection->in = grown(connection->in, connection->in_capacity);
     }
-    n = recv(connection->fd, connection->in + connection->in_size,
-             connection->in_capacity - connection->in_size, 0);
+    return connection->in + connection->in_size;
+}
+
+void connection_input(struct connection *connection, const void *bytes, size_t size, bool closed)
+{
+    if (size > 0)
+        memcpy(in_space(connection, size), bytes, size);
+    connection->in_size += size;
+    connection->broken = connection->broken || closed;
+}
+
+int64_t connection_read(struct connection *connection)
+{
+    char *space;
+    ssize_t n;
+
+    if (connection->native)
+        return connection->broken ? -ECONNRESET : 0;
+    space = in_space(connection, 1);
+    n = recv(connection->fd, space, connection->in_capacity - connection->in_size, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (n == 0)

@@ -106,6 +106,7 @@ static int open_workers(const struct load_options *options, const struct sockadd
     for (uint32_t i = 0; i < options->threads; i++) {
         struct worker_options own = {
             .address = *address,
+            .native = options->native,
             .thread = i,
             .threads = options->threads,
             .clients = (options->clients + options->threads - 1 - i) / options->threads,
@@ -133,7 +134,7 @@ static int open_workers(const struct load_options *options, const struct sockadd
 int load_run(const struct load_options *options, struct load_result *result, const char **why)
 {
     struct worker *workers = calloc(options->threads, sizeof *workers);
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     int r = -EINVAL;
 
     *why = "no memory";
@@ -145,7 +146,7 @@ int load_run(const struct load_options *options, struct load_result *result, con
     tally_init(&result->tally);
     tally_init(&result->fill);
     *why = "the address must be a numeric HOST:PORT";
-    if (parse_address(options->resp, &address) &&
+    if ((options->native || parse_address(options->resp, &address)) &&
         usage_init(&result->processes, options->processes, why)) {
         r = open_workers(options, &address, workers, result, why);
         if (r == 0)

@@ -1,4 +1,5 @@
-/* Load: offers a RESP server a workload from many connections and says how it did.
+/* Load: offers a RESP server, or the nodes of a cluster, a workload from many connections and says
+ * how it did.
  *
  * One run: connect, fill the keys (unless told not to), warm up, measure. Threads share the
  * connections evenly. docs/benchmarks.md says how to read what comes out.
@@ -12,9 +13,10 @@
 #define LOAD_THREADS_MAX 64u
 
 struct load_options {
-    const char *resp;     /* HOST:PORT, numeric */
-    const char *workload; /* bench/workload.h */
-    int distribution;     /* enum workload_distribution; -1: the workload's */
+    const char *resp;                    /* HOST:PORT, numeric; unread with native */
+    const struct native_options *native; /* the nodes themselves, or NULL */
+    const char *workload;                /* bench/workload.h */
+    int distribution;                    /* enum workload_distribution; -1: the workload's */
     uint32_t clients, pipeline, threads;
     uint64_t rate; /* requests a second; 0: closed loop */
     uint64_t keys;

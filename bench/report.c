@@ -164,6 +164,7 @@ void report_json(const struct load_options *options, const struct load_result *r
     json_object_set_new(object, "bench", json_string("load"));
     json_object_set_new(object, "label", json_string(options->label ? options->label : ""));
     set_machine(object);
+    json_object_set_new(object, "link", json_string(options->native ? "native" : "resp"));
     json_object_set_new(object, "workload", json_string(options->workload));
     json_object_set_new(object, "distribution",
                         json_string(workload_distribution_name(result->distribution)));

@@ -1,8 +1,10 @@
-/* ring-bench: offers load to a RESP server, and times the parts of Ringcask alone. */
+/* ring-bench: offers load to a RESP server or to a cluster's nodes, and times the parts of Ringcask
+ * alone. */
 #include "bench/engine_bench.h"
 #include "bench/load.h"
 #include "bench/micro.h"
 #include "bench/report.h"
+#include "cli/address.h"
 #include "cli/options.h"
 
 #include <errno.h>
@@ -12,6 +14,10 @@
 
 static const struct option_row load_rows[] = {
     {"resp", "HOST:PORT", NULL, "127.0.0.1:6379", "where the server listens", 0, false},
+    {"native", NULL, NULL, NULL, "ask the nodes themselves, over sealed links, without a router", 0,
+     false},
+    {"seeds", "HOST:PORT[,...]", "RINGCASK_SEEDS", NULL, "nodes of the cluster (native)", 0, false},
+    {"ticket", "FILE", "RINGCASK_TICKET", NULL, "the cluster's credential (native)", 0, false},
     {"workload", "NAME", NULL, "a", "a b c d f of YCSB, or get, set", 'w', false},
     {"distribution", "NAME", NULL, NULL, "uniform, zipfian or latest instead of the workload's", 0,
      false},
@@ -113,8 +119,43 @@ static bool read_output(const struct arguments *arguments, bool *json)
     return false;
 }
 
+/* What --native needs; ticket and list are the caller's memory. */
+static enum exit_code read_native(const struct arguments *arguments, struct native_options *native,
+                                  struct ticket *ticket, struct address_list *list,
+                                  const char *seeds[ADDRESS_LIST_MAX])
+{
+    const char *path = arguments_text(arguments, "ticket");
+    const char *text = arguments_text(arguments, "seeds");
+    char bad[ADDRESS_SIZE], why_ticket[512];
+    const char *why;
+    int r;
+
+    if (!path || !text) {
+        arguments_error(arguments, "--native needs --ticket FILE and --seeds HOST:PORT");
+        return EXIT_CODE_USAGE;
+    }
+    if (address_list_parse(list, text, bad, &why) != 0) {
+        arguments_error(arguments, "--seeds %s: %s", bad, why);
+        return EXIT_CODE_USAGE;
+    }
+    r = ticket_load(ticket, path);
+    if (r != 0) {
+        ticket_error_text(r, path, why_ticket, sizeof why_ticket);
+        arguments_error(arguments, "%s", why_ticket);
+        return EXIT_CODE_FAILED;
+    }
+    for (size_t i = 0; i < list->count; i++)
+        seeds[i] = list->items[i];
+    *native = (struct native_options){.ticket = ticket, .seeds = seeds, .seed_count = list->count};
+    return EXIT_CODE_OK;
+}
+
 static int run_load(const struct arguments *arguments)
 {
+    const char *seeds[ADDRESS_LIST_MAX];
+    struct native_options native;
+    struct address_list list;
+    struct ticket ticket;
     struct load_result *result;
     struct load_options options;
     const char *why = "";
@@ -123,6 +164,12 @@ static int run_load(const struct arguments *arguments)
 
     if (!read_output(arguments, &json) || !read_load(arguments, &options))
         return EXIT_CODE_USAGE;
+    if (arguments_text(arguments, "native")) {
+        r = read_native(arguments, &native, &ticket, &list, seeds);
+        if (r != EXIT_CODE_OK)
+            return r;
+        options.native = &native;
+    }
     result = malloc(sizeof *result);
     if (!result)
         return EXIT_CODE_FAILED;
@@ -132,9 +179,13 @@ static int run_load(const struct arguments *arguments)
     else
         arguments_error(arguments, "%s: %s", why, strerror(-r));
     free(result);
+    if (options.native)
+        ticket_wipe(&ticket);
     if (r == -EINVAL)
         return EXIT_CODE_USAGE;
-    return r == 0 ? EXIT_CODE_OK : r == -ECONNREFUSED ? EXIT_CODE_UNREACHABLE : EXIT_CODE_FAILED;
+    if (r == -ECONNREFUSED || r == -ETIMEDOUT)
+        return EXIT_CODE_UNREACHABLE;
+    return r == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
 static int run_micro(const struct arguments *arguments)

@@ -69,6 +69,9 @@ static int connect_one(struct worker *worker, uint32_t number)
 
     if (requests_max < WORKER_FILL_PIPELINE)
         requests_max = WORKER_FILL_PIPELINE;
+    if (worker->native)
+        return connection_open_native(connection, worker->native, ++worker->client_last,
+                                      requests_max);
     r = connection_open(connection, &worker->options.address, requests_max);
     if (r < 0)
         return r;
@@ -79,6 +82,7 @@ int worker_init(struct worker *worker, const struct worker_options *options,
                 const struct workload *workload)
 {
     size_t values_size = options->value_size + VALUES_SPARE;
+    int r = 0;
 
     assert(options->key_size <= WORKER_KEY_SIZE_MAX);
     *worker = (struct worker){.options = *options, .workload = *workload};
@@ -86,28 +90,30 @@ int worker_init(struct worker *worker, const struct worker_options *options,
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     worker->connections = calloc(options->clients, sizeof *worker->connections);
     worker->idle = calloc(options->clients, sizeof *worker->idle);
+    worker->ready = calloc(options->clients, sizeof *worker->ready);
     worker->values = malloc(values_size);
-    if (worker->epoll < 0 || !worker->connections || !worker->idle || !worker->values)
+    if (worker->epoll < 0 || !worker->connections || !worker->idle || !worker->ready ||
+        !worker->values)
         return -ENOMEM;
     for (uint32_t i = 0; i < options->clients; i++)
         worker->connections[i].fd = -1;
     for (size_t i = 0; i < values_size; i++)
         worker->values[i] = (char)('!' + workload_chance(&worker->workload) % 90);
-    for (uint32_t i = 0; i < options->clients; i++) {
-        int r = connect_one(worker, i);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    if (options->native)
+        r = native_open(&worker->native, options->native);
+    for (uint32_t i = 0; i < options->clients && r == 0; i++)
+        r = connect_one(worker, i);
+    return r;
 }
 
 void worker_deinit(struct worker *worker)
 {
     for (uint32_t i = 0; worker->connections && i < worker->options.clients; i++)
         connection_close(&worker->connections[i]);
+    native_close(worker->native);
     if (worker->epoll >= 0)
         close(worker->epoll);
+    free(worker->ready);
     free(worker->connections);
     free(worker->idle);
     free(worker->values);
@@ -187,7 +193,7 @@ static int flush(struct worker *worker, uint32_t number, bool watched)
 
     if (r < 0)
         return r;
-    if (r == 0 || watched)
+    if ((r == 0 || watched) && !worker->native)
         return watch(worker, number, r == 0);
     return 0;
 }
@@ -322,12 +328,59 @@ static bool ended(const struct worker *worker, uint64_t now_ns)
     return worker->unanswered == 0 || now_ns >= options->end_ns + WORKER_DRAIN_NS;
 }
 
+static int wait_sockets(struct worker *worker, uint64_t wait_ns)
+{
+    struct timespec timeout = {.tv_nsec = (long)wait_ns};
+    struct epoll_event events[EVENTS_MAX];
+    int r = 0, count = epoll_pwait2(worker->epoll, events, EVENTS_MAX, &timeout, NULL);
+
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count && r == 0; i++)
+        r = handle_event(worker, &events[i]);
+    return r;
+}
+
+static void on_output(void *context, uint64_t client, const void *bytes, size_t size, bool close)
+{
+    struct worker *worker = context;
+
+    /* Nearly always its number and one; after a reconnect it is looked for. */
+    for (uint32_t i = 0; i < worker->options.clients; i++) {
+        uint32_t number = (uint32_t)((client - 1 + i) % worker->options.clients);
+        struct connection *connection = &worker->connections[number];
+
+        if (connection->client != client)
+            continue;
+        connection_input(connection, bytes, size, close);
+        if (!connection->ready)
+            worker->ready[worker->ready_count++] = number;
+        connection->ready = true;
+        return;
+    }
+}
+
+static int wait_native(struct worker *worker, uint64_t wait_ns)
+{
+    uint32_t count;
+    int r = 0;
+
+    native_turn(worker->native, wait_ns, on_output, worker);
+    count = worker->ready_count;
+    worker->ready_count = 0;
+    for (uint32_t i = 0; i < count && r == 0; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.u32 = worker->ready[i]};
+
+        worker->connections[event.data.u32].ready = false;
+        r = handle_event(worker, &event);
+    }
+    return r;
+}
+
 static int turn(struct worker *worker, uint64_t now_ns)
 {
-    struct epoll_event events[EVENTS_MAX];
     uint64_t wait_ns = WAIT_NS_MAX;
-    struct timespec timeout;
-    int count, r = 0;
+    int r = 0;
 
     if (worker->options.rate && !worker->filling) {
         r = hand_out(worker, now_ns);
@@ -338,13 +391,7 @@ static int turn(struct worker *worker, uint64_t now_ns)
         if (now_ns >= worker->options.end_ns)
             wait_ns = WAIT_NS_MAX;
     }
-    timeout = (struct timespec){.tv_nsec = (long)wait_ns};
-    count = epoll_pwait2(worker->epoll, events, EVENTS_MAX, &timeout, NULL);
-    if (count < 0)
-        return errno == EINTR ? 0 : -errno;
-    for (int i = 0; i < count && r == 0; i++)
-        r = handle_event(worker, &events[i]);
-    return r;
+    return worker->native ? wait_native(worker, wait_ns) : wait_sockets(worker, wait_ns);
 }
 
 static void loop(struct worker *worker)

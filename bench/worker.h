@@ -39,6 +39,7 @@ struct tally {
 
 struct worker_options {
     struct sockaddr_in address;
+    const struct native_options *native; /* instead of the address; borrowed for open; or NULL */
     uint32_t thread, threads;
     uint32_t clients;  /* of this thread */
     uint32_t pipeline; /* requests in flight a connection */
@@ -53,6 +54,10 @@ struct worker {
     struct worker_options options;
     struct workload workload;
     struct tally tally;
+    struct native *native; /* NULL: sockets */
+    uint64_t client_last;  /* native's newest */
+    uint32_t *ready;       /* native: connections that something has come for */
+    uint32_t ready_count;
     struct connection *connections;
     uint32_t *idle; /* stack of connections with room; open loop */
     uint32_t idle_count;

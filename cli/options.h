@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_MAX 16u /* rows a command */
+#define OPTIONS_MAX 24u /* rows a command */
 
 struct option_row {
     const char *name;        /* "listen" for --listen; NULL ends a table */

@@ -578,3 +578,19 @@ uint16_t node_member(const struct node *node)
     member = ringmap_member_by_key(&node->map, node->options.public_key);
     return member ? member->id : 0;
 }
+
+void node_check(const struct node *node)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE];
+
+    assert(node->founding <= FOUNDING_COMMITTED);
+    assert(!node->founded || node->founding == FOUNDING_COMMITTED);
+    assert((node->founding == FOUNDING_NONE) == (node->blob == NULL));
+    if (!node->blob)
+        return;
+    ringmap_check(&node->map);
+    ringmap_hash(node->blob, node->blob_size, hash);
+    assert(memcmp(hash, node->hash, sizeof hash) == 0);
+    assert(memcmp(node->map.cluster, node->options.cluster, sizeof node->map.cluster) == 0);
+    assert(ringmap_member_by_key(&node->map, node->options.public_key));
+}

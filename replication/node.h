@@ -76,5 +76,8 @@ bool node_founding_owed(const struct node *node);
 int node_founded(struct node *node);
 const uint8_t *node_genesis_hash(const struct node *node); /* 32 bytes, with node_map() */
 uint16_t node_member(const struct node *node);             /* own id, 0 before */
+/* Asserts the invariants: what is prepared or committed is a valid genesis of this cluster that
+ * names this node, its hash is the blob's, and stores are founded only behind the commit. */
+void node_check(const struct node *node);
 
 #endif

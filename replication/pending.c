@@ -16,7 +16,7 @@ void pending_init(struct pending *pending)
 
 static struct pending_entry *entry_slot(const struct pending *pending, uint64_t index)
 {
-    return &pending->entries[index & (pending->entry_capacity - 1)];
+    return &pending->entries[(index - pending->origin) & (pending->entry_capacity - 1)];
 }
 
 void pending_deinit(struct pending *pending)
@@ -102,7 +102,8 @@ static int entries_reserve(struct pending *pending)
     if (!entries)
         return -ENOMEM;
     for (uint32_t i = 0; i < pending->entry_count; i++)
-        entries[(pending->first + i) & (capacity - 1)] = *entry_slot(pending, pending->first + i);
+        entries[(pending->first + i - pending->origin) & (capacity - 1)] =
+            *entry_slot(pending, pending->first + i);
     free(pending->entries);
     pending->entries = entries;
     pending->entry_capacity = capacity;
@@ -148,6 +149,17 @@ int pending_reserve(struct pending *pending, uint32_t writes)
     return writes_reserve(pending, writes);
 }
 
+/* Nothing is pending: the rings start anew, so that what holds two or three entries at a time keeps
+ * to the same two or three places, and these stay in the cache. */
+static void begin_again(struct pending *pending, uint64_t index)
+{
+    assert(pending->key_count == 0 && pending->write_first == pending->write_next);
+    pending->first = index;
+    pending->origin = index;
+    pending->write_first = 0;
+    pending->write_next = 0;
+}
+
 void pending_add(struct pending *pending, const struct pending_entry *entry)
 {
     struct pending_entry *slot;
@@ -155,7 +167,7 @@ void pending_add(struct pending *pending, const struct pending_entry *entry)
     assert(pending->entry_count < pending->entry_capacity);
     assert(entry->index >= 1);
     if (pending->entry_count == 0)
-        pending->first = entry->index;
+        begin_again(pending, entry->index);
     assert(entry->index == pending->first + pending->entry_count);
     slot = entry_slot(pending, entry->index);
     *slot = *entry;
@@ -214,6 +226,17 @@ void pending_truncate(struct pending *pending, uint64_t from)
         free(entry->owned);
         pending->entry_count--;
     }
+}
+
+void pending_prefetch(const struct pending *pending)
+{
+    if (pending->entry_capacity == 0)
+        return;
+    __builtin_prefetch(entry_slot(pending, pending->first));
+    __builtin_prefetch(write_slot(pending, pending->write_first));
+    __builtin_prefetch(entry_slot(pending, pending->first + pending->entry_count));
+    __builtin_prefetch(write_slot(pending, pending->write_next));
+    __builtin_prefetch(pending->table);
 }
 
 int pending_find(const struct pending *pending, const struct keydir_digest *digest,

@@ -54,9 +54,11 @@ struct pending {
     uint64_t *table; /* positions in writes, UINT64_MAX empty; twice write_capacity places */
     uint32_t entry_capacity, write_capacity;
     uint32_t entry_count;
-    uint64_t first;                   /* index of the oldest entry, when there is one */
-    uint64_t write_first, write_next; /* positions: they only grow, but for truncation */
-    uint32_t key_count;               /* keys in the table */
+    uint64_t first;  /* index of the oldest entry, when there is one */
+    uint64_t origin; /* index of the entry at the ring's first place */
+    uint64_t write_first,
+        write_next;     /* positions: they grow, but for truncation, until it is empty */
+    uint32_t key_count; /* keys in the table */
 };
 
 /* Allocates nothing; memory comes with use. */
@@ -70,6 +72,9 @@ void pending_add(struct pending *pending, const struct pending_entry *entry);
 /* Adds a write to the newest entry, in order of sub_index; a key may occur again, the later write
  * is the newer. `index` and `older` of *write are ignored. */
 void pending_add_write(struct pending *pending, const struct pending_write *write);
+
+/* Apply or pending_add() comes soon: what they begin with is brought nearer, beside other work. */
+void pending_prefetch(const struct pending *pending);
 
 /* Entries of index >= from go, newest first; older writes of their keys show again. */
 void pending_truncate(struct pending *pending, uint64_t from);

@@ -167,11 +167,13 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         free(read);
     }
     r = store_done(shard->store, job, result);
-    if (r < 0)
+    if (r < 0) {
         shard->fatal = r;
-    else
-        shard_synced(shard);
+        return;
+    }
+    shard_synced(shard);
     shard_targets_step(shard);
+    shard_held_run(shard);
 }
 
 static void note_deadline(struct shard *shard, const struct replica *replica)

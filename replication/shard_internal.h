@@ -3,7 +3,9 @@
  *   shard.c          events, the end of a round
  *   shard_open.c     life
  *   shard_recover.c  the store's visitor: replay and checkpoints
+ *   shard_ahead.c    fetches what is needed soon into the caches
  *   shard_raft.c     Raft messages, the journal's answers, apply
+ *   shard_held.c     appends that wait for room in the journal
  *   shard_fetch.c    entries for a peer that lie on disk only
  *   shard_beat.c     heartbeats and read-index rounds
  *   shard_client.c   lanes, admission, results
@@ -45,6 +47,7 @@
 #define SHARD_FETCHES_MAX        256u
 #define SHARD_READS_MAX          64u /* read jobs handed out at once */
 
+#define SHARD_HELD_SIZE_MAX      (16u << 20) /* bytes of appends that wait for room */
 #define SHARD_FETCH_SIZE_MAX     (64u << 20) /* bytes being fetched, or one message */
 #define SHARD_PEER_INFLIGHT_SIZE (24u << 20) /* appends on their way to a peer, about */
 #define SHARD_APPEND_SIZE_MIN    (16u << 10) /* what every group may send at least */
@@ -117,6 +120,12 @@ struct shard_deferred {
     struct replica *replica;
     uint64_t batch;
     struct raft_message message;
+};
+
+/* An append that found no room in the journal; owns its bytes. */
+struct shard_held {
+    struct wire_raft wire;
+    uint64_t until_ms;
 };
 
 struct shard_outgoing {
@@ -272,6 +281,8 @@ struct shard {
     struct fifo notes;       /* shard_note */
     struct fifo deferred;    /* shard_deferred */
     struct fifo outgoing;    /* shard_outgoing */
+    struct fifo held;        /* shard_held */
+    size_t held_size;        /* bytes of their entries */
     uint32_t reads_out;      /* read jobs handed out */
     struct fifo reads;       /* struct store_job *: to be handed out */
     struct shard_outgoing sent[SHARD_SENDS_MAX];
@@ -333,12 +344,23 @@ void shard_out_recycle(struct shard *shard);
 void shard_out_deinit(struct shard *shard);
 uint64_t shard_random(struct shard *shard);
 
+/* shard_ahead.c */
+/* A message for it comes after one or two others: its own struct. NULL is no harm. */
+#define SHARD_AHEAD 2u
+void shard_ahead_replica(const struct replica *replica);
+/* It is the next: what that struct points to, which is there by now. NULL is no harm. */
+void shard_ahead_parts(const struct replica *replica);
+/* What is committed is about to be applied. */
+void shard_ahead_keys(const struct shard *shard, const struct replica *replica);
+
 /* shard_raft.c */
 struct replica *shard_replica(const struct shard *shard, uint16_t partition);
 void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_event *event);
 /* The round's end has to look at it. */
 void shard_touch(struct shard *shard, struct replica *replica);
 void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+/* One message of it, from a member that may send it. */
+void shard_raft_wire(struct shard *shard, const struct wire_raft *wire);
 void shard_raft_send(struct shard *shard, struct replica *replica,
                      const struct raft_message *message);
 /* 0, STORE_E_FULL, STORE_E_NOSPACE, or SHARD_E_REFUSED when the replica does not lead. */
@@ -354,6 +376,14 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
  */
 void shard_fence(struct shard *shard, struct replica *replica, const char *why);
 void shard_fence_finish(struct shard *shard);
+
+/* shard_held.c */
+/* Keeps an append, copied, until there is room for it: the leader would send it again, but not
+ * before its retry is due. Over SHARD_HELD_SIZE_MAX it is dropped. */
+void shard_hold(struct shard *shard, const struct wire_raft *wire);
+/* Takes those for which there is room now, oldest first. */
+void shard_held_run(struct shard *shard);
+void shard_held_deinit(struct shard *shard);
 
 /* shard_fetch.c */
 void shard_fetch_start(struct shard *shard, struct replica *replica,

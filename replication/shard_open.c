@@ -152,6 +152,7 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     fifo_init(&shard->notes, sizeof(struct shard_note));
     fifo_init(&shard->deferred, sizeof(struct shard_deferred));
     fifo_init(&shard->outgoing, sizeof(struct shard_outgoing));
+    fifo_init(&shard->held, sizeof(struct shard_held));
     fifo_init(&shard->reads, sizeof(struct store_job *));
     shard->partition_count = map->partition_count;
     shard->member_count = (uint16_t)map->member_count;
@@ -329,6 +330,7 @@ void shard_close(struct shard *shard)
     shard_trainer_free(shard);
     shard_out_deinit(shard);
     keyqueue_deinit(&shard->keyqueue);
+    shard_held_deinit(shard);
     fifo_deinit(&shard->notes);
     fifo_deinit(&shard->deferred);
     fifo_deinit(&shard->reads);

@@ -431,8 +431,11 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
         !decode_entries(shard, replica, wire, &record_count))
         return;
     if (wire->entry_count > 0) {
-        /* No room is like a lost message: the leader sends it again. */
-        if (store_room(shard->store, wire->entries.size) != 0)
+        int r = store_room(shard->store, wire->entries.size);
+
+        if (r == STORE_E_FULL)
+            shard_hold(shard, wire);
+        if (r != 0) /* a full disk is like a lost message: the leader sends it again */
             return;
         if (raft_reserve(&replica->raft, wire->entry_count) != 0) {
             shard->fatal = -ENOMEM;
@@ -453,20 +456,35 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
         replica->dirty = true;
 }
 
+void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
+{
+    struct replica *replica = shard_replica(shard, wire->group);
+
+    if (replica && !replica->fenced && wire->to_member == shard->options.self)
+        raft_message(shard, replica, wire);
+}
+
+/* Reads ahead: while a message is worked on, what the next two need is fetched into the caches. */
 void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
-    struct wire_raft wire;
+    struct wire_raft ring[SHARD_AHEAD + 1];
+    size_t read = 0, done = 0;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &wire)) {
-        struct replica *replica = shard_replica(shard, wire.group);
+    do {
+        for (; read <= done + SHARD_AHEAD && !wire_cursor_done(&cursor); read++) {
+            struct wire_raft *wire = &ring[read % (SHARD_AHEAD + 1)];
 
-        if (!replica || replica->fenced || wire.from_member != member ||
-            wire.to_member != shard->options.self)
-            continue;
-        raft_message(shard, replica, &wire);
-    }
+            if (!wire_get_raft(&cursor, wire))
+                break;
+            shard_ahead_replica(shard_replica(shard, wire->group));
+        }
+        if (done + 1 < read)
+            shard_ahead_parts(shard_replica(shard, ring[(done + 1) % (SHARD_AHEAD + 1)].group));
+        if (done < read && ring[done % (SHARD_AHEAD + 1)].from_member == member)
+            shard_raft_wire(shard, &ring[done % (SHARD_AHEAD + 1)]);
+    } while (++done < read);
 }
 
 void shard_synced(struct shard *shard)
@@ -524,6 +542,7 @@ void shard_apply(struct shard *shard, struct replica *replica)
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = replica->raft.commit};
     struct pending_entry *entry;
 
+    shard_ahead_keys(shard, replica);
     store_commit(shard->store, replica->partition, replica->raft.commit);
     while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit) {
         shard_apply_entry(shard, replica, entry);

@@ -90,7 +90,7 @@ static void server_round(struct server *server)
         server->dirty = false;
         while (more) {
             more = router_flush(server->router, uv_now(&server->loop), &server->effects);
-            server_links_send(server, server->effects.sends, server->effects.send_count);
+            links_send(server->links, server->effects.sends, server->effects.send_count);
             for (size_t i = 0; i < server->effects.output_count; i++)
                 server_clients_output(server, &server->effects.outputs[i]);
         }
@@ -121,7 +121,10 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_async(uv_async_t *async)
 {
-    server_links_drain(async->data);
+    struct server *server = async->data;
+
+    if (server->links)
+        links_drain(server->links);
 }
 
 static void on_refresh(uv_timer_t *timer)
@@ -129,8 +132,8 @@ static void on_refresh(uv_timer_t *timer)
     struct server *server = timer->data;
     bool known = router_map(server->router) != NULL;
 
-    server_links_refresh(server);
-    uv_timer_start(timer, on_refresh, known ? SERVER_REFRESH_MS : SERVER_ASK_MS, 0);
+    links_refresh(server->links, uv_now(&server->loop));
+    uv_timer_start(timer, on_refresh, known ? LINKS_REFRESH_MS : LINKS_ASK_MS, 0);
 }
 
 static void on_handle(uv_handle_t *handle, void *unused)
@@ -146,7 +149,10 @@ static void server_finish(struct server *server)
         return;
     server_clients_close(server);
     server->closing = true;
-    server_links_close(server); /* no callback of a link comes after this */
+    if (server->polling)
+        uv_poll_stop(&server->poll);
+    links_close(server->links); /* no callback of a link comes after this */
+    server->links = NULL;
     uv_walk(&server->loop, on_handle, NULL);
 }
 
@@ -294,7 +300,7 @@ static int server_handles(struct server *server)
     server->sigterm.data = server;
     uv_check_start(&server->check, on_check);
     uv_prepare_start(&server->prepare, on_prepare);
-    uv_timer_start(&server->refresh, on_refresh, SERVER_ASK_MS, 0);
+    uv_timer_start(&server->refresh, on_refresh, LINKS_ASK_MS, 0);
     r = uv_signal_init(loop, &server->sigint);
     if (r == 0)
         r = uv_signal_init(loop, &server->sigterm);
@@ -303,6 +309,54 @@ static int server_handles(struct server *server)
     if (r == 0)
         r = uv_signal_start(&server->sigterm, on_signal, SIGTERM);
     return r;
+}
+
+/* The links have something. */
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+
+    (void)status;
+    (void)events;
+    links_receive(server->links, 0);
+}
+
+static void on_links_step(void *context, struct router_event *event)
+{
+    server_step(context, event);
+}
+
+static void on_links_wake(void *context)
+{
+    struct server *server = context;
+
+    uv_async_send(&server->async);
+}
+
+static void on_links_log(void *context, const char *level, const char *line)
+{
+    server_log(context, level, "%s", line);
+}
+
+static int server_links(struct server *server)
+{
+    struct links_options options = {.ticket = server->options->ticket,
+                                    .seeds = server->options->seeds,
+                                    .seed_count = server->options->seed_count,
+                                    .router = server->router,
+                                    .context = server,
+                                    .step = on_links_step,
+                                    .wake = on_links_wake,
+                                    .log = on_links_log};
+    int r = links_open(&server->links, &options, uv_now(&server->loop));
+
+    if (r == 0)
+        r = uv_poll_init(&server->loop, &server->poll, links_descriptor(server->links));
+    if (r < 0)
+        return r;
+    server->poll.data = server;
+    server->polling = true;
+    return uv_poll_start(&server->poll, UV_READABLE, on_readable);
 }
 
 static int server_open(struct server *server)
@@ -319,7 +373,7 @@ static int server_open(struct server *server)
     if (r == 0)
         r = server_handles(server);
     if (r == 0)
-        r = server_links_open(server);
+        r = server_links(server);
     if (r < 0)
         server_log(server, "error", "event=start_failed why=\"%s\"", strerror(-r));
     return r;
@@ -356,7 +410,6 @@ int server_uv_run(const struct server_uv_options *options)
         free(server);
         return r;
     }
-    pthread_mutex_init(&server->inbox_lock, NULL);
     r = server_open(server);
     if (r == 0)
         server_log(server, "info", "event=start resp=%s seeds=%zu", server->address,
@@ -366,7 +419,6 @@ int server_uv_run(const struct server_uv_options *options)
     uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
     router_free(server->router);
-    pthread_mutex_destroy(&server->inbox_lock);
     free(server);
     return r;
 }

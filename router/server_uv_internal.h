@@ -1,13 +1,10 @@
-/* Inside of server_uv: its parts and what they share. All on the loop's thread but the inbox. */
+/* Inside of server_uv: its parts and what they share. All on the loop's thread. */
 #ifndef ROUTER_SERVER_UV_INTERNAL_H
 #define ROUTER_SERVER_UV_INTERNAL_H
 
-#include "ring/identity.h"
-#include "ring/link_nng.h"
-#include "router/buffer.h"
+#include "router/links_nng.h"
 #include "router/server_uv.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +13,6 @@
 
 #define SERVER_READ_SIZE    65536u
 #define SERVER_BACKLOG      511
-#define SERVER_INBOX_KEPT   (4u << 20)
-#define SERVER_ASK_MS       200u  /* likewise, before the first */
-#define SERVER_REFRESH_MS   2000u /* how often a link is asked for a newer map */
-#define SERVER_SEEDLESS_MS  3000u /* no link for so long: the seeds are tried again */
 #define SERVER_STOP_MS      1000u /* what is in flight gets that long */
 #define SERVER_KEEPALIVE_S  300u
 #define SERVER_BUCKETS      4096u
@@ -45,38 +38,6 @@ struct connection {
     bool closed;
 };
 
-/* One dialled link, to a seed or to a member. */
-struct node_link {
-    struct link *link; /* NULL: given up */
-    uint64_t id;       /* of the link, to know events that came before it was given up */
-    uint16_t member;   /* 0: a seed */
-    uint16_t shards;
-    char address[SERVER_ADDRESS_SIZE];
-    bool up;   /* the link is */
-    bool told; /* the router has been told */
-    size_t consumed_bytes;
-    uint32_t consumed_messages;
-};
-
-enum inbox_kind { INBOX_UP, INBOX_DOWN, INBOX_MESSAGE, INBOX_REFUSED };
-
-struct inbox_item {
-    struct node_link *node; /* NULL with REFUSED */
-    uint64_t link;
-    uint64_t correlation;
-    size_t at, size; /* of its bytes */
-    uint16_t partition;
-    uint8_t type;
-    uint8_t kind;
-};
-
-struct inbox {
-    struct inbox_item *items;
-    size_t count;
-    size_t capacity;
-    struct buffer bytes;
-};
-
 struct server {
     const struct server_uv_options *options;
     struct router *router;
@@ -88,15 +49,13 @@ struct server {
     uv_check_t check;
     uv_prepare_t prepare;
     uv_async_t async;
-    uv_poll_t poll; /* the fabric's descriptor */
+    uv_poll_t poll; /* the links' descriptor */
     bool polling;
     uv_signal_t sigint, sigterm;
     char address[SERVER_ADDRESS_SIZE];
     uint64_t timer_ms; /* when it is set to fire; 0: not */
     uint64_t random;
     uint64_t client_last;
-    uint64_t linkless_ms; /* since when no link is up */
-    uint64_t epoch;
     uint64_t log_second;
     uint32_t log_count, log_kept_back;
     bool dirty; /* something was stepped since the last flush */
@@ -110,16 +69,7 @@ struct server {
     struct connection *doomed;
     uint32_t connection_count;
     char read_buffer[SERVER_READ_SIZE];
-    /* links */
-    struct identity identity;
-    struct fabric *fabric;
-    struct node_link **nodes;
-    size_t node_count;
-    size_t refresh_next;
-    pthread_mutex_t inbox_lock;
-    struct inbox filling; /* under the lock */
-    bool waking;          /* likewise: the loop knows that there is something */
-    struct inbox draining;
+    struct links *links; /* NULL before they are open, and when closed */
 };
 
 /* server_uv.c */
@@ -135,14 +85,6 @@ void server_clients_settle(struct server *server);
 bool server_clients_written(const struct server *server); /* nothing is queued any more */
 void server_clients_stop(struct server *server);
 void server_clients_close(struct server *server);
-
-/* server_uv_link.c */
-int server_links_open(struct server *server);
-void server_links_close(struct server *server);
-void server_links_drain(struct server *server);
-void server_links_send(struct server *server, const struct router_send *sends, size_t count);
-/* Every SERVER_REFRESH_MS, SERVER_ASK_MS while there is no map. */
-void server_links_refresh(struct server *server);
 
 /* Splits and checks a numeric "HOST:PORT". 0 or -EINVAL. */
 int server_address(const char *text, struct sockaddr_storage *address);

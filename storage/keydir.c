@@ -365,6 +365,13 @@ struct keydir *keydir_free(struct keydir *keydir)
     return NULL;
 }
 
+void keydir_prefetch(const struct keydir *keydir, const struct keydir_digest *digest)
+{
+    struct slot key = slot_of(digest);
+    const struct segment *segment = keydir_segment(keydir, &key);
+    __builtin_prefetch(&segment->slots[segment_home(segment, &key)]);
+}
+
 int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
                struct keydir_entry *out)
 {

@@ -50,6 +50,8 @@ struct keydir;
 struct keydir *keydir_new(void);                   /* NULL: no memory */
 struct keydir *keydir_free(struct keydir *keydir); /* returns NULL */
 
+/* The place of the key is about to be looked at: brings it nearer, beside other work. */
+void keydir_prefetch(const struct keydir *keydir, const struct keydir_digest *digest);
 /* Writes *out only on 0; else KEYDIR_E_ABSENT. Tombstones are found like any entry. */
 int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
                struct keydir_entry *out);

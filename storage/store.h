@@ -238,6 +238,10 @@ int store_cached(struct store *store, const struct cache_key *key, struct cache_
 /* Keeps a value that was read, checked and found to be the key's. */
 void store_cache(struct store *store, const struct cache_key *key, const struct cache_value *value);
 
+/* Such a record is about to be applied or found: what its key needs comes nearer, beside other
+ * work. */
+void store_prefetch(const struct store *store, uint16_t partition,
+                    const struct keydir_digest *digest);
 /* The record at location (of digest) is applied: the keydir points at it from now on and the bytes
  * of what it replaces are dead. Tombstones too. Returns 0 or -ENOMEM. */
 int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,

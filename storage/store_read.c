@@ -140,6 +140,12 @@ void store_record_dies(struct store *store, const struct keydir_entry *old)
         ((struct journal_segment *)file)->mark = store->checkpoints_taken;
 }
 
+void store_prefetch(const struct store *store, uint16_t partition,
+                    const struct keydir_digest *digest)
+{
+    keydir_prefetch(store_partition(store, partition)->keydir, digest);
+}
+
 int store_apply(struct store *store, uint16_t partition, const struct keydir_digest *digest,
                 store_location location, uint32_t record_size, bool tombstone, bool expires)
 {

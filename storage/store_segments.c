@@ -319,10 +319,10 @@ static struct store_job *zero_begin(struct store *store)
 
     if (target <= next->capacity)
         return NULL;
-    /* In whole steps: each one costs a sync, and the target moves with every write. */
-    if (target < step && target < store->options.segment_size &&
-        next->capacity >= store->next_wanted)
-        return NULL;
+    /* In whole steps: each one costs a sync, and the target moves with every write. Rounded up, or
+     * small segments would be followed by small ones for ever. */
+    if (next->capacity >= store->next_wanted)
+        target = store->options.segment_size;
     target = step < target ? round_size(step) : target;
     if (cap_reached(store, target - next->capacity)) {
         if (next->capacity < store->next_wanted)

@@ -25,6 +25,7 @@
     X(admin)   /* ring-admin on a founded cluster */                                               \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
+    X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */
 
 /* In memory shared with the parent. */

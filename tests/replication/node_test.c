@@ -51,6 +51,7 @@ static void step(struct node *node, uint8_t type, const uint8_t *bytes, size_t s
     message.body = body.data;
     message.body_size = body.size;
     node_step(node, &event, effects);
+    node_check(node);
     wire_buffer_deinit(&body);
 }
 

@@ -218,6 +218,34 @@ Test(pending, keeps_what_an_entry_carries)
     pending_deinit(&pending);
 }
 
+/* An entry or two at a time, whatever their indexes, stay in the rings' first places. */
+Test(pending, starts_anew_when_it_is_empty)
+{
+    struct pending pending;
+
+    pending_init(&pending);
+    pending_prefetch(&pending);
+    for (uint64_t round = 1; round <= 40; round++) {
+        uint64_t index = round * 7;
+
+        for (uint32_t i = 0; i < 2; i++) {
+            add_entry(&pending, index + i, 1);
+            add_write(&pending, i, round, false);
+        }
+        pending_prefetch(&pending);
+        cr_assert_eq(pending_first(&pending), pending.entries);
+        cr_assert_eq(pending_at(&pending, index + 1), pending.entries + 1);
+        cr_assert_eq(pending_write_at(&pending, pending_first(&pending), 0), pending.writes);
+        pending_check(&pending);
+        if (round % 2 == 0)
+            pending_truncate(&pending, index);
+        while (pending_first(&pending))
+            pending_pop(&pending);
+        pending_check(&pending);
+    }
+    pending_deinit(&pending);
+}
+
 Test(pending, a_steady_stream_stops_allocating)
 {
     struct pending pending;

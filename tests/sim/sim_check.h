@@ -87,6 +87,7 @@ struct sim_check {
     struct sim_seen *seen;
     size_t seen_count, seen_capacity;
     uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes;
+    uint32_t judge_peak; /* configurations at once */
 };
 
 uint16_t sim_group_partition(uint32_t group);

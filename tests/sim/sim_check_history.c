@@ -48,6 +48,7 @@ void sim_check_history(struct sim_check *check, struct sim_workload *workload)
     struct judge_verdict verdict;
     int r = judge_run(sim_workload_judge(workload), &verdict);
     assert(r >= 0);
+    check->judge_peak = verdict.peak;
     if (r == JUDGE_E_OK)
         return;
     sim_fail(check->sim, "%s: op %u: %s",

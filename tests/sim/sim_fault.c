@@ -41,6 +41,7 @@ static uint8_t kind_choose(struct sim_faults *faults)
 
 static void entry_draw(struct sim_faults *faults, uint64_t at_us)
 {
+    const struct sim_swarm *swarm = &faults->sim->swarm;
     struct sim_random *random = random_of(faults);
     uint32_t nodes = faults->cluster->node_count;
     struct sim_fault_entry *entry = &faults->entries[faults->count++];
@@ -57,14 +58,16 @@ static void entry_draw(struct sim_faults *faults, uint64_t at_us)
     if (entry->other >= entry->node)
         entry->other++;
     entry->sides = (uint32_t)sim_random_next(random);
-    if (entry->kind == SIM_FAULT_ISOLATE_LEADER && sim_random_below(random, 4)) {
+    bool parted = entry->kind == SIM_FAULT_ISOLATE_LEADER && sim_random_below(random, 4);
+    if (parted || (entry->kind == SIM_FAULT_ISOLATE_LEADER && swarm->sides)) {
         /* One router goes on with the old leader, the other finds the new one. */
         uint32_t first = faults->cluster->routers[0].endpoint;
         entry->sides &= ~(3u << first);
-        entry->sides |= 1u << (first + (uint32_t)sim_random_below(random, 2));
+        uint32_t cut = (uint32_t)sim_random_below(random, 2);
+        entry->sides |= 1u << (first + (swarm->sides ? 1u - swarm->loyal : cut));
     }
     if (entry->kind == SIM_FAULT_BIT_FLIP)
-        entry->node = (uint8_t)faults->sim->swarm.victim;
+        entry->node = (uint8_t)swarm->victim;
 }
 
 void sim_faults_init(struct sim_faults *faults, struct sim_cluster *cluster,
@@ -171,7 +174,11 @@ static void cut(struct sim_faults *faults, const struct sim_fault_entry *entry, 
             if (i == j || !apart)
                 continue;
             sim_net_block(faults->cluster->net, a, b, block);
-            if (block && i >= nodes && entry->draw >> 32 & 3) /* it goes elsewhere at once */
+            /* Routers go elsewhere at once, and those who are left know that they are. */
+            bool breaks = i >= nodes ? entry->draw >> 32 & 3
+                                     : entry->kind == SIM_FAULT_ISOLATE_LEADER && j < nodes &&
+                                           entry->draw >> 34 & 1;
+            if (block && breaks)
                 sim_net_break(faults->cluster->net, a, b);
         }
 }
@@ -274,7 +281,7 @@ static void begin(struct sim_faults *faults, struct sim_fault_entry *entry)
         node->clock.wall_offset_ms += (int64_t)(entry->draw % 7200001) - 3600000;
         break;
     case SIM_FAULT_MISROUTE:
-        sim_net_misroute(cluster->net, entry->node, 100000);
+        sim_net_misroute(cluster->net, entry->node, faults->sim->swarm.misroute_ppm);
         break;
     default:
         disk_fault(faults, entry, true);

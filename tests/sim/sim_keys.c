@@ -72,6 +72,8 @@ uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *s
         [SIM_HABIT_ALL] = UINT32_MAX,
         [SIM_HABIT_READ] = 1u << JUDGE_GET | 1u << JUDGE_MGET,
         [SIM_HABIT_PROBE] = 1u << JUDGE_GET | 1u << JUDGE_SETNX | 1u << JUDGE_DEL,
+        [SIM_HABIT_CLAIM] = 1u << JUDGE_SETNX,
+        [SIM_HABIT_ERASE] = 1u << JUDGE_DEL | 1u << JUDGE_GETDEL,
     };
     static const uint32_t kinds[] = {
         [SIM_KEY_REGISTER] = 1u << JUDGE_GET | 1u << JUDGE_SET | 1u << JUDGE_SETNX |
@@ -90,6 +92,8 @@ uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *s
     allowed &= habits[habit];
     for (uint32_t i = 0; i < JUDGE_KINDS; i++)
         total += allowed >> i & 1 ? swarm->weights[i] : 0;
+    if (total == 0)
+        return SIM_KEY_KIND_NONE;
     uint32_t at = (uint32_t)sim_random_below(random, total);
     for (uint8_t i = 0; i < JUDGE_KINDS; i++) {
         uint32_t weight = allowed >> i & 1 ? swarm->weights[i] : 0;

@@ -8,10 +8,18 @@
 #define SIM_KEY_SLOTS_MAX 32u
 #define SIM_TAG_KEYS      3u
 #define SIM_KEY_OPEN_MAX  6u
+#define SIM_KEY_KIND_NONE UINT8_MAX
 
 /* What a client does at all. Who only asks what often changes nothing is not soon stuck behind a
- * write of its own that finds no majority. */
-enum sim_habit { SIM_HABIT_ALL, SIM_HABIT_READ, SIM_HABIT_PROBE };
+ * write of its own that finds no majority: claims fail where there is a key, erasures where there
+ * is none. */
+enum sim_habit {
+    SIM_HABIT_ALL,
+    SIM_HABIT_READ,
+    SIM_HABIT_PROBE,
+    SIM_HABIT_CLAIM,
+    SIM_HABIT_ERASE,
+};
 
 enum sim_key_character { SIM_KEY_REGISTER, SIM_KEY_COUNTER, SIM_KEY_LIST, SIM_KEY_ANY };
 
@@ -40,7 +48,8 @@ void sim_keys_turn(struct sim_keys *keys, uint32_t slot, const struct sim_swarm 
 /* A slot that few operations are open on: the judge's work grows with the number of their orders.
  * SIM_KEY_SLOTS_MAX: none. */
 uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random);
-/* What to do with the slot's key: enum judge_kind, by the swarm's weights. */
+/* What to do with the slot's key: enum judge_kind, by the swarm's weights. SIM_KEY_KIND_NONE:
+ * nothing that this habit knows. */
 uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
                       uint32_t habit, struct sim_random *random);
 

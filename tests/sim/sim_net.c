@@ -54,7 +54,8 @@ struct sim_net {
     uint64_t appended[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS];        /* newest index sent to it */
     struct packet *packets; /* all that are in flight or stuck */
     uint64_t id_last;
-    uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
+    uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
+    uint32_t duplicate_ppm, reorder_ppm;
     struct sim_net_stats stats;
 };
 
@@ -73,12 +74,14 @@ struct sim_net *sim_net_new(struct sim *sim)
     struct sim_net *net = calloc(1, sizeof *net);
     assert(net);
     net->sim = sim;
-    net->loss_ppm = sim->swarm.loss_ppm;
     net->duplicate_ppm = sim->swarm.duplicate_ppm;
     net->reorder_ppm = sim->swarm.reorder_ppm;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         for (unsigned j = 0; j < SIM_ENDPOINTS_MAX; j++) {
             struct net_link *link = &net->links[i][j];
+            if (sim->swarm.loss_ppm)
+                net->loss_ppm[i][j] =
+                    (uint32_t)sim_random_below(net_random(net), 2 * sim->swarm.loss_ppm);
             link->net = net;
             link->endpoint[DIALLER] = (uint8_t)i;
             link->endpoint[ACCEPTOR] = (uint8_t)j;
@@ -338,7 +341,8 @@ static void link_send(struct net_link *link, unsigned to_end, const struct link_
     struct sim_net *net = link->net;
     bool raft =
         message->type == WIRE_RAFT || message->type == WIRE_BEAT || message->type == WIRE_BEAT_ACK;
-    if (raft && sim_random_chance(net_random(net), net->loss_ppm)) {
+    uint32_t loss_ppm = net->loss_ppm[link->endpoint[1 - to_end]][link->endpoint[to_end]];
+    if (raft && sim_random_chance(net_random(net), loss_ppm)) {
         net->stats.lost++;
         return;
     }
@@ -390,11 +394,12 @@ static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raf
         raft->to_life += 1 + sim_random_below(random, 9);
     else if (raft->from_life > 0)
         raft->from_life = sim_random_below(random, raft->from_life);
-    bool refused = raft->flags & 1;
-    if (raft->kind == SIM_NET_APPEND_REPLY && !refused && appended && *appended > raft->index)
+    if (raft->kind == SIM_NET_APPEND_REPLY && appended && sim_random_below(random, 4)) {
+        raft->flags &= (uint8_t)~1u;
         raft->index = *appended;
-    else if (sim_random_below(random, 2))
+    } else if (sim_random_below(random, 2)) {
         raft->term += (uint32_t)sim_random_below(random, 3);
+    }
     if (raft->kind == SIM_NET_VOTE_REPLY)
         raft->flags &= (uint8_t)~1u;
 }
@@ -482,7 +487,8 @@ void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm)
 
 void sim_net_calm(struct sim_net *net)
 {
-    net->loss_ppm = net->duplicate_ppm = net->reorder_ppm = 0;
+    memset(net->loss_ppm, 0, sizeof net->loss_ppm);
+    net->duplicate_ppm = net->reorder_ppm = 0;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         net->endpoints[i].misroute_ppm = 0;
 }

@@ -6,7 +6,8 @@
  *
  * Fault model.
  *  - Every message takes a delay with a tail. Messages of one direction keep their order (TCP);
- *    RAFT, BEAT and BEAT_ACK may also be lost, doubled, or overtake others.
+ *    RAFT, BEAT and BEAT_ACK may also be lost - each direction of a pair has a rate of its own -,
+ *    doubled, or overtake others.
  *  - A direction can be blocked: what is sent then waits in the socket. It arrives late, when the
  *    block ends, or is lost with the link, which breaks after 1.5 to 3 s of silence (sometimes at
  *    once). A blocked pair cannot connect. One-way and full partitions are blocks.
@@ -16,7 +17,8 @@
  *    out by silence.
  *  - Messages for a later life of a replica or from an earlier one (misroute) are copies of real
  *    Raft messages in which that life was changed, as a peer would send them that does not know
- *    that a replica was removed and added again.
+ *    that a replica was removed and added again. They claim what an earlier life had: that votes
+ *    were given, and that all was received that this one was ever sent.
  * Not modelled: corrupted or invented bytes (the sealed link refuses them), a second link between
  * the same ends in the same direction.
  */

@@ -147,6 +147,7 @@ static void run_node_round(void *context, uint64_t life)
                                    .from = item->from,
                                    .message = item->message ? &item->message->message : NULL};
         node_step(node->node, &event, &effects);
+        node_check(node->node);
         sim_inbox_item_free(item);
         if (effects.fatal) {
             sim_node_fatal(node, "control plane", effects.fatal);

@@ -134,6 +134,9 @@ static void run_round(void *context, uint64_t life)
         carry_out(router, &effects);
     }
     tick_schedule(router, effects.deadline_ms);
+    if (router_in_flight(router->router) > sim_of(router)->swarm.router_operations_max)
+        sim_fail(sim_of(router), "router %u has %u operations, of at most %u", router->number,
+                 router_in_flight(router->router), sim_of(router)->swarm.router_operations_max);
     if (sim_random_below(sim_stream(sim_of(router), SIM_STREAM_CHECK), 32) == 0)
         router_check(router->router);
 }

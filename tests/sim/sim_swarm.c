@@ -14,6 +14,16 @@ const char *sim_fault_name(enum sim_fault_kind kind)
     return names[kind];
 }
 
+const char *sim_focus_name(uint8_t focus)
+{
+    static const char *const names[] = {
+#define X(name, share) #name,
+        SIM_FOCI(X)
+#undef X
+    };
+    return names[focus];
+}
+
 static bool one_in(struct sim_random *random, uint32_t n)
 {
     return sim_random_below(random, n) == 0;
@@ -80,6 +90,7 @@ static void draw_world(struct sim_swarm *swarm, struct sim_random *random)
     swarm->sync_us_max = swarm->sync_us * between(random, 2, 30);
     swarm->read_us = between(random, 50, 2000);
     swarm->nowait_again_ppm = one_in(random, 3) ? between(random, 100000, 1000000) : 0;
+    swarm->misroute_ppm = 100000;
     swarm->clock_rate_ppm_max = one_in(random, 2) ? 50000 : 100;
 }
 
@@ -110,11 +121,9 @@ static void draw_load(struct sim_swarm *swarm, struct sim_random *random)
 
 /* Some seeds bring together what the rarer bugs need. */
 
-/* An old leader, cut off from its peers but not from all routers, and quick clients on few keys:
- * reads that are older than they may be. */
-static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
+/* Nobody waits for anything but the network and the disks. */
+static void focus_quick(struct sim_swarm *swarm, struct sim_random *random)
 {
-    swarm->routers = 2;
     swarm->clients = between(random, 8, SIM_CLIENTS_MAX);
     swarm->keys = between(random, 3, 6);
     swarm->tags = 1;
@@ -122,14 +131,33 @@ static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
     swarm->delay_us = between(random, 50, 500);
     swarm->delay_us_max = swarm->delay_us * 4;
     swarm->wake_us_max = 100;
+    swarm->deadline_ms = 10000;
+    swarm->operations_max = 4096;
+    swarm->router_operations_max = 262144;
+}
+
+/* An operation that finds no majority keeps none behind it from being asked. */
+static void focus_wide(struct sim_swarm *swarm)
+{
+    swarm->operations_size_max = 1u << 24;
+    swarm->sessions_max = 64;
+    swarm->session_window_max = 1024;
+    swarm->lane_operations_max = 512;
+    swarm->lane_size_max = 4u << 20;
+    swarm->client_commands_max = 1024;
+}
+
+/* An old leader, cut off from its peers but not from all routers, and quick clients on few keys:
+ * reads that are older than they may be. */
+static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
+{
+    focus_quick(swarm, random);
+    swarm->routers = 2;
     swarm->sync_us = between(random, 100, 500);
     swarm->sync_us_max = swarm->sync_us * 3;
     swarm->attempt_ms = between(random, 1500, 3000); /* who still reaches it stays with it */
-    swarm->deadline_ms = 10000;
     swarm->give_up_ms = between(random, 200, 500);
     swarm->readers = between(random, 20, 35);
-    swarm->operations_max = 4096;
-    swarm->router_operations_max = 262144;
     swarm->weights[JUDGE_DEL] = swarm->weights[JUDGE_SETNX] = 20;
     swarm->fault_every_ms = between(random, 1000, 2500);
     swarm->overlap_max = 1;
@@ -138,11 +166,63 @@ static void focus_old_leader(struct sim_swarm *swarm, struct sim_random *random)
         swarm->fault_mask |= 1u << SIM_FAULT_PAUSE;
 }
 
+/* Writes that change nothing, asked of the old leader for as long as it believes in itself. One
+ * that would change something gets stuck there, so who asks it writes nothing else; keys on which
+ * that happened are soon left for fresh ones, which only the new leader has seen. */
+static void focus_sides(struct sim_swarm *swarm, struct sim_random *random)
+{
+    focus_old_leader(swarm, random);
+    focus_wide(swarm);
+    swarm->sides = true;
+    swarm->pipeline_max = 1;
+    swarm->give_up_ms = between(random, 100, 200);
+    swarm->key_risk_max = 1;
+    swarm->readers = 20;
+    swarm->weights[JUDGE_SET] = 40;
+    swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER;
+}
+
+/* Replicas that lag because they were down, or because messages get lost, and messages of other
+ * lives which say that they do not. */
+static void focus_lives(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->clients = between(random, 6, SIM_CLIENTS_MAX);
+    swarm->loss_ppm = between(random, 10000, 100000);
+    swarm->misroute_ppm = between(random, 200000, 1000000);
+    swarm->think_us = between(random, 1000, 8000);
+    swarm->fault_every_ms = between(random, 150, 500);
+    swarm->overlap_max = 3;
+    swarm->fault_mask =
+        1u << SIM_FAULT_MISROUTE | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_LINK_DROP;
+}
+
+/* Slow syncs and one append at a time: writes wait at the leader, where reads meet them, and are
+ * lost with its leadership. Their router keeps to it, or would send them to the next one. */
+static void focus_unsent(struct sim_swarm *swarm, struct sim_random *random)
+{
+    focus_quick(swarm, random);
+    focus_wide(swarm);
+    swarm->routers = 2;
+    swarm->sync_us = between(random, 5000, 30000);
+    swarm->sync_us_max = swarm->sync_us * 2;
+    swarm->inflight_messages_max = 1;
+    swarm->append_entries_max = between(random, 4, 256);
+    swarm->attempt_ms = between(random, 1500, 3000);
+    swarm->give_up_ms = between(random, 300, 1000);
+    swarm->sides = true;
+    swarm->loyal = 1;
+    swarm->readers = 100;
+    swarm->weights[JUDGE_SET] = 40;
+    swarm->fault_every_ms = between(random, 500, 1500);
+    swarm->overlap_max = 1;
+    swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER;
+}
+
 /* Small segments that are soon dead, logs that part and meet again, keys that are left alone, and
  * many restarts: what a journal must remember of segments that are gone. */
 static void focus_recycling(struct sim_swarm *swarm, struct sim_random *random)
 {
-    swarm->segment_size = power(random, 14, 15);
+    swarm->segment_size = power(random, 12, 13);
     swarm->zero_ahead_size = 4096;
     swarm->batch_size_max = power(random, 10, 13);
     swarm->retain_entries_min = between(random, 0, 4);
@@ -196,7 +276,19 @@ static void focus_moving(struct sim_swarm *swarm, struct sim_random *random)
     swarm->run_ms = between(random, 9000, 16000);
     swarm->fault_every_ms = between(random, 300, 900);
     swarm->log_size_max = between(random, 512, 4096);
+    swarm->retain_entries_min = between(random, 0, 4);
     swarm->fault_mask |= 1u << SIM_FAULT_POWER | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_PARTITION;
+}
+
+/* Clocks that jump back and leaders that change, while values go. */
+static void focus_clocks(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->weights[JUDGE_SETPX] = 60;
+    swarm->weights[JUDGE_GET] = 60;
+    swarm->keys = between(random, 2, 5);
+    swarm->key_ops_max = 300;
+    swarm->fault_mask = 1u << SIM_FAULT_WALL_JUMP | 1u << SIM_FAULT_ISOLATE_LEADER;
+    swarm->fault_every_ms = between(random, 150, 600);
 }
 
 /* Who misses a little needs a snapshot, and what leaders send of it is slow or quick. */
@@ -204,9 +296,7 @@ static void draw_snapshots(struct sim_swarm *swarm, struct sim_random *random)
 {
     swarm->log_size_max = one_in(random, 2) ? between(random, 512, 32768) : 128u << 20;
     swarm->log_ms_max = one_in(random, 4) ? between(random, 300, 3000) : 3600000;
-    swarm->snapshot_rate = one_in(random, 3) ? between(random, 4096, 262144) : 0;
-    if (one_in(random, 6))
-        focus_moving(swarm, random);
+    swarm->snapshot_rate = one_in(random, 3) ? between(random, 65536, 1u << 20) : 0;
     if (swarm->log_size_max < 1u << 20)
         swarm->retain_entries_min = between(random, 0, 4);
 }
@@ -216,15 +306,46 @@ static void draw_expiry(struct sim_swarm *swarm, struct sim_random *random)
 {
     swarm->weights[JUDGE_SETPX] = one_in(random, 3) ? 0 : between(random, 2, 20);
     swarm->weights[JUDGE_PERSIST] = swarm->weights[JUDGE_SETPX] ? between(random, 0, 4) : 0;
-    if (!one_in(random, 6))
+}
+
+static void focus_draw(struct sim_swarm *swarm, struct sim_random *random)
+{
+    static const uint8_t shares[] = {
+#define X(name, share) share,
+        SIM_FOCI(X)
+#undef X
+    };
+    uint32_t total = 0, at;
+    for (size_t i = 0; i < sizeof shares; i++)
+        total += shares[i];
+    at = (uint32_t)sim_random_below(random, total);
+    while (at >= shares[swarm->focus])
+        at -= shares[swarm->focus++];
+    switch ((enum sim_focus)swarm->focus) {
+    case SIM_FOCUS_NONE:
         return;
-    /* Clocks that jump back and leaders that change, while values go. */
-    swarm->weights[JUDGE_SETPX] = 60;
-    swarm->weights[JUDGE_GET] = 60;
-    swarm->keys = between(random, 2, 5);
-    swarm->key_ops_max = 300;
-    swarm->fault_mask = 1u << SIM_FAULT_WALL_JUMP | 1u << SIM_FAULT_ISOLATE_LEADER;
-    swarm->fault_every_ms = between(random, 150, 600);
+    case SIM_FOCUS_OLD_LEADER:
+        focus_old_leader(swarm, random);
+        return;
+    case SIM_FOCUS_SIDES:
+        focus_sides(swarm, random);
+        return;
+    case SIM_FOCUS_RECYCLING:
+        focus_recycling(swarm, random);
+        return;
+    case SIM_FOCUS_LIVES:
+        focus_lives(swarm, random);
+        return;
+    case SIM_FOCUS_UNSENT:
+        focus_unsent(swarm, random);
+        return;
+    case SIM_FOCUS_MOVING:
+        focus_moving(swarm, random);
+        return;
+    case SIM_FOCUS_CLOCKS:
+        focus_clocks(swarm, random);
+        return;
+    }
 }
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
@@ -241,12 +362,8 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
         swarm->fault_mask &= (uint32_t)sim_random_next(random);
     swarm->overlap_max = between(random, 1, 3);
     allow_answers(swarm);
-    uint64_t focus = sim_random_below(random, 6);
-    if (focus == 0)
-        focus_old_leader(swarm, random);
-    else if (focus == 1)
-        focus_recycling(swarm, random);
     draw_snapshots(swarm, random);
     draw_expiry(swarm, random);
     swarm->encrypt = one_in(random, 3);
+    focus_draw(swarm, random);
 }

@@ -47,6 +47,23 @@ enum sim_fault_kind {
         SIM_FAULT_KINDS
 };
 
+/* What a seed brings together. X(NAME, of 16 seeds) */
+#define SIM_FOCI(X)                                                                                \
+    X(NONE, 6)       /* whatever was drawn */                                                      \
+    X(OLD_LEADER, 1) /* a leader that is cut off, and routers that keep to it */                   \
+    X(SIDES, 1)      /* the same, and who only asks stays with it while the others write */        \
+    X(RECYCLING, 2)  /* small segments that are soon gone, logs that part and meet again */        \
+    X(LIVES, 1)      /* replicas that lag, and messages of other lives that claim they do not */   \
+    X(UNSENT, 1)     /* writes that wait at a leader, are read there, and go with it */            \
+    X(MOVING, 2)     /* snapshots from a slow disk, while flush moves what they read */            \
+    X(CLOCKS, 2)     /* clocks that jump and leaders that change, while values go */
+
+enum sim_focus {
+#define X(name, share) SIM_FOCUS_##name,
+    SIM_FOCI(X)
+#undef X
+};
+
 struct sim_swarm {
     /* Cluster. */
     uint32_t nodes, replicas, shards, routers;
@@ -72,7 +89,11 @@ struct sim_swarm {
     int32_t clock_rate_ppm_max;
     /* Load. */
     uint32_t clients, pipeline_max, think_us, keys, tags, value_size_max;
-    uint32_t readers;      /* percent of the clients that only read, and as many that only probe */
+    uint32_t readers;      /* percent of the clients that only read, and as many that only probe;
+                            * of those that only ask, when there are sides */
+    bool sides;            /* half of the clients only ask, through router 0; the others do all,
+                            * through router 1 */
+    uint8_t loyal;         /* then: the router that keeps to a leader that is cut off */
     uint32_t key_ops_max;  /* a key is put aside after that many */
     uint32_t key_risk_max; /* or after that many unknown outcomes */
     uint32_t weights[12];  /* by enum judge_kind */
@@ -83,9 +104,12 @@ struct sim_swarm {
     uint32_t fault_mask;     /* which kinds */
     uint32_t overlap_max;    /* faults at once */
     uint32_t victim;         /* whose disk may rot; a node's number */
+    uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
+    uint8_t focus;           /* enum sim_focus */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
 const char *sim_fault_name(enum sim_fault_kind kind);
+const char *sim_focus_name(uint8_t focus);
 
 #endif

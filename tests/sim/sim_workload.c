@@ -24,11 +24,11 @@ struct operation {
     uint32_t script;
 };
 
-/* What has to succeed at the end. key NULL: taken from the workload's keys. */
+/* What has to succeed at the end: a read of that key, or a write of any key of that partition. */
 struct script_item {
     char key[24];
     bool write;
-    bool done;
+    uint16_t partition; /* write */
 };
 
 struct client {
@@ -45,6 +45,7 @@ struct client {
     /* The last operations, one at a time. */
     struct script_item *script;
     size_t script_count, script_at;
+    uint32_t script_name_last;
     bool scripted;
 };
 
@@ -84,11 +85,15 @@ static void client_init(struct client *client, struct sim_workload *workload, ui
 {
     *client = (struct client){
         .workload = workload, .number = number, .judge_client = workload->judge_client_last++};
-    uint32_t readers = sim_of(workload)->swarm.readers;
+    const struct sim_swarm *swarm = &sim_of(workload)->swarm;
     uint64_t draw = sim_random_below(random_of(workload), 100);
-    if (draw < readers)
+    if (swarm->sides && number % 2)
+        return;
+    if (draw < swarm->readers)
         client->habit = SIM_HABIT_READ;
-    else if (draw < 2 * readers)
+    else if (swarm->sides)
+        client->habit = draw % 4 ? SIM_HABIT_ERASE : SIM_HABIT_CLAIM;
+    else if (draw < 2 * swarm->readers)
         client->habit = SIM_HABIT_PROBE;
 }
 
@@ -182,14 +187,14 @@ static bool client_connect(struct client *client)
     uint32_t wanted = client->scripted ? client->number - SIM_CLIENTS_MAX
                                        : (uint32_t)sim_random_below(random_of(client->workload),
                                                                     cluster->router_count);
+    if (sim_of(client->workload)->swarm.sides && !client->scripted)
+        wanted = client->habit == SIM_HABIT_ALL;
     client->router = &cluster->routers[wanted];
     if (client->router->state != SIM_UP)
         return false;
     client->connection = sim_router_client_open(client->router);
     return true;
 }
-
-/* Choosing what to do. */
 
 /* Values say who wrote them; a counter's are numbers. */
 static size_t value_make(struct sim_workload *workload, const struct client *client, bool number,
@@ -282,6 +287,8 @@ static void operation_random(struct client *client)
         .kind = sim_keys_kind(slot, &sim_of(workload)->swarm, client->habit, random),
         .key_count = 1};
     struct operation operation = {.slot = number};
+    if (call.kind == SIM_KEY_KIND_NONE)
+        return;
     slot->ops++;
     slot->open++;
     workload->number_last++;
@@ -310,14 +317,29 @@ static void operation_random(struct client *client)
     operation_send(client, &call, operation);
 }
 
+/* A fresh key of the partition, by trying names: each attempt gets its own, so that no key collects
+ * the unknown outcomes of attempts that have to be repeated. */
+static void script_name(struct client *client, struct script_item *item)
+{
+    const struct ringmap *map = &client->workload->cluster->map;
+    int size;
+    do
+        size = snprintf(item->key, sizeof item->key, "last%u.%u", client->number,
+                        client->script_name_last++);
+    while (hash_partition(map->hash_secret, map->partition_count, item->key, (size_t)size, NULL) !=
+           item->partition);
+}
+
 static void operation_scripted(struct client *client)
 {
     struct sim_workload *workload = client->workload;
-    const struct script_item *item = &client->script[client->script_at];
+    struct script_item *item = &client->script[client->script_at];
     char value[64];
     struct judge_call call = {.kind = item->write ? JUDGE_SET : JUDGE_GET, .key_count = 1};
     struct operation operation = {.slot = SIM_KEY_SLOTS_MAX};
     workload->number_last++;
+    if (item->write)
+        script_name(client, item);
     call.keys[0] = text(item->key);
     if (item->write)
         call.values[0] = (struct judge_bytes){
@@ -359,8 +381,6 @@ static void run_patience(void *context, uint64_t number)
             return;
         }
 }
-
-/* Replies. */
 
 static bool starts(const struct judge_bytes *bytes, const char *prefix)
 {
@@ -460,7 +480,7 @@ static void reply_take(struct client *client, const struct sim_reply *reply)
     if (!over)
         reply_judge(client, &operation, reply);
     if (client->scripted && !over)
-        client->script[client->script_at++].done = true;
+        client->script_at++;
 }
 
 static struct client *client_find(struct sim_workload *workload, uint64_t connection)
@@ -530,23 +550,6 @@ void sim_workload_stop(struct sim_workload *workload)
     workload->stopped = true;
 }
 
-/* A key of each partition, by trying names. */
-static void script_writes(struct sim_workload *workload, struct client *client)
-{
-    const struct ringmap *map = &workload->cluster->map;
-    uint32_t found = 0;
-    for (uint32_t i = 0; found != (1u << SIM_PARTITIONS) - 1; i++) {
-        struct script_item item = {.write = true};
-        int size = snprintf(item.key, sizeof item.key, "last%u.%u", client->number, i);
-        uint16_t partition =
-            hash_partition(map->hash_secret, map->partition_count, item.key, (size_t)size, NULL);
-        if (found >> partition & 1)
-            continue;
-        found |= 1u << partition;
-        client->script[client->script_count++] = item;
-    }
-}
-
 void sim_workload_finish(struct sim_workload *workload)
 {
     struct sim *sim = sim_of(workload);
@@ -557,7 +560,9 @@ void sim_workload_finish(struct sim_workload *workload)
         client->scripted = true;
         client->script = calloc(workload->keys.all_count + SIM_PARTITIONS, sizeof *client->script);
         assert(client->script);
-        script_writes(workload, client);
+        for (uint16_t partition = 0; partition < SIM_PARTITIONS; partition++)
+            client->script[client->script_count++] =
+                (struct script_item){.write = true, .partition = partition};
         /* The newest ones and a part of the older ones. */
         size_t count = workload->keys.all_count, step = routers * (1 + count / READS_MAX);
         for (size_t k = i; k < count; k += k + READS_MAX / 2 < count ? step : routers)

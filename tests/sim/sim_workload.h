@@ -11,7 +11,8 @@
  * to another router. -TRYAGAIN, -CLUSTERDOWN and -NOSPACE are taken at their word: no effect.
  *
  * At the end, with all faults over: every key that was ever written is read once more, and a fresh
- * key of every partition is written through each router; this has to succeed within a bound.
+ * key of every partition is written through each router - another one at each attempt, or unknown
+ * outcomes would pile up on it; this has to succeed within a bound.
  */
 #ifndef TESTS_SIM_SIM_WORKLOAD_H
 #define TESTS_SIM_SIM_WORKLOAD_H

@@ -29,6 +29,30 @@ Test(store_space, zeros_are_laid_in_whole_steps)
     host_stop(&host);
 }
 
+/* The first segment is as small as one step of zeros: those after it must not stay so. */
+Test(store_space, segments_grow_with_what_is_written)
+{
+    struct host host;
+
+    host_init(&host, vfs_mem_new());
+    host.options.segment_size = 128u << 10;
+    host.options.zero_ahead_size = 4u << 10;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    host_settle(&host);
+    for (uint32_t writes = 0; writes < 2000; writes++) {
+        int r = host_append_next(&host, 0, writes % HOST_KEYS);
+
+        cr_assert(r == 0 || r == STORE_E_FULL);
+        cr_assert(host_sync(&host));
+        host_commit_all(&host);
+        host_retain_none(&host);
+        cr_assert_eq(host_background(&host), 0);
+    }
+    cr_assert_lt(host.parts[0].checkpoint_count, 40, "%u segments", host.parts[0].checkpoint_count);
+    host_stop(&host);
+}
+
 Test(store_space, overwritten_segments_are_dropped_and_their_files_recycled)
 {
     struct store_stats stats;

@@ -1,0 +1,504 @@
+#include "router/links_nng.h"
+
+#include "ring/identity.h"
+#include "ring/link_nng.h"
+#include "ring/wire.h"
+#include "router/buffer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINKS_INBOX_KEPT  (4u << 20)
+#define LINKS_SEEDLESS_MS 3000u /* no link for so long: the seeds are tried again */
+
+/* One dialled link, to a seed or to a member. */
+struct node_link {
+    struct link *link; /* NULL: given up */
+    uint64_t id;       /* of the link, to know events that came before it was given up */
+    uint16_t member;   /* 0: a seed */
+    uint16_t shards;
+    char address[LINKS_ADDRESS_SIZE];
+    bool up;   /* the link is */
+    bool told; /* the router has been told */
+    size_t consumed_bytes;
+    uint32_t consumed_messages;
+};
+
+enum inbox_kind { INBOX_UP, INBOX_DOWN, INBOX_MESSAGE, INBOX_REFUSED };
+
+struct inbox_item {
+    struct node_link *node; /* NULL with REFUSED */
+    uint64_t link;
+    uint64_t correlation;
+    size_t at, size; /* of its bytes */
+    uint16_t partition;
+    uint8_t type;
+    uint8_t kind;
+};
+
+struct inbox {
+    struct inbox_item *items;
+    size_t count;
+    size_t capacity;
+    struct buffer bytes;
+};
+
+struct links {
+    struct links_options options;
+    struct identity identity;
+    struct fabric *fabric;
+    struct node_link **nodes;
+    size_t node_count;
+    size_t refresh_next;
+    uint64_t epoch;       /* of the map whose members are dialled */
+    uint64_t linkless_ms; /* since when no link is up */
+    pthread_mutex_t inbox_lock;
+    struct inbox filling; /* under the lock */
+    bool waking;          /* likewise: the host knows that there is something */
+    struct inbox draining;
+};
+
+static void links_log(struct links *links, const char *level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void links_log(struct links *links, const char *level, const char *format, ...)
+{
+    char line[LINKS_LOG_SIZE];
+    va_list arguments;
+
+    if (!links->options.log)
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    links->options.log(links->options.context, level, line);
+}
+
+/* On the fabric's threads: puts it into the inbox, wakes the host once for all that is there. */
+static void inbox_put(struct links *links, const struct inbox_item *item, const void *bytes,
+                      size_t size)
+{
+    struct inbox *inbox = &links->filling;
+    bool wake = false;
+
+    pthread_mutex_lock(&links->inbox_lock);
+    if (inbox->count == inbox->capacity) {
+        size_t capacity = inbox->capacity ? inbox->capacity * 2 : 64;
+        struct inbox_item *items = realloc(inbox->items, capacity * sizeof *items);
+
+        if (!items)
+            abort(); /* nothing may be left out between a link's up and its down */
+        inbox->items = items;
+        inbox->capacity = capacity;
+    }
+    inbox->items[inbox->count] = *item;
+    inbox->items[inbox->count].at = inbox->bytes.size;
+    inbox->items[inbox->count].size = size;
+    buffer_append(&inbox->bytes, bytes, size);
+    if (inbox->bytes.failed)
+        abort();
+    inbox->count++;
+    wake = !links->waking;
+    links->waking = true;
+    pthread_mutex_unlock(&links->inbox_lock);
+    if (wake)
+        links->options.wake(links->options.context);
+}
+
+static bool on_up(void *context, struct link *link, const struct link_peer *peer)
+{
+    struct inbox_item item = {.kind = INBOX_UP, .node = link_user(link), .link = link_id(link)};
+
+    if (peer->role != LINK_ROLE_NODE)
+        return false;
+    inbox_put(context, &item, peer->public_key, sizeof peer->public_key);
+    return true;
+}
+
+static void on_message(void *context, struct link *link, const struct link_message *message)
+{
+    struct inbox_item item = {.kind = INBOX_MESSAGE,
+                              .node = link_user(link),
+                              .link = link_id(link),
+                              .type = message->type,
+                              .partition = message->partition,
+                              .correlation = message->correlation};
+
+    inbox_put(context, &item, message->body, message->body_size);
+}
+
+static void on_down(void *context, struct link *link, const char *why)
+{
+    struct inbox_item item = {.kind = INBOX_DOWN, .node = link_user(link), .link = link_id(link)};
+
+    inbox_put(context, &item, why, strlen(why));
+}
+
+static void on_refused(void *context, const char *address, const char *why)
+{
+    struct inbox_item item = {.kind = INBOX_REFUSED};
+    char text[256];
+    int size = snprintf(text, sizeof text, "address=%s why=\"%s\"", address, why);
+
+    inbox_put(context, &item, text, size < (int)sizeof text ? (size_t)size : sizeof text - 1);
+}
+
+/* A place for a seed (member 0) or a member; it stays until the end, for links call back with it.
+ */
+static struct node_link *node_new(struct links *links, uint16_t member)
+{
+    struct node_link **nodes =
+        realloc(links->nodes, (links->node_count + 1) * sizeof(struct node_link *));
+    struct node_link *node = nodes ? calloc(1, sizeof *node) : NULL;
+
+    if (nodes)
+        links->nodes = nodes;
+    if (!node)
+        return NULL;
+    node->member = member;
+    links->nodes[links->node_count++] = node;
+    return node;
+}
+
+/* public_key NULL: whoever holds the ticket. */
+static void node_dial(struct links *links, struct node_link *node, const uint8_t *public_key)
+{
+    int r = fabric_dial(links->fabric, node->address, public_key, node, &node->link);
+
+    if (r < 0) {
+        node->link = NULL;
+        links_log(links, "error", "event=dial_failed address=%s why=\"%s\"", node->address,
+                  strerror(-r));
+        return;
+    }
+    node->id = link_id(node->link);
+}
+
+static void node_tell(struct links *links, struct node_link *node, bool up)
+{
+    struct router_event event = {.kind = up ? ROUTER_EVENT_LINK_UP : ROUTER_EVENT_LINK_DOWN,
+                                 .member = node->member,
+                                 .shards = node->shards};
+
+    if (node->told == up || node->member == 0)
+        return;
+    node->told = up;
+    links->options.step(links->options.context, &event);
+}
+
+static void node_drop(struct links *links, struct node_link *node)
+{
+    if (!node->link)
+        return;
+    node_tell(links, node, false);
+    link_close(node->link);
+    node->link = NULL;
+    node->up = false;
+}
+
+static void seeds_dial(struct links *links)
+{
+    for (size_t i = 0; i < links->node_count; i++)
+        if (links->nodes[i]->member == 0 && !links->nodes[i]->link)
+            node_dial(links, links->nodes[i], NULL);
+}
+
+static void seeds_drop(struct links *links)
+{
+    for (size_t i = 0; i < links->node_count; i++)
+        if (links->nodes[i]->member == 0)
+            node_drop(links, links->nodes[i]);
+}
+
+static struct node_link *node_of_member(struct links *links, uint16_t member)
+{
+    for (size_t i = 0; i < links->node_count; i++)
+        if (links->nodes[i]->member == member)
+            return links->nodes[i];
+    return node_new(links, member);
+}
+
+static void member_dial(struct links *links, const struct ringmap_member *member)
+{
+    struct node_link *node = node_of_member(links, member->id);
+
+    if (!node)
+        return;
+    if (member->state == RINGMAP_STATE_REMOVED) {
+        node_drop(links, node);
+        return;
+    }
+    if (node->link && strcmp(node->address, member->address) == 0)
+        return;
+    node_drop(links, node);
+    snprintf(node->address, sizeof node->address, "%s", member->address);
+    node_dial(links, node, member->public_key);
+}
+
+/* A newer map: its members are dialled, the seeds have done their part. */
+static void links_follow_map(struct links *links)
+{
+    const struct ringmap *map = router_map(links->options.router);
+
+    if (!map || map->epoch == links->epoch)
+        return;
+    links->epoch = map->epoch;
+    links_log(links, "info", "event=map epoch=%llu members=%u partitions=%u",
+              (unsigned long long)map->epoch, map->member_count, map->partition_count);
+    for (uint32_t i = 0; i < map->member_count; i++)
+        if (map->members[i].id != 0)
+            member_dial(links, &map->members[i]);
+    seeds_drop(links);
+}
+
+static void node_send(struct node_link *node, uint8_t type, const struct wire_buffer *body)
+{
+    struct link_message message = {.type = type,
+                                   .partition = WIRE_PARTITION_NODE,
+                                   .body = body ? body->data : NULL,
+                                   .body_size = body ? body->size : 0};
+
+    link_send(node->link, &message, 1); /* a link that cannot take it says so by its on_down */
+}
+
+static void node_up(struct links *links, struct node_link *node)
+{
+    struct wire_hello hello = {.version = WIRE_VERSION, .role = LINK_ROLE_ROUTER};
+    const struct ringmap *map = router_map(links->options.router);
+    struct wire_buffer body = {0};
+
+    node->up = true;
+    hello.epoch = map ? map->epoch : 0;
+    wire_put_hello(&body, &hello);
+    if (!body.failed)
+        node_send(node, WIRE_HELLO, &body);
+    wire_buffer_deinit(&body);
+    node_send(node, WIRE_MAP_GET, NULL);
+    links_log(links, "info", "event=link_up member=%u address=%s", node->member, node->address);
+}
+
+static void node_hello(struct links *links, struct node_link *node,
+                       const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_hello hello;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_hello(&cursor, &hello) || hello.role != LINK_ROLE_NODE)
+        return;
+    if (hello.member != node->member || hello.shards == 0)
+        return; /* a seed; or a member that does not know yet that it is one */
+    node->shards = hello.shards;
+    node_tell(links, node, true);
+}
+
+static void node_message(struct links *links, struct node_link *node, const struct inbox_item *item,
+                         const uint8_t *bytes)
+{
+    struct link_message message = {.type = item->type,
+                                   .partition = item->partition,
+                                   .correlation = item->correlation,
+                                   .body = bytes,
+                                   .body_size = item->size};
+    struct router_event event = {
+        .kind = ROUTER_EVENT_MESSAGE, .member = node->member, .message = &message};
+
+    node->consumed_bytes += item->size;
+    node->consumed_messages++;
+    if (item->type == WIRE_HELLO)
+        node_hello(links, node, &message);
+    else if (node->member != 0 || item->type == WIRE_MAP)
+        links->options.step(links->options.context, &event);
+    if (item->type == WIRE_MAP)
+        links_follow_map(links);
+}
+
+static void inbox_item(struct links *links, const struct inbox_item *item, const uint8_t *bytes)
+{
+    struct node_link *node = item->node;
+
+    if (item->kind == INBOX_REFUSED) {
+        links_log(links, "warning", "event=refused %.*s", (int)item->size, (const char *)bytes);
+        return;
+    }
+    if (!node->link || node->id != item->link)
+        return; /* of a link that was given up */
+    switch (item->kind) {
+    case INBOX_UP:
+        node_up(links, node);
+        return;
+    case INBOX_DOWN:
+        node->up = false;
+        node->consumed_bytes = 0;
+        node->consumed_messages = 0;
+        links_log(links, "warning", "event=link_down member=%u address=%s why=\"%.*s\"",
+                  node->member, node->address, (int)item->size, (const char *)bytes);
+        node_tell(links, node, false);
+        return;
+    default:
+        assert(item->kind == INBOX_MESSAGE);
+        node_message(links, node, item, bytes);
+    }
+}
+
+void links_drain(struct links *links)
+{
+    struct inbox *inbox = &links->draining;
+    struct inbox swap = *inbox;
+
+    pthread_mutex_lock(&links->inbox_lock);
+    *inbox = links->filling;
+    links->filling = swap;
+    links->waking = false;
+    pthread_mutex_unlock(&links->inbox_lock);
+    for (size_t i = 0; i < inbox->count; i++)
+        inbox_item(links, &inbox->items[i], inbox->bytes.data + inbox->items[i].at);
+    inbox->count = 0;
+    buffer_clear(&inbox->bytes, LINKS_INBOX_KEPT);
+    for (size_t i = 0; i < links->node_count; i++) {
+        struct node_link *node = links->nodes[i];
+
+        if (node->link && node->consumed_messages > 0)
+            link_consumed(node->link, node->consumed_bytes, node->consumed_messages);
+        node->consumed_bytes = 0;
+        node->consumed_messages = 0;
+    }
+}
+
+void links_send(struct links *links, const struct router_send *sends, size_t count)
+{
+    struct link_message messages[ROUTER_SENDS_MAX];
+
+    for (size_t i = 0; i < count;) {
+        struct node_link *node = node_of_member(links, sends[i].member);
+        size_t run = 0;
+
+        for (; i + run < count && sends[i + run].member == sends[i].member; run++)
+            messages[run] = sends[i + run].message;
+        /* What a broken link does not take is sent again when its on_down has come. */
+        if (node && node->link)
+            link_send(node->link, messages, run);
+        i += run;
+    }
+}
+
+void links_refresh(struct links *links, uint64_t now_ms)
+{
+    bool map_known = router_map(links->options.router) != NULL;
+    bool any = false;
+
+    for (size_t i = 0; i < links->node_count; i++) {
+        struct node_link *node = links->nodes[(links->refresh_next + i) % links->node_count];
+
+        if (!node->up || (any && map_known))
+            continue;
+        any = true;
+        node_send(node, WIRE_MAP_GET, NULL);
+    }
+    links->refresh_next++;
+    if (any)
+        links->linkless_ms = now_ms;
+    else if (map_known && now_ms - links->linkless_ms > LINKS_SEEDLESS_MS)
+        seeds_dial(links);
+}
+
+/* What comes here goes through the inbox like what nng's threads bring, but nobody has to be woken
+ * for it. */
+void links_receive(struct links *links, int timeout_ms)
+{
+    pthread_mutex_lock(&links->inbox_lock);
+    links->waking = true;
+    pthread_mutex_unlock(&links->inbox_lock);
+    fabric_receive(links->fabric, timeout_ms);
+    links_drain(links);
+}
+
+int links_descriptor(const struct links *links)
+{
+    return fabric_descriptor(links->fabric);
+}
+
+static int links_start(struct links *links)
+{
+    struct fabric_options options = {
+        .identity = &links->identity,
+        .ticket = links->options.ticket,
+        .role = LINK_ROLE_ROUTER,
+        .handshake_ms = 2000,
+        .pending_max = 256,
+        .links_max = 1024,
+        .reconnect_ms_min = 10,
+        .reconnect_ms_max = 500,
+        .idle_ms = 1500,
+        .queue_size_max = 64u << 20,
+        .credit_size = 32u << 20,
+        .credit_messages = 65536,
+        .polled = true,
+        .context = links,
+        .on_up = on_up,
+        .on_message = on_message,
+        .on_down = on_down,
+        .on_refused = on_refused,
+    };
+    int r = fabric_open(&links->fabric, &options);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < links->options.seed_count; i++) {
+        struct node_link *node = node_new(links, 0);
+
+        if (!node)
+            return -ENOMEM;
+        snprintf(node->address, sizeof node->address, "%s", links->options.seeds[i]);
+    }
+    seeds_dial(links);
+    return 0;
+}
+
+int links_open(struct links **out, const struct links_options *options, uint64_t now_ms)
+{
+    struct links *links = calloc(1, sizeof *links);
+    int r;
+
+    *out = NULL;
+    if (!links)
+        return -ENOMEM;
+    links->options = *options;
+    links->linkless_ms = now_ms;
+    pthread_mutex_init(&links->inbox_lock, NULL);
+    identity_generate(&links->identity);
+    r = links_start(links);
+    if (r < 0)
+        links_close(links);
+    else
+        *out = links;
+    return r;
+}
+
+static void inbox_deinit(struct inbox *inbox)
+{
+    free(inbox->items);
+    buffer_deinit(&inbox->bytes);
+}
+
+void links_close(struct links *links)
+{
+    if (!links)
+        return;
+    if (links->fabric)
+        fabric_close(links->fabric);
+    for (size_t i = 0; i < links->node_count; i++)
+        free(links->nodes[i]);
+    free(links->nodes);
+    inbox_deinit(&links->filling);
+    inbox_deinit(&links->draining);
+    identity_wipe(&links->identity);
+    pthread_mutex_destroy(&links->inbox_lock);
+    free(links);
+}
