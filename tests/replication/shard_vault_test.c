@@ -184,7 +184,8 @@ Test(shard_vault, what_flush_moved_is_read)
     struct store_stats stats;
 
     begin();
-    cluster.options.log_size_max = 1; /* what is no log any more is a victim */
+    cluster.options.log_size_max = 1;               /* what is no log any more is a victim */
+    cluster.options.store.segment_size = 64u << 10; /* of which a few are written */
     cluster.options.retain_entries_min = 0;
     restart_all();
     for (int round = 0; round < 30; round++)
