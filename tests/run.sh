@@ -10,7 +10,9 @@ results=$PWD/build/test-results
 jobs=$(nproc)
 # Criterion's own memory is not ours to free.
 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.txt:print_suppressions=0
-export results LSAN_OPTIONS
+# What ThreadSanitizer cannot see, with the reasons.
+TSAN_OPTIONS=suppressions=$PWD/tests/process/tsan.txt:atexit_sleep_ms=0
+export results LSAN_OPTIONS TSAN_OPTIONS
 
 sh cli/packages.sh test || exit 1
 rm -rf "$results"
