@@ -151,7 +151,7 @@ static int fill_boxes(struct founding *founding)
     uint8_t key[VAULT_KEY_SIZE], dh_public[IDENTITY_PUBLIC_SIZE];
     int r = ringmap_add_boxes(map, FIRST_KEY_ID);
 
-    vault_key_generate(key);
+    randombytes_buf(key, sizeof key);
     for (uint32_t i = 0; r == 0 && i < map->member_count; i++)
         if (identity_dh_public(dh_public, map->members[i].public_key) != 0 ||
             vault_wrap(FIRST_KEY_ID, key, dh_public, map->boxes[i]) != 0)

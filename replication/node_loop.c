@@ -96,13 +96,16 @@ static uint16_t default_shards(void)
 static int make_identity(struct node_loop *loop, struct datadir_identity *first)
 {
     const struct node_loop_options *options = loop->options;
+    uint8_t salt[IDENTITY_LOCK_SALT_SIZE];
 
     identity_generate(&loop->identity);
     memcpy(first->key, loop->identity.secret_key, sizeof first->key);
     first->locked = options->passphrase != NULL;
-    return first->locked ? identity_lock(&loop->identity, options->passphrase,
-                                         options->passphrase_size, first->key)
-                         : 0;
+    if (!first->locked)
+        return 0;
+    randombytes_buf(salt, sizeof salt);
+    return identity_lock(&loop->identity, options->passphrase, options->passphrase_size, salt,
+                         first->key);
 }
 
 /* From what IDENTITY holds. */

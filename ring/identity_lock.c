@@ -28,13 +28,13 @@ static int derive(const uint8_t *passphrase, size_t size,
 }
 
 int identity_lock(const struct identity *identity, const uint8_t *passphrase, size_t size,
-                  uint8_t locked[IDENTITY_LOCK_SIZE])
+                  const uint8_t salt[IDENTITY_LOCK_SALT_SIZE], uint8_t locked[IDENTITY_LOCK_SIZE])
 {
     uint8_t key[KEY_SIZE];
     int r;
 
-    randombytes_buf(locked, IDENTITY_LOCK_SALT_SIZE);
-    r = derive(passphrase, size, locked, key);
+    memcpy(locked, salt, IDENTITY_LOCK_SALT_SIZE);
+    r = derive(passphrase, size, salt, key);
     if (r == 0) /* the secret key begins with the seed */
         crypto_aead_xchacha20poly1305_ietf_encrypt(locked + IDENTITY_LOCK_SALT_SIZE, NULL,
                                                    identity->secret_key, IDENTITY_SEED_SIZE, NULL,

@@ -30,9 +30,10 @@ enum identity_lock_e {
     IDENTITY_LOCK_E_WRONG, /* another passphrase, or damaged */
 };
 
-/* size: IDENTITY_PASSPHRASE_MIN … IDENTITY_PASSPHRASE_MAX. Draws the salt. 0 or -ENOMEM. */
+/* size: IDENTITY_PASSPHRASE_MIN … IDENTITY_PASSPHRASE_MAX; salt: fresh random bytes. 0 or -ENOMEM.
+ */
 int identity_lock(const struct identity *identity, const uint8_t *passphrase, size_t size,
-                  uint8_t locked[IDENTITY_LOCK_SIZE]);
+                  const uint8_t salt[IDENTITY_LOCK_SALT_SIZE], uint8_t locked[IDENTITY_LOCK_SIZE]);
 /* *identity is wiped unless 0. IDENTITY_LOCK_E_WRONG or -ENOMEM. */
 int identity_unlock(struct identity *identity, const uint8_t *passphrase, size_t size,
                     const uint8_t locked[IDENTITY_LOCK_SIZE]);

@@ -159,11 +159,6 @@ bool vault_digest(const struct record *record, struct keydir_digest *digest)
 
 /* --- wrapped keys -------------------------------------------------------------------------- */
 
-void vault_key_generate(uint8_t key[VAULT_KEY_SIZE])
-{
-    randombytes_buf(key, VAULT_KEY_SIZE);
-}
-
 int vault_wrap(uint8_t id, const uint8_t key[VAULT_KEY_SIZE],
                const uint8_t public_key[VAULT_EXCHANGE_SIZE], uint8_t wrapped[VAULT_WRAPPED_SIZE])
 {

@@ -20,8 +20,8 @@
  * node opens, with the X25519 pair derived from its identity.
  *
  * Owner: whoever fills it; read only while anybody seals or opens, and then shared by threads. No
- * I/O, no randomness here, but for vault_wrap(), which draws an ephemeral key pair, and
- * vault_key_generate(). sodium_init() must have been called. Secrets: vault_wipe() overwrites them.
+ * I/O, no randomness here, but for vault_wrap(), which draws an ephemeral key pair. sodium_init()
+ * must have been called. Secrets: vault_wipe() overwrites them.
  */
 #ifndef STORAGE_VAULT_H
 #define STORAGE_VAULT_H
@@ -75,8 +75,6 @@ int vault_open(const struct vault *vault, struct record *record, uint8_t *out);
 /* The digest of a sealed record's key; false: it is not sealed, hash its key. */
 bool vault_digest(const struct record *record, struct keydir_digest *digest);
 
-/* Draws a data key from the system's randomness. */
-void vault_key_generate(uint8_t key[VAULT_KEY_SIZE]);
 /* A box of (id, key) for the owner of an X25519 public key. VAULT_E_CORRUPT: that is no key. */
 int vault_wrap(uint8_t id, const uint8_t key[VAULT_KEY_SIZE],
                const uint8_t public_key[VAULT_EXCHANGE_SIZE], uint8_t wrapped[VAULT_WRAPPED_SIZE]);

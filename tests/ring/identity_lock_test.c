@@ -15,6 +15,8 @@ static void setup(void)
 
 TestSuite(identity_lock, .init = setup);
 
+static const uint8_t salts[2][IDENTITY_LOCK_SALT_SIZE] = {{1}, {2}};
+
 static bool holds(const uint8_t *bytes, size_t size, const uint8_t *what, size_t what_size)
 {
     return memmem(bytes, size, what, what_size) != NULL;
@@ -26,9 +28,11 @@ Test(identity_lock, the_passphrase_gives_the_identity_back)
     uint8_t locked[2][IDENTITY_LOCK_SIZE];
 
     identity_generate(&identity);
-    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, locked[0]), 0);
-    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, locked[1]), 0);
-    cr_assert_neq(memcmp(locked[0], locked[1], IDENTITY_LOCK_SIZE), 0, "each has its own salt");
+    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, salts[0], locked[0]), 0);
+    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, salts[1], locked[1]), 0);
+    cr_assert_neq(memcmp(locked[0] + IDENTITY_LOCK_SALT_SIZE, locked[1] + IDENTITY_LOCK_SALT_SIZE,
+                         IDENTITY_LOCK_SIZE - IDENTITY_LOCK_SALT_SIZE),
+                  0, "another salt, another lock");
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(identity_unlock(&again, words, WORDS_SIZE, locked[i]), 0);
         cr_assert_eq(memcmp(&again, &identity, sizeof identity), 0);
@@ -43,7 +47,7 @@ Test(identity_lock, another_passphrase_gives_nothing)
     uint8_t locked[IDENTITY_LOCK_SIZE];
 
     identity_generate(&identity);
-    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, locked), 0);
+    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, salts[0], locked), 0);
     cr_assert_eq(identity_unlock(&again, words, WORDS_SIZE - 1, locked), IDENTITY_LOCK_E_WRONG);
     for (size_t i = 0; i < sizeof again; i++)
         cr_assert_eq(((const uint8_t *)&again)[i], 0);
@@ -55,7 +59,7 @@ Test(identity_lock, damage_anywhere_is_found)
     uint8_t locked[IDENTITY_LOCK_SIZE];
 
     identity_generate(&identity);
-    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, locked), 0);
+    cr_assert_eq(identity_lock(&identity, words, WORDS_SIZE, salts[0], locked), 0);
     for (size_t i = 3; i < IDENTITY_LOCK_SIZE; i += 15) { /* salt, seed and tag */
         locked[i] ^= 1;
         cr_assert_eq(identity_unlock(&again, words, WORDS_SIZE, locked), IDENTITY_LOCK_E_WRONG);
@@ -69,5 +73,5 @@ Test(identity_lock, a_short_passphrase_is_refused, .signal = SIGABRT)
     uint8_t locked[IDENTITY_LOCK_SIZE];
 
     identity_generate(&identity);
-    (void)identity_lock(&identity, words, IDENTITY_PASSPHRASE_MIN - 1, locked);
+    (void)identity_lock(&identity, words, IDENTITY_PASSPHRASE_MIN - 1, salts[0], locked);
 }
