@@ -1,0 +1,368 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "draw.h"
+#include "replication/quorum.h"
+#include "replication/raft_internal.h"
+#include "replication/transfer.h"
+
+/* A group as its leader sees it: a core whose configurations are committed by the test. */
+
+#define SILENT_MS 1000u
+#define MEMBERS   9u
+
+struct group {
+    struct raft raft;
+    struct transfer_view view;
+    uint16_t wanted[RAFT_VOTERS_MAX];
+    struct transfer_action action;
+};
+
+static void group_init(struct group *group, const uint16_t *voters, uint32_t count)
+{
+    struct raft_options options = {.group = 1,
+                                   .self = {.member = voters[0], .life = 1},
+                                   .election_ms_min = 500,
+                                   .election_ms_max = 1000,
+                                   .append_entries_max = 8,
+                                   .append_size_max = 1000,
+                                   .inflight_size_max = 10000,
+                                   .inflight_messages_max = 8,
+                                   .retry_ms = 100};
+    struct raft_config config = {.index = 1, .epoch = 1};
+
+    memset(group, 0, sizeof *group);
+    for (uint32_t i = 0; i < count; i++)
+        config.voters[config.voter_count++] = (struct raft_replica){voters[i], 1};
+    cr_assert_eq(raft_init(&group->raft, &options, &config, 0, 1), 0);
+    group->raft.role = RAFT_LEADER;
+    group->raft.log.last = group->raft.commit = group->raft.term_start = 2;
+    group->view = (struct transfer_view){.raft = &group->raft,
+                                         .wanted = group->wanted,
+                                         .epoch = 2,
+                                         .now_ms = 10000,
+                                         .silent_ms = SILENT_MS,
+                                         .may_begin = true};
+}
+
+static void want(struct group *group, const uint16_t *members, uint32_t count)
+{
+    memcpy(group->wanted, members, count * sizeof *members);
+    group->view.wanted_count = count;
+}
+
+static struct raft_progress *peer_of(struct group *group, uint16_t member)
+{
+    struct raft_progress *peer = (struct raft_progress *)raft_peer(&group->raft, member);
+
+    cr_assert(peer, "member %u is in no configuration", member);
+    return peer;
+}
+
+static void hear(struct group *group, uint16_t member, bool caught_up)
+{
+    struct raft_progress *peer = peer_of(group, member);
+
+    peer->heard_ms = group->view.now_ms;
+    if (caught_up)
+        peer->match = group->raft.log.last;
+}
+
+static void hear_all(struct group *group)
+{
+    for (uint32_t i = 0; i < group->raft.peer_count; i++)
+        hear(group, group->raft.peers[i].replica.member, true);
+}
+
+static uint8_t next(struct group *group)
+{
+    transfer_next(&group->view, &group->action);
+    return group->action.step;
+}
+
+/* What the leader's host and its group make of the proposal. */
+static void append(struct group *group)
+{
+    struct raft *raft = &group->raft;
+
+    cr_assert(raft_config_follows(raft, &group->action.config));
+    raft_config_append(raft, ++raft->log.last, &group->action.config, group->view.now_ms);
+}
+
+static void commit(struct group *group)
+{
+    group->raft.commit = group->raft.log.last;
+}
+
+static void propose(struct group *group)
+{
+    cr_assert_eq(next(group), TRANSFER_PROPOSE, "%s", transfer_step_name(group->action.step));
+    append(group);
+    cr_assert_eq(next(group), TRANSFER_COMMIT);
+    commit(group);
+}
+
+static bool has(const struct raft_replica *replicas, uint32_t count, uint16_t member)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (replicas[i].member == member)
+            return true;
+    return false;
+}
+
+static bool votes(const struct group *group, uint16_t member)
+{
+    return has(group->raft.config.voters, group->raft.config.voter_count, member);
+}
+
+static bool learns(const struct group *group, uint16_t member)
+{
+    return has(group->raft.config.learners, group->raft.config.learner_count, member);
+}
+
+Test(transfer, what_is_as_wanted_is_left_alone)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){3, 1, 2}, 3);
+    cr_assert_eq(next(&group), TRANSFER_DONE);
+    group.raft.role = RAFT_FOLLOWER;
+    want(&group, (uint16_t[]){4, 5, 6}, 3);
+    cr_assert_eq(next(&group), TRANSFER_NOT_HERE);
+}
+
+Test(transfer, a_replica_moves_by_learning_first)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){1, 2, 4}, 3);
+    propose(&group);
+    cr_assert(learns(&group, 4) && votes(&group, 3));
+    cr_assert_eq(peer_of(&group, 4)->replica.life, 3, "its life begins with that entry");
+    hear(&group, 2, true);
+    peer_of(&group, 4)->heard_ms = 0;
+    cr_assert(next(&group) == TRANSFER_SILENT && group.action.member == 4);
+    hear(&group, 4, false);
+    cr_assert(next(&group) == TRANSFER_CATCH_UP && group.action.member == 4);
+    hear(&group, 4, true);
+    peer_of(&group, 4)->snapshot_wanted = true;
+    cr_assert_eq(next(&group), TRANSFER_CATCH_UP);
+    peer_of(&group, 4)->snapshot_wanted = false;
+    propose(&group);
+    cr_assert_eq(group.raft.config.voter_old_count, 3);
+    cr_assert(votes(&group, 4) && !votes(&group, 3) && !learns(&group, 4));
+    propose(&group);
+    cr_assert_eq(group.raft.config.voter_old_count, 0);
+    cr_assert_eq(group.raft.config.voters[2].life, 3, "it keeps its life");
+    cr_assert_eq(next(&group), TRANSFER_DONE);
+}
+
+Test(transfer, a_learner_behind_in_the_log_gets_no_vote)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){1, 2, 4}, 3);
+    propose(&group);
+    hear_all(&group);
+    group.raft.log.last += TRANSFER_LAG_MAX;
+    group.raft.commit = group.raft.log.last;
+    cr_assert_eq(next(&group), TRANSFER_PROPOSE);
+    group.raft.log.last++;
+    cr_assert_eq(next(&group), TRANSFER_CATCH_UP);
+}
+
+Test(transfer, a_leader_that_is_to_go_hands_over_first)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){2, 3, 4}, 3);
+    propose(&group);
+    hear_all(&group);
+    propose(&group);
+    cr_assert(!votes(&group, 1));
+    for (uint32_t i = 0; i < group.raft.peer_count; i++)
+        group.raft.peers[i].match = 0;
+    cr_assert_eq(next(&group), TRANSFER_CATCH_UP, "nobody could take it");
+    hear(&group, 3, true);
+    cr_assert(next(&group) == TRANSFER_HAND_OVER && group.action.member == 3);
+    group.raft.options.self = peer_of(&group, 3)->replica;
+    propose(&group);
+    cr_assert_eq(next(&group), TRANSFER_DONE);
+}
+
+Test(transfer, who_is_ready_need_not_wait_for_the_others)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){4, 5, 6}, 3);
+    propose(&group);
+    hear(&group, 2, true);
+    hear(&group, 5, true);
+    peer_of(&group, 3)->heard_ms = 0;
+    propose(&group);
+    cr_assert(votes(&group, 5) && votes(&group, 1) && votes(&group, 2) && !votes(&group, 3),
+              "the silent one goes first");
+    cr_assert(learns(&group, 4) && learns(&group, 6));
+}
+
+Test(transfer, no_majority_of_the_silent_is_made)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3, 4, 5}, 5);
+    want(&group, (uint16_t[]){1, 4, 5}, 3);
+    hear(&group, 2, true);
+    hear(&group, 3, true);
+    peer_of(&group, 4)->heard_ms = peer_of(&group, 5)->heard_ms = 0;
+    cr_assert(next(&group) == TRANSFER_SILENT && group.action.member == 4);
+    hear(&group, 4, true);
+    cr_assert_eq(next(&group), TRANSFER_PROPOSE);
+}
+
+Test(transfer, pause_and_budget_begin_nothing_and_end_what_is_joint)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){1, 2, 4}, 3);
+    group.view.may_begin = false;
+    cr_assert_eq(next(&group), TRANSFER_BUDGET);
+    group.view.may_begin = true;
+    group.view.paused = true;
+    cr_assert_eq(next(&group), TRANSFER_PAUSED);
+    group.view.paused = false;
+    propose(&group);
+    hear_all(&group);
+    group.view.paused = true;
+    cr_assert_eq(next(&group), TRANSFER_PAUSED);
+    group.view.paused = false;
+    propose(&group);
+    group.view.paused = true;
+    propose(&group);
+    cr_assert_eq(next(&group), TRANSFER_DONE);
+}
+
+Test(transfer, an_older_map_changes_nothing)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){1, 2, 4}, 3);
+    group.view.epoch = 7;
+    propose(&group);
+    group.view.epoch = 6;
+    want(&group, (uint16_t[]){1, 2, 3}, 3);
+    cr_assert_eq(next(&group), TRANSFER_MAP);
+    group.view.epoch = 8; /* abort: the plan before, under a new epoch */
+    propose(&group);
+    cr_assert_eq(group.raft.config.learner_count, 0);
+    cr_assert_eq(next(&group), TRANSFER_DONE);
+}
+
+/* --- any way from anywhere ----------------------------------------------------------------- */
+
+static void draw_wanted(struct group *group, struct draw *draw)
+{
+    uint32_t count = 1 + draw_below(draw, 5), at = 0;
+
+    while (at < count) {
+        uint16_t member = (uint16_t)(1 + draw_below(draw, MEMBERS));
+        bool known = false;
+
+        for (uint32_t i = 0; i < at; i++)
+            known = known || group->wanted[i] == member;
+        if (!known)
+            group->wanted[at++] = member;
+    }
+    group->view.wanted_count = count;
+    group->view.epoch++;
+}
+
+/* Some are heard of, some have caught up; always enough for this leader to remain one. */
+static void draw_peers(struct group *group, struct draw *draw)
+{
+    struct raft *raft = &group->raft;
+
+    group->view.now_ms += SILENT_MS / 2;
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        struct raft_progress *peer = &raft->peers[i];
+
+        if (peer->voter || peer->voter_old || draw_below(draw, 2))
+            hear(group, peer->replica.member, draw_below(draw, 2));
+    }
+}
+
+static void check_proposal(const struct group *group)
+{
+    const struct raft_config *now = &group->raft.config, *next = &group->action.config;
+    uint32_t floor =
+        now->voter_count < group->view.wanted_count ? now->voter_count : group->view.wanted_count;
+
+    if (next->voter_old_count == 0 && now->voter_old_count == 0)
+        cr_assert_eq(next->voter_count, now->voter_count, "learners change alone");
+    else if (next->voter_old_count > 0)
+        cr_assert_geq(next->voter_count, floor);
+    for (uint32_t i = 0; i < next->voter_count; i++) {
+        const struct raft_progress *peer = raft_peer(&group->raft, next->voters[i].member);
+
+        cr_assert(peer, "a voter was a voter or a learner before");
+        if (!peer->voter && !peer->voter_old)
+            cr_assert(peer->match >= now->index &&
+                      peer->match + TRANSFER_LAG_MAX >= group->raft.log.last);
+    }
+}
+
+static void step(struct group *group, struct draw *draw, bool calm)
+{
+    struct raft *raft = &group->raft;
+
+    if (next(group) == TRANSFER_PROPOSE) {
+        check_proposal(group);
+        append(group);
+        if (!calm && draw_below(draw, 8) == 0 && raft_config_truncate(raft, raft->log.last))
+            raft->log.last--; /* another leader never had it */
+    } else if (group->action.step == TRANSFER_HAND_OVER) {
+        cr_assert(votes(group, group->action.member));
+        raft->options.self = peer_of(group, group->action.member)->replica;
+    }
+    commit(group);
+}
+
+Test(transfer, every_row_is_reached_from_every_row)
+{
+    struct draw draw = {.state = 4};
+
+    for (uint32_t round = 0; round < 3000; round++) {
+        struct group group;
+        uint32_t steps = 0;
+
+        group_init(&group, (uint16_t[]){1, 2, 3, 4, 5}, 1 + draw_below(&draw, 5));
+        draw_wanted(&group, &draw);
+        for (uint32_t i = 0; i < 40; i++) {
+            if (draw_below(&draw, 10) == 0)
+                draw_wanted(&group, &draw);
+            group.view.may_begin = draw_below(&draw, 3) > 0;
+            group.view.paused = draw_below(&draw, 5) == 0;
+            draw_peers(&group, &draw);
+            step(&group, &draw, false);
+        }
+        group.view.may_begin = true;
+        group.view.paused = false;
+        do {
+            hear_all(&group);
+            step(&group, &draw, true);
+            cr_assert_lt(++steps, 12u, "round %u: %s", round,
+                         transfer_step_name(group.action.step));
+        } while (group.action.step != TRANSFER_DONE);
+        cr_assert_eq(group.raft.config.voter_count, group.view.wanted_count);
+        for (uint32_t i = 0; i < group.view.wanted_count; i++)
+            cr_assert(votes(&group, group.wanted[i]));
+        cr_assert_eq(group.raft.config.learner_count + group.raft.config.voter_old_count, 0);
+        raft_deinit(&group.raft);
+    }
+}
