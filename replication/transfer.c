@@ -191,7 +191,7 @@ static void voters_possible(const struct transfer_view *view, struct raft_config
     for (uint32_t i = 0; i < now->learner_count; i++) {
         const struct raft_replica *learner = &now->learners[i];
 
-        if (caught_up(view, learner->member) && next->voter_count < wanted)
+        if (caught_up(view, learner->member))
             take(next, learner);
         else
             next->learners[next->learner_count++] = *learner;
