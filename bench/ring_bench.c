@@ -3,6 +3,7 @@
 #include "bench/engine_bench.h"
 #include "bench/load.h"
 #include "bench/micro.h"
+#include "bench/placement_bench.h"
 #include "bench/report.h"
 #include "cli/address.h"
 #include "cli/options.h"
@@ -53,6 +54,11 @@ static const struct option_row engine_rows[] = {
     {"wear", "PERCENT", NULL, "100", "overwrites, of the keys", 'w', false},
     {"only", "NAMES", NULL, NULL, "of ringcask, rocksdb, leveldb, lmdb", 0, false},
     {"dir", "FOLDER", NULL, "/var/tmp", "where files are made and removed", 0, false},
+    {"output", "table|json", NULL, "table", "how to print", 'o', false},
+    {NULL, NULL, NULL, NULL, NULL, 0, false}};
+
+static const struct option_row placement_rows[] = {
+    {"nodes", "COUNT", NULL, "1000", "leave out larger clusters", 'n', false},
     {"output", "table|json", NULL, "table", "how to print", 'o', false},
     {NULL, NULL, NULL, NULL, NULL, 0, false}};
 
@@ -232,6 +238,20 @@ static int run_engine(const struct arguments *arguments)
     return r == 0 ? EXIT_CODE_OK : r == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
 }
 
+static int run_placement(const struct arguments *arguments)
+{
+    uint64_t nodes = 0;
+    bool json;
+    int r;
+
+    if (!read_output(arguments, &json) || !arguments_number(arguments, "nodes", 3, 1000, &nodes))
+        return EXIT_CODE_USAGE;
+    r = placement_bench((uint32_t)nodes, json);
+    if (r < 0)
+        arguments_error(arguments, "%s", strerror(-r));
+    return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+}
+
 static const struct command_row commands[] = {
     {"load", "", 0, 0, "Offers a RESP server load (the command when none is named).",
      "ring-bench load --workload b --clients 50 --rate 20000 --pids DIR/node-1.pid,DIR/router.pid",
@@ -248,6 +268,8 @@ static const struct command_row commands[] = {
     {"engine", "", 0, 0, "Compares the engine with RocksDB, LevelDB and LMDB.",
      "ring-bench engine --keys 1000000 --values 100 --only ringcask,rocksdb", engine_rows,
      run_engine},
+    {"placement", "", 0, 0, "Compares the placement of partitions with hashing schemes.",
+     "ring-bench placement --nodes 100", placement_rows, run_placement},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL}};
 
 static const struct program program = {

@@ -2,6 +2,7 @@
 
 #include "ring/identity.h"
 #include "ring/placement.h"
+#include "ring/voters.h"
 #include "ring/wire.h"
 #include "storage/vault.h"
 
@@ -184,7 +185,7 @@ static enum exit_code make_genesis(struct founding *founding)
         r = placement_solve(&founding->map);
     }
     if (r == 0)
-        r = placement_meta_voters(&founding->map);
+        r = voters_choose(&founding->map);
     if (r == 0 && options->encrypt)
         r = fill_boxes(founding);
     if (r == 0) {

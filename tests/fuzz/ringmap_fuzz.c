@@ -3,6 +3,7 @@
 
 #include "ring/placement.h"
 #include "ring/ringmap.h"
+#include "ring/voters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
         snprintf(member->address, sizeof member->address, "10.0.0.%u:7000", i + 1);
         snprintf(member->zone, sizeof member->zone, "zone-%u", i % 3);
     }
-    if (placement_solve(&map) != 0 || placement_meta_voters(&map) != 0)
+    if (placement_solve(&map) != 0 || voters_choose(&map) != 0)
         abort();
     if (dice_below(dice, 2) == 0 && ringmap_add_boxes(&map, 1) != 0)
         abort();

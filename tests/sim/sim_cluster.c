@@ -1,6 +1,7 @@
 #include "tests/sim/sim_cluster.h"
 
 #include "ring/placement.h"
+#include "ring/voters.h"
 #include "ring/wire.h"
 
 #include <assert.h>
@@ -48,7 +49,7 @@ static void genesis_make(struct sim_cluster *cluster)
     }
     r = placement_solve(map);
     assert(r == 0);
-    r = placement_meta_voters(map);
+    r = voters_choose(map);
     assert(r == 0);
     ringmap_check(map);
     cluster->blob_size = ringmap_encoded_size(map);
