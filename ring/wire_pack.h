@@ -1,7 +1,8 @@
 /* Wire pack: the smallest msgpack encodings, written to memory that is already there.
  *
- * Internal to wire*.c: writers reserve the largest size an item can have once, pack its fields
- * without another check, and commit what they wrote. A function returns where it stopped.
+ * Internal to wire*.c and swim_codec.c: writers reserve the largest size an item can have once,
+ * pack its fields without another check, and commit what they wrote. A function returns where it
+ * stopped.
  */
 #ifndef RING_WIRE_PACK_H
 #define RING_WIRE_PACK_H
