@@ -1,0 +1,245 @@
+/* Whole clusters of gossip cores on a simulated network. */
+#include "ring/swim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "swim_net.h"
+
+#define LARGE 1000u
+
+static bool first_is_dead_everywhere(const struct swim_net *net)
+{
+    uint32_t others = 0;
+
+    for (uint32_t i = 1; i < net->count; i++)
+        others += net->nodes[i].up;
+    return swim_net_holders(net, 0, SWIM_DEAD) == others;
+}
+
+static bool second_has_moved_everywhere(const struct swim_net *net)
+{
+    for (uint32_t i = 0; i < net->count; i++) {
+        struct swim_record record;
+
+        if (net->nodes[i].up && (!swim_record_of(swim_find(&net->nodes[i].swim, 2), &record) ||
+                                 strcmp(record.local.address, "192.168.7.7:7") != 0))
+            return false;
+    }
+    return true;
+}
+
+static void move_second(struct swim_net *net)
+{
+    strcpy(net->nodes[1].local.address, "192.168.7.7:7");
+    swim_net_tell(net, 1);
+}
+
+/* The three figures for 1,000 nodes at 5 % loss, in one run. */
+Test(swim_sim, a_thousand_nodes_at_five_percent_loss)
+{
+    struct swim_net net;
+    uint64_t took_ms;
+
+    swim_net_init(&net, LARGE, 1, false);
+    net.loss_permille = 50;
+    swim_net_run(&net, 100 * (uint64_t)net.options.period_ms);
+    move_second(&net);
+    took_ms = swim_net_until(&net, 60000, second_has_moved_everywhere);
+    cr_log_info("told in %lu periods", (unsigned long)(took_ms / net.options.period_ms));
+    cr_assert_leq(took_ms, 20 * net.options.period_ms, "%lu ms", (unsigned long)took_ms);
+    swim_net_crash(&net, 0);
+    took_ms = swim_net_until(&net, 60000, first_is_dead_everywhere);
+    cr_log_info("found in %lu ms", (unsigned long)took_ms);
+    cr_assert_leq(took_ms, 10000);
+    cr_assert_eq(net.accusations, 0, "member %u lives", net.accused);
+    cr_assert_gt(net.suspicions, 0, "it was hard enough");
+    cr_assert_leq(net.packet_size_max, net.options.packet_size_max);
+    swim_net_deinit(&net);
+}
+
+Test(swim_sim, no_live_node_is_held_dead_in_a_long_run_at_five_percent_loss)
+{
+    static const uint32_t sizes[] = {3, 5, 10, 30, 100};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct swim_net net;
+
+        swim_net_init(&net, sizes[i], 100 + i, false);
+        net.loss_permille = 50;
+        swim_net_run(&net, 600000 / sizes[i] + 60000);
+        cr_assert_eq(net.accusations, 0, "member %u of %u lives", net.accused, sizes[i]);
+        cr_assert(swim_net_converged(&net) || sizes[i] > 10);
+        swim_net_deinit(&net);
+    }
+}
+
+Test(swim_sim, a_dead_node_is_found_in_two_seconds_among_three_to_ten)
+{
+    for (uint32_t count = 3; count <= 10; count++) {
+        uint64_t worst_ms = 0;
+
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            struct swim_net net;
+            uint64_t took_ms;
+
+            swim_net_init(&net, count, seed, false);
+            swim_net_run(&net, 2000 + dice_below(&net.dice, 500));
+            cr_assert(swim_net_converged(&net));
+            swim_net_crash(&net, 0);
+            took_ms = swim_net_until(&net, 20000, first_is_dead_everywhere);
+            worst_ms = took_ms > worst_ms ? took_ms : worst_ms;
+            cr_assert_eq(net.accusations, 0);
+            swim_net_deinit(&net);
+        }
+        cr_log_info("%u nodes: %lu ms at worst", count, (unsigned long)worst_ms);
+        cr_assert_leq(worst_ms, 2000, "%lu ms among %u", (unsigned long)worst_ms, count);
+    }
+}
+
+Test(swim_sim, real_signatures_and_a_restarted_node_outbids_its_former_life)
+{
+    struct swim_net net;
+
+    swim_net_init(&net, 5, 7, true);
+    cr_assert_leq(swim_net_until(&net, 10000, swim_net_converged), 10000);
+    swim_net_crash(&net, 0);
+    cr_assert_leq(swim_net_until(&net, 10000, first_is_dead_everywhere), 10000);
+    swim_net_restart(&net, 0);
+    cr_assert_leq(swim_net_until(&net, 10000, swim_net_converged), 10000);
+    cr_assert_geq(swim_find(&net.nodes[0].swim, 1)->incarnation, 2);
+    for (unsigned i = 0; i < 20; i++) { /* faster than anybody notices */
+        swim_net_crash(&net, 0);
+        net.nodes[0].local.operations = i;
+        swim_net_restart(&net, 0);
+        swim_net_run(&net, dice_below(&net.dice, 400));
+    }
+    cr_assert_leq(swim_net_until(&net, 10000, swim_net_converged), 10000);
+    swim_net_deinit(&net);
+}
+
+static bool one_way(const struct swim_net *net, uint16_t from, uint16_t to)
+{
+    (void)net;
+    return !(from == 1 && to == 2) && !(from == 3 && to == 4);
+}
+
+Test(swim_sim, one_way_cuts_accuse_nobody)
+{
+    struct swim_net net;
+
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        swim_net_init(&net, 6, seed, false);
+        net.passes = one_way;
+        swim_net_run(&net, 60000);
+        cr_assert_eq(net.accusations, 0);
+        move_second(&net);
+        cr_assert_leq(swim_net_until(&net, 3000, second_has_moved_everywhere), 3000);
+        swim_net_deinit(&net);
+    }
+}
+
+static bool mute(const struct swim_net *net, uint16_t from, uint16_t to)
+{
+    (void)net;
+    (void)to;
+    return from != 1;
+}
+
+Test(swim_sim, who_hears_but_cannot_be_heard_is_found_and_comes_back)
+{
+    struct swim_net net;
+
+    swim_net_init(&net, 6, 5, false);
+    swim_net_run(&net, 3000);
+    net.passes = mute;
+    cr_assert_leq(swim_net_until(&net, 4000, first_is_dead_everywhere), 4000);
+    net.passes = NULL;
+    cr_assert_leq(swim_net_until(&net, 5000, swim_net_converged), 5000);
+    swim_net_deinit(&net);
+}
+
+static bool halves(const struct swim_net *net, uint16_t from, uint16_t to)
+{
+    return (from <= net->count / 2) == (to <= net->count / 2);
+}
+
+static bool sides_are_apart(const struct swim_net *net)
+{
+    for (uint32_t i = 0; i < net->count; i++)
+        for (uint32_t j = 0; j < net->count; j++)
+            if (i != j && (swim_net_standing(net, i, j) == SWIM_DEAD) !=
+                              !halves(net, (uint16_t)(i + 1), (uint16_t)(j + 1)))
+                return false;
+    return true;
+}
+
+Test(swim_sim, a_healed_partition_finds_itself_again)
+{
+    static const uint32_t sizes[] = {4, 10, 60};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct swim_net net;
+        uint64_t took_ms;
+
+        swim_net_init(&net, sizes[i], i, false);
+        swim_net_run(&net, 5000);
+        net.passes = halves;
+        cr_assert_leq(swim_net_until(&net, 60000, sides_are_apart), 60000);
+        move_second(&net); /* known on one side only */
+        swim_net_run(&net, 20000);
+        net.passes = NULL;
+        net.accusations = 0;
+        took_ms = swim_net_until(&net, 30000, swim_net_converged);
+        cr_log_info("%u nodes are one again in %lu ms", sizes[i], (unsigned long)took_ms);
+        cr_assert_leq(took_ms, 30000, "%u nodes", sizes[i]);
+        cr_assert_eq(net.accusations, 0, "of %u", sizes[i]);
+        swim_net_deinit(&net);
+    }
+}
+
+/* Member 1 stops again and again, for a part of the time that a suspect has. */
+static void run_slow(struct swim_net *net, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        swim_net_stall(net, 0, 100 + dice_below(&net->dice, 350));
+        swim_net_run(net, 500 + dice_below(&net->dice, 100));
+    }
+}
+
+Test(swim_sim, slow_members_are_kept_and_accuse_nobody)
+{
+    for (uint32_t count = 3; count <= 12; count += 3) {
+        struct swim_net net;
+
+        swim_net_init(&net, count, count, false);
+        swim_net_run(&net, 3000);
+        run_slow(&net, 100);
+        cr_assert_gt(net.suspicions, 0, "it was hard enough");
+        cr_assert_eq(net.accusations, 0, "member %u of %u lives", net.accused, count);
+        swim_net_run(&net, 3000);
+        cr_assert(swim_net_converged(&net));
+        swim_net_deinit(&net);
+    }
+}
+
+Test(swim_sim, a_removed_member_that_gossips_on_is_not_heard)
+{
+    struct swim_net net;
+
+    swim_net_init(&net, 6, 9, true);
+    swim_net_run(&net, 3000);
+    swim_net_remove(&net, 6); /* it does not know */
+    strcpy(net.nodes[5].local.address, "192.168.7.7:7");
+    swim_net_tell(&net, 5);
+    swim_net_run(&net, 5000);
+    for (uint32_t i = 0; i < 5; i++) {
+        cr_assert_null(swim_find(&net.nodes[i].swim, 6));
+        cr_assert_gt(net.nodes[i].swim.stats.strangers, 0);
+        for (uint32_t j = 0; j < 5; j++)
+            cr_assert(i == j || swim_net_standing(&net, i, j) == SWIM_ALIVE);
+    }
+    swim_net_deinit(&net);
+}
