@@ -32,7 +32,7 @@
     X(NODE_STATUS_REPLY, 39, CONTROL)                                                              \
     X(GENESIS_GET, 40, CONTROL) /* a prepared node asks a peer whether it was committed */         \
     X(GENESIS, 41, CONTROL)                                                                        \
-    X(GOSSIP, 48, CONTROL) /* member -> member: ring/swim_codec.h */
+    X(GOSSIP, 56, CONTROL) /* member -> member: ring/swim_codec.h */
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

@@ -497,3 +497,42 @@ Test(swim, members_held_dead_are_pinged_at_no_others_cost)
     cr_assert_geq(scene->swim.stats.probes - probes, 9, "one a period still");
     swim_scene_free(scene);
 }
+
+/* Two sides of a healed cut would put all of each other under suspicion at once. */
+Test(swim, what_an_exchange_says_of_the_dead_is_believed_by_newcomers_only)
+{
+    for (unsigned synced = 0; synced < 2; synced++) {
+        struct swim_scene *scene = swim_scene_new(6, NULL);
+        struct swim_item item = {.kind = SWIM_ITEM_STATEMENT,
+                                 .member = 4,
+                                 .standing = SWIM_DEAD,
+                                 .accusers = {2},
+                                 .accuser_count = 1};
+        struct swim_packet diff = {.kind = SWIM_DIFF, .subject = 1, .items = &item};
+
+        swim_scene_tick(scene, 1); /* asks somebody for all it knows */
+        cr_assert(swim_scene_sent(scene, SWIM_SYNC, 0));
+        diff.nonce = scene->swim.sync_nonce;
+        if (synced)
+            swim_scene_packet(scene, 2, &diff);
+        cr_assert_eq(scene->swim.synced, synced);
+        diff.item_count = 1;
+        swim_scene_packet(scene, 2, &diff);
+        cr_assert_eq(swim_scene_standing(scene, 4), synced ? SWIM_ALIVE : SWIM_SUSPECT);
+        swim_scene_free(scene);
+    }
+}
+
+Test(swim, a_new_incarnation_is_a_sign_of_life_to_a_probe)
+{
+    struct swim_scene *scene = swim_scene_new(6, NULL);
+    struct swim_record record = swim_scene_make(4, 2, 1);
+
+    swim_scene_hear(scene, 4, 1, 1);
+    swim_scene_probe(scene, 4);
+    swim_scene_tick(scene, scene->options.ping_timeout_ms);
+    swim_scene_record(scene, 3, &record, 4, scene->options.cluster);
+    swim_scene_tick(scene, scene->options.period_ms - scene->options.ping_timeout_ms);
+    cr_assert_eq(swim_scene_standing(scene, 4), SWIM_ALIVE);
+    swim_scene_free(scene);
+}
