@@ -1,0 +1,531 @@
+#include "ring/plan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ring/plan_internal.h"
+
+/* More than its share by weight and this many percent is worth a note. */
+#define PLAN_OVERWEIGHT_PERCENT 10u
+
+/* What plan_make() works with. A row's moves lie behind one another until they are ordered. */
+struct making {
+    const struct plan_input *input;
+    struct plan *plan;
+    uint32_t *busy; /* slot of wanted -> moves of the wave being filled */
+};
+
+static const uint16_t *row_of(const struct ringmap *map, uint32_t partition)
+{
+    return ringmap_row(map, (uint16_t)partition);
+}
+
+static uint32_t row_count(const struct ringmap *map, uint32_t partition)
+{
+    const uint16_t *row = row_of(map, partition);
+    uint32_t count = 0;
+
+    while (count < map->replica_count && row[count] != 0)
+        count++;
+    return count;
+}
+
+static uint32_t slot_of(const struct ringmap *map, uint16_t id)
+{
+    const struct ringmap_member *member = ringmap_member(map, id);
+
+    assert(member != NULL);
+    return (uint32_t)(member - map->members);
+}
+
+static bool is_alive(const struct plan_input *input, uint16_t id)
+{
+    return !input->nodes || input->nodes[slot_of(input->wanted, id)].alive;
+}
+
+static uint64_t bytes_of(const struct plan_input *input, uint32_t partition)
+{
+    return input->partition_bytes ? input->partition_bytes[partition] : 0;
+}
+
+static uint32_t alive_count(const struct plan_input *input, const struct ringmap *map,
+                            uint32_t partition)
+{
+    uint32_t alive = 0;
+
+    for (uint32_t i = 0; i < row_count(map, partition); i++)
+        alive += is_alive(input, row_of(map, partition)[i]);
+    return alive;
+}
+
+/* Further failures that the row survives; below 0: it has no majority. */
+static int tolerance(const struct plan_input *input, const struct ringmap *map, uint32_t partition)
+{
+    return (int)alive_count(input, map, partition) - (int)(row_count(map, partition) / 2 + 1);
+}
+
+static bool row_changes(const struct plan_input *input, uint32_t partition)
+{
+    const uint16_t *before = row_of(input->now, partition);
+    const uint16_t *after = row_of(input->wanted, partition);
+
+    for (uint32_t i = 0; i < input->now->replica_count; i++) {
+        if (before[i] != 0 && !ringmap_holds(input->wanted, (uint16_t)partition, before[i]))
+            return true;
+    }
+    for (uint32_t i = 0; i < input->wanted->replica_count; i++) {
+        if (after[i] != 0 && !ringmap_holds(input->now, (uint16_t)partition, after[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Who streams the partition: its leader, or else the first alive; 0: nobody can. */
+static uint16_t source_of(const struct plan_input *input, uint32_t partition)
+{
+    for (uint32_t i = 0; i < row_count(input->now, partition); i++) {
+        if (is_alive(input, row_of(input->now, partition)[i]))
+            return row_of(input->now, partition)[i];
+    }
+    return 0;
+}
+
+/* Members */
+
+static struct plan_member *member_of(const struct plan *plan, uint16_t id)
+{
+    uint32_t at = plan_member_find(plan, id);
+
+    assert(at < plan->member_count);
+    return &plan->members[at];
+}
+
+static void list_members(struct making *making)
+{
+    const struct plan_input *input = making->input;
+
+    for (uint32_t i = 0; i < input->wanted->member_count; i++) {
+        const struct ringmap_member *after = &input->wanted->members[i];
+        const struct ringmap_member *before = ringmap_member(input->now, after->id);
+        struct plan_member *member = &making->plan->members[making->plan->member_count];
+
+        if (before && before->state == RINGMAP_STATE_REMOVED)
+            continue;
+        *member = (struct plan_member){
+            .id = after->id,
+            .state_before = before ? before->state : 0,
+            .state_after = after->state,
+            .weight_before = before ? before->weight : 0,
+            .weight_after = after->weight,
+        };
+        memcpy(member->zone, after->zone, sizeof member->zone);
+        making->plan->member_count++;
+    }
+}
+
+static void count_rows(struct making *making)
+{
+    const struct plan_input *input = making->input;
+
+    for (uint32_t p = 0; p < input->now->partition_count; p++) {
+        for (uint32_t i = 0; i < row_count(input->now, p); i++)
+            member_of(making->plan, row_of(input->now, p)[i])->holds_before++;
+        for (uint32_t i = 0; i < row_count(input->wanted, p); i++)
+            member_of(making->plan, row_of(input->wanted, p)[i])->holds_after++;
+        member_of(making->plan, row_of(input->now, p)[0])->leads_before++;
+        member_of(making->plan, row_of(input->wanted, p)[0])->leads_after++;
+    }
+}
+
+/* Moves */
+
+/* Those that come take the places of those that go, in the order of the rows. */
+static void list_moves_of(struct making *making, uint32_t partition, uint32_t wave)
+{
+    const struct plan_input *input = making->input;
+    const uint16_t *before = row_of(input->now, partition);
+    const uint16_t *after = row_of(input->wanted, partition);
+    uint32_t going = 0;
+    uint32_t coming = 0;
+
+    for (;;) {
+        struct plan_move *move = &making->plan->moves[making->plan->move_count];
+
+        while (going < row_count(input->now, partition) &&
+               ringmap_holds(input->wanted, (uint16_t)partition, before[going]))
+            going++;
+        while (coming < row_count(input->wanted, partition) &&
+               ringmap_holds(input->now, (uint16_t)partition, after[coming]))
+            coming++;
+        *move = (struct plan_move){.partition = (uint16_t)partition, .wave = (uint16_t)wave};
+        if (going < row_count(input->now, partition))
+            move->from = before[going++];
+        if (coming < row_count(input->wanted, partition))
+            move->to = after[coming++];
+        if (move->from == 0 && move->to == 0)
+            return;
+        move->bytes = move->to != 0 ? bytes_of(input, partition) : 0;
+        making->plan->move_count++;
+    }
+}
+
+static bool fits_wave(const struct making *making, uint32_t partition)
+{
+    const struct plan_input *input = making->input;
+    const uint16_t *after = row_of(input->wanted, partition);
+    uint16_t source = source_of(input, partition);
+    uint32_t coming = 0;
+
+    for (uint32_t i = 0; i < row_count(input->wanted, partition); i++) {
+        if (ringmap_holds(input->now, (uint16_t)partition, after[i]))
+            continue;
+        coming++;
+        if (making->busy[slot_of(input->wanted, after[i])] >= input->moves_per_node_max)
+            return false;
+    }
+    /* One partition may need more of its source than a wave gives; then it has that for itself. */
+    if (source == 0 || coming == 0)
+        return true;
+    return making->busy[slot_of(input->wanted, source)] == 0 ||
+           making->busy[slot_of(input->wanted, source)] + coming <= input->moves_per_node_max;
+}
+
+static void take_into_wave(struct making *making, uint32_t partition, uint32_t wave)
+{
+    const struct plan_input *input = making->input;
+    uint32_t first = making->plan->move_count;
+    uint16_t source = source_of(input, partition);
+
+    list_moves_of(making, partition, wave);
+    for (uint32_t i = first; i < making->plan->move_count; i++) {
+        const struct plan_move *move = &making->plan->moves[i];
+
+        if (move->to == 0)
+            continue;
+        making->busy[slot_of(input->wanted, move->to)]++;
+        member_of(making->plan, move->to)->bytes_in += move->bytes;
+        member_of(making->plan, move->to)->moves_in++;
+        making->plan->bytes += move->bytes;
+        if (source == 0)
+            continue;
+        making->busy[slot_of(input->wanted, source)]++;
+        member_of(making->plan, source)->bytes_out += move->bytes;
+    }
+}
+
+/* The partitions that change, those that survive the fewest failures first. */
+static uint32_t order_partitions(const struct plan_input *input, uint16_t *order)
+{
+    uint32_t count = 0;
+
+    for (int level = -(int)RINGMAP_REPLICAS_MAX; level <= (int)RINGMAP_REPLICAS_MAX; level++) {
+        for (uint32_t p = 0; p < input->now->partition_count; p++) {
+            if (tolerance(input, input->now, p) == level && row_changes(input, p))
+                order[count++] = (uint16_t)p;
+        }
+    }
+    return count;
+}
+
+static int move_compare(const void *left, const void *right)
+{
+    const struct plan_move *a = left;
+    const struct plan_move *b = right;
+
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    if (a->to != b->to)
+        return a->to < b->to ? -1 : 1;
+    return (a->from > b->from) - (a->from < b->from);
+}
+
+static int list_moves(struct making *making)
+{
+    const struct plan_input *input = making->input;
+    uint16_t *order = calloc(input->now->partition_count, sizeof *order);
+    uint32_t left;
+
+    if (!order)
+        return -ENOMEM;
+    left = order_partitions(input, order);
+    for (uint32_t wave = 0; left > 0; wave++) {
+        uint32_t kept = 0;
+
+        memset(making->busy, 0, input->wanted->member_count * sizeof *making->busy);
+        for (uint32_t i = 0; i < left; i++) {
+            if (fits_wave(making, order[i]))
+                take_into_wave(making, order[i], wave);
+            else
+                order[kept++] = order[i];
+        }
+        assert(kept < left);
+        left = kept;
+        making->plan->wave_count = wave + 1;
+    }
+    free(order);
+    qsort(making->plan->moves, making->plan->move_count, sizeof *making->plan->moves, move_compare);
+    for (uint32_t p = 0; p < input->now->partition_count; p++) {
+        uint16_t to = row_of(input->wanted, p)[0];
+
+        if (to != row_of(input->now, p)[0])
+            making->plan->leads[making->plan->lead_count++] = (struct plan_lead){(uint16_t)p, to};
+    }
+    return 0;
+}
+
+/* What speaks against it */
+
+static void note(struct making *making, const struct plan_note *found)
+{
+    struct plan *plan = making->plan;
+    uint32_t alike = 0;
+
+    for (uint32_t i = 0; i < plan->note_count; i++)
+        alike += plan->notes[i].code == found->code;
+    if (alike < PLAN_NOTES_ALIKE_MAX)
+        plan->notes[plan->note_count++] = *found;
+    else
+        plan->notes_beyond++;
+}
+
+static uint32_t active_count(const struct ringmap *map)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < map->member_count; i++)
+        count += map->members[i].state == RINGMAP_STATE_ACTIVE;
+    return count;
+}
+
+static uint32_t zone_count(const struct ringmap *map)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        bool seen = map->members[i].state != RINGMAP_STATE_ACTIVE;
+
+        for (uint32_t j = 0; j < i && !seen; j++)
+            seen = map->members[j].state == RINGMAP_STATE_ACTIVE &&
+                   strcmp(map->members[i].zone, map->members[j].zone) == 0;
+        count += !seen;
+    }
+    return count;
+}
+
+static void note_counts(struct making *making)
+{
+    const struct ringmap *wanted = making->input->wanted;
+    struct plan_note found = {.partition = PLAN_PARTITION_ANY, .need = wanted->replica_count};
+
+    found.code = PLAN_NOTE_NODES;
+    found.have = active_count(wanted);
+    if (found.have < found.need)
+        note(making, &found);
+    if (making->input->now->target)
+        note(making,
+             &(struct plan_note){.code = PLAN_NOTE_UNDERWAY, .partition = PLAN_PARTITION_ANY});
+}
+
+static void note_quorums(struct making *making, bool touched)
+{
+    const struct plan_input *input = making->input;
+
+    for (uint32_t p = 0; p < input->now->partition_count; p++) {
+        const struct ringmap *map =
+            tolerance(input, input->now, p) < 0 ? input->now : input->wanted;
+
+        if (tolerance(input, map, p) >= 0 || row_changes(input, p) != touched)
+            continue;
+        note(making, &(struct plan_note){.code = touched ? PLAN_NOTE_QUORUM : PLAN_NOTE_QUORUM_KEPT,
+                                         .partition = (uint16_t)p,
+                                         .need = row_count(map, p) / 2 + 1,
+                                         .have = alive_count(input, map, p)});
+    }
+}
+
+static void note_targets(struct making *making)
+{
+    const struct plan_input *input = making->input;
+
+    for (uint32_t i = 0; i < making->plan->member_count; i++) {
+        const struct plan_member *member = &making->plan->members[i];
+        struct plan_note found = {
+            .member = member->id, .partition = PLAN_PARTITION_ANY, .need = member->bytes_in};
+
+        if (member->moves_in > 0 && !is_alive(input, member->id)) {
+            found.code = PLAN_NOTE_TARGET_DEAD;
+            note(making, &found);
+        }
+        if (!input->nodes)
+            continue;
+        found.code = PLAN_NOTE_DISK;
+        found.have = input->nodes[slot_of(input->wanted, member->id)].disk_free;
+        if (found.have < found.need)
+            note(making, &found);
+    }
+}
+
+static void note_weights(struct making *making)
+{
+    const struct ringmap *wanted = making->input->wanted;
+    uint64_t weights = 0;
+    uint64_t places = 0;
+
+    for (uint32_t i = 0; i < wanted->member_count; i++)
+        weights += wanted->members[i].state == RINGMAP_STATE_ACTIVE ? wanted->members[i].weight : 0;
+    for (uint32_t i = 0; i < making->plan->member_count; i++)
+        places += making->plan->members[i].holds_after;
+    for (uint32_t i = 0; i < making->plan->member_count && weights > 0; i++) {
+        const struct plan_member *member = &making->plan->members[i];
+        uint64_t share = (places * member->weight_after + weights - 1) / weights;
+
+        if (member->holds_after > 1 + share + share * PLAN_OVERWEIGHT_PERCENT / 100)
+            note(making, &(struct plan_note){.code = PLAN_NOTE_OVERWEIGHT,
+                                             .member = member->id,
+                                             .partition = PLAN_PARTITION_ANY,
+                                             .need = share,
+                                             .have = member->holds_after});
+    }
+}
+
+static void note_warnings(struct making *making)
+{
+    const struct plan_input *input = making->input;
+    struct plan *plan = making->plan;
+    uint32_t zones = zone_count(input->wanted);
+
+    if (zones > 1 && zones < input->wanted->replica_count)
+        note(making, &(struct plan_note){.code = PLAN_NOTE_ZONES,
+                                         .partition = PLAN_PARTITION_ANY,
+                                         .need = input->wanted->replica_count,
+                                         .have = zones});
+    note_weights(making);
+    if (plan->tolerance_least < plan->tolerance_before)
+        note(making, &(struct plan_note){
+                         .code = PLAN_NOTE_TOLERANCE,
+                         .partition = PLAN_PARTITION_ANY,
+                         .need = (uint64_t)plan->tolerance_before,
+                         .have = plan->tolerance_least < 0 ? 0 : (uint64_t)plan->tolerance_least});
+    for (uint32_t i = 0; i < plan->member_count; i++) {
+        if (plan->members[i].holds_after > 0 && plan->members[i].moves_in == 0 &&
+            !is_alive(input, plan->members[i].id))
+            note(making, &(struct plan_note){.code = PLAN_NOTE_DEAD,
+                                             .member = plan->members[i].id,
+                                             .partition = PLAN_PARTITION_ANY});
+    }
+    note_quorums(making, false);
+}
+
+static void find_tolerance(struct making *making)
+{
+    const struct plan_input *input = making->input;
+    struct plan *plan = making->plan;
+
+    plan->tolerance_before = INT8_MAX;
+    plan->tolerance_after = INT8_MAX;
+    for (uint32_t p = 0; p < input->now->partition_count; p++) {
+        int before = tolerance(input, input->now, p);
+        int after = tolerance(input, input->wanted, p);
+
+        if (before < plan->tolerance_before)
+            plan->tolerance_before = (int8_t)before;
+        if (after < plan->tolerance_after)
+            plan->tolerance_after = (int8_t)after;
+    }
+    plan->tolerance_least = plan->tolerance_before < plan->tolerance_after ? plan->tolerance_before
+                                                                           : plan->tolerance_after;
+}
+
+static void estimate_time(struct making *making)
+{
+    struct plan *plan = making->plan;
+    uint64_t rate = making->input->rate_bytes;
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < plan->member_count; i++) {
+        uint64_t both = plan->members[i].bytes_in + plan->members[i].bytes_out;
+
+        most = both > most ? both : most;
+    }
+    if (most == 0)
+        plan->seconds = 0;
+    else
+        plan->seconds = rate > 0 ? most / rate + (most % rate > 0) : UINT64_MAX;
+}
+
+int plan_make(const struct plan_input *input, struct plan *plan)
+{
+    size_t moves = (size_t)input->now->partition_count *
+                   (input->now->replica_count + input->wanted->replica_count);
+    struct making making = {.input = input, .plan = plan};
+    int r = -ENOMEM;
+
+    assert(input->now->partition_count == input->wanted->partition_count);
+    assert(input->moves_per_node_max >= 1);
+    *plan = (struct plan){.epoch = input->now->epoch,
+                          .replicas_before = input->now->replica_count,
+                          .replicas_after = input->wanted->replica_count};
+    memcpy(plan->cluster, input->now->cluster, sizeof plan->cluster);
+    plan->members = calloc(input->wanted->member_count, sizeof *plan->members);
+    plan->moves = calloc(moves + 1, sizeof *plan->moves);
+    plan->leads = calloc(input->now->partition_count, sizeof *plan->leads);
+    making.busy = calloc(input->wanted->member_count, sizeof *making.busy);
+    if (plan->members && plan->moves && plan->leads && making.busy) {
+        list_members(&making);
+        count_rows(&making);
+        r = list_moves(&making);
+    }
+    if (r == 0) {
+        find_tolerance(&making);
+        estimate_time(&making);
+        note_counts(&making);
+        note_quorums(&making, true);
+        note_targets(&making);
+        note_warnings(&making);
+        r = plan_content_hash(plan, plan->hash);
+    }
+    free(making.busy);
+    if (r < 0)
+        plan_deinit(plan);
+    return r;
+}
+
+void plan_deinit(struct plan *plan)
+{
+    free(plan->members);
+    free(plan->moves);
+    free(plan->leads);
+    *plan = (struct plan){0};
+}
+
+bool plan_note_refuses(uint8_t code)
+{
+    static const bool refuses[] = {
+#define PLAN_NOTE_REFUSES(name, refuses) refuses,
+        PLAN_NOTE_TABLE(PLAN_NOTE_REFUSES)
+#undef PLAN_NOTE_REFUSES
+    };
+
+    assert(code < PLAN_NOTE_COUNT);
+    return refuses[code];
+}
+
+bool plan_refused(const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        if (plan_note_refuses(plan->notes[i].code))
+            return true;
+    }
+    return false;
+}
+
+int plan_verify(const struct plan *plan, const struct ringmap *now,
+                const uint8_t hash[PLAN_HASH_SIZE])
+{
+    if (plan->epoch != now->epoch || memcmp(plan->cluster, now->cluster, sizeof plan->cluster) != 0)
+        return PLAN_E_STALE;
+    return memcmp(plan->hash, hash, PLAN_HASH_SIZE) == 0 ? PLAN_E_OK : PLAN_E_OTHER;
+}

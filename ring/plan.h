@@ -1,0 +1,160 @@
+/* Plan: what it takes to get from the present map to a wanted one, before anything is done.
+ *
+ * It lists the moves and the waves in which they are to go, what each node will send, receive and
+ * hold, how long that takes, how many failures any partition can survive meanwhile, what speaks
+ * against it (warnings) and what forbids it (refusals), each naming the blocker.
+ *
+ * Its hash is over its content only: the epoch it starts from, members, moves and leaders, which
+ * with the present map determine the wanted one. What was measured or estimated is not in it, so a
+ * plan stays the same while sizes grow; once the epoch is another it is stale.
+ *
+ * Fault tolerance: a group of V voters, L of them alive, survives L - (V / 2 + 1) further failures;
+ * below zero it has no majority. A move adds a learner first, which changes nothing, then both
+ * halves of a joint configuration must stand (Ongaro's thesis, section 4.3): the lesser of the two.
+ *
+ * Waves: a node takes part in at most `moves_per_node_max` moves of a wave, as their target or
+ * their source (the leader, who streams); all moves of a partition are of one wave, as one joint
+ * configuration ends them. Partitions that survive the fewest failures go first. Waves are an
+ * order, not barriers: who has room begins with the next.
+ *
+ * Pure: no I/O, clock or randomness. Encoding: docs/format-plan.md.
+ */
+#ifndef RING_PLAN_H
+#define RING_PLAN_H
+
+#include "ring/ringmap.h"
+
+#define PLAN_HASH_SIZE       32u
+#define PLAN_NOTES_MAX       64u
+#define PLAN_NOTES_ALIKE_MAX 6u   /* of one code, so that none hides another */
+#define PLAN_NOTE_SIZE       192u /* of a note's text */
+#define PLAN_MOVES_MAX       ((size_t)RINGMAP_PARTITIONS_MAX * 2 * RINGMAP_REPLICAS_MAX)
+#define PLAN_PARTITION_ANY   UINT16_MAX
+
+/* What speaks against a plan. name, refuses */
+#define PLAN_NOTE_TABLE(X)                                                                         \
+    X(NODES, true)        /* N needs more members: need, have */                                   \
+    X(UNDERWAY, true)     /* another plan is being carried out */                                  \
+    X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
+    X(TARGET_DEAD, true)  /* a member that is to receive is not alive */                           \
+    X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
+    X(ZONES, false)       /* fewer zones than replicas: need, have */                              \
+    X(OVERWEIGHT, false)  /* a member will hold more than its weight says: need its share, have */ \
+    X(TOLERANCE, false)   /* fewer failures survived on the way than now: need now, have then */   \
+    X(DEAD, false)        /* a member that keeps replicas is not alive */                          \
+    X(QUORUM_KEPT, false) /* a partition without majority that the plan does not touch */
+
+enum plan_note_code {
+#define PLAN_NOTE_CODE(name, refuses) PLAN_NOTE_##name,
+    PLAN_NOTE_TABLE(PLAN_NOTE_CODE)
+#undef PLAN_NOTE_CODE
+        PLAN_NOTE_COUNT,
+};
+
+/* Numbers mean what the table says. */
+struct plan_note {
+    uint8_t code;
+    uint16_t member;    /* 0: none */
+    uint16_t partition; /* PLAN_PARTITION_ANY: none */
+    uint64_t need;
+    uint64_t have;
+};
+
+/* Every member that has or had a part in it: all but those removed before. */
+struct plan_member {
+    uint16_t id;
+    uint8_t state_before; /* enum ringmap_state; 0: not in the present map */
+    uint8_t state_after;
+    uint32_t weight_before;
+    uint32_t weight_after;
+    char zone[RINGMAP_ZONE_SIZE]; /* after */
+    uint16_t holds_before;
+    uint16_t holds_after;
+    uint16_t leads_before;
+    uint16_t leads_after;
+    uint16_t moves_in; /* replicas to be copied to it */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+
+/* A replica that goes from one member to another; to 0: it is given up, from 0: it is new. */
+struct plan_move {
+    uint16_t partition;
+    uint16_t from;
+    uint16_t to;
+    uint16_t wave;
+    uint64_t bytes;
+};
+
+/* The preferred leader of a partition that gets another one. */
+struct plan_lead {
+    uint16_t partition;
+    uint16_t to;
+};
+
+struct plan {
+    uint8_t cluster[RINGMAP_CLUSTER_SIZE];
+    uint64_t epoch; /* of the map it starts from */
+    uint32_t replicas_before;
+    uint32_t replicas_after;
+    struct plan_member *members; /* by ascending id */
+    uint32_t member_count;
+    struct plan_move *moves; /* by partition */
+    uint32_t move_count;
+    struct plan_lead *leads; /* by partition */
+    uint32_t lead_count;
+    uint8_t hash[PLAN_HASH_SIZE];
+    /* Measured and estimated: */
+    uint32_t wave_count;
+    uint64_t bytes;
+    uint64_t seconds; /* of the busiest node at its rate; UINT64_MAX: the rate is 0 */
+    int8_t tolerance_before;
+    int8_t tolerance_least; /* on the way */
+    int8_t tolerance_after;
+    struct plan_note notes[PLAN_NOTES_MAX];
+    uint32_t note_count;   /* in the table */
+    uint32_t notes_beyond; /* found, but there were enough of their sort */
+};
+
+/* What is known of a member now. */
+struct plan_node {
+    bool alive;
+    uint64_t disk_free;
+};
+
+/* Everything is borrowed for the call. */
+struct plan_input {
+    const struct ringmap *now;
+    const struct ringmap *wanted;    /* same Q; its rows are the goal, see placement_change() */
+    const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
+    const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
+    uint64_t rate_bytes;             /* a second and node, in and out together */
+    uint32_t moves_per_node_max;     /* from 1 */
+};
+
+enum plan_e {
+    PLAN_E_OK,
+    PLAN_E_STALE,     /* the map has another epoch (or is another cluster's) */
+    PLAN_E_OTHER,     /* the hash is another plan's */
+    PLAN_E_MALFORMED, /* not an encoded plan */
+};
+
+/* 0 or -ENOMEM. The plan may hold refusals. */
+int plan_make(const struct plan_input *input, struct plan *plan);
+void plan_deinit(struct plan *plan);
+/* Whether anything in it forbids it. */
+bool plan_refused(const struct plan *plan);
+bool plan_note_refuses(uint8_t code);
+/* One line for people, with what would help. */
+void plan_note_text(const struct plan_note *note, char text[PLAN_NOTE_SIZE]);
+/* Whether `hash`, which somebody was shown, is this plan and still starts from the map.
+ * 0, PLAN_E_STALE or PLAN_E_OTHER. */
+int plan_verify(const struct plan *plan, const struct ringmap *now,
+                const uint8_t hash[PLAN_HASH_SIZE]);
+size_t plan_encoded_size(const struct plan *plan);
+void plan_encode(const struct plan *plan, uint8_t *out);
+/* Untrusted input: 0, PLAN_E_MALFORMED or -ENOMEM; *plan is written on 0 only. */
+int plan_decode(const uint8_t *bytes, size_t size, struct plan *plan);
+void plan_check(const struct plan *plan);
+
+#endif

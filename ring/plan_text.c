@@ -1,0 +1,79 @@
+/* What a plan's notes say to people. */
+#include "ring/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static void text_of_refusal(const struct plan_note *note, char *text, size_t size)
+{
+    unsigned long long need = note->need, have = note->have;
+    unsigned member = note->member, partition = note->partition;
+
+    switch (note->code) {
+    case PLAN_NOTE_NODES:
+        snprintf(text, size,
+                 "%llu replicas need %llu nodes, %llu would be active; add nodes or set fewer "
+                 "replicas",
+                 need, need, have);
+        break;
+    case PLAN_NOTE_UNDERWAY:
+        snprintf(text, size, "another plan is being carried out; wait for it, or abort it");
+        break;
+    case PLAN_NOTE_QUORUM:
+        snprintf(text, size,
+                 "partition %u has %llu replicas alive and needs %llu to change; bring a node of "
+                 "it back first",
+                 partition, have, need);
+        break;
+    case PLAN_NOTE_TARGET_DEAD:
+        snprintf(text, size, "node %u is to receive partitions and is not alive; start it", member);
+        break;
+    default:
+        assert(note->code == PLAN_NOTE_DISK);
+        snprintf(text, size,
+                 "node %u has %llu bytes of disk free and is to receive %llu; make room, or give "
+                 "it less weight",
+                 member, have, need);
+        break;
+    }
+}
+
+static void text_of_warning(const struct plan_note *note, char *text, size_t size)
+{
+    unsigned long long need = note->need, have = note->have;
+    unsigned member = note->member, partition = note->partition;
+
+    switch (note->code) {
+    case PLAN_NOTE_ZONES:
+        snprintf(text, size,
+                 "%llu replicas in %llu zones: some share a zone, and the loss of one zone may "
+                 "stop partitions",
+                 need, have);
+        break;
+    case PLAN_NOTE_OVERWEIGHT:
+        snprintf(text, size,
+                 "node %u will hold %llu replicas, %llu by its weight, as its zone has few nodes",
+                 member, have, need);
+        break;
+    case PLAN_NOTE_TOLERANCE:
+        snprintf(text, size, "on the way only %llu failures are survived, now it is %llu", have,
+                 need);
+        break;
+    case PLAN_NOTE_DEAD:
+        snprintf(text, size, "node %u keeps its partitions and is not alive", member);
+        break;
+    default:
+        assert(note->code == PLAN_NOTE_QUORUM_KEPT);
+        snprintf(text, size, "partition %u has %llu replicas alive and needs %llu; not changed",
+                 partition, have, need);
+        break;
+    }
+}
+
+void plan_note_text(const struct plan_note *note, char text[PLAN_NOTE_SIZE])
+{
+    if (plan_note_refuses(note->code))
+        text_of_refusal(note, text, PLAN_NOTE_SIZE);
+    else
+        text_of_warning(note, text, PLAN_NOTE_SIZE);
+}

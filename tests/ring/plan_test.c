@@ -1,0 +1,491 @@
+#include "ring/plan.h"
+#include "ring/placement.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "placement_model.h"
+#include "tests/storage/alloc.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static void place(const struct ringmap *before, struct ringmap *map)
+{
+    struct placement_cost cost;
+
+    map->epoch = 7;
+    cr_assert_eq(placement_change(before, map, &cost), 0);
+}
+
+static struct plan plan_of(const struct plan_input *input)
+{
+    struct plan plan;
+
+    cr_assert_eq(plan_make(input, &plan), 0);
+    plan_check(&plan);
+    return plan;
+}
+
+/* A cluster of `members`, and the same after the change that the caller makes to `wanted`. */
+struct scene {
+    struct ringmap now, wanted;
+    uint64_t bytes[4096];
+    struct plan_node nodes[64];
+    struct plan_input input;
+};
+
+static void scene_init(struct scene *scene, uint32_t members, uint32_t after, uint32_t replicas)
+{
+    scene->now = model_cluster(members, 64, replicas);
+    scene->wanted = model_cluster(after, 64, replicas);
+    place(NULL, &scene->now);
+    for (uint32_t i = 0; i < 64; i++)
+        scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
+    for (uint32_t i = 0; i < 4096; i++)
+        scene->bytes[i] = MIB;
+    scene->input = (struct plan_input){.now = &scene->now,
+                                       .wanted = &scene->wanted,
+                                       .partition_bytes = scene->bytes,
+                                       .nodes = scene->nodes,
+                                       .rate_bytes = 10 * MIB,
+                                       .moves_per_node_max = 2};
+}
+
+static struct plan scene_plan(struct scene *scene)
+{
+    place(&scene->now, &scene->wanted);
+    return plan_of(&scene->input);
+}
+
+static void scene_deinit(struct scene *scene)
+{
+    ringmap_deinit(&scene->now);
+    ringmap_deinit(&scene->wanted);
+}
+
+static uint32_t notes_of(const struct plan *plan, uint8_t code)
+{
+    char text[PLAN_NOTE_SIZE];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        plan_note_text(&plan->notes[i], text);
+        cr_assert(strlen(text) > 10 && strlen(text) < PLAN_NOTE_SIZE - 1);
+        count += plan->notes[i].code == code;
+    }
+    return count;
+}
+
+static const struct plan_note *note_of(const struct plan *plan, uint8_t code)
+{
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        if (plan->notes[i].code == code)
+            return &plan->notes[i];
+    }
+    cr_assert_fail("no note %u", code);
+    return NULL;
+}
+
+Test(plan, a_join_is_told_with_its_bytes_and_time)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 3, 4, 3);
+    plan = scene_plan(&scene);
+    cr_assert_eq(plan.move_count, 47, "64 * 3 / 4 - 1");
+    cr_assert_eq(plan.bytes, 47 * MIB);
+    cr_assert_eq(plan.seconds, 5, "the new node receives 47 MiB at 10 a second");
+    cr_assert_eq(plan.members[3].id, 4);
+    cr_assert_eq(plan.members[3].state_before, 0);
+    cr_assert_eq(plan.members[3].moves_in, 47);
+    cr_assert_eq(plan.members[3].bytes_in, 47 * MIB);
+    cr_assert_eq(plan.members[3].holds_after, 47);
+    cr_assert_eq(plan.members[0].holds_before, 64);
+    cr_assert_eq(plan.wave_count, 24, "two at a time to the only target");
+    cr_assert_eq(plan.tolerance_before, 1);
+    cr_assert_eq(plan.tolerance_least, 1);
+    cr_assert_eq(plan.note_count, 0);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+Test(plan, nothing_to_do_is_an_empty_plan)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 5, 5, 3);
+    plan = scene_plan(&scene);
+    cr_assert(plan.move_count == 0 && plan.lead_count == 0 && plan.wave_count == 0);
+    cr_assert_eq(plan.seconds, 0);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+/* Applies moves and leaders to the present rows, which must then be the wanted ones. */
+static void expect_leads_to(const struct plan *plan, const struct ringmap *now,
+                            const struct ringmap *wanted)
+{
+    for (uint32_t p = 0; p < now->partition_count; p++) {
+        uint16_t row[2 * RINGMAP_REPLICAS_MAX] = {0};
+        uint16_t leader = ringmap_row(now, (uint16_t)p)[0];
+        uint32_t count = now->replica_count, kept = 0;
+
+        memcpy(row, ringmap_row(now, (uint16_t)p), count * sizeof *row);
+        for (uint32_t i = 0; i < plan->move_count; i++) {
+            const struct plan_move *move = &plan->moves[i];
+
+            if (move->partition != p)
+                continue;
+            for (uint32_t k = 0; k < count; k++)
+                row[k] = row[k] == move->from ? 0 : row[k];
+            if (move->to != 0)
+                row[count++] = move->to;
+        }
+        for (uint32_t i = 0; i < plan->lead_count; i++)
+            leader = plan->leads[i].partition == p ? plan->leads[i].to : leader;
+        for (uint32_t k = 0; k < count; k++) {
+            cr_assert(row[k] == 0 || ringmap_holds(wanted, (uint16_t)p, row[k]));
+            kept += row[k] != 0;
+        }
+        cr_assert_eq(kept, model_copies(wanted));
+        cr_assert_eq(leader, ringmap_row(wanted, (uint16_t)p)[0]);
+    }
+}
+
+static void expect_waves_bounded(const struct plan *plan, const struct ringmap *now, uint32_t most)
+{
+    for (uint32_t wave = 0; wave < plan->wave_count; wave++) {
+        uint32_t busy[64] = {0}, partitions[64] = {0};
+
+        for (uint32_t i = 0; i < plan->move_count; i++) {
+            const struct plan_move *move = &plan->moves[i];
+            uint16_t source = ringmap_row(now, move->partition)[0];
+
+            cr_assert(i == 0 || move->partition != move[-1].partition ||
+                          move->wave == move[-1].wave,
+                      "a partition's moves are of one wave");
+            if (move->wave != wave || move->to == 0)
+                continue;
+            busy[move->to]++;
+            busy[source]++;
+            partitions[source] +=
+                i == 0 || move->partition != move[-1].partition || partitions[source] == 0;
+        }
+        for (uint32_t i = 0; i < 64; i++)
+            cr_assert(busy[i] <= most || partitions[i] == 1, "wave %u node %u: %u", wave, i,
+                      busy[i]);
+    }
+}
+
+static void expect_same(const struct plan *a, const struct plan *b)
+{
+    size_t size = plan_encoded_size(a);
+    uint8_t *bytes_a = malloc(size), *bytes_b = malloc(size);
+
+    cr_assert_eq(plan_encoded_size(b), size);
+    plan_encode(a, bytes_a);
+    plan_encode(b, bytes_b);
+    cr_assert_eq(memcmp(bytes_a, bytes_b, size), 0);
+    free(bytes_a);
+    free(bytes_b);
+}
+
+static void expect_round_trip(const struct plan *plan)
+{
+    size_t size = plan_encoded_size(plan);
+    uint8_t *bytes = malloc(size);
+    struct plan again;
+
+    plan_encode(plan, bytes);
+    cr_assert_eq(plan_decode(bytes, size, &again), 0);
+    expect_same(plan, &again);
+    plan_deinit(&again);
+    for (size_t cut = 0; cut < size; cut += 1 + size / 50)
+        cr_assert_eq(plan_decode(bytes, cut, &again), PLAN_E_MALFORMED);
+    free(bytes);
+}
+
+Test(plan, random_changes_are_told_completely)
+{
+    for (uint64_t seed = 0; seed < 150; seed++) {
+        struct dice dice = {seed};
+        struct ringmap now = model_any(&dice, 40, 128);
+        struct plan_input input = {.now = &now, .moves_per_node_max = 1 + (uint32_t)(seed % 4)};
+        struct ringmap wanted;
+        struct plan plan;
+        uint64_t in = 0, out = 0;
+
+        place(NULL, &now);
+        wanted = model_changed(&dice, &now);
+        place(&now, &wanted);
+        input.wanted = &wanted;
+        plan = plan_of(&input);
+        expect_leads_to(&plan, &now, &wanted);
+        expect_waves_bounded(&plan, &now, input.moves_per_node_max);
+        expect_round_trip(&plan);
+        for (uint32_t i = 0; i < plan.member_count; i++) {
+            in += plan.members[i].bytes_in;
+            out += plan.members[i].bytes_out;
+        }
+        cr_assert(in == plan.bytes && out == plan.bytes);
+        plan_deinit(&plan);
+        ringmap_deinit(&now);
+        ringmap_deinit(&wanted);
+    }
+}
+
+Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
+{
+    struct scene scene;
+    struct plan plan, other;
+
+    scene_init(&scene, 5, 6, 3);
+    plan = scene_plan(&scene);
+    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_OK);
+
+    scene.nodes[2].alive = false;
+    scene.bytes[5] = 77 * MIB;
+    scene.input.rate_bytes = 1;
+    scene.input.moves_per_node_max = 1;
+    other = plan_of(&scene.input);
+    cr_assert_neq(other.bytes, plan.bytes);
+    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OK);
+    plan_deinit(&other);
+
+    scene.wanted.members[1].weight++; /* moves nothing, but is another intent */
+    other = plan_of(&scene.input);
+    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OTHER);
+    plan_deinit(&other);
+    scene.wanted.members[1].weight--;
+
+    scene.now.epoch++;
+    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_STALE);
+    other = plan_of(&scene.input);
+    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OTHER);
+    plan_deinit(&other);
+    scene.now.epoch--;
+    scene.now.cluster[3] ^= 1;
+    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_STALE);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+Test(plan, tolerance_is_that_of_the_weakest_row_on_either_side)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 5, 5, 5);
+    ringmap_deinit(&scene.wanted);
+    scene.wanted = model_cluster(5, 64, 3);
+    plan = scene_plan(&scene);
+    cr_assert(plan.tolerance_before == 2 && plan.tolerance_least == 1 && plan.tolerance_after == 1);
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_TOLERANCE), 1);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+
+    scene_init(&scene, 5, 6, 3); /* a dead one is replaced */
+    scene.nodes[1].alive = false;
+    scene.wanted.members[1].state = RINGMAP_STATE_REMOVED;
+    plan = scene_plan(&scene);
+    cr_assert(plan.tolerance_before == 0 && plan.tolerance_least == 0 && plan.tolerance_after == 1);
+    cr_assert_eq(plan.note_count, 0);
+    cr_assert_eq(plan.members[1].bytes_out, 0, "the dead send nothing");
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+/* Node 1 is dead: what it held can survive nothing more and goes first. */
+Test(plan, the_weakest_partitions_go_first)
+{
+    struct scene scene;
+    struct plan plan;
+    uint32_t last_weak = 0, first_strong = UINT32_MAX;
+
+    scene_init(&scene, 6, 8, 3);
+    scene.nodes[0].alive = false;
+    scene.wanted.members[0].state = RINGMAP_STATE_REMOVED;
+    plan = scene_plan(&scene);
+    for (uint32_t i = 0; i < plan.move_count; i++) {
+        bool weak = ringmap_holds(&scene.now, plan.moves[i].partition, 1);
+
+        if (weak && plan.moves[i].wave > last_weak)
+            last_weak = plan.moves[i].wave;
+        if (!weak && plan.moves[i].wave < first_strong)
+            first_strong = plan.moves[i].wave;
+    }
+    cr_assert_neq(first_strong, UINT32_MAX);
+    cr_assert_leq(last_weak, first_strong + 1);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+static void expect_refused(struct scene *scene, uint8_t code, uint16_t member, uint64_t need,
+                           uint64_t have)
+{
+    struct plan plan = scene_plan(scene);
+    const struct plan_note *note = note_of(&plan, code);
+
+    cr_assert(plan_refused(&plan));
+    cr_assert_eq(note->member, member);
+    cr_assert_eq(note->need, need);
+    cr_assert_eq(note->have, have);
+    expect_round_trip(&plan);
+    plan_deinit(&plan);
+}
+
+Test(plan, what_cannot_hold_is_refused_by_name)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 3, 3, 3);
+    scene.wanted.members[2].state = RINGMAP_STATE_LEAVING;
+    expect_refused(&scene, PLAN_NOTE_NODES, 0, 3, 2);
+    scene_deinit(&scene);
+
+    scene_init(&scene, 3, 4, 3);
+    scene.nodes[3].disk_free = 46 * MIB;
+    expect_refused(&scene, PLAN_NOTE_DISK, 4, 47 * MIB, 46 * MIB);
+    scene.nodes[3].disk_free = 47 * MIB;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene.nodes[3].alive = false;
+    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 47 * MIB, 0);
+    scene.nodes[3].alive = true;
+    scene.now.target = calloc(64 * 3, sizeof *scene.now.target);
+    expect_refused(&scene, PLAN_NOTE_UNDERWAY, 0, 0, 0);
+    scene_deinit(&scene);
+}
+
+Test(plan, a_partition_without_majority_is_not_changed)
+{
+    struct scene scene;
+    struct plan plan;
+    uint32_t touched = 0;
+
+    scene_init(&scene, 6, 6, 3);
+    scene.nodes[0].alive = scene.nodes[1].alive = false;
+    scene.wanted.members[0].state = RINGMAP_STATE_REMOVED;
+    plan = scene_plan(&scene);
+    cr_assert(plan_refused(&plan));
+    for (uint32_t i = 0; i < plan.note_count; i++) {
+        const struct plan_note *note = &plan.notes[i];
+
+        if (note->code != PLAN_NOTE_QUORUM)
+            continue;
+        cr_assert(ringmap_holds(&scene.now, note->partition, 1) &&
+                  ringmap_holds(&scene.now, note->partition, 2));
+        cr_assert(note->need == 2 && note->have == 1);
+        touched++;
+    }
+    cr_assert(touched > 0 && touched <= PLAN_NOTES_ALIKE_MAX);
+    cr_assert_lt(plan.tolerance_before, 0);
+    cr_assert_eq(note_of(&plan, PLAN_NOTE_TARGET_DEAD)->member, 2, "it would take over from 1");
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+
+    scene_init(&scene, 6, 6, 3); /* the same dead, and nothing to do: worth a word */
+    scene.nodes[0].alive = scene.nodes[1].alive = false;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    cr_assert_gt(notes_of(&plan, PLAN_NOTE_QUORUM_KEPT), 0);
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_DEAD), 2);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+Test(plan, zones_that_bind_are_told)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 5, 5, 3);
+    for (uint32_t i = 0; i < 5; i++)
+        model_zone(&scene.wanted, i, i / 2);
+    plan = scene_plan(&scene);
+    cr_assert_eq(note_of(&plan, PLAN_NOTE_OVERWEIGHT)->member, 5);
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 0);
+    plan_deinit(&plan);
+    for (uint32_t i = 0; i < 5; i++)
+        model_zone(&scene.wanted, i, i % 2);
+    plan = scene_plan(&scene);
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 1);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+Test(plan, changed_bytes_are_no_plan)
+{
+    struct dice dice = {4};
+    struct scene scene;
+    struct plan plan, again;
+    size_t size;
+    uint8_t *bytes;
+    unsigned refused = 0;
+
+    scene_init(&scene, 5, 6, 3);
+    plan = scene_plan(&scene);
+    size = plan_encoded_size(&plan);
+    bytes = malloc(size + 1);
+    plan_encode(&plan, bytes);
+    cr_assert_eq(plan_decode(bytes, size + 1, &again), PLAN_E_MALFORMED);
+    for (unsigned i = 0; i < 2000; i++) {
+        size_t at = (size_t)dice_below(&dice, size);
+        uint8_t bit = (uint8_t)(1u << dice_below(&dice, 8));
+
+        bytes[at] ^= bit;
+        if (plan_decode(bytes, size, &again) == 0) {
+            plan_check(&again); /* a bit of an estimate */
+            plan_deinit(&again);
+        } else {
+            refused++;
+        }
+        bytes[at] ^= bit;
+    }
+    cr_assert_gt(refused, 500);
+    free(bytes);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+Test(plan, no_memory_is_an_answer)
+{
+    struct scene scene;
+    struct plan plan;
+    uint8_t *bytes;
+    size_t size;
+    int r;
+
+    scene_init(&scene, 5, 6, 3);
+    place(&scene.now, &scene.wanted);
+    for (uint64_t n = 1;; n++) {
+        alloc_fail_after(n);
+        r = plan_make(&scene.input, &plan);
+        if (!alloc_failed())
+            break;
+        cr_assert_eq(r, -ENOMEM);
+    }
+    alloc_fail_after(0);
+    size = plan_encoded_size(&plan);
+    bytes = malloc(size);
+    plan_encode(&plan, bytes);
+    plan_deinit(&plan);
+    for (uint64_t n = 1; n <= 3; n++) {
+        alloc_fail_after(n);
+        cr_assert_eq(plan_decode(bytes, size, &plan), -ENOMEM);
+        cr_assert(alloc_failed());
+    }
+    alloc_fail_after(0);
+    free(bytes);
+    scene_deinit(&scene);
+}
