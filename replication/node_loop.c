@@ -206,6 +206,11 @@ static int open_node(struct node_loop *loop)
     memcpy(options.cluster, loop->options->ticket->cluster, sizeof options.cluster);
     memcpy(options.zone, loop->options->zone, sizeof options.zone);
     memcpy(options.address, loop->address, sizeof options.address);
+    r = loop_gossip_open(loop);
+    if (r != 0) {
+        loop_log("error", "out_of_memory", "what=gossip");
+        return NODE_LOOP_E_FAILED;
+    }
     r = node_open(&loop->node, loop->vfs, &options);
     if (r == 0)
         return NODE_LOOP_E_OK;
@@ -247,8 +252,11 @@ static int follow_map(struct node_loop *loop, bool found)
     if (!map && !prepared)
         return 0;
     loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
-    if (!map || atomic_load(&loop->shards_started))
+    if (!map)
         return 0;
+    r = loop_gossip_map(loop, map);
+    if (r != 0 || atomic_load(&loop->shards_started))
+        return r;
     r = open_vault(loop, map);
     if (r == 0)
         r = loop_shards_start(loop, found);
@@ -276,6 +284,14 @@ static int step_node(struct node_loop *loop, const struct node_event *event)
     return effects.map_changed ? follow_map(loop, effects.found) : 0;
 }
 
+static int tick(struct node_loop *loop)
+{
+    struct node_event event = {.kind = NODE_EVENT_TICK, .now_ms = loop_now_ms()};
+    int r = step_node(loop, &event);
+
+    return r != 0 ? r : loop_gossip_tick(loop);
+}
+
 /* Returns 1 when it is time to stop, < 0 on failure. */
 static int handle(struct node_loop *loop, const struct inbox_item *item)
 {
@@ -297,7 +313,8 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
         return step_node(loop, &event);
     default:
         event.kind = NODE_EVENT_MESSAGE;
-        r = step_node(loop, &event);
+        r = loop_gossip_takes(item->message.type) ? loop_gossip_message(loop, item)
+                                                  : step_node(loop, &event);
         loop_consumed(loop, item->link, item->message.body_size, 1);
         return r;
     }
@@ -306,19 +323,19 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
 static int control(struct node_loop *loop)
 {
     for (;;) {
-        struct node_event tick = {.kind = NODE_EVENT_TICK};
         struct inbox_item *item = NULL;
+        uint64_t until_ms = loop_now_ms() + TICK_MS;
+        uint64_t gossip_ms = loop_gossip_due_ms(loop);
         size_t size;
         int r;
 
-        inbox_take(&loop->inbox, loop_now_ms() + TICK_MS, &size);
+        inbox_take(&loop->inbox, gossip_ms < until_ms ? gossip_ms : until_ms, &size);
         while ((item = inbox_next(&loop->inbox, size, item))) {
             r = handle(loop, item);
             if (r != 0)
                 return r;
         }
-        tick.now_ms = loop_now_ms();
-        r = step_node(loop, &tick);
+        r = tick(loop);
         if (r != 0)
             return r;
     }
@@ -351,6 +368,7 @@ static void close_all(struct node_loop *loop)
             inbox_deinit(&loop->shards[number].inbox);
     }
     free(loop->shards);
+    node_gossip_close(loop->gossip);
     node_close(loop->node);
     datadir_close(loop->datadir);
     if (loop->vfs)
@@ -380,6 +398,7 @@ static int serve(struct node_loop *loop)
     r = control(loop);
     if (r > 0) {
         loop_log("info", "stopping", "reason=signal");
+        loop_gossip_leave(loop);
         drain(loop);
     }
     return r > 0 ? NODE_LOOP_E_OK : NODE_LOOP_E_FAILED;

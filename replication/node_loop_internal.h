@@ -4,6 +4,7 @@
 
 #include "replication/fifo.h"
 #include "replication/node.h"
+#include "replication/node_gossip.h"
 #include "replication/node_loop.h"
 #include "replication/shard.h"
 #include "ring/identity_lock.h"
@@ -98,6 +99,8 @@ struct loop_shard {
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
+    _Atomic uint64_t operations;
+    _Atomic uint32_t leaders;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
@@ -125,13 +128,16 @@ struct node_loop {
     struct identity identity;
     struct fabric *fabric;
     struct node *node;
-    struct inbox inbox; /* control plane */
+    struct node_gossip *gossip;
+    uint8_t standings[RINGMAP_MEMBERS_MAX + 1]; /* by member, as last told to the log */
+    struct inbox inbox;                         /* control plane */
     struct loop_shard *shards;
     struct vault vault; /* filled before the shards start, then read only */
     uint16_t shard_count;
     atomic_bool shards_started;
-    atomic_uint drained;                                     /* shards */
-    _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1]; /* by member; set once */
+    atomic_uint drained;                                            /* shards */
+    _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1];        /* by member */
+    char dialled_at[RINGMAP_MEMBERS_MAX + 1][RINGMAP_ADDRESS_SIZE]; /* of the control plane */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
@@ -153,8 +159,13 @@ int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
 /* Dials every member that is not dialled yet. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
+/* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
+void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move);
 /* All that goes to one link leaves together, in order. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
+/* To a member by the link it has dialled, if the own is down: it may have moved, and has to learn
+ * from us what to outbid before we can learn where it is. */
+void loop_send_gossip(struct node_loop *loop, const struct shard_send *send);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
@@ -168,5 +179,18 @@ void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
+/* Operations since the start and groups led now, all shards together. */
+void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders);
+
+/* node_loop_gossip.c */
+int loop_gossip_open(struct node_loop *loop);
+/* The map is another. 0 or -errno. */
+int loop_gossip_map(struct node_loop *loop, const struct ringmap *map);
+bool loop_gossip_takes(uint8_t type); /* messages of this type */
+int loop_gossip_message(struct node_loop *loop, const struct inbox_item *item);
+int loop_gossip_tick(struct node_loop *loop);
+void loop_gossip_leave(struct node_loop *loop);
+/* When the next tick is due, monotonic. */
+uint64_t loop_gossip_due_ms(const struct node_loop *loop);
 
 #endif

@@ -280,7 +280,65 @@ static void dial_member(struct node_loop *loop, const struct ringmap_member *mem
                  member->address, strerror(-r));
         return;
     }
+    memcpy(loop->dialled_at[member->id], member->address, sizeof member->address);
     atomic_store(&loop->dialled[member->id], link);
+}
+
+static bool is_linked(struct node_loop *loop, uint16_t member)
+{
+    bool linked = false;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link *link = loop->links; link && !linked; link = link->next)
+        linked = link->dialled && link->member == member;
+    pthread_mutex_unlock(&loop->links_mutex);
+    return linked;
+}
+
+/* A link that the member has dialled. */
+static struct link *link_from(struct node_loop *loop, uint16_t member)
+{
+    struct link *found = NULL;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link *link = loop->links; link && !found; link = link->next)
+        if (!link->dialled && link->role == LINK_ROLE_NODE && member_of(loop, link) == member)
+            found = link->link;
+    pthread_mutex_unlock(&loop->links_mutex);
+    return found;
+}
+
+void loop_send_gossip(struct node_loop *loop, const struct shard_send *send)
+{
+    struct link *link = send->to.member <= RINGMAP_MEMBERS_MAX
+                            ? atomic_load(&loop->dialled[send->to.member])
+                            : NULL;
+
+    if (link && link_send(link, &send->message, 1) != -ENOTCONN)
+        return;
+    link = link_from(loop, send->to.member);
+    if (link)
+        (void)link_send(link, &send->message, 1);
+}
+
+void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move)
+{
+    struct ringmap_member there = {.id = move->member};
+    const struct ringmap_member *member;
+    struct link *before = atomic_load(&loop->dialled[move->member]);
+
+    if (!before || strcmp(loop->dialled_at[move->member], move->address) == 0 ||
+        is_linked(loop, move->member))
+        return;
+    member = ringmap_member(&loop->map, move->member); /* only this thread changes the map */
+    if (!member)
+        return;
+    memcpy(there.public_key, member->public_key, sizeof there.public_key);
+    memcpy(there.address, move->address, sizeof there.address);
+    loop_log("info", "peer_moved", "member=%u address=%s", move->member, move->address);
+    atomic_store(&loop->dialled[move->member], NULL);
+    link_close(before);
+    dial_member(loop, &there);
 }
 
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self)

@@ -89,12 +89,14 @@ static void publish(struct loop_shard *shard)
     atomic_store_explicit(&shard->cache_bytes, cache.bytes, memory_order_relaxed);
 }
 
-/* For whoever wonders why a node that was away is busy. */
-static void tell_snapshots(struct loop_shard *shard)
+/* For others, and for whoever wonders why a node that was away is busy. */
+static void tell_stats(struct loop_shard *shard)
 {
     struct shard_stats stats;
 
     shard_stats(shard->shard, &stats);
+    atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
+    atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
     if (stats.snapshots_installed == shard->snapshots)
         return;
     loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
@@ -119,7 +121,7 @@ static void work_round(struct loop_shard *shard, size_t size)
                                    .wall_ms = loop_wall_ms(),
                                    .random = loop_random()};
         shard_step(shard->shard, &tick);
-        tell_snapshots(shard);
+        tell_stats(shard);
     }
     do {
         more = shard_flush(shard->shard, now_ms, shard->effects);
@@ -284,6 +286,22 @@ struct cache_stats loop_shards_cache(const struct node_loop *loop)
         sum.bytes += atomic_load_explicit(&shard->cache_bytes, memory_order_relaxed);
     }
     return sum;
+}
+
+void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders)
+{
+    uint32_t led = 0;
+
+    *operations = 0;
+    if (atomic_load(&loop->shards_started)) {
+        for (uint16_t number = 0; number < loop->shard_count; number++) {
+            const struct loop_shard *shard = &loop->shards[number];
+
+            *operations += atomic_load_explicit(&shard->operations, memory_order_relaxed);
+            led += atomic_load_explicit(&shard->leaders, memory_order_relaxed);
+        }
+    }
+    *leaders = (uint16_t)led; /* at most one a partition, and the meta group */
 }
 
 void loop_shards_stop(struct node_loop *loop)

@@ -24,6 +24,8 @@
  *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
+ *   GOSSIP: ring/swim_codec.h
+ *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H
@@ -302,5 +304,20 @@ struct wire_node_status {
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);
+
+/* LIVENESS: for each member of the map, by ascending id, what a node has heard of it. */
+struct wire_liveness {
+    uint16_t member;
+    uint8_t standing; /* enum swim_standing */
+    bool heard;       /* a record of it: the fields from epoch on */
+    uint64_t age_ms;  /* of the standing */
+    uint64_t incarnation;
+    uint64_t epoch; /* of the ring map it holds */
+    char address[64];
+    uint32_t operations; /* a second */
+    uint16_t leaders;    /* groups it leads */
+};
+void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *liveness);
+bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness);
 
 #endif

@@ -32,7 +32,9 @@
     X(NODE_STATUS_REPLY, 39, CONTROL)                                                              \
     X(GENESIS_GET, 40, CONTROL) /* a prepared node asks a peer whether it was committed */         \
     X(GENESIS, 41, CONTROL)                                                                        \
-    X(GOSSIP, 56, CONTROL) /* member -> member: ring/swim_codec.h */
+    X(GOSSIP, 56, CONTROL)       /* member -> member: ring/swim_codec.h */                         \
+    X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
+    X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

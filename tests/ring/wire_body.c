@@ -161,6 +161,19 @@ static void any_status(struct dice *dice, struct body *body)
     node->cache_bytes = any64(dice);
 }
 
+static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
+{
+    liveness->member = any16(dice);
+    liveness->standing = any8(dice);
+    liveness->heard = any8(dice) & 1;
+    liveness->age_ms = any64(dice);
+    liveness->incarnation = any64(dice);
+    liveness->epoch = any64(dice);
+    any_text(dice, liveness->address, sizeof liveness->address);
+    liveness->operations = any32(dice);
+    liveness->leaders = any16(dice);
+}
+
 void body_any(struct dice *dice, struct body *body)
 {
     struct dice fill = {7};
@@ -186,6 +199,7 @@ void body_any(struct dice *dice, struct body *body)
     any_raft(dice, &body->raft);
     any_snapshot(dice, body);
     any_status(dice, body);
+    any_liveness(dice, &body->liveness);
     if (body->type == BODY_OP)
         any_op(dice, body);
     else
@@ -225,6 +239,9 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_PARTITION:
         wire_put_partition_status(buffer, &body->partition);
         return;
+    case BODY_LIVENESS:
+        wire_put_liveness(buffer, &body->liveness);
+        return;
     default:
         wire_put_node_status(buffer, &body->node);
         return;
@@ -254,6 +271,8 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_hello(cursor, &body->hello);
     case BODY_PARTITION:
         return wire_get_partition_status(cursor, &body->partition);
+    case BODY_LIVENESS:
+        return wire_get_liveness(cursor, &body->liveness);
     default:
         return wire_get_node_status(cursor, &body->node);
     }

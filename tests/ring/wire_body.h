@@ -26,6 +26,7 @@ struct body {
     struct wire_hello hello;
     struct wire_partition_status partition;
     struct wire_node_status node;
+    struct wire_liveness liveness;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
 
@@ -41,6 +42,7 @@ enum body_type {
     BODY_HELLO,
     BODY_PARTITION,
     BODY_NODE,
+    BODY_LIVENESS,
     BODY_TYPES
 };
 

@@ -81,6 +81,14 @@ static bool same_partition(const struct wire_partition_status *a,
            a->fenced == b->fenced && a->lag_count == b->lag_count;
 }
 
+static bool same_liveness(const struct wire_liveness *a, const struct wire_liveness *b)
+{
+    return a->member == b->member && a->standing == b->standing && a->heard == b->heard &&
+           a->age_ms == b->age_ms && a->incarnation == b->incarnation && a->epoch == b->epoch &&
+           strcmp(a->address, b->address) == 0 && a->operations == b->operations &&
+           a->leaders == b->leaders;
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -109,6 +117,8 @@ static bool body_same(const struct body *a, const struct body *b)
                a->hello.epoch == b->hello.epoch;
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
+    case BODY_LIVENESS:
+        return same_liveness(&a->liveness, &b->liveness);
     default:
         return memcmp(&a->node, &b->node, sizeof a->node) == 0; /* both zeroed before filling */
     }

@@ -1,0 +1,74 @@
+/* Node gossip: the host of the swim core (ring/swim.h), one a process, beside the node.
+ *
+ * It carries the core's packets in GOSSIP messages, tells it of the ring map and of this node, and
+ * answers whoever asks what it has heard (LIVENESS_GET). It decides nothing. It is silent until it
+ * has a map that names this node.
+ *
+ * Owner: the control plane's thread. Memory: about 600 bytes a member of the map, and what packets
+ * need, both taken once. What it sends is borrowed until the next step.
+ */
+#ifndef REPLICATION_NODE_GOSSIP_H
+#define REPLICATION_NODE_GOSSIP_H
+
+#include "replication/shard.h"
+#include "ring/ringmap.h"
+#include "ring/swim.h"
+#include "ring/wire.h"
+
+struct node_gossip;
+
+struct node_gossip_options {
+    struct swim_signer signer; /* its context is borrowed */
+    uint8_t cluster[RINGMAP_CLUSTER_SIZE];
+    char address[RINGMAP_ADDRESS_SIZE]; /* as others reach this node; any-addresses are not told:
+                                           the ring map's is, then */
+};
+
+enum node_gossip_event_kind {
+    NODE_GOSSIP_TICK,    /* node_gossip_wait_ms() after the last event, at the latest */
+    NODE_GOSSIP_MESSAGE, /* GOSSIP from a member, or LIVENESS_GET */
+    NODE_GOSSIP_MAP,     /* map: another one is committed */
+    NODE_GOSSIP_LEAVE,   /* the process is about to stop */
+};
+
+struct node_gossip_event {
+    uint8_t kind;
+    uint64_t now_ms;
+    uint64_t random; /* fresh 64 bits */
+    struct shard_address from;
+    const struct link_message *message;
+    const struct ringmap *map; /* borrowed for the call */
+    uint16_t self;             /* MAP: this node's member id */
+    uint64_t operations;       /* since the start, all shards together */
+    uint16_t leaders;          /* groups this node leads */
+};
+
+/* A member is to be reached at another address than before. */
+struct node_gossip_move {
+    uint16_t member;
+    char address[RINGMAP_ADDRESS_SIZE];
+};
+
+#define NODE_GOSSIP_MOVES_MAX 64u /* a step; the rest is told at its next record */
+
+struct node_gossip_effects {
+    struct shard_send sends[SWIM_PACKETS_MAX];
+    size_t send_count;
+    struct node_gossip_move moves[NODE_GOSSIP_MOVES_MAX];
+    size_t move_count;
+    /* Members whose standing is another, borrowed: for the log. */
+    const struct swim_change *changes;
+    size_t change_count;
+    int fatal; /* -ENOMEM */
+};
+
+/* 0 or -ENOMEM. */
+int node_gossip_open(struct node_gossip **gossip, const struct node_gossip_options *options);
+void node_gossip_close(struct node_gossip *gossip);
+void node_gossip_step(struct node_gossip *gossip, const struct node_gossip_event *event,
+                      struct node_gossip_effects *effects);
+uint64_t node_gossip_wait_ms(const struct node_gossip *gossip);
+/* NULL before the first map. For checks and tests. */
+const struct swim *node_gossip_swim(const struct node_gossip *gossip);
+
+#endif

@@ -1,0 +1,43 @@
+#include "ring/wire_fields.h"
+
+#include <string.h>
+
+#define LIVENESS_FIELDS 9u
+
+void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *liveness)
+{
+    wire_put_array(buffer, LIVENESS_FIELDS);
+    wire_put_uint(buffer, liveness->member);
+    wire_put_uint(buffer, liveness->standing);
+    wire_put_bool(buffer, liveness->heard);
+    wire_put_uint(buffer, liveness->age_ms);
+    wire_put_uint(buffer, liveness->incarnation);
+    wire_put_uint(buffer, liveness->epoch);
+    wire_put_string(buffer, liveness->address);
+    wire_put_uint(buffer, liveness->operations);
+    wire_put_uint(buffer, liveness->leaders);
+}
+
+bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness)
+{
+    uint32_t unknown = wire_fields_open(cursor, LIVENESS_FIELDS);
+    const char *address;
+    size_t size;
+
+    *liveness = (struct wire_liveness){0};
+    liveness->member = wire_get_u16(cursor);
+    liveness->standing = wire_get_u8(cursor);
+    liveness->heard = wire_get_bool(cursor);
+    liveness->age_ms = wire_get_u64(cursor);
+    liveness->incarnation = wire_get_u64(cursor);
+    liveness->epoch = wire_get_u64(cursor);
+    address = wire_get_string(cursor, sizeof liveness->address - 1, &size);
+    for (size_t i = 0; i < size; i++) /* what is shown on a terminal must not steer it */
+        if (address[i] < 0x20 || address[i] > 0x7e)
+            wire_refuse(cursor);
+    if (!cursor->failed)
+        memcpy(liveness->address, address, size);
+    liveness->operations = wire_get_u32(cursor);
+    liveness->leaders = wire_get_u16(cursor);
+    return wire_fields_close(cursor, unknown);
+}
