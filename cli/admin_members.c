@@ -1,13 +1,15 @@
 #include "cli/admin.h"
 
 #include "ring/identity.h"
+#include "ring/swim.h"
 
 static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},         {"address", "ADDRESS", OUTPUT_TEXT},
-    {"zone", "ZONE", OUTPUT_TEXT},       {"weight", "WEIGHT", OUTPUT_NUMBER},
-    {"state", "STATE", OUTPUT_TEXT},     {"key", "KEY", OUTPUT_TEXT},
-    {"meta_voter", "META", OUTPUT_BOOL}, {"reachable", "REACHABLE", OUTPUT_BOOL},
-    {"shards", "SHARDS", OUTPUT_NUMBER}, {"peers_up", "PEERS", OUTPUT_NUMBER},
+    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
+    {"zone", "ZONE", OUTPUT_TEXT},         {"weight", "WEIGHT", OUTPUT_NUMBER},
+    {"state", "STATE", OUTPUT_TEXT},       {"key", "KEY", OUTPUT_TEXT},
+    {"meta_voter", "META", OUTPUT_BOOL},   {"reachable", "REACHABLE", OUTPUT_BOOL},
+    {"shards", "SHARDS", OUTPUT_NUMBER},   {"peers_up", "PEERS", OUTPUT_NUMBER},
+    {"liveness", "LIVENESS", OUTPUT_TEXT}, {"liveness_ms", "FOR", OUTPUT_TIME},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
@@ -33,21 +35,25 @@ static void put_member(struct output *output, const struct view *view, uint32_t 
 {
     const struct ringmap_member *member = &view->map.members[i];
     const struct view_node *node = &view->nodes[i];
+    const struct wire_liveness *heard = &node->liveness;
     char fingerprint[IDENTITY_FINGERPRINT_SIZE];
 
     identity_fingerprint(member->public_key, fingerprint);
-    output_row(output, (const struct output_value[COLUMN_COUNT]){
-                           {.number = member->id},
-                           {.text = member->address},
-                           {.text = member->zone},
-                           {.number = member->weight},
-                           {.text = state_name(member->state)},
-                           {.text = fingerprint},
-                           {.number = is_meta_voter(&view->map, member->id)},
-                           {.number = node->reachable},
-                           {.number = node->status.shards, .absent = !node->reachable},
-                           {.number = node->status.links_up, .absent = !node->reachable},
-                       });
+    output_row(output,
+               (const struct output_value[COLUMN_COUNT]){
+                   {.number = member->id},
+                   {.text = node->address},
+                   {.text = member->zone},
+                   {.number = member->weight},
+                   {.text = state_name(member->state)},
+                   {.text = fingerprint},
+                   {.number = is_meta_voter(&view->map, member->id)},
+                   {.number = node->reachable},
+                   {.number = node->status.shards, .absent = !node->reachable},
+                   {.number = node->status.links_up, .absent = !node->reachable},
+                   {.text = swim_standing_name(heard->standing), .absent = heard->member == 0},
+                   {.number = heard->age_ms, .absent = heard->member == 0},
+               });
 }
 
 int admin_members(const struct arguments *arguments)

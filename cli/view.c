@@ -104,6 +104,40 @@ static int ask_map(struct view *view, struct cluster *cluster, uint32_t timeout_
     return 0;
 }
 
+/* What a seed has heard of the members: also where they are, if that is not where the map says. */
+static int ask_liveness(struct view *view, struct cluster *cluster,
+                        const struct address_list *seeds, uint32_t timeout_ms)
+{
+    bool answered = false;
+
+    for (size_t i = 0; i < seeds->count && !answered; i++) {
+        int node = cluster_dial(cluster, seeds->items[i], NULL);
+        struct cluster_request request = {
+            .node = node, .type = WIRE_LIVENESS_GET, .partition = WIRE_PARTITION_NODE};
+        struct wire_liveness heard;
+        struct wire_cursor cursor;
+
+        if (node < 0)
+            return node;
+        if (!cluster_is_up(cluster, node))
+            continue;
+        cluster_ask(cluster, &request, 1, timeout_ms);
+        wire_cursor_init(&cursor, request.reply, request.answered ? request.reply_size : 0);
+        while (!wire_cursor_done(&cursor) && wire_get_liveness(&cursor, &heard)) {
+            answered = true;
+            for (uint32_t j = 0; j < view->node_count; j++) {
+                if (view->nodes[j].id != heard.member)
+                    continue;
+                view->nodes[j].liveness = heard;
+                if (heard.address[0] != '\0')
+                    memcpy(view->nodes[j].address, heard.address, sizeof heard.address);
+            }
+        }
+        cluster_request_deinit(&request);
+    }
+    return 0;
+}
+
 /* From the seeds to the map's members. */
 static int name_members(struct view *view)
 {
@@ -204,6 +238,8 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
     if (r != 0 || !view->founded)
         return r;
     r = name_members(view);
+    if (r == 0)
+        r = ask_liveness(view, cluster, seeds, timeout_ms);
     if (r == 0)
         r = ask_nodes(view, cluster, timeout_ms);
     if (r == 0)

@@ -23,6 +23,7 @@ struct view_node {
     bool reachable;                 /* it has said who it is, and it is who the map says */
     char why[VIEW_WHY_SIZE];        /* when not */
     struct wire_node_status status; /* when reachable */
+    struct wire_liveness liveness;  /* as a node has heard of it; member 0: none has */
 };
 
 /* A place of the map's table: what the member there says of its replica. */

@@ -234,11 +234,36 @@ static void member_dial(struct links *links, const struct ringmap_member *member
         node_drop(links, node);
         return;
     }
-    if (node->link && strcmp(node->address, member->address) == 0)
+    if (node->link && (node->up || strcmp(node->address, member->address) == 0))
         return;
     node_drop(links, node);
     snprintf(node->address, sizeof node->address, "%s", member->address);
     node_dial(links, node, member->public_key);
+}
+
+/* Who is not where the map says may have told the others where it is; its key tells that it is. */
+static void links_follow_liveness(struct links *links, const uint8_t *bytes, size_t size)
+{
+    const struct ringmap *map = router_map(links->options.router);
+    struct wire_liveness heard;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, bytes, size);
+    while (map && !wire_cursor_done(&cursor) && wire_get_liveness(&cursor, &heard)) {
+        const struct ringmap_member *member = ringmap_member(map, heard.member);
+        struct node_link *node;
+
+        if (!member || member->state == RINGMAP_STATE_REMOVED || heard.address[0] == '\0')
+            continue;
+        node = node_of_member(links, heard.member);
+        if (!node || node->up || strcmp(node->address, heard.address) == 0)
+            continue;
+        node_drop(links, node);
+        snprintf(node->address, sizeof node->address, "%s", heard.address);
+        links_log(links, "info", "event=member_moved member=%u address=%s", heard.member,
+                  heard.address);
+        node_dial(links, node, member->public_key);
+    }
 }
 
 /* A newer map: its members are dialled, the seeds have done their part. */
@@ -313,6 +338,8 @@ static void node_message(struct links *links, struct node_link *node, const stru
     node->consumed_messages++;
     if (item->type == WIRE_HELLO)
         node_hello(links, node, &message);
+    else if (item->type == WIRE_LIVENESS)
+        links_follow_liveness(links, bytes, item->size);
     else if (node->member != 0 || item->type == WIRE_MAP)
         links->options.step(links->options.context, &event);
     if (item->type == WIRE_MAP)
@@ -400,6 +427,7 @@ void links_refresh(struct links *links, uint64_t now_ms)
             continue;
         any = true;
         node_send(node, WIRE_MAP_GET, NULL);
+        node_send(node, WIRE_LIVENESS_GET, NULL);
     }
     links->refresh_next++;
     if (any)

@@ -46,7 +46,8 @@ int links_descriptor(const struct links *links);
 void links_receive(struct links *links, int timeout_ms);
 void links_drain(struct links *links);
 void links_send(struct links *links, const struct router_send *sends, size_t count);
-/* Asks one link for a newer map, all of them while there is none; goes back to the seeds when no
+/* Asks one link for a newer map and for the members' addresses, all of them while there is no map;
+ * goes back to the seeds when no
  * link has been up for a while. To be called every LINKS_REFRESH_MS, LINKS_ASK_MS without a map. */
 void links_refresh(struct links *links, uint64_t now_ms);
 
