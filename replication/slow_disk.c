@@ -1,0 +1,107 @@
+#include "replication/slow_disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void slow_disk_options_default(struct slow_disk_options *options)
+{
+    *options = (struct slow_disk_options){
+        .members_max = 1000,
+        .floor_us = 20000,
+        .begin_ratio = 8,
+        .end_ratio = 3,
+        .begin_ms = 1000,
+        .end_ms = 30000,
+    };
+}
+
+int slow_disk_init(struct slow_disk *slow_disk, const struct slow_disk_options *options)
+{
+    assert(options->members_max >= 1 && options->end_ratio >= 1);
+    assert(options->end_ratio <= options->begin_ratio);
+    *slow_disk = (struct slow_disk){.options = *options};
+    slow_disk->states = calloc(options->members_max, sizeof *slow_disk->states);
+    slow_disk->sorted = calloc(options->members_max, sizeof *slow_disk->sorted);
+    if (!slow_disk->states || !slow_disk->sorted) {
+        slow_disk_deinit(slow_disk);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void slow_disk_deinit(struct slow_disk *slow_disk)
+{
+    free(slow_disk->states);
+    free(slow_disk->sorted);
+    *slow_disk = (struct slow_disk){0};
+}
+
+bool slow_disk_is(const struct slow_disk *slow_disk, uint32_t slot)
+{
+    assert(slot < slow_disk->options.members_max);
+    return slow_disk->states[slot].slow;
+}
+
+static int number_compare(const void *left, const void *right)
+{
+    const uint32_t *a = left;
+    const uint32_t *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+static uint32_t sort_samples(struct slow_disk *slow_disk, const struct slow_disk_event *event)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < event->count; i++) {
+        if (event->samples[i].fresh)
+            slow_disk->sorted[count++] = event->samples[i].p99_us;
+    }
+    qsort(slow_disk->sorted, count, sizeof *slow_disk->sorted, number_compare);
+    return count;
+}
+
+/* Whether the sample speaks for the other state than the member is in. */
+static bool speaks_for_change(const struct slow_disk *slow_disk, bool slow, uint32_t p99_us,
+                              uint32_t median_us)
+{
+    const struct slow_disk_options *options = &slow_disk->options;
+    uint64_t begin_us = (uint64_t)median_us * options->begin_ratio;
+    uint64_t end_us = (uint64_t)median_us * options->end_ratio;
+
+    begin_us = begin_us > options->floor_us ? begin_us : options->floor_us;
+    end_us = end_us > options->floor_us / 2 ? end_us : options->floor_us / 2;
+    return slow ? p99_us <= end_us : p99_us > begin_us;
+}
+
+uint32_t slow_disk_step(struct slow_disk *slow_disk, const struct slow_disk_event *event)
+{
+    uint32_t changed = 0;
+    uint32_t median_us;
+    uint32_t count;
+
+    assert(event->count <= slow_disk->options.members_max);
+    count = sort_samples(slow_disk, event);
+    median_us = count > 0 ? slow_disk->sorted[(count - 1) / 2] : 0;
+    for (uint32_t i = 0; i < event->count; i++) {
+        const struct slow_disk_sample *sample = &event->samples[i];
+        struct slow_disk_state *state = &slow_disk->states[i];
+        uint32_t needed_ms = state->slow ? slow_disk->options.end_ms : slow_disk->options.begin_ms;
+
+        if (!sample->fresh || count < 2 ||
+            !speaks_for_change(slow_disk, state->slow, sample->p99_us, median_us)) {
+            state->counting = false;
+            continue;
+        }
+        if (!state->counting)
+            state->since_ms = event->now_ms;
+        state->counting = event->now_ms - state->since_ms < needed_ms;
+        if (!state->counting) {
+            state->slow = !state->slow;
+            changed++;
+        }
+    }
+    return changed;
+}

@@ -1,0 +1,60 @@
+/* Slow disk: which members' disks are far off their peers', so that they should lead nothing.
+ *
+ * A member is slow when the p99 of its fsyncs has been, in every sample for `begin_ms`, above
+ * `floor_us` and above `begin_ratio` times the median of all (the lower one, so that of two it is
+ * the other's). It is sound again when for `end_ms` none was above the lower bar, `end_ratio` times
+ * that median or half the floor, whichever is more. Two bars and two times keep it from flapping;
+ * the shorter time is the one to step down, for a leader that waits for its disk makes all its
+ * clients wait. With samples every 500 ms and begin_ms 1,000 it is decided within 1.5 s of the
+ * first bad one. The median guards against blaming one for what all suffer: when more than half are
+ * as slow, nobody is called so. Without a sample there is no evidence: a count that was running
+ * begins anew.
+ */
+#ifndef REPLICATION_SLOW_DISK_H
+#define REPLICATION_SLOW_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct slow_disk_options {
+    uint32_t members_max;
+    uint32_t floor_us;
+    uint32_t begin_ratio;
+    uint32_t end_ratio;
+    uint32_t begin_ms;
+    uint32_t end_ms;
+};
+
+struct slow_disk_sample {
+    bool fresh;      /* heard of since the last step */
+    uint32_t p99_us; /* of the fsyncs of the last seconds */
+};
+
+/* samples: by slot of the member, the same in all steps. Borrowed for the step. */
+struct slow_disk_event {
+    uint64_t now_ms; /* monotonic */
+    const struct slow_disk_sample *samples;
+    uint32_t count;
+};
+
+struct slow_disk_state {
+    bool slow;
+    bool counting;
+    uint64_t since_ms; /* counting: the first of the samples that speak for a change */
+};
+
+struct slow_disk {
+    struct slow_disk_options options;
+    struct slow_disk_state *states; /* by slot */
+    uint32_t *sorted;               /* of a step */
+};
+
+/* 0 or -ENOMEM. */
+int slow_disk_init(struct slow_disk *slow_disk, const struct slow_disk_options *options);
+void slow_disk_deinit(struct slow_disk *slow_disk);
+void slow_disk_options_default(struct slow_disk_options *options);
+/* Returns how many members became slow or sound; slow_disk_is() tells which are. */
+uint32_t slow_disk_step(struct slow_disk *slow_disk, const struct slow_disk_event *event);
+bool slow_disk_is(const struct slow_disk *slow_disk, uint32_t slot);
+
+#endif

@@ -1,0 +1,127 @@
+#include "replication/slow_disk.h"
+
+#include <criterion/criterion.h>
+
+#include "draw.h"
+
+#define PERIOD_MS 500u
+#define MEMBERS   5u
+
+struct scene {
+    struct slow_disk slow_disk;
+    struct slow_disk_sample samples[MEMBERS];
+    uint64_t now_ms;
+};
+
+static void scene_init(struct scene *scene)
+{
+    struct slow_disk_options options;
+
+    slow_disk_options_default(&options);
+    options.members_max = MEMBERS;
+    cr_assert_eq(slow_disk_init(&scene->slow_disk, &options), 0);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        scene->samples[i] = (struct slow_disk_sample){true, 1000 + i};
+    scene->now_ms = 1;
+}
+
+static uint32_t step(struct scene *scene)
+{
+    struct slow_disk_event event = {scene->now_ms, scene->samples, MEMBERS};
+
+    scene->now_ms += PERIOD_MS;
+    return slow_disk_step(&scene->slow_disk, &event);
+}
+
+static uint32_t steps(struct scene *scene, uint32_t ms)
+{
+    uint32_t changed = 0;
+
+    for (uint32_t at = 0; at < ms; at += PERIOD_MS)
+        changed += step(scene);
+    return changed;
+}
+
+Test(slow_disk, one_far_off_its_peers_is_slow_within_two_seconds)
+{
+    struct scene scene;
+    uint64_t begin_ms;
+
+    scene_init(&scene);
+    cr_assert_eq(steps(&scene, 10000), 0);
+    begin_ms = scene.now_ms;
+    scene.samples[3].p99_us = 300000;
+    while (step(&scene) == 0)
+        cr_assert_lt(scene.now_ms - begin_ms, 2000);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        cr_assert_eq(slow_disk_is(&scene.slow_disk, i), i == 3);
+    slow_disk_deinit(&scene.slow_disk);
+}
+
+Test(slow_disk, a_moment_is_no_evidence)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    for (unsigned i = 0; i < 100; i++) {
+        scene.samples[3].p99_us = i % 3 == 2 ? 1000 : 300000; /* never two bad intervals on end */
+        cr_assert_eq(step(&scene), 0);
+    }
+    scene.samples[3].p99_us = 300000;
+    for (unsigned i = 0; i < 100; i++) {
+        scene.samples[3].fresh = i % 2; /* or it is not heard of */
+        cr_assert_eq(step(&scene), 0);
+    }
+    slow_disk_deinit(&scene.slow_disk);
+}
+
+Test(slow_disk, all_slow_together_blame_nobody)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        scene.samples[i].p99_us = i < 3 ? 400000 : 1000;
+    cr_assert_eq(steps(&scene, 20000), 0, "three of five");
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        scene.samples[i].p99_us = 100 + 15000 * (i == 0);
+    cr_assert_eq(steps(&scene, 20000), 0, "150 times the others, but below the floor");
+    slow_disk_deinit(&scene.slow_disk);
+}
+
+Test(slow_disk, it_is_sound_again_after_a_long_good_time)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    scene.samples[0].p99_us = 100000;
+    cr_assert_eq(steps(&scene, 2000), 1);
+    scene.samples[0].p99_us = 15000; /* below the upper bar, above the lower */
+    cr_assert_eq(steps(&scene, 100000), 0);
+    scene.samples[0].p99_us = 2000;
+    cr_assert_eq(steps(&scene, 29000), 0);
+    scene.samples[0].p99_us = 50000;
+    cr_assert_eq(step(&scene), 0);
+    scene.samples[0].p99_us = 2000;
+    cr_assert_eq(steps(&scene, 30000), 0);
+    cr_assert_eq(steps(&scene, 1000), 1);
+    cr_assert_not(slow_disk_is(&scene.slow_disk, 0));
+    slow_disk_deinit(&scene.slow_disk);
+}
+
+Test(slow_disk, noise_about_the_bars_flaps_rarely)
+{
+    struct draw draw = {9};
+    struct scene scene;
+    uint32_t changed = 0;
+
+    scene_init(&scene);
+    for (unsigned i = 0; i < 7200; i++) { /* an hour */
+        for (uint32_t k = 0; k < MEMBERS; k++)
+            scene.samples[k].p99_us = 3000 + (uint32_t)draw_below(&draw, 4000);
+        scene.samples[2].p99_us = 10000 + (uint32_t)draw_below(&draw, 90000);
+        changed += step(&scene);
+    }
+    cr_assert_leq(changed, 1);
+    slow_disk_deinit(&scene.slow_disk);
+}
