@@ -1,0 +1,337 @@
+#include "ring/tickets.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+#include <sodium.h>
+
+#include "dice.h"
+
+static const uint8_t first_psk[TICKET_PSK_SIZE] = {1, 2, 3};
+static const uint8_t second_psk[TICKET_PSK_SIZE] = {4, 5, 6};
+
+static void setup(void)
+{
+    cr_assert(sodium_init() >= 0);
+}
+TestSuite(tickets, .init = setup);
+
+struct key {
+    uint8_t bytes[TICKETS_KEY_SIZE];
+};
+
+static struct key key_of(uint32_t number)
+{
+    struct key key = {{9}};
+
+    memcpy(key.bytes + 4, &number, sizeof number);
+    return key;
+}
+
+static uint32_t make(struct tickets *tickets, uint8_t role, uint64_t ttl_ms, uint32_t uses,
+                     uint64_t now_ms)
+{
+    struct tickets_terms terms = {role, ttl_ms, uses};
+    uint32_t id = 0;
+
+    cr_assert_eq(tickets_new(tickets, &terms, now_ms, &id), 0);
+    tickets_check(tickets);
+    return id;
+}
+
+static int redeem(struct tickets *tickets, uint32_t id, uint8_t role, uint32_t key, uint64_t now_ms)
+{
+    int may = tickets_may(tickets, id, role, key_of(key).bytes, now_ms);
+    int r = tickets_redeem(tickets, id, role, key_of(key).bytes, now_ms);
+
+    tickets_check(tickets);
+    cr_assert(r == may || may == TICKETS_E_FULL, "asked first, the answer is the same");
+    return r;
+}
+
+Test(tickets, a_limited_one_is_spent_by_keys_not_by_connections)
+{
+    static struct tickets tickets;
+    uint32_t id;
+
+    tickets_init(&tickets, first_psk);
+    id = make(&tickets, LINK_ROLE_NODE, 0, 2, 100);
+    for (unsigned again = 0; again < 3; again++) {
+        cr_assert_eq(redeem(&tickets, id, LINK_ROLE_NODE, 1, 100), 0);
+        cr_assert_eq(redeem(&tickets, id, LINK_ROLE_NODE, 2, 100), 0);
+    }
+    cr_assert_eq(tickets_find(&tickets, id)->uses, 2);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_NODE, 3, 100), TICKETS_E_SPENT);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_ADMIN, 1, 100), TICKETS_E_ROLE);
+    cr_assert_eq(redeem(&tickets, id + 1, LINK_ROLE_NODE, 1, 100), TICKETS_E_UNKNOWN);
+}
+
+Test(tickets, it_ends_by_time_and_by_revocation_for_its_holders_too)
+{
+    static struct tickets tickets;
+    uint32_t id, other;
+
+    tickets_init(&tickets, first_psk);
+    id = make(&tickets, LINK_ROLE_ROUTER, 1000, 5, 100);
+    other = make(&tickets, LINK_ROLE_ADMIN, 0, 0, 100);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_ROUTER, 1, 1099), 0);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_ROUTER, 1, 1100), TICKETS_E_EXPIRED);
+    for (uint32_t key = 0; key < 5000; key++)
+        cr_assert_eq(tickets_redeem(&tickets, other, LINK_ROLE_ADMIN, key_of(key).bytes, 5000), 0,
+                     "without a limit nothing is kept");
+    cr_assert_eq(tickets_revoke(&tickets, other, 6000), 0);
+    cr_assert_eq(tickets_revoke(&tickets, other, 7000), 0);
+    cr_assert_eq(tickets_find(&tickets, other)->revoked_ms, 6000);
+    cr_assert_eq(redeem(&tickets, other, LINK_ROLE_ADMIN, 1, 6000), TICKETS_E_REVOKED);
+    cr_assert_eq(tickets_revoke(&tickets, 99, 7000), TICKETS_E_UNKNOWN);
+}
+
+Test(tickets, bad_roles_and_endless_times_are_handled)
+{
+    static struct tickets tickets;
+    struct tickets_terms terms = {0, 0, 0};
+    uint32_t id;
+
+    tickets_init(&tickets, first_psk);
+    cr_assert_eq(tickets_new(&tickets, &terms, 1, &id), TICKETS_E_ROLE);
+    terms.role = LINK_ROLE_ADMIN + 1;
+    cr_assert_eq(tickets_new(&tickets, &terms, 1, &id), TICKETS_E_ROLE);
+    id = make(&tickets, LINK_ROLE_NODE, UINT64_MAX, 0, 100);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_NODE, 1, UINT64_MAX - 1), 0);
+}
+
+Test(tickets, what_ended_makes_room_and_nothing_else_does)
+{
+    static struct tickets tickets;
+    struct tickets_terms terms = {LINK_ROLE_NODE, 0, 1};
+    uint32_t id, third;
+
+    tickets_init(&tickets, first_psk);
+    for (uint32_t i = 0; i < TICKETS_MAX; i++)
+        id = make(&tickets, LINK_ROLE_NODE, i == 4 ? 1000 : 0, 1, 1);
+    cr_assert_eq(tickets_new(&tickets, &terms, 2, &id), TICKETS_E_FULL);
+    third = tickets.records[2].id;
+    cr_assert_eq(redeem(&tickets, third, LINK_ROLE_NODE, 7, 2), 0);
+    cr_assert_eq(tickets_new(&tickets, &terms, 1001, &id), 0, "the fifth has expired");
+    cr_assert_eq(id, TICKETS_MAX + 1, "ids are never given twice");
+    cr_assert_eq(tickets_revoke(&tickets, third, 1002), 0);
+    cr_assert_eq(tickets_new(&tickets, &terms, 1003, &id), 0);
+    cr_assert_null(tickets_find(&tickets, third));
+    cr_assert_eq(tickets.holder_count, 0, "its holder went with it");
+    cr_assert_eq(redeem(&tickets, third, LINK_ROLE_NODE, 7, 1004), TICKETS_E_UNKNOWN);
+    tickets_check(&tickets);
+}
+
+Test(tickets, holders_have_a_bound)
+{
+    static struct tickets tickets;
+    uint32_t old, id;
+
+    tickets_init(&tickets, first_psk);
+    old = make(&tickets, LINK_ROLE_ROUTER, 0, TICKETS_HOLDERS_MAX, 1);
+    id = make(&tickets, LINK_ROLE_ROUTER, 0, 5000, 1);
+    for (uint32_t key = 0; key < TICKETS_HOLDERS_MAX; key++)
+        cr_assert_eq(tickets_redeem(&tickets, key < 24 ? old : id, LINK_ROLE_ROUTER,
+                                    key_of(key * 2654435761u).bytes, 1),
+                     0);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_ROUTER, 5, 1), TICKETS_E_FULL);
+    cr_assert_eq(tickets_revoke(&tickets, old, 2), 0);
+    cr_assert_eq(redeem(&tickets, id, LINK_ROLE_ROUTER, 5, 2), 0, "the revoked one's are dropped");
+    cr_assert_eq(tickets.holder_count, TICKETS_HOLDERS_MAX - 23);
+}
+
+static bool has_candidate(const struct tickets *tickets, uint64_t now_ms, uint32_t id,
+                          const uint8_t *psk)
+{
+    struct tickets_candidate list[TICKETS_CANDIDATES_MAX];
+    uint32_t count = tickets_candidates(tickets, now_ms, list);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (list[i].id == id && memcmp(list[i].psk, psk, TICKET_PSK_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+Test(tickets, the_secret_rotates_without_a_gap)
+{
+    static struct tickets tickets;
+    uint8_t psk_old[TICKET_PSK_SIZE], psk_new[TICKET_PSK_SIZE], psk[TICKET_PSK_SIZE];
+    uint32_t old, new;
+
+    tickets_init(&tickets, first_psk);
+    old = make(&tickets, LINK_ROLE_ROUTER, 0, 0, 1);
+    cr_assert_eq(tickets_psk(&tickets, old, psk_old), 0);
+    cr_assert_eq(tickets_switch(&tickets), TICKETS_E_PHASE);
+    cr_assert_eq(tickets_retire(&tickets, 1), TICKETS_E_PHASE);
+    cr_assert_eq(tickets_cancel(&tickets), TICKETS_E_PHASE);
+
+    cr_assert_eq(tickets_prepare(&tickets, second_psk), 0);
+    cr_assert_eq(tickets_prepare(&tickets, second_psk), TICKETS_E_PHASE);
+    cr_assert_eq(memcmp(tickets.offered.psk, first_psk, sizeof first_psk), 0);
+    cr_assert(has_candidate(&tickets, 1, 0, first_psk) &&
+              has_candidate(&tickets, 1, 0, second_psk));
+    tickets_check(&tickets);
+
+    cr_assert_eq(tickets_switch(&tickets), 0);
+    cr_assert_eq(tickets_cancel(&tickets), TICKETS_E_PHASE);
+    cr_assert_eq(memcmp(tickets.offered.psk, second_psk, sizeof second_psk), 0);
+    cr_assert(has_candidate(&tickets, 1, 0, first_psk) &&
+              has_candidate(&tickets, 1, 0, second_psk));
+    cr_assert_eq(tickets_psk(&tickets, old, psk), 0);
+    cr_assert_eq(memcmp(psk, psk_old, sizeof psk), 0, "what was handed out goes on to work");
+    new = make(&tickets, LINK_ROLE_ROUTER, 0, 0, 2);
+    cr_assert_eq(tickets_psk(&tickets, new, psk_new), 0);
+    tickets_check(&tickets);
+
+    cr_assert_eq(tickets_retire(&tickets, 3), 0);
+    tickets_check(&tickets);
+    cr_assert_not(has_candidate(&tickets, 3, 0, first_psk));
+    cr_assert_not(has_candidate(&tickets, 3, old, psk_old));
+    cr_assert(has_candidate(&tickets, 3, new, psk_new));
+    cr_assert_eq(redeem(&tickets, old, LINK_ROLE_ROUTER, 1, 3), TICKETS_E_REVOKED);
+    cr_assert_eq(redeem(&tickets, new, LINK_ROLE_ROUTER, 1, 3), 0);
+
+    cr_assert_eq(tickets_prepare(&tickets, first_psk), 0);
+    cr_assert_eq(tickets_cancel(&tickets), 0);
+    cr_assert_not(has_candidate(&tickets, 3, 0, first_psk));
+    tickets_check(&tickets);
+}
+
+Test(tickets, every_ticket_has_a_psk_of_its_own)
+{
+    static struct tickets tickets, elsewhere;
+    uint8_t psks[4][TICKET_PSK_SIZE];
+    uint32_t ids[3];
+
+    tickets_init(&tickets, first_psk);
+    tickets_init(&elsewhere, second_psk);
+    for (uint32_t i = 0; i < 3; i++) {
+        ids[i] = make(&tickets, (uint8_t)(LINK_ROLE_NODE + i), 0, 0, 1);
+        cr_assert_eq(tickets_psk(&tickets, ids[i], psks[i]), 0);
+    }
+    cr_assert_eq(tickets_psk(&elsewhere, make(&elsewhere, LINK_ROLE_NODE, 0, 0, 1), psks[3]), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_neq(memcmp(psks[i], first_psk, TICKET_PSK_SIZE), 0);
+        for (unsigned k = 0; k < i; k++)
+            cr_assert_neq(memcmp(psks[i], psks[k], TICKET_PSK_SIZE), 0);
+    }
+    cr_assert_eq(tickets_revoke(&tickets, ids[1], 2), 0);
+    cr_assert(has_candidate(&tickets, 2, ids[0], psks[0]));
+    cr_assert_not(has_candidate(&tickets, 2, ids[1], psks[1]));
+}
+
+static void expect_round_trip(const struct tickets *tickets)
+{
+    static uint8_t bytes[TICKETS_ENCODED_MAX], again[TICKETS_ENCODED_MAX];
+    static struct tickets decoded;
+    size_t size = tickets_encoded_size(tickets);
+
+    cr_assert_leq(size, TICKETS_ENCODED_MAX);
+    tickets_encode(tickets, bytes);
+    cr_assert_eq(tickets_decode(bytes, size, &decoded), 0);
+    cr_assert_eq(tickets_encoded_size(&decoded), size);
+    tickets_encode(&decoded, again);
+    cr_assert_eq(memcmp(bytes, again, size), 0);
+    cr_assert_eq(tickets_decode(bytes, size - 1, &decoded), TICKETS_E_MALFORMED);
+}
+
+/* What a ticket's holders, end and uses must be, kept in the plainest way. */
+struct model {
+    uint8_t role;
+    uint64_t expires_ms;
+    bool revoked;
+    uint32_t uses_max;
+    uint64_t holders; /* bits of keys 0 … 63 */
+};
+
+static int model_redeem(struct model *model, uint8_t role, uint32_t key, uint64_t now_ms)
+{
+    if (model->revoked)
+        return TICKETS_E_REVOKED;
+    if (model->expires_ms != 0 && now_ms >= model->expires_ms)
+        return TICKETS_E_EXPIRED;
+    if (model->role != role)
+        return TICKETS_E_ROLE;
+    if (model->uses_max == 0 || (model->holders >> key & 1))
+        return TICKETS_E_OK;
+    if ((uint32_t)__builtin_popcountll(model->holders) == model->uses_max)
+        return TICKETS_E_SPENT;
+    model->holders |= UINT64_C(1) << key;
+    return TICKETS_E_OK;
+}
+
+static void any_command(struct dice *dice, struct tickets *tickets, struct model *models,
+                        uint64_t now_ms)
+{
+    uint32_t id = 1 + (uint32_t)dice_below(dice, tickets->next_id);
+    uint8_t role = (uint8_t)(1 + dice_below(dice, 3));
+    uint32_t key = (uint32_t)dice_below(dice, 64);
+    uint64_t ttl_ms = dice_below(dice, 3) * 100;
+    uint32_t uses = (uint32_t)dice_below(dice, 4);
+
+    switch (dice_below(dice, 8)) {
+    case 0:
+        if (tickets->next_id > TICKETS_MAX)
+            break;
+        id = make(tickets, role, ttl_ms, uses, now_ms);
+        models[id] = (struct model){role, ttl_ms ? now_ms + ttl_ms : 0, false, uses, 0};
+        break;
+    case 1:
+        if (dice_below(dice, 10) == 0 && id < tickets->next_id) {
+            cr_assert_eq(tickets_revoke(tickets, id, now_ms), 0);
+            models[id].revoked = true;
+        }
+        break;
+    default:
+        cr_assert_eq(redeem(tickets, id, role, key, now_ms),
+                     id < tickets->next_id ? model_redeem(&models[id], role, key, now_ms)
+                                           : TICKETS_E_UNKNOWN);
+        break;
+    }
+}
+
+Test(tickets, random_commands_do_what_the_model_does)
+{
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct model models[TICKETS_MAX + 2] = {0};
+        static struct tickets tickets;
+        struct dice dice = {seed};
+        uint64_t now_ms = 1;
+
+        tickets_init(&tickets, first_psk);
+        for (unsigned step = 0; step < 1000; step++) {
+            now_ms += dice_below(&dice, 4);
+            any_command(&dice, &tickets, models, now_ms);
+        }
+        expect_round_trip(&tickets);
+    }
+}
+
+Test(tickets, the_largest_registry_has_the_size_that_is_said)
+{
+    static struct tickets tickets;
+
+    tickets_init(&tickets, first_psk);
+    for (uint32_t i = 0; i < TICKETS_MAX; i++)
+        make(&tickets, LINK_ROLE_ROUTER, 0, TICKETS_HOLDERS_MAX, 1);
+    for (uint32_t key = 0; key < TICKETS_HOLDERS_MAX; key++)
+        cr_assert_eq(
+            tickets_redeem(&tickets, 1 + key % TICKETS_MAX, LINK_ROLE_ROUTER, key_of(key).bytes, 1),
+            0);
+    cr_assert_eq(tickets_prepare(&tickets, second_psk), 0);
+    cr_assert_eq(tickets_encoded_size(&tickets), TICKETS_ENCODED_MAX);
+    expect_round_trip(&tickets);
+}
+
+Test(tickets, errors_have_names_and_secrets_are_wiped)
+{
+    static struct tickets tickets, zero;
+
+    for (int code = 0; code <= TICKETS_E_MALFORMED; code++)
+        cr_assert_gt(strlen(tickets_error_name(code)), 1);
+    tickets_init(&tickets, first_psk);
+    tickets_wipe(&tickets);
+    cr_assert_eq(memcmp(&tickets, &zero, sizeof zero), 0);
+}
