@@ -440,7 +440,7 @@ uint64_t swim_wait_ms(const struct swim *swim)
     uint64_t until_ms = swim->clock_ms + swim->options.awake_ms_max;
     uint64_t due_ms;
 
-    if (!ready(swim))
+    if (!ready(swim) || swim->left)
         return swim->options.awake_ms_max;
     due_ms = swim_probe_until(swim);
     if (due_ms < until_ms)

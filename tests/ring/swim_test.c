@@ -470,6 +470,7 @@ Test(swim, who_leaves_is_not_suspected_and_may_come_back)
         cr_assert(swim_scene_item(&scene->effects.sends[i].packet, SWIM_ITEM_RECORD, 1));
     swim_scene_tick(scene, 1000);
     cr_assert_eq(scene->effects.send_count, 0, "it is silent then");
+    cr_assert_eq(swim_wait_ms(&scene->swim), scene->options.awake_ms_max);
     swim_scene_free(scene);
 }
 

@@ -14,6 +14,7 @@
 #define TESTS_SIM_SIM_CLUSTER_H
 
 #include "replication/node.h"
+#include "replication/node_gossip.h"
 #include "replication/raft.h"
 #include "replication/shard.h"
 #include "router/router.h"
@@ -80,7 +81,8 @@ struct sim_node {
     struct sim_disk *disk;
     struct sim_clock clock;
     struct node *node;
-    struct sim_inbox inbox; /* the control plane's */
+    struct node_gossip *gossip; /* NULL: the seed has none */
+    struct sim_inbox inbox;     /* the control plane's */
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
     bool serving; /* shards are open */
@@ -163,6 +165,16 @@ bool sim_node_lives(const struct sim_node *node, uint64_t life);
 bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
+
+/* sim_gossip.c */
+void sim_gossip_open(struct sim_node *node);
+void sim_gossip_close(struct sim_node *node);
+void sim_gossip_map(struct sim_node *node);
+/* True when it was a message of gossip. */
+bool sim_gossip_takes(struct sim_node *node, const struct sim_inbox_item *item);
+void sim_gossip_leave(struct sim_node *node);
+/* All that are up hold each other alive. */
+bool sim_gossip_converged(const struct sim_cluster *cluster, char *why, size_t size);
 
 /* sim_shard.c: the data plane's rounds, jobs and timers. */
 void sim_shards_open(struct sim_node *node, bool found);

@@ -141,6 +141,10 @@ static void run_node_round(void *context, uint64_t life)
     node->inbox.round_due = false;
     struct sim_inbox_item *item;
     while ((item = sim_inbox_take(&node->inbox))) {
+        if (sim_gossip_takes(node, item)) {
+            sim_inbox_item_free(item);
+            continue;
+        }
         struct node_effects effects;
         struct node_event event = {.kind = item->kind,
                                    .now_ms = node_ms(node),
@@ -159,6 +163,8 @@ static void run_node_round(void *context, uint64_t life)
             return;
         for (size_t i = 0; i < effects.send_count; i++)
             sim_node_send(node, &effects.sends[i]);
+        if (effects.map_changed)
+            sim_gossip_map(node);
         if (effects.map_changed)
             dial_members(node, node_map(node->node) ? node_map(node->node)
                                                     : node_map_prepared(node->node));
@@ -280,6 +286,8 @@ void sim_node_start(struct sim_node *node)
         return;
     }
     uint64_t life = node->life;
+    sim_gossip_open(node);
+    sim_gossip_map(node);
     if (node_map(node->node))
         sim_shards_open(node, node_founding_owed(node->node));
     if (node->life != life || node->state == SIM_DOWN)
@@ -306,6 +314,7 @@ void sim_node_end(struct sim_node *node, enum sim_end how)
         }
         sim_inbox_clear(&shard->inbox);
     }
+    sim_gossip_close(node);
     node_close(node->node);
     node->node = NULL;
     node->serving = false;
@@ -326,6 +335,7 @@ void sim_node_drain(struct sim_node *node)
     if (node->state != SIM_UP || !node->serving || node->draining)
         return;
     node->draining = true;
+    sim_gossip_leave(node);
     for (uint16_t i = 0; i < sim_of(node)->swarm.shards; i++) {
         (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_DRAIN);
         sim_shard_wake(&node->shards[i]);

@@ -75,7 +75,8 @@ static bool finished(struct run *run)
 static bool converged(struct run *run)
 {
     char why[200];
-    return sim_check_converged(run->check, why, sizeof why);
+    return sim_check_converged(run->check, why, sizeof why) &&
+           sim_gossip_converged(&run->cluster, why, sizeof why);
 }
 
 static void phases(struct run *run)
@@ -103,8 +104,9 @@ static void phases(struct run *run)
         return;
     }
     if (!run_while(run, PROGRESS_US, converged)) {
-        (void)sim_check_converged(run->check, why, sizeof why);
-        sim_fail(sim, "replicas do not converge: %s", why);
+        if (sim_check_converged(run->check, why, sizeof why))
+            (void)sim_gossip_converged(&run->cluster, why, sizeof why);
+        sim_fail(sim, "replicas or gossip do not converge: %s", why);
         return;
     }
     sim_check_history(run->check, run->workload);
@@ -187,7 +189,7 @@ void sim_run_describe(uint64_t seed)
                  s->wake_us_max, s->sync_us, s->sync_us_max, s->nowait_again_ppm);
     (void)printf("  load: %u clients, pipeline %u, think %u us, %u keys, %u tags, values %u\n",
                  s->clients, s->pipeline_max, s->think_us, s->keys, s->tags, s->value_size_max);
-    (void)printf("  focus: %s\n", sim_focus_name(s->focus));
+    (void)printf("  focus: %s; gossip %u\n", sim_focus_name(s->focus), s->gossip);
     (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
                  s->overlap_max);
     for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)

@@ -1,0 +1,136 @@
+/* Gossip in the simulated processes, of the seeds that have it: what node_loop_gossip.c does. */
+#include "tests/sim/sim_cluster.h"
+
+#include "replication/node_gossip.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sodium.h>
+
+static struct sim *sim_of(const struct sim_node *node)
+{
+    return node->cluster->sim;
+}
+
+/* Stands for a signature, which would cost more than all the rest: anyone could make it who knows
+ * the public key, and nobody here does. */
+static void sign(const void *context, const uint8_t *bytes, size_t size,
+                 uint8_t signature[SWIM_SIGNATURE_SIZE])
+{
+    memset(signature, 0, SWIM_SIGNATURE_SIZE);
+    crypto_shorthash(signature, bytes, size, context);
+}
+
+static bool verify(const void *context, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                   const uint8_t *bytes, size_t size, const uint8_t signature[SWIM_SIGNATURE_SIZE])
+{
+    uint8_t expected[crypto_shorthash_BYTES];
+    (void)context;
+    crypto_shorthash(expected, bytes, size, public_key);
+    return memcmp(expected, signature, sizeof expected) == 0;
+}
+
+static void step(struct sim_node *node, struct node_gossip_event *event)
+{
+    static struct node_gossip_effects effects;
+    event->now_ms = sim_clock_ms(&node->clock, sim_of(node)->now_us);
+    event->random = sim_random_next(sim_stream(sim_of(node), SIM_STREAM_CORE));
+    node_gossip_step(node->gossip, event, &effects);
+    if (node_gossip_swim(node->gossip))
+        swim_check(node_gossip_swim(node->gossip));
+    if (effects.fatal) {
+        sim_fail(sim_of(node), "gossip of node %u ends: %d", node->endpoint, effects.fatal);
+        return;
+    }
+    for (size_t i = 0; i < effects.send_count; i++)
+        sim_node_send(node, &effects.sends[i]);
+    for (size_t i = 0; i < effects.change_count; i++) {
+        const struct swim_change *change = &effects.changes[i];
+        sim_trace(sim_of(node), 1, "node %u holds %u %s", node->endpoint, change->member,
+                  swim_standing_name(change->standing));
+        sim_fold(sim_of(node), 10, node->endpoint,
+                 (uint64_t)change->member << 8 | change->standing);
+        if (change->standing == SWIM_DEAD && sim_of(node)->swarm.fault_every_ms == 0)
+            sim_fail(sim_of(node), "node %u holds %u dead in a run without faults", node->endpoint,
+                     change->member);
+    }
+}
+
+static void run_tick(void *context, uint64_t life)
+{
+    struct sim_node *node = context;
+    if (!sim_node_lives(node, life))
+        return;
+    uint64_t wait_ms = node_gossip_wait_ms(node->gossip);
+    if (node->state == SIM_UP) {
+        step(node, &(struct node_gossip_event){.kind = NODE_GOSSIP_TICK});
+        wait_ms = node_gossip_wait_ms(node->gossip);
+    }
+    sim_after(sim_of(node), (wait_ms < 10 ? 10 : wait_ms) * SIM_MS, run_tick, node, life);
+}
+
+void sim_gossip_open(struct sim_node *node)
+{
+    if (!sim_of(node)->swarm.gossip)
+        return;
+    const struct ringmap_member *self = ringmap_member(&node->cluster->map, node->endpoint);
+    struct node_gossip_options options = {
+        .signer = {.sign = sign, .verify = verify, .context = self->public_key}};
+    memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
+    memcpy(options.address, self->address, sizeof options.address);
+    int r = node_gossip_open(&node->gossip, &options);
+    assert(r == 0);
+    sim_after(sim_of(node), 0, run_tick, node, node->life);
+}
+
+void sim_gossip_close(struct sim_node *node)
+{
+    node_gossip_close(node->gossip);
+    node->gossip = NULL;
+}
+
+void sim_gossip_map(struct sim_node *node)
+{
+    if (node->gossip && node_map(node->node))
+        step(node, &(struct node_gossip_event){.kind = NODE_GOSSIP_MAP,
+                                               .map = node_map(node->node),
+                                               .self = node_member(node->node)});
+}
+
+bool sim_gossip_takes(struct sim_node *node, const struct sim_inbox_item *item)
+{
+    if (item->kind != NODE_EVENT_MESSAGE || item->message->message.type != WIRE_GOSSIP)
+        return false;
+    if (node->gossip)
+        step(node, &(struct node_gossip_event){.kind = NODE_GOSSIP_MESSAGE,
+                                               .from = item->from,
+                                               .message = &item->message->message});
+    return true;
+}
+
+void sim_gossip_leave(struct sim_node *node)
+{
+    if (node->gossip)
+        step(node, &(struct node_gossip_event){.kind = NODE_GOSSIP_LEAVE});
+}
+
+bool sim_gossip_converged(const struct sim_cluster *cluster, char *why, size_t size)
+{
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct sim_node *node = &cluster->nodes[i];
+        const struct swim *swim = node->gossip ? node_gossip_swim(node->gossip) : NULL;
+        for (uint16_t member = 1; swim && member <= cluster->node_count; member++) {
+            const struct swim_member *seen = swim_find(swim, member);
+            if (cluster->nodes[member - 1].state != SIM_UP || cluster->nodes[member - 1].draining ||
+                node->draining || (seen && seen->standing == SWIM_ALIVE))
+                continue;
+            (void)snprintf(why, size, "node %u holds %u %s", node->endpoint, member,
+                           seen ? swim_standing_name(seen->standing) : "unknown");
+            return false;
+        }
+    }
+    return true;
+}
