@@ -199,20 +199,35 @@ Test(tickets, the_secret_rotates_without_a_gap)
     tickets_check(&tickets);
 }
 
+/* Computed with Python's hashlib.blake2b, from docs/format-tickets.md. */
+Test(tickets, the_psk_is_the_one_of_the_format)
+{
+    static const uint8_t expected[TICKET_PSK_SIZE] = {
+        0x1f, 0x67, 0xa8, 0xd4, 0xa8, 0x18, 0x39, 0x6c, 0x4d, 0xfa, 0x92,
+        0x3c, 0xc4, 0xeb, 0x70, 0x5d, 0xbd, 0xfa, 0xbf, 0x11, 0x0f, 0xdc,
+        0x96, 0x96, 0x88, 0x15, 0x6c, 0x91, 0x0a, 0xa5, 0x4b, 0x3f};
+    static struct tickets tickets;
+    uint8_t psk[TICKET_PSK_SIZE];
+
+    tickets_init(&tickets, first_psk);
+    cr_assert_eq(tickets_psk(&tickets, make(&tickets, LINK_ROLE_NODE, 0, 0, 1), psk), 0);
+    cr_assert_eq(memcmp(psk, expected, sizeof psk), 0);
+}
+
 Test(tickets, every_ticket_has_a_psk_of_its_own)
 {
     static struct tickets tickets, elsewhere;
-    uint8_t psks[4][TICKET_PSK_SIZE];
-    uint32_t ids[3];
+    uint8_t psks[5][TICKET_PSK_SIZE];
+    uint32_t ids[4];
 
     tickets_init(&tickets, first_psk);
     tickets_init(&elsewhere, second_psk);
-    for (uint32_t i = 0; i < 3; i++) {
-        ids[i] = make(&tickets, (uint8_t)(LINK_ROLE_NODE + i), 0, 0, 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        ids[i] = make(&tickets, (uint8_t)(LINK_ROLE_NODE + i / 2), 0, 0, 1);
         cr_assert_eq(tickets_psk(&tickets, ids[i], psks[i]), 0);
     }
-    cr_assert_eq(tickets_psk(&elsewhere, make(&elsewhere, LINK_ROLE_NODE, 0, 0, 1), psks[3]), 0);
-    for (unsigned i = 0; i < 4; i++) {
+    cr_assert_eq(tickets_psk(&elsewhere, make(&elsewhere, LINK_ROLE_NODE, 0, 0, 1), psks[4]), 0);
+    for (unsigned i = 0; i < 5; i++) {
         cr_assert_neq(memcmp(psks[i], first_psk, TICKET_PSK_SIZE), 0);
         for (unsigned k = 0; k < i; k++)
             cr_assert_neq(memcmp(psks[i], psks[k], TICKET_PSK_SIZE), 0);
