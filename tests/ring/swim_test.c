@@ -537,3 +537,41 @@ Test(swim, a_new_incarnation_is_a_sign_of_life_to_a_probe)
     cr_assert_eq(swim_scene_standing(scene, 4), SWIM_ALIVE);
     swim_scene_free(scene);
 }
+
+Test(swim, a_suspect_is_told_in_every_answer)
+{
+    struct swim_scene *scene = swim_scene_new(6, NULL);
+    const struct swim_send *send;
+
+    swim_scene_hear(scene, 3, 1, 1);
+    swim_scene_state(scene, 2, 3, SWIM_SUSPECT, 1, (uint16_t[]){2}, 1);
+    for (unsigned i = 0; i < 20; i++) { /* more often than news are told */
+        swim_scene_packet(scene, 3,
+                          &(struct swim_packet){.kind = SWIM_PING, .nonce = 9, .subject = 1});
+        send = swim_scene_sent(scene, SWIM_ACK, 3);
+        cr_assert(send);
+        cr_assert(swim_scene_item(&send->packet, SWIM_ITEM_STATEMENT, 3));
+    }
+    swim_scene_free(scene);
+}
+
+/* In a full queue what is old would keep what is new from spreading. */
+Test(swim, old_news_are_not_told_any_more)
+{
+    struct swim_scene *scene = swim_scene_new(6, NULL);
+    const struct swim_packet silent = {.kind = SWIM_ACK, .subject = 2}; /* nothing answers it */
+    const struct swim_packet ping = {.kind = SWIM_PING, .nonce = 9, .subject = 1};
+
+    swim_scene_hear(scene, 5, 1, 1);
+    swim_scene_packet(scene, 3, &ping);
+    cr_assert(swim_scene_item(&swim_scene_sent(scene, SWIM_ACK, 3)->packet, SWIM_ITEM_RECORD, 5));
+    for (unsigned i = 0; i < 20; i++) {
+        scene->now_ms += 100;
+        swim_scene_packet(scene, 2, &silent);
+        cr_assert_eq(scene->effects.send_count, 0);
+    }
+    swim_scene_packet(scene, 3, &ping);
+    cr_assert_null(
+        swim_scene_item(&swim_scene_sent(scene, SWIM_ACK, 3)->packet, SWIM_ITEM_RECORD, 5));
+    swim_scene_free(scene);
+}
