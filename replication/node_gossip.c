@@ -111,8 +111,12 @@ static int on_map(struct node_gossip *gossip, const struct node_gossip_event *ev
     const struct ringmap_member *self = ringmap_member(map, event->self);
     uint32_t count = 0;
 
-    if (!self || self->state == RINGMAP_STATE_REMOVED)
-        return 0; /* nobody listens to this node */
+    if (!self || self->state == RINGMAP_STATE_REMOVED) { /* nobody listens to this node */
+        if (gossip->open)
+            swim_deinit(&gossip->swim);
+        gossip->open = false;
+        return 0;
+    }
     if (!gossip->open) {
         struct swim_options options;
         int r;

@@ -1,8 +1,8 @@
 /* Node gossip: the host of the swim core (ring/swim.h), one a process, beside the node.
  *
  * It carries the core's packets in GOSSIP messages, tells it of the ring map and of this node, and
- * answers whoever asks what it has heard (LIVENESS_GET). It decides nothing. It is silent until it
- * has a map that names this node.
+ * answers whoever asks what it has heard (LIVENESS_GET). It decides nothing. It is silent while
+ * no map names this node.
  *
  * Owner: the control plane's thread. Memory: about 600 bytes a member of the map, and what packets
  * need, both taken once. What it sends is borrowed until the next step.
@@ -68,7 +68,7 @@ void node_gossip_close(struct node_gossip *gossip);
 void node_gossip_step(struct node_gossip *gossip, const struct node_gossip_event *event,
                       struct node_gossip_effects *effects);
 uint64_t node_gossip_wait_ms(const struct node_gossip *gossip);
-/* NULL before the first map. For checks and tests. */
+/* NULL while it is silent. For checks and tests. */
 const struct swim *node_gossip_swim(const struct node_gossip *gossip);
 
 #endif

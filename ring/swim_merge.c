@@ -158,23 +158,22 @@ void swim_refute(struct swim *swim)
 
 /* Of an exchange only a newcomer takes it: for the others it is old, and where two sides of a cut
  * meet again it would put all of them under suspicion at once. */
-static bool merge_statement(struct swim *swim, struct swim_effects *effects,
+static void merge_statement(struct swim *swim, struct swim_effects *effects,
                             const struct swim_item *item, bool exchange)
 {
     struct swim_member *member = swim_get(swim, item->member);
 
     if (!member) {
         swim->stats.strangers++;
-        return true;
+        return;
     }
     if (item->incarnation != member->incarnation)
-        return true;
+        return;
     if (member == swim_self(swim))
         swim_refute(swim);
     else if (!exchange || !swim->synced)
         swim_accuse(swim, effects, member, item->accusers, item->accuser_count,
                     item->standing == SWIM_DEAD, SWIM_REASON_TOLD);
-    return true;
 }
 
 bool swim_merge(struct swim *swim, struct swim_effects *effects, uint16_t from,
@@ -186,7 +185,8 @@ bool swim_merge(struct swim *swim, struct swim_effects *effects, uint16_t from,
     case SWIM_ITEM_RECORD:
         return merge_record(swim, effects, from, item, exchange);
     case SWIM_ITEM_STATEMENT:
-        return merge_statement(swim, effects, item, exchange);
+        merge_statement(swim, effects, item, exchange);
+        return true;
     default: /* swim_sync.c */
         return true;
     }

@@ -292,6 +292,11 @@ Test(node_gossip, a_removed_node_is_silent_and_not_heard)
     run(&cluster, 3000);
     cr_assert_eq(ask(&cluster, 1, 3).member, 0);
     cr_assert_eq(ask(&cluster, 1, 2).epoch, 2);
+    step(&cluster, 3,
+         &(struct node_gossip_event){.kind = NODE_GOSSIP_MAP, .map = &cluster.map, .self = 3});
+    cr_assert_null(node_gossip_swim(cluster.nodes[3]));
+    step(&cluster, 3, &(struct node_gossip_event){.kind = NODE_GOSSIP_TICK});
+    cr_assert_null(cluster.letters);
     stop(&cluster, 3);
     cluster_close(&cluster);
 }

@@ -82,6 +82,7 @@ static void step(struct swim_net *net, uint32_t index, struct swim_event *event)
         if (change->standing == SWIM_DEAD) {
             net->accusations++;
             net->accused = change->member;
+            net->nodes[change->member - 1].accusations++;
         }
     }
     node->tick_ms = net->now_ms + swim_wait_ms(&node->swim);
@@ -277,7 +278,6 @@ void swim_net_crash(struct swim_net *net, uint32_t index)
     struct swim_net_node *node = &net->nodes[index];
 
     node->up = false;
-    node->crashed_ms = net->now_ms;
     swim_deinit(&node->swim);
     drop_all(node->held);
     node->held = NULL;

@@ -26,9 +26,9 @@ struct swim_net_node {
     struct identity identity;
     struct swim_local local;
     bool up;
-    uint64_t tick_ms;    /* the next */
-    uint64_t stalled_ms; /* until then it does nothing */
-    uint64_t crashed_ms;
+    uint64_t tick_ms;                         /* the next */
+    uint64_t stalled_ms;                      /* until then it does nothing */
+    uint64_t accusations;                     /* times that somebody held it dead while it was up */
     struct swim_net_packet *held, **held_end; /* came while it was stalled */
 };
 
