@@ -40,7 +40,7 @@ struct swim_local {
     uint32_t operations;     /* a second, lately */
     uint64_t bytes;          /* stored */
     uint16_t leaders;        /* partitions it leads */
-    uint64_t leaders_digest; /* another: it leads others than before */
+    uint64_t leaders_digest; /* another: it leads others than before; 0: not told */
 };
 
 struct swim_record {
