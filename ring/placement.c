@@ -46,12 +46,17 @@ static void collect(struct placement *placement)
         assert(map->members[i].weight > 0);
         zone = zone_find(placement, map->members[i].zone);
         placement->index_of[i] = (uint16_t)placement->zones[zone].first;
-        placement->members[placement->zones[zone].first] = &map->members[i];
+        placement->slot_of[placement->zones[zone].first] = (uint16_t)i;
         placement->zone_of[placement->zones[zone].first++] = zone;
         placement->member_count++;
     }
     placement->copies =
         map->replica_count < placement->member_count ? map->replica_count : placement->member_count;
+}
+
+static const struct ringmap_member *member_at(const struct placement *placement, uint32_t index)
+{
+    return &placement->map->members[placement->slot_of[index]];
 }
 
 /* How many replicas of one partition a zone may have, so that they are spread as evenly as its
@@ -78,7 +83,7 @@ static void bound_zones(struct placement *placement)
 
 static double member_due(const struct placement *placement, uint32_t member, double level)
 {
-    double due = level * placement->members[member]->weight;
+    double due = level * member_at(placement, member)->weight;
 
     return due < placement->partitions ? due : placement->partitions;
 }
@@ -145,9 +150,9 @@ static void share_leaders(struct placement *placement)
     double weights = 0;
 
     for (uint32_t i = 0; i < placement->member_count; i++)
-        weights += placement->members[i]->weight;
+        weights += member_at(placement, i)->weight;
     for (uint32_t i = 0; i < placement->member_count; i++)
-        placement->ideal[i] = placement->partitions * (placement->members[i]->weight / weights);
+        placement->ideal[i] = placement->partitions * (member_at(placement, i)->weight / weights);
 }
 
 /* Whole numbers at most `slack` from the ideal; slack 0: the one or two next to it. */
@@ -342,12 +347,12 @@ static void write_rows(struct placement *placement)
         uint16_t *out = map->replicas + (size_t)row * map->replica_count;
         uint32_t count = 1;
 
-        out[0] = placement->members[placement->leaders[row]]->id;
+        out[0] = member_at(placement, placement->leaders[row])->id;
         for (uint32_t i = 0; i < placement->copies; i++) {
             uint16_t member = placement->cells[(size_t)row * placement->copies + i];
 
             if (member != placement->leaders[row])
-                out[count++] = placement->members[member]->id;
+                out[count++] = member_at(placement, member)->id;
         }
         qsort(out + 1, count - 1, sizeof *out, id_compare);
     }
@@ -357,7 +362,7 @@ static void write_rows(struct placement *placement)
 
 static void placement_free(struct placement *placement)
 {
-    free(placement->members);
+    free(placement->slot_of);
     free(placement->index_of);
     free(placement->zone_of);
     free(placement->ideal);
@@ -382,7 +387,7 @@ static int placement_init(struct placement *placement, struct ringmap *map, uint
 
     *placement = (struct placement){
         .map = map, .partitions = map->partition_count, .before_width = before_width};
-    placement->members = calloc(members, sizeof *placement->members);
+    placement->slot_of = calloc(members, sizeof *placement->slot_of);
     placement->index_of = calloc(members, sizeof *placement->index_of);
     placement->zone_of = calloc(members, sizeof *placement->zone_of);
     placement->ideal = calloc(members, sizeof *placement->ideal);
@@ -398,7 +403,7 @@ static int placement_init(struct placement *placement, struct ringmap *map, uint
     placement->leaders = calloc(rows, sizeof *placement->leaders);
     placement->held = calloc(members, sizeof *placement->held);
     placement->new_cells = calloc(rows * RINGMAP_REPLICAS_MAX, sizeof *placement->new_cells);
-    if (!placement->members || !placement->index_of || !placement->zone_of || !placement->ideal ||
+    if (!placement->slot_of || !placement->index_of || !placement->zone_of || !placement->ideal ||
         !placement->low || !placement->high || !placement->zones || !placement->zone_first ||
         !placement->zone_low || !placement->zone_high || !placement->before || !placement->cells ||
         !placement->leader_before || !placement->leaders || !placement->held ||

@@ -19,7 +19,7 @@ struct placement {
     uint32_t copies; /* R */
     uint32_t member_count;
     uint32_t zone_count;
-    const struct ringmap_member **members;
+    uint16_t *slot_of;  /* in the map */
     uint16_t *index_of; /* by slot of the map: number of the member here, or ASSIGN_NONE */
     uint32_t *zone_of;
     double *ideal;
