@@ -4,8 +4,8 @@
  * answers whoever asks what it has heard (LIVENESS_GET). It decides nothing. It is silent while
  * no map names this node.
  *
- * Owner: the control plane's thread. Memory: about 600 KB, taken once: a table for 1,000 members, and
- * room for packets. What it sends is borrowed until the next step.
+ * Owner: the control plane's thread. Memory: about 600 KB, taken once: a table for 1,000 members,
+ * and room for packets. What it sends is borrowed until the next step.
  */
 #ifndef REPLICATION_NODE_GOSSIP_H
 #define REPLICATION_NODE_GOSSIP_H
