@@ -140,6 +140,16 @@ int tickets_revoke(struct tickets *tickets, uint32_t id, uint64_t now_ms)
     return TICKETS_E_OK;
 }
 
+/* Whether some would go with the tickets that have ended. */
+static bool holders_ended(const struct tickets *tickets, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < tickets->count; i++) {
+        if (tickets->records[i].uses > 0 && ended(&tickets->records[i], now_ms) != 0)
+            return true;
+    }
+    return false;
+}
+
 int tickets_may(const struct tickets *tickets, uint32_t id, uint8_t role,
                 const uint8_t public_key[TICKETS_KEY_SIZE], uint64_t now_ms)
 {
@@ -157,7 +167,9 @@ int tickets_may(const struct tickets *tickets, uint32_t id, uint8_t role,
         return TICKETS_E_OK;
     if (record->uses == record->uses_max)
         return TICKETS_E_SPENT;
-    return tickets->holder_count < TICKETS_HOLDERS_MAX ? TICKETS_E_OK : TICKETS_E_FULL;
+    return tickets->holder_count < TICKETS_HOLDERS_MAX || holders_ended(tickets, now_ms)
+               ? TICKETS_E_OK
+               : TICKETS_E_FULL;
 }
 
 int tickets_redeem(struct tickets *tickets, uint32_t id, uint8_t role,
@@ -167,14 +179,17 @@ int tickets_redeem(struct tickets *tickets, uint32_t id, uint8_t role,
     struct tickets_record *record;
     uint32_t at;
 
-    /* Holders of what has ended make room. */
-    while (r == TICKETS_E_FULL && forget_ended(tickets, now_ms))
-        r = tickets_may(tickets, id, role, public_key, now_ms);
     if (r != 0)
         return r;
     record = &tickets->records[index_of(tickets, id)];
     if (record->uses_max == 0 || is_holder(tickets, id, public_key))
         return TICKETS_E_OK;
+    while (tickets->holder_count == TICKETS_HOLDERS_MAX) {
+        bool room = forget_ended(tickets, now_ms);
+
+        assert(room);
+    }
+    record = &tickets->records[index_of(tickets, id)];
     at = holder_place(tickets, id, public_key);
     memmove(&tickets->holders[at + 1], &tickets->holders[at],
             (tickets->holder_count - at) * sizeof *tickets->holders);
