@@ -167,9 +167,10 @@ void engine_cursor_close(struct engine_cursor *cursor); /* NULL is allowed */
 
 /* Makes a copy of what is there now, as a folder of its own that engine_open() takes: no deleted or
  * overwritten values, nothing that is written after the call began, and durable when it returns.
- * Other threads go on meanwhile. The folder must not exist; until it is whole it has ".part" behind
- * its name. A hot backup, that is; for a view that stays the same while it is read take a cursor.
- * Returns 0, -EEXIST, CORRUPT or -errno, and leaves nothing but 0. */
+ * Other threads go on meanwhile. The folder must not exist; until it is whole it is in one that has
+ * ".part" behind its name, and of which a crash leaves what the next call removes. A hot backup,
+ * that is; for a view that stays the same while it is read take a cursor. Returns 0, -EEXIST (PATH
+ * is there, or another call is making it), CORRUPT or -errno; a failure leaves nothing behind. */
 int engine_snapshot(struct engine *engine, const char *path);
 
 struct engine_stats {

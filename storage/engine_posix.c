@@ -1,5 +1,6 @@
 /* The engine's threads, its clock and its chance. */
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -8,6 +9,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,13 +57,81 @@ int engine_folder(const char *path, bool existing)
     return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-int engine_folder_new(const char *path, const char *part)
+static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
+{
+    (void)status;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void engine_folder_remove(const char *path)
+{
+    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Names in the folder, but for `name` and the two that all have. */
+static int folder_others(const char *path, const char *name, size_t *count)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+
+    *count = 0;
+    if (!directory)
+        return -errno;
+    while ((entry = readdir(directory)))
+        *count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                  strcmp(entry->d_name, name) != 0;
+    closedir(directory);
+    return 0;
+}
+
+/* Locked, and still the folder of that name? */
+static int part_take(int fd, const char *part)
+{
+    struct stat ours, named;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? -EEXIST : -errno;
+    if (fstat(fd, &ours) != 0 || stat(part, &named) != 0)
+        return -errno;
+    return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : -EEXIST;
+}
+
+int engine_part_open(const char *path, const char *part, const char *unfinished, int *lock)
 {
     struct stat status;
+    size_t others = 0;
+    int fd, r;
 
-    if (stat(path, &status) == 0)
+    if (stat(path, &status) == 0) {
+        rmdir(part); /* left, empty, by a crash right after `path` was given its name */
         return -EEXIST;
-    return mkdir(part, 0700) == 0 ? 0 : -errno;
+    }
+    if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOTDIR ? -EEXIST : -errno;
+    r = part_take(fd, part);
+    if (r == 0)
+        r = folder_others(part, strrchr(unfinished, '/') + 1, &others);
+    if (r == 0 && others > 0)
+        r = -EEXIST;
+    if (r != 0) {
+        close(fd);
+        return r;
+    }
+    engine_folder_remove(unfinished);
+    *lock = fd;
+    return 0;
+}
+
+void engine_part_close(const char *part, const char *unfinished, int lock)
+{
+    engine_folder_remove(unfinished);
+    rmdir(part);
+    close(lock);
 }
 
 int engine_folder_move(const char *from, const char *to)
@@ -83,19 +153,6 @@ int engine_folder_move(const char *from, const char *to)
         r = -errno;
     close(fd);
     return r;
-}
-
-static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
-{
-    (void)status;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-void engine_folder_remove(const char *path)
-{
-    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void engine_lock(struct engine *engine)

@@ -104,8 +104,13 @@ void engine_room_wait(struct engine *engine);
 void engine_writer_wake(struct engine *engine);
 /* Makes the folder unless it is there; `existing`: -ENOENT. */
 int engine_folder(const char *path, bool existing);
-/* Makes the folder `part`, empty; -EEXIST when `path` or `part` is there. */
-int engine_folder_new(const char *path, const char *part);
+/* Takes the folder `part` for the making of `path`: `unfinished`, a folder in it, does not exist
+ * then. What a crash left of an earlier attempt is removed: `part` is known by holding nothing but
+ * `unfinished`, which no engine's folder does. -EEXIST: `path` is there, `part` is something else,
+ * or somebody is at it; no file is touched then. *lock is for engine_part_close(). */
+int engine_part_open(const char *path, const char *part, const char *unfinished, int *lock);
+/* Removes `part` and what is left in it. */
+void engine_part_close(const char *part, const char *unfinished, int lock);
 /* Gives a folder its name, durable. */
 int engine_folder_move(const char *from, const char *to);
 /* Removes the folder of an engine that is closed. */

@@ -6,9 +6,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -238,6 +241,115 @@ Test(engine_view, a_snapshot_is_an_engine_of_that_moment)
     engine_stats(other, &stats);
     cr_assert_eq(stats.keys, 290);
     cr_assert_eq(stats.tombstones, 0);
+    cr_assert_eq(engine_close(other), 0);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+/* An engine with 300 keys in `folder`, and the names of a copy beside it. */
+static struct engine *original(char *folder, char *copy, char *part)
+{
+    struct engine_options options = {.segment_size = 64u << 10};
+    struct engine *engine;
+
+    cr_assert(mkdtemp(folder));
+    sprintf(copy, "%s/copy", folder);
+    sprintf(part, "%s.part", copy);
+    cr_assert_eq(engine_open(&engine, folder, &options), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(put(engine, i, i + 1), 0);
+    return engine;
+}
+
+static void check_copy(const char *copy)
+{
+    struct engine_stats stats;
+    struct engine *other;
+
+    cr_assert_eq(engine_open(&other, copy, NULL), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(get(other, i), i + 1);
+    engine_stats(other, &stats);
+    cr_assert_eq(stats.keys, 300);
+    cr_assert_eq(engine_close(other), 0);
+}
+
+/* In a process of its own: the kernel ends it at the first byte of a file beyond 100,000. */
+static void crash_in_snapshot(const char *folder, const char *copy)
+{
+    struct rlimit limit = {100000, 100000};
+    int status;
+    pid_t child = fork();
+
+    cr_assert(child >= 0);
+    if (child == 0) {
+        struct engine *engine;
+
+        signal(SIGXFSZ, SIG_DFL);
+        if (engine_open(&engine, folder, NULL) != 0 || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+            _exit(1);
+        engine_snapshot(engine, copy);
+        _exit(2);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ, "status %x", (unsigned)status);
+}
+
+Test(engine_view, what_a_crashed_snapshot_left_is_removed_by_the_next)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80];
+    struct engine *engine = original(folder, copy, part);
+    struct stat file;
+
+    cr_assert_eq(engine_close(engine), 0);
+    crash_in_snapshot(folder, copy);
+    cr_assert_eq(stat(part, &file), 0);
+    cr_assert_neq(stat(copy, &file), 0);
+    cr_assert_eq(engine_open(&engine, folder, NULL), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), 0);
+    cr_assert_neq(stat(part, &file), 0);
+    check_copy(copy);
+    cr_assert_eq(mkdir(part, 0700), 0); /* a crash right behind the rename */
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_neq(stat(part, &file), 0);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+Test(engine_view, a_snapshot_that_another_makes_is_left_alone)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80], inside[128];
+    struct engine *engine = original(folder, copy, part), *other;
+    struct stat file;
+    int fd;
+
+    snprintf(inside, sizeof inside, "%s/unfinished-snapshot", part);
+    cr_assert_eq(mkdir(part, 0700), 0);
+    cr_assert_eq(engine_open(&other, inside, NULL), 0);
+    cr_assert_eq(put(other, 5000, 1), 0); /* is not to come up in a later copy */
+    cr_assert_eq(engine_close(other), 0);
+    fd = open(part, O_RDONLY | O_DIRECTORY);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_eq(stat(inside, &file), 0);
+    close(fd);
+    cr_assert_eq(engine_snapshot(engine, copy), 0);
+    check_copy(copy);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+Test(engine_view, a_folder_of_somebody_else_is_not_taken_for_a_crashed_snapshot)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80];
+    struct engine *engine = original(folder, copy, part), *other;
+
+    cr_assert_eq(engine_open(&other, part, NULL), 0);
+    cr_assert_eq(put(other, 1, 77), 0);
+    cr_assert_eq(engine_close(other), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_eq(engine_open(&other, part, NULL), 0);
+    cr_assert_eq(get(other, 1), 77);
     cr_assert_eq(engine_close(other), 0);
     cr_assert_eq(engine_close(engine), 0);
     folder_remove(folder);
