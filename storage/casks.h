@@ -35,6 +35,8 @@ int casks_add(struct casks *casks, struct data_files *files, const struct manife
               struct vfs_file *file, struct cask_file **out);
 /* Closes its file and frees its slot. No pins may be left, and nothing may point into it. */
 void casks_remove(struct casks *casks, struct data_files *files, struct cask_file *cask);
+/* Of their files, hints not counted. */
+uint64_t casks_bytes(const struct casks *casks);
 /* NULL: not open. */
 struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number);
 

@@ -78,6 +78,15 @@ static int pending_reserve(struct engine *engine, size_t count)
 
 /* --- writes -------------------------------------------------------------------------------- */
 
+/* While the disk is full, what room is left is for deletes. */
+static bool puts_value(const struct record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (records[i].kind == RECORD_KIND_PUT)
+            return true;
+    return false;
+}
+
 /* Appends one entry, waiting for room. Locked. */
 static int append(struct engine *engine, struct record *records, size_t count,
                   store_location *location)
@@ -90,6 +99,8 @@ static int append(struct engine *engine, struct record *records, size_t count,
             return r;
         if (engine->fenced)
             return ENGINE_E_CORRUPT;
+        if (store_disk_full(engine->store) && puts_value(records, count))
+            return ENGINE_E_NOSPACE;
         for (size_t i = 0; i < count; i++)
             records[i].index = engine->index + 1;
         r = store_append(engine->store, records, count, location, &size);

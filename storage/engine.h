@@ -57,7 +57,7 @@ enum engine_e {
     ENGINE_E_FOREIGN,   /* the folder belongs to a node, or holds something else */
     ENGINE_E_NEWER,     /* written by a newer format */
     ENGINE_E_CORRUPT,   /* bytes that were durable do not check; nothing more is written */
-    ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed */
+    ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed; it heals by itself */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
     ENGINE_E_STALE,     /* read_only: the writer has used a file again since; open again */
@@ -77,10 +77,12 @@ struct engine_options {
      * in the journal, deleted ones included, and reading them at open. */
     bool ordered;
     enum engine_sync sync;
-    uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
-    uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
-    uint32_t memory_size;   /* bytes of recent writes kept for gets, default 1 MiB */
-    uint64_t size_max;      /* of the folder's files: ENGINE_E_NOSPACE; default: no limit */
+    uint32_t segment_size; /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
+    uint32_t queue_size;   /* bytes appended and not yet synced, default 4 MiB */
+    uint32_t memory_size;  /* bytes of recent writes kept for gets, default 1 MiB */
+    /* Of journal and casks; default: no limit. Over it puts are ENGINE_E_NOSPACE, deletes go on for
+     * a while. Reclaiming exceeds it by what it moves at a time, up to 16 MiB and a segment. */
+    uint64_t size_max;
     uint64_t space_reserve; /* bytes of the disk left untouched */
     uint64_t flush_rate;    /* bytes/s that reclaiming may read and write without a backlog, more as
                                one grows; default 32 MiB */

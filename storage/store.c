@@ -239,8 +239,7 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
     stats->disk_full = store->disk_full;
     stats->casks = store->casks.count;
-    for (size_t i = 0; i < store->casks.count; i++)
-        stats->cask_bytes += store->casks.items[i]->base.length;
+    stats->cask_bytes = casks_bytes(&store->casks);
     for (size_t i = 0; i < store->segments.count; i++) {
         const struct journal_segment *segment = store->segments.items[i];
 

@@ -45,8 +45,11 @@ struct store_options {
     uint32_t zero_ahead_size;  /* zero-filled ahead of the write position */
     size_t cache_size;         /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
-    uint64_t space_reserve;    /* bytes of the disk left untouched: STORE_E_NOSPACE */
-    bool founded;              /* the node has been founded: a missing MANIFEST fences the shard */
+    /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,
+     * by what it moves, until its victims are gone. */
+    uint64_t size_max;
+    uint64_t space_reserve; /* bytes of the disk left untouched: STORE_E_NOSPACE */
+    bool founded;           /* the node has been founded: a missing MANIFEST fences the shard */
     /* Flush. Without `digest` there is none: segments go only when nothing in them is needed. Pure;
      * called on any thread: the digest of a key, as store_apply() gets it. */
     void (*digest)(const void *context, const uint8_t *key, size_t size, struct keydir_digest *out);

@@ -278,7 +278,11 @@ static uint32_t next_target(const struct store *store)
 
 static bool cap_reached(const struct store *store, uint64_t more)
 {
-    return journal_bytes(store) + more > store->options.journal_size_max;
+    uint64_t wanted = journal_bytes(store) + more;
+
+    return wanted > store->options.journal_size_max ||
+           (store->options.size_max > 0 &&
+            wanted + casks_bytes(&store->casks) > store->options.size_max);
 }
 
 /* The work that found no space is tried again in a while. */
@@ -289,12 +293,25 @@ static void wait_for_space(struct store *store, bool *retry)
     store->retry_ms = 0;
 }
 
+static bool next_exceeds_cap(const struct store *store)
+{
+    uint32_t target = next_target(store);
+
+    return cap_reached(store, target > store->spare_size ? target - store->spare_size : 0);
+}
+
+void store_foresee_full(struct store *store)
+{
+    if (next_exceeds_cap(store))
+        wait_for_space(store, &store->retry);
+}
+
 static struct store_job *prepare_begin(struct store *store)
 {
     uint32_t target = next_target(store);
     struct store_job *job;
 
-    if (cap_reached(store, target > store->spare_size ? target - store->spare_size : 0)) {
+    if (next_exceeds_cap(store)) {
         wait_for_space(store, &store->retry);
         return NULL;
     }

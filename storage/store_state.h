@@ -214,6 +214,9 @@ int store_background_run(struct store_job *job);
 /* Makes, opens or takes over the file of the first segment straight on (at open and founding). A
  * full disk is no error: background jobs try again. */
 int store_prepare_first(struct store *store);
+/* A segment was begun. When a cap leaves no room for one behind it, the store is full from now on,
+ * while this one has room for deletes, not when the job that would prepare it gets its turn. */
+void store_foresee_full(struct store *store);
 /* Gives a segment's file the header of its number and epoch, durable; straight on. */
 int store_header_rewrite(const struct journal_segment *segment);
 bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
