@@ -124,6 +124,7 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         .queue_size_max = queue_size,
         .memory_size_max = or_default(options->memory_size, MEMORY_SIZE_DEFAULT),
         .zero_ahead_size = segment_size < ZERO_AHEAD_MAX ? segment_size : ZERO_AHEAD_MAX,
+        .reserve_ahead = options->sync == ENGINE_SYNC_NONE,
         .journal_size_max = UINT64_MAX / 2,
         .size_max = options->size_max,
         .space_reserve = options->space_reserve,

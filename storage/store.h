@@ -36,13 +36,16 @@ struct store;
 struct store_job;
 
 struct store_options {
-    const char *folder;        /* e.g. "shard-00", relative to the vfs; created by store_open */
-    uint32_t partitions;       /* Q of the ring; numbers 0 … Q-1, and STORE_PARTITION_META */
-    uint32_t segment_size;     /* bytes, ≤ 256 MiB, multiple of 512 */
-    uint32_t batch_size_max;   /* a batch is sealed beyond this; one entry may exceed it */
-    uint32_t queue_size_max;   /* bytes appended and not yet synced: over it STORE_E_FULL */
-    uint32_t memory_size_max;  /* bytes of synced batches kept for reads of recent entries */
-    uint32_t zero_ahead_size;  /* zero-filled ahead of the write position */
+    const char *folder;       /* e.g. "shard-00", relative to the vfs; created by store_open */
+    uint32_t partitions;      /* Q of the ring; numbers 0 … Q-1, and STORE_PARTITION_META */
+    uint32_t segment_size;    /* bytes, ≤ 256 MiB, multiple of 512 */
+    uint32_t batch_size_max;  /* a batch is sealed beyond this; one entry may exceed it */
+    uint32_t queue_size_max;  /* bytes appended and not yet synced: over it STORE_E_FULL */
+    uint32_t memory_size_max; /* bytes of synced batches kept for reads of recent entries */
+    uint32_t zero_ahead_size; /* zero-filled ahead of the write position */
+    /* Room ahead is reserved, not written, where the vfs can: halves what a new segment writes, for
+     * batches so large that the dearer sync does not count. */
+    bool reserve_ahead;
     size_t cache_size;         /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
     /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,

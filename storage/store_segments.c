@@ -13,10 +13,13 @@
 
 /* --- the jobs' work ------------------------------------------------------------------------ */
 
-static int zero_fill(struct vfs_file *file, uint64_t from, uint64_t to)
+static int zero_fill(struct vfs_file *file, uint64_t from, uint64_t to, bool reserve)
 {
     static const uint8_t zeros[ZERO_PIECE_SIZE];
+    int reserved = reserve ? vfs_reserve(file, from, to) : -EOPNOTSUPP;
 
+    if (reserved != -EOPNOTSUPP)
+        return reserved;
     while (from < to) {
         struct iovec iov[ZERO_PIECES];
         uint64_t at = from;
@@ -90,7 +93,7 @@ static int prepare_run(struct store_job *job)
         r = header_write(job->file, job->number, job->epoch);
     if (r == 0 && size < job->zero_to)
         r = zero_fill(job->file, size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE,
-                      job->zero_to);
+                      job->zero_to, job->reserve);
     if (r == 0)
         r = vfs_sync(job->file);
     if (r == 0)
@@ -109,7 +112,7 @@ static int zero_run(struct store_job *job)
     int r = space_check(job->vfs, job->zero_to - job->zero_from, job->space_reserve);
 
     if (r == 0)
-        r = zero_fill(job->file, job->zero_from, job->zero_to);
+        r = zero_fill(job->file, job->zero_from, job->zero_to, job->reserve);
     return r == 0 ? vfs_sync(job->file) : r;
 }
 
@@ -246,6 +249,7 @@ struct store_job *store_background_begin(struct store *store, enum store_job_kin
         .kind = kind,
         .vfs = store->vfs,
         .space_reserve = store->options.space_reserve,
+        .reserve = store->options.reserve_ahead,
     };
     memcpy(job->folder, store->folder, sizeof(job->folder));
     store->background_busy = true;

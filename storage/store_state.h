@@ -81,6 +81,7 @@ struct store_job {
     struct journal_segment *segment; /* shard thread only; WRITE too */
     uint32_t zero_from;              /* ZERO */
     uint32_t zero_to;
+    bool reserve;    /* PREPARE, ZERO: not written */
     uint32_t length; /* PREPARE: bytes the file has now */
     /* REMOVE: which of the files of `number` */
     bool remove_segment, remove_hint, remove_cask;

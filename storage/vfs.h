@@ -22,6 +22,7 @@
 #ifndef STORAGE_VFS_H
 #define STORAGE_VFS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +59,8 @@ struct vfs_ops {
     int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
     int (*size)(struct vfs_file *file, uint64_t *size);
     int (*truncate)(struct vfs_file *file, uint64_t size);
+    /* NULL: the file system cannot. */
+    int (*reserve)(struct vfs_file *file, uint64_t from, uint64_t to);
     int (*rename)(struct vfs *vfs, const char *from, const char *to); /* replaces a file `to` */
     int (*remove)(struct vfs *vfs, const char *path);
     int (*mkdir)(struct vfs *vfs, const char *path); /* 0 too when it exists */
@@ -109,6 +112,13 @@ static inline int vfs_size(struct vfs_file *file, uint64_t *size)
 static inline int vfs_truncate(struct vfs_file *file, uint64_t size)
 {
     return file->vfs->ops->truncate(file, size);
+}
+/* Lengthens the file from its end `from` to `to` by bytes that read as zeros and have their room on
+ * the disk, without writing them: the sync behind the first write to them costs more. -EOPNOTSUPP:
+ * write zeros. */
+static inline int vfs_reserve(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    return file->vfs->ops->reserve ? file->vfs->ops->reserve(file, from, to) : -EOPNOTSUPP;
 }
 static inline int vfs_rename(struct vfs *vfs, const char *from, const char *to)
 {

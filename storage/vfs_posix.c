@@ -207,6 +207,15 @@ static int posix_truncate(struct vfs_file *file, uint64_t size)
     return r == 0 ? 0 : -errno;
 }
 
+static int posix_reserve(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    int r;
+    do {
+        r = fallocate(posix_fd(file), 0, (off_t)from, (off_t)(to - from));
+    } while (r != 0 && errno == EINTR);
+    return r == 0 ? 0 : -errno;
+}
+
 static int posix_rename(struct vfs *vfs, const char *from, const char *to)
 {
     int r = vfs_path_check(from);
@@ -322,6 +331,7 @@ static const struct vfs_ops posix_ops = {
     .sync = posix_sync,
     .size = posix_size,
     .truncate = posix_truncate,
+    .reserve = posix_reserve,
     .rename = posix_rename,
     .remove = posix_remove,
     .mkdir = posix_mkdir,
