@@ -150,9 +150,9 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
         location += size / RECORD_ALIGN;
         engine->pending[engine->pending_first + engine->pending_count++] = item;
     }
-    if (r == 0 && engine->sync == ENGINE_SYNC_GROUP) {
-        r = engine_sync_wait(engine, engine->batch);
-    } else if (r == 0) {
+    if (r == 0 && engine->sync == ENGINE_SYNC_GROUP)
+        return engine_unlock_synced(engine, engine->batch);
+    if (r == 0) {
         engine_apply(engine);
         engine_writer_wake(engine);
         r = engine->error;
@@ -260,12 +260,8 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 
 int engine_flush_queue(struct engine *engine)
 {
-    int r;
-
     engine_lock(engine);
-    r = engine_sync_wait(engine, engine->batch);
-    engine_unlock(engine);
-    return r;
+    return engine_unlock_synced(engine, engine->batch);
 }
 
 int engine_flush(struct engine *engine)

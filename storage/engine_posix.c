@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -207,7 +209,25 @@ static void background_wake(struct engine *engine)
     pthread_cond_signal(&engine->background);
 }
 
-/* Writes and syncs what is queued; nobody else does. False: nothing could be written now. */
+/* Callers of ENGINE_SYNC_GROUP sleep on a futex, not on a condition: they come back with all they
+ * need to know in `durable`, and do not queue for the lock only to leave again. */
+static void sleep_until_synced(struct engine *engine, uint32_t round)
+{
+    syscall(SYS_futex, &engine->round, FUTEX_WAIT_PRIVATE, round, NULL, NULL, 0);
+}
+
+/* Without the lock: those who are woken take it next. */
+static void wake_synced(struct engine *engine)
+{
+    atomic_store_explicit(&engine->durable, store_synced(engine->store), memory_order_release);
+    atomic_fetch_add(&engine->round, 1);
+    engine_unlock(engine);
+    syscall(SYS_futex, &engine->round, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    engine_lock(engine);
+}
+
+/* Writes and syncs what is queued; nobody else does. Gives the lock up meanwhile. False: nothing
+ * could be written now. */
 static bool write_one(struct engine *engine)
 {
     struct store_stats stats;
@@ -223,6 +243,8 @@ static bool write_one(struct engine *engine)
     if (stats.bytes_appended - engine->background_bytes >= PREPARE_BYTES)
         background_wake(engine);
     pthread_cond_broadcast(&engine->synced);
+    if (engine->sync == ENGINE_SYNC_GROUP)
+        wake_synced(engine);
     return true;
 }
 
@@ -263,17 +285,30 @@ static bool lead(struct engine *engine)
     return ran;
 }
 
-int engine_sync_wait(struct engine *engine, uint64_t batch)
+int engine_unlock_synced(struct engine *engine, uint64_t batch)
 {
+    int r;
+
     while (store_synced(engine->store) < batch && engine->error == 0) {
-        if (engine->writing) {
+        if (!engine->writing) {
+            if (!lead(engine))
+                engine_room_wait(engine);
+        } else if (engine->sync == ENGINE_SYNC_GROUP) {
+            uint32_t round = atomic_load(&engine->round);
+
             engine->waiting++;
+            engine_unlock(engine);
+            sleep_until_synced(engine, round);
+            if (atomic_load_explicit(&engine->durable, memory_order_acquire) >= batch)
+                return 0;
+            engine_lock(engine);
+        } else {
             pthread_cond_wait(&engine->synced, &engine->mutex);
-        } else if (!lead(engine)) {
-            engine_room_wait(engine);
         }
     }
-    return store_synced(engine->store) < batch ? engine->error : 0;
+    r = store_synced(engine->store) < batch ? engine->error : 0;
+    engine_unlock(engine);
+    return r;
 }
 
 void engine_room_wait(struct engine *engine)
@@ -338,6 +373,21 @@ static void *background_main(void *argument)
     return NULL;
 }
 
+/* It is held for a microsecond: worth a moment's turning before sleep. */
+static int mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attributes;
+    int r = pthread_mutexattr_init(&attributes);
+
+    if (r != 0)
+        return r;
+    r = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    if (r == 0)
+        r = pthread_mutex_init(mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return r;
+}
+
 int engine_threads_init(struct engine *engine)
 {
     pthread_condattr_t attributes;
@@ -347,7 +397,7 @@ int engine_threads_init(struct engine *engine)
         return -r;
     r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     if (r == 0)
-        r = pthread_mutex_init(&engine->mutex, NULL);
+        r = mutex_init(&engine->mutex);
     if (r == 0)
         r = pthread_cond_init(&engine->synced, &attributes);
     if (r == 0)

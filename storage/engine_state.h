@@ -9,6 +9,7 @@
 #include "storage/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define ENGINE_PARTITION 0u
 #define ENGINE_TERM      1u
@@ -56,6 +57,9 @@ struct engine {
     uint64_t purged;           /* what flush had moved and dropped at the key index's last purge */
     uint64_t background_bytes; /* bytes_appended when background work was last looked for */
 
+    _Atomic uint64_t durable; /* store_synced(), applied: for those who wait without the lock */
+    _Atomic uint32_t round;   /* of write jobs: the futex they wait on */
+
     pthread_mutex_t mutex;
     pthread_cond_t synced;     /* a write job or a background job has ended */
     pthread_cond_t writer;     /* wakes the thread of ENGINE_SYNC_NONE */
@@ -95,9 +99,9 @@ void engine_threads_stop(struct engine *engine);
 void engine_threads_deinit(struct engine *engine);
 void engine_lock(struct engine *engine);
 void engine_unlock(struct engine *engine);
-/* Locked: waits until the batch is durable, by doing the write itself when nobody does. 0 or the
- * engine's error. */
-int engine_sync_wait(struct engine *engine, uint64_t batch);
+/* Unlocks, when the batch is durable, by doing the write itself if nobody does. 0 or the engine's
+ * error. */
+int engine_unlock_synced(struct engine *engine, uint64_t batch);
 /* Locked: an append was refused for now; waits for something to change. */
 void engine_room_wait(struct engine *engine);
 /* Locked: there is something to write (ENGINE_SYNC_NONE). */
