@@ -23,6 +23,7 @@ struct node_loop_options {
     size_t passphrase_size;
     char zone[RINGMAP_ZONE_SIZE];
     uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
+    uint32_t segment_size; /* bytes of a journal file */
     size_t cache_size;     /* bytes of values that each shard keeps in memory; 0: none */
     int compress_level;    /* of zstd for values written through this node; 0: off */
     uint32_t weight;

@@ -182,6 +182,9 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.self = loop->member;
     options.log_size_max = loop->options->log_size_max;
     options.store.folder = folder;
+    options.store.segment_size = loop->options->segment_size;
+    if (options.store.batch_size_max > options.store.segment_size / 4)
+        options.store.batch_size_max = options.store.segment_size / 4;
     options.store.cache_size = loop->options->cache_size;
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;

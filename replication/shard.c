@@ -123,6 +123,10 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (event->from.role == LINK_ROLE_ROUTER)
             shard_operations_frame(shard, event->from.link, message);
         break;
+    case WIRE_FLUSH:
+        if (event->from.role == LINK_ROLE_ADMIN)
+            shard_client_flush(shard, event->from, message);
+        break;
     case WIRE_SHARD_STATUS:
         shard_client_status(shard, event->from, message);
         break;

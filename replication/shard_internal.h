@@ -411,6 +411,9 @@ bool shard_client_lane_refused(const struct shard *shard, uint64_t link, uint16_
                                uint32_t lane_epoch);
 void shard_client_status(struct shard *shard, struct shard_address from,
                          const struct link_message *message);
+/* A flush is asked for, or how far it is. Nothing is kept of who asked. */
+void shard_client_flush(struct shard *shard, struct shard_address from,
+                        const struct link_message *message);
 /* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
 struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
 /* The answer that it holds counts as well: values may be large where their requests were small. */

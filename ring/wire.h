@@ -24,6 +24,7 @@
  *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
+ *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H
@@ -281,6 +282,24 @@ struct wire_partition_status {
 void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status);
 bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status);
+
+/* FLUSH: begins one, or joins the one that is under way; without `begin` only asks. */
+void wire_put_flush(struct wire_buffer *buffer, bool begin);
+bool wire_get_flush(struct wire_cursor *cursor, bool *begin);
+
+/* FLUSH_REPLY: how far a shard is. Counts are since the node's start. */
+struct wire_flush_state {
+    bool accepted; /* false: the shard is fenced and flushes nothing */
+    bool flushing; /* what was asked for is not done */
+    uint64_t demands;
+    uint64_t disk_bytes;             /* of journal segments and casks, now */
+    uint64_t log_bytes;              /* of these, what is still log: no flush touches it */
+    uint64_t left_files, left_bytes; /* to be taken still */
+    uint64_t files, reclaimed;       /* taken; bytes that gave back */
+    uint64_t failed;                 /* rounds given up */
+};
+void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_state *state);
+bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
 
 /* What a node says of itself. */
 struct wire_node_status {

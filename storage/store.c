@@ -250,6 +250,8 @@ void store_stats(const struct store *store, struct store_stats *stats)
     }
     /* Not the stage: while a job is out that belongs to its thread. */
     stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
+    stats->flush_demanded = store->flush_demanded;
+    stats->flush_left_files = store_flush_left(store, &stats->flush_left_bytes);
     store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;

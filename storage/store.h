@@ -267,8 +267,10 @@ void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
 uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max);
 
 /* Asks for a flush of every retired segment and cask there is now that has dead bytes, as fast as
- * it goes; store_stats() tells how far it is: flushing is true until then. */
-void store_flush(struct store *store);
+ * it goes, and before any other; asked for again, it is for what there is then, too. store_stats()
+ * tells how far it is: flush_demanded until it is done. 0, or STORE_E_FENCED: nothing is written
+ * here any more. */
+int store_flush(struct store *store);
 
 struct store_stats {
     uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
@@ -281,8 +283,13 @@ struct store_stats {
     uint64_t flush_reclaimed;         /* bytes of victims, less those of their casks */
     uint64_t flush_victims;           /* files that were worth it when the last round began */
     uint64_t flush_backlog;           /* dead bytes beyond the target then */
+    uint64_t flush_files;             /* victims of rounds that are done */
+    uint64_t flush_demands;           /* calls of store_flush() */
+    uint64_t flush_left_files;        /* that the newest of them is still to take, */
+    uint64_t flush_left_bytes;        /* and their length */
     uint64_t tombstones_dropped;
-    bool flushing;
+    bool flush_demanded;
+    bool flushing;            /* a round is under way, or one is demanded */
     struct cache_stats cache; /* all 0 without one */
     uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;

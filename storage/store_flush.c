@@ -212,6 +212,7 @@ static void round_end(struct store *store)
 
         assert(file->live_records == 0);
         store->stats.flush_reclaimed += file->length;
+        store->stats.flush_files++;
         if (file->kind == DATA_FILE_SEGMENT) {
             ((struct journal_segment *)file)->state = JOURNAL_SEGMENT_DROPPING;
             ((struct journal_segment *)file)->ticket = flush->ticket;
@@ -328,10 +329,14 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
     flush->stage = FLUSH_ABORT;
 }
 
-void store_flush(struct store *store)
+int store_flush(struct store *store)
 {
+    if (store->fenced)
+        return STORE_E_FENCED;
+    store->stats.flush_demands++;
     store->flush_demanded = true;
     store->flush_until[DATA_FILE_SEGMENT] = store->manifest.next_number;
     store->flush_until[DATA_FILE_CASK] = store->manifest.next_cask;
     store->flush_due_ms = 0;
+    return 0;
 }

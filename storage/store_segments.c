@@ -368,12 +368,13 @@ static struct store_job *manifest_begin(struct store *store)
     return NULL;
 }
 
-/* The file of a dropped segment is kept for the next one, or removed. */
+/* The file of a dropped segment is kept for the next one, or removed: who asked for a flush wants
+ * its space. */
 static struct store_job *release_begin(struct store *store, struct journal_segment *segment)
 {
     uint64_t number = segment->base.number;
     uint32_t size = segment->capacity;
-    bool hinted = segment->hinted, spare = !store->spare;
+    bool hinted = segment->hinted, spare = !store->spare && !store->flush_demanded;
     struct store_job *job = NULL;
 
     journal_segments_remove(&store->segments, &store->files, segment);

@@ -250,6 +250,8 @@ void store_installs_free(struct store *store);
 uint64_t store_flush_backlog(const struct store *store, uint64_t *total);
 /* The pace does not matter now: there is no room. */
 bool store_flush_urgent(const struct store *store);
+/* Files that store_flush() asked for and that are still to be taken, and their length. */
+uint64_t store_flush_left(const struct store *store, uint64_t *bytes);
 /* Begins a round when there is something to gain. */
 bool store_flush_choose(struct store *store);
 /* Lets go of the victims' pins. */

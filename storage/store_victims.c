@@ -7,10 +7,11 @@
 /* Which files flush takes: retired segments and casks that are mostly dead, and casks of which a
  * partition has too many. */
 
-#define UTILIZATION 70u /* per cent of the data files that shall be alive */
-#define WORTH_MAX   90u /* per cent: a file that is more alive is no victim, but on demand */
-#define CASKS_MERGE 16u /* casks of a partition: more are merged, the smallest first */
-#define CASKS_MAX   (DATA_FILES_MAX / 2) /* of them all; merging keeps about to it */
+#define UTILIZATION    70u /* per cent of the data files that shall be alive */
+#define WORTH_MAX      90u /* per cent: a file that is more alive is no victim, but on demand */
+#define DEMANDED_SCORE 1e200
+#define CASKS_MERGE    16u /* casks of a partition: more are merged, the smallest first */
+#define CASKS_MAX      (DATA_FILES_MAX / 2) /* of them all; merging keeps about to it */
 
 /* --- what there is ------------------------------------------------------------------------- */
 
@@ -77,6 +78,22 @@ static bool demanded(const struct store *store, const struct data_file *file)
 {
     return store->flush_demanded && file->number < store->flush_until[file->kind] &&
            live_of(file) < file->length - file->length / 16;
+}
+
+uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
+{
+    uint64_t count = 0;
+
+    *bytes = 0;
+    for (size_t i = 0; i < store->files.slot_count && store->flush_demanded; i++) {
+        const struct data_file *file = candidate(store, i);
+
+        if (!file || !demanded(store, file))
+            continue;
+        *bytes += file->length;
+        count++;
+    }
+    return count;
 }
 
 /* --- choosing victims ---------------------------------------------------------------------- */
@@ -148,6 +165,18 @@ static bool to_merge(const struct store *store, const struct data_file *file,
     return counts[store_partition(store, number)->hosted] > merge_limit(store);
 }
 
+/* What is dead as a whole costs nothing; what is asked for goes before the rest, so that new work
+ * does not keep it waiting. */
+static double score_of(const struct store *store, const struct data_file *file)
+{
+    double score = flush_score(live_of(file), file->length, store->retired - born_of(file) + 1) +
+                   1.0 / (double)(file->length + 1);
+
+    if (file->live_records == 0)
+        return 1e300;
+    return demanded(store, file) ? score + DEMANDED_SCORE : score;
+}
+
 static size_t choices_make(const struct store *store, struct choice *choices, uint64_t over,
                            const uint32_t *counts)
 {
@@ -162,11 +191,7 @@ static size_t choices_make(const struct store *store, struct choice *choices, ui
         if (choices[count].merge && !to_merge(store, file, counts))
             continue;
         choices[count].file = file;
-        choices[count].score =
-            file->live_records == 0
-                ? 1e300
-                : flush_score(live_of(file), file->length, store->retired - born_of(file) + 1) +
-                      1.0 / (double)(file->length + 1);
+        choices[count].score = score_of(store, file);
         count++;
     }
     if (count > 0)
@@ -333,12 +358,13 @@ static bool round_begin(struct store *store)
 bool store_flush_choose(struct store *store)
 {
     struct flush *flush = &store->flush;
-    uint64_t total, over = store_flush_backlog(store, &total), live = 0, gained = 0;
+    uint64_t total, over = store_flush_backlog(store, &total), live = 0, gained = 0, left_bytes;
     uint64_t live_max = store->options.flush_size_max;
     struct choice *choices = calloc(store->files.slot_count + 1, sizeof(*choices));
     uint32_t *counts = calloc(store->hosted_count + 1, sizeof(*counts));
     size_t count = 0;
 
+    store->flush_demanded = store_flush_left(store, &left_bytes) > 0;
     if (choices && counts) {
         merge_count(store, counts);
         if (too_many_casks(store)) {
@@ -368,10 +394,8 @@ bool store_flush_choose(struct store *store)
         lone_merges_drop(store, counts);
     free(choices);
     free(counts);
-    if (flush->victim_count == 0) {
-        store->flush_demanded = false;
+    if (flush->victim_count == 0)
         return false;
-    }
     if (round_begin(store))
         return true;
     store_flush_release(store);

@@ -23,6 +23,7 @@
     X(disk)    /* full disks: writes are refused, reads and deletes go on, it heals by itself */   \
     X(demo)    /* `ringcask demo` from its first line to its last */                               \
     X(admin)   /* ring-admin on a founded cluster */                                               \
+    X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \

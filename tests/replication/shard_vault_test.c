@@ -191,7 +191,7 @@ Test(shard_vault, what_flush_moved_is_read)
     for (int round = 0; round < 30; round++)
         write_all(round);
     for (int node = 0; node < CLUSTER_NODES; node++)
-        store_flush(shard_store(cluster.shards[node]));
+        cr_assert_eq(store_flush(shard_store(cluster.shards[node])), 0);
     cluster_run(&cluster, 5000);
     store_stats(shard_store(cluster.shards[0]), &stats);
     cr_assert_gt(stats.flush_bytes, 0, "nothing was moved");

@@ -140,6 +140,10 @@ static void any_status(struct dice *dice, struct body *body)
     *partition = (struct wire_partition_status){
         any16(dice), any8(dice),  any16(dice), any32(dice),    any64(dice), any64(dice),
         any64(dice), any64(dice), any64(dice), any8(dice) & 1, any32(dice)};
+    body->begin = any8(dice) & 1;
+    body->flush = (struct wire_flush_state){
+        any8(dice) & 1, any8(dice) & 1, any64(dice), any64(dice), any64(dice),
+        any64(dice),    any64(dice),    any64(dice), any64(dice), any64(dice)};
     node->member = any16(dice);
     node->founded = any8(dice);
     node->shards = any16(dice);
@@ -225,6 +229,12 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_PARTITION:
         wire_put_partition_status(buffer, &body->partition);
         return;
+    case BODY_FLUSH:
+        wire_put_flush(buffer, body->begin);
+        return;
+    case BODY_FLUSH_STATE:
+        wire_put_flush_state(buffer, &body->flush);
+        return;
     default:
         wire_put_node_status(buffer, &body->node);
         return;
@@ -254,6 +264,10 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_hello(cursor, &body->hello);
     case BODY_PARTITION:
         return wire_get_partition_status(cursor, &body->partition);
+    case BODY_FLUSH:
+        return wire_get_flush(cursor, &body->begin);
+    case BODY_FLUSH_STATE:
+        return wire_get_flush_state(cursor, &body->flush);
     default:
         return wire_get_node_status(cursor, &body->node);
     }

@@ -25,6 +25,8 @@ struct body {
     struct wire_snapshot_ack snapshot_ack;
     struct wire_hello hello;
     struct wire_partition_status partition;
+    bool begin;
+    struct wire_flush_state flush;
     struct wire_node_status node;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
@@ -40,6 +42,8 @@ enum body_type {
     BODY_SNAPSHOT_ACK,
     BODY_HELLO,
     BODY_PARTITION,
+    BODY_FLUSH,
+    BODY_FLUSH_STATE,
     BODY_NODE,
     BODY_TYPES
 };

@@ -81,6 +81,14 @@ static bool same_partition(const struct wire_partition_status *a,
            a->fenced == b->fenced && a->lag_count == b->lag_count;
 }
 
+static bool same_flush(const struct wire_flush_state *a, const struct wire_flush_state *b)
+{
+    return a->accepted == b->accepted && a->flushing == b->flushing && a->demands == b->demands &&
+           a->disk_bytes == b->disk_bytes && a->log_bytes == b->log_bytes &&
+           a->left_files == b->left_files && a->left_bytes == b->left_bytes &&
+           a->files == b->files && a->reclaimed == b->reclaimed && a->failed == b->failed;
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -109,6 +117,10 @@ static bool body_same(const struct body *a, const struct body *b)
                a->hello.epoch == b->hello.epoch;
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
+    case BODY_FLUSH:
+        return a->begin == b->begin;
+    case BODY_FLUSH_STATE:
+        return same_flush(&a->flush, &b->flush);
     default:
         return memcmp(&a->node, &b->node, sizeof a->node) == 0; /* both zeroed before filling */
     }
