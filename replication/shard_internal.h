@@ -248,10 +248,7 @@ struct shard_trainer {
     struct replica *replica; /* NULL: nobody's turn */
     bool training;           /* the job is out */
     uint64_t since_ms;
-    uint8_t *samples;
-    size_t *sizes;
-    size_t size;
-    uint32_t count;
+    struct samples samples;
 };
 
 struct shard {

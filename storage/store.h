@@ -21,6 +21,7 @@
 #include "storage/compress.h"
 #include "storage/keydir.h"
 #include "storage/record.h"
+#include "storage/samples.h"
 #include "storage/vault.h"
 #include "storage/vfs.h"
 
@@ -190,11 +191,17 @@ uint32_t store_dictionaries(const struct store *store, uint16_t partition); /* h
 const uint8_t *store_dictionary(const struct store *store, uint16_t partition, uint32_t number,
                                 size_t *size);
 void store_dictionaries_clear(struct store *store, uint16_t partition);
-/* A job of class READ that makes a dictionary of samples, which lie one behind the other and are
- * copied. store_read_result() gives it and `context` back; no bytes: they have too little in
- * common. NULL: no memory. */
-struct store_job *store_train(struct store *store, const uint8_t *samples, const size_t *sizes,
-                              uint32_t count, void *context);
+/* All of them as bytes, for a checkpoint or snapshot: writes them to out unless it is NULL, and
+ * returns their size. */
+size_t store_dictionaries_save(const struct store *store, uint16_t partition, uint8_t *out);
+/* Whether these bytes are such. */
+bool store_dictionaries_sound(const uint8_t *bytes, size_t size);
+/* Takes them in the place of those there are. 0 or -ENOMEM. */
+int store_dictionaries_load(struct store *store, uint16_t partition, const uint8_t *bytes,
+                            size_t size);
+/* A job of class READ that makes a dictionary of samples, which are copied. store_read_result()
+ * gives it and `context` back; no bytes: they have too little in common. NULL: no memory. */
+struct store_job *store_train(struct store *store, const struct samples *samples, void *context);
 
 /* Compresses the values of the partition's PUT records in place, where options.compress_level asks
  * for it and it pays, with its newest dictionary if it has one; sets flag and codec. The new values
