@@ -307,10 +307,11 @@ static struct op *scatter_scan_op(struct router *router, struct request *request
     struct wire_bytes words[2];
     struct op *op;
 
-    for (int i = 0; i < 2; i++)
-        words[i] = (struct wire_bytes){
-            (const uint8_t *)texts[i],
-            (size_t)snprintf(texts[i], sizeof texts[i], "%" PRIu64, numbers[i])};
+    for (int i = 0; i < 2; i++) {
+        int size = snprintf(texts[i], sizeof texts[i], "%" PRIu64, numbers[i]);
+
+        words[i] = (struct wire_bytes){(const uint8_t *)texts[i], (size_t)size};
+    }
     op = op_new(router, request, WIRE_OP_SCAN, 0, 2, words[0].size + words[1].size);
     if (!op)
         return NULL;
