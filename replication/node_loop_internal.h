@@ -127,17 +127,17 @@ struct node_loop {
     struct node *node;
     struct inbox inbox; /* control plane */
     struct loop_shard *shards;
-    struct vault vault; /* filled before the shards start, then read only */
+    struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
     atomic_bool shards_started;
-    atomic_uint drained;                                     /* shards */
+    atomic_uint drained;     /* shards */
+    _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
     _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1]; /* by member; set once */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
     struct ringmap map; /* prepared or committed; for member ids */
     bool map_known;
-    uint16_t member;
     char address[RINGMAP_ADDRESS_SIZE];
 };
 
@@ -153,7 +153,8 @@ int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
 /* Dials every member that is not dialled yet. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
-/* All that goes to one link leaves together, in order. count ≤ SHARD_SENDS_MAX. */
+/* All that goes to one link leaves together, in order; what goes to the own member is put into the
+ * inbox of whom it is for, which has to be kicked if it is a shard's. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */

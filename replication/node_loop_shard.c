@@ -188,7 +188,7 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.store.cache_size = loop->options->cache_size;
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;
-    r = shard_open(&shard->shard, loop->vfs, &options, node_map(loop->node),
+    r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
                    node_genesis_hash(loop->node), found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)
         loop_log("error", "shard_fenced",

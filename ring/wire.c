@@ -456,7 +456,7 @@ static void get_key(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
 
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
-    wire_put_array(buffer, NODE_STATUS_FIELDS);
+    wire_put_array(buffer, NODE_STATUS_FIELDS + 1);
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -476,6 +476,7 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->cache_misses);
     wire_put_uint(buffer, status->cache_evictions);
     wire_put_uint(buffer, status->cache_bytes);
+    wire_put_uint(buffer, status->key_id);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -501,5 +502,6 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->cache_misses = wire_get_u64(cursor);
     status->cache_evictions = wire_get_u64(cursor);
     status->cache_bytes = wire_get_u64(cursor);
-    return wire_fields_close(cursor, unknown);
+    status->key_id = unknown > 0 ? wire_get_u8(cursor) : 0; /* version 0.1.0 did not have it */
+    return wire_fields_close(cursor, unknown > 0 ? unknown - 1 : 0);
 }

@@ -138,6 +138,7 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     struct shard_stats stats;
     check->rounds++;
     check_groups(check, node, shard);
+    sim_check_map(check, node);
     shard_stats(shard->shard, &stats);
     if (stats.snapshots_installed > shard->installed_seen)
         check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
@@ -163,6 +164,7 @@ void sim_check_open(struct sim_check *check, struct sim_node *node)
     }
     for (uint32_t i = 0; i < check->sim->swarm.shards; i++)
         check_groups(check, node, &node->shards[i]);
+    sim_check_map(check, node);
 }
 
 enum sim_phase sim_check_phase(const struct sim_check *check)

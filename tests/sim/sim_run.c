@@ -128,6 +128,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->digests_compared = run->check->digests_compared;
     result->snapshots_installed = run->check->snapshots_installed;
     result->flushes = run->check->flushes;
+    result->maps = run->cluster.admin.done;
     result->judge_peak = run->check->judge_peak;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
@@ -187,7 +188,8 @@ void sim_run_describe(uint64_t seed)
                  s->wake_us_max, s->sync_us, s->sync_us_max, s->nowait_again_ppm);
     (void)printf("  load: %u clients, pipeline %u, think %u us, %u keys, %u tags, values %u\n",
                  s->clients, s->pipeline_max, s->think_us, s->keys, s->tags, s->value_size_max);
-    (void)printf("  focus: %s\n", sim_focus_name(s->focus));
+    (void)printf("  focus: %s; the ring map changes every %u ms\n", sim_focus_name(s->focus),
+                 s->change_ms);
     (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
                  s->overlap_max);
     for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)

@@ -106,6 +106,7 @@ struct sim_swarm {
     uint32_t victim;         /* whose disk may rot; a node's number */
     uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
     uint8_t focus;           /* enum sim_focus */
+    uint32_t change_ms;      /* mean time between changes of the ring map; 0: none */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
