@@ -26,6 +26,7 @@
     X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
+    X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */
 
