@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 10000u  /* a partition that fills no samples in this time gives way */
-#define AGAIN_MS    600000u /* a partition that was trained, or could not be, waits */
+#define SAMPLE_SIZE_MIN  32u
+#define SAMPLE_SIZE_MAX  1024u
+#define SAMPLES_SIZE_MAX (128u << 10)
+#define PATIENCE_MS      10000u  /* a partition that fills no samples in this time gives way */
+#define AGAIN_MS         600000u /* a partition that was trained, or could not be, waits */
 
 /* --- training at the leader ---------------------------------------------------------------- */
 
@@ -27,13 +30,18 @@ static bool take_turn(struct shard *shard, struct replica *replica)
         return true;
     if (trainer->replica && shard->now_ms < trainer->since_ms + PATIENCE_MS)
         return false;
-    if (!samples_ready(&trainer->samples, shard->options.train_samples)) {
-        shard_trainer_free(shard); /* values stay without one */
+    if (!trainer->samples) {
+        trainer->samples = malloc(SAMPLES_SIZE_MAX);
+        trainer->sizes = calloc(shard->options.train_samples, sizeof *trainer->sizes);
+    }
+    if (!trainer->samples || !trainer->sizes) { /* values stay without one */
+        shard_trainer_free(shard);
         return false;
     }
     trainer->replica = replica;
     trainer->since_ms = shard->now_ms;
-    samples_clear(&trainer->samples);
+    trainer->count = 0;
+    trainer->size = 0;
     return true;
 }
 
@@ -45,7 +53,7 @@ static void train(struct shard *shard)
 
     if (read && slot) {
         *read = (struct shard_read){.kind = SHARD_READ_TRAIN, .owner = trainer->replica};
-        *slot = store_train(shard->store, &trainer->samples, read);
+        *slot = store_train(shard->store, trainer->samples, trainer->sizes, trainer->count, read);
     }
     if (!read || !slot || !*slot) {
         shard->fatal = -ENOMEM;
@@ -65,9 +73,14 @@ void shard_dictionary_sample(struct shard *shard, struct replica *replica,
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &records[i];
 
-        if (record->kind == RECORD_KIND_PUT &&
-            samples_add(&trainer->samples, shard->options.train_samples, record->value,
-                        record->value_size)) {
+        if (record->kind != RECORD_KIND_PUT || record->value_size < SAMPLE_SIZE_MIN ||
+            record->value_size > SAMPLE_SIZE_MAX)
+            continue;
+        memcpy(trainer->samples + trainer->size, record->value, record->value_size);
+        trainer->size += record->value_size;
+        trainer->sizes[trainer->count++] = record->value_size;
+        if (trainer->count == shard->options.train_samples ||
+            trainer->size + SAMPLE_SIZE_MAX > SAMPLES_SIZE_MAX) {
             train(shard);
             return;
         }
@@ -92,7 +105,8 @@ void shard_dictionary_read(struct shard *shard, struct shard_read *read, const u
 
 void shard_trainer_free(struct shard *shard)
 {
-    samples_deinit(&shard->trainer.samples);
+    free(shard->trainer.samples);
+    free(shard->trainer.sizes);
     shard->trainer = (struct shard_trainer){0};
 }
 

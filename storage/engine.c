@@ -87,16 +87,9 @@ static bool puts_value(const struct record *records, size_t count)
     return false;
 }
 
-void engine_appended(struct engine *engine)
-{
-    engine->index++;
-    engine->batch = store_batch(engine->store);
-    store_commit(engine->store, ENGINE_PARTITION, engine->index);
-}
-
 /* Appends one entry, waiting for room. Locked. */
-static int append(struct engine *engine, struct record *records,
-                  const struct keydir_digest *digests, size_t count, store_location *location)
+static int append(struct engine *engine, struct record *records, size_t count,
+                  store_location *location)
 {
     for (;;) {
         uint32_t size;
@@ -110,10 +103,11 @@ static int append(struct engine *engine, struct record *records,
             return ENGINE_E_NOSPACE;
         for (size_t i = 0; i < count; i++)
             records[i].index = engine->index + 1;
-        r = engine->pack.on ? engine_pack_append(engine, records, digests, count, location, &size)
-                            : store_append(engine->store, records, count, location, &size);
+        r = store_append(engine->store, records, count, location, &size);
         if (r == 0) {
-            engine_appended(engine);
+            engine->index++;
+            engine->batch = store_batch(engine->store);
+            store_commit(engine->store, ENGINE_PARTITION, engine->index);
             return 0;
         }
         if (r == STORE_E_NOSPACE)
@@ -139,7 +133,7 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
     engine_lock(engine);
     r = engine->closing ? -EBADF : pending_reserve(engine, count);
     if (r == 0)
-        r = append(engine, records, digests, count, &location);
+        r = append(engine, records, count, &location);
     for (size_t i = 0; r == 0 && i < count; i++) {
         uint32_t size = (uint32_t)record_size_padded(&records[i]);
         struct engine_pending item = {
@@ -254,7 +248,7 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
         for (size_t i = 0; i < count; i++) {
             digests[i] = engine_digest(engine, ops[i].key, ops[i].key_size);
             record_init(&records[i], &ops[i]);
-            total += engine_pack_room(engine, &records[i]);
+            total += record_size_padded(&records[i]);
         }
         r = total > engine->batch_size_max ? ENGINE_E_TOO_LARGE
                                            : commit(engine, records, digests, count);
@@ -342,21 +336,6 @@ int engine_record_read(struct engine *engine, store_location location, size_t si
     return r;
 }
 
-/* What was read makes room for what it was. */
-static int unpack(struct engine *engine, struct record *record, struct engine_value *value)
-{
-    struct engine_value plain = {0};
-    int r = engine_unpack(engine, record, &plain);
-
-    if (r == 0 && plain.memory) {
-        free(value->memory);
-        *value = plain;
-    } else {
-        free(plain.memory);
-    }
-    return r;
-}
-
 int engine_get(struct engine *engine, const void *key, size_t key_size, struct engine_value *value)
 {
     struct keydir_digest digest;
@@ -377,15 +356,12 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
     engine_unlock(engine);
     if (r != 0 || !value)
         return r;
-    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT)
+    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT ||
+        record.key_size != key_size || memcmp(record.key, key, key_size) != 0)
         return engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
-    if (record.flags != 0)
-        r = unpack(engine, &record, value);
-    if (r == 0 && (record.key_size != key_size || memcmp(record.key, key, key_size) != 0))
-        r = ENGINE_E_CORRUPT;
     value->bytes = record.value;
     value->size = record.value_size;
-    return r == ENGINE_E_CORRUPT && engine->read_only ? ENGINE_E_STALE : r;
+    return 0;
 }
 
 void engine_value_deinit(struct engine_value *value)
@@ -397,11 +373,9 @@ void engine_value_deinit(struct engine_value *value)
 void engine_stats(struct engine *engine, struct engine_stats *stats)
 {
     struct store_stats inner;
-    uint32_t dictionaries;
 
     engine_lock(engine);
     store_stats(engine->store, &inner);
-    dictionaries = store_dictionaries(engine->store, ENGINE_PARTITION);
     if (engine->key_index)
         inner.keydir_bytes += key_index_memory(engine->key_index);
     engine_unlock(engine);
@@ -415,7 +389,6 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
         .appended_bytes = inner.bytes_appended,
         .writes = inner.entries,
         .syncs = inner.syncs,
-        .dictionaries = dictionaries,
     };
 }
 
@@ -431,7 +404,6 @@ void engine_error_text(int code, const char *path, char *text, size_t size)
         [ENGINE_E_NOSPACE] = "the disk or the size limit is full; nothing was changed",
         [ENGINE_E_TOO_LARGE] = "key, value or batch is empty or beyond the limits",
         [ENGINE_E_READ_ONLY] = "was opened for reading",
-        [ENGINE_E_KEY] = "was written with another key, with one or without",
         [ENGINE_E_STALE] = "the writer has used a file again since; open it again",
     };
 
