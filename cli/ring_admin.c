@@ -31,6 +31,13 @@ static const struct option_row flush_options[] = {
     ADMIN_OUTPUT,       {.name = "wait", .text = "until it is done, and say what it gave back"},
     {.name = NULL},
 };
+static const struct option_row rotate_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "wait", .text = "returns when every member seals with the new key"},
+    {.name = NULL},
+};
 
 static const struct command_row commands[] = {
     {.name = "ticket",
@@ -78,6 +85,12 @@ static const struct command_row commands[] = {
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 flush --wait",
      .options = flush_options,
      .run = admin_flush},
+    {.name = "rotate-key",
+     .operands = "",
+     .text = "gives an encrypted cluster a new data key for what is written from now on",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 rotate-key --wait",
+     .options = rotate_options,
+     .run = admin_rotate_key},
     {.name = NULL},
 };
 

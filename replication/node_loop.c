@@ -209,47 +209,58 @@ static int open_node(struct node_loop *loop)
     r = node_open(&loop->node, loop->vfs, &options);
     if (r == 0)
         return NODE_LOOP_E_OK;
-    loop_log("error", "genesis_refused",
-             "error=\"%s\" next=\"GENESIS in the data directory is damaged, of another cluster or "
-             "of a newer version\"",
-             strerror(-r));
+    loop_log(
+        "error", "genesis_refused",
+        "error=\"%s\" next=\"GENESIS or MAP in the data directory is damaged, of another cluster "
+        "or of a newer version\"",
+        strerror(-r));
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
-/* The data key that the founding gave to this node, if the cluster is encrypted. */
-static int open_vault(struct node_loop *loop, const struct ringmap *map)
+/* Opens this node's boxes in the map; the newest key that it can open seals from now on. A box that
+ * does not open is told once: records under that key are read by others. */
+static void take_keys(struct node_loop *loop, const struct ringmap *map)
 {
-    const uint8_t *box = ringmap_box(map, node_member(loop->node));
-    int r;
+    uint8_t before = loop->vault.current, newest = before;
 
-    if (!box)
-        return 0;
-    r = vault_unwrap(&loop->vault, map->key_id, loop->identity.dh_public, loop->identity.dh_secret,
-                     box);
-    if (r != 0) {
-        loop_log("error", "data_key_refused",
-                 "key_id=%u next=\"GENESIS holds no data key that this node's IDENTITY opens: "
-                 "restore both from the same copy\"",
-                 map->key_id);
-        return -EACCES;
+    for (uint32_t i = 0; i < map->key_count; i++) {
+        uint8_t id = map->key_ids[i];
+
+        if (loop->vault.known[id])
+            continue;
+        if (vault_unwrap(&loop->vault, id, loop->identity.dh_public, loop->identity.dh_secret,
+                         ringmap_box(map, i, node_member(loop->node))) == 0)
+            newest = id > newest ? id : newest;
+        else
+            loop_log("error", "data_key_refused",
+                     "key_id=%u next=\"the ring map holds no box of it that this node's IDENTITY "
+                     "opens: ring-admin rotate-key makes another\"",
+                     id);
     }
-    vault_use(&loop->vault, map->key_id);
-    return 0;
+    if (newest == before)
+        return;
+    vault_use(&loop->vault, newest);
+    if (before)
+        loop_log("info", "data_key", "key_id=%u epoch=%llu", newest,
+                 (unsigned long long)map->epoch);
 }
 
-/* The map is there, or another: dial who is in it, and serve once it is committed. */
-static int follow_map(struct node_loop *loop, bool found)
+/* At start an encrypted cluster's node needs a key to serve. */
+static int open_vault(struct node_loop *loop, const struct ringmap *map)
 {
-    const struct ringmap *map = node_map(loop->node);
-    const struct ringmap *prepared = node_map_prepared(loop->node);
-    int r;
+    take_keys(loop, map);
+    if (map->key_count == 0 || loop->vault.current)
+        return 0;
+    loop_log("error", "data_key_missing",
+             "next=\"GENESIS and MAP hold no data key that this node's IDENTITY opens: restore all "
+             "from the same copy\"");
+    return -EACCES;
+}
 
-    if (!map && !prepared)
-        return 0;
-    loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
-    if (!map || atomic_load(&loop->shards_started))
-        return 0;
-    r = open_vault(loop, map);
+static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)
+{
+    int r = open_vault(loop, map);
+
     if (r == 0)
         r = loop_shards_start(loop, found);
     if (r == 0 && found)
@@ -263,12 +274,32 @@ static int follow_map(struct node_loop *loop, bool found)
     return r;
 }
 
+/* The map is there, or another: dial who is in it, and serve once it is committed. */
+static int follow_map(struct node_loop *loop, bool found)
+{
+    const struct ringmap *map = node_map(loop->node);
+    const struct ringmap *prepared = node_map_prepared(loop->node);
+
+    if (!map && !prepared)
+        return 0;
+    loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
+    if (!map)
+        return 0;
+    if (!atomic_load(&loop->shards_started))
+        return start_shards(loop, map, found);
+    loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
+    take_keys(loop, map);
+    return 0;
+}
+
 static int step_node(struct node_loop *loop, const struct node_event *event)
 {
     struct node_effects effects;
 
     node_step(loop->node, event, &effects);
     loop_send(loop, effects.sends, effects.send_count);
+    if (effects.send_count > 0) /* some may be for our own shard */
+        loop_shards_kick(loop);
     if (effects.fatal) {
         loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
         return effects.fatal;
@@ -282,7 +313,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
     struct node_event event = {.now_ms = loop_now_ms(),
                                .disk_full = loop_shards_full(loop),
                                .cache = loop_shards_cache(loop),
-                               .scrub = loop_shards_scrub(loop),
+                               .key_id = loop->vault.current,
                                .from = item->from,
                                .message = &item->message};
     int r;

@@ -98,17 +98,11 @@ struct loop_shard {
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
-    /* As of the newest tick: */
-    _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
-    _Atomic uint64_t repaired;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
     uint64_t due_ms;
-    /* As told to the log: */
-    uint64_t snapshots; /* installed */
-    uint64_t faults, unread, repairs;
-    uint32_t fenced;
+    uint64_t snapshots; /* installed, as told to the log */
     bool drained;
 };
 
@@ -133,17 +127,17 @@ struct node_loop {
     struct node *node;
     struct inbox inbox; /* control plane */
     struct loop_shard *shards;
-    struct vault vault; /* filled before the shards start, then read only */
+    struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
     atomic_bool shards_started;
-    atomic_uint drained;                                     /* shards */
+    atomic_uint drained;     /* shards */
+    _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
     _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1]; /* by member; set once */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
     struct ringmap map; /* prepared or committed; for member ids */
     bool map_known;
-    uint16_t member;
     char address[RINGMAP_ADDRESS_SIZE];
 };
 
@@ -159,7 +153,8 @@ int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
 /* Dials every member that is not dialled yet. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
-/* All that goes to one link leaves together, in order. count ≤ SHARD_SENDS_MAX. */
+/* All that goes to one link leaves together, in order; what goes to the own member is put into the
+ * inbox of whom it is for, which has to be kicked if it is a shard's. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
@@ -174,6 +169,5 @@ void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
-struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 
 #endif

@@ -39,8 +39,6 @@ void shard_options_default(struct shard_options *options)
                 .space_reserve = 64u << 20,
                 .flush_size_max = 32u << 20,
                 .flush_rate = 16u << 20,
-                .scrub_rate = 4u << 20,
-                .scrub_every_ms = 86400000,
             },
     };
 }
@@ -129,6 +127,14 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (event->from.role == LINK_ROLE_ADMIN)
             shard_client_flush(shard, event->from, message);
         break;
+    case WIRE_MAP_CHANGE:
+        if (node)
+            shard_map_change(shard, event->from, message);
+        break;
+    case WIRE_MAP_GET:
+        if (node)
+            shard_map_get(shard, event->from, message);
+        break;
     case WIRE_SHARD_STATUS:
         shard_client_status(shard, event->from, message);
         break;
@@ -166,6 +172,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             shard_fetch_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_TRAIN)
             shard_dictionary_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_MAP)
+            shard_map_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
             shard_source_read(shard, read, bytes, size);
         else
@@ -326,6 +334,7 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     shard_out_recycle(shard);
     shard->now_ms = now_ms;
     flush_touched(shard);
+    shard_map_step(shard);
     shard_beats_build(shard);
     forget_touched(shard);
     shard_out_finish(shard);

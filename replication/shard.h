@@ -15,6 +15,11 @@
  * later one of the same lane_epoch is refused too; the router then starts again with the next
  * epoch from its first unanswered operation (go-back-N).
  *
+ * Shard 0 of the meta group's voters has that group too. Its state is the ring map: the node is
+ * told of a later epoch (MAP_EPOCH to the own member, which the host hands to the node core) and
+ * asks for it (MAP_GET); a node's MAP_CHANGE is evaluated by the group's leader. No client gets to
+ * it.
+ *
  * Ownership: one thread. Memory of an event is borrowed for the call; sends point into buffers of
  * the shard until the next call of shard_step or shard_flush.
  */
@@ -100,7 +105,8 @@ struct shard_effects {
     int fatal; /* -errno: the process must end now; nothing above is to be carried out */
 };
 
-/* Opens the store in vfs and recovers. map: borrowed for the call (what is needed is copied).
+/* Opens the store in vfs and recovers. map: the genesis, borrowed for the call (what is needed is
+ * copied); the groups' first configurations are functions of it, the rest is in their logs.
  * found: true at the commit of genesis, on an empty store. hash: genesis hash. Returns 0,
  * STORE_E_FENCED (open; every partition says fenced), STORE_E_NEWER or -errno. */
 int shard_open(struct shard **shard, struct vfs *vfs, const struct shard_options *options,
@@ -124,7 +130,6 @@ struct shard_stats {
     size_t operations_in_flight_size;
     uint32_t leaders, followers, fenced;
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
-    uint64_t repaired; /* of those installed, how many ended a fence */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

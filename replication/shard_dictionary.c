@@ -4,11 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLE_SIZE_MIN  32u
-#define SAMPLE_SIZE_MAX  1024u
-#define SAMPLES_SIZE_MAX (128u << 10)
-#define PATIENCE_MS      10000u  /* a partition that fills no samples in this time gives way */
-#define AGAIN_MS         600000u /* a partition that was trained, or could not be, waits */
+#define PATIENCE_MS 10000u  /* a partition that fills no samples in this time gives way */
+#define AGAIN_MS    600000u /* a partition that was trained, or could not be, waits */
 
 /* --- training at the leader ---------------------------------------------------------------- */
 
@@ -30,18 +27,13 @@ static bool take_turn(struct shard *shard, struct replica *replica)
         return true;
     if (trainer->replica && shard->now_ms < trainer->since_ms + PATIENCE_MS)
         return false;
-    if (!trainer->samples) {
-        trainer->samples = malloc(SAMPLES_SIZE_MAX);
-        trainer->sizes = calloc(shard->options.train_samples, sizeof *trainer->sizes);
-    }
-    if (!trainer->samples || !trainer->sizes) { /* values stay without one */
-        shard_trainer_free(shard);
+    if (!samples_ready(&trainer->samples, shard->options.train_samples)) {
+        shard_trainer_free(shard); /* values stay without one */
         return false;
     }
     trainer->replica = replica;
     trainer->since_ms = shard->now_ms;
-    trainer->count = 0;
-    trainer->size = 0;
+    samples_clear(&trainer->samples);
     return true;
 }
 
@@ -53,7 +45,7 @@ static void train(struct shard *shard)
 
     if (read && slot) {
         *read = (struct shard_read){.kind = SHARD_READ_TRAIN, .owner = trainer->replica};
-        *slot = store_train(shard->store, trainer->samples, trainer->sizes, trainer->count, read);
+        *slot = store_train(shard->store, &trainer->samples, read);
     }
     if (!read || !slot || !*slot) {
         shard->fatal = -ENOMEM;
@@ -73,14 +65,9 @@ void shard_dictionary_sample(struct shard *shard, struct replica *replica,
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &records[i];
 
-        if (record->kind != RECORD_KIND_PUT || record->value_size < SAMPLE_SIZE_MIN ||
-            record->value_size > SAMPLE_SIZE_MAX)
-            continue;
-        memcpy(trainer->samples + trainer->size, record->value, record->value_size);
-        trainer->size += record->value_size;
-        trainer->sizes[trainer->count++] = record->value_size;
-        if (trainer->count == shard->options.train_samples ||
-            trainer->size + SAMPLE_SIZE_MAX > SAMPLES_SIZE_MAX) {
+        if (record->kind == RECORD_KIND_PUT &&
+            samples_add(&trainer->samples, shard->options.train_samples, record->value,
+                        record->value_size)) {
             train(shard);
             return;
         }
@@ -105,8 +92,7 @@ void shard_dictionary_read(struct shard *shard, struct shard_read *read, const u
 
 void shard_trainer_free(struct shard *shard)
 {
-    free(shard->trainer.samples);
-    free(shard->trainer.sizes);
+    samples_deinit(&shard->trainer.samples);
     shard->trainer = (struct shard_trainer){0};
 }
 

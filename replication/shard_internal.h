@@ -18,6 +18,7 @@
  *   shard_snapshot.c a partition's state for a peer that the log cannot help
  *   shard_install.c  the other end of it
  *   shard_state.c    what of that state is not records
+ *   shard_map.c      the ring map: the meta group's state, and changes of it
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
  *   shard_out.c      frames on their way out
  *
@@ -174,6 +175,7 @@ enum shard_read_kind {
     SHARD_READ_SNAPSHOT,
     SHARD_READ_EXPIRY,
     SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
+    SHARD_READ_MAP,   /* no owner */
 };
 struct shard_read {
     uint8_t kind;
@@ -248,10 +250,19 @@ struct shard_trainer {
     struct replica *replica; /* NULL: nobody's turn */
     bool training;           /* the job is out */
     uint64_t since_ms;
-    uint8_t *samples;
-    size_t *sizes;
-    size_t size;
-    uint32_t count;
+    struct samples samples;
+};
+
+/* The ring map as the meta group has it, at shard 0 of its voters. */
+struct shard_ring {
+    struct ringmap map;
+    store_location location; /* of the record that it is from; NONE: it is the genesis */
+    uint64_t looked;         /* the applied index that it was looked up at */
+    bool reading;            /* from the disk */
+    uint64_t change;         /* index of the entry with the next one; 0: none is on its way */
+    struct shard_address change_from;
+    uint64_t change_correlation;
+    uint64_t tell_due_ms;
 };
 
 struct shard {
@@ -262,6 +273,7 @@ struct shard {
     uint16_t member_count;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
+    struct shard_ring ring;  /* when meta is there */
     struct replica **hosted; /* all of them */
     size_t hosted_count;
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
@@ -433,6 +445,9 @@ void shard_operations_frame(struct shard *shard, uint64_t link, const struct lin
 /* False: it must wait for the disk (and its reads were started when request->waiting is set). */
 bool shard_evaluate(struct shard *shard, struct replica *replica,
                     const struct shard_request *request);
+/* What the replica itself says: OK when it may evaluate now. payload: of the result. */
+uint8_t shard_replica_status(const struct shard *shard, const struct replica *replica,
+                             int64_t *payload);
 /* Ends it unproposed. */
 void shard_request_refuse(struct shard *shard, struct replica *replica,
                           const struct shard_request *request, uint8_t status, int64_t payload);
@@ -534,6 +549,21 @@ bool shard_state_sound(const uint8_t *state, size_t size);
 /* Sessions and settled go to the replica, the rest to the caller. 0, -EBADMSG or -ENOMEM. */
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,
                      size_t size, struct raft_config *config, bool *fenced);
+
+/* shard_map.c */
+int shard_map_init(struct shard *shard, const struct ringmap *genesis);
+void shard_map_deinit(struct shard *shard);
+/* At the end of each round: takes what was applied. */
+void shard_map_step(struct shard *shard);
+void shard_map_read(struct shard *shard, const struct shard_read *read, const uint8_t *bytes,
+                    size_t size);
+/* From a member's node. */
+void shard_map_change(struct shard *shard, struct shard_address from,
+                      const struct link_message *message);
+void shard_map_get(struct shard *shard, struct shard_address from,
+                   const struct link_message *message);
+/* Leadership of the meta group ended: who asked asks again. */
+void shard_map_forget(struct shard *shard);
 
 /* shard_recover.c */
 void shard_visitor(struct shard *shard, struct store_visitor *visitor);

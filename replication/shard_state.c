@@ -38,26 +38,6 @@ static bool state_room(struct shard *shard, size_t size)
     return true;
 }
 
-/* Writes the partition's dictionaries to out, unless it is NULL. Returns their bytes. */
-static size_t save_dictionaries(const struct shard *shard, const struct replica *replica,
-                                uint8_t *out)
-{
-    uint32_t count = store_dictionaries(shard->store, replica->partition);
-    size_t total = 0;
-
-    for (uint32_t number = 1; number <= count; number++) {
-        size_t size;
-        const uint8_t *bytes = store_dictionary(shard->store, replica->partition, number, &size);
-
-        if (out) {
-            codec_put_u16(out + total, (uint16_t)size);
-            memcpy(out + total + 2, bytes, size);
-        }
-        total += 2 + size;
-    }
-    return total;
-}
-
 bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size)
 {
     uint8_t config[RAFT_CONFIG_SIZE_MAX];
@@ -66,7 +46,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     /* A switch that is under way may not come to be. */
     const char *fenced = replica->installing ? replica->fenced_before : replica->fenced;
 
-    size_t dictionaries_size = save_dictionaries(shard, replica, NULL);
+    size_t dictionaries_size = store_dictionaries_save(shard->store, replica->partition, NULL);
     uint8_t *at;
 
     *size = STATE_HEAD_SIZE + config_size + dictionaries_size + sessions_size;
@@ -81,7 +61,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     codec_put_u64(shard->state + STATE_DICTIONARIES_AT, dictionaries_size);
     at = shard->state + STATE_HEAD_SIZE;
     memcpy(at, config, config_size);
-    save_dictionaries(shard, replica, at + config_size);
+    store_dictionaries_save(shard->store, replica->partition, at + config_size);
     sessions_save(&replica->sessions, at + config_size + dictionaries_size);
     return true;
 }
@@ -98,20 +78,6 @@ struct opened {
     size_t dictionaries_size, sessions_size;
     uint64_t dictionary_index;
 };
-
-static bool dictionaries_sound(const uint8_t *bytes, size_t size)
-{
-    for (uint32_t count = 0; size > 0; count++) {
-        size_t length = size < 2 ? 0 : codec_get_u16(bytes);
-
-        if (count == COMPRESS_DICTIONARIES_MAX || length == 0 ||
-            length > COMPRESS_DICTIONARY_SIZE_MAX || length + 2 > size)
-            return false;
-        bytes += length + 2;
-        size -= length + 2;
-    }
-    return true;
-}
 
 static bool open_state(const uint8_t *state, size_t size, struct opened *opened)
 {
@@ -132,32 +98,12 @@ static bool open_state(const uint8_t *state, size_t size, struct opened *opened)
         opened->dictionary_index = codec_get_u64(state + STATE_DICTIONARY_AT);
         dictionaries_size = codec_get_u64(state + STATE_DICTIONARIES_AT);
         if (dictionaries_size > size - head - config_size ||
-            !dictionaries_sound(opened->dictionaries, (size_t)dictionaries_size))
+            !store_dictionaries_sound(opened->dictionaries, (size_t)dictionaries_size))
             return false;
         opened->dictionaries_size = (size_t)dictionaries_size;
     }
     opened->sessions = opened->dictionaries + opened->dictionaries_size;
     opened->sessions_size = size - (size_t)(opened->sessions - state);
-    return true;
-}
-
-/* False: no memory. */
-static bool load_dictionaries(struct shard *shard, struct replica *replica,
-                              const struct opened *opened)
-{
-    const uint8_t *at = opened->dictionaries;
-    size_t left = opened->dictionaries_size;
-
-    store_dictionaries_clear(shard->store, replica->partition);
-    replica->dictionary_index = opened->dictionary_index;
-    while (left > 0) {
-        size_t size = codec_get_u16(at);
-
-        if (store_dictionary_add(shard->store, replica->partition, at + 2, size) != 0)
-            return false;
-        at += size + 2;
-        left -= size + 2;
-    }
     return true;
 }
 
@@ -181,9 +127,12 @@ int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t
     if (codec_get_u64(state + STATE_TIME_AT) > replica->logged_ms)
         replica->logged_ms = codec_get_u64(state + STATE_TIME_AT);
     replica->settled = state[0] == 1 ? 0 : codec_get_u64(state + STATE_SETTLED_AT);
-    if (!load_dictionaries(shard, replica, &opened)) {
-        shard->fatal = -ENOMEM;
-        return -ENOMEM;
+    replica->dictionary_index = opened.dictionary_index;
+    r = store_dictionaries_load(shard->store, replica->partition, opened.dictionaries,
+                                opened.dictionaries_size);
+    if (r != 0) {
+        shard->fatal = r;
+        return r;
     }
     r = sessions_load(&replica->sessions, opened.sessions, opened.sessions_size);
     if (r < 0)

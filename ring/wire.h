@@ -23,6 +23,8 @@
  * founding PREPARE:  bin (the genesis: ringmap_encode at epoch 1) COMMIT:   bin (its 32-byte hash)
  *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
+ *   MAP_EPOCH: [epoch]   MAP_CHANGE: bin (ringmap_encode)
+ *   MAP_CHANGE_REPLY: [enum wire_map_outcome, epoch, leader's member id or 0, why string]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
  *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
  */
@@ -302,15 +304,6 @@ void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_st
 bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
 
 /* What a node says of itself. */
-/* What the scrubs of a node's shards found since its start. */
-struct wire_scrub {
-    uint64_t passes;   /* that each shard has had at least */
-    uint64_t age_ms;   /* since when every byte has been read again; 0 before the first pass */
-    uint64_t bytes;    /* read by the newest passes */
-    uint64_t faults;   /* places that did not check */
-    uint64_t unread;   /* files that the disk did not give */
-    uint64_t repaired; /* partitions that were fenced and got their content from a peer */
-};
 struct wire_node_status {
     uint16_t member; /* 0: not founded */
     uint8_t founded; /* 0 no, 1 prepared, 2 committed */
@@ -327,9 +320,28 @@ struct wire_node_status {
     uint32_t links_up; /* peers reachable from here */
     bool disk_full;
     uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes; /* all shards together */
-    struct wire_scrub scrub;
+    uint8_t key_id; /* of the data key it seals with; 0: it stores plain, or is of before ids */
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);
+
+/* What became of a MAP_CHANGE. */
+enum wire_map_outcome {
+    WIRE_MAP_DONE = 1,     /* committed, now or by an earlier attempt of the same bytes */
+    WIRE_MAP_CONFLICT = 2, /* another change came first */
+    WIRE_MAP_REFUSED = 3,  /* not a map that may come next: why */
+    WIRE_MAP_AGAIN = 4     /* not by this replica, or not now; to an admin: nobody in time */
+};
+#define WIRE_MAP_WHY_SIZE 120u
+struct wire_map_reply {
+    uint8_t outcome;
+    uint64_t epoch;  /* that the answering node knows */
+    uint16_t leader; /* AGAIN: whom to ask; 0: unknown */
+    char why[WIRE_MAP_WHY_SIZE];
+};
+void wire_put_map_reply(struct wire_buffer *buffer, const struct wire_map_reply *reply);
+bool wire_get_map_reply(struct wire_cursor *cursor, struct wire_map_reply *reply);
+void wire_put_map_epoch(struct wire_buffer *buffer, uint64_t epoch);
+bool wire_get_map_epoch(struct wire_cursor *cursor, uint64_t *epoch);
 
 #endif

@@ -25,7 +25,7 @@
     X(FLUSH_REPLY, 28, DATA)                                                                       \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
     X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
-    X(MAP, 33, CONTROL)     /* the committed ring map (genesis blob + epoch) */                    \
+    X(MAP, 33, CONTROL)     /* the committed ring map */                                           \
     X(PREPARE, 34, CONTROL) /* admin -> node: genesis blob */                                      \
     X(PREPARE_REPLY, 35, CONTROL)                                                                  \
     X(COMMIT, 36, CONTROL) /* admin or peer -> node: genesis hash */                               \
@@ -33,7 +33,10 @@
     X(NODE_STATUS, 38, CONTROL)                                                                    \
     X(NODE_STATUS_REPLY, 39, CONTROL)                                                              \
     X(GENESIS_GET, 40, CONTROL) /* a prepared node asks a peer whether it was committed */         \
-    X(GENESIS, 41, CONTROL)
+    X(GENESIS, 41, CONTROL)                                                                        \
+    X(MAP_EPOCH, 48, CONTROL)  /* node -> node: the epoch of the map it holds */                   \
+    X(MAP_CHANGE, 49, CONTROL) /* admin -> node -> meta leader's shard 0: the next map */          \
+    X(MAP_CHANGE_REPLY, 50, CONTROL)
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

@@ -87,9 +87,16 @@ static bool puts_value(const struct record *records, size_t count)
     return false;
 }
 
+void engine_appended(struct engine *engine)
+{
+    engine->index++;
+    engine->batch = store_batch(engine->store);
+    store_commit(engine->store, ENGINE_PARTITION, engine->index);
+}
+
 /* Appends one entry, waiting for room. Locked. */
-static int append(struct engine *engine, struct record *records, size_t count,
-                  store_location *location)
+static int append(struct engine *engine, struct record *records,
+                  const struct keydir_digest *digests, size_t count, store_location *location)
 {
     for (;;) {
         uint32_t size;
@@ -103,11 +110,10 @@ static int append(struct engine *engine, struct record *records, size_t count,
             return ENGINE_E_NOSPACE;
         for (size_t i = 0; i < count; i++)
             records[i].index = engine->index + 1;
-        r = store_append(engine->store, records, count, location, &size);
+        r = engine->pack.on ? engine_pack_append(engine, records, digests, count, location, &size)
+                            : store_append(engine->store, records, count, location, &size);
         if (r == 0) {
-            engine->index++;
-            engine->batch = store_batch(engine->store);
-            store_commit(engine->store, ENGINE_PARTITION, engine->index);
+            engine_appended(engine);
             return 0;
         }
         if (r == STORE_E_NOSPACE)
@@ -133,7 +139,7 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
     engine_lock(engine);
     r = engine->closing ? -EBADF : pending_reserve(engine, count);
     if (r == 0)
-        r = append(engine, records, count, &location);
+        r = append(engine, records, digests, count, &location);
     for (size_t i = 0; r == 0 && i < count; i++) {
         uint32_t size = (uint32_t)record_size_padded(&records[i]);
         struct engine_pending item = {
@@ -248,7 +254,7 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
         for (size_t i = 0; i < count; i++) {
             digests[i] = engine_digest(engine, ops[i].key, ops[i].key_size);
             record_init(&records[i], &ops[i]);
-            total += record_size_padded(&records[i]);
+            total += engine_pack_room(engine, &records[i]);
         }
         r = total > engine->batch_size_max ? ENGINE_E_TOO_LARGE
                                            : commit(engine, records, digests, count);
@@ -336,6 +342,21 @@ int engine_record_read(struct engine *engine, store_location location, size_t si
     return r;
 }
 
+/* What was read makes room for what it was. */
+static int unpack(struct engine *engine, struct record *record, struct engine_value *value)
+{
+    struct engine_value plain = {0};
+    int r = engine_unpack(engine, record, &plain);
+
+    if (r == 0 && plain.memory) {
+        free(value->memory);
+        *value = plain;
+    } else {
+        free(plain.memory);
+    }
+    return r;
+}
+
 int engine_get(struct engine *engine, const void *key, size_t key_size, struct engine_value *value)
 {
     struct keydir_digest digest;
@@ -356,12 +377,15 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
     engine_unlock(engine);
     if (r != 0 || !value)
         return r;
-    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT ||
-        record.key_size != key_size || memcmp(record.key, key, key_size) != 0)
+    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT)
         return engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
+    if (record.flags != 0)
+        r = unpack(engine, &record, value);
+    if (r == 0 && (record.key_size != key_size || memcmp(record.key, key, key_size) != 0))
+        r = ENGINE_E_CORRUPT;
     value->bytes = record.value;
     value->size = record.value_size;
-    return 0;
+    return r == ENGINE_E_CORRUPT && engine->read_only ? ENGINE_E_STALE : r;
 }
 
 void engine_value_deinit(struct engine_value *value)
@@ -373,9 +397,11 @@ void engine_value_deinit(struct engine_value *value)
 void engine_stats(struct engine *engine, struct engine_stats *stats)
 {
     struct store_stats inner;
+    uint32_t dictionaries;
 
     engine_lock(engine);
     store_stats(engine->store, &inner);
+    dictionaries = store_dictionaries(engine->store, ENGINE_PARTITION);
     if (engine->key_index)
         inner.keydir_bytes += key_index_memory(engine->key_index);
     engine_unlock(engine);
@@ -389,6 +415,7 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
         .appended_bytes = inner.bytes_appended,
         .writes = inner.entries,
         .syncs = inner.syncs,
+        .dictionaries = dictionaries,
     };
 }
 
@@ -404,6 +431,7 @@ void engine_error_text(int code, const char *path, char *text, size_t size)
         [ENGINE_E_NOSPACE] = "the disk or the size limit is full; nothing was changed",
         [ENGINE_E_TOO_LARGE] = "key, value or batch is empty or beyond the limits",
         [ENGINE_E_READ_ONLY] = "was opened for reading",
+        [ENGINE_E_KEY] = "was written with another key, with one or without",
         [ENGINE_E_STALE] = "the writer has used a file again since; open it again",
     };
 

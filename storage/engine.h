@@ -45,6 +45,7 @@
 #define ENGINE_VALUE_SIZE_MAX (16u << 20)
 #define ENGINE_BATCH_MAX      4096u
 #define ENGINE_TEXT_SIZE      512u
+#define ENGINE_SECRET_SIZE    32u
 
 struct vfs;
 struct engine;
@@ -60,6 +61,7 @@ enum engine_e {
     ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed; it heals by itself */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
+    ENGINE_E_KEY,       /* written with another key, or with one, or without */
     ENGINE_E_STALE,     /* read_only: the writer has used a file again since; open again */
 };
 
@@ -83,6 +85,15 @@ struct engine_options {
     /* Of journal and casks; default: no limit. Over it puts are ENGINE_E_NOSPACE, deletes go on for
      * a while. Reclaiming exceeds it by what it moves at a time, up to 16 MiB and a segment. */
     uint64_t size_max;
+    /* Values of 256 bytes and more are kept as zstd frames of this level, 1 … 19, where it pays; 0:
+     * as they are. The first 400 or so teach a dictionary, unless they have nothing in common: from
+     * then on 32 bytes are enough. Any level opens what any other has written. */
+    int compress_level;
+    /* ENGINE_SECRET_SIZE random bytes: keys and values are encrypted and authenticated on the disk
+     * (XChaCha20-Poly1305); NULL: not. Borrowed for the call. The folder is opened with it from its
+     * first time to its last. -EINVAL with `ordered`: the files are in no order of keys. Sizes and
+     * how often which record is written show; without dictionaries, for these would lie open. */
+    const uint8_t *key;
     uint64_t space_reserve; /* bytes of the disk left untouched */
     uint64_t flush_rate;    /* bytes/s that reclaiming may read and write without a backlog, more as
                                one grows; default 32 MiB */
@@ -99,7 +110,7 @@ struct engine_value {
 };
 
 /* Opens the folder, recovering what it holds. options may be NULL. *engine is NULL on failure.
- * Returns 0, IN_USE, FOREIGN, NEWER, CORRUPT or -errno. */
+ * Returns 0, IN_USE, FOREIGN, NEWER, CORRUPT, KEY or -errno. */
 int engine_open(struct engine **engine, const char *path, const struct engine_options *options);
 /* Waits until all is durable, then frees. No other call may be under way. Returns 0 or what kept
  * the newest writes of ENGINE_SYNC_NONE from the disk; the engine is gone in any case. NULL is
@@ -185,6 +196,7 @@ struct engine_stats {
     uint64_t appended_bytes;  /* of records, since open */
     uint64_t writes;          /* entries since open: a batch is one */
     uint64_t syncs;
+    uint32_t dictionaries; /* of compression */
 };
 void engine_stats(struct engine *engine, struct engine_stats *stats);
 

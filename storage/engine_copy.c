@@ -29,8 +29,10 @@ static int copy_make(struct engine *engine, const char *folder)
 {
     struct engine_options options = {.sync = ENGINE_SYNC_NONE};
     struct engine *target;
-    int closed, r = engine_open(&target, folder, &options);
+    int closed, r;
 
+    engine_pack_options(engine, &options);
+    r = engine_open(&target, folder, &options);
     if (r != 0)
         return r;
     r = copy_all(engine, target);

@@ -353,6 +353,8 @@ static void *background_main(void *argument)
     while (!engine->closing && engine->error == 0) {
         store_stats(engine->store, &stats);
         engine->background_bytes = stats.bytes_appended;
+        if (engine->pack.sampled || engine->pack.dictionary_size > 0)
+            engine_pack_train(engine);
         if (run_job(engine, STORE_JOB_BACKGROUND)) {
             pthread_cond_broadcast(&engine->synced);
             continue;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/codec.h"
 #include "storage/store_state.h"
 
 int store_dictionary_add(struct store *store, uint16_t partition, const uint8_t *bytes, size_t size)
@@ -45,29 +46,77 @@ void store_dictionaries_clear(struct store *store, uint16_t partition)
     }
 }
 
+/* --- as bytes: each its size (u16), then itself ------------------------------------------------
+ */
+
+size_t store_dictionaries_save(const struct store *store, uint16_t partition, uint8_t *out)
+{
+    uint32_t count = store_dictionaries(store, partition);
+    size_t total = 0;
+
+    for (uint32_t number = 1; number <= count; number++) {
+        size_t size;
+        const uint8_t *bytes = store_dictionary(store, partition, number, &size);
+
+        if (out) {
+            codec_put_u16(out + total, (uint16_t)size);
+            memcpy(out + total + 2, bytes, size);
+        }
+        total += 2 + size;
+    }
+    return total;
+}
+
+bool store_dictionaries_sound(const uint8_t *bytes, size_t size)
+{
+    for (uint32_t count = 0; size > 0; count++) {
+        size_t length = size < 2 ? 0 : codec_get_u16(bytes);
+
+        if (count == COMPRESS_DICTIONARIES_MAX || length == 0 ||
+            length > COMPRESS_DICTIONARY_SIZE_MAX || length + 2 > size)
+            return false;
+        bytes += length + 2;
+        size -= length + 2;
+    }
+    return true;
+}
+
+int store_dictionaries_load(struct store *store, uint16_t partition, const uint8_t *bytes,
+                            size_t size)
+{
+    assert(store_dictionaries_sound(bytes, size));
+    store_dictionaries_clear(store, partition);
+    while (size > 0) {
+        size_t length = codec_get_u16(bytes);
+
+        if (store_dictionary_add(store, partition, bytes + 2, length) != 0)
+            return -ENOMEM;
+        bytes += length + 2;
+        size -= length + 2;
+    }
+    return 0;
+}
+
 /* --- training: a job that touches no file ---------------------------------------------------- */
 
 /* In the job's buffer: the sizes, then the samples; `size` is how many samples. */
-struct store_job *store_train(struct store *store, const uint8_t *samples, const size_t *sizes,
-                              uint32_t count, void *context)
+struct store_job *store_train(struct store *store, const struct samples *samples, void *context)
 {
     struct store_job *job = calloc(1, sizeof *job);
-    size_t head = count * sizeof *sizes, total = 0;
+    size_t head = samples->count * sizeof *samples->sizes;
 
-    for (uint32_t i = 0; i < count; i++)
-        total += sizes[i];
     if (job)
-        job->buffer = malloc(head + total + COMPRESS_DICTIONARY_SIZE_MAX);
+        job->buffer = malloc(head + samples->size + COMPRESS_DICTIONARY_SIZE_MAX);
     if (!job || !job->buffer) {
         free(job);
         return NULL;
     }
-    memcpy(job->buffer, sizes, head);
-    memcpy(job->buffer + head, samples, total);
+    memcpy(job->buffer, samples->sizes, head);
+    memcpy(job->buffer + head, samples->bytes, samples->size);
     job->class = STORE_JOB_READ;
     job->kind = STORE_JOB_KIND_TRAIN;
     job->context = context;
-    job->size = count;
+    job->size = samples->count;
     store->reads_out++;
     return job;
 }

@@ -20,7 +20,7 @@ _Static_assert(VAULT_EXCHANGE_SIZE == crypto_box_PUBLICKEYBYTES, "X25519 key");
 
 void vault_init(struct vault *vault)
 {
-    *vault = (struct vault){0};
+    memset(vault, 0, sizeof(*vault));
 }
 
 void vault_wipe(struct vault *vault)
@@ -93,10 +93,10 @@ void vault_seal(const struct vault *vault, struct record *record,
 {
     size_t plain_size = KEY_SIZE_BYTES + record->key_size + record->value_size;
     uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
-    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE], key_id = vault->current;
     int r;
 
-    assert(vault->current != 0 && vault->known[vault->current]);
+    assert(key_id != 0 && vault->known[key_id]);
     assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE);
     assert(!(record->flags & RECORD_FLAG_ENCRYPTED) && record->sub_index < record->sub_count);
     codec_put_u64(out, digest->high);
@@ -107,7 +107,7 @@ void vault_seal(const struct vault *vault, struct record *record,
     if (record->value_size > 0)
         memcpy(plain + KEY_SIZE_BYTES + record->key_size, record->value, record->value_size);
     record->flags |= RECORD_FLAG_ENCRYPTED;
-    record->key_id = vault->current;
+    record->key_id = key_id;
     record->key = out;
     record->key_size = VAULT_DIGEST_SIZE;
     record->value = sealed;
@@ -115,7 +115,7 @@ void vault_seal(const struct vault *vault, struct record *record,
     make_nonce(record, sealed, nonce);
     make_ad(record, ad);
     r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
-                                                   NULL, nonce, vault->keys[vault->current]);
+                                                   NULL, nonce, vault->keys[key_id]);
     assert(r == 0);
     (void)r;
 }

@@ -19,9 +19,10 @@
  * Data keys are numbered 1 … 255; a number never gets another key. Wrapped keys are boxes that one
  * node opens, with the X25519 pair derived from its identity.
  *
- * Owner: whoever fills it; read only while anybody seals or opens, and then shared by threads. No
- * I/O, no randomness here, but for vault_wrap(), which draws an ephemeral key pair. sodium_init()
- * must have been called. Secrets: vault_wipe() overwrites them.
+ * Owner: whoever fills it, one thread. Others may seal and open meanwhile: a key is there as soon
+ * as it is known, and never changes. No I/O, no randomness here, but for vault_wrap(), which draws
+ * an ephemeral key pair. sodium_init() must have been called. Secrets: vault_wipe() overwrites
+ * them.
  */
 #ifndef STORAGE_VAULT_H
 #define STORAGE_VAULT_H
@@ -29,6 +30,7 @@
 #include "storage/keydir.h"
 #include "storage/record.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,8 +52,8 @@ enum vault_e {
 };
 
 struct vault {
-    uint8_t current; /* seals new records; 0: none, nothing is sealed */
-    bool known[VAULT_KEYS_MAX + 1];
+    _Atomic uint8_t current; /* seals new records; 0: none, nothing is sealed */
+    atomic_bool known[VAULT_KEYS_MAX + 1];
     uint8_t keys[VAULT_KEYS_MAX + 1][VAULT_KEY_SIZE];
 };
 

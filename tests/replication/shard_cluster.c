@@ -65,9 +65,28 @@ struct parcel {
 
 static struct parcel *parcels, **parcels_end = &parcels;
 
+static void take_control(struct cluster *cluster, int from, const struct shard_send *send)
+{
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, send->message.body, send->message.body_size);
+    if (send->message.type == WIRE_MAP_EPOCH) {
+        cr_assert_eq(send->to.member, from + 1, "a shard tells its own node");
+        cr_assert(wire_get_map_epoch(&cursor, &cluster->told[from]));
+    } else if (send->message.type == WIRE_MAP_CHANGE_REPLY) {
+        cr_assert(wire_get_map_reply(&cursor, &cluster->reply));
+        cluster->reply_count++;
+    }
+}
+
 static void post(struct cluster *cluster, int from, const struct shard_send *send)
 {
     struct parcel *parcel;
+
+    if (send->message.partition == WIRE_PARTITION_NODE) {
+        take_control(cluster, from, send);
+        return;
+    }
 
     if (send->to.role == LINK_ROLE_ROUTER) {
         take_results(cluster, &send->message);
@@ -192,6 +211,9 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
         cluster->map.members[node].id = (uint16_t)(node + 1);
         cluster->map.members[node].state = RINGMAP_STATE_ACTIVE;
         cluster->map.members[node].weight = 100;
+        cluster->map.members[node].public_key[0] = (uint8_t)(node + 1);
+        snprintf(cluster->map.members[node].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%d",
+                 7001 + node);
         cluster->map.meta_voters[node] = (uint16_t)(node + 1);
         cluster->disks[node] = vfs_mem_new();
     }

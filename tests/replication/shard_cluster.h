@@ -44,6 +44,11 @@ struct cluster {
     bool retry; /* operations say so */
     uint64_t sequences[CLUSTER_PARTITIONS];
     uint32_t epochs[CLUSTER_PARTITIONS];
+    /* What was sent to the nodes' control planes: the ring map's epoch as each node's own shard
+     * told it last, and the newest answer to a change of it. */
+    uint64_t told[CLUSTER_NODES];
+    struct wire_map_reply reply;
+    uint32_t reply_count;
 };
 
 void cluster_start(struct cluster *cluster);

@@ -163,8 +163,10 @@ static void any_status(struct dice *dice, struct body *body)
     node->cache_misses = any64(dice);
     node->cache_evictions = any64(dice);
     node->cache_bytes = any64(dice);
-    node->scrub = (struct wire_scrub){any64(dice), any64(dice), any64(dice),
-                                      any64(dice), any64(dice), any64(dice)};
+    node->key_id = any8(dice);
+    body->map_reply =
+        (struct wire_map_reply){.outcome = any8(dice), .epoch = any64(dice), .leader = any16(dice)};
+    any_text(dice, body->map_reply.why, sizeof body->map_reply.why);
 }
 
 void body_any(struct dice *dice, struct body *body)
@@ -237,6 +239,9 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_FLUSH_STATE:
         wire_put_flush_state(buffer, &body->flush);
         return;
+    case BODY_MAP_REPLY:
+        wire_put_map_reply(buffer, &body->map_reply);
+        return;
     default:
         wire_put_node_status(buffer, &body->node);
         return;
@@ -270,6 +275,8 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_flush(cursor, &body->begin);
     case BODY_FLUSH_STATE:
         return wire_get_flush_state(cursor, &body->flush);
+    case BODY_MAP_REPLY:
+        return wire_get_map_reply(cursor, &body->map_reply);
     default:
         return wire_get_node_status(cursor, &body->node);
     }

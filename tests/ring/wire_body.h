@@ -28,6 +28,7 @@ struct body {
     bool begin;
     struct wire_flush_state flush;
     struct wire_node_status node;
+    struct wire_map_reply map_reply;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
 
@@ -44,6 +45,7 @@ enum body_type {
     BODY_PARTITION,
     BODY_FLUSH,
     BODY_FLUSH_STATE,
+    BODY_MAP_REPLY,
     BODY_NODE,
     BODY_TYPES
 };

@@ -121,6 +121,11 @@ static bool body_same(const struct body *a, const struct body *b)
         return a->begin == b->begin;
     case BODY_FLUSH_STATE:
         return same_flush(&a->flush, &b->flush);
+    case BODY_MAP_REPLY:
+        return a->map_reply.outcome == b->map_reply.outcome &&
+               a->map_reply.epoch == b->map_reply.epoch &&
+               a->map_reply.leader == b->map_reply.leader &&
+               strcmp(a->map_reply.why, b->map_reply.why) == 0;
     default:
         return memcmp(&a->node, &b->node, sizeof a->node) == 0; /* both zeroed before filling */
     }

@@ -18,6 +18,7 @@
 #include "replication/shard.h"
 #include "router/router.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_admin.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_net.h"
@@ -62,9 +63,7 @@ struct sim_shard {
     size_t job_count, job_capacity;
     uint64_t job_last;
     uint64_t installed_seen; /* of its stats, and */
-    uint64_t flushes_seen;   /* of its store's, */
-    uint64_t faults_seen;    /* those of its scrub too */
-    uint64_t scrubs_due;     /* the end: passes that must be over; 0: not known yet */
+    uint64_t flushes_seen;   /* of its store's */
     bool drained;
 };
 
@@ -86,6 +85,7 @@ struct sim_node {
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
     bool serving; /* shards are open */
+    struct vault vault;
     bool link_up[SIM_ENDPOINTS_MAX];
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
@@ -95,7 +95,6 @@ struct sim_node {
     uint8_t dying; /* enum sim_end: how it ends when its disk stops working */
     bool draining;
     bool rotten; /* its disk has had flipped bits */
-    bool lost;   /* one of its shards cannot be mended */
 };
 
 struct sim_router {
@@ -126,8 +125,7 @@ struct sim_observer {
 struct sim_cluster {
     struct sim *sim;
     struct sim_net *net;
-    struct ringmap map;
-    struct vault vault;
+    struct ringmap map; /* genesis */
     uint8_t hash[RINGMAP_HASH_SIZE];
     uint8_t *blob; /* genesis */
     size_t blob_size;
@@ -138,9 +136,7 @@ struct sim_cluster {
     struct sim_observer observer;
     uint64_t client_last;
     bool healing; /* faults have ended: a process that ends by itself is a failure */
-    struct sim_inbox admin_inbox;
-    uint32_t admin_replies; /* bit of each node that has answered the present step */
-    uint8_t admin_step;     /* 0 prepare, 1 commit, 2 done */
+    struct sim_admin admin;
 };
 
 /* sim_cluster.c */
@@ -166,6 +162,9 @@ bool sim_node_lives(const struct sim_node *node, uint64_t life);
 bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
+
+/* Takes the data keys of the node's map. */
+void sim_node_take_keys(struct sim_node *node);
 
 /* sim_shard.c: the data plane's rounds, jobs and timers. */
 void sim_shards_open(struct sim_node *node, bool found);

@@ -14,8 +14,8 @@
 
 struct total {
     uint64_t seeds, failed, twice;
-    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes;
-    uint64_t scrub_faults;
+    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
+        maps;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -53,7 +53,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->digests += result->digests_compared;
     total->snapshots += result->snapshots_installed;
     total->flushes += result->flushes;
-    total->scrub_faults += result->scrub_faults;
+    total->maps += result->maps;
     if (result->judge_peak > total->judge_peak)
         total->judge_peak = result->judge_peak;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
@@ -85,9 +85,9 @@ static void total_print(const struct total *total, double took)
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
                  " snapshots installed, %" PRIu64 " flushes, %" PRIu64
-                 " faults scrubbed; the judge held %u configurations at most\n",
+                 " changes of the ring map; the judge held %u configurations at most\n",
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-                 total->snapshots, total->flushes, total->scrub_faults, total->judge_peak);
+                 total->snapshots, total->flushes, total->maps, total->judge_peak);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -75,7 +75,7 @@ struct sim_swarm {
     size_t operations_size_max;
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min;
-    uint64_t log_size_max, snapshot_rate, scrub_rate, scrub_every_ms;
+    uint64_t log_size_max, snapshot_rate;
     uint32_t log_ms_max;
     uint32_t lane_operations_max, client_commands_max, attempt_ms, deadline_ms;
     uint32_t router_operations_max;
@@ -106,6 +106,7 @@ struct sim_swarm {
     uint32_t victim;         /* whose disk may rot; a node's number */
     uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
     uint8_t focus;           /* enum sim_focus */
+    uint32_t change_ms;      /* mean time between changes of the ring map; 0: none */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);

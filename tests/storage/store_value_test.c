@@ -282,14 +282,17 @@ static struct record json(const uint64_t *key, uint8_t out[64])
 /* Teaches the store a dictionary, as replication would. */
 static void teach(struct scene *scene)
 {
-    uint8_t samples[200 * 64];
-    size_t sizes[200], used = 0, size;
+    struct samples samples = {0};
+    uint8_t text[64];
     const uint8_t *bytes;
     struct store_job *job;
+    size_t size;
 
+    cr_assert(samples_ready(&samples, 200));
     for (uint64_t key = 0; key < 200; key++)
-        used += sizes[key] = json(&key, samples + used).value_size;
-    job = store_train(scene->store, samples, sizes, 200, scene);
+        cr_assert_eq(samples_add(&samples, 200, text, json(&key, text).value_size), key == 199);
+    job = store_train(scene->store, &samples, scene);
+    samples_deinit(&samples);
     cr_assert_eq(store_job_run(job), 0);
     cr_assert_eq(store_read_result(job, &bytes, &size), scene);
     cr_assert_gt(size, 0);
