@@ -95,6 +95,8 @@ struct loop_shard {
     pthread_t thread;
     bool running; /* its threads are there */
     uint16_t number;
+    bool found; /* for open_shard(), */
+    int opened; /* and what came of it */
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;

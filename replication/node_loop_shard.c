@@ -169,8 +169,11 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool found)
+/* Recovers; on a thread of its own, beside the other shards. */
+static void *open_shard(void *argument)
 {
+    struct loop_shard *shard = argument;
+    struct node_loop *loop = shard->loop;
     struct shard_options options;
     char folder[DATADIR_FOLDER_SIZE];
     int r;
@@ -189,7 +192,7 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;
     r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
-                   node_genesis_hash(loop->node), found, loop_now_ms(), loop_random());
+                   node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)
         loop_log("error", "shard_fenced",
                  "shard=%u next=\"its journal or manifest is damaged: the other replicas serve; "
@@ -198,22 +201,43 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     if (r == STORE_E_NEWER)
         loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
                  shard->number);
-    return r == STORE_E_FENCED ? 0 : r;
+    shard->opened = r == STORE_E_FENCED ? 0 : r;
+    return NULL;
 }
 
-static int start_shard(struct node_loop *loop, uint16_t number, bool found)
+static int open_shards(struct node_loop *loop, bool found)
 {
-    struct loop_shard *shard = &loop->shards[number];
-    int r;
+    uint16_t count = loop->shard_count, begun = 0;
+    int r = 0;
 
-    shard->loop = loop;
-    shard->number = number;
-    shard->effects = malloc(sizeof *shard->effects);
-    if (!shard->effects)
-        return -ENOMEM;
-    r = open_shard(loop, shard, found);
-    if (r == 0)
-        r = inbox_init(&shard->inbox);
+    for (uint16_t number = 0; number < count; number++) {
+        struct loop_shard *shard = &loop->shards[number];
+
+        shard->loop = loop;
+        shard->number = number;
+        shard->found = found;
+        shard->effects = malloc(sizeof *shard->effects);
+        if (!shard->effects)
+            return -ENOMEM;
+    }
+    while (begun < count && r == 0) {
+        r = -pthread_create(&loop->shards[begun].thread, NULL, open_shard, &loop->shards[begun]);
+        begun = r == 0 ? (uint16_t)(begun + 1) : begun;
+    }
+    for (uint16_t number = 0; number < begun; number++) {
+        struct loop_shard *shard = &loop->shards[number];
+
+        pthread_join(shard->thread, NULL);
+        if (r == 0)
+            r = shard->opened;
+    }
+    return r;
+}
+
+static int start_shard(struct loop_shard *shard)
+{
+    int r = inbox_init(&shard->inbox);
+
     if (r != 0)
         return r;
     r = jobs_start(&shard->write, 1, shard);
@@ -233,17 +257,17 @@ static int start_shard(struct node_loop *loop, uint16_t number, bool found)
 
 int loop_shards_start(struct node_loop *loop, bool found)
 {
+    int r;
+
     loop->shards = calloc(loop->shard_count, sizeof *loop->shards);
     if (!loop->shards)
         return -ENOMEM;
-    for (uint16_t number = 0; number < loop->shard_count; number++) {
-        int r = start_shard(loop, number, found);
-
-        if (r != 0)
-            return r;
-    }
-    loop_links_announce(loop);
-    return 0;
+    r = open_shards(loop, found);
+    for (uint16_t number = 0; number < loop->shard_count && r == 0; number++)
+        r = start_shard(&loop->shards[number]);
+    if (r == 0)
+        loop_links_announce(loop);
+    return r;
 }
 
 /* Jobs on the way are waited for and given back: the store closes with none. */

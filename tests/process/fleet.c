@@ -73,8 +73,9 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
         set_words(&fleet->nodes[k],
                   (const char *[]){program_path("ringcask", program), "node", "--ticket",
                                    fleet->ticket, "--data", fleet_path(fleet, name, "", data),
-                                   "--listen", fleet->addresses[k], "--zone", zone, "--shards", "1",
-                                   "--log", "1", /* who was away gets snapshots */
+                                   "--listen", fleet->addresses[k], "--zone", zone, "--shards",
+                                   k % 2 ? "2" : "1", /* they need not be alike */
+                                   "--log", "1",      /* who was away gets snapshots */
                                    "--compress", k % 2 ? "off" : "zstd", NULL});
         add_words(&fleet->nodes[k], fleet->node_words);
         r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
