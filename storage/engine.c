@@ -416,6 +416,8 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
         .writes = inner.entries,
         .syncs = inner.syncs,
         .dictionaries = dictionaries,
+        .compress_in = inner.compress_in,
+        .compress_out = inner.compress_out,
     };
 }
 

@@ -197,6 +197,8 @@ struct engine_stats {
     uint64_t writes;          /* entries since open: a batch is one */
     uint64_t syncs;
     uint32_t dictionaries; /* of compression */
+    uint64_t compress_in;  /* bytes of the values that compression saw since open, */
+    uint64_t compress_out; /* and what it left of them */
 };
 void engine_stats(struct engine *engine, struct engine_stats *stats);
 

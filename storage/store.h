@@ -295,6 +295,7 @@ struct store_stats {
     uint64_t flush_left_files;        /* that the newest of them is still to take, */
     uint64_t flush_left_bytes;        /* and their length */
     uint64_t tombstones_dropped;
+    uint64_t compress_in, compress_out; /* bytes of the values that compression saw and left */
     bool flush_demanded;
     bool flushing;            /* a round is under way, or one is demanded */
     struct cache_stats cache; /* all 0 without one */

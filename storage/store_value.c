@@ -77,10 +77,15 @@ void store_compress(struct store *store, uint16_t partition, struct record *reco
         struct record *record = &records[i];
         uint8_t *out = store->packed + used;
         size_t packed;
+        int r;
 
-        if (!compressible(store, record, number > 0) ||
-            compress_value(store->compress, dictionary, store->options.compress_level,
-                           record->value, record->value_size, out, &packed) != 0)
+        if (!compressible(store, record, number > 0))
+            continue;
+        store->stats.compress_in += record->value_size;
+        r = compress_value(store->compress, dictionary, store->options.compress_level,
+                           record->value, record->value_size, out, &packed);
+        store->stats.compress_out += r == 0 ? packed : record->value_size;
+        if (r != 0)
             continue;
         record->flags |= RECORD_FLAG_COMPRESSED;
         record->codec = (uint8_t)(COMPRESS_CODEC_ZSTD + number);

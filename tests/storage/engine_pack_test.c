@@ -170,6 +170,11 @@ Test(engine_pack, a_dictionary_is_taught_and_outlives_the_log_that_brought_it)
     engine_stats(engine, &stats);
     cr_assert_eq(stats.dictionaries, 1);
     cr_assert_gt(stats.casks, 0);
+    cr_assert_eq(stats.compress_in, 0, "nothing was written");
+    put(engine, 1, 3);
+    engine_stats(engine, &stats);
+    cr_assert_gt(stats.compress_in, 100);
+    cr_assert_lt(stats.compress_out, stats.compress_in / 2);
     cr_assert_not(file_has(packed, "shard-00/MANIFEST", "Berlin"));
     expect(engine, 3);
     expect_scan(engine, NULL, 3, KEYS);
