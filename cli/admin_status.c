@@ -26,6 +26,16 @@ static const struct output_column columns[] = {
     {"version", "VERSION", OUTPUT_TEXT},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
+static const struct output_column scrub_columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},
+    {"age_ms", "SCRUBBED", OUTPUT_TIME}, /* ago */
+    {"passes", "PASSES", OUTPUT_NUMBER},
+    {"bytes", "READ", OUTPUT_SIZE},
+    {"faults", "FAULTS", OUTPUT_NUMBER},
+    {"unread", "UNREAD", OUTPUT_NUMBER},
+    {"repaired", "REPAIRED", OUTPUT_NUMBER},
+};
+#define SCRUB_COLUMN_COUNT (sizeof scrub_columns / sizeof *scrub_columns)
 
 static const char *node_state(const struct view_node *node)
 {
@@ -107,6 +117,22 @@ static void put_meta(struct output *output, const struct view *view)
         output_field(output, &field_keys, keys);
 }
 
+static void put_scrub(struct output *output, const struct view_node *node)
+{
+    const struct wire_scrub *scrub = &node->status.scrub;
+    const struct output_value values[SCRUB_COLUMN_COUNT] = {
+        {.number = node->id, .absent = node->id == 0},
+        {.number = scrub->age_ms, .absent = scrub->passes == 0},
+        {.number = scrub->passes},
+        {.number = scrub->bytes},
+        {.number = scrub->faults},
+        {.number = scrub->unread},
+        {.number = scrub->repaired},
+    };
+
+    output_row(output, values);
+}
+
 int admin_status(const struct arguments *arguments)
 {
     struct admin admin;
@@ -123,6 +149,10 @@ int admin_status(const struct arguments *arguments)
         output_table(admin.output, "nodes", columns, COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)
             put_node(admin.output, &admin.view, &admin.view.nodes[i]);
+        output_table(admin.output, "scrub", scrub_columns, SCRUB_COLUMN_COUNT);
+        for (uint32_t i = 0; i < admin.view.node_count; i++)
+            if (admin.view.nodes[i].reachable)
+                put_scrub(admin.output, &admin.view.nodes[i]);
         code = admin_print(&admin);
         if (code == EXIT_CODE_OK && arguments_text(arguments, "check") &&
             verdict.state != VERDICT_HEALTHY)

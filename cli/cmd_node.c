@@ -18,6 +18,7 @@
 #define CACHE_MIB_MAX   1048576u
 #define LOG_MIB_MAX     65536u
 #define SEGMENT_MIB_MAX 256u
+#define SCRUB_MIB_MAX   65536u
 
 static void on_ready(void *context, const char *address, const char *fingerprint)
 {
@@ -68,7 +69,7 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
     const char *zone = arguments_text(arguments, "zone");
     const char *why;
     uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0, cache_mib = 0, log_mib = 0,
-             segment_mib = 0;
+             segment_mib = 0, scrub_mib = 0;
 
     if (arguments_text(arguments, "join")) {
         arguments_error(arguments,
@@ -89,6 +90,7 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
         !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib) ||
         !arguments_number(arguments, "log", 1, LOG_MIB_MAX, &log_mib) ||
         !arguments_number(arguments, "segment", 1, SEGMENT_MIB_MAX, &segment_mib) ||
+        !arguments_number(arguments, "scrub", 0, SCRUB_MIB_MAX, &scrub_mib) ||
         !parse_compress(arguments, &options->compress_level))
         return false;
     snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
@@ -97,6 +99,7 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
     options->cache_size = (size_t)cache_mib << 20;
     options->log_size_max = log_mib << 20;
     options->segment_size = (uint32_t)segment_mib << 20;
+    options->scrub_rate = scrub_mib << 20;
     return true;
 }
 

@@ -334,7 +334,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .cache_misses = event->cache.misses,
                                       .cache_evictions = event->cache.evictions,
                                       .cache_bytes = event->cache.bytes,
-                                      .key_id = event->key_id};
+                                      .key_id = event->key_id,
+                                      .scrub = event->scrub};
 
     if (!reply)
         return;

@@ -50,6 +50,7 @@ struct node_event {
     uint64_t now_ms;
     bool disk_full;           /* a shard of this node cannot take values */
     struct cache_stats cache; /* all shards together */
+    struct wire_scrub scrub;  /* too */
     uint8_t key_id;           /* the data key that is sealed with; 0: none */
     struct shard_address from;
     const struct link_message *message;

@@ -314,6 +314,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .disk_full = loop_shards_full(loop),
                                .cache = loop_shards_cache(loop),
                                .key_id = loop->vault.current,
+                               .scrub = loop_shards_scrub(loop),
                                .from = item->from,
                                .message = &item->message};
     int r;

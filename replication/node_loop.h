@@ -25,6 +25,7 @@ struct node_loop_options {
     uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
     uint32_t segment_size; /* bytes of a journal file */
     size_t cache_size;     /* bytes of values that each shard keeps in memory; 0: none */
+    uint64_t scrub_rate;   /* bytes/s that the scrub reads, all shards together; 0: off */
     int compress_level;    /* of zstd for values written through this node; 0: off */
     uint32_t weight;
     uint16_t shards; /* 0: as IDENTITY says, or one a core at first start */

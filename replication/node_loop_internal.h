@@ -100,11 +100,17 @@ struct loop_shard {
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
+    /* As of the newest tick: */
+    _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
+    _Atomic uint64_t repaired;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
     uint64_t due_ms;
-    uint64_t snapshots; /* installed, as told to the log */
+    /* As told to the log: */
+    uint64_t snapshots; /* installed */
+    uint64_t faults, unread, repairs;
+    uint32_t fenced;
     bool drained;
 };
 
@@ -171,5 +177,6 @@ void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
+struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 
 #endif

@@ -90,16 +90,57 @@ static void publish(struct loop_shard *shard)
 }
 
 /* For whoever wonders why a node that was away is busy. */
-static void tell_snapshots(struct loop_shard *shard)
+static void tell_snapshots(struct loop_shard *shard, const struct shard_stats *stats)
 {
+    if (stats->snapshots_installed > shard->snapshots)
+        loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
+                 (unsigned long long)(stats->snapshots_installed - shard->snapshots));
+    shard->snapshots = stats->snapshots_installed;
+}
+
+static void tell_damage(struct loop_shard *shard, const struct shard_stats *stats,
+                        const struct store_scrub_stats *scrub)
+{
+    if (scrub->faults > shard->faults)
+        loop_log(
+            "error", "scrub_faults",
+            "shard=%u places=%llu next=\"what is damaged is made good from the other replicas; "
+            "see to the disk\"",
+            shard->number, (unsigned long long)(scrub->faults - shard->faults));
+    if (scrub->unread > shard->unread)
+        loop_log("error", "scrub_unread",
+                 "shard=%u files=%llu next=\"the disk does not give them: replace it\"",
+                 shard->number, (unsigned long long)(scrub->unread - shard->unread));
+    if (stats->fenced > shard->fenced)
+        loop_log("error", "partitions_fenced",
+                 "shard=%u partitions=%u next=\"the other replicas "
+                 "serve, and give their content\"",
+                 shard->number, stats->fenced);
+    if (stats->repaired > shard->repairs)
+        loop_log("info", "partitions_repaired", "shard=%u partitions=%llu", shard->number,
+                 (unsigned long long)(stats->repaired - shard->repairs));
+    shard->faults = scrub->faults;
+    shard->unread = scrub->unread;
+    shard->fenced = stats->fenced;
+    shard->repairs = stats->repaired;
+}
+
+/* With each tick: what is not asked for often, and what is new for the log. */
+static void tell(struct loop_shard *shard)
+{
+    struct store_scrub_stats scrub;
     struct shard_stats stats;
 
     shard_stats(shard->shard, &stats);
-    if (stats.snapshots_installed == shard->snapshots)
-        return;
-    loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
-             (unsigned long long)(stats.snapshots_installed - shard->snapshots));
-    shard->snapshots = stats.snapshots_installed;
+    store_scrub_stats(shard_store(shard->shard), &scrub);
+    tell_snapshots(shard, &stats);
+    tell_damage(shard, &stats, &scrub);
+    atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_ended_ms, scrub.ended_ms, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_bytes, scrub.bytes, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_faults, scrub.faults, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_unread, scrub.unread, memory_order_relaxed);
+    atomic_store_explicit(&shard->repaired, stats.repaired, memory_order_relaxed);
 }
 
 /* A round: all that has arrived is stepped, then everything leaves together. */
@@ -119,7 +160,7 @@ static void work_round(struct loop_shard *shard, size_t size)
                                    .wall_ms = loop_wall_ms(),
                                    .random = loop_random()};
         shard_step(shard->shard, &tick);
-        tell_snapshots(shard);
+        tell(shard);
     }
     do {
         more = shard_flush(shard->shard, now_ms, shard->effects);
@@ -189,6 +230,7 @@ static void *open_shard(void *argument)
     if (options.store.batch_size_max > options.store.segment_size / 4)
         options.store.batch_size_max = options.store.segment_size / 4;
     options.store.cache_size = loop->options->cache_size;
+    options.store.scrub_rate = loop->options->scrub_rate / loop->shard_count;
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;
     r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
@@ -310,6 +352,30 @@ struct cache_stats loop_shards_cache(const struct node_loop *loop)
         sum.evictions += atomic_load_explicit(&shard->cache_evictions, memory_order_relaxed);
         sum.bytes += atomic_load_explicit(&shard->cache_bytes, memory_order_relaxed);
     }
+    return sum;
+}
+
+struct wire_scrub loop_shards_scrub(const struct node_loop *loop)
+{
+    struct wire_scrub sum = {.passes = UINT64_MAX};
+    uint64_t ended_ms = UINT64_MAX;
+
+    if (!atomic_load(&loop->shards_started))
+        return (struct wire_scrub){0};
+    for (uint16_t number = 0; number < loop->shard_count; number++) {
+        const struct loop_shard *shard = &loop->shards[number];
+        uint64_t passes = atomic_load_explicit(&shard->scrub_passes, memory_order_relaxed);
+        uint64_t ended = atomic_load_explicit(&shard->scrub_ended_ms, memory_order_relaxed);
+
+        sum.passes = passes < sum.passes ? passes : sum.passes;
+        ended_ms = ended < ended_ms ? ended : ended_ms;
+        sum.bytes += atomic_load_explicit(&shard->scrub_bytes, memory_order_relaxed);
+        sum.faults += atomic_load_explicit(&shard->scrub_faults, memory_order_relaxed);
+        sum.unread += atomic_load_explicit(&shard->scrub_unread, memory_order_relaxed);
+        sum.repaired += atomic_load_explicit(&shard->repaired, memory_order_relaxed);
+    }
+    if (sum.passes > 0)
+        sum.age_ms = loop_now_ms() - ended_ms;
     return sum;
 }
 

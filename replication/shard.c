@@ -39,6 +39,8 @@ void shard_options_default(struct shard_options *options)
                 .space_reserve = 64u << 20,
                 .flush_size_max = 32u << 20,
                 .flush_rate = 16u << 20,
+                .scrub_rate = 4u << 20,
+                .scrub_every_ms = 86400000,
             },
     };
 }

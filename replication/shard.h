@@ -130,6 +130,7 @@ struct shard_stats {
     size_t operations_in_flight_size;
     uint32_t leaders, followers, fenced;
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
+    uint64_t repaired; /* of those installed, how many ended a fence */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

@@ -304,6 +304,15 @@ void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_st
 bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
 
 /* What a node says of itself. */
+/* What the scrubs of a node's shards found since its start. */
+struct wire_scrub {
+    uint64_t passes;   /* that each shard has had at least */
+    uint64_t age_ms;   /* since when every byte has been read again; 0 before the first pass */
+    uint64_t bytes;    /* read by the newest passes */
+    uint64_t faults;   /* places that did not check */
+    uint64_t unread;   /* files that the disk did not give */
+    uint64_t repaired; /* partitions that were fenced and got their content from a peer */
+};
 struct wire_node_status {
     uint16_t member; /* 0: not founded */
     uint8_t founded; /* 0 no, 1 prepared, 2 committed */
@@ -321,6 +330,7 @@ struct wire_node_status {
     bool disk_full;
     uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes; /* all shards together */
     uint8_t key_id; /* of the data key it seals with; 0: it stores plain, or is of before ids */
+    struct wire_scrub scrub;
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);

@@ -31,6 +31,7 @@ struct data_file {
     bool damaged;      /* a record in it did not check: flush leaves it alone */
     bool damage_stays; /* until the next start: it may be any partition's */
     bool hint_bad;     /* its hint is to be made again */
+    bool rewrite;      /* damaged in what is dead: flush takes it soon */
     uint16_t slot;
     uint32_t length; /* bytes that hold data; of the current segment: where the next batch goes */
     uint32_t pins;   /* reads and jobs that are out */

@@ -49,7 +49,8 @@
     X(EXPIRED_RESURRECTS, 25, "hides an expired value without logging its delete",                 \
       "Redis before 3.2 on replicas")                                                              \
     X(MAP_NOT_COMPARED, 26, "commits a ring map without comparing its epoch", "none that we know") \
-    X(MAP_BEFORE_DISK, 27, "goes by a ring map before it is on the disk", "none that we know")
+    X(MAP_BEFORE_DISK, 27, "goes by a ring map before it is on the disk", "none that we know")     \
+    X(SCRUB_TRUSTS, 28, "takes what the scrub finds damaged for dead", "none that we know")
 
 enum mutant_number {
 #define X(name, number, text, systems) MUTANT_##name = number,

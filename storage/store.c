@@ -76,6 +76,7 @@ static void store_free(struct store *store)
     if (store->hint_file)
         hint_build_end(&store->hint);
     flush_end(&store->flush);
+    scrub_end(&store->scrub);
     store_installs_free(store);
     casks_deinit(&store->casks);
     compress_free(store->compress);
@@ -238,6 +239,7 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->segments = store->segments.count;
     stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
     stats->disk_full = store->disk_full;
+    stats->fenced = store->fenced;
     stats->casks = store->casks.count;
     stats->cask_bytes = casks_bytes(&store->casks);
     for (size_t i = 0; i < store->segments.count; i++) {
@@ -252,6 +254,7 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
     stats->flush_demanded = store->flush_demanded;
     stats->flush_left_files = store_flush_left(store, &stats->flush_left_bytes);
+    store_scrub_stats(store, &stats->scrub);
     store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;

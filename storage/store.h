@@ -60,6 +60,8 @@ struct store_options {
     const void *digest_context;
     uint32_t flush_size_max; /* bytes that one round moves, about: so much memory it takes */
     uint64_t flush_rate;     /* bytes/s of I/O that flush may do without a backlog; 0: any */
+    uint64_t scrub_rate;     /* bytes/s that scrub reads at rest; 0: only store_scrub() */
+    uint64_t scrub_every_ms; /* from the beginning of one pass to that of the next, at least */
     /* What store_compress() does. A small value by itself costs more than it saves. */
     int compress_level;         /* of zstd, ≤ COMPRESS_LEVEL_MAX; 0: nothing */
     uint32_t compress_size_min; /* bytes */
@@ -171,8 +173,9 @@ size_t store_queued(const struct store *store);
 /* Jobs. A job is I/O without a thread: the host runs store_job_run() wherever it likes, then calls
  * store_done() on the shard thread with its result. store_next_job(WRITE) hands out at most one at
  * a time and seals the open batch if there is something in it. BACKGROUND: zero-fill ahead,
- * prepare the next segment, drop a dead one, make hints, flush; at most one at a time. `now_ms`
- * (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to do. */
+ * prepare the next segment, drop a dead one, make hints, flush, scrub; at most one at a time.
+ * `now_ms` (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to
+ * do. */
 enum store_job_class { STORE_JOB_WRITE, STORE_JOB_BACKGROUND, STORE_JOB_READ };
 struct store_job *store_next_job(struct store *store, enum store_job_class class, uint64_t now_ms);
 int store_job_run(struct store_job *job);
@@ -279,6 +282,21 @@ uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint
  * here any more. */
 int store_flush(struct store *store);
 
+/* Asks for a pass of the scrub from its beginning, as fast as it goes: all that is synced is
+ * read again and checked. store_stats() tells how far it is: scrub.running is true until
+ * it is over. What was damaged and alive has fenced its partitions then. */
+void store_scrub(struct store *store);
+
+struct store_scrub_stats {
+    bool running;          /* store_scrub() is not done with yet */
+    uint64_t files, bytes; /* of the pass under way, or of the last */
+    uint64_t passes;       /* that are over, since the start */
+    uint64_t ended_ms;     /* when the last was, as of store_next_job()'s now_ms */
+    uint64_t faults;       /* places that did not check, */
+    uint64_t dead;         /* files in which they hit nothing that is needed */
+    uint64_t unread;       /* files that the disk did not give */
+};
+
 struct store_stats {
     uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
         bytes_appended;
@@ -297,13 +315,16 @@ struct store_stats {
     uint64_t tombstones_dropped;
     uint64_t compress_in, compress_out; /* bytes of the values that compression saw and left */
     bool flush_demanded;
-    bool flushing;            /* a round is under way, or one is demanded */
+    bool flushing; /* a round is under way, or one is demanded */
+    struct store_scrub_stats scrub;
+    bool fenced;              /* the whole shard: its manifest cannot be trusted */
     struct cache_stats cache; /* all 0 without one */
     uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;
 };
 void store_stats(const struct store *store, struct store_stats *stats);
-/* A part of them that costs little; all 0 without a cache. */
+/* Parts of them that cost little; all 0 without a cache. */
+void store_scrub_stats(const struct store *store, struct store_scrub_stats *stats);
 void store_cache_stats(const struct store *store, struct cache_stats *stats);
 /* The next segment cannot be prepared: what room is left is for deletes. Heals by itself. */
 bool store_disk_full(const struct store *store);

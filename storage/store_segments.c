@@ -161,6 +161,8 @@ int store_background_run(struct store_job *job)
         return job->step < 0 ? job->step : 0;
     case STORE_JOB_KIND_INSTALL:
         return store_install_run(job);
+    case STORE_JOB_KIND_SCRUB:
+        return scrub_step(job->scrub);
     case STORE_JOB_KIND_STEP:
         return 0;
     default:
@@ -450,6 +452,8 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
         job = store_retire_next(store, now_ms);
     if (!job)
         job = store_flush_next(store, now_ms);
+    if (!job)
+        job = store_scrub_next(store, now_ms);
     return job;
 }
 
@@ -513,6 +517,10 @@ int store_background_done(struct store *store, struct store_job *job, int result
         job->segment->capacity = job->zero_to;
     if (job->kind == STORE_JOB_KIND_INSTALL) {
         store_install_job_done(store, job, result);
+        return 0;
+    }
+    if (job->kind == STORE_JOB_KIND_SCRUB) {
+        store_scrub_done(store, result);
         return 0;
     }
     if (job->kind == STORE_JOB_KIND_HINT || job->kind == STORE_JOB_KIND_FLUSH ||

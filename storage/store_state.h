@@ -9,6 +9,7 @@
 #include "storage/journal.h"
 #include "storage/journal_segment.h"
 #include "storage/manifest.h"
+#include "storage/scrub.h"
 #include "storage/store.h"
 
 #define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
@@ -52,6 +53,7 @@ enum store_job_kind {
     STORE_JOB_KIND_HINT,    /* a step of a hint that is made */
     STORE_JOB_KIND_FLUSH,   /* a step of a flush */
     STORE_JOB_KIND_INSTALL, /* a step of a snapshot that comes in */
+    STORE_JOB_KIND_SCRUB,   /* a step of a scrub */
     STORE_JOB_KIND_STEP,    /* no I/O: lets the host come back for the next slice */
 };
 
@@ -88,6 +90,7 @@ struct store_job {
     uint16_t partition; /* of a cask */
     struct hint_build *hint;
     struct flush *flush;
+    struct scrub *scrub;
     int step; /* HINT, FLUSH: how far it got */
     struct install *install;
     bool install_remove;
@@ -147,6 +150,17 @@ struct store {
     uint64_t retired;        /* segments so far */
     struct store_install *installs;
     size_t install_count;
+    struct scrub scrub;
+    bool scrub_pass;         /* one is under way, */
+    size_t scrub_slot;       /* its next file, modulo the slots there are, */
+    size_t scrub_left;       /* and slots that it has not come to */
+    bool scrub_demanded;     /* store_scrub(): the next pass begins now */
+    bool scrub_urgent;       /* the pass was demanded: as fast as it goes */
+    unsigned scrub_tries;    /* of a step that failed */
+    uint64_t scrub_begun_ms; /* the pass */
+    uint64_t scrub_step_ms;  /* the newest step */
+    uint64_t scrub_pause_ms; /* behind it, and */
+    uint64_t scrub_due_ms;   /* its end: no step before */
 
     uint64_t mark_carried; /* newest synced number that a batch has carried */
     uint64_t mark_due_ms;  /* 0: not waiting */
@@ -238,6 +252,10 @@ struct hint_subject store_hint_subject(const struct data_file *file);
 /* store_flush.c */
 struct store_job *store_flush_next(struct store *store, uint64_t now_ms);
 void store_flush_done(struct store *store, struct store_job *job, int result);
+
+/* store_scrub.c */
+struct store_job *store_scrub_next(struct store *store, uint64_t now_ms);
+void store_scrub_done(struct store *store, int result);
 
 /* store_snapshot.c */
 struct store_job *store_install_next(struct store *store);

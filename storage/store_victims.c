@@ -146,7 +146,7 @@ static void merge_count(const struct store *store, uint32_t *counts)
 
 static bool worth(const struct store *store, const struct data_file *file, uint64_t over)
 {
-    if (file->live_records == 0 || demanded(store, file))
+    if (file->live_records == 0 || file->rewrite || demanded(store, file))
         return true;
     if (file->kind == DATA_FILE_SEGMENT && journal_is_full_soon(store))
         return true;
@@ -384,7 +384,7 @@ bool store_flush_choose(struct store *store)
         if (live > 0 && live + live_of(file) > live_max)
             continue;
         if (file->live_records > 0 && gained > over && over > 0 && !store->flush_demanded &&
-            file->kind == DATA_FILE_SEGMENT)
+            file->kind == DATA_FILE_SEGMENT && !file->rewrite)
             continue;
         victim_take(store, file, choices[i].merge);
         live += live_of(file);

@@ -25,6 +25,7 @@
     X(admin)   /* ring-admin on a founded cluster */                                               \
     X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
+    X(scrub)   /* rot on the disk of a running node is found and made good by its peers */         \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
     X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \

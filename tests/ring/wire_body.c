@@ -167,6 +167,8 @@ static void any_status(struct dice *dice, struct body *body)
     body->map_reply =
         (struct wire_map_reply){.outcome = any8(dice), .epoch = any64(dice), .leader = any16(dice)};
     any_text(dice, body->map_reply.why, sizeof body->map_reply.why);
+    node->scrub = (struct wire_scrub){any64(dice), any64(dice), any64(dice),
+                                      any64(dice), any64(dice), any64(dice)};
 }
 
 void body_any(struct dice *dice, struct body *body)

@@ -8,6 +8,7 @@
  *   sim_check_digest.c   equal content of replicas at equal applied index
  *   sim_check_map.c      one ring map an epoch, which no crash takes from a node
  *   sim_check_bounds.c   queues within their limits; x_check() of the cores (costly ones sampled)
+ *   sim_check_scrub.c    at the end: every disk has been scrubbed, and what was damaged is mended
  *   sim_check_history.c  at the end: progress, convergence, and the judge on every key
  *
  * They read the cores through their public views and the frames that leave; they change nothing.
@@ -90,6 +91,7 @@ struct sim_check {
     uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes;
     uint32_t judge_peak;            /* configurations at once */
     uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
+    uint64_t scrub_faults;
 };
 
 uint16_t sim_group_partition(uint32_t group);
@@ -126,6 +128,7 @@ void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim
 
 /* The end, faults being over. True when it holds now; *why is what is missing otherwise. */
 bool sim_check_converged(struct sim_check *check, char *why, size_t size);
+bool sim_check_scrubbed(struct sim_check *check, char *why, size_t size);
 void sim_check_history(struct sim_check *check, struct sim_workload *workload);
 
 #endif

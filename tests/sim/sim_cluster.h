@@ -63,7 +63,9 @@ struct sim_shard {
     size_t job_count, job_capacity;
     uint64_t job_last;
     uint64_t installed_seen; /* of its stats, and */
-    uint64_t flushes_seen;   /* of its store's */
+    uint64_t flushes_seen;   /* of its store's, */
+    uint64_t faults_seen;    /* those of its scrub too */
+    uint64_t scrubs_due;     /* the end: passes that must be over; 0: not known yet */
     bool drained;
 };
 
@@ -95,6 +97,7 @@ struct sim_node {
     uint8_t dying; /* enum sim_end: how it ends when its disk stops working */
     bool draining;
     bool rotten; /* its disk has had flipped bits */
+    bool lost;   /* one of its shards cannot be mended */
 };
 
 struct sim_router {

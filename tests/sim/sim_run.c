@@ -78,6 +78,13 @@ static bool converged(struct run *run)
     return sim_check_converged(run->check, why, sizeof why);
 }
 
+static bool scrubbed(struct run *run)
+{
+    char why[200];
+    return sim_check_scrubbed(run->check, why, sizeof why) &&
+           sim_check_converged(run->check, why, sizeof why);
+}
+
 static void phases(struct run *run)
 {
     struct sim *sim = &run->sim;
@@ -107,6 +114,12 @@ static void phases(struct run *run)
         sim_fail(sim, "replicas do not converge: %s", why);
         return;
     }
+    if (!run_while(run, PROGRESS_US, scrubbed)) {
+        if (sim_check_scrubbed(run->check, why, sizeof why))
+            (void)sim_check_converged(run->check, why, sizeof why);
+        sim_fail(sim, "disks are not mended: %s", why);
+        return;
+    }
     sim_check_history(run->check, run->workload);
 }
 
@@ -129,6 +142,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->snapshots_installed = run->check->snapshots_installed;
     result->flushes = run->check->flushes;
     result->maps = run->cluster.admin.done;
+    result->scrub_faults = run->check->scrub_faults;
     result->judge_peak = run->check->judge_peak;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
@@ -171,6 +185,8 @@ void sim_run_describe(uint64_t seed)
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
                  s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level,
                  s->encrypt);
+    (void)printf("  scrub: %" PRIu64 " bytes/s, every %" PRIu64 " ms\n", s->scrub_rate,
+                 s->scrub_every_ms);
     (void)printf(
         "  log: %" PRIu64 " bytes, %u ms; snapshots %" PRIu64 " bytes/s\n"
         "  shard: operations %u, %zu bytes; sessions %u of %u; append %u entries, %u bytes,"

@@ -70,6 +70,8 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
         .journal_size_max = swarm->journal_size_max,
         .space_reserve = swarm->segment_size,
         .flush_size_max = 2 * swarm->segment_size,
+        .scrub_rate = swarm->scrub_rate,
+        .scrub_every_ms = swarm->scrub_every_ms,
         .vault = swarm->encrypt ? &node->vault : NULL,
     };
 }

@@ -367,4 +367,6 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     swarm->encrypt = one_in(random, 3);
     focus_draw(swarm, random);
     swarm->change_ms = one_in(random, 3) ? 0 : between(random, 200, 3000);
+    swarm->scrub_rate = between(random, 256u << 10, 8u << 20);
+    swarm->scrub_every_ms = between(random, 100, 2000);
 }

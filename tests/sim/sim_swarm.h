@@ -75,7 +75,7 @@ struct sim_swarm {
     size_t operations_size_max;
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min;
-    uint64_t log_size_max, snapshot_rate;
+    uint64_t log_size_max, snapshot_rate, scrub_rate, scrub_every_ms;
     uint32_t log_ms_max;
     uint32_t lane_operations_max, client_commands_max, attempt_ms, deadline_ms;
     uint32_t router_operations_max;
