@@ -125,9 +125,7 @@ static int make_dictionary(struct context *context)
     r = compress_train(samples, context->sizes, SAMPLES, bytes, &size);
     assert(r <= 0);
     free(samples);
-    if (r == 0)
-        context->dictionary = compress_dictionary_new(bytes, size, 1);
-    return context->dictionary ? 0 : -ENOMEM;
+    return r == 0 ? compress_dictionary_new(bytes, size, 1, &context->dictionary) : -ENOMEM;
 }
 
 static void run_pack(void *argument, uint64_t count)

@@ -63,6 +63,23 @@ static bool parse_compress(const struct arguments *arguments, int *level)
     return true;
 }
 
+static bool parse_dictionaries(const struct arguments *arguments,
+                               enum node_loop_dictionaries *dictionaries)
+{
+    static const char *const names[] = {[NODE_LOOP_DICTIONARIES_AUTO] = "auto",
+                                        [NODE_LOOP_DICTIONARIES_ON] = "on",
+                                        [NODE_LOOP_DICTIONARIES_OFF] = "off"};
+    const char *text = arguments_text(arguments, "dictionaries");
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *dictionaries = (enum node_loop_dictionaries)i;
+            return true;
+        }
+    arguments_error(arguments, "--dictionaries %s: it is auto, on or off", text);
+    return false;
+}
+
 static bool parse(const struct arguments *arguments, struct node_loop_options *options,
                   char listen[ADDRESS_SIZE])
 {
@@ -91,7 +108,8 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
         !arguments_number(arguments, "log", 1, LOG_MIB_MAX, &log_mib) ||
         !arguments_number(arguments, "segment", 1, SEGMENT_MIB_MAX, &segment_mib) ||
         !arguments_number(arguments, "scrub", 0, SCRUB_MIB_MAX, &scrub_mib) ||
-        !parse_compress(arguments, &options->compress_level))
+        !parse_compress(arguments, &options->compress_level) ||
+        !parse_dictionaries(arguments, &options->dictionaries))
         return false;
     snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
     options->weight = (uint32_t)weight;

@@ -233,6 +233,9 @@ static void *open_shard(void *argument)
     options.store.scrub_rate = loop->options->scrub_rate / loop->shard_count;
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;
+    options.train_sealed = loop->options->dictionaries == NODE_LOOP_DICTIONARIES_ON;
+    if (loop->options->dictionaries == NODE_LOOP_DICTIONARIES_OFF)
+        options.train_samples = 0;
     r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
                    node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)

@@ -25,6 +25,7 @@ void shard_options_default(struct shard_options *options)
         .log_ms_max = 3600000,
         .snapshot_rate = 64u << 20,
         .train_samples = 400,
+        .train_again_ms = 600000,
         .drain_ms = 2000,
         .store =
             {
@@ -176,6 +177,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             shard_dictionary_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_MAP)
             shard_map_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_WALK)
+            shard_dictionary_walk_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
             shard_source_read(shard, read, bytes, size);
         else

@@ -50,10 +50,12 @@ struct shard_options {
     uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
     uint64_t
         log_size_max; /* log kept for peers that are behind, about; beyond it they get a snapshot */
-    uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
-    uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards; 0: as it comes */
-    uint32_t train_samples; /* values that a dictionary is made of: 400; 0: none is made */
-    uint32_t drain_ms;      /* SIGTERM: hand-over at most this long: 2,000 */
+    uint32_t log_ms_max;     /* or once nothing was heard of them for so long */
+    uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards; 0: as it comes */
+    uint32_t train_samples;  /* values that a dictionary is made of: 400; 0: none is made */
+    uint32_t train_again_ms; /* before a partition is looked at again: 600,000 */
+    bool train_sealed;       /* also where values are sealed; default: not */
+    uint32_t drain_ms;       /* SIGTERM: hand-over at most this long: 2,000 */
     struct store_options store;
 };
 

@@ -194,6 +194,7 @@ void shard_duty(struct shard *shard)
             transfers += change_leader(shard, replica);
     }
     shard_expiry_duty(shard);
+    shard_dictionary_duty(shard);
 }
 
 /* Who of those that are there is nearest to the end of the log; 0 when nobody is. */

@@ -90,12 +90,13 @@ struct replica {
     const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
     bool lost;                   /* the store has no place for it: no snapshot helps */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
-    uint64_t dictionary_index;   /* of the newest that was applied */
     uint64_t train_after_ms;
-    uint64_t settled; /* its content is exact from this applied index on */
-    uint64_t batch;   /* of the newest thing appended for it */
-    uint64_t placed;  /* index of the newest entry that is in the journal */
-    uint64_t note;    /* number of its newest sync note */
+    uint64_t dictionary_proposed; /* index of the newest that was proposed here */
+    uint32_t number_free_in;      /* the term in which no record was found to need the oldest */
+    uint64_t settled;             /* its content is exact from this applied index on */
+    uint64_t batch;               /* of the newest thing appended for it */
+    uint64_t placed;              /* index of the newest entry that is in the journal */
+    uint64_t note;                /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
@@ -176,6 +177,7 @@ enum shard_read_kind {
     SHARD_READ_EXPIRY,
     SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
     SHARD_READ_MAP,   /* no owner */
+    SHARD_READ_WALK,  /* owner: struct replica */
 };
 struct shard_read {
     uint8_t kind;
@@ -265,6 +267,16 @@ struct shard_ring {
     uint64_t tell_due_ms;
 };
 
+/* Over all keys of one partition, in search of values that need its oldest dictionary. */
+struct shard_walk {
+    struct replica *replica; /* NULL: there is none */
+    uint32_t term;
+    uint64_t at;    /* position in the keydir */
+    uint32_t reads; /* jobs under way, also of one that was given up */
+    bool through;   /* all keys have been seen, or are being read */
+    bool again;     /* some could not be seen to */
+};
+
 struct shard {
     struct shard_options options;
     struct store *store;
@@ -334,6 +346,7 @@ struct shard {
     uint8_t *scratch;
     size_t scratch_capacity;
     struct shard_trainer trainer;
+    struct shard_walk walk;
     struct command_options command_options;
     struct command_outcome outcome;
     struct shard_expiry expiry;
@@ -465,6 +478,9 @@ void shard_dictionary_sample(struct shard *shard, struct replica *replica,
                              const struct record *records, size_t count);
 void shard_dictionary_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
                            size_t size);
+void shard_dictionary_walk_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                                size_t size);
+void shard_dictionary_duty(struct shard *shard);
 void shard_trainer_free(struct shard *shard);
 /* For pending_entry.owned of the record's entry: NULL when it is no dictionary. */
 void *shard_dictionary_own(struct shard *shard, const struct record *record);
@@ -477,6 +493,7 @@ enum values_e {
     VALUES_ON_DISK,
     VALUES_FAILED, /* the disk gave an error, not bytes */
     VALUES_CORRUPT,
+    VALUES_GONE, /* what was read has been written over meanwhile */
     VALUES_TOO_LARGE,
     VALUES_NO_MEMORY,
 };

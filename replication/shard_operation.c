@@ -207,6 +207,10 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         shard_fence(shard, replica, "a record that was synced does not check");
         return true;
     }
+    if (r == VALUES_GONE) {
+        shard_request_refuse(shard, replica, request, WIRE_STATUS_TRYAGAIN, 0);
+        return true;
+    }
     if (r == VALUES_TOO_LARGE) {
         shard_request_refuse(shard, replica, request, WIRE_STATUS_TOO_LARGE, 0);
         return true;

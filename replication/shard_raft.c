@@ -548,7 +548,8 @@ void shard_apply(struct shard *shard, struct replica *replica)
 
     shard_ahead_keys(shard, replica);
     store_commit(shard->store, replica->partition, replica->raft.commit);
-    while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit) {
+    while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit &&
+           !replica->fenced) {
         shard_apply_entry(shard, replica, entry);
         pending_pop(&replica->pending);
     }

@@ -116,7 +116,7 @@ int engine_pack_append(struct engine *engine, struct record *records,
 static void train(struct engine *engine)
 {
     struct engine_pack *pack = &engine->pack;
-    struct store_job *job = store_train(engine->store, &pack->samples, NULL);
+    struct store_job *job = store_train(engine->store, ENGINE_PARTITION, &pack->samples, NULL);
     const uint8_t *bytes;
     size_t size = 0;
     int r;
@@ -139,8 +139,10 @@ static void train(struct engine *engine)
 void engine_pack_train(struct engine *engine)
 {
     struct engine_pack *pack = &engine->pack;
-    struct record record = {
-        .partition = ENGINE_PARTITION, .kind = RECORD_KIND_DICTIONARY, .term = ENGINE_TERM};
+    struct record record = {.partition = ENGINE_PARTITION,
+                            .kind = RECORD_KIND_DICTIONARY,
+                            .term = ENGINE_TERM,
+                            .codec = COMPRESS_CODEC_ZSTD + 1};
     store_location location;
     uint32_t size;
 
@@ -161,16 +163,13 @@ void engine_pack_train(struct engine *engine)
 /* What is compressed with it lies behind it, and a crash cuts at the end only. */
 void engine_pack_learn(struct engine *engine, const struct record *record)
 {
-    struct engine_pack *pack = &engine->pack;
+    int r = store_dictionary_add(engine->store, ENGINE_PARTITION, record);
 
-    if (record->index <= pack->dictionary_index || record->value_size == 0 ||
-        record->value_size > COMPRESS_DICTIONARY_SIZE_MAX)
-        return;
-    pack->dictionary_index = record->index;
-    pack->sampling = false;
-    if (store_dictionary_add(engine->store, ENGINE_PARTITION, record->value, record->value_size) <
-        0)
-        engine->error = -ENOMEM;
+    engine->pack.sampling = false;
+    if (r < 0)
+        engine->error = r;
+    else if (r != 0)
+        engine->fenced = "a compression dictionary does not decode";
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -209,7 +208,8 @@ size_t engine_pack_save(struct engine *engine)
 
     memset(pack->state, 0, ENGINE_STATE_HEAD);
     pack->state[0] = STATE_VERSION;
-    codec_put_u64(pack->state + STATE_INDEX_AT, pack->dictionary_index);
+    codec_put_u64(pack->state + STATE_INDEX_AT,
+                  store_dictionary_index(engine->store, ENGINE_PARTITION));
     memcpy(pack->state + STATE_CHECK_AT, pack->check, ENGINE_CHECK_SIZE);
     return STATE_DICTIONARIES + store_dictionaries_save(engine->store, ENGINE_PARTITION,
                                                         pack->state + STATE_DICTIONARIES);
@@ -221,6 +221,7 @@ void engine_pack_load(struct engine *engine, const uint8_t *state, size_t size)
     struct engine_pack *pack = &engine->pack;
     const uint8_t *check = size > 0 ? state + STATE_CHECK_AT : none; /* before this was kept */
     uint64_t index;
+    int r;
 
     if (size > 0 &&
         (size < ENGINE_STATE_HEAD || state[0] != STATE_VERSION ||
@@ -230,11 +231,13 @@ void engine_pack_load(struct engine *engine, const uint8_t *state, size_t size)
     }
     pack->foreign = memcmp(check, pack->check, ENGINE_CHECK_SIZE) != 0;
     index = size > 0 ? codec_get_u64(state + STATE_INDEX_AT) : 0;
-    if (index <= pack->dictionary_index)
+    if (index <= store_dictionary_index(engine->store, ENGINE_PARTITION))
         return;
-    pack->dictionary_index = index;
     pack->sampling = false;
-    if (store_dictionaries_load(engine->store, ENGINE_PARTITION, state + STATE_DICTIONARIES,
-                                size - STATE_DICTIONARIES) != 0)
-        engine->error = -ENOMEM;
+    r = store_dictionaries_load(engine->store, ENGINE_PARTITION, state + STATE_DICTIONARIES,
+                                size - STATE_DICTIONARIES);
+    if (r < 0)
+        engine->error = r;
+    else if (r != 0)
+        engine->fenced = "a compression dictionary does not decode";
 }

@@ -42,9 +42,7 @@ struct engine_pack {
     struct samples samples;
     uint8_t dictionary[COMPRESS_DICTIONARY_SIZE_MAX]; /* made, not appended */
     size_t dictionary_size;
-    uint64_t dictionary_index; /* of the newest one's entry */
-    uint8_t
-        state[ENGINE_STATE_HEAD + COMPRESS_DICTIONARIES_MAX * (2 + COMPRESS_DICTIONARY_SIZE_MAX)];
+    uint8_t state[ENGINE_STATE_HEAD + STORE_DICTIONARIES_SIZE_MAX];
 };
 
 struct engine {

@@ -71,6 +71,11 @@ struct store_options {
 
 #define STORE_PARTITION_META 0xFFFFu
 
+/* A dictionary's record, sealed or not; and all of a partition as store_dictionaries_save() has
+ * them. */
+#define STORE_DICTIONARY_SIZE_MAX   (COMPRESS_DICTIONARY_SIZE_MAX + 96u)
+#define STORE_DICTIONARIES_SIZE_MAX (COMPRESS_DICTIONARIES_MAX * (2 + STORE_DICTIONARY_SIZE_MAX))
+
 enum store_e {
     STORE_E_OK,
     STORE_E_ABSENT,  /* no such key / nothing to do */
@@ -81,6 +86,7 @@ enum store_e {
     STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
     STORE_E_NEWER,   /* written by a newer format */
     STORE_E_NO_KEY,  /* sealed with a data key that is not here */
+    STORE_E_GONE,    /* the dictionary was replaced: the record has been written over since */
 };
 
 /* What replication saves of a partition at the start of each segment, and gets back first at
@@ -184,27 +190,36 @@ enum store_job_class store_job_class(const struct store_job *job);
  * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
 int store_done(struct store *store, struct store_job *job, int result);
 
-/* Dictionaries of a partition, numbered from 1 in the order of their entries in its log;
- * replication adds each when its entry is applied, and keeps them in its state. bytes are copied.
- * Returns 0, STORE_E_FULL (there are COMPRESS_DICTIONARIES_MAX) or -ENOMEM. */
-int store_dictionary_add(struct store *store, uint16_t partition, const uint8_t *bytes,
-                         size_t size);
+/* Dictionaries of a partition, numbered from 1; replication adds each when its entry is applied,
+ * and keeps their records in its state. A record says its number in its codec; one that is there
+ * already is replaced, if the record's index is higher (else nothing is to be done). The record is
+ * copied; one whose data key is not there is taken unseen. Returns 0, STORE_E_CORRUPT (no
+ * dictionary, or a number that cannot be) or -ENOMEM. */
+int store_dictionary_add(struct store *store, uint16_t partition, const struct record *record);
+/* The same for a record as bytes. */
+int store_dictionary_add_bytes(struct store *store, uint16_t partition, const uint8_t *bytes,
+                               size_t size);
 uint32_t store_dictionaries(const struct store *store, uint16_t partition); /* how many */
-/* number: 1 … store_dictionaries(). Borrowed until they are cleared. */
-const uint8_t *store_dictionary(const struct store *store, uint16_t partition, uint32_t number,
-                                size_t *size);
+/* The number of the one in use, 0 for none; and the number that one after it is to get: a new one,
+ * or with COMPRESS_DICTIONARIES_MAX of them that of the oldest. */
+uint32_t store_dictionary_newest(const struct store *store, uint16_t partition);
+uint32_t store_dictionary_next(const struct store *store, uint16_t partition);
+/* Of the entry that brought the one in use; 0 for none. */
+uint64_t store_dictionary_index(const struct store *store, uint16_t partition);
 void store_dictionaries_clear(struct store *store, uint16_t partition);
 /* All of them as bytes, for a checkpoint or snapshot: writes them to out unless it is NULL, and
- * returns their size. */
+ * returns their size, STORE_DICTIONARIES_SIZE_MAX at most. */
 size_t store_dictionaries_save(const struct store *store, uint16_t partition, uint8_t *out);
 /* Whether these bytes are such. */
 bool store_dictionaries_sound(const uint8_t *bytes, size_t size);
-/* Takes them in the place of those there are. 0 or -ENOMEM. */
+/* Takes them, which are sound, in the place of those there are. As store_dictionary_add(). */
 int store_dictionaries_load(struct store *store, uint16_t partition, const uint8_t *bytes,
                             size_t size);
 /* A job of class READ that makes a dictionary of samples, which are copied. store_read_result()
- * gives it and `context` back; no bytes: they have too little in common. NULL: no memory. */
-struct store_job *store_train(struct store *store, const struct samples *samples, void *context);
+ * gives it and `context` back; no bytes: they have too little in common, or it would hardly do
+ * better than what the partition has. NULL: no memory. */
+struct store_job *store_train(struct store *store, uint16_t partition,
+                              const struct samples *samples, void *context);
 
 /* Compresses the values of the partition's PUT records in place, where options.compress_level asks
  * for it and it pays, with its newest dictionary if it has one; sets flag and codec. The new values
@@ -213,15 +228,16 @@ struct store_job *store_train(struct store *store, const struct samples *samples
 void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count);
 /* Whether what is written here is sealed: options.vault has a current key. */
 bool store_encrypts(const struct store *store);
-/* Seals the PUT and DELETE records in place, if store_encrypts(), as the last thing before they are
- * appended: their places and sub-indexes must be those they get. tail: random bits. New keys and
- * values are borrowed until the next call of it. Returns 0 or -ENOMEM: nothing was changed. */
+/* Seals the PUT, DELETE and DICTIONARY records in place, if store_encrypts(), as the last thing
+ * before they are appended: their places and sub-indexes must be those they get. tail: random bits.
+ * New keys and values are borrowed until the next call of it. Returns 0 or -ENOMEM: nothing was
+ * changed. */
 int store_encrypt(struct store *store, struct record *records, const struct keydir_digest *digests,
                   size_t count, uint64_t tail);
 /* Makes key and value of a record that was read what they were before store_encrypt() and
  * store_compress(): nothing to do for a plain one, else borrowed from the store until the next call
- * of it. Works whatever compress_level is. Returns 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM;
- * *record is unchanged then. */
+ * of it. Works whatever compress_level is. Returns 0, STORE_E_CORRUPT, STORE_E_NO_KEY, STORE_E_GONE
+ * or -ENOMEM; *record is unchanged then. */
 int store_expand(struct store *store, struct record *record);
 /* The same without decompression: only the key is wanted. */
 int store_decrypt(struct store *store, struct record *record);

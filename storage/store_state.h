@@ -21,13 +21,21 @@
 #define STORE_SCRATCH_SIZE  (256u << 10)
 #define STORE_SCRATCH_MAX   (64u << 20)
 
+/* One with which values of a partition are compressed; the newest only has an encoder. */
+struct store_dictionary {
+    struct compress_dictionary *dictionary; /* NULL: its data key was not there yet */
+    uint64_t index;                         /* of its entry */
+    uint8_t *record;                        /* as it was logged */
+    size_t record_size;
+};
+
 struct store_partition {
     uint16_t number;
     bool is_hosted;
     bool fenced;
     uint32_t hosted; /* counts the hosted ones: index into per-segment arrays */
     struct keydir *keydir;
-    struct compress_dictionary *dictionaries[COMPRESS_DICTIONARIES_MAX];
+    struct store_dictionary dictionaries[COMPRESS_DICTIONARIES_MAX]; /* by number - 1 */
     uint32_t dictionary_count;
     uint64_t last_index; /* of the log as appended */
     uint64_t commit;
@@ -280,6 +288,8 @@ void store_flush_release(struct store *store);
 struct store_job *store_background_begin(struct store *store, enum store_job_kind kind);
 
 /* store_dictionary.c */
+/* Opens the dictionary if it is not open. 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM. */
+int store_dictionary_ready(struct store *store, struct store_partition *part, uint32_t number);
 int store_train_run(struct store_job *job);
 void store_train_done(struct store *store, struct store_job *job);
 

@@ -85,7 +85,8 @@ static void make_ad(const struct record *record, uint8_t ad[AD_SIZE])
         codec_put_u64(ad + 52, record->request.floor);
         codec_put_u64(ad + 60, (uint64_t)record->request.result);
     }
-    memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
+    if (record->key_size > 0)
+        memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
 }
 
 void vault_seal(const struct vault *vault, struct record *record,
@@ -97,19 +98,24 @@ void vault_seal(const struct vault *vault, struct record *record,
     int r;
 
     assert(key_id != 0 && vault->known[key_id]);
-    assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE);
+    assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE ||
+           record->kind == RECORD_KIND_DICTIONARY);
+    assert((record->key_size == 0) == (record->kind == RECORD_KIND_DICTIONARY));
     assert(!(record->flags & RECORD_FLAG_ENCRYPTED) && record->sub_index < record->sub_count);
     codec_put_u64(out, digest->high);
     codec_put_u64(out + 8, digest->low);
     codec_put_u64(sealed, tail);
     codec_put_u16(plain, (uint16_t)record->key_size);
-    memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
+    if (record->key_size > 0)
+        memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
     if (record->value_size > 0)
         memcpy(plain + KEY_SIZE_BYTES + record->key_size, record->value, record->value_size);
     record->flags |= RECORD_FLAG_ENCRYPTED;
     record->key_id = key_id;
-    record->key = out;
-    record->key_size = VAULT_DIGEST_SIZE;
+    if (record->key_size > 0) {
+        record->key = out;
+        record->key_size = VAULT_DIGEST_SIZE;
+    }
     record->value = sealed;
     record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
     make_nonce(record, sealed, nonce);
@@ -126,7 +132,8 @@ int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
     size_t plain_size, key_size;
 
     assert(record->flags & RECORD_FLAG_ENCRYPTED);
-    assert(record->key_size == VAULT_DIGEST_SIZE && record->value_size > VAULT_OVERHEAD_SIZE);
+    assert(record->key_size == (record->kind == RECORD_KIND_DICTIONARY ? 0 : VAULT_DIGEST_SIZE));
+    assert(record->value_size > VAULT_OVERHEAD_SIZE);
     if (!vault || !vault->known[record->key_id])
         return VAULT_E_NO_KEY;
     plain_size = record->value_size - TAIL_SIZE - VAULT_TAG_SIZE;
@@ -137,7 +144,8 @@ int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
                                                    nonce, vault->keys[record->key_id]) != 0)
         return VAULT_E_CORRUPT;
     key_size = codec_get_u16(out);
-    if (key_size == 0 || key_size > plain_size - KEY_SIZE_BYTES)
+    if ((key_size == 0) != (record->kind == RECORD_KIND_DICTIONARY) ||
+        key_size > plain_size - KEY_SIZE_BYTES)
         return VAULT_E_CORRUPT;
     record->flags &= (uint8_t)~RECORD_FLAG_ENCRYPTED;
     record->key_id = 0;

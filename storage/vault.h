@@ -5,7 +5,8 @@
  * the key the record has the key's keyed digest, VAULT_DIGEST_SIZE bytes, which hints and keydir
  * have too: so recovery, followers, flush and installs work on sealed records without any data key;
  * only what gives a key or value to a user opens them. In casks and snapshots sealed records sort
- * by that digest.
+ * by that digest. Compression dictionaries, being made of values, are sealed too: they have no key,
+ * sealed or not, and zeros for its digest.
  *
  *   value of a sealed record:   u64 nonce tail | ciphertext of (u16 key size, key, value) | tag
  * (16)
@@ -66,9 +67,10 @@ void vault_use(struct vault *vault, uint8_t id);
 
 /* Bytes of the value once the record is sealed. */
 size_t vault_sealed_size(const struct record *record);
-/* Seals a PUT or DELETE in place: key, value, flags and key_id change, the new ones lie in out,
- * which has room for VAULT_DIGEST_SIZE + vault_sealed_size() bytes. The record's place (partition,
- * term, index, sub-index and count), expiry and request must be final. tail: random bits. */
+/* Seals a PUT, DELETE or DICTIONARY in place: key, value, flags and key_id change, the new ones lie
+ * in out, which has room for VAULT_DIGEST_SIZE + vault_sealed_size() bytes. The record's place
+ * (partition, term, index, sub-index and count), expiry and request must be final. tail: random
+ * bits. */
 void vault_seal(const struct vault *vault, struct record *record,
                 const struct keydir_digest *digest, uint64_t tail, uint8_t *out);
 /* Opens a sealed record in place: key and value are in out then, which has room for value_size

@@ -230,6 +230,7 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
     cluster->options.store.compress_size_min = 0;
     cluster->options.store.space_reserve = 0;
     cluster->options.train_samples = 100;
+    cluster->options.train_again_ms = 1000;
     cluster->options.store.vault = vault;
     for (int node = 0; node < CLUSTER_NODES; node++)
         open_node(cluster, node, true);

@@ -54,6 +54,8 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
     options->inflight_messages_max = swarm->inflight_messages_max;
     options->retain_entries_min = swarm->retain_entries_min;
     options->train_samples = swarm->train_samples;
+    options->train_again_ms = swarm->train_again_ms;
+    options->train_sealed = swarm->train_sealed;
     options->log_size_max = swarm->log_size_max;
     options->log_ms_max = swarm->log_ms_max;
     options->snapshot_rate = swarm->snapshot_rate;

@@ -196,24 +196,6 @@ static bool client_connect(struct client *client)
     return true;
 }
 
-/* Values say who wrote them; a counter's are numbers. */
-static size_t value_make(struct sim_workload *workload, const struct client *client, bool number,
-                         char *out, size_t size)
-{
-    static const char filler[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    struct sim_random *random = random_of(workload);
-    uint64_t unique = workload->number_last;
-    if (number)
-        return (size_t)snprintf(out, size, "%" PRIu64, unique * 1000);
-    size_t length = (size_t)snprintf(out, size, "c%u-%" PRIu64 ",", client->judge_client, unique);
-    size_t wanted = sim_random_below(random, sim_of(workload)->swarm.value_size_max);
-    while (length < wanted && length < size - 1) {
-        out[length] = filler[(unique + length) % (sizeof filler - 1)];
-        length++;
-    }
-    return length;
-}
-
 static void operation_send(struct client *client, struct judge_call *call,
                            struct operation operation)
 {
@@ -282,7 +264,7 @@ static void operation_random(struct client *client)
         return;
     sim_keys_turn(&workload->keys, number, &sim_of(workload)->swarm, random);
     struct sim_key_slot *slot = &workload->keys.slots[number];
-    char values[SIM_TAG_KEYS][4096];
+    char values[SIM_TAG_KEYS][SIM_VALUE_SIZE_MAX];
     struct judge_call call = {
         .kind = sim_keys_kind(slot, &sim_of(workload)->swarm, client->habit, random),
         .key_count = 1};
@@ -305,7 +287,8 @@ static void operation_random(struct client *client)
                        (slot->character == SIM_KEY_ANY && sim_random_below(random, 3) == 0 &&
                         call.kind != JUDGE_APPEND);
         call.values[i].data = values[i];
-        call.values[i].size = value_make(workload, client, numeric, values[i], sizeof values[i]);
+        call.values[i].size = sim_keys_value(sim_of(workload), client->judge_client,
+                                             workload->number_last, numeric, values[i]);
     }
     call.delta = sim_random_below(random, 4) ? 1 : (int64_t)sim_random_below(random, 5) - 2;
     if (call.kind == JUDGE_SETPX) {
