@@ -39,6 +39,7 @@ struct data_file {
     struct vfs_file *file;
     uint64_t live_records; /* keydir entries that point here */
     uint64_t live_bytes;   /* the upper bounds of their size classes */
+    uint8_t key_id; /* all sealed records in it are sealed with this data key; 0: not known */
 };
 
 struct data_files {

@@ -55,6 +55,7 @@ void flush_end(struct flush *flush)
     free(flush->outputs);
     free(flush->arena);
     free(flush->window);
+    free(flush->resealed);
     free(flush->safe_index);
     free(flush->generations);
     *flush = (struct flush){.vfs = flush->vfs, .stage = FLUSH_IDLE};
@@ -198,6 +199,27 @@ static int read_bytes(struct flush *flush, const struct flush_record *record, ui
     return 0;
 }
 
+/* The record that lies at `out`, for the same place there. What cannot be opened stays as it is:
+ * whoever reads it finds out. 0 or -ENOMEM. */
+static int reseal(struct flush *flush, struct record *record, uint8_t *out)
+{
+    size_t size = VAULT_DIGEST_SIZE + record->value_size;
+    size_t padded = record_size_padded(record);
+
+    if (flush->key_id == 0 || !(record->flags & RECORD_FLAG_ENCRYPTED) ||
+        record->key_id == flush->key_id)
+        return 0;
+    if (GROW(flush->resealed, flush->resealed_capacity, size) != 0)
+        return -ENOMEM;
+    if (vault_reseal(flush->vault, flush->key_id, record, flush->resealed) != 0) {
+        flush->key_missed = true;
+        return 0;
+    }
+    assert(record_size_padded(record) == padded);
+    record_encode(record, out);
+    return record_decode(out, padded, record) == 0 ? 0 : FLUSH_E_DAMAGED;
+}
+
 static int read_step(struct flush *flush)
 {
     int r = flush->arena ? 0 : read_begin(flush);
@@ -214,6 +236,8 @@ static int read_step(struct flush *flush)
              record_size_padded(&record) != moved->entry.size ||
              record.partition != moved->entry.partition || record.index != moved->entry.index))
             r = FLUSH_E_DAMAGED;
+        if (r == 0)
+            r = reseal(flush, &record, out);
         if (r != 0) {
             flush->bad = moved->victim;
             flush->bad_partition = moved->entry.partition;

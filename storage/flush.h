@@ -3,7 +3,8 @@
  * A round takes victims - retired segments and casks - through these stages:
  *   SCAN  (job)    reads a piece of a victim's hint
  *   KEEP  (thread) keeps of that piece what the keydir still points at, a slice a call
- *   READ  (job)    copies the records kept into memory, in the order they lie on disk
+ *   READ  (job)    copies the records kept into memory, in the order they lie on disk, and seals
+ *                  them with the newest data key if they are sealed with another
  *   SORT  (job)    by partition and key
  *   WRITE (job)    casks and their hints, synced; then their names
  *   EDIT  (thread) one manifest edit lists the casks and drops the victims
@@ -25,6 +26,7 @@
 #include "storage/casks.h"
 #include "storage/filename.h"
 #include "storage/hint.h"
+#include "storage/vault.h"
 
 #define FLUSH_VICTIMS_MAX 128u
 #define FLUSH_STEP_SIZE   (1u << 20)
@@ -117,6 +119,13 @@ struct flush {
     size_t bad;
     uint16_t bad_partition;
     uint64_t bytes_done; /* of I/O, by the step */
+
+    /* Sealed records that are moved are sealed with this data key from then on; 0: none. */
+    const struct vault *vault;
+    uint8_t key_id;
+    bool key_missed;   /* one of them could not be: its key is not here */
+    uint8_t *resealed; /* a record's key and value */
+    size_t resealed_capacity;
 
     /* The shard thread's own. */
     uint64_t *safe_index; /* by hosted partition: tombstones below it go */

@@ -92,6 +92,7 @@ static int outputs_open(struct store *store)
         if (r != 0)
             break;
         output->cask->born = flush->born;
+        output->cask->base.key_id = flush->key_missed ? 0 : flush->key_id;
         output->cask->base.pins++;
     }
     for (size_t i = 0; r != 0 && i < flush->output_count; i++) {
@@ -335,6 +336,7 @@ int store_flush(struct store *store)
         return STORE_E_FENCED;
     store->stats.flush_demands++;
     store->flush_demanded = true;
+    store->flush_key = vault_newest_of_several(store->options.vault);
     store->flush_until[DATA_FILE_SEGMENT] = store->manifest.next_number;
     store->flush_until[DATA_FILE_CASK] = store->manifest.next_cask;
     store->flush_due_ms = 0;

@@ -154,7 +154,8 @@ struct store {
     uint64_t flush_now_ms;   /* when the step that is out began */
     bool flush_failed;       /* the last round ended in ABORT: wait a while */
     bool flush_demanded;     /* store_flush() */
-    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these */
+    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these, */
+    uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
     uint64_t retired;        /* segments so far */
     struct store_install *installs;
     size_t install_count;

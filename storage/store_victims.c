@@ -74,10 +74,16 @@ bool store_flush_urgent(const struct store *store)
     return store->disk_full || journal_is_full_soon(store);
 }
 
+/* Something in it may be sealed with a data key that is not the newest. */
+static bool has_old_key(const struct store *store, const struct data_file *file)
+{
+    return store->flush_key != 0 && file->live_records > 0 && file->key_id != store->flush_key;
+}
+
 static bool demanded(const struct store *store, const struct data_file *file)
 {
     return store->flush_demanded && file->number < store->flush_until[file->kind] &&
-           live_of(file) < file->length - file->length / 16;
+           (live_of(file) < file->length - file->length / 16 || has_old_key(store, file));
 }
 
 uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
@@ -342,6 +348,8 @@ static bool round_begin(struct store *store)
     flush->vfs = store->vfs;
     memcpy(flush->folder, store->folder, sizeof(flush->folder));
     flush->step_size = FLUSH_STEP_SIZE;
+    flush->vault = store->options.vault;
+    flush->key_id = flush->vault ? flush->vault->current : 0;
     flush->safe_index = calloc(store->hosted_count + 1, sizeof(*flush->safe_index));
     flush->generations = calloc(store->hosted_count + 1, sizeof(*flush->generations));
     if (!flush->safe_index || !flush->generations)

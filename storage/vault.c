@@ -44,6 +44,16 @@ void vault_use(struct vault *vault, uint8_t id)
     vault->current = id;
 }
 
+uint8_t vault_newest_of_several(const struct vault *vault)
+{
+    uint8_t current = vault ? vault->current : 0;
+
+    for (unsigned id = 1; id <= VAULT_KEYS_MAX; id++)
+        if (current != 0 && id != current && vault->known[id])
+            return current;
+    return 0;
+}
+
 /* --- records ------------------------------------------------------------------------------- */
 
 size_t vault_sealed_size(const struct record *record)
@@ -89,15 +99,37 @@ static void make_ad(const struct record *record, uint8_t ad[AD_SIZE])
         memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
 }
 
+/* Seals what lies in `plain`, behind the tail, which is behind the digest in out. */
+static void seal(const struct vault *vault, uint8_t id, struct record *record, uint8_t *out,
+                 size_t plain_size)
+{
+    uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+    int r;
+
+    assert(id != 0 && vault->known[id]);
+    record->flags |= RECORD_FLAG_ENCRYPTED;
+    record->key_id = id;
+    if (record->key_size > 0) {
+        record->key = out;
+        record->key_size = VAULT_DIGEST_SIZE;
+    }
+    record->value = sealed;
+    record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
+    make_nonce(record, sealed, nonce);
+    make_ad(record, ad);
+    r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
+                                                   NULL, nonce, vault->keys[id]);
+    assert(r == 0);
+    (void)r;
+}
+
 void vault_seal(const struct vault *vault, struct record *record,
                 const struct keydir_digest *digest, uint64_t tail, uint8_t *out)
 {
     size_t plain_size = KEY_SIZE_BYTES + record->key_size + record->value_size;
     uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
-    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE], key_id = vault->current;
-    int r;
 
-    assert(key_id != 0 && vault->known[key_id]);
     assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE ||
            record->kind == RECORD_KIND_DICTIONARY);
     assert((record->key_size == 0) == (record->kind == RECORD_KIND_DICTIONARY));
@@ -110,39 +142,53 @@ void vault_seal(const struct vault *vault, struct record *record,
         memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
     if (record->value_size > 0)
         memcpy(plain + KEY_SIZE_BYTES + record->key_size, record->value, record->value_size);
-    record->flags |= RECORD_FLAG_ENCRYPTED;
-    record->key_id = key_id;
-    if (record->key_size > 0) {
-        record->key = out;
-        record->key_size = VAULT_DIGEST_SIZE;
-    }
-    record->value = sealed;
-    record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
-    make_nonce(record, sealed, nonce);
-    make_ad(record, ad);
-    r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
-                                                   NULL, nonce, vault->keys[key_id]);
-    assert(r == 0);
-    (void)r;
+    seal(vault, vault->current, record, out, plain_size);
 }
 
-int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
+/* Decrypts the value into out. VAULT_E_NO_KEY, VAULT_E_CORRUPT. */
+static int unseal(const struct vault *vault, const struct record *record, uint8_t *out)
 {
     uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
-    size_t plain_size, key_size;
 
     assert(record->flags & RECORD_FLAG_ENCRYPTED);
     assert(record->key_size == (record->kind == RECORD_KIND_DICTIONARY ? 0 : VAULT_DIGEST_SIZE));
     assert(record->value_size > VAULT_OVERHEAD_SIZE);
     if (!vault || !vault->known[record->key_id])
         return VAULT_E_NO_KEY;
-    plain_size = record->value_size - TAIL_SIZE - VAULT_TAG_SIZE;
     make_nonce(record, record->value, nonce);
     make_ad(record, ad);
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, record->value + TAIL_SIZE,
-                                                   record->value_size - TAIL_SIZE, ad, sizeof(ad),
-                                                   nonce, vault->keys[record->key_id]) != 0)
-        return VAULT_E_CORRUPT;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(
+               out, NULL, NULL, record->value + TAIL_SIZE, record->value_size - TAIL_SIZE, ad,
+               sizeof(ad), nonce, vault->keys[record->key_id]) == 0
+               ? 0
+               : VAULT_E_CORRUPT;
+}
+
+int vault_reseal(const struct vault *vault, uint8_t id, struct record *record, uint8_t *out)
+{
+    uint8_t *sealed = out + VAULT_DIGEST_SIZE;
+    int r;
+
+    if (!vault || !vault->known[id])
+        return VAULT_E_NO_KEY;
+    r = unseal(vault, record, sealed + TAIL_SIZE);
+    if (r != 0)
+        return r;
+    if (record->key_size > 0)
+        memcpy(out, record->key, VAULT_DIGEST_SIZE);
+    memcpy(sealed, record->value, TAIL_SIZE);
+    seal(vault, id, record, out, record->value_size - TAIL_SIZE - VAULT_TAG_SIZE);
+    return 0;
+}
+
+int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
+{
+    size_t plain_size, key_size;
+    int r = unseal(vault, record, out);
+
+    if (r != 0)
+        return r;
+    plain_size = record->value_size - TAIL_SIZE - VAULT_TAG_SIZE;
     key_size = codec_get_u16(out);
     if ((key_size == 0) != (record->kind == RECORD_KIND_DICTIONARY) ||
         key_size > plain_size - KEY_SIZE_BYTES)

@@ -65,6 +65,9 @@ int vault_add(struct vault *vault, uint8_t id, const uint8_t key[VAULT_KEY_SIZE]
 /* A known key seals from now on. */
 void vault_use(struct vault *vault, uint8_t id);
 
+/* The current key where there are others too; 0: none, or no other (nor a vault). */
+uint8_t vault_newest_of_several(const struct vault *vault);
+
 /* Bytes of the value once the record is sealed. */
 size_t vault_sealed_size(const struct record *record);
 /* Seals a PUT, DELETE or DICTIONARY in place: key, value, flags and key_id change, the new ones lie
@@ -76,6 +79,11 @@ void vault_seal(const struct vault *vault, struct record *record,
 /* Opens a sealed record in place: key and value are in out then, which has room for value_size
  * bytes; flag and key_id go. The record is unchanged unless 0. VAULT_E_NO_KEY, VAULT_E_CORRUPT. */
 int vault_open(const struct vault *vault, struct record *record, uint8_t *out);
+/* Seals a sealed record with another known key, in its place and with the tail that it has: whoever
+ * does it gets the same bytes, of the same size. They lie in out, which has room for
+ * VAULT_DIGEST_SIZE + value_size. The record is unchanged unless 0. VAULT_E_NO_KEY: of either key;
+ * VAULT_E_CORRUPT. */
+int vault_reseal(const struct vault *vault, uint8_t id, struct record *record, uint8_t *out);
 /* The digest of a sealed record's key; false: it is not sealed, hash its key. */
 bool vault_digest(const struct record *record, struct keydir_digest *digest);
 

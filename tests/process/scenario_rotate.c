@@ -153,6 +153,9 @@ void scenario_rotate(const struct scenario_options *options)
     fleet_wait_healthy(&fleet, HEALTHY_MS);
     check_nodes(&fleet, 4);
     check_all(&client, keys, 4);
+    REQUIRE(fleet_admin(&fleet, text, sizeof text, (const char *[]){"flush", "--wait", NULL}) == 0,
+            "%s", text);
+    check_all(&client, keys, 4);
     REQUIRE(number(&fleet, "epoch") == 4, "%s", text);
     resp_client_deinit(&client);
     fleet_close(&fleet);

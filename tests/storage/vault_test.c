@@ -331,3 +331,41 @@ Test(vault, without_a_key_nothing_is_sealed, .signal = SIGABRT)
     vault_init(&vault);
     vault_seal(&vault, &record, &digest, 42, out);
 }
+
+Test(vault, sealed_with_another_key_it_is_the_same_record_at_the_same_place)
+{
+    struct record record = sample(), again, opened;
+    uint8_t first[256], second[256], third[256], plain[256];
+    struct vault vault;
+    struct keydir_digest found;
+
+    vault_init(&vault);
+    cr_assert_eq(vault_newest_of_several(&vault), 0);
+    cr_assert_eq(vault_newest_of_several(NULL), 0);
+    cr_assert_eq(vault_add(&vault, 1, key_a), 0);
+    vault_use(&vault, 1);
+    cr_assert_eq(vault_newest_of_several(&vault), 0, "there is but one");
+    vault_seal(&vault, &record, &digest, 77, first);
+    cr_assert_eq(vault_reseal(&vault, 2, &record, second), VAULT_E_NO_KEY);
+    cr_assert_eq(record.key_id, 1);
+    cr_assert_eq(vault_add(&vault, 2, key_b), 0);
+    vault_use(&vault, 2);
+    cr_assert_eq(vault_newest_of_several(&vault), 2);
+    again = record;
+    cr_assert_eq(vault_reseal(&vault, 2, &record, second), 0);
+    cr_assert_eq(record.key_id, 2);
+    cr_assert_eq(record.value_size, again.value_size);
+    cr_assert(memcmp(record.value, again.value, record.value_size) != 0);
+    cr_assert(vault_digest(&record, &found) && found.high == digest.high);
+    cr_assert_eq(vault_reseal(&vault, 2, &again, third), 0);
+    cr_assert_eq(memcmp(second, third, VAULT_DIGEST_SIZE + record.value_size), 0,
+                 "all replicas write the same");
+    vault.known[1] = false;
+    opened = record;
+    cr_assert_eq(vault_open(&vault, &opened, plain), 0);
+    cr_assert_eq(opened.key_size, sample().key_size);
+    cr_assert_eq(opened.value_size, sample().value_size);
+    cr_assert_eq(memcmp(opened.value, sample().value, opened.value_size), 0);
+    second[VAULT_DIGEST_SIZE + 12] ^= 1;
+    cr_assert_eq(vault_reseal(&vault, 2, &record, third), VAULT_E_CORRUPT);
+}
