@@ -29,6 +29,7 @@ struct own {
     struct engine_own *out; /* shared with the parent */
     struct values values;
     enum engine_own_kind kind;
+    bool map_files;
     uint64_t keys;
     char folder[512];
 };
@@ -47,7 +48,8 @@ static int check(const struct own *own, const char *what, int r)
 static struct engine *open_own(const struct own *own, enum engine_sync sync, uint64_t flush_rate)
 {
     static const uint8_t key[ENGINE_SECRET_SIZE] = "of no worth: it is a benchmark.";
-    struct engine_options options = {.sync = sync, .flush_rate = flush_rate};
+    struct engine_options options = {
+        .sync = sync, .flush_rate = flush_rate, .map_files = own->map_files};
     struct engine *engine;
 
     options.compress_level = own->kind == ENGINE_OWN_COMPRESSED;
@@ -220,14 +222,28 @@ static int phase_steady(struct own *own)
 
 /* --- values -------------------------------------------------------------------------------- */
 
+static int read_all(const struct own *own, struct engine *engine, double *rate)
+{
+    struct engine_value value = {0};
+    uint64_t begin_ns = 0;
+    int r = 0;
+
+    for (uint64_t i = 0; r == 0 && i < 2 * own->keys; i++) {
+        if (i == own->keys)
+            begin_ns = worker_clock_ns(); /* the first time over brings them into the cache */
+        r = get(engine, i < own->keys ? i : engine_run_mix(i) % own->keys, &value);
+    }
+    *rate = (double)own->keys / (double)(worker_clock_ns() - begin_ns) * 1e9;
+    engine_value_deinit(&value);
+    return check(own, "get", r);
+}
+
 static int phase_fill(struct own *own)
 {
     struct engine_own_values *out = &own->out->values[own->kind];
     struct engine *engine = open_own(own, ENGINE_SYNC_NONE, 0);
-    struct engine_value value = {0};
     struct engine_stats stats;
     uint64_t begin_ns = worker_clock_ns();
-    int r = 0;
 
     if (!engine || put_all(own, engine, own->keys, 0) != 0)
         return -1;
@@ -235,14 +251,20 @@ static int phase_fill(struct own *own)
     engine_stats(engine, &stats);
     if (own->kind == ENGINE_OWN_COMPRESSED && stats.compress_out > 0)
         own->out->compression = (double)stats.compress_in / (double)stats.compress_out;
-    for (uint64_t i = 0; r == 0 && i < 2 * own->keys; i++) {
-        if (i == own->keys)
-            begin_ns = worker_clock_ns(); /* the first time over brings them into the cache */
-        r = get(engine, i < own->keys ? i : engine_run_mix(i) % own->keys, &value);
-    }
-    out->read_rate = (double)own->keys / (double)(worker_clock_ns() - begin_ns) * 1e9;
-    engine_value_deinit(&value);
-    return check(own, "get", r) == 0 ? check(own, "close", engine_close(engine)) : -1;
+    if (read_all(own, engine, &out->read_rate) != 0)
+        return -1;
+    return check(own, "close", engine_close(engine));
+}
+
+static int phase_mapped(struct own *own)
+{
+    struct engine *engine;
+
+    own->map_files = true;
+    engine = open_own(own, ENGINE_SYNC_NONE, 0);
+    if (!engine || read_all(own, engine, &own->out->mapped_read_rate) != 0)
+        return -1;
+    return check(own, "close", engine_close(engine));
 }
 
 static int phase_synced(struct own *own)
@@ -312,6 +334,8 @@ static int run_all(struct own *own)
     for (unsigned kind = 0; r == 0 && kind < ENGINE_OWN_KINDS; kind++) {
         own->kind = (enum engine_own_kind)kind;
         r = in_child(own, phase_fill);
+        if (r == 0 && own->kind == ENGINE_OWN_PLAIN)
+            r = in_child(own, phase_mapped);
         r = r == 0 ? in_child(own, phase_synced) : r;
         engine_run_remove(own->folder);
     }

@@ -6,7 +6,7 @@
  *   during   the same while the dead half is reclaimed
  *   steady   overwrites, 2 N to get there, then N that are measured
  *   values   N / 5 values of JSON, as they are, compressed, encrypted: filled without syncs, read,
- *            overwritten by the threads with syncs
+ *            overwritten by the threads with syncs; as they are also read from mapped files
  */
 #ifndef BENCH_ENGINE_OWN_H
 #define BENCH_ENGINE_OWN_H
@@ -27,6 +27,7 @@ struct engine_own {
     double amplification;                         /* bytes written a byte put, steady */
     double use;                                   /* live records' share of the files then */
     double value_size;                            /* of the JSON, mean */
+    double mapped_read_rate;                      /* with map_files, as it is */
     double compression;                           /* how many times smaller it is kept */
     struct engine_own_values values[ENGINE_OWN_KINDS];
 };

@@ -56,6 +56,7 @@ static const struct figure own_figures[] = {
     {"value_size", "JSON values, bytes", OF_OWN(value_size), 0, false},
     {"compression", "  times smaller when compressed", OF_OWN(compression), 2, true},
     OF_VALUES("plain", "as it is", ENGINE_OWN_PLAIN),
+    {"mapped_read_rate", "  random reads/s, mapped", OF_OWN(mapped_read_rate), 0, true},
     OF_VALUES("compressed", "compressed", ENGINE_OWN_COMPRESSED),
     OF_VALUES("encrypted", "encrypted", ENGINE_OWN_ENCRYPTED),
 };

@@ -94,6 +94,10 @@ struct engine_options {
      * first time to its last. -EINVAL with `ordered`: the files are in no order of keys. Sizes and
      * how often which record is written show; without dictionaries, for these would lie open. */
     const uint8_t *key;
+    /* Maps the files that are not written to any more, so that a get of what is in the page cache
+     * costs no system call. Where the disk cannot read a page of them, or somebody cuts such a file
+     * short, the program gets a SIGBUS instead of an error. */
+    bool map_files;
     uint64_t space_reserve; /* bytes of the disk left untouched */
     uint64_t flush_rate;    /* bytes/s that reclaiming may read and write without a backlog, more as
                                one grows; default 32 MiB */

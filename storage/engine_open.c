@@ -134,6 +134,7 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         .compress_level = options->compress_level,
         .compress_size_min = COMPRESS_SIZE_MIN,
         .vault = engine->pack.vault,
+        .map_files = options->map_files,
         .reserve_ahead = options->sync == ENGINE_SYNC_NONE,
         .journal_size_max = UINT64_MAX / 2,
         .size_max = options->size_max,

@@ -47,7 +47,8 @@ struct store_options {
     /* Room ahead is reserved, not written, where the vfs can: halves what a new segment writes, for
      * batches so large that the dearer sync does not count. */
     bool reserve_ahead;
-    size_t cache_size;         /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
+    bool map_files;    /* store_read() maps files that change no more: no system call a read */
+    size_t cache_size; /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
     /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,
      * by what it moves, until its victims are gone. */

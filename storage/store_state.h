@@ -82,6 +82,7 @@ struct store_job {
     void *context;
     uint8_t *buffer;
     size_t buffer_capacity;
+    const uint8_t *map; /* READ: of the whole file, instead of the buffer */
     size_t size;
     size_t got;
     /* PREPARE, ZERO, REMOVE */

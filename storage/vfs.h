@@ -57,6 +57,8 @@ struct vfs_ops {
     int64_t (*pread_nowait)(struct vfs_file *file, void *buffer, size_t size, uint64_t offset);
     int (*pwritev)(struct vfs_file *file, const struct iovec *iov, int iov_count, uint64_t offset);
     int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
+    /* NULL: the vfs has no files to map. */
+    const uint8_t *(*map)(struct vfs_file *file, uint64_t size);
     int (*size)(struct vfs_file *file, uint64_t *size);
     int (*truncate)(struct vfs_file *file, uint64_t size);
     /* NULL: the file system cannot. */
@@ -108,6 +110,13 @@ static inline int vfs_sync(struct vfs_file *file)
 static inline int vfs_size(struct vfs_file *file, uint64_t *size)
 {
     return file->vfs->ops->size(file, size);
+}
+/* The first `size` bytes, > 0, of a file that nobody changes any more, for reading, until the file
+ * is closed; always the same ones for a file. NULL: take vfs_pread(). Reading them where the disk
+ * gives an error, or somebody has cut the file short, is a SIGBUS. */
+static inline const uint8_t *vfs_map(struct vfs_file *file, uint64_t size)
+{
+    return file->vfs->ops->map ? file->vfs->ops->map(file, size) : NULL;
 }
 static inline int vfs_truncate(struct vfs_file *file, uint64_t size)
 {

@@ -61,6 +61,7 @@ Test(engine_bench, measures_reclaiming_compression_and_encryption)
                                         "flush_write_p99_us",
                                         "flush_read_p99_us",
                                         "use",
+                                        "mapped_read_rate",
                                         "plain_fill_rate",
                                         "plain_read_rate",
                                         "plain_synced_rate",

@@ -354,3 +354,49 @@ Test(engine_view, a_folder_of_somebody_else_is_not_taken_for_a_crashed_snapshot)
     cr_assert_eq(engine_close(engine), 0);
     folder_remove(folder);
 }
+
+/* --- mapped files -------------------------------------------------------------------------- */
+
+/* How many data files of the folder are mapped now. */
+static unsigned mapped(const char *folder)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[600];
+    unsigned count = 0;
+
+    cr_assert(maps);
+    while (fgets(line, sizeof line, maps))
+        count += strstr(line, folder) && (strstr(line, ".log") || strstr(line, ".cask"));
+    fclose(maps);
+    return count;
+}
+
+Test(engine_view, maps_files_when_asked_until_they_go)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", command[64];
+    struct engine_options options = {.segment_size = 64u << 10,
+                                     .memory_size = 4096,
+                                     .queue_size = 16u << 10,
+                                     .sync = ENGINE_SYNC_NONE};
+    struct engine *engine;
+
+    cr_assert(mkdtemp(folder));
+    for (unsigned life = 0; life < 2; life++) {
+        options.map_files = life == 1;
+        cr_assert_eq(engine_open(&engine, folder, &options), 0);
+        for (uint32_t round = 1; round <= 4; round++) {
+            for (uint32_t key = 0; key < 1000; key++)
+                cr_assert_eq(put(engine, key, 10 * life + round), 0);
+            cr_assert_eq(engine_flush_queue(engine), 0);
+            if (round == 3)
+                cr_assert_eq(engine_flush(engine), 0);
+            for (uint32_t key = 0; key < 1000; key++)
+                cr_assert_eq(get(engine, key), 10 * life + round);
+        }
+        cr_assert_eq(mapped(folder) > 1, life == 1, "life %u: %u are mapped", life, mapped(folder));
+        cr_assert_eq(engine_close(engine), 0);
+        cr_assert_eq(mapped(folder), 0);
+    }
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_assert_eq(system(command), 0);
+}

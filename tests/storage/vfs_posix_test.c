@@ -238,6 +238,23 @@ Test(vfs_posix, reserves_room_without_writing)
     on_posix(posix_reserves);
 }
 
+static void posix_maps(struct vfs *vfs)
+{
+    struct vfs_file *file = vfs_contract_create(vfs, "a", "text");
+    const uint8_t *map = vfs_map(file, 4);
+
+    cr_assert(map);
+    cr_assert_eq(memcmp(map, "text", 4), 0);
+    cr_assert_eq(vfs_map(file, 4), map);
+    cr_assert_null(vfs_map(file, 3), "it is for files that are done");
+    vfs_close(file);
+}
+
+Test(vfs_posix, maps_a_file_until_it_is_closed)
+{
+    on_posix(posix_maps);
+}
+
 static void posix_errors(struct vfs *vfs)
 {
     struct vfs_file *file = vfs_contract_create(vfs, "a", "x");
