@@ -18,7 +18,10 @@ static int decode_genesis(const struct node *node, const uint8_t *blob, size_t s
         *why = "the genesis does not decode";
         return r < 0 ? r : -EBADMSG;
     }
-    if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
+    if (map->epoch != 1) {
+        *why = "the genesis is no ring map of epoch 1";
+        r = -EBADMSG;
+    } else if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
         *why = "the genesis is of another cluster than this node's ticket";
         r = -EPROTO;
     } else if (!ringmap_member_by_key(map, node->options.public_key)) {

@@ -26,8 +26,8 @@
 #define RINGMAP_HASH_SIZE       32u
 #define RINGMAP_WEIGHT_DEFAULT  100u
 #define RINGMAP_BOX_SIZE        81u        /* a data key for one member */
-#define RINGMAP_KEYS_MAX        16u        /* data keys at a time */
-#define RINGMAP_SIZE_MAX        (2u << 20) /* of an encoding */
+#define RINGMAP_KEYS_MAX        64u        /* data keys */
+#define RINGMAP_SIZE_MAX        (8u << 20) /* of an encoding */
 
 enum ringmap_state {
     RINGMAP_STATE_JOINING = 1,

@@ -313,6 +313,18 @@ Test(node_map, a_damaged_map_is_not_taken_for_the_genesis)
     end();
 }
 
+Test(node_map, a_later_map_is_no_genesis)
+{
+    struct blob blob = map_of(2, 1);
+
+    vfs = vfs_mem_new();
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    bring(admin, WIRE_PREPARE, blob.data, blob.size, 0);
+    cr_assert_null(node_map_prepared(node));
+    free(blob.data);
+    end();
+}
+
 /* --- changes ------------------------------------------------------------------------------- */
 
 static void change(struct shard_address from, uint64_t epoch, uint64_t correlation)
