@@ -89,3 +89,23 @@ void sim_cluster_start(struct sim_cluster *cluster)
         sim_router_start(&cluster->routers[i]);
     sim_admin_start(&cluster->admin, cluster);
 }
+
+uint64_t sim_cluster_goes_from(const struct sim_cluster *cluster, uint64_t ms)
+{
+    const struct sim *sim = cluster->sim;
+    uint64_t deadline_ms = UINT64_MAX, wait_us = UINT64_MAX;
+    if (sim->swarm.fault_mask >> SIM_FAULT_WALL_JUMP & 1)
+        return sim->now_us;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        uint64_t wall_ms = sim_clock_wall_ms(&cluster->nodes[i].clock, sim->now_us);
+        deadline_ms = wall_ms + ms < deadline_ms ? wall_ms + ms : deadline_ms;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct sim_clock *clock = &cluster->nodes[i].clock;
+        uint64_t wall_ms = sim_clock_wall_ms(clock, sim->now_us);
+        uint64_t left_ms = deadline_ms > wall_ms + 2 ? deadline_ms - wall_ms - 2 : 0;
+        uint64_t us = left_ms * 1000 * 1000000 / (uint64_t)(1000000 + clock->rate_ppm);
+        wait_us = us < wait_us ? us : wait_us;
+    }
+    return sim->now_us + wait_us;
+}

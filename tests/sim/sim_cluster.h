@@ -193,4 +193,8 @@ struct sim_inbox_item *sim_inbox_push(struct sim_inbox *inbox, uint8_t kind);
 struct sim_inbox_item *sim_inbox_take(struct sim_inbox *inbox); /* NULL: empty */
 void sim_inbox_item_free(struct sim_inbox_item *item);
 
+/* The earliest time at which a clock of the cluster can show the deadline that a leader gives now,
+ * or later. Where clocks jump, it may be at once. */
+uint64_t sim_cluster_goes_from(const struct sim_cluster *cluster, uint64_t ms);
+
 #endif

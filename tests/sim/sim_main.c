@@ -15,7 +15,7 @@
 struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        maps, scrub_faults;
+        maps, scrub_faults, scans;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -55,6 +55,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->flushes += result->flushes;
     total->maps += result->maps;
     total->scrub_faults += result->scrub_faults;
+    total->scans += result->scans;
     if (result->judge_peak > total->judge_peak)
         total->judge_peak = result->judge_peak;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
@@ -83,13 +84,14 @@ static void total_print(const struct total *total, double took)
     (void)printf("%u of %u pairs of fault and phase were met\n",
                  SIM_FAULT_KINDS * SIM_PHASE_COUNT - unmet, SIM_FAULT_KINDS * SIM_PHASE_COUNT);
     double hours = (double)total->simulated_us / 3.6e9;
-    (void)printf(
-        "%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
-        " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
-        " snapshots installed, %" PRIu64 " flushes, %" PRIu64 " changes of the ring map, %" PRIu64
-        " faults scrubbed; the judge held %u configurations at most\n",
-        total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-        total->snapshots, total->flushes, total->maps, total->scrub_faults, total->judge_peak);
+    (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
+                 " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
+                 " snapshots installed, %" PRIu64 " flushes, %" PRIu64
+                 " changes of the ring map, %" PRIu64 " faults scrubbed, %" PRIu64
+                 " times over all keys; the judge held %u configurations at most\n",
+                 total->calls, total->unknowns, total->rounds, total->entries, total->digests,
+                 total->snapshots, total->flushes, total->maps, total->scrub_faults, total->scans,
+                 total->judge_peak);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -385,6 +385,7 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     draw_snapshots(swarm, random);
     draw_expiry(swarm, random);
     swarm->encrypt = one_in(random, 3);
+    swarm->scans = one_in(random, 2);
     focus_draw(swarm, random);
     swarm->change_ms = one_in(random, 3) ? 0 : between(random, 200, 3000);
     swarm->scrub_rate = between(random, 256u << 10, 8u << 20);

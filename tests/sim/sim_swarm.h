@@ -98,6 +98,7 @@ struct sim_swarm {
     uint32_t key_ops_max;  /* a key is put aside after that many */
     uint32_t key_risk_max; /* or after that many unknown outcomes */
     uint32_t weights[12];  /* by enum judge_kind */
+    bool scans;            /* a client goes over all keys with SCAN */
     uint32_t give_up_ms;   /* a client closes its connection after waiting that long */
     /* Faults. */
     uint32_t run_ms;
