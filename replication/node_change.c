@@ -107,6 +107,8 @@ void node_change_answered(struct node *node, const struct node_event *event,
 
         if (!change->blob || change->name != event->message->correlation)
             continue;
+        if (reply.outcome == WIRE_MAP_DONE) /* whoever asks here next finds it */
+            node_map_take(node, change->blob, change->size, effects);
         if (reply.outcome != WIRE_MAP_AGAIN) {
             end(node, effects, change, &reply);
         } else if (reply.leader != 0) {

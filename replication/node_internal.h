@@ -66,6 +66,9 @@ void node_map_free(struct node *node);
 void node_map_send(struct node *node, const struct node_event *event, struct node_effects *effects);
 void node_map_message(struct node *node, const struct node_event *event,
                       struct node_effects *effects);
+/* A member says that it is committed: it is gone by if it is later than ours. */
+void node_map_take(struct node *node, const uint8_t *blob, size_t size,
+                   struct node_effects *effects);
 void node_map_epoch(struct node *node, const struct node_event *event);
 /* Tells members of our epoch, asks for a newer one. */
 void node_map_due(struct node *node, struct node_effects *effects);

@@ -90,20 +90,12 @@ static void adopt(struct node *node, const struct ringmap *map, const uint8_t *b
     effects->map_changed = true;
 }
 
-void node_map_message(struct node *node, const struct node_event *event,
-                      struct node_effects *effects)
+void node_map_take(struct node *node, const uint8_t *blob, size_t size,
+                   struct node_effects *effects)
 {
-    struct wire_cursor cursor;
     struct ringmap map;
-    const uint8_t *blob;
-    size_t size;
-    int r;
+    int r = ringmap_decode(blob, size, &map);
 
-    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
-    if (cursor.failed || !from_member(node, event))
-        return;
-    r = ringmap_decode(blob, size, &map);
     if (r < 0)
         effects->fatal = r;
     if (r != 0)
@@ -111,6 +103,19 @@ void node_map_message(struct node *node, const struct node_event *event,
     if (!ringmap_follows_problem(&map, node_map(node)))
         adopt(node, &map, blob, size, effects);
     ringmap_deinit(&map);
+}
+
+void node_map_message(struct node *node, const struct node_event *event,
+                      struct node_effects *effects)
+{
+    struct wire_cursor cursor;
+    const uint8_t *blob;
+    size_t size;
+
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
+    if (!cursor.failed && from_member(node, event))
+        node_map_take(node, blob, size, effects);
 }
 
 void node_map_epoch(struct node *node, const struct node_event *event)

@@ -8,11 +8,14 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define NODES      3u
 #define CLIENTS    4u
 #define HEALTHY_MS 60000u
 #define CALL_MS    30000u
+#define RIVALS     4u
+#define CONFLICT   5
 
 static char text[64u << 10];
 
@@ -117,6 +120,47 @@ static void inspect(const struct fleet *fleet)
             "inspect: exit code %d: %s", code, text);
 }
 
+/* All at once: each either has the change it asked for, or is told that another came first and has
+ * changed nothing. Returns how many lost. */
+static uint32_t compete(struct fleet *fleet)
+{
+    struct child rivals[RIVALS];
+    char program[PATH_MAX], log[PATH_MAX], seeds[NODES * 64];
+    json_int_t before = number(fleet, "epoch");
+    uint32_t won = 0, lost = 0;
+
+    snprintf(seeds, sizeof seeds, "%s,%s,%s", fleet->addresses[0], fleet->addresses[1],
+             fleet->addresses[2]);
+    for (uint32_t i = 0; i < RIVALS; i++) {
+        const char *words[] = {program_path("ring-admin", program),
+                               "--ticket",
+                               fleet->ticket,
+                               "--seeds",
+                               seeds,
+                               "rotate-key"};
+
+        child_init(&rivals[i]);
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            REQUIRE(child_add(&rivals[i], words[k]) == 0, "no memory");
+        REQUIRE(child_start(&rivals[i], fleet_path(fleet, "rivals", ".log", log)) == 0, "%s", log);
+    }
+    for (uint32_t i = 0; i < RIVALS; i++) {
+        uint64_t end_ns = now_ns() + UINT64_C(1000000) * CALL_MS;
+
+        while (!child_reap(&rivals[i])) {
+            REQUIRE(now_ns() < end_ns, "rotate-key does not end");
+            pause_ms(10);
+        }
+        REQUIRE(WIFEXITED(rivals[i].status), "status %d, see %s", rivals[i].status, log);
+        won += WEXITSTATUS(rivals[i].status) == 0;
+        lost += WEXITSTATUS(rivals[i].status) == CONFLICT;
+        child_deinit(&rivals[i]);
+    }
+    REQUIRE(won >= 1 && won + lost == RIVALS, "%u won, %u lost, see %s", won, lost, log);
+    REQUIRE(number(fleet, "epoch") == before + (json_int_t)won, "%u won: %s", won, text);
+    return lost;
+}
+
 void scenario_rotate(const struct scenario_options *options)
 {
     uint32_t keys = options->is_short ? 200 : 2000;
@@ -125,6 +169,7 @@ void scenario_rotate(const struct scenario_options *options)
     struct fleet fleet;
     struct load *load;
     json_int_t leader;
+    uint32_t lost;
 
     fleet_open_encrypted(&fleet, options->folder, NODES);
     resp_client_init(&client);
@@ -157,9 +202,12 @@ void scenario_rotate(const struct scenario_options *options)
             "%s", text);
     check_all(&client, keys, 4);
     REQUIRE(number(&fleet, "epoch") == 4, "%s", text);
+    lost = compete(&fleet);
+    check_all(&client, keys, 4);
     resp_client_deinit(&client);
     fleet_close(&fleet);
     scenario_say(options,
-                 "4 data keys, %u keys sealed with them, %u operations linearizable (%u unknown)",
-                 keys, result.operations, result.unknown);
+                 "4 data keys, %u keys sealed with them, %u operations linearizable (%u unknown), "
+                 "%u of %u rivals lost",
+                 keys, result.operations, result.unknown, lost, RIVALS);
 }
