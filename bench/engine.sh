@@ -5,11 +5,13 @@
 #
 #   sh bench/engine.sh                       5 million keys, values of 100 B and of 1 KiB
 #   sh bench/engine.sh 100:5000000 1024:1000000     SIZE:KEYS each
-#   write=no dir=FOLDER seconds=10 sh bench/engine.sh …    prints the tables only; where files go
+#   write=no dir=FOLDER seconds=10 wear=100 sh bench/engine.sh …    prints the tables only; where
+#                                                                    files go; see ring-bench
 set -u
 cd "$(dirname "$0")/.." || exit 1
 dir=${dir:-/var/tmp}
 seconds=${seconds:-10}
+wear=${wear:-100}
 [ $# -gt 0 ] || set -- 100:5000000 1024:5000000
 
 sh cli/packages.sh bench || exit 1
@@ -19,7 +21,8 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 for run in "$@"; do
     build/release/bin/ring-bench engine --values "${run%%:*}" --keys "${run##*:}" \
-        --seconds "$seconds" --dir "$dir" --results "$work/results" >>"$work/tables" || exit 1
+        --seconds "$seconds" --wear "$wear" --dir "$dir" --results "$work/results" \
+        >>"$work/tables" || exit 1
     echo >>"$work/tables"
 done
 cat "$work/tables"

@@ -342,18 +342,16 @@ int engine_record_read(struct engine *engine, store_location location, size_t si
     return r;
 }
 
-/* What was read makes room for what it was. */
+/* Makes it what it was, in the spare memory, which then changes places with what was read to. */
 static int unpack(struct engine *engine, struct record *record, struct engine_value *value)
 {
-    struct engine_value plain = {0};
+    struct engine_value plain = {.memory = value->spare, .capacity = value->spare_capacity};
     int r = engine_unpack(engine, record, &plain);
 
-    if (r == 0 && plain.memory) {
-        free(value->memory);
-        *value = plain;
-    } else {
-        free(plain.memory);
-    }
+    value->spare = value->memory;
+    value->spare_capacity = value->capacity;
+    value->memory = plain.memory;
+    value->capacity = plain.capacity;
     return r;
 }
 
@@ -379,7 +377,7 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
         return r;
     if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT)
         return engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
-    if (record.flags != 0)
+    if (record.flags & (RECORD_FLAG_COMPRESSED | RECORD_FLAG_ENCRYPTED))
         r = unpack(engine, &record, value);
     if (r == 0 && (record.key_size != key_size || memcmp(record.key, key, key_size) != 0))
         r = ENGINE_E_CORRUPT;
@@ -391,6 +389,7 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
 void engine_value_deinit(struct engine_value *value)
 {
     free(value->memory);
+    free(value->spare);
     *value = (struct engine_value){0};
 }
 

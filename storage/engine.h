@@ -109,8 +109,8 @@ struct engine_options {
 struct engine_value {
     const uint8_t *bytes;
     size_t size;
-    uint8_t *memory;
-    size_t capacity;
+    uint8_t *memory, *spare;
+    size_t capacity, spare_capacity;
 };
 
 /* Opens the folder, recovering what it holds. options may be NULL. *engine is NULL on failure.
