@@ -430,6 +430,7 @@ int node_loop_run(const struct node_loop_options *options)
     loop->options = options;
     pthread_mutex_init(&loop->links_mutex, NULL);
     block_signals();
+    loop_files_raise(loop);
     inbox_init(&loop->inbox);
     r = open_data(loop);
     if (r == NODE_LOOP_E_OK)

@@ -137,6 +137,7 @@ struct node_loop {
     struct loop_shard *shards;
     struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
+    uint32_t files_max; /* descriptors that the process may have */
     atomic_bool shards_started;
     atomic_uint drained;     /* shards */
     _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
@@ -167,6 +168,12 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_files.c */
+/* As many descriptors as the administrator allows. */
+void loop_files_raise(struct node_loop *loop);
+/* The shard's share of them, for its store. 0, or -EMFILE, which is logged: it needs more. */
+int loop_files_share(const struct node_loop *loop, uint16_t shard, uint32_t *files_max);
 
 /* node_loop_shard.c */
 int loop_shards_start(struct node_loop *loop, bool found);

@@ -236,8 +236,10 @@ static void *open_shard(void *argument)
     options.train_sealed = loop->options->dictionaries == NODE_LOOP_DICTIONARIES_ON;
     if (loop->options->dictionaries == NODE_LOOP_DICTIONARIES_OFF)
         options.train_samples = 0;
-    r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
-                   node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
+    r = loop_files_share(loop, shard->number, &options.store.files_max);
+    if (r == 0)
+        r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
+                       node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)
         loop_log("error", "shard_fenced",
                  "shard=%u next=\"its journal or manifest is damaged: the other replicas serve; "

@@ -123,6 +123,8 @@ static int store_init(struct store *store, struct vfs *vfs, const struct store_o
         return -ENAMETOOLONG;
     store->vfs = vfs;
     store->options = *options;
+    if (options->files_max == 0 || options->files_max > DATA_FILES_MAX)
+        store->options.files_max = DATA_FILES_MAX;
     store->visitor = *visitor;
     memcpy(store->folder, options->folder, folder_size + 1);
     store->options.folder = store->folder;

@@ -53,6 +53,9 @@ struct store_options {
     /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,
      * by what it moves, until its victims are gone. */
     uint64_t size_max;
+    uint32_t files_max;     /* segments and casks, each of them a descriptor for as long as it is
+                               there: over it STORE_E_NOSPACE; ≥ store_files_min(); 0: as many
+                               as there are places */
     uint64_t space_reserve; /* bytes of the disk left untouched: STORE_E_NOSPACE */
     bool founded;           /* the node has been founded: a missing MANIFEST fences the shard */
     /* Flush. Without `digest` there is none: segments go only when nothing in them is needed. Pure;
@@ -81,7 +84,8 @@ enum store_e {
     STORE_E_OK,
     STORE_E_ABSENT,  /* no such key / nothing to do */
     STORE_E_FULL,    /* the queue's bound is reached; try again when a batch has been synced */
-    STORE_E_NOSPACE, /* disk or journal cap reached; nothing was appended */
+    STORE_E_NOSPACE, /* disk, journal cap or files_max reached, or the system has no descriptor for
+                        another file (EMFILE, ENFILE); nothing was appended */
     STORE_E_AGAIN,   /* the bytes are on disk only: take store_read() */
     STORE_E_CORRUPT, /* bytes that were synced do not check */
     STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
@@ -131,6 +135,10 @@ struct store_visitor {
      * partition given to store_found(). checkpoint->state is borrowed until the call after. */
     void (*save_checkpoint)(void *context, uint16_t partition, struct store_checkpoint *checkpoint);
 };
+
+/* The least files_max for a store of so many partitions. It does not shrink what is there: a store
+ * that has more files opens them all. */
+uint32_t store_files_min(size_t partitions);
 
 /* Opens the folder, recovers by calling the visitor, and opens a new segment lazily at the first
  * append. Memory: *store is allocated and set before the first callback, so that the visitor can

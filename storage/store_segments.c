@@ -76,12 +76,13 @@ static int prepare_run(struct store_job *job)
     uint64_t size = 0;
     int r = filename_journal(path, job->folder, job->number);
 
-    if (r == 0 && job->spare)
-        r = filename_journal(spare, job->folder, job->spare);
+    if (r == 0)
+        r = filename_journal(spare, job->folder, job->spare ? job->spare : job->number);
+    /* Opened first: without a descriptor nothing is renamed. */
+    if (r == 0)
+        r = vfs_open(job->vfs, spare, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
     if (r == 0 && job->spare && job->spare != job->number)
         r = vfs_rename(job->vfs, spare, path);
-    if (r == 0)
-        r = vfs_open(job->vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
     if (r == 0)
         r = vfs_size(job->file, &size);
     if (r != 0)
@@ -99,7 +100,7 @@ static int prepare_run(struct store_job *job)
     if (r == 0)
         r = vfs_sync_dir(job->vfs, job->folder);
     job->length = (uint32_t)(size < job->zero_to ? job->zero_to : size);
-    if (r == -ENOSPC) {
+    if (store_is_short(r)) {
         int removed = vfs_remove(job->vfs, path); /* gives back what it took */
 
         r = removed < 0 ? removed : r;
@@ -139,7 +140,10 @@ static int remove_run(struct store_job *job)
                             ? filename_cask_hint(path, job->folder, job->partition, job->number)
                             : filename_journal_hint(path, job->folder, job->number),
                         path);
-    return r == 0 ? vfs_sync_dir(job->vfs, job->folder) : r;
+    if (r == 0)
+        r = vfs_sync_dir(job->vfs, job->folder);
+    /* A name that is there again after a crash is found unlisted, and removed. */
+    return r == -EMFILE || r == -ENFILE ? 0 : r;
 }
 
 int store_background_run(struct store_job *job)
@@ -303,6 +307,9 @@ static bool next_exceeds_cap(const struct store *store)
 {
     uint32_t target = next_target(store);
 
+    /* Without any segment not even reads are served. */
+    if (store->current && store_files_short(store))
+        return true;
     return cap_reached(store, target > store->spare_size ? target - store->spare_size : 0);
 }
 
@@ -423,6 +430,7 @@ static void retry_when_due(struct store *store, uint64_t now_ms)
     } else if (now_ms >= store->retry_ms) {
         store->retry = false;
         store->retry_manifest = false;
+        store->retry_files = false;
     }
 }
 
@@ -442,7 +450,7 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
     if (!job && !store->retry_manifest && manifest_pending(&store->manifest))
         job = manifest_begin(store);
     /* What a drop gave back need not be waited for. */
-    if (!job && !store->next && (!store->retry || store->spare))
+    if (!job && !store->next && (!store->retry || (store->spare && !store->retry_files)))
         job = prepare_begin(store);
     if (!job && store->next && !store->retry)
         job = zero_begin(store);
@@ -482,9 +490,10 @@ static int prepare_done(struct store *store, struct store_job *job)
     return 0;
 }
 
-/* -ENOSPC of a background job: nothing is lost, it is tried again. */
-static void no_space(struct store *store, const struct store_job *job)
+/* A background job found no space, or no descriptor: nothing is lost, it is tried again. */
+static void no_space(struct store *store, const struct store_job *job, int result)
 {
+    store->retry_files = result != -ENOSPC;
     if (job->kind == STORE_JOB_KIND_MANIFEST) {
         wait_for_space(store, &store->retry_manifest);
         return;
@@ -532,8 +541,8 @@ int store_background_done(struct store *store, struct store_job *job, int result
             store_flush_done(store, job, result < 0 ? result : job->step);
         return 0;
     }
-    if (r == -ENOSPC) {
-        no_space(store, job);
+    if (store_is_short(r)) {
+        no_space(store, job, r);
         return 0;
     }
     if (r < 0) {

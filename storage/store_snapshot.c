@@ -173,6 +173,8 @@ static int cask_take(struct store_install *install)
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     int r = GROW(install->casks, install->cask_capacity, install->cask_count + 1);
 
+    if (r == 0 && store_files_short(store))
+        r = -ENFILE;
     if (r == 0)
         r = casks_add(&store->casks, &store->files, &written->info, written->file, &cask);
     if (r != 0)

@@ -2,6 +2,8 @@
 #ifndef STORAGE_STORE_STATE_H
 #define STORAGE_STORE_STATE_H
 
+#include <errno.h>
+
 #include "storage/casks.h"
 #include "storage/filename.h"
 #include "storage/flush.h"
@@ -179,6 +181,7 @@ struct store {
     bool disk_full;
     bool retry;          /* preparing waits after -ENOSPC */
     bool retry_manifest; /* writing the manifest does */
+    bool retry_files;    /* there was no descriptor: a spare file is no help */
     uint64_t retry_ms;   /* 0: set at the next call that knows the time */
     bool write_retry;    /* the write job waits */
     uint64_t write_retry_ms;
@@ -246,6 +249,17 @@ void store_foresee_full(struct store *store);
 int store_header_rewrite(const struct journal_segment *segment);
 bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
                              bool with_new_checkpoint);
+
+/* store_files.c */
+/* Another segment or a snapshot's cask would be one file too many. */
+bool store_files_short(const struct store *store);
+/* Not far from it: any retired segment is better off as casks. */
+bool store_files_short_soon(const struct store *store);
+/* The disk is full, or there is no descriptor: nothing is lost, it is tried again. */
+static inline bool store_is_short(int result)
+{
+    return result == -ENOSPC || result == -EMFILE || result == -ENFILE;
+}
 
 /* store_retire.c */
 /* Retires what is no log any more, in order: the next job for that, or NULL. */

@@ -11,7 +11,6 @@
 #define WORTH_MAX      90u /* per cent: a file that is more alive is no victim, but on demand */
 #define DEMANDED_SCORE 1e200
 #define CASKS_MERGE    16u /* casks of a partition: more are merged, the smallest first */
-#define CASKS_MAX      (DATA_FILES_MAX / 2) /* of them all; merging keeps about to it */
 
 /* --- what there is ------------------------------------------------------------------------- */
 
@@ -71,7 +70,7 @@ static bool journal_is_full_soon(const struct store *store)
 
 bool store_flush_urgent(const struct store *store)
 {
-    return store->disk_full || journal_is_full_soon(store);
+    return store->disk_full || journal_is_full_soon(store) || store_files_short_soon(store);
 }
 
 /* Something in it may be sealed with a data key that is not the newest. */
@@ -134,7 +133,8 @@ static int compare_merges(const void *a, const void *b, void *context)
 
 static uint32_t merge_limit(const struct store *store)
 {
-    size_t share = CASKS_MAX / (store->hosted_count + 1);
+    /* Half of all files are casks at most, about. */
+    size_t share = store->options.files_max / 2 / (store->hosted_count + 1);
 
     return share < 2 ? 2 : share < CASKS_MERGE ? (uint32_t)share : CASKS_MERGE;
 }
@@ -154,7 +154,8 @@ static bool worth(const struct store *store, const struct data_file *file, uint6
 {
     if (file->live_records == 0 || file->rewrite || demanded(store, file))
         return true;
-    if (file->kind == DATA_FILE_SEGMENT && journal_is_full_soon(store))
+    if (file->kind == DATA_FILE_SEGMENT &&
+        (journal_is_full_soon(store) || store_files_short_soon(store)))
         return true;
     return (over > 0 || store->disk_full) &&
            live_of(file) * 100 < (uint64_t)file->length * WORTH_MAX;

@@ -17,7 +17,8 @@
  *  - A file that is removed or renamed over lives on for those who have it open.
  *  - All functions return 0 or a count on success and -errno on failure; -EAGAIN only where said.
  *    Errors that callers tell apart: -ENOENT no such name, -EEXIST, -EISDIR a folder where a file
- *    is wanted, -ENOTDIR the reverse, -ENOSPC.
+ *    is wanted, -ENOTDIR the reverse, -ENOSPC; and -EMFILE or -ENFILE of open, lock, list and
+ *    sync_dir: there is no descriptor, and nothing was changed.
  */
 #ifndef STORAGE_VFS_H
 #define STORAGE_VFS_H

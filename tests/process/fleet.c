@@ -171,10 +171,10 @@ void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
     open_fleet(fleet, folder, nodes, NULL, NULL);
 }
 
-void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes,
+void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words)
 {
-    open_fleet(fleet, folder, nodes, NULL, node_words);
+    open_fleet(fleet, folder, nodes, init_word, node_words);
 }
 
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes)

@@ -26,8 +26,9 @@ struct fleet {
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes);
 /* The same, founded with --encrypt. */
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes);
-/* The same, and each node has these words more on its command line, borrowed; NULL ends them. */
-void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes,
+/* The same, founded with this word more, or NULL; and each node has these words more on its command
+ * line, borrowed, NULL ends them. */
+void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words);
 /* Stops all; each must end well, and no log may hold a sanitizer's report. */
 void fleet_close(struct fleet *fleet);

@@ -24,6 +24,7 @@
     X(demo)    /* `ringcask demo` from its first line to its last */                               \
     X(admin)   /* ring-admin on a founded cluster */                                               \
     X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
+    X(files)   /* few descriptors: files become fewer and larger, writes wait, all is served */    \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
     X(scrub)   /* rot on the disk of a running node is found and made good by its peers */         \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \

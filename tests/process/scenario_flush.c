@@ -202,7 +202,7 @@ void scenario_flush(const struct scenario_options *options)
     struct resp_client client;
     struct fleet fleet;
 
-    fleet_open_with(&fleet, options->folder, NODES,
+    fleet_open_with(&fleet, options->folder, NODES, NULL,
                     (const char *[]){"--shards", "2", "--segment", "1", NULL});
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
