@@ -58,7 +58,8 @@ enum engine_e {
     ENGINE_E_FOREIGN,   /* the folder belongs to a node, or holds something else */
     ENGINE_E_NEWER,     /* written by a newer format */
     ENGINE_E_CORRUPT,   /* bytes that were durable do not check; nothing more is written */
-    ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed; it heals by itself */
+    ENGINE_E_NOSPACE,   /* the disk or size_max is full, or no descriptor is left for another file;
+                           nothing was changed; it heals by itself */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
     ENGINE_E_KEY,       /* written with another key, or with one, or without */
