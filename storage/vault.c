@@ -6,14 +6,16 @@
 #include <sodium.h>
 
 #include "storage/codec.h"
+#include "storage/vault_aead.h"
 
 #define TAIL_SIZE      8u
 #define AD_SIZE        (28u + 8u + 32u + VAULT_DIGEST_SIZE)
 #define KEY_SIZE_BYTES 2u
 
-_Static_assert(VAULT_KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "data key");
-_Static_assert(VAULT_NONCE_SIZE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
-_Static_assert(VAULT_TAG_SIZE == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(VAULT_KEY_SIZE == VAULT_AEAD_KEY, "data key");
+_Static_assert(VAULT_NONCE_SIZE == VAULT_AEAD_NONCE, "nonce");
+_Static_assert(VAULT_TAG_SIZE == VAULT_AEAD_TAG, "tag");
+_Static_assert(AD_SIZE <= VAULT_AEAD_AD_MAX, "associated data");
 _Static_assert(VAULT_OVERHEAD_SIZE == TAIL_SIZE + KEY_SIZE_BYTES + VAULT_TAG_SIZE, "overhead");
 _Static_assert(VAULT_WRAPPED_SIZE == crypto_box_SEALBYTES + 1 + VAULT_KEY_SIZE, "a box");
 _Static_assert(VAULT_EXCHANGE_SIZE == crypto_box_PUBLICKEYBYTES, "X25519 key");
@@ -105,7 +107,6 @@ static void seal(const struct vault *vault, uint8_t id, struct record *record, u
 {
     uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
     uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
-    int r;
 
     assert(id != 0 && vault->known[id]);
     record->flags |= RECORD_FLAG_ENCRYPTED;
@@ -118,10 +119,7 @@ static void seal(const struct vault *vault, uint8_t id, struct record *record, u
     record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
     make_nonce(record, sealed, nonce);
     make_ad(record, ad);
-    r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
-                                                   NULL, nonce, vault->keys[id]);
-    assert(r == 0);
-    (void)r;
+    vault_aead_seal(plain, plain_size, ad, sizeof(ad), nonce, vault->keys[id]);
 }
 
 void vault_seal(const struct vault *vault, struct record *record,
@@ -157,9 +155,9 @@ static int unseal(const struct vault *vault, const struct record *record, uint8_
         return VAULT_E_NO_KEY;
     make_nonce(record, record->value, nonce);
     make_ad(record, ad);
-    return crypto_aead_xchacha20poly1305_ietf_decrypt(
-               out, NULL, NULL, record->value + TAIL_SIZE, record->value_size - TAIL_SIZE, ad,
-               sizeof(ad), nonce, vault->keys[record->key_id]) == 0
+    return vault_aead_open(out, record->value + TAIL_SIZE,
+                           record->value_size - TAIL_SIZE - VAULT_TAG_SIZE, ad, sizeof(ad), nonce,
+                           vault->keys[record->key_id])
                ? 0
                : VAULT_E_CORRUPT;
 }
