@@ -431,6 +431,91 @@ Test(engine_scan, shows_no_deleted_key_while_tombstones_go)
     vfs_mem_free(vfs);
 }
 
+/* --- one index ----------------------------------------------------------------------------- */
+
+#define TOGETHER 60u
+
+struct rounds {
+    struct engine *engine;
+    atomic_bool done;
+};
+
+/* Each round writes all keys but one in one entry, and deletes that one; files are merged all the
+ * time. */
+static void *rounds_main(void *argument)
+{
+    struct rounds *rounds = argument;
+    static char value[200];
+    static uint32_t keys[TOGETHER];
+
+    for (uint32_t round = 1; round <= 400; round++) {
+        struct engine_op ops[TOGETHER];
+
+        memcpy(value, &round, sizeof round);
+        for (uint32_t i = 0; i < TOGETHER; i++) {
+            keys[i] = i;
+            ops[i] = (struct engine_op){&keys[i], sizeof keys[i], value, sizeof value};
+            if (i == round % TOGETHER)
+                ops[i].value = NULL, ops[i].value_size = 0;
+        }
+        cr_assert_eq(engine_batch(rounds->engine, ops, TOGETHER), 0);
+        if (round % 16 == 0)
+            cr_assert_eq(engine_flush(rounds->engine), 0);
+    }
+    atomic_store(&rounds->done, true);
+    return NULL;
+}
+
+static uint32_t scan_round(struct engine *engine, const uint8_t *prefix, size_t prefix_size)
+{
+    struct engine_range range = {.prefix = prefix, .prefix_size = prefix_size};
+    struct engine_cursor *cursor;
+    struct engine_item item;
+    uint32_t round = 0, sum = 0, count = 0;
+
+    cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
+    while (engine_cursor_next(cursor, &item) == 0) {
+        uint32_t key, of;
+
+        memcpy(&key, item.key, sizeof key);
+        memcpy(&of, item.value, sizeof of);
+        cr_assert(count == 0 || of == round, "key %u is of round %u, not %u", key, of, round);
+        round = of;
+        sum += key;
+        count++;
+    }
+    engine_cursor_close(cursor);
+    if (prefix_size == 0 && count > 0) {
+        cr_assert_eq(count, TOGETHER - 1);
+        cr_assert_eq(sum, TOGETHER * (TOGETHER - 1) / 2 - round % TOGETHER, "another was deleted");
+    }
+    return round;
+}
+
+/* An entry is seen whole or not at all, and none is seen without those before it, whatever is
+ * written, deleted and merged at the moment. */
+Test(engine_scan, shows_the_state_at_one_index)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct rounds rounds = {.engine = open_on(vfs, true, ENGINE_SYNC_NONE)};
+    uint32_t before = 0, scans = 0;
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, rounds_main, &rounds), 0);
+    while (!atomic_load(&rounds.done)) {
+        uint32_t round = scan_round(rounds.engine, NULL, 0);
+
+        cr_assert_geq(round, before, "time went back");
+        before = round;
+        (void)scan_round(rounds.engine, (const uint8_t *)"\x07", 1);
+        scans++;
+    }
+    pthread_join(thread, NULL);
+    cr_assert(scans > 0 && scan_round(rounds.engine, NULL, 0) == 400);
+    cr_assert_eq(engine_close(rounds.engine), 0);
+    vfs_mem_free(vfs);
+}
+
 /* --- what it costs ------------------------------------------------------------------------- */
 
 /* Bytes that this process has read. */
