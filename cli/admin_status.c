@@ -34,6 +34,9 @@ static const struct output_column scrub_columns[] = {
     {"faults", "FAULTS", OUTPUT_NUMBER},
     {"unread", "UNREAD", OUTPUT_NUMBER},
     {"repaired", "REPAIRED", OUTPUT_NUMBER},
+    {"compared", "COMPARED", OUTPUT_NUMBER},
+    {"outvoted", "OUTVOTED", OUTPUT_NUMBER},
+    {"undecided", "UNDECIDED", OUTPUT_NUMBER},
 };
 #define SCRUB_COLUMN_COUNT (sizeof scrub_columns / sizeof *scrub_columns)
 
@@ -128,6 +131,9 @@ static void put_scrub(struct output *output, const struct view_node *node)
         {.number = scrub->faults},
         {.number = scrub->unread},
         {.number = scrub->repaired},
+        {.number = scrub->compared},
+        {.number = scrub->outvoted},
+        {.number = scrub->undecided},
     };
 
     output_row(output, values);

@@ -102,14 +102,14 @@ struct loop_shard {
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
     /* As of the newest tick: */
     _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
-    _Atomic uint64_t repaired;
+    _Atomic uint64_t repaired, compared, outvoted, undecided;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
     uint64_t due_ms;
     /* As told to the log: */
     uint64_t snapshots; /* installed */
-    uint64_t faults, unread, repairs;
+    uint64_t faults, unread, repairs, outvoted_told, undecided_told;
     uint32_t fenced;
     bool drained;
 };

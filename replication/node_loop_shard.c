@@ -98,6 +98,22 @@ static void tell_snapshots(struct loop_shard *shard, const struct shard_stats *s
     shard->snapshots = stats->snapshots_installed;
 }
 
+static void tell_differences(struct loop_shard *shard, const struct shard_stats *stats)
+{
+    if (stats->differences > shard->outvoted_told)
+        loop_log("error", "replicas_outvoted",
+                 "shard=%u replicas=%llu next=\"they held something else than most and are made "
+                 "good; please report it with the logs of all nodes\"",
+                 shard->number, (unsigned long long)(stats->differences - shard->outvoted_told));
+    if (stats->undecided > shard->undecided_told)
+        loop_log("error", "replicas_differ",
+                 "shard=%u ranges=%llu next=\"no majority says which is right, and nothing was "
+                 "changed: bring all nodes back, so that one can\"",
+                 shard->number, (unsigned long long)(stats->undecided - shard->undecided_told));
+    shard->outvoted_told = stats->differences;
+    shard->undecided_told = stats->undecided;
+}
+
 static void tell_damage(struct loop_shard *shard, const struct shard_stats *stats,
                         const struct store_scrub_stats *scrub)
 {
@@ -135,12 +151,16 @@ static void tell(struct loop_shard *shard)
     store_scrub_stats(shard_store(shard->shard), &scrub);
     tell_snapshots(shard, &stats);
     tell_damage(shard, &stats, &scrub);
+    tell_differences(shard, &stats);
     atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_ended_ms, scrub.ended_ms, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_bytes, scrub.bytes, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_faults, scrub.faults, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_unread, scrub.unread, memory_order_relaxed);
     atomic_store_explicit(&shard->repaired, stats.repaired, memory_order_relaxed);
+    atomic_store_explicit(&shard->compared, stats.compared, memory_order_relaxed);
+    atomic_store_explicit(&shard->outvoted, stats.differences, memory_order_relaxed);
+    atomic_store_explicit(&shard->undecided, stats.undecided, memory_order_relaxed);
 }
 
 /* A round: all that has arrived is stepped, then everything leaves together. */
@@ -378,6 +398,9 @@ struct wire_scrub loop_shards_scrub(const struct node_loop *loop)
         sum.faults += atomic_load_explicit(&shard->scrub_faults, memory_order_relaxed);
         sum.unread += atomic_load_explicit(&shard->scrub_unread, memory_order_relaxed);
         sum.repaired += atomic_load_explicit(&shard->repaired, memory_order_relaxed);
+        sum.compared += atomic_load_explicit(&shard->compared, memory_order_relaxed);
+        sum.outvoted += atomic_load_explicit(&shard->outvoted, memory_order_relaxed);
+        sum.undecided += atomic_load_explicit(&shard->undecided, memory_order_relaxed);
     }
     if (sum.passes > 0)
         sum.age_ms = loop_now_ms() - ended_ms;

@@ -118,6 +118,14 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_snapshot_frame(shard, event->from.member, message);
         break;
+    case WIRE_COMPARE:
+        if (node)
+            shard_compare_frame(shard, event->from.member, message);
+        break;
+    case WIRE_COMPARE_ACK:
+        if (node)
+            shard_compare_ack_frame(shard, event->from.member, message);
+        break;
     case WIRE_SNAPSHOT_ACK:
         if (node)
             shard_snapshot_ack_frame(shard, event->from.member, message);
@@ -171,6 +179,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             bytes = NULL;
         if (read->kind == SHARD_READ_EXPIRY)
             shard_expiry_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_COMPARE)
+            shard_compare_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_TRAIN)
@@ -263,6 +273,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         assert(!"unknown event");
     }
     shard_sources_pump(shard);
+    shard_compare_pump(shard);
     if (shard->failing)
         shard_fence_finish(shard);
     if (shard->drain_until_ms)

@@ -132,7 +132,10 @@ struct shard_stats {
     size_t operations_in_flight_size;
     uint32_t leaders, followers, fenced;
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
-    uint64_t repaired; /* of those installed, how many ended a fence */
+    uint64_t repaired;    /* of those installed, how many ended a fence */
+    uint64_t compared;    /* partitions led here, with all their replicas; each time counts */
+    uint64_t differences; /* replicas that were outvoted, */
+    uint64_t undecided;   /* and ranges for which nobody had a majority */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

@@ -17,6 +17,7 @@
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_snapshot.c a partition's state for a peer that the log cannot help
  *   shard_install.c  the other end of it
+ *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_state.c    what of that state is not records
  *   shard_map.c      the ring map: the meta group's state, and changes of it
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
@@ -36,6 +37,7 @@
 #include "replication/raft.h"
 #include "replication/sessions.h"
 #include "replication/shard.h"
+#include "replication/shard_compare.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
@@ -107,6 +109,12 @@ struct replica {
     struct shard_waiter *waiters;
     struct shard_waiter **waiters_end;
     struct replica_expiry expiry;
+    /* shard_compare.h */
+    uint64_t compare_at;       /* the index at which its content is asked for; 0: none */
+    uint64_t compare_from;     /* leader: position from which it goes on */
+    uint64_t compare_begun_ms; /* the newest time over all of it, and */
+    uint64_t compare_due_ms;   /* when the next is due */
+    uint64_t odd_until_ms;     /* leader: outvoted, hands over until then; 0: not so */
 };
 
 /* Durable once `batch` is: the replica's journal up to (index, term) and its hard state. */
@@ -175,6 +183,7 @@ enum shard_read_kind {
     SHARD_READ_OPERATION,
     SHARD_READ_SNAPSHOT,
     SHARD_READ_EXPIRY,
+    SHARD_READ_COMPARE,
     SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
     SHARD_READ_MAP,   /* no owner */
     SHARD_READ_WALK,  /* owner: struct replica */
@@ -350,6 +359,7 @@ struct shard {
     struct command_options command_options;
     struct command_outcome outcome;
     struct shard_expiry expiry;
+    struct shard_compare compare;
     uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */
 };
 

@@ -315,6 +315,7 @@ void shard_close(struct shard *shard)
     }
     shard_operations_free(shard);
     shard_sources_free(shard);
+    shard_compare_free(shard);
     while (shard->fetches) {
         struct shard_fetch *fetch = shard->fetches;
 

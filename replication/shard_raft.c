@@ -550,8 +550,12 @@ void shard_apply(struct shard *shard, struct replica *replica)
     store_commit(shard->store, replica->partition, replica->raft.commit);
     while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit &&
            !replica->fenced) {
+        uint64_t index = entry->index;
+
         shard_apply_entry(shard, replica, entry);
         pending_pop(&replica->pending);
+        if (index == replica->compare_at)
+            shard_compare_reached(shard, replica);
     }
     if (replica->raft.applied < replica->raft.commit)
         shard_raft_event(shard, replica, &event);

@@ -390,7 +390,7 @@ bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
 #define NODE_STATUS_FIELDS_NEW  2u /* that version 0.1.0 did not have */
-#define SCRUB_FIELDS            6u
+#define SCRUB_FIELDS            9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status)
@@ -465,6 +465,9 @@ static void put_scrub(struct wire_buffer *buffer, const struct wire_scrub *scrub
     wire_put_uint(buffer, scrub->faults);
     wire_put_uint(buffer, scrub->unread);
     wire_put_uint(buffer, scrub->repaired);
+    wire_put_uint(buffer, scrub->compared);
+    wire_put_uint(buffer, scrub->outvoted);
+    wire_put_uint(buffer, scrub->undecided);
 }
 
 static void get_scrub(struct wire_cursor *cursor, struct wire_scrub *scrub)
@@ -477,6 +480,9 @@ static void get_scrub(struct wire_cursor *cursor, struct wire_scrub *scrub)
     scrub->faults = wire_get_u64(cursor);
     scrub->unread = wire_get_u64(cursor);
     scrub->repaired = wire_get_u64(cursor);
+    scrub->compared = wire_get_u64(cursor);
+    scrub->outvoted = wire_get_u64(cursor);
+    scrub->undecided = wire_get_u64(cursor);
     (void)wire_fields_close(cursor, unknown);
 }
 

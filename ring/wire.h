@@ -26,6 +26,8 @@
  *   MAP_EPOCH: [epoch]   MAP_CHANGE: bin (ringmap_encode)
  *   MAP_CHANGE_REPLY: [enum wire_map_outcome, epoch, leader's member id or 0, why string]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
+ *   COMPARE, COMPARE_ACK: [kind, group, from member, from life, to member, to life, term, index,
+ *             from, to, count, sum]
  *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
  */
 #ifndef RING_WIRE_H
@@ -285,6 +287,27 @@ void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status);
 bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status);
 
+/* Do replicas hold the same? COMPARE: kinds ASK and ODD; COMPARE_ACK: GIVEN and NOT. */
+enum wire_compare_kind {
+    WIRE_COMPARE_ASK = 1,   /* the digest of [from, to) when `index` is the newest applied */
+    WIRE_COMPARE_ODD = 2,   /* twice most replicas agreed on another than yours */
+    WIRE_COMPARE_GIVEN = 3, /* count and sum are it */
+    WIRE_COMPARE_NOT = 4,   /* that index is past, or not to be read now */
+};
+struct wire_compare {
+    uint8_t kind;
+    uint16_t group;
+    uint16_t from_member, to_member;
+    uint64_t from_life, to_life;
+    uint32_t term;
+    uint64_t index;
+    uint64_t from, to; /* positions of keys' digests, storage/keydir.h; to 0: the end */
+    uint32_t count;    /* keys */
+    uint64_t sum;      /* over what they hold */
+};
+void wire_put_compare(struct wire_buffer *buffer, const struct wire_compare *compare);
+bool wire_get_compare(struct wire_cursor *cursor, struct wire_compare *compare);
+
 /* FLUSH: begins one, or joins the one that is under way; without `begin` only asks. */
 void wire_put_flush(struct wire_buffer *buffer, bool begin);
 bool wire_get_flush(struct wire_cursor *cursor, bool *begin);
@@ -306,12 +329,15 @@ bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *s
 /* What a node says of itself. */
 /* What the scrubs of a node's shards found since its start. */
 struct wire_scrub {
-    uint64_t passes;   /* that each shard has had at least */
-    uint64_t age_ms;   /* since when every byte has been read again; 0 before the first pass */
-    uint64_t bytes;    /* read by the newest passes */
-    uint64_t faults;   /* places that did not check */
-    uint64_t unread;   /* files that the disk did not give */
-    uint64_t repaired; /* partitions that were fenced and got their content from a peer */
+    uint64_t passes;    /* that each shard has had at least */
+    uint64_t age_ms;    /* since when every byte has been read again; 0 before the first pass */
+    uint64_t bytes;     /* read by the newest passes */
+    uint64_t faults;    /* places that did not check */
+    uint64_t unread;    /* files that the disk did not give */
+    uint64_t repaired;  /* partitions that were fenced and got their content from a peer */
+    uint64_t compared;  /* partitions led here, with their other replicas; each time counts */
+    uint64_t outvoted;  /* replicas that held something else than most */
+    uint64_t undecided; /* ranges of keys in which replicas differ and none has a majority */
 };
 struct wire_node_status {
     uint16_t member; /* 0: not founded */

@@ -21,6 +21,8 @@
     X(SHARD_STATUS_REPLY, 22, DATA)                                                                \
     X(SNAPSHOT, 23, DATA) /* leader's shard -> follower's: a piece of a partition's state */       \
     X(SNAPSHOT_ACK, 24, CONTROL) /* where to go on, or that one is wanted */                       \
+    X(COMPARE, 25, CONTROL)      /* leader's shard -> follower's: what is there at this index? */  \
+    X(COMPARE_ACK, 26, CONTROL)  /* its digest */                                                  \
     X(FLUSH, 27, DATA)           /* admin -> shard: reclaim what is dead, or only say how far */   \
     X(FLUSH_REPLY, 28, DATA)                                                                       \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \

@@ -52,7 +52,8 @@
     X(MAP_BEFORE_DISK, 27, "goes by a ring map before it is on the disk", "none that we know")     \
     X(SCRUB_TRUSTS, 28, "takes what the scrub finds damaged for dead", "none that we know")        \
     X(SCAN_ENDS_EARLY, 29, "takes a cursor that another leader gave for the partition's end",      \
-      "Redis, Valkey after a failover")
+      "Redis, Valkey after a failover")                                                            \
+    X(COMPARED_ANYWHERE, 30, "compares replicas at different indexes", "none that we know")
 
 enum mutant_number {
 #define X(name, number, text, systems) MUTANT_##name = number,

@@ -271,6 +271,11 @@ struct store_job *store_read(struct store *store, store_location location, size_
                              void *context);
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size);
 
+/* What lies at a location of a keydir entry can be read until it is let go of again, whatever
+ * becomes of the entry. */
+void store_pin(struct store *store, store_location location);
+void store_unpin(struct store *store, store_location location);
+
 /* The cache of decoded values, options.cache_size bytes. key->location is what store_find() gave:
  * only applied records are kept, and store_apply() drops what it replaces, so that a hit is what a
  * read would give. value is borrowed until the next call of one of these or of store_apply().

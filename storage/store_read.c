@@ -126,6 +126,19 @@ bool store_recent(const struct store *store, store_location location)
     return batch_at(store, file, data_file_offset(location)) != NULL;
 }
 
+void store_pin(struct store *store, store_location location)
+{
+    data_files_at(&store->files, location)->pins++;
+}
+
+void store_unpin(struct store *store, store_location location)
+{
+    struct data_file *file = data_files_at(&store->files, location);
+
+    assert(file && file->pins > 0);
+    file->pins--;
+}
+
 /* --- the applied state --------------------------------------------------------------------- */
 
 /* A record that nothing points at any more; its segment may have become free to go. */

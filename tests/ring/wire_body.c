@@ -141,6 +141,18 @@ static void any_status(struct dice *dice, struct body *body)
         any16(dice), any8(dice),  any16(dice), any32(dice),    any64(dice), any64(dice),
         any64(dice), any64(dice), any64(dice), any8(dice) & 1, any32(dice)};
     body->begin = any8(dice) & 1;
+    body->compare = (struct wire_compare){.kind = any8(dice),
+                                          .group = any16(dice),
+                                          .from_member = any16(dice),
+                                          .to_member = any16(dice),
+                                          .from_life = any64(dice),
+                                          .to_life = any64(dice),
+                                          .term = any32(dice),
+                                          .index = any64(dice),
+                                          .from = any64(dice),
+                                          .to = any64(dice),
+                                          .count = any32(dice),
+                                          .sum = any64(dice)};
     body->flush = (struct wire_flush_state){
         any8(dice) & 1, any8(dice) & 1, any64(dice), any64(dice), any64(dice),
         any64(dice),    any64(dice),    any64(dice), any64(dice), any64(dice)};
@@ -167,8 +179,9 @@ static void any_status(struct dice *dice, struct body *body)
     body->map_reply =
         (struct wire_map_reply){.outcome = any8(dice), .epoch = any64(dice), .leader = any16(dice)};
     any_text(dice, body->map_reply.why, sizeof body->map_reply.why);
-    node->scrub = (struct wire_scrub){any64(dice), any64(dice), any64(dice),
-                                      any64(dice), any64(dice), any64(dice)};
+    node->scrub =
+        (struct wire_scrub){any64(dice), any64(dice), any64(dice), any64(dice), any64(dice),
+                            any64(dice), any64(dice), any64(dice), any64(dice)};
 }
 
 void body_any(struct dice *dice, struct body *body)
@@ -235,6 +248,9 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_PARTITION:
         wire_put_partition_status(buffer, &body->partition);
         return;
+    case BODY_COMPARE:
+        wire_put_compare(buffer, &body->compare);
+        return;
     case BODY_FLUSH:
         wire_put_flush(buffer, body->begin);
         return;
@@ -273,6 +289,8 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_hello(cursor, &body->hello);
     case BODY_PARTITION:
         return wire_get_partition_status(cursor, &body->partition);
+    case BODY_COMPARE:
+        return wire_get_compare(cursor, &body->compare);
     case BODY_FLUSH:
         return wire_get_flush(cursor, &body->begin);
     case BODY_FLUSH_STATE:

@@ -27,6 +27,7 @@ struct body {
     struct wire_partition_status partition;
     bool begin;
     struct wire_flush_state flush;
+    struct wire_compare compare;
     struct wire_node_status node;
     struct wire_map_reply map_reply;
     struct wire_bytes bytes[BODY_ARGS_MAX];
@@ -43,6 +44,7 @@ enum body_type {
     BODY_SNAPSHOT_ACK,
     BODY_HELLO,
     BODY_PARTITION,
+    BODY_COMPARE,
     BODY_FLUSH,
     BODY_FLUSH_STATE,
     BODY_MAP_REPLY,

@@ -81,6 +81,14 @@ static bool same_partition(const struct wire_partition_status *a,
            a->fenced == b->fenced && a->lag_count == b->lag_count;
 }
 
+static bool same_compare(const struct wire_compare *a, const struct wire_compare *b)
+{
+    return a->kind == b->kind && a->group == b->group && a->from_member == b->from_member &&
+           a->to_member == b->to_member && a->from_life == b->from_life &&
+           a->to_life == b->to_life && a->term == b->term && a->index == b->index &&
+           a->from == b->from && a->to == b->to && a->count == b->count && a->sum == b->sum;
+}
+
 static bool same_flush(const struct wire_flush_state *a, const struct wire_flush_state *b)
 {
     return a->accepted == b->accepted && a->flushing == b->flushing && a->demands == b->demands &&
@@ -119,6 +127,8 @@ static bool body_same(const struct body *a, const struct body *b)
         return same_partition(&a->partition, &b->partition);
     case BODY_FLUSH:
         return a->begin == b->begin;
+    case BODY_COMPARE:
+        return same_compare(&a->compare, &b->compare);
     case BODY_FLUSH_STATE:
         return same_flush(&a->flush, &b->flush);
     case BODY_MAP_REPLY:

@@ -8,7 +8,7 @@
  *   sim_check_digest.c   equal content of replicas at equal applied index
  *   sim_check_map.c      one ring map an epoch, which no crash takes from a node
  *   sim_check_bounds.c   queues within their limits; x_check() of the cores (costly ones sampled)
- *   sim_check_scrub.c    at the end: every disk has been scrubbed, and what was damaged is mended
+ *   sim_check_scrub.c    at the end: what was damaged, or differed in silence, is found and mended
  *   sim_check_history.c  at the end: progress, convergence, and the judge on every key
  *
  * They read the cores through their public views and the frames that leave; they change nothing.
@@ -91,7 +91,8 @@ struct sim_check {
     uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes;
     uint32_t judge_peak;            /* configurations at once */
     uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
-    uint64_t scrub_faults;
+    uint64_t scrub_faults, divergences;
+    uint32_t diverged; /* group, when there are any */
 };
 
 uint16_t sim_group_partition(uint32_t group);
@@ -128,6 +129,9 @@ void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim
 
 /* The end, faults being over. True when it holds now; *why is what is missing otherwise. */
 bool sim_check_converged(struct sim_check *check, char *why, size_t size);
+/* On the victim a replica loses a key that it has applied, and bits of the disk flip, where there
+ * are others to mend that. */
+void sim_check_spoil(struct sim_check *check);
 bool sim_check_scrubbed(struct sim_check *check, char *why, size_t size);
 void sim_check_history(struct sim_check *check, struct sim_workload *workload);
 

@@ -15,7 +15,7 @@
 struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        maps, scrub_faults, scans;
+        maps, scrub_faults, divergences, scans;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -56,6 +56,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->maps += result->maps;
     total->scrub_faults += result->scrub_faults;
     total->scans += result->scans;
+    total->divergences += result->divergences;
     if (result->judge_peak > total->judge_peak)
         total->judge_peak = result->judge_peak;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
@@ -88,10 +89,11 @@ static void total_print(const struct total *total, double took)
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
                  " snapshots installed, %" PRIu64 " flushes, %" PRIu64
                  " changes of the ring map, %" PRIu64 " faults scrubbed, %" PRIu64
+                 " replicas outvoted, %" PRIu64
                  " times over all keys; the judge held %u configurations at most\n",
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-                 total->snapshots, total->flushes, total->maps, total->scrub_faults, total->scans,
-                 total->judge_peak);
+                 total->snapshots, total->flushes, total->maps, total->scrub_faults,
+                 total->divergences, total->scans, total->judge_peak);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

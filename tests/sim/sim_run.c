@@ -114,6 +114,7 @@ static void phases(struct run *run)
         sim_fail(sim, "replicas do not converge: %s", why);
         return;
     }
+    sim_check_spoil(run->check);
     if (!run_while(run, PROGRESS_US, scrubbed)) {
         if (sim_check_scrubbed(run->check, why, sizeof why))
             (void)sim_check_converged(run->check, why, sizeof why);
@@ -144,6 +145,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->scans = sim_workload_scans(run->workload);
     result->maps = run->cluster.admin.done;
     result->scrub_faults = run->check->scrub_faults;
+    result->divergences = run->check->divergences;
     result->judge_peak = run->check->judge_peak;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
