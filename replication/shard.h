@@ -48,8 +48,8 @@ struct shard_options {
     uint32_t session_window_max;               /* ids kept a session and partition: 1,024 */
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
-    uint64_t
-        log_size_max; /* log kept for peers that are behind, about; beyond it they get a snapshot */
+    uint64_t log_size_max;   /* log kept for peers that are behind, about, and no more than half as
+                                much as is alive (or 16 MiB); beyond it they get a snapshot */
     uint32_t log_ms_max;     /* or once nothing was heard of them for so long */
     uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards; 0: as it comes */
     uint32_t train_samples;  /* values that a dictionary is made of: 400; 0: none is made */

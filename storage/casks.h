@@ -18,7 +18,6 @@ struct cask_file {
     uint8_t state;             /* enum cask_file_state */
     bool replaced;             /* LIVE, but an edit is under way that has what counts elsewhere */
     uint64_t ticket;           /* DROPPING: of the manifest edit that drops it */
-    uint64_t born;             /* age of its data, in segments retired before */
     struct manifest_cask info; /* as the manifest has it */
     struct cask *reader;       /* opened by a scan; goes with the file */
 };

@@ -230,6 +230,11 @@ size_t store_queued(const struct store *store)
     return (size_t)store->journal.queued_size;
 }
 
+uint64_t store_live(const struct store *store)
+{
+    return store->totals.live;
+}
+
 bool store_disk_full(const struct store *store)
 {
     return store->disk_full;
@@ -239,7 +244,7 @@ void store_stats(const struct store *store, struct store_stats *stats)
 {
     *stats = store->stats;
     stats->segments = store->segments.count;
-    stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
+    stats->journal_bytes = store_journal_bytes(store);
     stats->disk_full = store->disk_full;
     stats->fenced = store->fenced;
     stats->casks = store->casks.count;

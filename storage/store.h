@@ -306,6 +306,11 @@ void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
  * entries lie in an old segment holds up all that came behind: it is moved by force. */
 uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max);
 
+/* Bytes of all records that a keydir points at, about; tombstones too. */
+uint64_t store_live(const struct store *store);
+/* How large segments are made now: in proportion to what is alive, at most options.segment_size. */
+uint32_t store_segment_size(const struct store *store);
+
 /* Asks for a flush of every retired segment and cask there is now that has dead bytes, as fast as
  * it goes, and before any other; asked for again, it is for what there is then, too. store_stats()
  * tells how far it is: flush_demanded until it is done. 0, or STORE_E_FENCED: nothing is written

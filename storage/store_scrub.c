@@ -185,6 +185,7 @@ static void dead_judge(struct store *store)
     if (file->damaged)
         return;
     file->rewrite = true;
+    store_file_changed(store, file);
     store->stats.scrub.dead++;
 }
 
@@ -265,6 +266,7 @@ static void over(struct store *store)
     }
     store->stats.scrub.faults += scrub->span_count + scrub->hint_bad + scrub->header_bad;
     scrub->file->hint_bad |= scrub->hint_bad;
+    store_file_changed(store, scrub->file);
     file_end(store);
 }
 

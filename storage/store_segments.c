@@ -212,6 +212,7 @@ static int drop_queue(struct store *store, struct journal_segment *segment)
         return r;
     segment->state = JOURNAL_SEGMENT_DROPPING;
     segment->ticket = store->manifest.edits;
+    store_file_changed(store, &segment->base);
     return 0;
 }
 
@@ -235,7 +236,7 @@ static void edits_queue(struct store *store)
 
 static struct journal_segment *dropped_find(const struct store *store)
 {
-    for (size_t i = 0; i < store->segments.count; i++) {
+    for (size_t i = 0; store->totals.dropping > 0 && i < store->segments.count; i++) {
         struct journal_segment *segment = store->segments.items[i];
 
         if (segment->state == JOURNAL_SEGMENT_DROPPING &&
@@ -262,9 +263,10 @@ struct store_job *store_background_begin(struct store *store, enum store_job_kin
     return job;
 }
 
-static uint64_t journal_bytes(const struct store *store)
+/* The one that is taken over next, NULL for none. */
+static const struct store_spare *spare_next(const struct store *store)
 {
-    return journal_segments_bytes(&store->segments) + store->spare_size;
+    return store->spare_count > 0 ? &store->spares[store->spare_count - 1] : NULL;
 }
 
 static uint32_t round_size(uint64_t size)
@@ -281,14 +283,14 @@ static uint32_t next_target(const struct store *store)
     uint64_t position = store->current ? store->current->base.length : 0;
 
     target = target > 2 * position ? target : 2 * position;
-    target = target < store->options.segment_size ? target : store->options.segment_size;
+    target = target < store_segment_size(store) ? target : store_segment_size(store);
     target = target > store->next_wanted ? target : store->next_wanted;
     return round_size(target);
 }
 
 static bool cap_reached(const struct store *store, uint64_t more)
 {
-    uint64_t wanted = journal_bytes(store) + more;
+    uint64_t wanted = store_journal_bytes(store) + more;
 
     return wanted > store->options.journal_size_max ||
            (store->options.size_max > 0 &&
@@ -305,12 +307,13 @@ static void wait_for_space(struct store *store, bool *retry)
 
 static bool next_exceeds_cap(const struct store *store)
 {
-    uint32_t target = next_target(store);
+    const struct store_spare *spare = spare_next(store);
+    uint32_t target = next_target(store), size = spare ? spare->size : 0;
 
     /* Without any segment not even reads are served. */
     if (store->current && store_files_short(store))
         return true;
-    return cap_reached(store, target > store->spare_size ? target - store->spare_size : 0);
+    return cap_reached(store, target > size ? target - size : 0);
 }
 
 void store_foresee_full(struct store *store)
@@ -321,6 +324,7 @@ void store_foresee_full(struct store *store)
 
 static struct store_job *prepare_begin(struct store *store)
 {
+    const struct store_spare *spare = spare_next(store);
     uint32_t target = next_target(store);
     struct store_job *job;
 
@@ -331,7 +335,7 @@ static struct store_job *prepare_begin(struct store *store)
     job = store_background_begin(store, STORE_JOB_KIND_PREPARE);
     job->number = store->manifest.next_number;
     job->epoch = store->manifest.next_epoch;
-    job->spare = store->spare;
+    job->spare = spare ? spare->number : 0;
     job->zero_to = target;
     /* Without any segment nobody can be elected, and not even reads are served: the first one after
      * a start may come out of the reserve. */
@@ -352,7 +356,7 @@ static struct store_job *zero_begin(struct store *store)
     /* In whole steps: each one costs a sync, and the target moves with every write. Rounded up, or
      * small segments would be followed by small ones for ever. */
     if (next->capacity >= store->next_wanted)
-        target = store->options.segment_size;
+        target = store_segment_size(store);
     target = step < target ? round_size(step) : target;
     if (cap_reached(store, target - next->capacity)) {
         if (next->capacity < store->next_wanted)
@@ -377,21 +381,28 @@ static struct store_job *manifest_begin(struct store *store)
     return NULL;
 }
 
-/* The file of a dropped segment is kept for the next one, or removed: who asked for a flush wants
- * its space. */
+/* A larger file than segments have now is given back, and who asked for a flush wants its space. */
+static bool spare_keep(struct store *store, uint64_t number, uint32_t size)
+{
+    if (store->spare_count == STORE_SPARES_MAX || store->flush_demanded ||
+        size > 2 * (uint64_t)store_segment_size(store))
+        return false;
+    store->spares[store->spare_count++] = (struct store_spare){.number = number, .size = size};
+    return true;
+}
+
+/* The file of a dropped segment is kept for a next one, or removed. */
 static struct store_job *release_begin(struct store *store, struct journal_segment *segment)
 {
     uint64_t number = segment->base.number;
     uint32_t size = segment->capacity;
-    bool hinted = segment->hinted, spare = !store->spare && !store->flush_demanded;
+    bool hinted = segment->hinted, spare;
     struct store_job *job = NULL;
 
+    store_file_leaves(store, &segment->base);
     journal_segments_remove(&store->segments, &store->files, segment);
     store->stats.segments_dropped++;
-    if (spare) {
-        store->spare = number;
-        store->spare_size = size;
-    }
+    spare = spare_keep(store, number, size);
     if (spare && !hinted)
         return NULL;
     job = store_background_begin(store, STORE_JOB_KIND_REMOVE);
@@ -403,7 +414,7 @@ static struct store_job *release_begin(struct store *store, struct journal_segme
 
 static struct store_job *cask_release_begin(struct store *store)
 {
-    for (size_t i = 0; i < store->casks.count; i++) {
+    for (size_t i = 0; store->totals.dropping > 0 && i < store->casks.count; i++) {
         struct cask_file *cask = store->casks.items[i];
         struct store_job *job;
 
@@ -414,6 +425,7 @@ static struct store_job *cask_release_begin(struct store *store)
         job->number = cask->base.number;
         job->partition = cask->info.partition;
         job->remove_cask = job->remove_hint = true;
+        store_file_leaves(store, &cask->base);
         casks_remove(&store->casks, &store->files, cask);
         store->stats.casks_dropped++;
         return job;
@@ -434,6 +446,20 @@ static void retry_when_due(struct store *store, uint64_t now_ms)
     }
 }
 
+/* Retiring and flushing take turns: retired segments that nobody flushes only fill the disk. */
+static struct store_job *data_next(struct store *store, uint64_t now_ms)
+{
+    struct store_job *job = NULL;
+
+    if (store->flush_turn)
+        job = store_flush_next(store, now_ms);
+    if (!job) {
+        job = store_retire_next(store, now_ms);
+        store->flush_turn = job != NULL;
+    }
+    return job || store->flush_turn ? job : store_flush_next(store, now_ms);
+}
+
 struct store_job *store_background_next(struct store *store, uint64_t now_ms)
 {
     struct journal_segment *dropped;
@@ -450,16 +476,14 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
     if (!job && !store->retry_manifest && manifest_pending(&store->manifest))
         job = manifest_begin(store);
     /* What a drop gave back need not be waited for. */
-    if (!job && !store->next && (!store->retry || (store->spare && !store->retry_files)))
+    if (!job && !store->next && (!store->retry || (store->spare_count > 0 && !store->retry_files)))
         job = prepare_begin(store);
     if (!job && store->next && !store->retry)
         job = zero_begin(store);
     if (!job)
         job = store_install_next(store);
     if (!job)
-        job = store_retire_next(store, now_ms);
-    if (!job)
-        job = store_flush_next(store, now_ms);
+        job = data_next(store, now_ms);
     if (!job)
         job = store_scrub_next(store, now_ms);
     return job;
@@ -483,6 +507,7 @@ static int prepare_done(struct store *store, struct store_job *job)
         return r;
     }
     segment->capacity = job->length;
+    store_file_changed(store, &segment->base);
     segment->base.length = JOURNAL_BLOCK_SIZE;
     store->next = segment;
     store->next_ticket = store->manifest.edits;
@@ -513,17 +538,17 @@ int store_background_done(struct store *store, struct store_job *job, int result
     if (job->kind == STORE_JOB_KIND_MANIFEST)
         manifest_write_end(&store->manifest, &job->write, result);
     if (job->kind == STORE_JOB_KIND_PREPARE) {
-        if (result == 0 || job->file) { /* the spare was taken over, or removed with the failure */
-            store->spare = 0;
-            store->spare_size = 0;
-        }
+        if (job->spare && (result == 0 || job->file)) /* taken over, or removed with the failure */
+            store->spare_count--;
         if (result == 0)
             r = prepare_done(store, job);
         else
             vfs_close(job->file);
     }
-    if (job->kind == STORE_JOB_KIND_ZERO && result == 0)
+    if (job->kind == STORE_JOB_KIND_ZERO && result == 0) {
         job->segment->capacity = job->zero_to;
+        store_file_changed(store, &job->segment->base);
+    }
     if (job->kind == STORE_JOB_KIND_INSTALL) {
         store_install_job_done(store, job, result);
         return 0;

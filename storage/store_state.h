@@ -13,6 +13,7 @@
 #include "storage/manifest.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
+#include "storage/store_totals.h"
 
 #define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
 #define STORE_RETRY_MS      100u /* a full disk is tried again after this */
@@ -20,6 +21,7 @@
 #define STORE_HARD_SIZE     64u  /* bytes of a hard state's record */
 #define STORE_ROOM_HARD     2u   /* hard states that store_room() allows for */
 #define STORE_READ_JOBS_MAX 64u  /* read jobs kept for reuse */
+#define STORE_SPARES_MAX    3u
 #define STORE_SCRATCH_SIZE  (256u << 10)
 #define STORE_SCRATCH_MAX   (64u << 20)
 
@@ -50,6 +52,13 @@ struct store_partition {
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
     uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for */
+    uint32_t casks_small;   /* that are better merged */
+};
+
+/* The file of a dropped segment: what is to be written over costs no zeros before. */
+struct store_spare {
+    uint64_t number;
+    uint32_t size;
 };
 
 enum store_job_kind {
@@ -127,6 +136,7 @@ struct store {
     struct data_files files;
     struct journal_segments segments;
     struct casks casks;
+    struct store_totals totals;
     struct journal_segment *current; /* NULL before the first append */
     struct journal_segment *next;    /* NULL or PREPARED */
     uint64_t next_ticket;            /* of the edit that lists `next` */
@@ -155,11 +165,11 @@ struct store {
     struct flush flush;
     uint64_t flush_due_ms;   /* the pace: no step before */
     uint64_t flush_now_ms;   /* when the step that is out began */
+    bool flush_turn;         /* before the next step of retiring */
     bool flush_failed;       /* the last round ended in ABORT: wait a while */
     bool flush_demanded;     /* store_flush() */
     uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these, */
     uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
-    uint64_t retired;        /* segments so far */
     struct store_install *installs;
     size_t install_count;
     struct scrub scrub;
@@ -185,8 +195,8 @@ struct store {
     uint64_t retry_ms;   /* 0: set at the next call that knows the time */
     bool write_retry;    /* the write job waits */
     uint64_t write_retry_ms;
-    uint64_t spare; /* number of a dropped segment whose file can be taken over; 0 none */
-    uint32_t spare_size;
+    struct store_spare spares[STORE_SPARES_MAX]; /* files that the next segments take over */
+    size_t spare_count;
 
     /* What store_room() made and nothing has used up: the next append of at most so many bytes
      * fits, with so many hard states before it. */
@@ -235,6 +245,8 @@ uint64_t store_reserve(const struct store *store);
 void store_checkpoint_if_wanted(struct store *store);
 
 /* store_segments.c */
+/* All that the journal's files take, those that are kept for later too. */
+uint64_t store_journal_bytes(const struct store *store);
 struct store_job *store_background_next(struct store *store, uint64_t now_ms);
 int store_background_done(struct store *store, struct store_job *job, int result);
 /* The work of the background jobs; touches only the job. */
@@ -288,8 +300,8 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
 void store_installs_free(struct store *store);
 
 /* store_victims.c */
-/* Dead bytes in data files beyond what may be; *total: bytes of them all. */
-uint64_t store_flush_backlog(const struct store *store, uint64_t *total);
+/* Dead bytes in data files beyond what may be. */
+uint64_t store_flush_backlog(const struct store *store);
 /* The pace does not matter now: there is no room. */
 bool store_flush_urgent(const struct store *store);
 /* Files that store_flush() asked for and that are still to be taken, and their length. */
@@ -310,8 +322,6 @@ int store_train_run(struct store_job *job);
 void store_train_done(struct store *store, struct store_job *job);
 
 /* store_read.c */
-/* A record that nothing points at any more. */
-void store_record_dies(struct store *store, const struct keydir_entry *old);
 void store_scratch_reset(struct store *store);
 void store_scratch_free(struct store *store);
 

@@ -60,6 +60,8 @@ struct vfs_ops {
     int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
     /* NULL: the vfs has no files to map. */
     const uint8_t *(*map)(struct vfs_file *file, uint64_t size);
+    /* May be NULL. Begins what a later sync will want done; promises nothing. */
+    void (*sync_soon)(struct vfs_file *file);
     int (*size)(struct vfs_file *file, uint64_t *size);
     int (*truncate)(struct vfs_file *file, uint64_t size);
     /* NULL: the file system cannot. */
@@ -107,6 +109,11 @@ static inline int vfs_pwritev(struct vfs_file *file, const struct iovec *iov, in
 static inline int vfs_sync(struct vfs_file *file)
 {
     return file->vfs->ops->sync(file);
+}
+static inline void vfs_sync_soon(struct vfs_file *file)
+{
+    if (file->vfs->ops->sync_soon)
+        file->vfs->ops->sync_soon(file);
 }
 static inline int vfs_size(struct vfs_file *file, uint64_t *size)
 {

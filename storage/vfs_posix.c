@@ -213,6 +213,11 @@ static const uint8_t *posix_map(struct vfs_file *file, uint64_t size)
     return map;
 }
 
+static void posix_sync_soon(struct vfs_file *file)
+{
+    sync_file_range(posix_fd(file), 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_size(struct vfs_file *file, uint64_t *size)
 {
     struct stat status;
@@ -354,6 +359,7 @@ static const struct vfs_ops posix_ops = {
     .pwritev = posix_pwritev,
     .sync = posix_sync,
     .map = posix_map,
+    .sync_soon = posix_sync_soon,
     .size = posix_size,
     .truncate = posix_truncate,
     .reserve = posix_reserve,
