@@ -263,11 +263,15 @@ void shard_dictionary_read(struct shard *shard, struct shard_read *read, const u
                             .value = bytes,
                             .value_size = size};
     struct keydir_digest digest = {0};
+    int64_t leader;
 
     shard->trainer.training = false;
     shard->trainer.replica = NULL;
     replica->train_after_ms = shard->now_ms + shard->options.train_again_ms;
-    if (!bytes || size == 0)
+    /* Begun in an earlier leadership, it may come when a dictionary of the leader in between is in
+     * the log and not applied: it would get the same number. */
+    if (!bytes || size == 0 || shard_replica_status(shard, replica, &leader) != WIRE_STATUS_OK ||
+        replica->raft.applied < replica->dictionary_proposed)
         return;
     if (number <= store_dictionaries(shard->store, replica->partition) &&
         replica->number_free_in != replica->raft.term) {

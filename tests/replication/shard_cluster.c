@@ -124,12 +124,28 @@ static void drain(struct cluster *cluster, int node)
             for (size_t i = 0; i < cluster->effects.job_count; i++)
                 jobs[job_count++] = cluster->effects.jobs[i];
         } while (more);
+        if (cluster->held_count > 0 && cluster->held_node == node &&
+            !cluster->holds(cluster, node)) {
+            memcpy(jobs + job_count, cluster->held, cluster->held_count * sizeof *jobs);
+            job_count += cluster->held_count;
+            cluster->held_count = 0;
+        }
         for (size_t i = 0; i < job_count; i++) {
             struct shard_event event = {.kind = SHARD_EVENT_JOB, .job = jobs[i]};
+
+            if (cluster->holds && store_job_class(jobs[i]) == STORE_JOB_READ &&
+                cluster->holds(cluster, node)) {
+                cr_assert_lt(cluster->held_count, 16);
+                cluster->held_node = node;
+                cluster->held[cluster->held_count++] = jobs[i];
+                continue;
+            }
 
             event.job_result = store_job_run(jobs[i]);
             deliver(cluster, node, &event);
         }
+        if (cluster->stepped)
+            cluster->stepped(cluster, node);
     } while (job_count > 0);
 }
 
@@ -151,6 +167,14 @@ static void settle(struct cluster *cluster)
         }
         free(parcel);
     }
+}
+
+void cluster_tick(struct cluster *cluster, int node)
+{
+    struct shard_event tick = {.kind = SHARD_EVENT_TICK};
+
+    deliver(cluster, node, &tick);
+    settle(cluster);
 }
 
 void cluster_run(struct cluster *cluster, uint64_t ms)
@@ -186,7 +210,8 @@ static void open_node(struct cluster *cluster, int node, bool found)
                                  .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK}};
 
     cluster->options.self = (uint16_t)(node + 1);
-    cluster->options.store.compress_level = node == 0; /* what it leads: a part */
+    cluster->options.store.compress_level =
+        node == 0 || (cluster->compressing >> node & 1); /* what it leads: a part */
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
                             &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
                  0);

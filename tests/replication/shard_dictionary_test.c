@@ -352,6 +352,95 @@ Test(shard_dictionary, the_oldest_goes_when_nothing_needs_it)
     cluster_stop(&cluster);
 }
 
+/* --- made in an earlier leadership ------------------------------------------------------------ */
+
+static uint16_t contested;
+static bool reelected;
+static uint32_t written;
+
+static bool is_unsettled_leader(const struct raft *raft)
+{
+    return raft->role == RAFT_LEADER && raft->applied < raft->term_start;
+}
+
+/* What the first node makes comes out when it leads again, and its own entry is not committed. */
+static bool holds_until_led_again(struct cluster *all, int node)
+{
+    return node == 0 && !(reelected && is_unsettled_leader(shard_raft(all->shards[0], contested)));
+}
+
+/* As soon as it serves again, somebody writes. */
+static void write_when_settled(struct cluster *all, int node)
+{
+    const struct raft *raft = shard_raft(all->shards[node], contested);
+    char value[64];
+
+    if (node != 0 || !reelected || written || raft->role != RAFT_LEADER ||
+        raft->applied < raft->term_start)
+        return;
+    value_of_kind(value, 0, 77);
+    written = cluster_send(all, 0, WIRE_OP_SET, 0, (const char *const[]){"{tag}last", value}, 2);
+}
+
+Test(shard_dictionary, one_made_in_an_earlier_leadership_takes_no_number_twice)
+{
+    char key[32], value[64];
+    int second;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    key_of(key, 0);
+    contested = cluster_partition(&cluster, key);
+    cr_assert_eq(cluster_leader(&cluster, contested), 0);
+    cluster.holds = holds_until_led_again;
+    cluster.stepped = write_when_settled;
+    write_kind(1); /* enough to begin with one, which is held up */
+    cr_assert_eq(cluster.held_count, 1);
+    cluster.compressing = 7;
+    for (int node = 1; node < 3; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    /* Another leads, and makes its own. */
+    cluster.cut[0] = true;
+    for (int rounds = 0; rounds < 300 && cluster_leader(&cluster, contested) < 1; rounds++)
+        cluster_run(&cluster, 10);
+    cluster.cut[0] = false;
+    cluster_run(&cluster, 300);
+    second = cluster_leader(&cluster, contested);
+    cr_assert_geq(second, 1, "leads: %d", second);
+    cluster.epochs[contested] += 4;
+    for (int i = 0; i < KEYS && shard_raft(cluster.shards[second], contested)->log.last ==
+                                    shard_raft(cluster.shards[second], contested)->commit;
+         i++) {
+        key_of(key, i);
+        value_of_kind(value, 0, i);
+        (void)cluster_send(&cluster, second, WIRE_OP_SET, 0, (const char *const[]){key, value}, 2);
+        cluster_tick(&cluster, second);
+        if (store_dictionaries(shard_store(cluster.shards[second]), contested) > 0)
+            break;
+    }
+    cr_assert_eq(store_dictionaries(shard_store(cluster.shards[second]), contested), 1);
+    cr_assert_eq(store_dictionaries(shard_store(cluster.shards[0]), contested), 0);
+    reelected = true;
+    cluster_kill(&cluster, second);
+    for (int i = 0; i < 20 && !written; i++) {
+        cluster.now_ms += 500;
+        cluster_tick(&cluster, 0);
+    }
+    cr_assert_neq(written, 0, "the first was to lead again");
+    cr_assert_eq(cluster.held_count, 0);
+    cluster_run(&cluster, 1000);
+    cr_assert_eq(cluster_result(&cluster, written)->status, WIRE_STATUS_OK);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert(node == second || !shard_fenced(cluster.shards[node], contested, NULL));
+    value_of_kind(value, 0, 77);
+    cluster_expect(&cluster, "{tag}last", value);
+    cluster_restart(&cluster, second);
+    cluster_run(&cluster, 3000);
+    cluster_stop(&cluster);
+}
+
 /* --- sealed -------------------------------------------------------------------------------- */
 
 static struct vault vault;
