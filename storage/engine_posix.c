@@ -307,6 +307,8 @@ int engine_unlock_synced(struct engine *engine, uint64_t batch)
         }
     }
     r = store_synced(engine->store) < batch ? engine->error : 0;
+    if (r != 0) /* who sleeps until we have written waits for nothing */
+        wake_synced(engine);
     engine_unlock(engine);
     return r;
 }
