@@ -89,11 +89,14 @@ static int header_mend(struct scrub *scrub)
                                             .epoch = scrub->subject.stamp};
     int r;
 
+    scrub->header_bad = true;
+    /* A sync that fails is told to one caller only: not to us in the place of the journal. */
+    if (scrub->written_to)
+        return 0;
     journal_segment_header_encode(&header, block);
     r = vfs_pwritev(scrub->file->file, &iov, 1, 0);
     if (r == 0)
         r = vfs_sync(scrub->file->file);
-    scrub->header_bad = true;
     return r;
 }
 

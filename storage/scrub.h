@@ -12,7 +12,8 @@
  * I/O. They take turns: whoever has the scrub touches it alone.
  *
  * A bad answer is asked for again before it counts: it may have been the way, not the disk. What
- * lies before a floor is void, and may be damaged. A segment's header is mended on the spot.
+ * lies before a floor is void, and may be damaged. A segment's header is mended on the spot, once nothing
+ * is written there any more.
  *
  * Limits: SCRUB_SPANS_MAX bad places a file, then they grow together; SCRUB_RECORDS_MAX records a
  * READ. Reads go past the cache of values. Source: Bairavasundaram et al., An Analysis of Latent
@@ -70,6 +71,7 @@ struct scrub {
     uint16_t partition; /* of a cask */
     bool hinted;        /* it should have a hint */
     bool asked_again;   /* at `offset` or `block` */
+    bool written_to;    /* by others, whose failed syncs are theirs to hear of */
     struct scrub_floor *floors;
     size_t floor_count, floor_capacity;
 

@@ -58,6 +58,13 @@ static uint32_t durable_length(const struct store *store, const struct data_file
     return file->length;
 }
 
+/* Batches go there, or zeros ahead of them, and are synced. */
+static bool written_to(const struct data_file *file)
+{
+    return is_log(file) &&
+           ((const struct journal_segment *)file)->state != JOURNAL_SEGMENT_SEALED;
+}
+
 static int floors_copy(const struct store *store, struct scrub *scrub)
 {
     for (size_t i = 0; i < store->manifest.floor_count; i++) {
@@ -85,6 +92,7 @@ static bool file_begin(struct store *store, struct data_file *file)
         .file = file,
         .subject = store_hint_subject(file),
         .hinted = !file->hint_bad && !is_log(file),
+        .written_to = written_to(file),
     };
     scrub->subject.length = durable_length(store, file);
     memcpy(scrub->folder, store->folder, sizeof(scrub->folder));
