@@ -47,6 +47,7 @@ static void walk_begin(struct shard *shard, struct replica *replica)
     shard->walk.at = 0;
     shard->walk.through = false;
     shard->walk.again = false;
+    shard->walk.in_vain = false;
 }
 
 static void write_again(struct shard *shard, struct replica *replica, struct record *record,
@@ -56,6 +57,8 @@ static void write_again(struct shard *shard, struct replica *replica, struct rec
 
     if (r < 0) {
         shard->fatal = r;
+    } else if (r == STORE_E_NO_KEY) {
+        shard->walk.in_vain = true;
     } else if (r != 0) {
         shard_fence(shard, replica, "a record that was synced does not decode");
     } else {
@@ -136,9 +139,14 @@ static void walk_slice(struct shard *shard, struct replica *replica, size_t *bud
     shard->walk.through = slice.next == 0;
 }
 
-/* What could not be written again now makes it another walk. */
+/* What could not be written again now makes it another walk; what cannot be, none for a while. */
 static void walk_end(struct shard *shard, struct replica *replica)
 {
+    if (shard->walk.in_vain) {
+        shard->walk.replica = NULL;
+        replica->train_after_ms = shard->now_ms + shard->options.train_again_ms;
+        return;
+    }
     if (shard->walk.again) {
         shard->walk.replica = NULL;
         walk_begin(shard, replica);

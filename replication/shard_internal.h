@@ -284,6 +284,7 @@ struct shard_walk {
     uint32_t reads; /* jobs under way, also of one that was given up */
     bool through;   /* all keys have been seen, or are being read */
     bool again;     /* some could not be seen to */
+    bool in_vain;   /* some cannot: their data key is not here */
 };
 
 struct shard {

@@ -516,6 +516,36 @@ Test(shard_dictionary, a_sealed_one_waits_for_its_data_key)
     cluster_stop(&cluster);
 }
 
+/* A leader without a data key cannot write again what is sealed with it; nothing is damaged. */
+Test(shard_dictionary, what_another_data_key_seals_is_no_damage)
+{
+    static const uint8_t other[VAULT_KEY_SIZE] = {4, 5, 6};
+    uint16_t partition = begin_sealed(true);
+    char key[32], value[64];
+
+    for (int kind = 0; kind < (int)COMPRESS_DICTIONARIES_MAX; kind++)
+        for (int round = 0; round < 4 && newest(partition) != (uint32_t)kind + 1; round++) {
+            write_kind(kind);
+            cluster_run(&cluster, 2000);
+        }
+    expect_dictionaries(partition, COMPRESS_DICTIONARIES_MAX);
+    vault_init(&vault);
+    cr_assert_eq(vault_add(&vault, 2, other), 0);
+    vault_use(&vault, 2);
+    for (int i = 0; i < KEYS; i++) {
+        const char *why = "nothing";
+
+        key_of(key, 9000 + i);
+        value_of_kind(value, COMPRESS_DICTIONARIES_MAX, i);
+        (void)cluster_set(&cluster, key, value);
+        for (int step = 0; step < 30; step++) {
+            cluster_run(&cluster, 10);
+            cr_assert_not(shard_fenced(cluster.shards[0], partition, &why), "%d: %s", i, why);
+        }
+    }
+    cluster_stop(&cluster);
+}
+
 /* --- bad bytes ----------------------------------------------------------------------------- */
 
 /* An entry that is committed with the append that brings it, as the leader would send it. */
