@@ -4,6 +4,7 @@
 #define LEADER_SETTLE_MS 1500u /* a new leader, or a peer that came back, is left alone so long */
 #define AWAY_MS          2000u /* without any answer */
 #define FAR_OVER         8u    /* times the log's bound */
+#define FILES_SHARE      4u    /* of all files, that log may take */
 #define LOG_SIZE_MIN     (UINT64_C(16) << 20)
 #define TRANSFERS_MAX    32u /* begun in one round of duties */
 
@@ -34,12 +35,16 @@ static uint64_t first_lacked(const struct shard *shard, const struct raft *raft,
     return first;
 }
 
-/* Log that is kept beside little data would cost more disk than the snapshot that it spares. */
+/* Log that is kept beside little data would cost more disk than the snapshot that it spares; that
+ * of small segments, more files than there may be. */
 static uint64_t log_bound(const struct shard *shard)
 {
     uint64_t bound = store_live(shard->store) / 2;
+    uint64_t files = (uint64_t)shard->options.store.files_max / FILES_SHARE *
+                     store_segment_size(shard->store);
 
     bound = bound > LOG_SIZE_MIN ? bound : LOG_SIZE_MIN;
+    bound = files == 0 || bound < files ? bound : files;
     return bound < shard->options.log_size_max ? bound : shard->options.log_size_max;
 }
 

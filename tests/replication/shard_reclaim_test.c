@@ -206,3 +206,45 @@ Test(shard_reclaim, garbage_of_an_admin_is_passed_over)
     cr_assert_eq(stats.flush_demands, 0);
     cluster_stop(&cluster);
 }
+
+/* Log that is kept for a peer that is away takes no more files than there are. */
+Test(shard_reclaim, a_peer_that_is_away_does_not_use_up_the_files)
+{
+    char key[32], value[60];
+    uint32_t refused = 0;
+    int last = 0;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    cluster.options.store.segment_size = 64u << 10;
+    cluster.options.store.batch_size_max = 16u << 10;
+    cluster.options.store.files_max = store_files_min(CLUSTER_PARTITIONS + 1);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    cluster_await_leaders(&cluster);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cluster.epochs[p] += 4;
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    for (int i = 0; i < 40000 && refused < 100; i++) {
+        snprintf(key, sizeof key, "key %d", i % 500);
+        if (cluster_set(&cluster, key, value)->status != WIRE_STATUS_OK) {
+            refused++;
+            cluster_run(&cluster, 1000);
+            for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+                cluster.epochs[p] += 4;
+        } else {
+            refused = 0;
+        }
+        cluster.result_count = 0;
+        last = i;
+    }
+    cr_assert_lt(refused, 100, "refused for 100 s, at %d", last);
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 1000);
+    cluster_stop(&cluster);
+}
