@@ -40,8 +40,8 @@ static uint64_t first_lacked(const struct shard *shard, const struct raft *raft,
 static uint64_t log_bound(const struct shard *shard)
 {
     uint64_t bound = store_live(shard->store) / 2;
-    uint64_t files = (uint64_t)shard->options.store.files_max / FILES_SHARE *
-                     store_segment_size(shard->store);
+    uint64_t files =
+        (uint64_t)shard->options.store.files_max / FILES_SHARE * store_segment_size(shard->store);
 
     bound = bound > LOG_SIZE_MIN ? bound : LOG_SIZE_MIN;
     bound = files == 0 || bound < files ? bound : files;

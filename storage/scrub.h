@@ -12,8 +12,8 @@
  * I/O. They take turns: whoever has the scrub touches it alone.
  *
  * A bad answer is asked for again before it counts: it may have been the way, not the disk. What
- * lies before a floor is void, and may be damaged. A segment's header is mended on the spot, once nothing
- * is written there any more.
+ * lies before a floor is void, and may be damaged. A segment's header is mended on the spot, once
+ * nothing is written there any more.
  *
  * Limits: SCRUB_SPANS_MAX bad places a file, then they grow together; SCRUB_RECORDS_MAX records a
  * READ. Reads go past the cache of values. Source: Bairavasundaram et al., An Analysis of Latent

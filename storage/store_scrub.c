@@ -61,8 +61,7 @@ static uint32_t durable_length(const struct store *store, const struct data_file
 /* Batches go there, or zeros ahead of them, and are synced. */
 static bool written_to(const struct data_file *file)
 {
-    return is_log(file) &&
-           ((const struct journal_segment *)file)->state != JOURNAL_SEGMENT_SEALED;
+    return is_log(file) && ((const struct journal_segment *)file)->state != JOURNAL_SEGMENT_SEALED;
 }
 
 static int floors_copy(const struct store *store, struct scrub *scrub)
