@@ -66,9 +66,14 @@ struct node_effects {
     int fatal;
 };
 
-/* Reads GENESIS and MAP if they are there. Returns 0 or -errno (-EBADMSG: damaged; -EPROTO: of
- * another cluster or a newer format). */
+#define NODE_MAP_BAD "MAP.bad"
+
+/* Reads GENESIS and MAP if they are there. Returns 0 or -errno (-EBADMSG: GENESIS is damaged;
+ * -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD, and the node
+ * starts as without one. */
 int node_open(struct node **node, struct vfs *vfs, const struct node_options *options);
+/* node_open() has found MAP damaged. */
+bool node_map_damaged(const struct node *node);
 void node_close(struct node *node);
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
 /* The newest committed map, NULL before. Borrowed until the next step. */

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* u32 magic, u16 version, u16 state, u32 blob size, u32 zero, blob, u64 checksum of all before. */
+/* u32 magic, u16 version, u16 state, u32 blob size, u32 zero, blob, u64 checksum of all before.
+ * Magic, version and checksum stand there in every version: damage is not taken for a newer one. */
 #define FILE_VERSION   1u
 #define FILE_HEAD_SIZE 16u
 #define FILE_SIZE_MAX  (FILE_HEAD_SIZE + RINGMAP_SIZE_MAX + 8)
@@ -55,12 +56,13 @@ static int parse(const struct node_file_kind *kind, uint8_t *bytes, size_t size,
 {
     if (size < FILE_HEAD_SIZE + 8 || codec_get_u32(bytes) != kind->magic)
         return -EBADMSG;
+    if (codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8))
+        return -EBADMSG;
     if (codec_get_u16(bytes + 4) > FILE_VERSION)
         return -EPROTO;
     *file = (struct node_file){
         .state = codec_get_u16(bytes + 6), .blob = bytes, .size = codec_get_u32(bytes + 8)};
-    if (size != FILE_HEAD_SIZE + file->size + 8 ||
-        codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8))
+    if (size != FILE_HEAD_SIZE + file->size + 8)
         return -EBADMSG;
     memmove(bytes, bytes + FILE_HEAD_SIZE, file->size);
     return 0;

@@ -44,6 +44,7 @@ struct node {
     uint8_t *newest_blob;   /* of the newest map, as it is in MAP; NULL: the genesis is */
     size_t newest_size;
     struct ringmap newest;
+    bool map_damaged;      /* MAP did not check at the start: the genesis is gone by */
     uint64_t wanted_epoch; /* that was heard of last */
     uint16_t wanted_from;  /* and from whom */
     uint64_t map_ask_due_ms, tell_due_ms;
@@ -60,7 +61,7 @@ struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
                               struct shard_address to, uint8_t type, uint64_t correlation);
 
 /* node_map.c */
-/* At start: MAP, if there is one. 0 or -errno. */
+/* At start: MAP, if there is one that checks. 0 or -errno. */
 int node_map_read(struct node *node);
 void node_map_free(struct node *node);
 void node_map_send(struct node *node, const struct node_event *event, struct node_effects *effects);

@@ -207,13 +207,18 @@ static int open_node(struct node_loop *loop)
     memcpy(options.zone, loop->options->zone, sizeof options.zone);
     memcpy(options.address, loop->address, sizeof options.address);
     r = node_open(&loop->node, loop->vfs, &options);
-    if (r == 0)
+    if (r == 0) {
+        if (node_map_damaged(loop->node))
+            loop_log("error", "map_damaged",
+                     "kept=%s next=\"nothing: the node starts as it was founded and gets the "
+                     "newest ring map from the others\"",
+                     NODE_MAP_BAD);
         return NODE_LOOP_E_OK;
-    loop_log(
-        "error", "genesis_refused",
-        "error=\"%s\" next=\"GENESIS or MAP in the data directory is damaged, of another cluster "
-        "or of a newer version\"",
-        strerror(-r));
+    }
+    loop_log("error", "genesis_refused",
+             "error=\"%s\" next=\"GENESIS in the data directory is damaged, or it or MAP is of "
+             "another cluster or of a newer version\"",
+             strerror(-r));
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 

@@ -24,14 +24,14 @@ void node_map_free(struct node *node)
     node->newest_blob = NULL;
 }
 
-int node_map_read(struct node *node)
+static int read_newest(struct node *node)
 {
     struct node_file file;
     struct ringmap map;
     int r = node_file_read(node->vfs, &node_file_map, &file);
 
     if (r != 0)
-        return r == -ENOENT ? 0 : r;
+        return r;
     r = ringmap_decode(file.blob, file.size, &map);
     if (r == 0 && ringmap_follows_problem(&map, &node->genesis)) {
         ringmap_deinit(&map);
@@ -43,6 +43,28 @@ int node_map_read(struct node *node)
     }
     take(node, &map, file.blob, file.size);
     return 0;
+}
+
+/* A damaged one costs no more than a missing one: members have it. It is kept, for whoever wants to
+ * know what became of it. */
+int node_map_read(struct node *node)
+{
+    int r = read_newest(node);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r != -EBADMSG)
+        return r;
+    r = vfs_rename(node->vfs, node_file_map.name, NODE_MAP_BAD);
+    if (r == 0)
+        r = vfs_sync_dir(node->vfs, ".");
+    node->map_damaged = r == 0;
+    return r;
+}
+
+bool node_map_damaged(const struct node *node)
+{
+    return node->map_damaged;
 }
 
 void node_map_send(struct node *node, const struct node_event *event, struct node_effects *effects)

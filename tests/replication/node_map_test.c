@@ -1,6 +1,9 @@
 /* The ring map at a node's control plane: how it comes, who may bring it, what a crash leaves. */
 #include "replication/node.h"
 
+#include "storage/checksum.h"
+#include "storage/codec.h"
+
 #include <criterion/criterion.h>
 
 #include <errno.h>
@@ -286,8 +289,101 @@ Test(node_map, whoever_asks_gets_the_newest)
     end();
 }
 
-Test(node_map, a_damaged_map_is_not_taken_for_the_genesis)
+/* MAP with one byte changed, or only its first bytes. */
+static void damage_map(uint64_t at, uint8_t with, bool cut)
 {
+    struct iovec iov;
+    struct vfs_file *file;
+    uint8_t byte;
+
+    cr_assert_eq(vfs_open(vfs, "MAP", VFS_OPEN_WRITE, &file), 0);
+    if (cut) {
+        cr_assert_eq(vfs_truncate(file, at), 0);
+    } else {
+        cr_assert_eq(vfs_pread(file, &byte, 1, at), 1);
+        byte ^= with;
+        iov = (struct iovec){&byte, 1};
+        cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
+    }
+    vfs_close(file);
+}
+
+static bool there(const char *name)
+{
+    struct vfs_file *file;
+    int r = vfs_open(vfs, name, VFS_OPEN_READ, &file);
+
+    if (r == 0)
+        vfs_close(file);
+    return r == 0;
+}
+
+/* It starts as it was founded, and a peer brings what it had. */
+static void expect_mended(uint64_t at)
+{
+    node_close(node);
+    cr_assert_eq(node_open(&node, vfs, &options), 0, "byte %lu", (unsigned long)at);
+    node_check(node);
+    cr_assert(node_map_damaged(node), "byte %lu", (unsigned long)at);
+    cr_assert_eq(node_map(node)->epoch, 1);
+    cr_assert(there(NODE_MAP_BAD) && !there("MAP"));
+    bring_epoch(peer, 2);
+    cr_assert(sent(WIRE_MAP_GET));
+    bring_map(peer, 2, 2);
+    cr_assert(effects.map_changed);
+    cr_assert_eq(ringmap_key_current(node_map(node)), 2);
+    node_close(node);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_not(node_map_damaged(node), "byte %lu", (unsigned long)at);
+    cr_assert_eq(node_map(node)->epoch, 2);
+}
+
+Test(node_map, a_damaged_map_is_set_aside_and_comes_again_from_a_member)
+{
+    struct vfs_file *file;
+    uint64_t size;
+
+    begin();
+    bring_map(peer, 2, 2);
+    cr_assert_eq(vfs_open(vfs, "MAP", VFS_OPEN_READ, &file), 0);
+    cr_assert_eq(vfs_size(file, &size), 0);
+    vfs_close(file);
+    for (uint64_t at = 0; at < size; at++) {
+        damage_map(at, (uint8_t)(1u << at % 8), false);
+        expect_mended(at);
+    }
+    for (uint64_t at = 0; at < size; at += 7) {
+        damage_map(at, 0, true);
+        expect_mended(at);
+    }
+    end();
+}
+
+/* Setting it aside may fail; the next start tries again. */
+Test(node_map, a_damaged_map_that_cannot_be_set_aside_ends_the_start)
+{
+    bool opened = false;
+
+    begin();
+    bring_map(peer, 2, 2);
+    node_close(node);
+    damage_map(40, 4, false);
+    for (uint64_t n = 1; !opened; n++) {
+        vfs_mem_fail_after(vfs, n, EIO);
+        opened = node_open(&node, vfs, &options) == 0;
+        vfs_mem_fail_after(vfs, 0, 0);
+        cr_assert(!opened || node_map(node)->epoch == 1);
+        cr_assert(there("MAP") || there(NODE_MAP_BAD));
+        cr_assert_lt(n, 40);
+    }
+    end();
+}
+
+/* As a newer release would write it: whoever does not know its format leaves it alone. */
+Test(node_map, a_map_of_a_newer_format_is_refused)
+{
+    uint8_t bytes[4096];
+    struct iovec iov = {bytes, 0};
     struct vfs_file *file;
     uint64_t size;
 
@@ -296,21 +392,16 @@ Test(node_map, a_damaged_map_is_not_taken_for_the_genesis)
     node_close(node);
     cr_assert_eq(vfs_open(vfs, "MAP", VFS_OPEN_WRITE, &file), 0);
     cr_assert_eq(vfs_size(file, &size), 0);
-    for (uint64_t at = 0; at < size; at++) {
-        struct iovec iov;
-        uint8_t byte;
-
-        iov = (struct iovec){&byte, 1};
-        cr_assert_eq(vfs_pread(file, &byte, 1, at), 1);
-        byte ^= 0x10;
-        cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
-        cr_assert_lt(node_open(&node, vfs, &options), 0, "byte %lu", (unsigned long)at);
-        byte ^= 0x10;
-        cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
-    }
+    cr_assert_leq(size, sizeof bytes);
+    cr_assert_eq(vfs_pread(file, bytes, size, 0), (int64_t)size);
+    codec_put_u16(bytes + 4, codec_get_u16(bytes + 4) + 1);
+    codec_put_u64(bytes + size - 8, checksum(bytes, size - 8));
+    iov.iov_len = size;
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, 0), 0);
     vfs_close(file);
-    cr_assert_eq(node_open(&node, vfs, &options), 0);
-    end();
+    cr_assert_eq(node_open(&node, vfs, &options), -EPROTO);
+    cr_assert(there("MAP") && !there(NODE_MAP_BAD));
+    vfs_mem_free(vfs);
 }
 
 Test(node_map, a_later_map_is_no_genesis)
