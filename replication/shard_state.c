@@ -10,8 +10,8 @@
  *   u8 version (4), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
  *   u64 settled (since version 2): the index up to which a snapshot's content may lag behind,
  *   u64 0 (version 3: index of the dictionary), u64 size of all dictionaries (since version 3),
- *   configuration (raft_config_encode), dictionaries (u16 size, record as it was logged; version 3:
- *   the bytes of the only one), sessions (sessions_save) to the end. */
+ *   configuration (raft_config_encode), dictionaries (u16 size, record as it was logged or sealed
+ *   again; version 3: the bytes of the only one), sessions (sessions_save) to the end. */
 #define STATE_VERSION         4u
 #define STATE_HEAD_SIZE       36u
 #define STATE_HEAD_SIZE_2     20u

@@ -217,8 +217,9 @@ uint32_t store_dictionary_next(const struct store *store, uint16_t partition);
 uint64_t store_dictionary_index(const struct store *store, uint16_t partition);
 void store_dictionaries_clear(struct store *store, uint16_t partition);
 /* All of them as bytes, for a checkpoint or snapshot: writes them to out unless it is NULL, and
- * returns their size, STORE_DICTIONARIES_SIZE_MAX at most. */
-size_t store_dictionaries_save(const struct store *store, uint16_t partition, uint8_t *out);
+ * returns their size, STORE_DICTIONARIES_SIZE_MAX at most. Sealed ones are sealed with the vault's
+ * current key, in their place and of the same size, if it knows both. */
+size_t store_dictionaries_save(struct store *store, uint16_t partition, uint8_t *out);
 /* Whether these bytes are such. */
 bool store_dictionaries_sound(const uint8_t *bytes, size_t size);
 /* Takes them, which are sound, in the place of those there are. As store_dictionary_add(). */

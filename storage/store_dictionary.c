@@ -155,16 +155,33 @@ void store_dictionaries_clear(struct store *store, uint16_t partition)
 
 /* --- as bytes: each the size of its record (u16), then that ---------------------------------- */
 
-size_t store_dictionaries_save(const struct store *store, uint16_t partition, uint8_t *out)
+/* Seals it with the current data key, as flush does with values: no checkpoint needs an older one
+ * for ever. Without either of the two keys it stays as it is until the next time. */
+static void reseal(const struct store *store, struct store_dictionary *dictionary)
 {
-    const struct store_partition *part = store_partition(store, partition);
+    const struct vault *vault = store->options.vault;
+    uint8_t current = vault ? vault->current : 0, sealed[STORE_DICTIONARY_SIZE_MAX];
+    struct record record;
+
+    if (current == 0 || record_decode(dictionary->record, dictionary->record_size, &record) != 0 ||
+        !(record.flags & RECORD_FLAG_ENCRYPTED) || record.key_id == current ||
+        vault_reseal(vault, current, &record, sealed) != 0)
+        return;
+    assert(record_size_padded(&record) == dictionary->record_size);
+    (void)record_encode(&record, dictionary->record);
+}
+
+size_t store_dictionaries_save(struct store *store, uint16_t partition, uint8_t *out)
+{
+    struct store_partition *part = store_partition(store, partition);
     size_t total = 0;
 
     for (uint32_t i = 0; i < part->dictionary_count; i++) {
-        const struct store_dictionary *dictionary = &part->dictionaries[i];
+        struct store_dictionary *dictionary = &part->dictionaries[i];
 
         assert(dictionary->record_size <= STORE_DICTIONARY_SIZE_MAX);
         if (out) {
+            reseal(store, dictionary);
             codec_put_u16(out + total, (uint16_t)dictionary->record_size);
             memcpy(out + total + 2, dictionary->record, dictionary->record_size);
         }

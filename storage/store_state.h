@@ -29,7 +29,7 @@
 struct store_dictionary {
     struct compress_dictionary *dictionary; /* NULL: its data key was not there yet */
     uint64_t index;                         /* of its entry */
-    uint8_t *record;                        /* as it was logged */
+    uint8_t *record;                        /* as it was logged, or sealed again */
     size_t record_size;
 };
 

@@ -1,6 +1,7 @@
 /* Compression dictionaries where values are sealed. */
 #include "shard_kinds.h"
 
+#include "storage/codec.h"
 #include "storage/record.h"
 #include "storage/vault.h"
 
@@ -78,6 +79,65 @@ Test(shard_dictionary_vault, a_sealed_one_waits_for_its_data_key)
     kinds_write(&cluster, 0);
     cluster_run(&cluster, 1000);
     kinds_expect_dictionaries(&cluster, partition, 1);
+    cluster_stop(&cluster);
+}
+
+/* As the next checkpoint or snapshot has it. */
+static size_t saved(int node, uint16_t partition, uint8_t *out, uint8_t *key_id)
+{
+    struct store *store = shard_store(cluster.shards[node]);
+    size_t size = store_dictionaries_save(store, partition, NULL);
+    struct record record;
+
+    cr_assert_eq(store_dictionaries_save(store, partition, out), size);
+    cr_assert(store_dictionaries_sound(out, size));
+    cr_assert_eq(record_decode(out + 2, codec_get_u16(out), &record), 0);
+    cr_assert(record.flags & RECORD_FLAG_ENCRYPTED);
+    *key_id = record.key_id;
+    return size;
+}
+
+static void expect_saved(uint16_t partition, uint8_t key_id, size_t size)
+{
+    uint8_t bytes[STORE_DICTIONARIES_SIZE_MAX], first[STORE_DICTIONARIES_SIZE_MAX], found;
+
+    cr_assert_eq(saved(0, partition, first, &found), size);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cr_assert_eq(saved(node, partition, bytes, &found), size);
+        cr_assert_eq(found, key_id, "node %d: %u", node, found);
+        cr_assert_arr_eq(bytes, first, size);
+    }
+}
+
+/* When all values are sealed with a later data key nothing needs the one before it. */
+Test(shard_dictionary_vault, checkpoints_have_it_under_the_newest_data_key)
+{
+    uint16_t partition = begin_sealed(true);
+    uint8_t bytes[STORE_DICTIONARIES_SIZE_MAX], key_id;
+    size_t size;
+
+    kinds_write(&cluster, 0);
+    cluster_run(&cluster, 2000);
+    size = saved(0, partition, bytes, &key_id);
+    expect_saved(partition, 1, size);
+    cr_assert_eq(vault_add(&vault, 2, (const uint8_t[VAULT_KEY_SIZE]){4, 5, 6}), 0);
+    vault_use(&vault, 2);
+    vault.known[1] = false;
+    expect_saved(partition, 1, size); /* who has not both leaves it alone */
+    vault.known[1] = true;
+    kinds_write(&cluster, 0);
+    cluster_run(&cluster, 2000);
+    for (int round = 0; round < 2; round++)
+        kinds_restart(&cluster, partition);
+    vault.known[1] = false;
+    kinds_restart(&cluster, partition);
+    expect_saved(partition, 2, size);
+    kinds_expect_dictionaries(&cluster, partition, 1);
+    kinds_expect(&cluster, 0);
+    kinds_write(&cluster, 0);
+    kinds_expect(&cluster, 0);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert_not(shard_fenced(cluster.shards[node], partition, NULL), "node %d", node);
     cluster_stop(&cluster);
 }
 
