@@ -9,6 +9,7 @@ struct engine_bench_options {
     struct engine_run_options run; /* value_size and folder are set here */
     const char *values;            /* sizes, separated by commas */
     const char *only;              /* names, separated by commas; NULL: all */
+    const char *results;           /* a file that lines of JSON are added to; NULL: none */
     const char *folder;
     bool json;
 };

@@ -31,8 +31,7 @@ struct phase {
     uint64_t bytes_before;
 };
 
-/* splitmix64's finisher: a bijection, so that keys are distinct and in no order. */
-static uint64_t mix(uint64_t x)
+uint64_t engine_run_mix(uint64_t x)
 {
     x += UINT64_C(0x9e3779b97f4a7c15);
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -40,10 +39,10 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-static void key_of(uint64_t id, char key[PEER_KEY_SIZE])
+void engine_run_key(uint64_t id, char key[PEER_KEY_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    uint64_t x = mix(id);
+    uint64_t x = engine_run_mix(id);
 
     for (size_t i = 0; i < PEER_KEY_SIZE; i++, x >>= 4)
         key[i] = digits[x & 15];
@@ -54,9 +53,9 @@ static struct peer_pair pair_of(const struct phase *phase, uint64_t id, uint64_t
 {
     size_t size = phase->options->value_size;
 
-    key_of(id, key);
+    engine_run_key(id, key);
     return (struct peer_pair){
-        key, phase->values + mix(id * 31 + version) % (VALUES_SIZE - VALUE_MAX), size};
+        key, phase->values + engine_run_mix(id * 31 + version) % (VALUES_SIZE - VALUE_MAX), size};
 }
 
 static double us(const struct histogram *histogram, uint32_t per_million)
@@ -79,9 +78,7 @@ static uint64_t proc_field(const char *file, const char *name)
     return value;
 }
 
-/* Handed to the kernel: what reaches the disk is counted by whole folios there, which says more of
- * the file system than of the store. */
-static uint64_t bytes_written(void)
+uint64_t engine_run_written(void)
 {
     return proc_field("/proc/self/io", "wchar:");
 }
@@ -116,7 +113,7 @@ static int read_one(struct phase *phase, uint64_t id)
     static char out[VALUE_MAX];
     char key[PEER_KEY_SIZE];
 
-    key_of(id, key);
+    engine_run_key(id, key);
     if (phase->peer->get(phase->state, key, out, sizeof out) == phase->options->value_size)
         return 0;
     fprintf(stderr, "%s: a key is missing\n", phase->peer->name);
@@ -141,7 +138,7 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         uint64_t now_ns;
 
         for (; n < batch && done < count; n++, done++) {
-            uint64_t id = version ? mix(done + version) % all : done;
+            uint64_t id = version ? engine_run_mix(done + version) % all : done;
 
             pairs[n] = pair_of(phase, id, version, keys[n]);
         }
@@ -151,7 +148,7 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         histogram_record(&histogram, now_ns - last_ns);
         last_ns = now_ns;
         if (version && (histogram.count & 7) == 0) {
-            if (read_one(phase, mix(~done) % all) != 0)
+            if (read_one(phase, engine_run_mix(~done) % all) != 0)
                 return -1;
             now_ns = worker_clock_ns();
             histogram_record(&reads, now_ns - last_ns);
@@ -179,7 +176,7 @@ static int read_many(struct phase *phase)
             last_ns = begin_ns = worker_clock_ns();
             end_ns = begin_ns + phase->options->seconds * NS_OF_SECOND;
         }
-        if (read_one(phase, i < keys ? i : mix(i) % keys) != 0)
+        if (read_one(phase, i < keys ? i : engine_run_mix(i) % keys) != 0)
             return -1;
         if (i >= keys) {
             uint64_t now_ns = worker_clock_ns();
@@ -203,7 +200,7 @@ static void settle(void)
     int quiet = 0;
 
     for (int i = 0; i < SETTLE_WAITS && quiet < 5; i++) {
-        uint64_t now = bytes_written();
+        uint64_t now = engine_run_written();
 
         quiet = now == last ? quiet + 1 : 0;
         last = now;
@@ -227,7 +224,7 @@ static int phase_fill(struct phase *phase)
         (double)proc_field("/proc/self/status", "RssAnon:") * 1024 / (double)phase->options->keys;
     if (phase->peer->close(phase->state) != 0)
         return -1;
-    run->amplification += (double)(bytes_written() - phase->bytes_before);
+    run->amplification += (double)(engine_run_written() - phase->bytes_before);
     return 0;
 }
 
@@ -254,8 +251,9 @@ static void *writer_main(void *argument)
         uint32_t n = 0;
 
         for (; n < phase->options->batch && n < 16; n++)
-            pairs[n] = pair_of(phase, mix(writer->seed + i * 16 + n) % phase->options->keys, i + 1,
-                               keys[n]);
+            pairs[n] =
+                pair_of(phase, engine_run_mix(writer->seed + i * 16 + n) % phase->options->keys,
+                        i + 1, keys[n]);
         writer->result = phase->peer->put(phase->state, pairs, n);
         now_ns = worker_clock_ns();
         histogram_record(&writer->histogram, now_ns - begin_ns);
@@ -312,7 +310,7 @@ static int phase_wear(struct phase *phase)
     if (put_many(phase, count, 7, &run->wear_rate, &run->wear_p99_us) != 0)
         return -1;
     settle();
-    run->amplification += (double)(bytes_written() - phase->bytes_before);
+    run->amplification += (double)(engine_run_written() - phase->bytes_before);
     kill(getpid(), SIGKILL);
     return -1;
 }
@@ -324,12 +322,12 @@ static int phase_open(struct phase *phase)
 
     if (phase->peer->open(phase->folder, false, &phase->state) != 0)
         return -1;
-    key_of(0, key);
+    engine_run_key(0, key);
     if (phase->peer->get(phase->state, key, out, sizeof out) < 0)
         return -1;
     phase->run->open_killed_ms = (double)(worker_clock_ns() - begin_ns) / 1e6;
     for (uint64_t id = 0; id < phase->options->keys; id += 97) {
-        key_of(id, key);
+        engine_run_key(id, key);
         if (phase->peer->get(phase->state, key, out, sizeof out) < 0) {
             fprintf(stderr, "%s: a key is missing after the kill\n", phase->peer->name);
             return -1;
@@ -354,7 +352,7 @@ static int run_phase(struct phase *phase, int (*run)(struct phase *phase), bool 
     if (child < 0)
         return -1;
     if (child == 0) {
-        phase->bytes_before = bytes_written();
+        phase->bytes_before = engine_run_written();
         _exit(run(phase) == 0 ? 0 : 1);
     }
     if (waitpid(child, &status, 0) != child)
@@ -364,7 +362,7 @@ static int run_phase(struct phase *phase, int (*run)(struct phase *phase), bool 
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static void remove_folder(const char *folder)
+void engine_run_remove(const char *folder)
 {
     char command[600];
 
@@ -390,7 +388,7 @@ int engine_run(const struct peer *peer, const struct engine_run_options *options
         return -1;
     }
     for (size_t i = 0; i < VALUES_SIZE; i++)
-        phase.values[i] = (char)mix(i);
+        phase.values[i] = (char)engine_run_mix(i);
     r = run_phase(&phase, phase_fill, false);
     if (r == 0)
         r = run_phase(&phase, phase_synced, false);
@@ -403,6 +401,6 @@ int engine_run(const struct peer *peer, const struct engine_run_options *options
     run->disk_key /= user_bytes;
     munmap(phase.run, sizeof *run);
     free(phase.values);
-    remove_folder(phase.folder);
+    engine_run_remove(phase.folder);
     return r;
 }

@@ -1,3 +1,4 @@
+#include "bench/json_value.h"
 #include "bench/micro.h"
 #include "storage/cache.h"
 #include "storage/compress.h"
@@ -11,7 +12,7 @@
 #define KEYS       100000u
 #define CACHE_SIZE (32u << 20)
 #define SAMPLES    1000u
-#define VALUE_MAX  256u
+#define VALUE_MAX  JSON_VALUE_MAX
 #define LARGE_SIZE 4096u
 
 struct context {
@@ -103,23 +104,8 @@ static void run_keep(void *argument, uint64_t count)
 
 static void make_values(struct context *context)
 {
-    static const char *const cities[] = {"Berlin", "Paris", "London", "Madrid", "Vienna"};
-    static const char *const states[] = {"active", "suspended", "pending", "closed"};
-
-    for (uint32_t i = 0; i < SAMPLES; i++) {
-        uint64_t x = mix(i), y = mix(x);
-
-        context->sizes[i] = (size_t)snprintf(
-            (char *)context->values[i], VALUE_MAX,
-            "{\"id\":%u,\"email\":\"user%u@example.com\",\"city\":\"%s\",\"status\":\"%s\","
-            "\"balance\":%u.%02u,\"created\":\"20%02u-%02u-%02uT%02u:%02u:00Z\","
-            "\"tags\":[\"%s\",\"%s\"],\"score\":%u}",
-            (unsigned)(x % 100000000), (unsigned)(y % 1000000), cities[x % 5], states[y % 4],
-            (unsigned)(x >> 32) % 100000, (unsigned)(y >> 33) % 100, 10 + (unsigned)(x >> 20) % 16,
-            1 + (unsigned)(y >> 20) % 12, 1 + (unsigned)(x >> 40) % 28, (unsigned)(y >> 40) % 24,
-            (unsigned)(x >> 48) % 60, states[(x >> 8) % 4], cities[(y >> 8) % 5],
-            (unsigned)(y >> 44) % 1000);
-    }
+    for (uint32_t i = 0; i < SAMPLES; i++)
+        context->sizes[i] = json_value(i, (char *)context->values[i]);
     for (uint32_t i = 0; i < LARGE_SIZE; i++)
         context->large[i] = context->values[i / 64][i % 64];
 }
@@ -139,9 +125,7 @@ static int make_dictionary(struct context *context)
     r = compress_train(samples, context->sizes, SAMPLES, bytes, &size);
     assert(r <= 0);
     free(samples);
-    if (r == 0)
-        context->dictionary = compress_dictionary_new(bytes, size, 1);
-    return context->dictionary ? 0 : -ENOMEM;
+    return r == 0 ? compress_dictionary_new(bytes, size, 1, &context->dictionary) : -ENOMEM;
 }
 
 static void run_pack(void *argument, uint64_t count)

@@ -52,7 +52,8 @@ static const struct option_row engine_rows[] = {
     {"threads", "COUNT", NULL, "16", "that write when each write is synced", 't', false},
     {"seconds", "COUNT", NULL, "10", "of the reads and of the synced writes", 's', false},
     {"wear", "PERCENT", NULL, "100", "overwrites, of the keys", 'w', false},
-    {"only", "NAMES", NULL, NULL, "of ringcask, rocksdb, leveldb, lmdb", 0, false},
+    {"only", "NAMES", NULL, NULL, "of ringcask, rocksdb, leveldb, lmdb, own", 0, false},
+    {"results", "FILE", NULL, NULL, "lines of JSON are added to it", 0, false},
     {"dir", "FOLDER", NULL, "/var/tmp", "where files are made and removed", 0, false},
     {"output", "table|json", NULL, "table", "how to print", 'o', false},
     {NULL, NULL, NULL, NULL, NULL, 0, false}};
@@ -219,6 +220,7 @@ static int run_engine(const struct arguments *arguments)
                                 {"wear", 0, 10000, 0}};
     struct engine_bench_options options = {.values = arguments_text(arguments, "values"),
                                            .only = arguments_text(arguments, "only"),
+                                           .results = arguments_text(arguments, "results"),
                                            .folder = arguments_text(arguments, "dir")};
     int r;
 

@@ -48,5 +48,7 @@ int admin_status(const struct arguments *arguments);
 int admin_ring(const struct arguments *arguments);
 int admin_members(const struct arguments *arguments);
 int admin_explain(const struct arguments *arguments);
+int admin_flush(const struct arguments *arguments);
+int admin_rotate_key(const struct arguments *arguments);
 
 #endif

@@ -4,11 +4,17 @@
 
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column field_mend = {"mend", "mend", OUTPUT_TEXT};
+static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
+static const struct output_column field_leader = {"meta_leader", "meta leader", OUTPUT_NUMBER};
+static const struct output_column field_voters = {"meta_voters", "meta voters", OUTPUT_LIST};
+static const struct output_column field_keys = {"data_keys", "data keys", OUTPUT_LIST};
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},
     {"address", "ADDRESS", OUTPUT_TEXT},
     {"zone", "ZONE", OUTPUT_TEXT},
     {"state", "STATE", OUTPUT_TEXT},
+    {"epoch", "EPOCH", OUTPUT_NUMBER},
+    {"data_key", "KEY", OUTPUT_NUMBER},
     {"leaders", "LEADERS", OUTPUT_NUMBER},
     {"replicas", "REPLICAS", OUTPUT_NUMBER},
     {"lag", "LAG", OUTPUT_NUMBER},
@@ -20,6 +26,19 @@ static const struct output_column columns[] = {
     {"version", "VERSION", OUTPUT_TEXT},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
+static const struct output_column scrub_columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},
+    {"age_ms", "SCRUBBED", OUTPUT_TIME}, /* ago */
+    {"passes", "PASSES", OUTPUT_NUMBER},
+    {"bytes", "READ", OUTPUT_SIZE},
+    {"faults", "FAULTS", OUTPUT_NUMBER},
+    {"unread", "UNREAD", OUTPUT_NUMBER},
+    {"repaired", "REPAIRED", OUTPUT_NUMBER},
+    {"compared", "COMPARED", OUTPUT_NUMBER},
+    {"outvoted", "OUTVOTED", OUTPUT_NUMBER},
+    {"undecided", "UNDECIDED", OUTPUT_NUMBER},
+};
+#define SCRUB_COLUMN_COUNT (sizeof scrub_columns / sizeof *scrub_columns)
 
 static const char *node_state(const struct view_node *node)
 {
@@ -65,6 +84,8 @@ static void put_node(struct output *output, const struct view *view, const struc
         {.text = node->address},
         {.text = member ? member->zone : node->status.zone},
         {.text = node_state(node)},
+        {.number = node->status.epoch, .absent = gone || !member},
+        {.number = node->status.key_id, .absent = gone || node->status.key_id == 0},
         {.number = share.leaders, .absent = gone || !member},
         {.number = share.replicas, .absent = !member},
         {.number = share.lag, .absent = gone || !member},
@@ -74,6 +95,45 @@ static void put_node(struct output *output, const struct view *view, const struc
         {.number = node->status.cache_misses, .absent = gone},
         {.number = node->status.uptime_ms, .absent = gone},
         {.text = node->status.version, .absent = gone},
+    };
+
+    output_row(output, values);
+}
+
+/* The ring map, who keeps it, and the data keys that it has. */
+static void put_meta(struct output *output, const struct view *view)
+{
+    const struct ringmap *map = &view->map;
+    struct output_value voters = {.list_count = map->meta_voter_count};
+    struct output_value keys = {.list_count = map->key_count};
+    uint16_t leader = view_meta_leader(view);
+
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        voters.list[i] = map->meta_voters[i];
+    for (uint32_t i = 0; i < map->key_count; i++)
+        keys.list[i] = map->key_ids[i];
+    output_field(output, &field_epoch, (struct output_value){.number = map->epoch});
+    output_field(output, &field_leader,
+                 (struct output_value){.number = leader, .absent = leader == 0});
+    output_field(output, &field_voters, voters);
+    if (map->key_count > 0)
+        output_field(output, &field_keys, keys);
+}
+
+static void put_scrub(struct output *output, const struct view_node *node)
+{
+    const struct wire_scrub *scrub = &node->status.scrub;
+    const struct output_value values[SCRUB_COLUMN_COUNT] = {
+        {.number = node->id, .absent = node->id == 0},
+        {.number = scrub->age_ms, .absent = scrub->passes == 0},
+        {.number = scrub->passes},
+        {.number = scrub->bytes},
+        {.number = scrub->faults},
+        {.number = scrub->unread},
+        {.number = scrub->repaired},
+        {.number = scrub->compared},
+        {.number = scrub->outvoted},
+        {.number = scrub->undecided},
     };
 
     output_row(output, values);
@@ -90,9 +150,15 @@ int admin_status(const struct arguments *arguments)
         output_field(admin.output, &field_verdict, (struct output_value){.text = verdict.sentence});
         if (verdict.mend[0])
             output_field(admin.output, &field_mend, (struct output_value){.text = verdict.mend});
+        if (admin.view.founded)
+            put_meta(admin.output, &admin.view);
         output_table(admin.output, "nodes", columns, COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)
             put_node(admin.output, &admin.view, &admin.view.nodes[i]);
+        output_table(admin.output, "scrub", scrub_columns, SCRUB_COLUMN_COUNT);
+        for (uint32_t i = 0; i < admin.view.node_count; i++)
+            if (admin.view.nodes[i].reachable)
+                put_scrub(admin.output, &admin.view.nodes[i]);
         code = admin_print(&admin);
         if (code == EXIT_CODE_OK && arguments_text(arguments, "check") &&
             verdict.state != VERDICT_HEALTHY)

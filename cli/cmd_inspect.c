@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "cli/folder_view.h"
+#include "cli/map_view.h"
 #include "cli/output.h"
 #include "storage/filename.h"
 #include "storage/inspect.h"
@@ -100,6 +101,8 @@ int command_inspect(const struct arguments *arguments)
             arguments_error(arguments, "--repair needs a data directory or a shard's folder");
             return EXIT_CODE_USAGE;
         }
+        if (map_view_is_for(path))
+            return map_view(arguments, path, format);
         inspect_one(&inspection, path);
         return inspection.code;
     }

@@ -17,6 +17,8 @@
 #define WEIGHT_MAX      100000u
 #define CACHE_MIB_MAX   1048576u
 #define LOG_MIB_MAX     65536u
+#define SEGMENT_MIB_MAX 256u
+#define SCRUB_MIB_MAX   65536u
 
 static void on_ready(void *context, const char *address, const char *fingerprint)
 {
@@ -61,12 +63,30 @@ static bool parse_compress(const struct arguments *arguments, int *level)
     return true;
 }
 
+static bool parse_dictionaries(const struct arguments *arguments,
+                               enum node_loop_dictionaries *dictionaries)
+{
+    static const char *const names[] = {[NODE_LOOP_DICTIONARIES_AUTO] = "auto",
+                                        [NODE_LOOP_DICTIONARIES_ON] = "on",
+                                        [NODE_LOOP_DICTIONARIES_OFF] = "off"};
+    const char *text = arguments_text(arguments, "dictionaries");
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *dictionaries = (enum node_loop_dictionaries)i;
+            return true;
+        }
+    arguments_error(arguments, "--dictionaries %s: it is auto, on or off", text);
+    return false;
+}
+
 static bool parse(const struct arguments *arguments, struct node_loop_options *options,
                   char listen[ADDRESS_SIZE])
 {
     const char *zone = arguments_text(arguments, "zone");
     const char *why;
-    uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0, cache_mib = 0, log_mib = 0;
+    uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0, cache_mib = 0, log_mib = 0,
+             segment_mib = 0, scrub_mib = 0;
 
     if (arguments_text(arguments, "join")) {
         arguments_error(arguments,
@@ -86,13 +106,18 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
         !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards) ||
         !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib) ||
         !arguments_number(arguments, "log", 1, LOG_MIB_MAX, &log_mib) ||
-        !parse_compress(arguments, &options->compress_level))
+        !arguments_number(arguments, "segment", 1, SEGMENT_MIB_MAX, &segment_mib) ||
+        !arguments_number(arguments, "scrub", 0, SCRUB_MIB_MAX, &scrub_mib) ||
+        !parse_compress(arguments, &options->compress_level) ||
+        !parse_dictionaries(arguments, &options->dictionaries))
         return false;
     snprintf(options->zone, sizeof options->zone, "%s", zone ? zone : "");
     options->weight = (uint32_t)weight;
     options->shards = (uint16_t)shards;
     options->cache_size = (size_t)cache_mib << 20;
     options->log_size_max = log_mib << 20;
+    options->segment_size = (uint32_t)segment_mib << 20;
+    options->scrub_rate = scrub_mib << 20;
     return true;
 }
 

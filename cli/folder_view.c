@@ -40,7 +40,7 @@ struct view {
     uint8_t secret[HASH_KEY_SIZE];
     const char *no_secret; /* why there is none */
     int identity;          /* datadir_peek()'s answer */
-    int genesis;           /* node_peek_genesis()'s answer */
+    int genesis;           /* node_peek_map()'s answer */
     uint16_t shards;       /* as IDENTITY says */
     uint64_t live_bytes, dead_bytes, live_records;
     size_t repaired;
@@ -98,7 +98,7 @@ static void secret_find(struct view *view)
 
     view->identity = datadir_peek(view->vfs, &identity);
     view->shards = identity.shards;
-    view->genesis = node_peek_genesis(view->vfs, &map);
+    view->genesis = node_peek_map(view->vfs, &map);
     if (view->genesis == 0) {
         memcpy(view->secret, map.hash_secret, sizeof view->secret);
         view->has_secret = true;

@@ -1,10 +1,9 @@
 #include "cli/founding.h"
 
-#include "ring/identity.h"
+#include "cli/data_key.h"
 #include "ring/placement.h"
 #include "ring/voters.h"
 #include "ring/wire.h"
-#include "storage/vault.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,8 +18,6 @@
 #define COMMITTED          2u
 #define REASON_SIZE        160u
 #define FIRST_KEY_ID       1u
-
-_Static_assert(RINGMAP_BOX_SIZE == VAULT_WRAPPED_SIZE, "a member's box is a wrapped data key");
 
 struct candidate {
     const char *address;
@@ -144,23 +141,6 @@ static void fill_members(struct founding *founding)
     }
 }
 
-/* A data key is drawn, and given to every member in a box that it alone opens. It is kept nowhere
- * else. 0 or -errno. */
-static int fill_boxes(struct founding *founding)
-{
-    struct ringmap *map = &founding->map;
-    uint8_t key[VAULT_KEY_SIZE], dh_public[IDENTITY_PUBLIC_SIZE];
-    int r = ringmap_add_boxes(map, FIRST_KEY_ID);
-
-    randombytes_buf(key, sizeof key);
-    for (uint32_t i = 0; r == 0 && i < map->member_count; i++)
-        if (identity_dh_public(dh_public, map->members[i].public_key) != 0 ||
-            vault_wrap(FIRST_KEY_ID, key, dh_public, map->boxes[i]) != 0)
-            r = -EBADMSG;
-    sodium_memzero(key, sizeof key);
-    return r;
-}
-
 static enum exit_code make_genesis(struct founding *founding)
 {
     const struct founding_options *options = founding->options;
@@ -187,7 +167,7 @@ static enum exit_code make_genesis(struct founding *founding)
     if (r == 0)
         r = voters_choose(&founding->map);
     if (r == 0 && options->encrypt)
-        r = fill_boxes(founding);
+        r = data_key_add(&founding->map, FIRST_KEY_ID);
     if (r == 0) {
         ringmap_check(&founding->map);
         founding->blob_size = ringmap_encoded_size(&founding->map);
@@ -222,8 +202,8 @@ static enum exit_code take_genesis(struct founding *founding, const struct candi
         return EXIT_CODE_FAILED;
     memcpy(founding->blob, blob, size);
     founding->blob_size = size;
-    ringmap_hash(blob, size, founding->hash);
-    if (memcmp(founding->hash, candidate->status.genesis_hash, sizeof founding->hash) != 0) {
+    memcpy(founding->hash, candidate->status.genesis_hash, sizeof founding->hash);
+    if (founding->map.epoch > 1 && founding->committed < founding->count) {
         fprintf(stderr, "%s: the cluster of %s has changed since its founding\n", founding->prefix,
                 candidate->address);
         return EXIT_CODE_CONFLICT;
@@ -231,7 +211,8 @@ static enum exit_code take_genesis(struct founding *founding, const struct candi
     return EXIT_CODE_OK;
 }
 
-/* Somebody is founded already: its genesis is the one, if it names exactly these nodes. */
+/* Somebody is founded already: its genesis is the one, if it names exactly these nodes. Where the
+ * ring map has changed since, nobody has the genesis to give, and nobody may need it. */
 static enum exit_code fetch_genesis(struct founding *founding)
 {
     const struct candidate *candidate = founding->candidates;
@@ -335,6 +316,8 @@ static enum exit_code found(struct founding *founding, const struct address_list
         code = founding->committed > 0 ? fetch_genesis(founding) : make_genesis(founding);
     if (code == EXIT_CODE_OK && founding->committed > 0)
         code = check_same(founding);
+    if (code == EXIT_CODE_OK && founding->committed == founding->count)
+        return code;
     if (code == EXIT_CODE_OK)
         code = tell_all(founding, WIRE_PREPARE, founding->blob, founding->blob_size);
     if (code == EXIT_CODE_OK)

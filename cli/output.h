@@ -32,7 +32,7 @@ struct output_column {
     enum output_type type;
 };
 
-#define OUTPUT_LIST_MAX 8u
+#define OUTPUT_LIST_MAX 64u
 struct output_value {
     bool absent;
     const char *text; /* borrowed for the call */

@@ -26,6 +26,19 @@ static const struct option_row status_options[] = {
 static const struct option_row view_options[] = {
     ADMIN_TICKET(true), ADMIN_SEEDS(true), ADMIN_OUTPUT, {.name = NULL}};
 
+static const struct option_row flush_options[] = {
+    ADMIN_TICKET(true), ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,       {.name = "wait", .text = "until it is done, and say what it gave back"},
+    {.name = NULL},
+};
+static const struct option_row rotate_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "wait", .text = "returns when every member seals with the new key"},
+    {.name = NULL},
+};
+
 static const struct command_row commands[] = {
     {.name = "ticket",
      .operands = "",
@@ -65,6 +78,19 @@ static const struct command_row commands[] = {
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 explain user:42",
      .options = view_options,
      .run = admin_explain},
+    {.name = "flush",
+     .operands = "[NODE]",
+     .operands_max = 1,
+     .text = "reclaims at once what is dead on the disks of all nodes, or of one",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 flush --wait",
+     .options = flush_options,
+     .run = admin_flush},
+    {.name = "rotate-key",
+     .operands = "",
+     .text = "gives an encrypted cluster a new data key for what is written from now on",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 rotate-key --wait",
+     .options = rotate_options,
+     .run = admin_rotate_key},
     {.name = NULL},
 };
 

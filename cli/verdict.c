@@ -166,6 +166,8 @@ static void describe(const struct verdict *verdict, const struct diagnosis *diag
         name_nodes(diagnosis, (enum fault)fault, text);
         text_add(text, " %s", diagnosis->counts[fault] == 1 ? one[fault] : many[fault]);
     }
+    if (view_meta_leader(diagnosis->view) == 0)
+        text_add(text, "%sthe meta group has no leader", text->size > begin ? "; " : "");
     if (text->size == begin)
         text_add(text, "%u partition%s no leader at the moment",
                  verdict->partitions - verdict->leaders,
@@ -251,6 +253,8 @@ void verdict_reach(struct verdict *verdict, const struct view *view)
     for (int fault = 0; fault < FAULTS && verdict->state == VERDICT_HEALTHY; fault++)
         if (diagnosis.counts[fault] > 0)
             verdict->state = VERDICT_DEGRADED;
+    if (verdict->state == VERDICT_HEALTHY && view_meta_leader(view) == 0)
+        verdict->state = VERDICT_DEGRADED;
     text_add(&sentence, "%s: ", verdict_state_name(verdict->state));
     if (verdict->state == VERDICT_HEALTHY) {
         text_add(&sentence, "%u node%s, %u partitions", members, members == 1 ? "" : "s",

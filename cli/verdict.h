@@ -15,7 +15,7 @@
 
 enum verdict_state {
     VERDICT_HEALTHY,
-    VERDICT_DEGRADED,    /* all data is served, with less in reserve */
+    VERDICT_DEGRADED,    /* all data is served, with less in reserve; or the map cannot change */
     VERDICT_UNAVAILABLE, /* some partition has no leader or no majority */
     VERDICT_UNFOUNDED,
 };

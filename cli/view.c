@@ -19,7 +19,7 @@ static int name_seeds(struct view *view, const struct address_list *seeds)
 }
 
 /* Dials every node of the view and asks those that are up who they are. */
-static int ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
+int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
 {
     struct cluster_request *requests = calloc(view->node_count, sizeof *requests);
 
@@ -158,6 +158,14 @@ static int name_members(struct view *view)
     return 0;
 }
 
+static void take_meta(struct view *view, uint16_t member,
+                      const struct wire_partition_status *status)
+{
+    for (uint32_t i = 0; i < view->map.meta_voter_count; i++)
+        if (view->map.meta_voters[i] == member)
+            view->meta[i] = (struct view_replica){.known = true, .status = *status};
+}
+
 static void take_partitions(struct view *view, uint16_t member,
                             const struct cluster_request *request)
 {
@@ -170,8 +178,10 @@ static void take_partitions(struct view *view, uint16_t member,
     while (!wire_cursor_done(&cursor) && wire_get_partition_status(&cursor, &status)) {
         const uint16_t *row;
 
+        if (status.partition == WIRE_PARTITION_META)
+            take_meta(view, member, &status);
         if (status.partition >= view->map.partition_count)
-            continue; /* the meta group */
+            continue;
         row = ringmap_row(&view->map, status.partition);
         for (uint32_t place = 0; place < view->map.replica_count; place++) {
             size_t at = (size_t)status.partition * view->map.replica_count + place;
@@ -228,7 +238,7 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
     *view = (struct view){0};
     r = name_seeds(view, seeds);
     if (r == 0)
-        r = ask_nodes(view, cluster, timeout_ms);
+        r = view_ask_nodes(view, cluster, timeout_ms);
     for (uint32_t i = 0; r == 0 && i < view->node_count; i++)
         reachable |= view->nodes[i].reachable;
     if (r == 0 && !reachable)
@@ -241,7 +251,7 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
     if (r == 0)
         r = ask_liveness(view, cluster, seeds, timeout_ms);
     if (r == 0)
-        r = ask_nodes(view, cluster, timeout_ms);
+        r = view_ask_nodes(view, cluster, timeout_ms);
     if (r == 0)
         r = ask_shards(view, cluster, timeout_ms);
     return r;
@@ -278,6 +288,22 @@ int view_leader(const struct view *view, uint16_t partition)
         if (row[place].known && row[place].status.role == RAFT_LEADER &&
             (leader < 0 || row[place].status.term > row[leader].status.term))
             leader = (int)place;
+    return leader;
+}
+
+uint16_t view_meta_leader(const struct view *view)
+{
+    uint16_t leader = 0;
+    uint32_t term = 0;
+
+    for (uint32_t i = 0; view->founded && i < view->map.meta_voter_count; i++) {
+        const struct view_replica *replica = &view->meta[i];
+
+        if (!replica->known || replica->status.role != RAFT_LEADER || replica->status.term <= term)
+            continue;
+        leader = view->map.meta_voters[i];
+        term = replica->status.term;
+    }
     return leader;
 }
 

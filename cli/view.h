@@ -38,6 +38,7 @@ struct view {
     struct view_node *nodes; /* members in the map's order; the seeds before the founding */
     uint32_t node_count;
     struct view_replica *replicas; /* partition_count rows of replica_count, when founded */
+    struct view_replica meta[RINGMAP_META_VOTERS_MAX]; /* in the order of the map's meta voters */
 };
 
 enum view_e { VIEW_E_OK, VIEW_E_UNREACHABLE };
@@ -49,6 +50,10 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
 void view_deinit(struct view *view);
 /* The places of a partition. */
 const struct view_replica *view_row(const struct view *view, uint16_t partition);
+/* Asks every node again who it is and how it is. 0 or -errno. */
+int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_ms);
+/* The meta group's leader by the same rule: its member id, 0 when none says so. */
+uint16_t view_meta_leader(const struct view *view);
 /* NULL when the map has no such member. */
 const struct view_node *view_node(const struct view *view, uint16_t id);
 /* Place of the leader in the partition's row: of those who say they lead, the one with the highest

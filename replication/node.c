@@ -1,7 +1,5 @@
-#include "replication/node.h"
+#include "replication/node_internal.h"
 
-#include "storage/checksum.h"
-#include "storage/codec.h"
 #include "storage/datadir.h"
 
 #include <assert.h>
@@ -10,42 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GENESIS_NAME      "GENESIS"
-#define GENESIS_TEMP      "GENESIS.tmp"
-#define GENESIS_MAGIC     0x4E454752u /* "RGEN" */
-#define GENESIS_VERSION   1u
-#define GENESIS_HEAD_SIZE 16u
-#define GENESIS_SIZE_MAX  (1u << 20)
-#define TEXT_SIZE_MAX     160u
-
-/* FOUNDED is in the file only: committed, and the stores are there. */
-enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED, FOUNDING_FOUNDED };
-
-struct node {
-    struct node_options options;
-    struct vfs *vfs;
-    uint8_t founding; /* NONE … COMMITTED */
-    bool founded;     /* COMMITTED: the stores have been founded */
-    uint8_t *blob;
-    size_t blob_size;
-    uint8_t hash[RINGMAP_HASH_SIZE];
-    struct ringmap map; /* of the blob, when founding is not NONE */
-    bool peers_up[RINGMAP_MEMBERS_MAX + 1];
-    uint64_t start_ms, ask_due_ms, now_ms;
-    struct wire_buffer replies[NODE_SENDS_MAX];
-};
-
 /* A genesis of this cluster that names this node. `why`: what is wrong otherwise. */
 static int decode_genesis(const struct node *node, const uint8_t *blob, size_t size,
                           struct ringmap *map, const char **why)
 {
-    int r = size <= GENESIS_SIZE_MAX ? ringmap_decode(blob, size, map) : RINGMAP_E_MALFORMED;
+    int r = ringmap_decode(blob, size, map);
 
     if (r != 0) {
         *why = "the genesis does not decode";
         return r < 0 ? r : -EBADMSG;
     }
-    if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
+    if (map->epoch != 1) {
+        *why = "the genesis is no ring map of epoch 1";
+        r = -EBADMSG;
+    } else if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
         *why = "the genesis is of another cluster than this node's ticket";
         r = -EPROTO;
     } else if (!ringmap_member_by_key(map, node->options.public_key)) {
@@ -57,139 +33,59 @@ static int decode_genesis(const struct node *node, const uint8_t *blob, size_t s
     return r;
 }
 
-/* GENESIS: u32 magic, u16 version, u16 state, u32 blob size, u32 zero, blob, u64 checksum of all
- * before it. */
 static int write_genesis(struct node *node, uint8_t founding, const uint8_t *blob, size_t size)
 {
-    size_t total = GENESIS_HEAD_SIZE + size + 8;
-    uint8_t *bytes = calloc(1, total);
-    struct vfs_file *file = NULL;
-    struct iovec iov = {bytes, total};
-    int r;
+    struct node_file file = {.state = founding, .blob = (uint8_t *)blob, .size = size};
 
-    if (!bytes)
-        return -ENOMEM;
-    codec_put_u32(bytes, GENESIS_MAGIC);
-    codec_put_u16(bytes + 4, GENESIS_VERSION);
-    codec_put_u16(bytes + 6, founding);
-    codec_put_u32(bytes + 8, (uint32_t)size);
-    memcpy(bytes + GENESIS_HEAD_SIZE, blob, size);
-    codec_put_u64(bytes + total - 8, checksum(bytes, total - 8));
-    r = vfs_open(node->vfs, GENESIS_TEMP, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file);
-    if (r == 0)
-        r = vfs_truncate(file, 0);
-    if (r == 0)
-        r = vfs_pwritev(file, &iov, 1, 0);
-    if (r == 0)
-        r = vfs_sync(file);
-    vfs_close(file);
-    if (r == 0)
-        r = vfs_rename(node->vfs, GENESIS_TEMP, GENESIS_NAME);
-    if (r == 0)
-        r = vfs_sync_dir(node->vfs, ".");
-    free(bytes);
-    return r;
+    return node_file_write(node->vfs, &node_file_genesis, &file);
 }
 
-/* Where the blob lies in a GENESIS that checks. 0, -EBADMSG or -EPROTO: a newer one. */
-static int find_blob(const uint8_t *bytes, size_t size, const uint8_t **blob, size_t *blob_size)
-{
-    if (size < GENESIS_HEAD_SIZE + 8 || codec_get_u32(bytes) != GENESIS_MAGIC)
-        return -EBADMSG;
-    if (codec_get_u16(bytes + 4) > GENESIS_VERSION)
-        return -EPROTO;
-    *blob = bytes + GENESIS_HEAD_SIZE;
-    *blob_size = codec_get_u32(bytes + 8);
-    if (size != GENESIS_HEAD_SIZE + *blob_size + 8 ||
-        codec_get_u64(bytes + size - 8) != checksum(bytes, size - 8) ||
-        codec_get_u16(bytes + 6) < FOUNDING_PREPARED || codec_get_u16(bytes + 6) > FOUNDING_FOUNDED)
-        return -EBADMSG;
-    return 0;
-}
-
-static int parse_genesis(struct node *node, const uint8_t *bytes, size_t size)
+/* Takes over the bytes when it returns 0. */
+static int take_genesis(struct node *node, struct node_file *file)
 {
     const char *why;
-    const uint8_t *blob;
-    size_t blob_size;
-    int r = find_blob(bytes, size, &blob, &blob_size);
+    int r;
 
+    if (file->state < FOUNDING_PREPARED || file->state > FOUNDING_FOUNDED)
+        return -EBADMSG;
+    r = decode_genesis(node, file->blob, file->size, &node->genesis, &why);
     if (r != 0)
         return r;
-    node->founding = (uint8_t)codec_get_u16(bytes + 6);
-    node->founded = node->founding == FOUNDING_FOUNDED;
-    if (node->founded)
-        node->founding = FOUNDING_COMMITTED;
-    r = decode_genesis(node, blob, blob_size, &node->map, &why);
-    if (r != 0) {
-        node->founding = FOUNDING_NONE;
-        return r;
-    }
-    node->blob = malloc(blob_size);
-    if (!node->blob)
-        return -ENOMEM;
-    memcpy(node->blob, blob, blob_size);
-    node->blob_size = blob_size;
+    node->founded = file->state == FOUNDING_FOUNDED;
+    node->founding = node->founded ? FOUNDING_COMMITTED : (uint8_t)file->state;
+    node->blob = file->blob;
+    node->blob_size = file->size;
     ringmap_hash(node->blob, node->blob_size, node->hash);
     return 0;
 }
 
-/* All of GENESIS, to be freed. -ENOENT: there is none. */
-static int load_genesis(struct vfs *vfs, uint8_t **bytes, size_t *bytes_size)
-{
-    struct vfs_file *file;
-    uint64_t size = 0;
-    int r = vfs_open(vfs, GENESIS_NAME, VFS_OPEN_READ, &file);
-
-    if (r != 0)
-        return r;
-    r = vfs_size(file, &size);
-    if (r == 0 && size > GENESIS_SIZE_MAX + GENESIS_HEAD_SIZE + 8)
-        r = -EBADMSG;
-    *bytes = r == 0 ? malloc(size ? size : 1) : NULL;
-    if (r == 0 && !*bytes)
-        r = -ENOMEM;
-    if (r == 0) {
-        int64_t got = vfs_pread(file, *bytes, size, 0);
-
-        r = got < 0 ? (int)got : (uint64_t)got == size ? 0 : -EIO;
-    }
-    vfs_close(file);
-    if (r != 0) {
-        free(*bytes);
-        *bytes = NULL;
-    }
-    *bytes_size = (size_t)size;
-    return r;
-}
-
 static int read_genesis(struct node *node)
 {
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    int r = load_genesis(node->vfs, &bytes, &size);
+    struct node_file file;
+    int r = node_file_read(node->vfs, &node_file_genesis, &file);
 
     if (r == -ENOENT)
         return 0;
-    if (r == 0)
-        r = parse_genesis(node, bytes, size);
-    free(bytes);
+    if (r == 0) {
+        r = take_genesis(node, &file);
+        if (r != 0)
+            free(file.blob);
+    }
     return r;
 }
 
-int node_peek_genesis(struct vfs *vfs, struct ringmap *map)
+int node_peek_map(struct vfs *vfs, struct ringmap *map)
 {
-    uint8_t *bytes = NULL;
-    const uint8_t *blob;
-    size_t size = 0, blob_size;
-    int r = load_genesis(vfs, &bytes, &size);
+    struct node_file file;
+    int r = node_file_read(vfs, &node_file_map, &file);
 
-    if (r == 0)
-        r = find_blob(bytes, size, &blob, &blob_size);
-    if (r == 0 && (blob_size > GENESIS_SIZE_MAX || ringmap_decode(blob, blob_size, map) != 0))
-        r = -EBADMSG;
-    free(bytes);
-    return r;
+    if (r == -ENOENT)
+        r = node_file_read(vfs, &node_file_genesis, &file);
+    if (r != 0)
+        return r;
+    r = ringmap_decode(file.blob, file.size, map);
+    free(file.blob);
+    return r > 0 ? -EBADMSG : r;
 }
 
 int node_open(struct node **out, struct vfs *vfs, const struct node_options *options)
@@ -202,6 +98,8 @@ int node_open(struct node **out, struct vfs *vfs, const struct node_options *opt
     node->options = *options;
     node->vfs = vfs;
     r = read_genesis(node);
+    if (r == 0 && node->founding == FOUNDING_COMMITTED)
+        r = node_map_read(node);
     if (r != 0) {
         node_close(node);
         return r;
@@ -215,16 +113,17 @@ void node_close(struct node *node)
     if (!node)
         return;
     if (node->founding != FOUNDING_NONE)
-        ringmap_deinit(&node->map);
+        ringmap_deinit(&node->genesis);
+    node_map_free(node);
+    node_changes_free(node);
     for (size_t i = 0; i < NODE_SENDS_MAX; i++)
         wire_buffer_deinit(&node->replies[i]);
     free(node->blob);
     free(node);
 }
 
-/* The next send of this step; NULL when the step has no more room (a peer asks again). */
-static struct wire_buffer *reply_to(struct node *node, struct node_effects *effects,
-                                    struct shard_address to, uint8_t type, uint64_t correlation)
+struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
+                              struct shard_address to, uint8_t type, uint64_t correlation)
 {
     struct shard_send *send;
 
@@ -253,7 +152,7 @@ static void answer_founding(struct node *node, struct node_effects *effects,
                             const struct node_event *event, uint8_t type, const char *why)
 {
     struct wire_buffer *reply =
-        reply_to(node, effects, event->from, type, event->message->correlation);
+        node_send(node, effects, event->from, type, event->message->correlation);
 
     if (!reply)
         return;
@@ -282,9 +181,9 @@ static int adopt(struct node *node, uint8_t founding, const uint8_t *blob, size_
     }
     memcpy(copy, blob, size);
     if (node->founding != FOUNDING_NONE)
-        ringmap_deinit(&node->map);
+        ringmap_deinit(&node->genesis);
     free(node->blob);
-    node->map = map;
+    node->genesis = map;
     node->blob = copy;
     node->blob_size = size;
     node->founding = founding;
@@ -302,7 +201,7 @@ static const char *prepare(struct node *node, const struct node_event *event,
     size_t size;
 
     wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    blob = wire_get_bin(&cursor, GENESIS_SIZE_MAX, &size);
+    blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
     if (event->from.role != LINK_ROLE_ADMIN)
         return "only an admin may found a cluster";
     if (cursor.failed || !blob)
@@ -353,26 +252,11 @@ static const char *commit_message(struct node *node, const struct node_event *ev
     return commit(node, cursor.failed ? NULL : hash, size, effects);
 }
 
-static void send_map(struct node *node, const struct node_event *event,
-                     struct node_effects *effects)
-{
-    struct wire_buffer *reply =
-        reply_to(node, effects, event->from, WIRE_MAP, event->message->correlation);
-
-    if (!reply)
-        return;
-    if (node->founding != FOUNDING_COMMITTED) {
-        wire_put_nil(reply);
-        return;
-    }
-    wire_put_bin(reply, node->blob, node->blob_size);
-}
-
 static void send_genesis(struct node *node, const struct node_event *event,
                          struct node_effects *effects)
 {
     struct wire_buffer *reply =
-        reply_to(node, effects, event->from, WIRE_GENESIS, event->message->correlation);
+        node_send(node, effects, event->from, WIRE_GENESIS, event->message->correlation);
 
     if (!reply)
         return;
@@ -441,7 +325,7 @@ static void send_status(struct node *node, const struct node_event *event,
                         struct node_effects *effects)
 {
     struct wire_buffer *reply =
-        reply_to(node, effects, event->from, WIRE_NODE_STATUS_REPLY, event->message->correlation);
+        node_send(node, effects, event->from, WIRE_NODE_STATUS_REPLY, event->message->correlation);
     struct wire_node_status status = {.member = node_member(node),
                                       .founded = node->founding,
                                       .shards = node->options.shards,
@@ -452,15 +336,17 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .cache_hits = event->cache.hits,
                                       .cache_misses = event->cache.misses,
                                       .cache_evictions = event->cache.evictions,
-                                      .cache_bytes = event->cache.bytes};
+                                      .cache_bytes = event->cache.bytes,
+                                      .key_id = event->key_id,
+                                      .scrub = event->scrub};
 
     if (!reply)
         return;
     (void)vfs_space(node->vfs, &status.disk_free);
     if (node->founding == FOUNDING_COMMITTED)
-        status.epoch = node->map.epoch;
+        status.epoch = node_map(node)->epoch;
     for (size_t i = 0; i <= RINGMAP_MEMBERS_MAX; i++)
-        status.links_up += node->peers_up[i];
+        status.links_up += node->peers[i].up;
     memcpy(status.public_key, node->options.public_key, sizeof status.public_key);
     memcpy(status.genesis_hash, node->hash, sizeof status.genesis_hash);
     memcpy(status.address, node->options.address, sizeof node->options.address);
@@ -474,7 +360,19 @@ static void on_message(struct node *node, const struct node_event *event,
 {
     switch (event->message->type) {
     case WIRE_MAP_GET:
-        send_map(node, event, effects);
+        node_map_send(node, event, effects);
+        break;
+    case WIRE_MAP:
+        node_map_message(node, event, effects);
+        break;
+    case WIRE_MAP_EPOCH:
+        node_map_epoch(node, event);
+        break;
+    case WIRE_MAP_CHANGE:
+        node_change_begin(node, event, effects);
+        break;
+    case WIRE_MAP_CHANGE_REPLY:
+        node_change_answered(node, event, effects);
         break;
     case WIRE_PREPARE:
         answer_founding(node, effects, event, WIRE_PREPARE_REPLY, prepare(node, event, effects));
@@ -502,13 +400,13 @@ static void ask_peers(struct node *node, struct node_effects *effects)
     if (node->founding != FOUNDING_PREPARED || node->now_ms < node->ask_due_ms)
         return;
     node->ask_due_ms = node->now_ms + node->options.ask_ms;
-    for (uint32_t i = 0; i < node->map.member_count; i++) {
-        uint16_t member = node->map.members[i].id;
+    for (uint32_t i = 0; i < node->genesis.member_count; i++) {
+        uint16_t member = node->genesis.members[i].id;
 
-        if (member != node_member(node) && node->peers_up[member])
-            (void)reply_to(node, effects,
-                           (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
-                           WIRE_GENESIS_GET, 0);
+        if (member != node_member(node) && node->peers[member].up)
+            (void)node_send(node, effects,
+                            (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
+                            WIRE_GENESIS_GET, 0);
     }
 }
 
@@ -528,7 +426,8 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
     case NODE_EVENT_LINK_UP:
     case NODE_EVENT_LINK_DOWN:
         if (event->from.role == LINK_ROLE_NODE && event->from.member <= RINGMAP_MEMBERS_MAX)
-            node->peers_up[event->from.member] = event->kind == NODE_EVENT_LINK_UP;
+            node->peers[event->from.member] =
+                (struct node_peer){.up = event->kind == NODE_EVENT_LINK_UP};
         break;
     case NODE_EVENT_TICK:
         break;
@@ -536,17 +435,28 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
         assert(!"unknown event");
     }
     ask_peers(node, effects);
+    if (node->founding == FOUNDING_COMMITTED) {
+        node_changes_due(node, effects);
+        node_map_due(node, effects);
+    }
     finish_sends(node, effects);
 }
 
 const struct ringmap *node_map(const struct node *node)
 {
-    return node->founding == FOUNDING_COMMITTED ? &node->map : NULL;
+    if (node->founding != FOUNDING_COMMITTED)
+        return NULL;
+    return node->newest_blob ? &node->newest : &node->genesis;
 }
 
 const struct ringmap *node_map_prepared(const struct node *node)
 {
-    return node->founding == FOUNDING_PREPARED ? &node->map : NULL;
+    return node->founding == FOUNDING_PREPARED ? &node->genesis : NULL;
+}
+
+const struct ringmap *node_genesis(const struct node *node)
+{
+    return node->founding == FOUNDING_COMMITTED ? &node->genesis : NULL;
 }
 
 bool node_founding_owed(const struct node *node)
@@ -575,7 +485,7 @@ uint16_t node_member(const struct node *node)
 
     if (node->founding == FOUNDING_NONE)
         return 0;
-    member = ringmap_member_by_key(&node->map, node->options.public_key);
+    member = ringmap_member_by_key(&node->genesis, node->options.public_key);
     return member ? member->id : 0;
 }
 
@@ -588,9 +498,11 @@ void node_check(const struct node *node)
     assert((node->founding == FOUNDING_NONE) == (node->blob == NULL));
     if (!node->blob)
         return;
-    ringmap_check(&node->map);
+    ringmap_check(&node->genesis);
     ringmap_hash(node->blob, node->blob_size, hash);
     assert(memcmp(hash, node->hash, sizeof hash) == 0);
-    assert(memcmp(node->map.cluster, node->options.cluster, sizeof node->map.cluster) == 0);
-    assert(ringmap_member_by_key(&node->map, node->options.public_key));
+    assert(memcmp(node->genesis.cluster, node->options.cluster, sizeof node->options.cluster) == 0);
+    assert(ringmap_member_by_key(&node->genesis, node->options.public_key));
+    if (node->newest_blob)
+        assert(ringmap_follows_problem(&node->newest, &node->genesis) == NULL);
 }

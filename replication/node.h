@@ -6,10 +6,17 @@
  * (GENESIS_GET) and catches up. After COMMIT the shards found their stores; that they have is noted
  * too (node_founded), so that a crash in between is not taken for a loss, and a later loss not for
  * a beginning. Files, all in the data directory, written whole, synced and renamed: GENESIS (state,
- * blob, checksum); docs/format-datadir.md.
+ * blob, checksum) and MAP; docs/format-datadir.md.
+ *
+ * The ring map starts as the genesis. Each later one was committed by the meta group, whose voters'
+ * shards 0 tell their nodes of it; members tell each other which epoch they hold (MAP_EPOCH), and
+ * who hears of a later one asks for it. A node takes a map from members only, when it follows the
+ * one it holds, and writes MAP before it goes by it. An admin's MAP_CHANGE is handed to the meta
+ * group's leader, wherever that is, and its answer back.
  *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
- * GENESIS_GET -> GENESIS. Bodies are msgpack, written with ring/wire.h.
+ * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY. Bodies are msgpack, written with
+ * ring/wire.h. A message to the own member goes to the own shard 0: the host routes it.
  */
 #ifndef REPLICATION_NODE_H
 #define REPLICATION_NODE_H
@@ -28,7 +35,7 @@ struct node_options {
     char zone[RINGMAP_ZONE_SIZE];
     uint32_t weight;
     uint16_t shards;
-    uint32_t ask_ms; /* how often a prepared node asks its peers: 500 */
+    uint32_t ask_ms; /* how often peers are asked for what is missing: 500 */
 };
 
 enum node_event_kind {
@@ -43,6 +50,8 @@ struct node_event {
     uint64_t now_ms;
     bool disk_full;           /* a shard of this node cannot take values */
     struct cache_stats cache; /* all shards together */
+    struct wire_scrub scrub;  /* too */
+    uint8_t key_id;           /* the data key that is sealed with; 0: none */
     struct shard_address from;
     const struct link_message *message;
 };
@@ -53,20 +62,27 @@ struct node_effects {
     size_t send_count;
     bool found;       /* genesis was committed in this step: open the shards with found = true,
                          then node_founded() */
-    bool map_changed; /* node_map() is another: dial its members */
+    bool map_changed; /* node_map() is another: dial its members, take its data keys */
     int fatal;
 };
 
-/* Reads GENESIS if there is one. Returns 0 or -errno (-EBADMSG: damaged; -EPROTO: of another
- * cluster or a newer format). */
+#define NODE_MAP_BAD "MAP.bad"
+
+/* Reads GENESIS and MAP if they are there. Returns 0 or -errno (-EBADMSG: GENESIS is damaged;
+ * -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD, and the node
+ * starts as without one. */
 int node_open(struct node **node, struct vfs *vfs, const struct node_options *options);
+/* node_open() has found MAP damaged. */
+bool node_map_damaged(const struct node *node);
 void node_close(struct node *node);
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
-/* The committed map, NULL before. Borrowed until the next step. */
+/* The newest committed map, NULL before. Borrowed until the next step. */
 const struct ringmap *node_map(const struct node *node);
-/* The map of the genesis in a data directory, whoever's it is, without a node; to be freed with
+/* The one of epoch 1, of which the groups' first configurations are functions. Borrowed. */
+const struct ringmap *node_genesis(const struct node *node);
+/* The newest map in a data directory, whoever's it is, without a node; to be freed with
  * ringmap_deinit(). 0, -ENOENT: not prepared yet, -EBADMSG: damaged, -EPROTO: newer, or -errno. */
-int node_peek_genesis(struct vfs *vfs, struct ringmap *map);
+int node_peek_map(struct vfs *vfs, struct ringmap *map);
 /* The map of a prepared, uncommitted genesis: its members may be asked. NULL when none. */
 const struct ringmap *node_map_prepared(const struct node *node);
 /* At start: genesis is committed, but node_founded() never came: open as with effects.found. */

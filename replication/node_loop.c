@@ -212,34 +212,76 @@ static int open_node(struct node_loop *loop)
         return NODE_LOOP_E_FAILED;
     }
     r = node_open(&loop->node, loop->vfs, &options);
-    if (r == 0)
+    if (r == 0) {
+        if (node_map_damaged(loop->node))
+            loop_log("error", "map_damaged",
+                     "kept=%s next=\"nothing: the node starts as it was founded and gets the "
+                     "newest ring map from the others\"",
+                     NODE_MAP_BAD);
         return NODE_LOOP_E_OK;
+    }
     loop_log("error", "genesis_refused",
-             "error=\"%s\" next=\"GENESIS in the data directory is damaged, of another cluster or "
-             "of a newer version\"",
+             "error=\"%s\" next=\"GENESIS in the data directory is damaged, or it or MAP is of "
+             "another cluster or of a newer version\"",
              strerror(-r));
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
-/* The data key that the founding gave to this node, if the cluster is encrypted. */
+/* Opens this node's boxes in the map; the newest key that it can open seals from now on. A box that
+ * does not open is told once: records under that key are read by others. */
+static void take_keys(struct node_loop *loop, const struct ringmap *map)
+{
+    uint8_t before = loop->vault.current, newest = before;
+
+    for (uint32_t i = 0; i < map->key_count; i++) {
+        uint8_t id = map->key_ids[i];
+
+        if (loop->vault.known[id])
+            continue;
+        if (vault_unwrap(&loop->vault, id, loop->identity.dh_public, loop->identity.dh_secret,
+                         ringmap_box(map, i, node_member(loop->node))) == 0)
+            newest = id > newest ? id : newest;
+        else
+            loop_log("error", "data_key_refused",
+                     "key_id=%u next=\"the ring map holds no box of it that this node's IDENTITY "
+                     "opens: ring-admin rotate-key makes another\"",
+                     id);
+    }
+    if (newest == before)
+        return;
+    vault_use(&loop->vault, newest);
+    if (before)
+        loop_log("info", "data_key", "key_id=%u epoch=%llu", newest,
+                 (unsigned long long)map->epoch);
+}
+
+/* At start an encrypted cluster's node needs a key to serve. */
 static int open_vault(struct node_loop *loop, const struct ringmap *map)
 {
-    const uint8_t *box = ringmap_box(map, node_member(loop->node));
-    int r;
-
-    if (!box)
+    take_keys(loop, map);
+    if (map->key_count == 0 || loop->vault.current)
         return 0;
-    r = vault_unwrap(&loop->vault, map->key_id, loop->identity.dh_public, loop->identity.dh_secret,
-                     box);
-    if (r != 0) {
-        loop_log("error", "data_key_refused",
-                 "key_id=%u next=\"GENESIS holds no data key that this node's IDENTITY opens: "
-                 "restore both from the same copy\"",
-                 map->key_id);
-        return -EACCES;
-    }
-    vault_use(&loop->vault, map->key_id);
-    return 0;
+    loop_log("error", "data_key_missing",
+             "next=\"GENESIS and MAP hold no data key that this node's IDENTITY opens: restore all "
+             "from the same copy\"");
+    return -EACCES;
+}
+
+static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)
+{
+    int r = open_vault(loop, map);
+
+    if (r == 0)
+        r = loop_shards_start(loop, found);
+    if (r == 0 && found)
+        r = node_founded(loop->node);
+    if (r == 0)
+        loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u encrypted=%s",
+                 loop->member, (unsigned long long)map->epoch, map->partition_count,
+                 loop->shard_count, loop->vault.current ? "yes" : "no");
+    else
+        loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
+    return r;
 }
 
 /* The map is there, or another: dial who is in it, and serve once it is committed. */
@@ -255,20 +297,13 @@ static int follow_map(struct node_loop *loop, bool found)
     if (!map)
         return 0;
     r = loop_gossip_map(loop, map);
-    if (r != 0 || atomic_load(&loop->shards_started))
+    if (r != 0)
         return r;
-    r = open_vault(loop, map);
-    if (r == 0)
-        r = loop_shards_start(loop, found);
-    if (r == 0 && found)
-        r = node_founded(loop->node);
-    if (r == 0)
-        loop_log("info", "serving", "member=%u epoch=%llu partitions=%u shards=%u encrypted=%s",
-                 loop->member, (unsigned long long)map->epoch, map->partition_count,
-                 loop->shard_count, loop->vault.current ? "yes" : "no");
-    else
-        loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
-    return r;
+    if (!atomic_load(&loop->shards_started))
+        return start_shards(loop, map, found);
+    loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
+    take_keys(loop, map);
+    return 0;
 }
 
 static int step_node(struct node_loop *loop, const struct node_event *event)
@@ -277,6 +312,8 @@ static int step_node(struct node_loop *loop, const struct node_event *event)
 
     node_step(loop->node, event, &effects);
     loop_send(loop, effects.sends, effects.send_count);
+    if (effects.send_count > 0) /* some may be for our own shard */
+        loop_shards_kick(loop);
     if (effects.fatal) {
         loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
         return effects.fatal;
@@ -298,6 +335,8 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
     struct node_event event = {.now_ms = loop_now_ms(),
                                .disk_full = loop_shards_full(loop),
                                .cache = loop_shards_cache(loop),
+                               .key_id = loop->vault.current,
+                               .scrub = loop_shards_scrub(loop),
                                .from = item->from,
                                .message = &item->message};
     int r;
@@ -416,6 +455,7 @@ int node_loop_run(const struct node_loop_options *options)
     loop->options = options;
     pthread_mutex_init(&loop->links_mutex, NULL);
     block_signals();
+    loop_files_raise(loop);
     inbox_init(&loop->inbox);
     r = open_data(loop);
     if (r == NODE_LOOP_E_OK)

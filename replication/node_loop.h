@@ -15,6 +15,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whether values are compressed with what they have in common. */
+enum node_loop_dictionaries {
+    NODE_LOOP_DICTIONARIES_AUTO, /* where they are not sealed */
+    NODE_LOOP_DICTIONARIES_ON,
+    NODE_LOOP_DICTIONARIES_OFF,
+};
+
 struct node_loop_options {
     const char *data;            /* directory; created when absent */
     const struct ticket *ticket; /* borrowed for the call */
@@ -23,8 +30,11 @@ struct node_loop_options {
     size_t passphrase_size;
     char zone[RINGMAP_ZONE_SIZE];
     uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
+    uint32_t segment_size; /* bytes of a journal file */
     size_t cache_size;     /* bytes of values that each shard keeps in memory; 0: none */
+    uint64_t scrub_rate;   /* bytes/s that the scrub reads, all shards together; 0: off */
     int compress_level;    /* of zstd for values written through this node; 0: off */
+    enum node_loop_dictionaries dictionaries;
     uint32_t weight;
     uint16_t shards; /* 0: as IDENTITY says, or one a core at first start */
     void *context;

@@ -96,16 +96,24 @@ struct loop_shard {
     pthread_t thread;
     bool running; /* its threads are there */
     uint16_t number;
+    bool found; /* for open_shard(), */
+    int opened; /* and what came of it */
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
+    /* As of the newest tick: */
     _Atomic uint64_t operations;
     _Atomic uint32_t leaders;
+    _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
+    _Atomic uint64_t repaired, compared, outvoted, undecided;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
     uint64_t due_ms;
-    uint64_t snapshots; /* installed, as told to the log */
+    /* As told to the log: */
+    uint64_t snapshots; /* installed */
+    uint64_t faults, unread, repairs, outvoted_told, undecided_told;
+    uint32_t fenced;
     bool drained;
 };
 
@@ -132,10 +140,12 @@ struct node_loop {
     uint8_t standings[RINGMAP_MEMBERS_MAX + 1]; /* by member, as last told to the log */
     struct inbox inbox;                         /* control plane */
     struct loop_shard *shards;
-    struct vault vault; /* filled before the shards start, then read only */
+    struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
+    uint32_t files_max; /* descriptors that the process may have */
     atomic_bool shards_started;
-    atomic_uint drained;                                            /* shards */
+    atomic_uint drained;     /* shards */
+    _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
     _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1];        /* by member */
     char dialled_at[RINGMAP_MEMBERS_MAX + 1][RINGMAP_ADDRESS_SIZE]; /* of the control plane */
     /* Guarded by links_mutex: */
@@ -143,7 +153,6 @@ struct node_loop {
     struct host_link *links;
     struct ringmap map; /* prepared or committed; for member ids */
     bool map_known;
-    uint16_t member;
     char address[RINGMAP_ADDRESS_SIZE];
 };
 
@@ -161,7 +170,8 @@ void loop_links_close(struct node_loop *loop);
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
 void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move);
-/* All that goes to one link leaves together, in order. count ≤ SHARD_SENDS_MAX. */
+/* All that goes to one link leaves together, in order; what goes to the own member is put into the
+ * inbox of whom it is for, which has to be kicked if it is a shard's. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
 /* To a member by the link it has dialled, if the own is down: it may have moved, and has to learn
  * from us what to outbid before we can learn where it is. */
@@ -169,6 +179,12 @@ void loop_send_gossip(struct node_loop *loop, const struct shard_send *send);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_files.c */
+/* As many descriptors as the administrator allows. */
+void loop_files_raise(struct node_loop *loop);
+/* The shard's share of them, for its store. 0, or -EMFILE, which is logged: it needs more. */
+int loop_files_share(const struct node_loop *loop, uint16_t shard, uint32_t *files_max);
 
 /* node_loop_shard.c */
 int loop_shards_start(struct node_loop *loop, bool found);
@@ -179,6 +195,7 @@ void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
+struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 /* Operations since the start and groups led now, all shards together. */
 void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders);
 

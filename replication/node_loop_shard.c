@@ -89,19 +89,80 @@ static void publish(struct loop_shard *shard)
     atomic_store_explicit(&shard->cache_bytes, cache.bytes, memory_order_relaxed);
 }
 
-/* For others, and for whoever wonders why a node that was away is busy. */
-static void tell_stats(struct loop_shard *shard)
+/* For whoever wonders why a node that was away is busy. */
+static void tell_snapshots(struct loop_shard *shard, const struct shard_stats *stats)
 {
+    if (stats->snapshots_installed > shard->snapshots)
+        loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
+                 (unsigned long long)(stats->snapshots_installed - shard->snapshots));
+    shard->snapshots = stats->snapshots_installed;
+}
+
+static void tell_differences(struct loop_shard *shard, const struct shard_stats *stats)
+{
+    if (stats->differences > shard->outvoted_told)
+        loop_log("error", "replicas_outvoted",
+                 "shard=%u replicas=%llu next=\"they held something else than most and are made "
+                 "good; please report it with the logs of all nodes\"",
+                 shard->number, (unsigned long long)(stats->differences - shard->outvoted_told));
+    if (stats->undecided > shard->undecided_told)
+        loop_log("error", "replicas_differ",
+                 "shard=%u ranges=%llu next=\"no majority says which is right, and nothing was "
+                 "changed: bring all nodes back, so that one can\"",
+                 shard->number, (unsigned long long)(stats->undecided - shard->undecided_told));
+    shard->outvoted_told = stats->differences;
+    shard->undecided_told = stats->undecided;
+}
+
+static void tell_damage(struct loop_shard *shard, const struct shard_stats *stats,
+                        const struct store_scrub_stats *scrub)
+{
+    if (scrub->faults > shard->faults)
+        loop_log(
+            "error", "scrub_faults",
+            "shard=%u places=%llu next=\"what is damaged is made good from the other replicas; "
+            "see to the disk\"",
+            shard->number, (unsigned long long)(scrub->faults - shard->faults));
+    if (scrub->unread > shard->unread)
+        loop_log("error", "scrub_unread",
+                 "shard=%u files=%llu next=\"the disk does not give them: replace it\"",
+                 shard->number, (unsigned long long)(scrub->unread - shard->unread));
+    if (stats->fenced > shard->fenced)
+        loop_log("error", "partitions_fenced",
+                 "shard=%u partitions=%u next=\"the other replicas "
+                 "serve, and give their content\"",
+                 shard->number, stats->fenced);
+    if (stats->repaired > shard->repairs)
+        loop_log("info", "partitions_repaired", "shard=%u partitions=%llu", shard->number,
+                 (unsigned long long)(stats->repaired - shard->repairs));
+    shard->faults = scrub->faults;
+    shard->unread = scrub->unread;
+    shard->fenced = stats->fenced;
+    shard->repairs = stats->repaired;
+}
+
+/* With each tick: what is not asked for often, and what is new for the log. */
+static void tell(struct loop_shard *shard)
+{
+    struct store_scrub_stats scrub;
     struct shard_stats stats;
 
     shard_stats(shard->shard, &stats);
+    store_scrub_stats(shard_store(shard->shard), &scrub);
+    tell_snapshots(shard, &stats);
+    tell_damage(shard, &stats, &scrub);
+    tell_differences(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
-    if (stats.snapshots_installed == shard->snapshots)
-        return;
-    loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
-             (unsigned long long)(stats.snapshots_installed - shard->snapshots));
-    shard->snapshots = stats.snapshots_installed;
+    atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_ended_ms, scrub.ended_ms, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_bytes, scrub.bytes, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_faults, scrub.faults, memory_order_relaxed);
+    atomic_store_explicit(&shard->scrub_unread, scrub.unread, memory_order_relaxed);
+    atomic_store_explicit(&shard->repaired, stats.repaired, memory_order_relaxed);
+    atomic_store_explicit(&shard->compared, stats.compared, memory_order_relaxed);
+    atomic_store_explicit(&shard->outvoted, stats.differences, memory_order_relaxed);
+    atomic_store_explicit(&shard->undecided, stats.undecided, memory_order_relaxed);
 }
 
 /* A round: all that has arrived is stepped, then everything leaves together. */
@@ -121,7 +182,7 @@ static void work_round(struct loop_shard *shard, size_t size)
                                    .wall_ms = loop_wall_ms(),
                                    .random = loop_random()};
         shard_step(shard->shard, &tick);
-        tell_stats(shard);
+        tell(shard);
     }
     do {
         more = shard_flush(shard->shard, now_ms, shard->effects);
@@ -171,8 +232,11 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool found)
+/* Recovers; on a thread of its own, beside the other shards. */
+static void *open_shard(void *argument)
 {
+    struct loop_shard *shard = argument;
+    struct node_loop *loop = shard->loop;
     struct shard_options options;
     char folder[DATADIR_FOLDER_SIZE];
     int r;
@@ -184,11 +248,20 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     options.self = loop->member;
     options.log_size_max = loop->options->log_size_max;
     options.store.folder = folder;
+    options.store.segment_size = loop->options->segment_size;
+    if (options.store.batch_size_max > options.store.segment_size / 4)
+        options.store.batch_size_max = options.store.segment_size / 4;
     options.store.cache_size = loop->options->cache_size;
+    options.store.scrub_rate = loop->options->scrub_rate / loop->shard_count;
     options.store.compress_level = loop->options->compress_level;
     options.store.vault = &loop->vault;
-    r = shard_open(&shard->shard, loop->vfs, &options, node_map(loop->node),
-                   node_genesis_hash(loop->node), found, loop_now_ms(), loop_random());
+    options.train_sealed = loop->options->dictionaries == NODE_LOOP_DICTIONARIES_ON;
+    if (loop->options->dictionaries == NODE_LOOP_DICTIONARIES_OFF)
+        options.train_samples = 0;
+    r = loop_files_share(loop, shard->number, &options.store.files_max);
+    if (r == 0)
+        r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
+                       node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     if (r == STORE_E_FENCED)
         loop_log("error", "shard_fenced",
                  "shard=%u next=\"its journal or manifest is damaged: the other replicas serve; "
@@ -197,22 +270,43 @@ static int open_shard(struct node_loop *loop, struct loop_shard *shard, bool fou
     if (r == STORE_E_NEWER)
         loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
                  shard->number);
-    return r == STORE_E_FENCED ? 0 : r;
+    shard->opened = r == STORE_E_FENCED ? 0 : r;
+    return NULL;
 }
 
-static int start_shard(struct node_loop *loop, uint16_t number, bool found)
+static int open_shards(struct node_loop *loop, bool found)
 {
-    struct loop_shard *shard = &loop->shards[number];
-    int r;
+    uint16_t count = loop->shard_count, begun = 0;
+    int r = 0;
 
-    shard->loop = loop;
-    shard->number = number;
-    shard->effects = malloc(sizeof *shard->effects);
-    if (!shard->effects)
-        return -ENOMEM;
-    r = open_shard(loop, shard, found);
-    if (r == 0)
-        r = inbox_init(&shard->inbox);
+    for (uint16_t number = 0; number < count; number++) {
+        struct loop_shard *shard = &loop->shards[number];
+
+        shard->loop = loop;
+        shard->number = number;
+        shard->found = found;
+        shard->effects = malloc(sizeof *shard->effects);
+        if (!shard->effects)
+            return -ENOMEM;
+    }
+    while (begun < count && r == 0) {
+        r = -pthread_create(&loop->shards[begun].thread, NULL, open_shard, &loop->shards[begun]);
+        begun = r == 0 ? (uint16_t)(begun + 1) : begun;
+    }
+    for (uint16_t number = 0; number < begun; number++) {
+        struct loop_shard *shard = &loop->shards[number];
+
+        pthread_join(shard->thread, NULL);
+        if (r == 0)
+            r = shard->opened;
+    }
+    return r;
+}
+
+static int start_shard(struct loop_shard *shard)
+{
+    int r = inbox_init(&shard->inbox);
+
     if (r != 0)
         return r;
     r = jobs_start(&shard->write, 1, shard);
@@ -232,17 +326,17 @@ static int start_shard(struct node_loop *loop, uint16_t number, bool found)
 
 int loop_shards_start(struct node_loop *loop, bool found)
 {
+    int r;
+
     loop->shards = calloc(loop->shard_count, sizeof *loop->shards);
     if (!loop->shards)
         return -ENOMEM;
-    for (uint16_t number = 0; number < loop->shard_count; number++) {
-        int r = start_shard(loop, number, found);
-
-        if (r != 0)
-            return r;
-    }
-    loop_links_announce(loop);
-    return 0;
+    r = open_shards(loop, found);
+    for (uint16_t number = 0; number < loop->shard_count && r == 0; number++)
+        r = start_shard(&loop->shards[number]);
+    if (r == 0)
+        loop_links_announce(loop);
+    return r;
 }
 
 /* Jobs on the way are waited for and given back: the store closes with none. */
@@ -302,6 +396,33 @@ void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16
         }
     }
     *leaders = (uint16_t)led; /* at most one a partition, and the meta group */
+}
+
+struct wire_scrub loop_shards_scrub(const struct node_loop *loop)
+{
+    struct wire_scrub sum = {.passes = UINT64_MAX};
+    uint64_t ended_ms = UINT64_MAX;
+
+    if (!atomic_load(&loop->shards_started))
+        return (struct wire_scrub){0};
+    for (uint16_t number = 0; number < loop->shard_count; number++) {
+        const struct loop_shard *shard = &loop->shards[number];
+        uint64_t passes = atomic_load_explicit(&shard->scrub_passes, memory_order_relaxed);
+        uint64_t ended = atomic_load_explicit(&shard->scrub_ended_ms, memory_order_relaxed);
+
+        sum.passes = passes < sum.passes ? passes : sum.passes;
+        ended_ms = ended < ended_ms ? ended : ended_ms;
+        sum.bytes += atomic_load_explicit(&shard->scrub_bytes, memory_order_relaxed);
+        sum.faults += atomic_load_explicit(&shard->scrub_faults, memory_order_relaxed);
+        sum.unread += atomic_load_explicit(&shard->scrub_unread, memory_order_relaxed);
+        sum.repaired += atomic_load_explicit(&shard->repaired, memory_order_relaxed);
+        sum.compared += atomic_load_explicit(&shard->compared, memory_order_relaxed);
+        sum.outvoted += atomic_load_explicit(&shard->outvoted, memory_order_relaxed);
+        sum.undecided += atomic_load_explicit(&shard->undecided, memory_order_relaxed);
+    }
+    if (sum.passes > 0)
+        sum.age_ms = loop_now_ms() - ended_ms;
+    return sum;
 }
 
 void loop_shards_stop(struct node_loop *loop)

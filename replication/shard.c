@@ -25,6 +25,7 @@ void shard_options_default(struct shard_options *options)
         .log_ms_max = 3600000,
         .snapshot_rate = 64u << 20,
         .train_samples = 400,
+        .train_again_ms = 600000,
         .drain_ms = 2000,
         .store =
             {
@@ -39,6 +40,8 @@ void shard_options_default(struct shard_options *options)
                 .space_reserve = 64u << 20,
                 .flush_size_max = 32u << 20,
                 .flush_rate = 16u << 20,
+                .scrub_rate = 4u << 20,
+                .scrub_every_ms = 86400000,
             },
     };
 }
@@ -115,6 +118,14 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_snapshot_frame(shard, event->from.member, message);
         break;
+    case WIRE_COMPARE:
+        if (node)
+            shard_compare_frame(shard, event->from.member, message);
+        break;
+    case WIRE_COMPARE_ACK:
+        if (node)
+            shard_compare_ack_frame(shard, event->from.member, message);
+        break;
     case WIRE_SNAPSHOT_ACK:
         if (node)
             shard_snapshot_ack_frame(shard, event->from.member, message);
@@ -122,6 +133,18 @@ static void on_message(struct shard *shard, const struct shard_event *event)
     case WIRE_OPS:
         if (event->from.role == LINK_ROLE_ROUTER)
             shard_operations_frame(shard, event->from.link, message);
+        break;
+    case WIRE_FLUSH:
+        if (event->from.role == LINK_ROLE_ADMIN)
+            shard_client_flush(shard, event->from, message);
+        break;
+    case WIRE_MAP_CHANGE:
+        if (node)
+            shard_map_change(shard, event->from, message);
+        break;
+    case WIRE_MAP_GET:
+        if (node)
+            shard_map_get(shard, event->from, message);
         break;
     case WIRE_SHARD_STATUS:
         shard_client_status(shard, event->from, message);
@@ -156,10 +179,16 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             bytes = NULL;
         if (read->kind == SHARD_READ_EXPIRY)
             shard_expiry_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_COMPARE)
+            shard_compare_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_TRAIN)
             shard_dictionary_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_MAP)
+            shard_map_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_WALK)
+            shard_dictionary_walk_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
             shard_source_read(shard, read, bytes, size);
         else
@@ -244,6 +273,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         assert(!"unknown event");
     }
     shard_sources_pump(shard);
+    shard_compare_pump(shard);
     if (shard->failing)
         shard_fence_finish(shard);
     if (shard->drain_until_ms)
@@ -320,6 +350,7 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     shard_out_recycle(shard);
     shard->now_ms = now_ms;
     flush_touched(shard);
+    shard_map_step(shard);
     shard_beats_build(shard);
     forget_touched(shard);
     shard_out_finish(shard);

@@ -15,6 +15,11 @@
  * later one of the same lane_epoch is refused too; the router then starts again with the next
  * epoch from its first unanswered operation (go-back-N).
  *
+ * Shard 0 of the meta group's voters has that group too. Its state is the ring map: the node is
+ * told of a later epoch (MAP_EPOCH to the own member, which the host hands to the node core) and
+ * asks for it (MAP_GET); a node's MAP_CHANGE is evaluated by the group's leader. No client gets to
+ * it.
+ *
  * Ownership: one thread. Memory of an event is borrowed for the call; sends point into buffers of
  * the shard until the next call of shard_step or shard_flush.
  */
@@ -43,12 +48,14 @@ struct shard_options {
     uint32_t session_window_max;               /* ids kept a session and partition: 1,024 */
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
-    uint64_t
-        log_size_max; /* log kept for peers that are behind, about; beyond it they get a snapshot */
-    uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
-    uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards; 0: as it comes */
-    uint32_t train_samples; /* values that a dictionary is made of: 400; 0: none is made */
-    uint32_t drain_ms;      /* SIGTERM: hand-over at most this long: 2,000 */
+    uint64_t log_size_max;   /* log kept for peers that are behind, about, and no more than half as
+                                much as is alive (or 16 MiB); beyond it they get a snapshot */
+    uint32_t log_ms_max;     /* or once nothing was heard of them for so long */
+    uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards; 0: as it comes */
+    uint32_t train_samples;  /* values that a dictionary is made of: 400; 0: none is made */
+    uint32_t train_again_ms; /* before a partition is looked at again: 600,000 */
+    bool train_sealed;       /* also where values are sealed; default: not */
+    uint32_t drain_ms;       /* SIGTERM: hand-over at most this long: 2,000 */
     struct store_options store;
 };
 
@@ -100,7 +107,8 @@ struct shard_effects {
     int fatal; /* -errno: the process must end now; nothing above is to be carried out */
 };
 
-/* Opens the store in vfs and recovers. map: borrowed for the call (what is needed is copied).
+/* Opens the store in vfs and recovers. map: the genesis, borrowed for the call (what is needed is
+ * copied); the groups' first configurations are functions of it, the rest is in their logs.
  * found: true at the commit of genesis, on an empty store. hash: genesis hash. Returns 0,
  * STORE_E_FENCED (open; every partition says fenced), STORE_E_NEWER or -errno. */
 int shard_open(struct shard **shard, struct vfs *vfs, const struct shard_options *options,
@@ -124,6 +132,10 @@ struct shard_stats {
     size_t operations_in_flight_size;
     uint32_t leaders, followers, fenced;
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
+    uint64_t repaired;    /* of those installed, how many ended a fence */
+    uint64_t compared;    /* partitions led here, with all their replicas; each time counts */
+    uint64_t differences; /* replicas that were outvoted, */
+    uint64_t undecided;   /* and ranges for which nobody had a majority */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

@@ -241,3 +241,33 @@ void shard_client_status(struct shard *shard, struct shard_address from,
               &body);
     wire_buffer_deinit(&body);
 }
+
+void shard_client_flush(struct shard *shard, struct shard_address from,
+                        const struct link_message *message)
+{
+    struct wire_buffer body = {0};
+    struct wire_cursor cursor;
+    struct store_stats stats;
+    bool begin, accepted = true;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_flush(&cursor, &begin))
+        return;
+    if (begin)
+        accepted = store_flush(shard->store) == 0;
+    store_stats(shard->store, &stats);
+    wire_put_flush_state(&body, &(struct wire_flush_state){
+                                    .accepted = accepted,
+                                    .flushing = stats.flush_demanded,
+                                    .demands = stats.flush_demands,
+                                    .disk_bytes = stats.journal_bytes + stats.cask_bytes,
+                                    .log_bytes = stats.tail_bytes,
+                                    .left_files = stats.flush_left_files,
+                                    .left_bytes = stats.flush_left_bytes,
+                                    .files = stats.flush_files,
+                                    .reclaimed = stats.flush_reclaimed,
+                                    .failed = stats.flushes_failed,
+                                });
+    shard_out(shard, from, WIRE_FLUSH_REPLY, message->partition, message->correlation, &body);
+    wire_buffer_deinit(&body);
+}

@@ -1,24 +1,208 @@
+/* What values of a partition have in common, for their compression.
+ *
+ * The leader keeps values of one partition at a time aside; an I/O thread makes a dictionary of
+ * them, and keeps it when it saves an eighth of values it was not made of, against what the
+ * partition uses already. So the first comes as soon as there are values, and another whenever they
+ * have changed enough for one to pay; nothing has to be remembered of how well the last one did.
+ *
+ * A dictionary is an entry of the log, in use from the moment that it is applied. Its number stands
+ * in its record. A partition has COMPRESS_DICTIONARIES_MAX numbers: when they are used up, the next
+ * one takes that of the oldest. Before the leader proposes it, it walks over all keys of the
+ * partition and writes each value that still needs the oldest again, unchanged, compressed with the
+ * newest. When the walk is through nothing applied needs it, and nothing that comes can: what the
+ * leader proposes uses the newest that is applied, and its log has at most one that is not. Older
+ * entries of the log may need it still, but whoever applies them has not applied its successor,
+ * and a snapshot takes the dictionaries of its own index along. So at every index the dictionaries
+ * that are there are those that the records there are compressed with.
+ */
 #include "replication/shard_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLE_SIZE_MIN  32u
-#define SAMPLE_SIZE_MAX  1024u
-#define SAMPLES_SIZE_MAX (128u << 10)
-#define PATIENCE_MS      10000u  /* a partition that fills no samples in this time gives way */
-#define AGAIN_MS         600000u /* a partition that was trained, or could not be, waits */
+#define PATIENCE_MS    10000u     /* a partition that fills no samples in this time gives way */
+#define WALK_SIZE_MAX  (1u << 20) /* bytes of records looked at in one round of duties */
+#define WALK_READS_MAX 16u        /* read jobs at once */
+#define WALK_COST      64u        /* of any record, in bytes */
+#define SLICE_MAX      128u
+#define SLICE_WALK_MAX 4096u /* entries of the keydir */
+
+/* --- writing again what needs the oldest --------------------------------------------------- */
+
+static bool may_walk(const struct shard *shard, const struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+
+    return raft->role == RAFT_LEADER && !replica->fenced && raft->term == shard->walk.term;
+}
+
+static void walk_begin(struct shard *shard, struct replica *replica)
+{
+    if (shard->walk.replica)
+        return;
+    shard->walk.replica = replica;
+    shard->walk.term = replica->raft.term;
+    shard->walk.at = 0;
+    shard->walk.through = false;
+    shard->walk.again = false;
+    shard->walk.in_vain = false;
+}
+
+static void write_again(struct shard *shard, struct replica *replica, struct record *record,
+                        const struct keydir_digest *digest)
+{
+    int r = store_expand(shard->store, record);
+
+    if (r < 0) {
+        shard->fatal = r;
+    } else if (r == STORE_E_NO_KEY) {
+        shard->walk.in_vain = true;
+    } else if (r != 0) {
+        shard_fence(shard, replica, "a record that was synced does not decode");
+    } else {
+        record->flags &= RECORD_FLAG_EXPIRES;
+        record->codec = 0;
+        store_compress(shard->store, replica->partition, record, 1);
+        shard->walk.again |= shard_propose(shard, replica, record, digest, 1) != 0;
+    }
+}
+
+/* A record that was at location: does it need the oldest, and does its key still have it? */
+static void examine(struct shard *shard, struct replica *replica, const uint8_t *bytes, size_t size,
+                    store_location location)
+{
+    uint32_t oldest = store_dictionary_next(shard->store, replica->partition);
+    struct keydir_digest digest;
+    struct shard_place place;
+    struct record record;
+
+    if (record_decode(bytes, size, &record) != 0 || record.partition != replica->partition ||
+        record.kind != RECORD_KIND_PUT) {
+        shard_fence(shard, replica, "a record that was synced does not check");
+        return;
+    }
+    if (record.codec != COMPRESS_CODEC_ZSTD + oldest)
+        return;
+    digest = shard_record_digest(shard, &record);
+    shard_find_place(shard, replica, &digest, &place);
+    if (!place.found || place.index != 0)
+        return;
+    if (place.location != location ||
+        keyqueue_blocked(&shard->keyqueue, replica->partition, &digest, 1))
+        shard->walk.again = true;
+    else
+        write_again(shard, replica, &record, &digest);
+}
+
+/* False: no more reads can be begun now. */
+static bool look_at(struct shard *shard, struct replica *replica, const struct keydir_entry *entry,
+                    size_t *budget)
+{
+    size_t cost = entry->size_max + WALK_COST;
+    const uint8_t *bytes;
+    size_t size;
+    int r;
+
+    if (shard->walk.reads == WALK_READS_MAX)
+        return false;
+    *budget -= cost < *budget ? cost : *budget;
+    r = store_peek(shard->store, entry->location, entry->size_max, &bytes, &size);
+    if (r == 0)
+        examine(shard, replica, bytes, size, entry->location);
+    else if (r == STORE_E_AGAIN)
+        shard->walk.reads +=
+            shard_read_start(shard, SHARD_READ_WALK, replica, 0, entry->location, entry->size_max);
+    else
+        shard->walk.again = true;
+    return true;
+}
+
+static void walk_slice(struct shard *shard, struct replica *replica, size_t *budget)
+{
+    struct keydir_item items[SLICE_MAX];
+    struct keydir_slice slice = {.filter = KEYDIR_LIVE,
+                                 .from = shard->walk.at,
+                                 .items_max = SLICE_MAX,
+                                 .walk_max = SLICE_WALK_MAX,
+                                 .items = items};
+
+    store_slice(shard->store, replica->partition, &slice);
+    *budget -= WALK_COST < *budget ? WALK_COST : *budget;
+    for (uint32_t i = 0; i < slice.count; i++)
+        if (replica->fenced || !look_at(shard, replica, &items[i].entry, budget)) {
+            shard->walk.at = keydir_position(&items[i].digest);
+            return;
+        }
+    shard->walk.at = slice.next;
+    shard->walk.through = slice.next == 0;
+}
+
+/* What could not be written again now makes it another walk; what cannot be, none for a while. */
+static void walk_end(struct shard *shard, struct replica *replica)
+{
+    if (shard->walk.in_vain) {
+        shard->walk.replica = NULL;
+        replica->train_after_ms = shard->now_ms + shard->options.train_again_ms;
+        return;
+    }
+    if (shard->walk.again) {
+        shard->walk.replica = NULL;
+        walk_begin(shard, replica);
+        return;
+    }
+    replica->number_free_in = shard->walk.term;
+    replica->train_after_ms = shard->now_ms;
+    shard->walk.replica = NULL;
+}
+
+void shard_dictionary_duty(struct shard *shard)
+{
+    struct replica *replica = shard->walk.replica;
+    size_t budget = WALK_SIZE_MAX;
+
+    if (!replica)
+        return;
+    if (!may_walk(shard, replica)) {
+        shard->walk.replica = NULL;
+        return;
+    }
+    if (replica->raft.transfer_to || store_disk_full(shard->store))
+        return;
+    while (!shard->walk.through && budget > 0 && shard->walk.reads < WALK_READS_MAX &&
+           !replica->fenced && !shard->fatal)
+        walk_slice(shard, replica, &budget);
+    if (shard->walk.through && shard->walk.reads == 0)
+        walk_end(shard, replica);
+}
+
+/* A read of a walk that was given up is nobody's. */
+void shard_dictionary_walk_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                                size_t size)
+{
+    struct replica *replica = read->owner;
+
+    assert(shard->walk.reads > 0);
+    shard->walk.reads--;
+    if (shard->walk.replica != replica || !may_walk(shard, replica))
+        return;
+    if (bytes)
+        examine(shard, replica, bytes, size, read->location);
+    else
+        shard->walk.again = true;
+}
 
 /* --- training at the leader ---------------------------------------------------------------- */
 
-/* Not where values are sealed: a dictionary is made of pieces of them, and is not sealed. */
+/* The one before it has to be applied: the next would take its number. */
 static bool wants_training(const struct shard *shard, const struct replica *replica)
 {
     return shard->options.train_samples > 0 && shard->options.store.compress_level > 0 &&
-           !shard->trainer.training && !store_encrypts(shard->store) &&
+           !shard->trainer.training && replica != shard->walk.replica &&
+           (!store_encrypts(shard->store) || shard->options.train_sealed) &&
            shard->now_ms >= replica->train_after_ms &&
-           store_dictionaries(shard->store, replica->partition) == 0;
+           replica->raft.applied >= replica->dictionary_proposed;
 }
 
 /* One partition is sampled at a time, so that memory does not grow with their number. */
@@ -30,18 +214,13 @@ static bool take_turn(struct shard *shard, struct replica *replica)
         return true;
     if (trainer->replica && shard->now_ms < trainer->since_ms + PATIENCE_MS)
         return false;
-    if (!trainer->samples) {
-        trainer->samples = malloc(SAMPLES_SIZE_MAX);
-        trainer->sizes = calloc(shard->options.train_samples, sizeof *trainer->sizes);
-    }
-    if (!trainer->samples || !trainer->sizes) { /* values stay without one */
-        shard_trainer_free(shard);
+    if (!samples_ready(&trainer->samples, shard->options.train_samples)) {
+        shard_trainer_free(shard); /* values stay without one */
         return false;
     }
     trainer->replica = replica;
     trainer->since_ms = shard->now_ms;
-    trainer->count = 0;
-    trainer->size = 0;
+    samples_clear(&trainer->samples);
     return true;
 }
 
@@ -53,7 +232,7 @@ static void train(struct shard *shard)
 
     if (read && slot) {
         *read = (struct shard_read){.kind = SHARD_READ_TRAIN, .owner = trainer->replica};
-        *slot = store_train(shard->store, trainer->samples, trainer->sizes, trainer->count, read);
+        *slot = store_train(shard->store, trainer->replica->partition, &trainer->samples, read);
     }
     if (!read || !slot || !*slot) {
         shard->fatal = -ENOMEM;
@@ -73,14 +252,9 @@ void shard_dictionary_sample(struct shard *shard, struct replica *replica,
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &records[i];
 
-        if (record->kind != RECORD_KIND_PUT || record->value_size < SAMPLE_SIZE_MIN ||
-            record->value_size > SAMPLE_SIZE_MAX)
-            continue;
-        memcpy(trainer->samples + trainer->size, record->value, record->value_size);
-        trainer->size += record->value_size;
-        trainer->sizes[trainer->count++] = record->value_size;
-        if (trainer->count == shard->options.train_samples ||
-            trainer->size + SAMPLE_SIZE_MAX > SAMPLES_SIZE_MAX) {
+        if (record->kind == RECORD_KIND_PUT &&
+            samples_add(&trainer->samples, shard->options.train_samples, record->value,
+                        record->value_size)) {
             train(shard);
             return;
         }
@@ -91,27 +265,41 @@ void shard_dictionary_read(struct shard *shard, struct shard_read *read, const u
                            size_t size)
 {
     struct replica *replica = read->owner;
-    struct record record = {.kind = RECORD_KIND_DICTIONARY, .value = bytes, .value_size = size};
+    uint32_t number = store_dictionary_next(shard->store, replica->partition);
+    struct record record = {.kind = RECORD_KIND_DICTIONARY,
+                            .codec = (uint8_t)(COMPRESS_CODEC_ZSTD + number),
+                            .value = bytes,
+                            .value_size = size};
     struct keydir_digest digest = {0};
+    int64_t leader;
 
     shard->trainer.training = false;
     shard->trainer.replica = NULL;
-    replica->train_after_ms = shard->now_ms + AGAIN_MS;
-    if (!bytes || size == 0 || store_dictionaries(shard->store, replica->partition) > 0)
+    replica->train_after_ms = shard->now_ms + shard->options.train_again_ms;
+    /* Begun in an earlier leadership, it may come when a dictionary of the leader in between is in
+     * the log and not applied: it would get the same number. */
+    if (!bytes || size == 0 || shard_replica_status(shard, replica, &leader) != WIRE_STATUS_OK ||
+        replica->raft.applied < replica->dictionary_proposed)
         return;
+    if (number <= store_dictionaries(shard->store, replica->partition) &&
+        replica->number_free_in != replica->raft.term) {
+        walk_begin(shard, replica);
+        return;
+    }
     /* Refused by a replica that leads no more: the next leader makes its own. */
-    (void)shard_propose(shard, replica, &record, &digest, 1);
+    if (shard_propose(shard, replica, &record, &digest, 1) == 0)
+        replica->dictionary_proposed = replica->raft.log.last;
 }
 
 void shard_trainer_free(struct shard *shard)
 {
-    free(shard->trainer.samples);
-    free(shard->trainer.sizes);
+    samples_deinit(&shard->trainer.samples);
     shard->trainer = (struct shard_trainer){0};
 }
 
 /* --- every replica: committed dictionaries are kept ---------------------------------------- */
 
+/* Its record, as bytes. */
 struct owned_dictionary {
     size_t size;
     uint8_t bytes[];
@@ -121,28 +309,29 @@ void *shard_dictionary_own(struct shard *shard, const struct record *record)
 {
     struct owned_dictionary *owned;
 
-    if (record->kind != RECORD_KIND_DICTIONARY || record->value_size == 0 ||
-        record->value_size > COMPRESS_DICTIONARY_SIZE_MAX)
+    if (record->kind != RECORD_KIND_DICTIONARY)
         return NULL;
-    owned = malloc(sizeof *owned + record->value_size);
+    owned = malloc(sizeof *owned + record_size_padded(record));
     if (!owned) {
         shard->fatal = -ENOMEM;
         return NULL;
     }
-    owned->size = record->value_size;
-    memcpy(owned->bytes, record->value, record->value_size);
+    owned->size = record_encode(record, owned->bytes);
     return owned;
 }
 
-/* Its number is how many there were before, plus one: the same at all replicas. */
 void shard_dictionary_apply(struct shard *shard, struct replica *replica,
                             const struct pending_entry *entry)
 {
     const struct owned_dictionary *owned = entry->owned;
+    int r;
 
-    if (!owned || entry->index <= replica->dictionary_index)
+    if (!owned)
         return;
-    replica->dictionary_index = entry->index;
-    if (store_dictionary_add(shard->store, replica->partition, owned->bytes, owned->size) < 0)
-        shard->fatal = -ENOMEM;
+    replica->number_free_in = 0;
+    r = store_dictionary_add_bytes(shard->store, replica->partition, owned->bytes, owned->size);
+    if (r < 0)
+        shard->fatal = r;
+    else if (r != 0)
+        shard_fence(shard, replica, "a compression dictionary does not decode");
 }

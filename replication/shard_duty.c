@@ -4,7 +4,9 @@
 #define LEADER_SETTLE_MS 1500u /* a new leader, or a peer that came back, is left alone so long */
 #define AWAY_MS          2000u /* without any answer */
 #define FAR_OVER         8u    /* times the log's bound */
-#define TRANSFERS_MAX    32u   /* begun in one round of duties */
+#define FILES_SHARE      4u    /* of all files, that log may take */
+#define LOG_SIZE_MIN     (UINT64_C(16) << 20)
+#define TRANSFERS_MAX    32u /* begun in one round of duties */
 
 static bool leads(const struct replica *replica)
 {
@@ -33,6 +35,19 @@ static uint64_t first_lacked(const struct shard *shard, const struct raft *raft,
     return first;
 }
 
+/* Log that is kept beside little data would cost more disk than the snapshot that it spares; that
+ * of small segments, more files than there may be. */
+static uint64_t log_bound(const struct shard *shard)
+{
+    uint64_t bound = store_live(shard->store) / 2;
+    uint64_t files =
+        (uint64_t)shard->options.store.files_max / FILES_SHARE * store_segment_size(shard->store);
+
+    bound = bound > LOG_SIZE_MIN ? bound : LOG_SIZE_MIN;
+    bound = files == 0 || bound < files ? bound : files;
+    return bound < shard->options.log_size_max ? bound : shard->options.log_size_max;
+}
+
 /* Every group keeps a part of so many bytes in proportion, the newest of its log. */
 static uint64_t first_within(const struct shard *shard, const struct raft *raft, uint64_t bound)
 {
@@ -51,7 +66,7 @@ static uint64_t first_within(const struct shard *shard, const struct raft *raft,
  * what they are sent only when it is far over: their snapshots would never end. */
 static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
 {
-    uint64_t bound = shard->options.log_size_max;
+    uint64_t bound = log_bound(shard);
     uint64_t first = first_within(shard, raft, bound);
     uint64_t there = first_lacked(shard, raft, AWAY_MS);
     uint64_t far = first_within(shard, raft, bound * FAR_OVER);
@@ -63,8 +78,8 @@ static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
 /* An idle group's last entries must not hold up the segments of all the others. */
 static uint64_t first_wanted(const struct shard *shard, const struct replica *replica)
 {
-    uint64_t bound = shard->options.log_size_max;
-    uint64_t segments = 2 * (uint64_t)shard->options.store.segment_size;
+    uint64_t bound = log_bound(shard);
+    uint64_t segments = 2 * (uint64_t)store_segment_size(shard->store);
 
     return store_retain_wanted(shard->store, replica->partition,
                                bound > segments ? bound : segments);
@@ -194,6 +209,7 @@ void shard_duty(struct shard *shard)
             transfers += change_leader(shard, replica);
     }
     shard_expiry_duty(shard);
+    shard_dictionary_duty(shard);
 }
 
 /* Who of those that are there is nearest to the end of the log; 0 when nobody is. */

@@ -194,6 +194,7 @@ static void examine(struct shard *shard, struct replica *replica, const uint8_t 
     struct keydir_digest digest;
     struct shard_place place;
     struct record record;
+    int r;
 
     if (record_decode_header(bytes, size, &record) != 0 || record.partition != replica->partition ||
         record.kind != RECORD_KIND_PUT || !(record.flags & RECORD_FLAG_EXPIRES))
@@ -206,11 +207,14 @@ static void examine(struct shard *shard, struct replica *replica, const uint8_t 
     shard_find_place(shard, replica, &digest, &place);
     if (!place.found || !place.expires)
         return;
-    if (place.location != location ||
-        keyqueue_blocked(&shard->keyqueue, replica->partition, &digest, 1))
-        deadlines_note(&replica->expiry.deadlines, record.expiry_ms, &digest);
-    else if (store_decrypt(shard->store, &record) == 0)
+    r = place.location != location ||
+                keyqueue_blocked(&shard->keyqueue, replica->partition, &digest, 1)
+            ? STORE_E_AGAIN
+            : store_decrypt(shard->store, &record);
+    if (r == 0)
         deletes_add(shard, replica, &record, &digest);
+    else if (r == STORE_E_AGAIN || r == STORE_E_NO_KEY)
+        deadlines_note(&replica->expiry.deadlines, record.expiry_ms, &digest);
 }
 
 /* False: no more reads can be begun now. */

@@ -186,6 +186,7 @@ static int core_restart(struct shard *shard, struct replica *replica,
     store_retain(shard->store, replica->partition, target->index + 1);
     store_commit(shard->store, replica->partition, target->index);
     if (replica->fenced) {
+        shard->stats.repaired++;
         raft_restore_snapshot(&replica->raft, target->term, target->from.member, target->index,
                               target->log_term, &config, shard->now_ms, shard_random(shard));
         replica->fenced = NULL;

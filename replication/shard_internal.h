@@ -17,7 +17,9 @@
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_snapshot.c a partition's state for a peer that the log cannot help
  *   shard_install.c  the other end of it
+ *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_state.c    what of that state is not records
+ *   shard_map.c      the ring map: the meta group's state, and changes of it
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
  *   shard_out.c      frames on their way out
  *
@@ -35,6 +37,7 @@
 #include "replication/raft.h"
 #include "replication/sessions.h"
 #include "replication/shard.h"
+#include "replication/shard_compare.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
@@ -89,12 +92,13 @@ struct replica {
     const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
     bool lost;                   /* the store has no place for it: no snapshot helps */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
-    uint64_t dictionary_index;   /* of the newest that was applied */
     uint64_t train_after_ms;
-    uint64_t settled; /* its content is exact from this applied index on */
-    uint64_t batch;   /* of the newest thing appended for it */
-    uint64_t placed;  /* index of the newest entry that is in the journal */
-    uint64_t note;    /* number of its newest sync note */
+    uint64_t dictionary_proposed; /* index of the newest that was proposed here */
+    uint32_t number_free_in;      /* the term in which no record was found to need the oldest */
+    uint64_t settled;             /* its content is exact from this applied index on */
+    uint64_t batch;               /* of the newest thing appended for it */
+    uint64_t placed;              /* index of the newest entry that is in the journal */
+    uint64_t note;                /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
@@ -105,6 +109,12 @@ struct replica {
     struct shard_waiter *waiters;
     struct shard_waiter **waiters_end;
     struct replica_expiry expiry;
+    /* shard_compare.h */
+    uint64_t compare_at;       /* the index at which its content is asked for; 0: none */
+    uint64_t compare_from;     /* leader: position from which it goes on */
+    uint64_t compare_begun_ms; /* the newest time over all of it, and */
+    uint64_t compare_due_ms;   /* when the next is due */
+    uint64_t odd_until_ms;     /* leader: outvoted, hands over until then; 0: not so */
 };
 
 /* Durable once `batch` is: the replica's journal up to (index, term) and its hard state. */
@@ -173,7 +183,10 @@ enum shard_read_kind {
     SHARD_READ_OPERATION,
     SHARD_READ_SNAPSHOT,
     SHARD_READ_EXPIRY,
+    SHARD_READ_COMPARE,
     SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
+    SHARD_READ_MAP,   /* no owner */
+    SHARD_READ_WALK,  /* owner: struct replica */
 };
 struct shard_read {
     uint8_t kind;
@@ -248,10 +261,30 @@ struct shard_trainer {
     struct replica *replica; /* NULL: nobody's turn */
     bool training;           /* the job is out */
     uint64_t since_ms;
-    uint8_t *samples;
-    size_t *sizes;
-    size_t size;
-    uint32_t count;
+    struct samples samples;
+};
+
+/* The ring map as the meta group has it, at shard 0 of its voters. */
+struct shard_ring {
+    struct ringmap map;
+    store_location location; /* of the record that it is from; NONE: it is the genesis */
+    uint64_t looked;         /* the applied index that it was looked up at */
+    bool reading;            /* from the disk */
+    uint64_t change;         /* index of the entry with the next one; 0: none is on its way */
+    struct shard_address change_from;
+    uint64_t change_correlation;
+    uint64_t tell_due_ms;
+};
+
+/* Over all keys of one partition, in search of values that need its oldest dictionary. */
+struct shard_walk {
+    struct replica *replica; /* NULL: there is none */
+    uint32_t term;
+    uint64_t at;    /* position in the keydir */
+    uint32_t reads; /* jobs under way, also of one that was given up */
+    bool through;   /* all keys have been seen, or are being read */
+    bool again;     /* some could not be seen to */
+    bool in_vain;   /* some cannot: their data key is not here */
 };
 
 struct shard {
@@ -262,6 +295,7 @@ struct shard {
     uint16_t member_count;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
+    struct shard_ring ring;  /* when meta is there */
     struct replica **hosted; /* all of them */
     size_t hosted_count;
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
@@ -322,9 +356,11 @@ struct shard {
     uint8_t *scratch;
     size_t scratch_capacity;
     struct shard_trainer trainer;
+    struct shard_walk walk;
     struct command_options command_options;
     struct command_outcome outcome;
     struct shard_expiry expiry;
+    struct shard_compare compare;
     uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */
 };
 
@@ -411,6 +447,9 @@ bool shard_client_lane_refused(const struct shard *shard, uint64_t link, uint16_
                                uint32_t lane_epoch);
 void shard_client_status(struct shard *shard, struct shard_address from,
                          const struct link_message *message);
+/* A flush is asked for, or how far it is. Nothing is kept of who asked. */
+void shard_client_flush(struct shard *shard, struct shard_address from,
+                        const struct link_message *message);
 /* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
 struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
 /* The answer that it holds counts as well: values may be large where their requests were small. */
@@ -430,6 +469,9 @@ void shard_operations_frame(struct shard *shard, uint64_t link, const struct lin
 /* False: it must wait for the disk (and its reads were started when request->waiting is set). */
 bool shard_evaluate(struct shard *shard, struct replica *replica,
                     const struct shard_request *request);
+/* What the replica itself says: OK when it may evaluate now. payload: of the result. */
+uint8_t shard_replica_status(const struct shard *shard, const struct replica *replica,
+                             int64_t *payload);
 /* Ends it unproposed. */
 void shard_request_refuse(struct shard *shard, struct replica *replica,
                           const struct shard_request *request, uint8_t status, int64_t payload);
@@ -447,6 +489,9 @@ void shard_dictionary_sample(struct shard *shard, struct replica *replica,
                              const struct record *records, size_t count);
 void shard_dictionary_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
                            size_t size);
+void shard_dictionary_walk_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
+                                size_t size);
+void shard_dictionary_duty(struct shard *shard);
 void shard_trainer_free(struct shard *shard);
 /* For pending_entry.owned of the record's entry: NULL when it is no dictionary. */
 void *shard_dictionary_own(struct shard *shard, const struct record *record);
@@ -459,6 +504,7 @@ enum values_e {
     VALUES_ON_DISK,
     VALUES_FAILED, /* the disk gave an error, not bytes */
     VALUES_CORRUPT,
+    VALUES_GONE, /* what was read has been written over meanwhile */
     VALUES_TOO_LARGE,
     VALUES_NO_MEMORY,
 };
@@ -531,6 +577,21 @@ bool shard_state_sound(const uint8_t *state, size_t size);
 /* Sessions and settled go to the replica, the rest to the caller. 0, -EBADMSG or -ENOMEM. */
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,
                      size_t size, struct raft_config *config, bool *fenced);
+
+/* shard_map.c */
+int shard_map_init(struct shard *shard, const struct ringmap *genesis);
+void shard_map_deinit(struct shard *shard);
+/* At the end of each round: takes what was applied. */
+void shard_map_step(struct shard *shard);
+void shard_map_read(struct shard *shard, const struct shard_read *read, const uint8_t *bytes,
+                    size_t size);
+/* From a member's node. */
+void shard_map_change(struct shard *shard, struct shard_address from,
+                      const struct link_message *message);
+void shard_map_get(struct shard *shard, struct shard_address from,
+                   const struct link_message *message);
+/* Leadership of the meta group ended: who asked asks again. */
+void shard_map_forget(struct shard *shard);
 
 /* shard_recover.c */
 void shard_visitor(struct shard *shard, struct store_visitor *visitor);

@@ -164,7 +164,9 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     if (!shard->peers)
         return -ENOMEM;
     r = scratch_new(shard);
-    return r != 0 ? r : replicas_add(shard, map);
+    if (r == 0)
+        r = replicas_add(shard, map);
+    return r != 0 ? r : shard_map_init(shard, map);
 }
 
 /* The founding names every partition; a founded store that lacks one must not pretend it empty. */
@@ -313,6 +315,7 @@ void shard_close(struct shard *shard)
     }
     shard_operations_free(shard);
     shard_sources_free(shard);
+    shard_compare_free(shard);
     while (shard->fetches) {
         struct shard_fetch *fetch = shard->fetches;
 
@@ -327,6 +330,7 @@ void shard_close(struct shard *shard)
     for (uint32_t member = 0; shard->peers && member <= shard->member_count; member++)
         shard_peer_down(&shard->peers[member]);
     shard_waiters_free(shard);
+    shard_map_deinit(shard);
     shard_trainer_free(shard);
     shard_out_deinit(shard);
     keyqueue_deinit(&shard->keyqueue);

@@ -207,6 +207,10 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
         shard_fence(shard, replica, "a record that was synced does not check");
         return true;
     }
+    if (r == VALUES_GONE) {
+        shard_request_refuse(shard, replica, request, WIRE_STATUS_TRYAGAIN, 0);
+        return true;
+    }
     if (r == VALUES_TOO_LARGE) {
         shard_request_refuse(shard, replica, request, WIRE_STATUS_TOO_LARGE, 0);
         return true;
@@ -264,9 +268,8 @@ static bool session_allows(struct shard *shard, struct replica *replica,
     return true;
 }
 
-/* What the replica itself says: OK when it may evaluate now. */
-static uint8_t replica_status(const struct shard *shard, const struct replica *replica,
-                              int64_t *payload)
+uint8_t shard_replica_status(const struct shard *shard, const struct replica *replica,
+                             int64_t *payload)
 {
     const struct raft *raft = &replica->raft;
 
@@ -312,8 +315,9 @@ static void arrive(struct shard *shard, uint64_t link, uint64_t session, const s
                                     .digests = shard->digests,
                                     .charge = 64};
     int64_t payload = 0;
-    uint8_t status = replica && replica != shard->meta ? replica_status(shard, replica, &payload)
-                                                       : WIRE_STATUS_NOT_LEADER;
+    uint8_t status = replica && replica != shard->meta
+                         ? shard_replica_status(shard, replica, &payload)
+                         : WIRE_STATUS_NOT_LEADER;
 
     shard->stats.operations++;
     for (uint32_t i = 0; i < op->arg_count; i++)

@@ -144,6 +144,8 @@ static void fail_waiting(struct shard *shard, struct replica *replica)
     shard_waiters_fail(shard, replica);
     shard_operations_fail(shard, replica);
     sessions_forget_in_flight(&replica->sessions);
+    if (replica == shard->meta)
+        shard_map_forget(shard);
     replica->beat_wanted = false;
     replica->noop_owed = false;
 }
@@ -260,12 +262,13 @@ static void place_entries(struct shard *shard, struct replica *replica,
     note_append(shard, replica);
 }
 
-/* Gives the records their place in the log, and seals them for it. */
+/* Gives the records their place in the log, and seals them for it; not the ring map, which brings
+ * the data keys. */
 static int records_finish(struct shard *shard, const struct replica *replica,
                           struct record *records, const struct keydir_digest *digests, size_t count,
                           uint32_t *size)
 {
-    int r;
+    int r = 0;
 
     for (size_t i = 0; i < count; i++) {
         records[i].partition = replica->partition;
@@ -274,7 +277,8 @@ static int records_finish(struct shard *shard, const struct replica *replica,
         records[i].sub_index = (uint16_t)i;
         records[i].sub_count = (uint16_t)count;
     }
-    r = store_encrypt(shard->store, records, digests, count, shard_random(shard));
+    if (replica != shard->meta)
+        r = store_encrypt(shard->store, records, digests, count, shard_random(shard));
     for (size_t i = 0; i < count; i++)
         *size += (uint32_t)record_size_padded(&records[i]);
     return r;
@@ -544,9 +548,14 @@ void shard_apply(struct shard *shard, struct replica *replica)
 
     shard_ahead_keys(shard, replica);
     store_commit(shard->store, replica->partition, replica->raft.commit);
-    while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit) {
+    while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit &&
+           !replica->fenced) {
+        uint64_t index = entry->index;
+
         shard_apply_entry(shard, replica, entry);
         pending_pop(&replica->pending);
+        if (index == replica->compare_at)
+            shard_compare_reached(shard, replica);
     }
     if (replica->raft.applied < replica->raft.commit)
         shard_raft_event(shard, replica, &event);

@@ -37,6 +37,18 @@ struct keydir_digest shard_record_digest(const struct shard *shard, const struct
     return (struct keydir_digest){.high = hash.high, .low = hash.low};
 }
 
+static int expand_failure(int r)
+{
+    switch (r) {
+    case STORE_E_NO_KEY:
+        return VALUES_FAILED;
+    case STORE_E_GONE:
+        return VALUES_GONE;
+    default:
+        return r < 0 ? VALUES_NO_MEMORY : VALUES_CORRUPT;
+    }
+}
+
 /* Takes the value out of a record's bytes. The key is compared: a digest may err, data may not.
  * *packed: it took work to decode. */
 static int value_of(struct shard *shard, const struct replica *replica,
@@ -52,7 +64,7 @@ static int value_of(struct shard *shard, const struct replica *replica,
     *packed = record.codec != 0 || (record.flags & RECORD_FLAG_ENCRYPTED);
     r = store_expand(shard->store, &record);
     if (r != 0)
-        return r < 0 ? VALUES_NO_MEMORY : r == STORE_E_NO_KEY ? VALUES_FAILED : VALUES_CORRUPT;
+        return expand_failure(r);
     if (record.key_size != key->size || memcmp(record.key, key->data, key->size) != 0)
         return VALUES_CORRUPT;
     value->bytes = record.value_size ? record.value : (const uint8_t *)"";

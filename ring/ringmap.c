@@ -9,7 +9,8 @@
 
 /* Encoding, docs/format-ringmap.md. There is one encoding of a map, so its hash names it. */
 #define RINGMAP_MAGIC           0x50414d52u /* "RMAP" */
-#define RINGMAP_FORMAT_VERSION  1u
+#define RINGMAP_VERSION_ONE_KEY 1u          /* one data key at most */
+#define RINGMAP_VERSION_KEYS    2u          /* two or more */
 #define RINGMAP_HEADER_SIZE     56u
 #define RINGMAP_MEMBER_SIZE_MIN 41u
 #define RINGMAP_FLAG_TARGET     1u
@@ -45,26 +46,45 @@ void ringmap_deinit(struct ringmap *map)
     *map = (struct ringmap){0};
 }
 
-int ringmap_add_boxes(struct ringmap *map, uint8_t key_id)
+int ringmap_add_key(struct ringmap *map, uint8_t key_id, uint8_t (**boxes)[RINGMAP_BOX_SIZE])
 {
-    assert(key_id != 0 && !map->boxes);
-    map->boxes = calloc(map->member_count, sizeof *map->boxes);
-    if (!map->boxes)
+    size_t before = (size_t)map->key_count * map->member_count;
+    uint8_t(*grown)[RINGMAP_BOX_SIZE];
+
+    assert(map->key_count < RINGMAP_KEYS_MAX && key_id > ringmap_key_current(map));
+    grown = realloc(map->boxes, (before + map->member_count) * sizeof *grown);
+    if (!grown)
         return -ENOMEM;
-    map->key_id = key_id;
+    memset(grown + before, 0, map->member_count * sizeof *grown);
+    map->boxes = grown;
+    map->key_ids[map->key_count++] = key_id;
+    *boxes = grown + before;
     return 0;
 }
 
-const uint8_t *ringmap_box(const struct ringmap *map, uint16_t id)
+const uint8_t *ringmap_box(const struct ringmap *map, uint32_t key, uint16_t id)
 {
     const struct ringmap_member *member = ringmap_member(map, id);
 
-    return map->boxes && member ? map->boxes[member - map->members] : NULL;
+    assert(key < map->key_count);
+    return member ? map->boxes[(size_t)key * map->member_count + (size_t)(member - map->members)]
+                  : NULL;
 }
 
-static size_t boxes_size(uint32_t members)
+uint8_t ringmap_key_current(const struct ringmap *map)
 {
-    return 1 + (size_t)members * RINGMAP_BOX_SIZE;
+    return map->key_count > 0 ? map->key_ids[map->key_count - 1] : 0;
+}
+
+static size_t boxes_count(const struct ringmap *map)
+{
+    return (size_t)map->key_count * map->member_count;
+}
+
+/* Bytes of the keys' part of an encoding. */
+static size_t keys_size(uint32_t keys, uint32_t members)
+{
+    return (keys > 1 ? 1 : 0) + keys * (1 + (size_t)members * RINGMAP_BOX_SIZE);
 }
 
 static size_t places(const struct ringmap *map)
@@ -88,12 +108,15 @@ int ringmap_copy(struct ringmap *to, const struct ringmap *from)
         memcpy(copy.target, from->target, places(from) * sizeof *copy.target);
     }
     if (from->boxes) {
-        if (ringmap_add_boxes(&copy, from->key_id) != 0) {
+        copy.boxes = calloc(boxes_count(from), sizeof *copy.boxes);
+        if (!copy.boxes) {
             ringmap_deinit(&copy);
             return -ENOMEM;
         }
-        memcpy(copy.boxes, from->boxes, from->member_count * sizeof *copy.boxes);
+        memcpy(copy.boxes, from->boxes, boxes_count(from) * sizeof *copy.boxes);
     }
+    copy.key_count = from->key_count;
+    memcpy(copy.key_ids, from->key_ids, sizeof copy.key_ids);
     copy.epoch = from->epoch;
     memcpy(copy.cluster, from->cluster, sizeof copy.cluster);
     memcpy(copy.hash_secret, from->hash_secret, sizeof copy.hash_secret);
@@ -257,6 +280,18 @@ static const char *counts_problem(const struct ringmap *map)
     return NULL;
 }
 
+static const char *keys_problem(const struct ringmap *map)
+{
+    if (map->key_count > RINGMAP_KEYS_MAX)
+        return "number of data keys";
+    if ((map->key_count > 0) != (map->boxes != NULL))
+        return "a data key without boxes";
+    for (uint32_t i = 0; i < map->key_count; i++)
+        if (map->key_ids[i] <= (i > 0 ? map->key_ids[i - 1] : 0))
+            return "data keys do not ascend from 1";
+    return NULL;
+}
+
 /* The invariants of a map, for our own and for untrusted ones: NULL or what is wrong. */
 static const char *ringmap_problem(const struct ringmap *map)
 {
@@ -270,8 +305,8 @@ static const char *ringmap_problem(const struct ringmap *map)
         problem = table_problem(map, map->target);
     if (!problem)
         problem = meta_problem(map);
-    if (!problem && (map->key_id != 0) != (map->boxes != NULL))
-        problem = "a data key without boxes";
+    if (!problem)
+        problem = keys_problem(map);
     return problem;
 }
 
@@ -312,7 +347,7 @@ size_t ringmap_encoded_size(const struct ringmap *map)
         size += RINGMAP_MEMBER_SIZE_MIN + strnlen(map->members[i].address, RINGMAP_ADDRESS_SIZE) +
                 strnlen(map->members[i].zone, RINGMAP_ZONE_SIZE);
     if (map->boxes)
-        size += boxes_size(map->member_count);
+        size += keys_size(map->key_count, map->member_count);
     return size + tables * places(map) * RINGMAP_REPLICA_ID_SIZE;
 }
 
@@ -322,7 +357,7 @@ void ringmap_encode(const struct ringmap *map, uint8_t *out)
 
     ringmap_check(map);
     at = put_number(at, RINGMAP_MAGIC, 4);
-    at = put_number(at, RINGMAP_FORMAT_VERSION, 2);
+    at = put_number(at, map->key_count > 1 ? RINGMAP_VERSION_KEYS : RINGMAP_VERSION_ONE_KEY, 2);
     at = put_number(
         at, (map->target ? RINGMAP_FLAG_TARGET : 0) | (map->boxes ? RINGMAP_FLAG_BOXES : 0), 1);
     at = put_number(at, map->replica_count, 1);
@@ -350,9 +385,12 @@ void ringmap_encode(const struct ringmap *map, uint8_t *out)
     at = put_table(at, map->replicas, places(map));
     if (map->target)
         at = put_table(at, map->target, places(map));
-    if (map->boxes) {
-        at = put_number(at, map->key_id, 1);
-        at = put_bytes(at, map->boxes, map->member_count * sizeof *map->boxes);
+    if (map->key_count > 1)
+        at = put_number(at, map->key_count, 1);
+    for (uint32_t i = 0; i < map->key_count; i++) {
+        at = put_number(at, map->key_ids[i], 1);
+        at = put_bytes(at, map->boxes + (size_t)i * map->member_count,
+                       map->member_count * sizeof *map->boxes);
     }
     assert((size_t)(at - out) == ringmap_encoded_size(map));
 }
@@ -414,14 +452,24 @@ static void take_table(struct reader *reader, uint16_t *table, size_t count)
         table[i] = (uint16_t)take_number(reader, RINGMAP_REPLICA_ID_SIZE);
 }
 
+/* Of the encoding, what the map itself does not say. */
+struct layout {
+    uint64_t version, flags;
+};
+
 /* Fixed fields into *map, whose tables are not there yet. */
-static void take_header(struct reader *reader, struct ringmap *map, uint64_t *flags)
+static void take_header(struct reader *reader, struct ringmap *map, struct layout *layout)
 {
+    uint64_t *flags = &layout->flags;
+
     if (take_number(reader, 4) != RINGMAP_MAGIC)
         reader->failed = true;
-    if (take_number(reader, 2) != RINGMAP_FORMAT_VERSION)
+    layout->version = take_number(reader, 2);
+    if (layout->version != RINGMAP_VERSION_ONE_KEY && layout->version != RINGMAP_VERSION_KEYS)
         reader->failed = true;
     *flags = take_number(reader, 1);
+    if (layout->version == RINGMAP_VERSION_KEYS && !(*flags & RINGMAP_FLAG_BOXES))
+        reader->failed = true;
     if (*flags > (RINGMAP_FLAG_TARGET | RINGMAP_FLAG_BOXES))
         reader->failed = true;
     map->replica_count = (uint32_t)take_number(reader, 1);
@@ -437,7 +485,7 @@ static void take_header(struct reader *reader, struct ringmap *map, uint64_t *fl
         take_table(reader, map->meta_voters, map->meta_voter_count);
 }
 
-static void take_tables(struct reader *reader, struct ringmap *map)
+static void take_members(struct reader *reader, struct ringmap *map)
 {
     for (uint32_t i = 0; i < map->member_count && !reader->failed; i++) {
         struct ringmap_member *member = &map->members[i];
@@ -449,24 +497,43 @@ static void take_tables(struct reader *reader, struct ringmap *map)
         take_text(reader, member->address, sizeof member->address);
         take_text(reader, member->zone, sizeof member->zone);
     }
+}
+
+/* 0 or -ENOMEM; nothing is allocated for keys that the bytes cannot hold. */
+static int take_keys(struct reader *reader, struct ringmap *map, const struct layout *layout)
+{
+    uint64_t count = layout->flags & RINGMAP_FLAG_BOXES ? 1 : 0;
+
+    if (layout->version == RINGMAP_VERSION_KEYS) {
+        count = take_number(reader, 1);
+        if (count < 2 || count > RINGMAP_KEYS_MAX)
+            reader->failed = true;
+    }
+    if (reader->failed || count == 0)
+        return 0;
+    if (reader->left != count * keys_size(1, map->member_count)) {
+        reader->failed = true;
+        return 0;
+    }
+    map->boxes = calloc((size_t)count * map->member_count, sizeof *map->boxes);
+    if (!map->boxes)
+        return -ENOMEM;
+    for (map->key_count = 0; map->key_count < count; map->key_count++) {
+        map->key_ids[map->key_count] = (uint8_t)take_number(reader, 1);
+        take_copy(reader, map->boxes + (size_t)map->key_count * map->member_count,
+                  map->member_count * sizeof *map->boxes);
+    }
+    return 0;
+}
+
+/* 0 or -ENOMEM. */
+static int take_tables(struct reader *reader, struct ringmap *map, const struct layout *layout)
+{
+    take_members(reader, map);
     take_table(reader, map->replicas, places(map));
     if (map->target)
         take_table(reader, map->target, places(map));
-    if (map->boxes) {
-        map->key_id = (uint8_t)take_number(reader, 1);
-        take_copy(reader, map->boxes, map->member_count * sizeof *map->boxes);
-    }
-}
-
-/* The tables that not every map has. 0 or -ENOMEM. */
-static int add_tables(struct ringmap *map, uint64_t flags)
-{
-    if (flags & RINGMAP_FLAG_TARGET) {
-        map->target = calloc(places(map), sizeof *map->target);
-        if (!map->target)
-            return -ENOMEM;
-    }
-    return flags & RINGMAP_FLAG_BOXES ? ringmap_add_boxes(map, UINT8_MAX) : 0;
+    return take_keys(reader, map, layout);
 }
 
 /* Bytes that they take at least behind the header. */
@@ -474,7 +541,7 @@ static size_t size_min(const struct ringmap *head, uint64_t flags)
 {
     return (size_t)head->member_count * RINGMAP_MEMBER_SIZE_MIN +
            (flags & RINGMAP_FLAG_TARGET ? 2u : 1u) * places(head) * RINGMAP_REPLICA_ID_SIZE +
-           (flags & RINGMAP_FLAG_BOXES ? boxes_size(head->member_count) : 0);
+           (flags & RINGMAP_FLAG_BOXES ? keys_size(1, head->member_count) : 0);
 }
 
 int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
@@ -482,14 +549,14 @@ int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
     struct reader reader = {.at = bytes, .left = size};
     struct ringmap head = {0};
     struct ringmap decoded;
-    uint64_t flags = 0;
+    struct layout layout = {0};
     int r;
 
-    take_header(&reader, &head, &flags);
-    if (reader.failed || counts_problem(&head))
+    take_header(&reader, &head, &layout);
+    if (size > RINGMAP_SIZE_MAX || reader.failed || counts_problem(&head))
         return RINGMAP_E_MALFORMED;
     /* Nothing is allocated for counts that the bytes cannot hold. */
-    if (reader.left < size_min(&head, flags))
+    if (reader.left < size_min(&head, layout.flags))
         return RINGMAP_E_MALFORMED;
     r = ringmap_init(&decoded, head.member_count, head.partition_count, head.replica_count);
     if (r < 0)
@@ -497,11 +564,16 @@ int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
     head.members = decoded.members;
     head.replicas = decoded.replicas;
     decoded = head;
-    if (add_tables(&decoded, flags) != 0) {
+    if (layout.flags & RINGMAP_FLAG_TARGET)
+        decoded.target = calloc(places(&decoded), sizeof *decoded.target);
+    if (layout.flags & RINGMAP_FLAG_TARGET && !decoded.target)
+        r = -ENOMEM;
+    if (r == 0)
+        r = take_tables(&reader, &decoded, &layout);
+    if (r != 0) {
         ringmap_deinit(&decoded);
-        return -ENOMEM;
+        return r;
     }
-    take_tables(&reader, &decoded);
     if (reader.failed || reader.left > 0 || ringmap_problem(&decoded)) {
         ringmap_deinit(&decoded);
         return RINGMAP_E_MALFORMED;

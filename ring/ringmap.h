@@ -1,6 +1,7 @@
 /* Ring map: who is in the cluster and who holds each partition. A committed, versioned value.
  *
  * Genesis is the map of epoch 1; its encoding is the genesis blob and BLAKE2b-256 of that its hash.
+ * Each later epoch was committed by the meta group as the successor of the one before it.
  * Limits: 1,000 members, N 1…7, Q a power of two in 8…4,096. Encoding: docs/format-ringmap.md.
  * Members keep their slot for ever: a removed one stays as REMOVED (a tombstone).
  */
@@ -24,7 +25,9 @@
 #define RINGMAP_CLUSTER_SIZE    16u
 #define RINGMAP_HASH_SIZE       32u
 #define RINGMAP_WEIGHT_DEFAULT  100u
-#define RINGMAP_BOX_SIZE        81u /* a data key for one member */
+#define RINGMAP_BOX_SIZE        81u        /* a data key for one member */
+#define RINGMAP_KEYS_MAX        64u        /* data keys */
+#define RINGMAP_SIZE_MAX        (8u << 20) /* of an encoding */
 
 enum ringmap_state {
     RINGMAP_STATE_JOINING = 1,
@@ -56,9 +59,11 @@ struct ringmap {
     uint16_t *target;
     uint16_t meta_voters[RINGMAP_META_VOTERS_MAX];
     uint32_t meta_voter_count;
-    /* Encryption at rest: the number of the data key, and a box of it for each member, by slot,
-     * which is opaque here. 0 and NULL: records are stored plain. */
-    uint8_t key_id;
+    /* Encryption at rest: numbers of the data keys, ascending; the last is the one that seals. Of
+     * each a box for each member, by slot, which is opaque here; those of one key lie together.
+     * 0 and NULL: records are stored plain. */
+    uint32_t key_count;
+    uint8_t key_ids[RINGMAP_KEYS_MAX];
     uint8_t (*boxes)[RINGMAP_BOX_SIZE];
 };
 
@@ -67,10 +72,17 @@ enum ringmap_e { RINGMAP_E_OK, RINGMAP_E_MALFORMED };
 /* Allocates the tables, zeroed. 0 or -ENOMEM. */
 int ringmap_init(struct ringmap *map, uint32_t members, uint32_t partitions, uint32_t replicas);
 void ringmap_deinit(struct ringmap *map);
-/* Allocates the boxes, zeroed. 0 or -ENOMEM. */
-int ringmap_add_boxes(struct ringmap *map, uint8_t key_id);
-/* The member's; NULL: the cluster stores plain. */
-const uint8_t *ringmap_box(const struct ringmap *map, uint16_t id);
+/* One data key more, of a number above the others'; there are fewer than RINGMAP_KEYS_MAX. *boxes:
+ * member_count of them, zeroed, to be filled. 0 or -ENOMEM. */
+int ringmap_add_key(struct ringmap *map, uint8_t key_id, uint8_t (**boxes)[RINGMAP_BOX_SIZE]);
+/* The member's of key number `key`, below key_count. NULL: no such member. */
+const uint8_t *ringmap_box(const struct ringmap *map, uint32_t key, uint16_t id);
+/* The data key that seals; 0: the cluster stores plain. */
+uint8_t ringmap_key_current(const struct ringmap *map);
+/* May `map` come after `before`, with any number of others in between? A later epoch of the same
+ * cluster that takes nothing away: in this version data keys alone may be added. NULL, or what is
+ * wrong. */
+const char *ringmap_follows_problem(const struct ringmap *map, const struct ringmap *before);
 int ringmap_copy(struct ringmap *to, const struct ringmap *from);
 const uint16_t *ringmap_row(const struct ringmap *map, uint16_t partition);
 /* NULL when there is none. */

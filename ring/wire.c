@@ -389,6 +389,8 @@ bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
+#define NODE_STATUS_FIELDS_NEW  2u /* that version 0.1.0 did not have */
+#define SCRUB_FIELDS            9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status)
@@ -454,9 +456,39 @@ static void get_key(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
         memcpy(out, bytes, size);
 }
 
+static void put_scrub(struct wire_buffer *buffer, const struct wire_scrub *scrub)
+{
+    wire_put_array(buffer, SCRUB_FIELDS);
+    wire_put_uint(buffer, scrub->passes);
+    wire_put_uint(buffer, scrub->age_ms);
+    wire_put_uint(buffer, scrub->bytes);
+    wire_put_uint(buffer, scrub->faults);
+    wire_put_uint(buffer, scrub->unread);
+    wire_put_uint(buffer, scrub->repaired);
+    wire_put_uint(buffer, scrub->compared);
+    wire_put_uint(buffer, scrub->outvoted);
+    wire_put_uint(buffer, scrub->undecided);
+}
+
+static void get_scrub(struct wire_cursor *cursor, struct wire_scrub *scrub)
+{
+    uint32_t unknown = wire_fields_open(cursor, SCRUB_FIELDS);
+
+    scrub->passes = wire_get_u64(cursor);
+    scrub->age_ms = wire_get_u64(cursor);
+    scrub->bytes = wire_get_u64(cursor);
+    scrub->faults = wire_get_u64(cursor);
+    scrub->unread = wire_get_u64(cursor);
+    scrub->repaired = wire_get_u64(cursor);
+    scrub->compared = wire_get_u64(cursor);
+    scrub->outvoted = wire_get_u64(cursor);
+    scrub->undecided = wire_get_u64(cursor);
+    (void)wire_fields_close(cursor, unknown);
+}
+
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
-    wire_put_array(buffer, NODE_STATUS_FIELDS);
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW);
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -476,6 +508,8 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->cache_misses);
     wire_put_uint(buffer, status->cache_evictions);
     wire_put_uint(buffer, status->cache_bytes);
+    wire_put_uint(buffer, status->key_id);
+    put_scrub(buffer, &status->scrub);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -501,5 +535,12 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->cache_misses = wire_get_u64(cursor);
     status->cache_evictions = wire_get_u64(cursor);
     status->cache_bytes = wire_get_u64(cursor);
-    return wire_fields_close(cursor, unknown);
+    status->key_id = 0;
+    status->scrub = (struct wire_scrub){0};
+    if (unknown > 0)
+        status->key_id = wire_get_u8(cursor);
+    if (unknown > 1)
+        get_scrub(cursor, &status->scrub);
+    return wire_fields_close(
+        cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

@@ -23,7 +23,12 @@
  * founding PREPARE:  bin (the genesis: ringmap_encode at epoch 1) COMMIT:   bin (its 32-byte hash)
  *   PREPARE_REPLY, COMMIT_REPLY: [accepted bool, why string, hash bin]
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
+ *   MAP_EPOCH: [epoch]   MAP_CHANGE: bin (ringmap_encode)
+ *   MAP_CHANGE_REPLY: [enum wire_map_outcome, epoch, leader's member id or 0, why string]
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
+ *   COMPARE, COMPARE_ACK: [kind, group, from member, from life, to member, to life, term, index,
+ *             from, to, count, sum]
+ *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
  *   GOSSIP: ring/swim_codec.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
  */
@@ -284,7 +289,58 @@ void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status);
 bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition_status *status);
 
+/* Do replicas hold the same? COMPARE: kinds ASK and ODD; COMPARE_ACK: GIVEN and NOT. */
+enum wire_compare_kind {
+    WIRE_COMPARE_ASK = 1,   /* the digest of [from, to) when `index` is the newest applied */
+    WIRE_COMPARE_ODD = 2,   /* twice most replicas agreed on another than yours */
+    WIRE_COMPARE_GIVEN = 3, /* count and sum are it */
+    WIRE_COMPARE_NOT = 4,   /* that index is past, or not to be read now */
+};
+struct wire_compare {
+    uint8_t kind;
+    uint16_t group;
+    uint16_t from_member, to_member;
+    uint64_t from_life, to_life;
+    uint32_t term;
+    uint64_t index;
+    uint64_t from, to; /* positions of keys' digests, storage/keydir.h; to 0: the end */
+    uint32_t count;    /* keys */
+    uint64_t sum;      /* over what they hold */
+};
+void wire_put_compare(struct wire_buffer *buffer, const struct wire_compare *compare);
+bool wire_get_compare(struct wire_cursor *cursor, struct wire_compare *compare);
+
+/* FLUSH: begins one, or joins the one that is under way; without `begin` only asks. */
+void wire_put_flush(struct wire_buffer *buffer, bool begin);
+bool wire_get_flush(struct wire_cursor *cursor, bool *begin);
+
+/* FLUSH_REPLY: how far a shard is. Counts are since the node's start. */
+struct wire_flush_state {
+    bool accepted; /* false: the shard is fenced and flushes nothing */
+    bool flushing; /* what was asked for is not done */
+    uint64_t demands;
+    uint64_t disk_bytes;             /* of journal segments and casks, now */
+    uint64_t log_bytes;              /* of these, what is still log: no flush touches it */
+    uint64_t left_files, left_bytes; /* to be taken still */
+    uint64_t files, reclaimed;       /* taken; bytes that gave back */
+    uint64_t failed;                 /* rounds given up */
+};
+void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_state *state);
+bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
+
 /* What a node says of itself. */
+/* What the scrubs of a node's shards found since its start. */
+struct wire_scrub {
+    uint64_t passes;    /* that each shard has had at least */
+    uint64_t age_ms;    /* since when every byte has been read again; 0 before the first pass */
+    uint64_t bytes;     /* read by the newest passes */
+    uint64_t faults;    /* places that did not check */
+    uint64_t unread;    /* files that the disk did not give */
+    uint64_t repaired;  /* partitions that were fenced and got their content from a peer */
+    uint64_t compared;  /* partitions led here, with their other replicas; each time counts */
+    uint64_t outvoted;  /* replicas that held something else than most */
+    uint64_t undecided; /* ranges of keys in which replicas differ and none has a majority */
+};
 struct wire_node_status {
     uint16_t member; /* 0: not founded */
     uint8_t founded; /* 0 no, 1 prepared, 2 committed */
@@ -301,9 +357,30 @@ struct wire_node_status {
     uint32_t links_up; /* peers reachable from here */
     bool disk_full;
     uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes; /* all shards together */
+    uint8_t key_id; /* of the data key it seals with; 0: it stores plain, or is of before ids */
+    struct wire_scrub scrub;
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);
+
+/* What became of a MAP_CHANGE. */
+enum wire_map_outcome {
+    WIRE_MAP_DONE = 1,     /* committed, now or by an earlier attempt of the same bytes */
+    WIRE_MAP_CONFLICT = 2, /* another change came first */
+    WIRE_MAP_REFUSED = 3,  /* not a map that may come next: why */
+    WIRE_MAP_AGAIN = 4     /* not by this replica, or not now; to an admin: nobody in time */
+};
+#define WIRE_MAP_WHY_SIZE 120u
+struct wire_map_reply {
+    uint8_t outcome;
+    uint64_t epoch;  /* that the answering node knows */
+    uint16_t leader; /* AGAIN: whom to ask; 0: unknown */
+    char why[WIRE_MAP_WHY_SIZE];
+};
+void wire_put_map_reply(struct wire_buffer *buffer, const struct wire_map_reply *reply);
+bool wire_get_map_reply(struct wire_cursor *cursor, struct wire_map_reply *reply);
+void wire_put_map_epoch(struct wire_buffer *buffer, uint64_t epoch);
+bool wire_get_map_epoch(struct wire_cursor *cursor, uint64_t *epoch);
 
 /* LIVENESS: for each member of the map, by ascending id, what a node has heard of it. */
 struct wire_liveness {

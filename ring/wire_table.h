@@ -21,9 +21,13 @@
     X(SHARD_STATUS_REPLY, 22, DATA)                                                                \
     X(SNAPSHOT, 23, DATA) /* leader's shard -> follower's: a piece of a partition's state */       \
     X(SNAPSHOT_ACK, 24, CONTROL) /* where to go on, or that one is wanted */                       \
+    X(COMPARE, 25, CONTROL)      /* leader's shard -> follower's: what is there at this index? */  \
+    X(COMPARE_ACK, 26, CONTROL)  /* its digest */                                                  \
+    X(FLUSH, 27, DATA)           /* admin -> shard: reclaim what is dead, or only say how far */   \
+    X(FLUSH_REPLY, 28, DATA)                                                                       \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
     X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
-    X(MAP, 33, CONTROL)     /* the committed ring map (genesis blob + epoch) */                    \
+    X(MAP, 33, CONTROL)     /* the committed ring map */                                           \
     X(PREPARE, 34, CONTROL) /* admin -> node: genesis blob */                                      \
     X(PREPARE_REPLY, 35, CONTROL)                                                                  \
     X(COMMIT, 36, CONTROL) /* admin or peer -> node: genesis hash */                               \
@@ -32,6 +36,9 @@
     X(NODE_STATUS_REPLY, 39, CONTROL)                                                              \
     X(GENESIS_GET, 40, CONTROL) /* a prepared node asks a peer whether it was committed */         \
     X(GENESIS, 41, CONTROL)                                                                        \
+    X(MAP_EPOCH, 48, CONTROL)  /* node -> node: the epoch of the map it holds */                   \
+    X(MAP_CHANGE, 49, CONTROL) /* admin -> node -> meta leader's shard 0: the next map */          \
+    X(MAP_CHANGE_REPLY, 50, CONTROL)                                                               \
     X(GOSSIP, 56, CONTROL)       /* member -> member: ring/swim_codec.h */                         \
     X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
     X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */

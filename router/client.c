@@ -1,6 +1,7 @@
 #include "router/client.h"
 
 #include "router/router_internal.h"
+#include "router/scan.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,6 +118,8 @@ static void client_pop(struct router *router, struct client *client)
     if (request->gather)
         for (uint32_t i = 0; i < request->gather->count; i++)
             client->replies_size -= request->gather->values[i].size;
+    if (request->scan)
+        client->replies_size -= request->scan->held;
     request_detach(router, request);
 }
 

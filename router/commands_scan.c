@@ -2,8 +2,6 @@
 #include "router/router_internal.h"
 #include "router/scan.h"
 
-#include <stdio.h>
-
 #define SCAN_COUNT_DEFAULT 10
 
 struct scan_options {
@@ -45,8 +43,6 @@ void scan_scan(struct router *router, struct client *client, const struct wire_b
                uint32_t count)
 {
     struct scan_options options;
-    char texts[2][24];
-    struct wire_bytes words[2];
     struct scan *scan;
     uint64_t cursor;
 
@@ -62,22 +58,15 @@ void scan_scan(struct router *router, struct client *client, const struct wire_b
         return;
     }
     if (cursor >> WIRE_SCAN_BITS >= router->lane_count) { /* none that was ever given */
-        scan_reply(router, NULL, NULL, client_reply(router, client));
+        scan_reply(router, NULL, client_reply(router, client));
         client_reply_end(router, client);
         return;
     }
-    scan = scan_new(router, (uint32_t)(cursor >> WIRE_SCAN_BITS), options.pattern);
+    scan = scan_new(router, cursor, (uint64_t)options.count, options.pattern);
     if (!scan) {
         client_error(router, client, "OOM out of memory: the command was not executed");
         return;
     }
     scan->none = options.none;
-    words[0] = (struct wire_bytes){
-        (const uint8_t *)texts[0],
-        (size_t)snprintf(texts[0], sizeof texts[0], "%llu",
-                         (unsigned long long)(cursor & ((UINT64_C(1) << WIRE_SCAN_BITS) - 1)))};
-    words[1] = (struct wire_bytes){
-        (const uint8_t *)texts[1],
-        (size_t)snprintf(texts[1], sizeof texts[1], "%lld", (long long)options.count)};
-    scatter_scan(router, client, scan, words);
+    scatter_scan(router, client, scan);
 }

@@ -196,7 +196,7 @@ static void request_encode(struct router *router, struct request *request,
         resp_put_integer(out, request->sum < 0 ? request->sum : (request->sum + 500) / 1000);
         return;
     case REQUEST_SCAN:
-        scan_reply(router, request->scan, result, out);
+        scan_reply(router, request->scan, out);
         return;
     case REQUEST_INFO:
         info_reply(router, request, out);
@@ -244,6 +244,29 @@ static void request_worse(struct request *request, const struct op *op, uint8_t 
     request->partition = op->partition;
 }
 
+/* A part of a scan's wave. When it was the last, the next wave goes out, or the reply. */
+static void request_scan_part(struct router *router, struct request *request, const struct op *op,
+                              uint8_t outcome, const struct wire_result *result)
+{
+    struct scan *scan = request->scan;
+    size_t held = scan->held;
+    int r;
+
+    if (outcome == REQUEST_OUTCOME_OK && !scan_take(router, scan, op->partition, result))
+        outcome = REQUEST_OUTCOME_TRYAGAIN; /* a read: asking again does no harm */
+    request_worse(request, op, outcome, result ? result->status : 0);
+    r = request->parts_left > 0 ? SCAN_E_MORE : scan_step(router, scan);
+    request->client->replies_size += scan->held - held; /* or less of it */
+    if (request->parts_left > 0) {
+        client_output(router, request->client); /* for its bounds */
+        return;
+    }
+    if (r != SCAN_E_FAILED)
+        request->outcome = REQUEST_OUTCOME_OK; /* up to the part that failed, if one did */
+    if (r != SCAN_E_MORE || !scatter_wave(router, request))
+        request_answer(router, request, NULL);
+}
+
 void request_part_done(struct router *router, struct request *request, const struct op *op,
                        uint8_t outcome, const struct wire_result *result)
 {
@@ -256,6 +279,10 @@ void request_part_done(struct router *router, struct request *request, const str
     }
     if (request->ready)
         return;
+    if (request->scan) {
+        request_scan_part(router, request, op, outcome, result);
+        return;
+    }
     if (outcome == REQUEST_OUTCOME_OK && request->writes)
         request->executed = true;
     if (outcome == REQUEST_OUTCOME_OK && result->is_int)

@@ -31,7 +31,7 @@ enum request_kind {
     REQUEST_SUM,     /* integers: their sum */
     REQUEST_SECONDS, /* an integer, ms: in seconds, rounded; negative: as it is */
     REQUEST_GATHER,  /* arrays of (bytes | nil): one array in the order of the keys */
-    REQUEST_SCAN,    /* [next position, keys]: [cursor, keys], see scan.h */
+    REQUEST_SCAN,    /* [next position, keys]: [cursor, keys], wave by wave: scan.h */
     REQUEST_INFO,    /* integers: the key count in INFO */
 };
 

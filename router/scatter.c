@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -297,14 +298,55 @@ void scatter_command(struct router *router, struct client *client, const struct 
         scatter_multiple(router, client, plan);
 }
 
-void scatter_scan(struct router *router, struct client *client, struct scan *scan,
-                  const struct wire_bytes words[2])
+/* The operation for one part of the wave. */
+static struct op *scatter_scan_op(struct router *router, struct request *request, uint32_t part)
 {
-    size_t size = words[0].size + words[1].size;
-    struct request *request;
+    const struct scan *scan = request->scan;
+    char texts[2][24];
+    uint64_t numbers[2] = {part == 0 ? scan->position : 0, scan->wanted - scan->seen};
+    struct wire_bytes words[2];
     struct op *op;
 
-    if (!scatter_admitted(router, 1, size)) {
+    for (int i = 0; i < 2; i++) {
+        int size = snprintf(texts[i], sizeof texts[i], "%" PRIu64, numbers[i]);
+
+        words[i] = (struct wire_bytes){(const uint8_t *)texts[i], (size_t)size};
+    }
+    op = op_new(router, request, WIRE_OP_SCAN, 0, 2, words[0].size + words[1].size);
+    if (!op)
+        return NULL;
+    op_arg(op, 0, &words[0]);
+    op_arg(op, 1, &words[1]);
+    op->partition = (uint16_t)(scan->partition + part);
+    return op;
+}
+
+bool scatter_wave(struct router *router, struct request *request)
+{
+    struct op *first = NULL;
+    struct op **last = &first;
+
+    if (!scatter_admitted(router, request->scan->width, 0))
+        return false;
+    for (uint32_t part = 0; part < request->scan->width; part++) {
+        struct op *op = scatter_scan_op(router, request, part);
+
+        if (!op) {
+            scatter_give_up(router, first);
+            return false;
+        }
+        *last = op;
+        last = &op->next;
+    }
+    scatter_queue(router, request, first);
+    return true;
+}
+
+void scatter_scan(struct router *router, struct client *client, struct scan *scan)
+{
+    struct request *request;
+
+    if (!scatter_admitted(router, 1, 0)) {
         scan_free(router, scan);
         scatter_full(router, client);
         return;
@@ -314,16 +356,8 @@ void scatter_scan(struct router *router, struct client *client, struct scan *sca
         request->scan = scan; /* its from here on */
     else
         scan_free(router, scan);
-    op = request ? op_new(router, request, WIRE_OP_SCAN, 0, 2, size) : NULL;
-    if (!op) {
+    if (!request || !scatter_wave(router, request))
         scatter_failed(router, client);
-        return;
-    }
-    op_arg(op, 0, &words[0]);
-    op_arg(op, 1, &words[1]);
-    op->partition = (uint16_t)scan->partition;
-    request->parts_left = 1;
-    lane_add(router, &router->lanes[op->partition], op);
 }
 
 struct request *scatter_count(struct router *router, struct client *client, uint8_t kind,

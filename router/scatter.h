@@ -46,9 +46,11 @@ void scatter_deinit(struct scatter *scatter);
 void scatter_command(struct router *router, struct client *client, const struct scatter_plan *plan);
 /* Room for so many operations of that many bytes in all. */
 bool scatter_admitted(const struct router *router, uint32_t operations, size_t size);
-/* One SCAN of scan->partition with these two arguments. The scan is taken over. */
-void scatter_scan(struct router *router, struct client *client, struct scan *scan,
-                  const struct wire_bytes words[2]);
+/* Begins a SCAN, which is taken over. */
+void scatter_scan(struct router *router, struct client *client, struct scan *scan);
+/* Asks the wave that its scan is at. False, and nothing is queued: too much waits already, or there
+ * is no memory. */
+bool scatter_wave(struct router *router, struct request *request);
 /* One COUNT for every partition. The request is answered when all have ended, or at expires_ms if
  * not 0. NULL: it was answered with an error, or out of memory. */
 struct request *scatter_count(struct router *router, struct client *client, uint8_t kind,

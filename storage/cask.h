@@ -108,7 +108,7 @@ int cask_writer_add(struct cask_writer *writer, const uint8_t *bytes, size_t siz
                     uint32_t *offset);
 /* Bytes of the file if it were finished now. */
 uint32_t cask_writer_length(const struct cask_writer *writer);
-/* Writes what is left, index and footer, and syncs the file (not its folder). A cask without any
+/* Writes what is left, index and footer; the caller syncs. A cask without any
  * record is valid. 0 with *info, or -errno. */
 int cask_writer_finish(struct cask_writer *writer, struct cask_info *info);
 /* Frees the memory; to be called after success and failure. The file stays the caller's. */

@@ -165,8 +165,6 @@ int cask_writer_finish(struct cask_writer *writer, struct cask_info *info)
     if (r == 0)
         r = tail_write(writer, &footer);
     if (r == 0)
-        r = vfs_sync(writer->file);
-    if (r == 0)
         *info = footer.info;
     return r;
 }

@@ -62,6 +62,15 @@ void casks_remove(struct casks *casks, struct data_files *files, struct cask_fil
     cask_file_free(cask);
 }
 
+uint64_t casks_bytes(const struct casks *casks)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < casks->count; i++)
+        bytes += casks->items[i]->base.length;
+    return bytes;
+}
+
 struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number)
 {
     for (size_t i = 0; i < casks->count; i++)

@@ -18,7 +18,6 @@ struct cask_file {
     uint8_t state;             /* enum cask_file_state */
     bool replaced;             /* LIVE, but an edit is under way that has what counts elsewhere */
     uint64_t ticket;           /* DROPPING: of the manifest edit that drops it */
-    uint64_t born;             /* age of its data, in segments retired before */
     struct manifest_cask info; /* as the manifest has it */
     struct cask *reader;       /* opened by a scan; goes with the file */
 };
@@ -35,6 +34,8 @@ int casks_add(struct casks *casks, struct data_files *files, const struct manife
               struct vfs_file *file, struct cask_file **out);
 /* Closes its file and frees its slot. No pins may be left, and nothing may point into it. */
 void casks_remove(struct casks *casks, struct data_files *files, struct cask_file *cask);
+/* Of their files, hints not counted. */
+uint64_t casks_bytes(const struct casks *casks);
 /* NULL: not open. */
 struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number);
 

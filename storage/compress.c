@@ -9,9 +9,11 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "storage/codec.h"
 #include "storage/record.h"
 
-#define SAVING_SHARE 16u /* a sixteenth at least must be saved */
+#define SAVING_SHARE          16u /* a sixteenth at least must be saved */
+#define DICTIONARY_MAGIC_SIZE 4u
 
 struct compress {
     ZSTD_CCtx *encoder;
@@ -48,21 +50,53 @@ struct compress *compress_free(struct compress *context)
     return NULL;
 }
 
-struct compress_dictionary *compress_dictionary_new(const uint8_t *bytes, size_t size, int level)
+/* What zstd makes of a dictionary has one answer for bad bytes and for no memory, so bad bytes are
+ * looked for first: both what an encoder and what a decoder reads of them. */
+static int dictionary_check(const uint8_t *bytes, size_t size)
 {
-    struct compress_dictionary *dictionary = calloc(1, sizeof *dictionary + size);
+    static const uint8_t empty[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 0x00, 0x01, 0x00, 0x00};
+    ZSTD_DCtx *decoder;
+    uint8_t nothing;
+    size_t r;
+
+    if (size < DICTIONARY_MAGIC_SIZE || codec_get_u32(bytes) != ZSTD_MAGIC_DICTIONARY)
+        return COMPRESS_E_CORRUPT;
+    r = ZDICT_getDictHeaderSize(bytes, size);
+    if (ZDICT_isError(r))
+        return ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation ? -ENOMEM : COMPRESS_E_CORRUPT;
+    decoder = ZSTD_createDCtx();
+    if (!decoder)
+        return -ENOMEM;
+    r = ZSTD_decompress_usingDict(decoder, &nothing, 0, empty, sizeof empty, bytes, size);
+    ZSTD_freeDCtx(decoder);
+    return ZSTD_isError(r) ? COMPRESS_E_CORRUPT : 0;
+}
+
+int compress_dictionary_new(const uint8_t *bytes, size_t size, int level,
+                            struct compress_dictionary **out)
+{
+    struct compress_dictionary *dictionary;
+    int r;
 
     assert(level >= 0 && level <= COMPRESS_LEVEL_MAX);
+    *out = NULL;
+    r = dictionary_check(bytes, size);
+    if (r != 0)
+        return r;
+    dictionary = calloc(1, sizeof *dictionary + size);
     if (!dictionary)
-        return NULL;
+        return -ENOMEM;
     memcpy(dictionary->bytes, bytes, size);
     dictionary->size = size;
     dictionary->decoder = ZSTD_createDDict(bytes, size);
     if (level > 0)
         dictionary->encoder = ZSTD_createCDict(bytes, size, level);
-    if (!dictionary->decoder || (level > 0 && !dictionary->encoder))
-        return compress_dictionary_free(dictionary);
-    return dictionary;
+    if (!dictionary->decoder || (level > 0 && !dictionary->encoder)) {
+        compress_dictionary_free(dictionary);
+        return -ENOMEM;
+    }
+    *out = dictionary;
+    return 0;
 }
 
 struct compress_dictionary *compress_dictionary_free(struct compress_dictionary *dictionary)
@@ -73,6 +107,12 @@ struct compress_dictionary *compress_dictionary_free(struct compress_dictionary 
     }
     free(dictionary);
     return NULL;
+}
+
+void compress_dictionary_retire(struct compress_dictionary *dictionary)
+{
+    ZSTD_freeCDict(dictionary->encoder);
+    dictionary->encoder = NULL;
 }
 
 const uint8_t *compress_dictionary_bytes(const struct compress_dictionary *dictionary, size_t *size)

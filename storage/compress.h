@@ -34,7 +34,8 @@ enum compress_codec {
 enum compress_e {
     COMPRESS_E_OK,
     COMPRESS_E_PLAIN,   /* it does not pay: store it as it is */
-    COMPRESS_E_CORRUPT, /* no frame, or one that claims too much, or other bytes than it claims */
+    COMPRESS_E_CORRUPT, /* no frame, or one that claims too much, or other bytes than it claims;
+                         * or no dictionary */
     COMPRESS_E_NONE,    /* the samples have nothing in common */
 };
 
@@ -44,9 +45,13 @@ struct compress_dictionary;
 struct compress *compress_new(void);                      /* NULL: no memory */
 struct compress *compress_free(struct compress *context); /* returns NULL */
 
-/* bytes are copied. level: for compression with it; 0: only for decompression. NULL: no memory. */
-struct compress_dictionary *compress_dictionary_new(const uint8_t *bytes, size_t size, int level);
+/* bytes are copied. level: for compression with it; 0: only for decompression. Returns 0,
+ * COMPRESS_E_CORRUPT when zstd takes the bytes for no dictionary, or -ENOMEM. */
+int compress_dictionary_new(const uint8_t *bytes, size_t size, int level,
+                            struct compress_dictionary **dictionary);
 struct compress_dictionary *compress_dictionary_free(struct compress_dictionary *dictionary);
+/* For decompression only from now on: most of its memory goes. */
+void compress_dictionary_retire(struct compress_dictionary *dictionary);
 /* As they were given; borrowed as long as the dictionary lives. */
 const uint8_t *compress_dictionary_bytes(const struct compress_dictionary *dictionary,
                                          size_t *size);

@@ -25,19 +25,30 @@
 
 enum data_file_kind { DATA_FILE_SEGMENT, DATA_FILE_CASK };
 
+/* What a file adds to the store's totals, see store_totals.h. */
+struct data_file_counts {
+    uint64_t capacity, bytes, live;
+    bool retired, dead, rewrite, small, hint_bad, dropping;
+};
+
 /* First member of struct journal_segment and struct cask_file. */
 struct data_file {
     uint8_t kind;      /* enum data_file_kind */
     bool damaged;      /* a record in it did not check: flush leaves it alone */
     bool damage_stays; /* until the next start: it may be any partition's */
     bool hint_bad;     /* its hint is to be made again */
+    bool rewrite;      /* damaged in what is dead: flush takes it soon */
     uint16_t slot;
     uint32_t length; /* bytes that hold data; of the current segment: where the next batch goes */
     uint32_t pins;   /* reads and jobs that are out */
     uint64_t number;
     struct vfs_file *file;
-    uint64_t live_records; /* keydir entries that point here */
-    uint64_t live_bytes;   /* the upper bounds of their size classes */
+    uint64_t live_records;  /* keydir entries that point here */
+    uint64_t live_bytes;    /* the upper bounds of their size classes */
+    uint64_t watched_live;  /* what was alive when flush first looked at it, */
+    uint64_t watched_since; /* and how much had been appended until then */
+    struct data_file_counts counts;
+    uint8_t key_id; /* all sealed records in it are sealed with this data key; 0: not known */
 };
 
 struct data_files {

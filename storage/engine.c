@@ -78,9 +78,25 @@ static int pending_reserve(struct engine *engine, size_t count)
 
 /* --- writes -------------------------------------------------------------------------------- */
 
+/* While the disk is full, what room is left is for deletes. */
+static bool puts_value(const struct record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (records[i].kind == RECORD_KIND_PUT)
+            return true;
+    return false;
+}
+
+void engine_appended(struct engine *engine)
+{
+    engine->index++;
+    engine->batch = store_batch(engine->store);
+    store_commit(engine->store, ENGINE_PARTITION, engine->index);
+}
+
 /* Appends one entry, waiting for room. Locked. */
-static int append(struct engine *engine, struct record *records, size_t count,
-                  store_location *location)
+static int append(struct engine *engine, struct record *records,
+                  const struct keydir_digest *digests, size_t count, store_location *location)
 {
     for (;;) {
         uint32_t size;
@@ -90,13 +106,14 @@ static int append(struct engine *engine, struct record *records, size_t count,
             return r;
         if (engine->fenced)
             return ENGINE_E_CORRUPT;
+        if (store_disk_full(engine->store) && puts_value(records, count))
+            return ENGINE_E_NOSPACE;
         for (size_t i = 0; i < count; i++)
             records[i].index = engine->index + 1;
-        r = store_append(engine->store, records, count, location, &size);
+        r = engine->pack.on ? engine_pack_append(engine, records, digests, count, location, &size)
+                            : store_append(engine->store, records, count, location, &size);
         if (r == 0) {
-            engine->index++;
-            engine->batch = store_batch(engine->store);
-            store_commit(engine->store, ENGINE_PARTITION, engine->index);
+            engine_appended(engine);
             return 0;
         }
         if (r == STORE_E_NOSPACE)
@@ -122,7 +139,7 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
     engine_lock(engine);
     r = engine->closing ? -EBADF : pending_reserve(engine, count);
     if (r == 0)
-        r = append(engine, records, count, &location);
+        r = append(engine, records, digests, count, &location);
     for (size_t i = 0; r == 0 && i < count; i++) {
         uint32_t size = (uint32_t)record_size_padded(&records[i]);
         struct engine_pending item = {
@@ -139,9 +156,9 @@ static int commit(struct engine *engine, struct record *records, struct keydir_d
         location += size / RECORD_ALIGN;
         engine->pending[engine->pending_first + engine->pending_count++] = item;
     }
-    if (r == 0 && engine->sync == ENGINE_SYNC_GROUP) {
-        r = engine_sync_wait(engine, engine->batch);
-    } else if (r == 0) {
+    if (r == 0 && engine->sync == ENGINE_SYNC_GROUP)
+        return engine_unlock_synced(engine, engine->batch);
+    if (r == 0) {
         engine_apply(engine);
         engine_writer_wake(engine);
         r = engine->error;
@@ -237,7 +254,7 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
         for (size_t i = 0; i < count; i++) {
             digests[i] = engine_digest(engine, ops[i].key, ops[i].key_size);
             record_init(&records[i], &ops[i]);
-            total += record_size_padded(&records[i]);
+            total += engine_pack_room(engine, &records[i]);
         }
         r = total > engine->batch_size_max ? ENGINE_E_TOO_LARGE
                                            : commit(engine, records, digests, count);
@@ -249,12 +266,8 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 
 int engine_flush_queue(struct engine *engine)
 {
-    int r;
-
     engine_lock(engine);
-    r = engine_sync_wait(engine, engine->batch);
-    engine_unlock(engine);
-    return r;
+    return engine_unlock_synced(engine, engine->batch);
 }
 
 int engine_flush(struct engine *engine)
@@ -269,7 +282,7 @@ int engine_flush(struct engine *engine)
     store_stats(engine->store, &stats);
     failed = stats.flushes_failed;
     if (engine->error == 0)
-        store_flush(engine->store);
+        (void)store_flush(engine->store); /* fenced: flushing is false at once */
     for (;;) {
         store_stats(engine->store, &stats);
         r = engine->error;
@@ -329,6 +342,19 @@ int engine_record_read(struct engine *engine, store_location location, size_t si
     return r;
 }
 
+/* Makes it what it was, in the spare memory, which then changes places with what was read to. */
+static int unpack(struct engine *engine, struct record *record, struct engine_value *value)
+{
+    struct engine_value plain = {.memory = value->spare, .capacity = value->spare_capacity};
+    int r = engine_unpack(engine, record, &plain);
+
+    value->spare = value->memory;
+    value->spare_capacity = value->capacity;
+    value->memory = plain.memory;
+    value->capacity = plain.capacity;
+    return r;
+}
+
 int engine_get(struct engine *engine, const void *key, size_t key_size, struct engine_value *value)
 {
     struct keydir_digest digest;
@@ -349,26 +375,32 @@ int engine_get(struct engine *engine, const void *key, size_t key_size, struct e
     engine_unlock(engine);
     if (r != 0 || !value)
         return r;
-    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT ||
-        record.key_size != key_size || memcmp(record.key, key, key_size) != 0)
+    if (record_decode(value->memory, got, &record) != 0 || record.kind != RECORD_KIND_PUT)
         return engine->read_only ? ENGINE_E_STALE : ENGINE_E_CORRUPT;
+    if (record.flags & (RECORD_FLAG_COMPRESSED | RECORD_FLAG_ENCRYPTED))
+        r = unpack(engine, &record, value);
+    if (r == 0 && (record.key_size != key_size || memcmp(record.key, key, key_size) != 0))
+        r = ENGINE_E_CORRUPT;
     value->bytes = record.value;
     value->size = record.value_size;
-    return 0;
+    return r == ENGINE_E_CORRUPT && engine->read_only ? ENGINE_E_STALE : r;
 }
 
 void engine_value_deinit(struct engine_value *value)
 {
     free(value->memory);
+    free(value->spare);
     *value = (struct engine_value){0};
 }
 
 void engine_stats(struct engine *engine, struct engine_stats *stats)
 {
     struct store_stats inner;
+    uint32_t dictionaries;
 
     engine_lock(engine);
     store_stats(engine->store, &inner);
+    dictionaries = store_dictionaries(engine->store, ENGINE_PARTITION);
     if (engine->key_index)
         inner.keydir_bytes += key_index_memory(engine->key_index);
     engine_unlock(engine);
@@ -382,6 +414,9 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
         .appended_bytes = inner.bytes_appended,
         .writes = inner.entries,
         .syncs = inner.syncs,
+        .dictionaries = dictionaries,
+        .compress_in = inner.compress_in,
+        .compress_out = inner.compress_out,
     };
 }
 
@@ -397,6 +432,7 @@ void engine_error_text(int code, const char *path, char *text, size_t size)
         [ENGINE_E_NOSPACE] = "the disk or the size limit is full; nothing was changed",
         [ENGINE_E_TOO_LARGE] = "key, value or batch is empty or beyond the limits",
         [ENGINE_E_READ_ONLY] = "was opened for reading",
+        [ENGINE_E_KEY] = "was written with another key, with one or without",
         [ENGINE_E_STALE] = "the writer has used a file again since; open it again",
     };
 

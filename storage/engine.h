@@ -45,6 +45,7 @@
 #define ENGINE_VALUE_SIZE_MAX (16u << 20)
 #define ENGINE_BATCH_MAX      4096u
 #define ENGINE_TEXT_SIZE      512u
+#define ENGINE_SECRET_SIZE    32u
 
 struct vfs;
 struct engine;
@@ -57,9 +58,11 @@ enum engine_e {
     ENGINE_E_FOREIGN,   /* the folder belongs to a node, or holds something else */
     ENGINE_E_NEWER,     /* written by a newer format */
     ENGINE_E_CORRUPT,   /* bytes that were durable do not check; nothing more is written */
-    ENGINE_E_NOSPACE,   /* the disk or size_max is full; nothing was changed */
+    ENGINE_E_NOSPACE,   /* the disk or size_max is full, or no descriptor is left for another file;
+                           nothing was changed; it heals by itself */
     ENGINE_E_TOO_LARGE, /* key, value or batch beyond the limits; nothing was changed */
     ENGINE_E_READ_ONLY, /* opened for reading */
+    ENGINE_E_KEY,       /* written with another key, or with one, or without */
     ENGINE_E_STALE,     /* read_only: the writer has used a file again since; open again */
 };
 
@@ -77,10 +80,25 @@ struct engine_options {
      * in the journal, deleted ones included, and reading them at open. */
     bool ordered;
     enum engine_sync sync;
-    uint32_t segment_size;  /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
-    uint32_t queue_size;    /* bytes appended and not yet synced, default 4 MiB */
-    uint32_t memory_size;   /* bytes of recent writes kept for gets, default 1 MiB */
-    uint64_t size_max;      /* of the folder's files: ENGINE_E_NOSPACE; default: no limit */
+    uint32_t segment_size; /* bytes of a journal file, 64 KiB … 256 MiB, default 64 MiB */
+    uint32_t queue_size;   /* bytes appended and not yet synced, default 4 MiB */
+    uint32_t memory_size;  /* bytes of recent writes kept for gets, default 1 MiB */
+    /* Of journal and casks; default: no limit. Over it puts are ENGINE_E_NOSPACE, deletes go on for
+     * a while. Reclaiming exceeds it by what it moves at a time, up to 16 MiB and a segment. */
+    uint64_t size_max;
+    /* Values of 256 bytes and more are kept as zstd frames of this level, 1 … 19, where it pays; 0:
+     * as they are. The first 400 or so teach a dictionary, unless they have nothing in common: from
+     * then on 32 bytes are enough. Any level opens what any other has written. */
+    int compress_level;
+    /* ENGINE_SECRET_SIZE random bytes: keys and values are encrypted and authenticated on the disk
+     * (XChaCha20-Poly1305); NULL: not. Borrowed for the call. The folder is opened with it from its
+     * first time to its last. -EINVAL with `ordered`: the files are in no order of keys. Sizes and
+     * how often which record is written show; without dictionaries, for these would lie open. */
+    const uint8_t *key;
+    /* Maps the files that are not written to any more, so that a get of what is in the page cache
+     * costs no system call. Where the disk cannot read a page of them, or somebody cuts such a file
+     * short, the program gets a SIGBUS instead of an error. */
+    bool map_files;
     uint64_t space_reserve; /* bytes of the disk left untouched */
     uint64_t flush_rate;    /* bytes/s that reclaiming may read and write without a backlog, more as
                                one grows; default 32 MiB */
@@ -92,12 +110,12 @@ struct engine_options {
 struct engine_value {
     const uint8_t *bytes;
     size_t size;
-    uint8_t *memory;
-    size_t capacity;
+    uint8_t *memory, *spare;
+    size_t capacity, spare_capacity;
 };
 
 /* Opens the folder, recovering what it holds. options may be NULL. *engine is NULL on failure.
- * Returns 0, IN_USE, FOREIGN, NEWER, CORRUPT or -errno. */
+ * Returns 0, IN_USE, FOREIGN, NEWER, CORRUPT, KEY or -errno. */
 int engine_open(struct engine **engine, const char *path, const struct engine_options *options);
 /* Waits until all is durable, then frees. No other call may be under way. Returns 0 or what kept
  * the newest writes of ENGINE_SYNC_NONE from the disk; the engine is gone in any case. NULL is
@@ -167,9 +185,10 @@ void engine_cursor_close(struct engine_cursor *cursor); /* NULL is allowed */
 
 /* Makes a copy of what is there now, as a folder of its own that engine_open() takes: no deleted or
  * overwritten values, nothing that is written after the call began, and durable when it returns.
- * Other threads go on meanwhile. The folder must not exist; until it is whole it has ".part" behind
- * its name. A hot backup, that is; for a view that stays the same while it is read take a cursor.
- * Returns 0, -EEXIST, CORRUPT or -errno, and leaves nothing but 0. */
+ * Other threads go on meanwhile. The folder must not exist; until it is whole it is in one that has
+ * ".part" behind its name, and of which a crash leaves what the next call removes. A hot backup,
+ * that is; for a view that stays the same while it is read take a cursor. Returns 0, -EEXIST (PATH
+ * is there, or another call is making it), CORRUPT or -errno; a failure leaves nothing behind. */
 int engine_snapshot(struct engine *engine, const char *path);
 
 struct engine_stats {
@@ -182,6 +201,9 @@ struct engine_stats {
     uint64_t appended_bytes;  /* of records, since open */
     uint64_t writes;          /* entries since open: a batch is one */
     uint64_t syncs;
+    uint32_t dictionaries; /* of compression */
+    uint64_t compress_in;  /* bytes of the values that compression saw since open, */
+    uint64_t compress_out; /* and what it left of them */
 };
 void engine_stats(struct engine *engine, struct engine_stats *stats);
 

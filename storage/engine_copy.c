@@ -24,29 +24,37 @@ static int copy_all(struct engine *engine, struct engine *target)
     return r == ENGINE_E_ABSENT ? 0 : r;
 }
 
-int engine_snapshot(struct engine *engine, const char *path)
+/* The whole copy, as a folder that nobody opens by accident. */
+static int copy_make(struct engine *engine, const char *folder)
 {
     struct engine_options options = {.sync = ENGINE_SYNC_NONE};
-    struct engine *target = NULL;
-    char part[PATH_SIZE];
-    int r;
+    struct engine *target;
+    int closed, r;
 
-    if ((size_t)snprintf(part, sizeof part, "%s.part", path) >= sizeof part)
-        return -ENAMETOOLONG;
-    r = engine_folder_new(path, part);
+    engine_pack_options(engine, &options);
+    r = engine_open(&target, folder, &options);
     if (r != 0)
         return r;
-    r = engine_open(&target, part, &options);
-    if (r == 0)
-        r = copy_all(engine, target);
-    if (target) {
-        int closed = engine_close(target);
+    r = copy_all(engine, target);
+    closed = engine_close(target);
+    return r == 0 ? closed : r;
+}
 
-        r = r == 0 ? closed : r;
-    }
-    if (r == 0)
-        r = engine_folder_move(part, path);
+int engine_snapshot(struct engine *engine, const char *path)
+{
+    char part[PATH_SIZE], unfinished[PATH_SIZE];
+    int lock, r;
+
+    if ((size_t)snprintf(part, sizeof part, "%s.part", path) >= sizeof part ||
+        (size_t)snprintf(unfinished, sizeof unfinished, "%s.part/unfinished-snapshot", path) >=
+            sizeof unfinished)
+        return -ENAMETOOLONG;
+    r = engine_part_open(path, part, unfinished, &lock);
     if (r != 0)
-        engine_folder_remove(part);
+        return r;
+    r = copy_make(engine, unfinished);
+    if (r == 0)
+        r = engine_folder_move(unfinished, path);
+    engine_part_close(part, unfinished, lock);
     return r;
 }

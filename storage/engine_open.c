@@ -18,6 +18,7 @@
 #define ZERO_AHEAD_MAX       (1u << 20) /* a new file; each next one is twice as large */
 #define BLOCK_SIZE           512u
 #define FLUSH_SIZE_MAX       (16u << 20) /* memory of a round, about */
+#define COMPRESS_SIZE_MIN    256u
 #define FLUSH_RATE_DEFAULT   (32u << 20)
 #define VIEW_TRIES           20 /* to open beside a writer */
 
@@ -35,6 +36,7 @@ static void on_checkpoint(void *context, uint16_t partition,
     (void)partition;
     if (checkpoint->applied > engine->applied)
         engine->applied = checkpoint->applied;
+    engine_pack_load(engine, checkpoint->state, checkpoint->state_size);
 }
 
 static void on_hard_state(void *context, uint16_t partition, const struct store_hard_state *state)
@@ -55,14 +57,18 @@ static void on_entry(void *context, uint16_t partition, const struct record *rec
     for (size_t i = 0; i < count && engine->error == 0; i++) {
         struct engine_pending item = {
             .index = records[i].index,
-            .digest = engine_digest(engine, records[i].key, records[i].key_size),
             .location = location,
             .size = (uint32_t)record_size_padded(&records[i]),
             .tombstone = records[i].kind == RECORD_KIND_DELETE,
         };
 
-        if (records[i].kind == RECORD_KIND_PUT || records[i].kind == RECORD_KIND_DELETE)
+        if (records[i].kind == RECORD_KIND_DICTIONARY)
+            engine_pack_learn(engine, &records[i]);
+        if (records[i].kind == RECORD_KIND_PUT || records[i].kind == RECORD_KIND_DELETE) {
+            if (!vault_digest(&records[i], &item.digest))
+                item.digest = engine_digest(engine, records[i].key, records[i].key_size);
             engine->error = engine_apply_one(engine, &item);
+        }
         location += item.size / RECORD_ALIGN;
     }
     if (records[0].index > engine->applied)
@@ -96,7 +102,8 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
         .applied_term = term,
         .first_index = engine->applied + 1,
         .first_prev_term = term,
-        .state = (const uint8_t *)"",
+        .state = engine->pack.state,
+        .state_size = engine_pack_save(engine),
     };
 }
 
@@ -124,7 +131,13 @@ static bool store_options_init(struct engine *engine, const struct engine_option
         .queue_size_max = queue_size,
         .memory_size_max = or_default(options->memory_size, MEMORY_SIZE_DEFAULT),
         .zero_ahead_size = segment_size < ZERO_AHEAD_MAX ? segment_size : ZERO_AHEAD_MAX,
-        .journal_size_max = options->size_max > 0 ? options->size_max : UINT64_MAX / 2,
+        .compress_level = options->compress_level,
+        .compress_size_min = COMPRESS_SIZE_MIN,
+        .vault = engine->pack.vault,
+        .map_files = options->map_files,
+        .reserve_ahead = options->sync == ENGINE_SYNC_NONE,
+        .journal_size_max = UINT64_MAX / 2,
+        .size_max = options->size_max,
         .space_reserve = options->space_reserve,
         .digest = engine_scan_digest,
         .digest_context = engine,
@@ -181,6 +194,8 @@ static int store_take(struct engine *engine, const struct store_options *options
         r = store_found(engine->store, engine_genesis, &partition, 1);
     if (r == STORE_E_NEWER)
         return ENGINE_E_NEWER;
+    if (r == 0 && engine->pack.foreign)
+        return ENGINE_E_KEY;
     if (r > 0 || engine->fenced)
         return ENGINE_E_CORRUPT;
     if (r == 0)
@@ -202,6 +217,7 @@ static void engine_free(struct engine *engine)
     vfs_view_free(engine->vfs_view);
     vfs_posix_close(engine->vfs_own);
     engine_threads_deinit(engine);
+    engine_pack_deinit(engine);
     key_index_free(engine->key_index);
     free(engine->pending);
     explicit_bzero(engine->hash_key, sizeof(engine->hash_key));
@@ -266,7 +282,8 @@ static int open_once(struct engine **out, const char *path, const struct engine_
         free(engine);
         return r;
     }
-    if (!store_options_init(engine, options, &store_options))
+    r = engine_pack_init(engine, options);
+    if (r == 0 && !store_options_init(engine, options, &store_options))
         r = -EINVAL;
     if (r == 0)
         r = vfs_take(engine, path, options);

@@ -1,14 +1,18 @@
 /* The engine's threads, its clock and its chance. */
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,13 +59,81 @@ int engine_folder(const char *path, bool existing)
     return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-int engine_folder_new(const char *path, const char *part)
+static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
+{
+    (void)status;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void engine_folder_remove(const char *path)
+{
+    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Names in the folder, but for `name` and the two that all have. */
+static int folder_others(const char *path, const char *name, size_t *count)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+
+    *count = 0;
+    if (!directory)
+        return -errno;
+    while ((entry = readdir(directory)))
+        *count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                  strcmp(entry->d_name, name) != 0;
+    closedir(directory);
+    return 0;
+}
+
+/* Locked, and still the folder of that name? */
+static int part_take(int fd, const char *part)
+{
+    struct stat ours, named;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? -EEXIST : -errno;
+    if (fstat(fd, &ours) != 0 || stat(part, &named) != 0)
+        return -errno;
+    return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : -EEXIST;
+}
+
+int engine_part_open(const char *path, const char *part, const char *unfinished, int *lock)
 {
     struct stat status;
+    size_t others = 0;
+    int fd, r;
 
-    if (stat(path, &status) == 0)
+    if (stat(path, &status) == 0) {
+        rmdir(part); /* left, empty, by a crash right after `path` was given its name */
         return -EEXIST;
-    return mkdir(part, 0700) == 0 ? 0 : -errno;
+    }
+    if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOTDIR ? -EEXIST : -errno;
+    r = part_take(fd, part);
+    if (r == 0)
+        r = folder_others(part, strrchr(unfinished, '/') + 1, &others);
+    if (r == 0 && others > 0)
+        r = -EEXIST;
+    if (r != 0) {
+        close(fd);
+        return r;
+    }
+    engine_folder_remove(unfinished);
+    *lock = fd;
+    return 0;
+}
+
+void engine_part_close(const char *part, const char *unfinished, int lock)
+{
+    engine_folder_remove(unfinished);
+    rmdir(part);
+    close(lock);
 }
 
 int engine_folder_move(const char *from, const char *to)
@@ -83,19 +155,6 @@ int engine_folder_move(const char *from, const char *to)
         r = -errno;
     close(fd);
     return r;
-}
-
-static int entry_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
-{
-    (void)status;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-void engine_folder_remove(const char *path)
-{
-    nftw(path, entry_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void engine_lock(struct engine *engine)
@@ -150,7 +209,25 @@ static void background_wake(struct engine *engine)
     pthread_cond_signal(&engine->background);
 }
 
-/* Writes and syncs what is queued; nobody else does. False: nothing could be written now. */
+/* Callers of ENGINE_SYNC_GROUP sleep on a futex, not on a condition: they come back with all they
+ * need to know in `durable`, and do not queue for the lock only to leave again. */
+static void sleep_until_synced(struct engine *engine, uint32_t round)
+{
+    syscall(SYS_futex, &engine->round, FUTEX_WAIT_PRIVATE, round, NULL, NULL, 0);
+}
+
+/* Without the lock: those who are woken take it next. */
+static void wake_synced(struct engine *engine)
+{
+    atomic_store_explicit(&engine->durable, store_synced(engine->store), memory_order_release);
+    atomic_fetch_add(&engine->round, 1);
+    engine_unlock(engine);
+    syscall(SYS_futex, &engine->round, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    engine_lock(engine);
+}
+
+/* Writes and syncs what is queued; nobody else does. Gives the lock up meanwhile. False: nothing
+ * could be written now. */
 static bool write_one(struct engine *engine)
 {
     struct store_stats stats;
@@ -166,6 +243,8 @@ static bool write_one(struct engine *engine)
     if (stats.bytes_appended - engine->background_bytes >= PREPARE_BYTES)
         background_wake(engine);
     pthread_cond_broadcast(&engine->synced);
+    if (engine->sync == ENGINE_SYNC_GROUP)
+        wake_synced(engine);
     return true;
 }
 
@@ -206,17 +285,32 @@ static bool lead(struct engine *engine)
     return ran;
 }
 
-int engine_sync_wait(struct engine *engine, uint64_t batch)
+int engine_unlock_synced(struct engine *engine, uint64_t batch)
 {
+    int r;
+
     while (store_synced(engine->store) < batch && engine->error == 0) {
-        if (engine->writing) {
+        if (!engine->writing) {
+            if (!lead(engine))
+                engine_room_wait(engine);
+        } else if (engine->sync == ENGINE_SYNC_GROUP) {
+            uint32_t round = atomic_load(&engine->round);
+
             engine->waiting++;
+            engine_unlock(engine);
+            sleep_until_synced(engine, round);
+            if (atomic_load_explicit(&engine->durable, memory_order_acquire) >= batch)
+                return 0;
+            engine_lock(engine);
+        } else {
             pthread_cond_wait(&engine->synced, &engine->mutex);
-        } else if (!lead(engine)) {
-            engine_room_wait(engine);
         }
     }
-    return store_synced(engine->store) < batch ? engine->error : 0;
+    r = store_synced(engine->store) < batch ? engine->error : 0;
+    if (r != 0) /* who sleeps until we have written waits for nothing */
+        wake_synced(engine);
+    engine_unlock(engine);
+    return r;
 }
 
 void engine_room_wait(struct engine *engine)
@@ -261,6 +355,8 @@ static void *background_main(void *argument)
     while (!engine->closing && engine->error == 0) {
         store_stats(engine->store, &stats);
         engine->background_bytes = stats.bytes_appended;
+        if (engine->pack.sampled || engine->pack.dictionary_size > 0)
+            engine_pack_train(engine);
         if (run_job(engine, STORE_JOB_BACKGROUND)) {
             pthread_cond_broadcast(&engine->synced);
             continue;
@@ -281,6 +377,21 @@ static void *background_main(void *argument)
     return NULL;
 }
 
+/* It is held for a microsecond: worth a moment's turning before sleep. */
+static int mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attributes;
+    int r = pthread_mutexattr_init(&attributes);
+
+    if (r != 0)
+        return r;
+    r = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    if (r == 0)
+        r = pthread_mutex_init(mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return r;
+}
+
 int engine_threads_init(struct engine *engine)
 {
     pthread_condattr_t attributes;
@@ -290,7 +401,7 @@ int engine_threads_init(struct engine *engine)
         return -r;
     r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     if (r == 0)
-        r = pthread_mutex_init(&engine->mutex, NULL);
+        r = mutex_init(&engine->mutex);
     if (r == 0)
         r = pthread_cond_init(&engine->synced, &attributes);
     if (r == 0)

@@ -26,6 +26,7 @@ struct head {
     store_location window; /* what of the files is in the value's memory */
     size_t window_size;
     struct record decoded;
+    struct engine_value plain; /* of a sealed one */
     /* A cask: */
     struct cask_cursor cursor;
 };
@@ -41,6 +42,7 @@ struct engine_cursor {
     uint8_t *from, *to;   /* of the range; NULL: open */
     size_t from_size, to_size;
     bool begun;
+    struct engine_value plain; /* of the record that was given */
 };
 
 void engine_scan_digest(const void *context, const uint8_t *key, size_t size,
@@ -97,8 +99,10 @@ static int item_read(struct engine_cursor *cursor, struct head *head, size_t i)
         (head->decoded.kind != RECORD_KIND_PUT &&
          !(cursor->deletes && head->decoded.kind == RECORD_KIND_DELETE)))
         return corrupt(cursor);
+    if (head->decoded.flags & RECORD_FLAG_ENCRYPTED) /* its key is asked for */
+        r = engine_unpack(cursor->engine, &head->decoded, &head->plain);
     head->record = &head->decoded;
-    return 0;
+    return r == ENGINE_E_CORRUPT ? corrupt(cursor) : r;
 }
 
 static int order(const struct head *head, const uint8_t *key, size_t size)
@@ -239,6 +243,7 @@ static int merge(struct engine_cursor *cursor, const struct record **out)
 int engine_cursor_next(struct engine_cursor *cursor, struct engine_item *item)
 {
     const struct record *record;
+    struct record plain;
     int r = cursor->begun ? 0 : begin(cursor);
 
     do {
@@ -249,11 +254,15 @@ int engine_cursor_next(struct engine_cursor *cursor, struct engine_item *item)
         if (!record)
             return ENGINE_E_ABSENT;
     } while (record->kind == RECORD_KIND_DELETE);
+    plain = *record;
+    r = engine_unpack(cursor->engine, &plain, &cursor->plain);
+    if (r != 0)
+        return r > 0 ? corrupt(cursor) : r;
     *item = (struct engine_item){
-        .key = record->key,
-        .key_size = record->key_size,
-        .value = record->value,
-        .value_size = record->value_size,
+        .key = plain.key,
+        .key_size = plain.key_size,
+        .value = plain.value,
+        .value_size = plain.value_size,
     };
     return 0;
 }
@@ -381,9 +390,11 @@ void engine_cursor_close(struct engine_cursor *cursor)
         return;
     for (size_t i = 0; i < cursor->head_count; i++) {
         engine_value_deinit(&cursor->heads[i].value);
+        engine_value_deinit(&cursor->heads[i].plain);
         cask_cursor_close(&cursor->heads[i].cursor);
     }
     free(cursor->heads);
+    engine_value_deinit(&cursor->plain);
     engine_lock(cursor->engine);
     store_scan_close(&cursor->scan);
     engine_unlock(cursor->engine);

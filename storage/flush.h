@@ -3,9 +3,11 @@
  * A round takes victims - retired segments and casks - through these stages:
  *   SCAN  (job)    reads a piece of a victim's hint
  *   KEEP  (thread) keeps of that piece what the keydir still points at, a slice a call
- *   READ  (job)    copies the records kept into memory, in the order they lie on disk
+ *   READ  (job)    copies the records kept into memory, in the order they lie on disk, and seals
+ *                  them with the newest data key if they are sealed with another
  *   SORT  (job)    by partition and key
- *   WRITE (job)    casks and their hints, synced; then their names
+ *   WRITE (job)    casks and their hints
+ *   SYNC  (job)    the casks, then the names of all
  *   EDIT  (thread) one manifest edit lists the casks and drops the victims
  *   MOVE  (thread) the keydir follows, by compare-and-swap, a slice a call
  *   ABORT (job)    instead of EDIT: removes what was written; nothing has changed
@@ -15,9 +17,13 @@
  * This file is the half that runs as jobs, each about step_size bytes of I/O; store_flush.c is the
  * half that runs on the shard thread. They take turns: whoever has the round touches it alone.
  *
- * Which victims: cost-benefit, (1 - u) / (1 + u) × age, where u is the live share of a file
- * (Rosenblum and Ousterhout, The Design and Implementation of a Log-Structured File System, 1991,
- * section 3.6).
+ * Which victims: those of the least declining cost. Emptying a file of live share u costs u for a
+ * gain of 1 - u, and gets cheaper the longer one waits, by u × rate / (1 - u)², where rate is the
+ * share of it that dies in a time: the file goes first that would gain least by waiting (Lomet and
+ * Luo, Efficiently Reclaiming Space in a Log Structured Store, ICDE 2021). When all die alike that
+ * is the emptiest first, which is best then; a file that is cold goes before an equally full hot
+ * one. Cost-benefit by age (Rosenblum and Ousterhout, 1991) does that only where age foretells
+ * death: under uniform overwrites it moves what is old and still quite alive.
  */
 #ifndef STORAGE_FLUSH_H
 #define STORAGE_FLUSH_H
@@ -25,6 +31,7 @@
 #include "storage/casks.h"
 #include "storage/filename.h"
 #include "storage/hint.h"
+#include "storage/vault.h"
 
 #define FLUSH_VICTIMS_MAX 128u
 #define FLUSH_STEP_SIZE   (1u << 20)
@@ -37,6 +44,7 @@ enum flush_stage {
     FLUSH_READ,
     FLUSH_SORT,
     FLUSH_WRITE,
+    FLUSH_SYNC,
     FLUSH_EDIT,
     FLUSH_LISTED, /* the edit is queued */
     FLUSH_MOVE,
@@ -118,18 +126,25 @@ struct flush {
     uint16_t bad_partition;
     uint64_t bytes_done; /* of I/O, by the step */
 
+    /* Sealed records that are moved are sealed with this data key from then on; 0: none. */
+    const struct vault *vault;
+    uint8_t key_id;
+    bool key_missed;   /* one of them could not be: its key is not here */
+    uint8_t *resealed; /* a record's key and value */
+    size_t resealed_capacity;
+
     /* The shard thread's own. */
     uint64_t *safe_index; /* by hosted partition: tombstones below it go */
     uint32_t *generations;
     uint64_t ticket;
     uint64_t barrier; /* batch that makes every death seen durable; 0: not known yet */
-    uint64_t born;
 };
 
-/* How much a victim is worth: live and length in bytes; age from 1. */
-double flush_score(uint64_t live, uint64_t length, uint64_t age);
+/* How much a victim is worth: live, not 0, and length in bytes; rate > 0: the share of what is
+ * alive that dies in a time. */
+double flush_score(uint64_t live, uint64_t length, double rate);
 
-/* One step of SCAN, READ, SORT, WRITE or ABORT. An enum flush_e or -errno. ABORT gives 0. */
+/* One step of SCAN, READ, SORT, WRITE, SYNC or ABORT. An enum flush_e or -errno. ABORT gives 0. */
 int flush_step(struct flush *flush);
 /* Frees all memory and closes what was opened; files stay. The stage is IDLE then. */
 void flush_end(struct flush *flush);

@@ -129,7 +129,8 @@ int hint_writer_begin(struct hint_writer *writer, struct vfs_file *file,
 /* Entries ascend strictly by hint_entry_compare() (asserted). Writes at most one block. 0 or
  * -errno, after which only hint_writer_end() may follow. */
 int hint_writer_add(struct hint_writer *writer, const struct hint_entry *entry);
-/* Writes the rest and syncs the file (not its folder). 0 or -errno. */
+/* Writes the rest; the caller syncs, or leaves it to chance: a hint that does not check is made
+ * again. 0 or -errno. */
 int hint_writer_finish(struct hint_writer *writer);
 void hint_writer_end(struct hint_writer *writer); /* frees; the file stays the caller's */
 

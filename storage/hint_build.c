@@ -320,6 +320,8 @@ static int write_step(struct hint_build *build)
         return r < 0 ? r : HINT_BUILD_E_MORE;
     r = hint_writer_finish(&build->writer);
     if (r == 0)
+        r = vfs_sync(build->writer.file);
+    if (r == 0)
         r = vfs_sync_dir(build->options.vfs, build->options.folder);
     if (r == 0)
         build->stage = HINT_BUILD_DONE;

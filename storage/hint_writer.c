@@ -126,7 +126,7 @@ int hint_writer_finish(struct hint_writer *writer)
     r = block_write(writer);
     if (r == 0)
         r = tail_write(writer);
-    return r == 0 ? vfs_sync(writer->file) : r;
+    return r;
 }
 
 void hint_writer_end(struct hint_writer *writer)

@@ -221,7 +221,7 @@ static int walk_groups(struct walk *walk)
         sequence = group.sequence;
         at += group.size;
     }
-    good = good && walk->groups > 0 && !group_behind(walk, at, sequence);
+    good = good && walk->manifest.whole && !group_behind(walk, at, sequence);
     print_state(walk, good ? "ok" : "damaged");
     return good ? INSPECT_E_OK : INSPECT_E_DAMAGED;
 }
@@ -236,8 +236,6 @@ int inspect_manifest(struct vfs_file *file, FILE *out, bool json)
 
     if (r < 0)
         return r;
-    if (size > MANIFEST_GROUP_SIZE_MAX)
-        return -EFBIG;
     bytes = malloc((size_t)size + 1);
     if (!bytes)
         return -ENOMEM;

@@ -163,6 +163,8 @@ static int finish(struct install *install)
 
     cask_writer_end(&install->writer);
     install->writing = false;
+    if (r == 0)
+        r = vfs_sync(install->file);
     if (r != 0)
         return r;
     *info = (struct manifest_cask){.partition = install->partition,
@@ -191,7 +193,9 @@ static int hint_fill(struct install *install, struct hint_writer *writer)
     for (size_t i = 0; r == 0 && i < count; i++)
         r = hint_writer_add(writer, &entries[i]);
     free(entries);
-    return r == 0 ? hint_writer_finish(writer) : r;
+    if (r == 0)
+        r = hint_writer_finish(writer);
+    return r == 0 ? vfs_sync(writer->file) : r;
 }
 
 static int hint_write(struct install *install)

@@ -74,15 +74,6 @@ void journal_segments_remove(struct journal_segments *segments, struct data_file
     segment_free(segment);
 }
 
-uint64_t journal_segments_bytes(const struct journal_segments *segments)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < segments->count; i++)
-        bytes += segments->items[i]->capacity;
-    return bytes;
-}
-
 int journal_segments_truncate(const struct journal_segments *segments,
                               struct journal_segment *segment, uint32_t offset, uint16_t partition,
                               size_t hosted, uint64_t first)

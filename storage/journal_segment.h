@@ -41,7 +41,6 @@ struct journal_segment {
     uint64_t left;       /* checkpoints taken when it was left */
     bool seal_listed;    /* the edit that seals it is queued or durable */
     bool hinted;         /* has a hint file */
-    uint64_t born;       /* segments retired before it */
     uint64_t *index_max; /* by partition, as store_partition.hosted counts them; 0: no entry */
     uint64_t *index_min; /* the same for the lowest; 0: no entry */
     /* The same for the one appended last: what is above it was truncated in the segment itself,
@@ -67,7 +66,6 @@ int journal_segments_add(struct journal_segments *segments, struct data_files *f
 /* Closes its file and frees its slot. No pins may be left. */
 void journal_segments_remove(struct journal_segments *segments, struct data_files *files,
                              struct journal_segment *segment);
-uint64_t journal_segments_bytes(const struct journal_segments *segments);
 
 /* Notes that an append at (segment, offset) truncates the partition's entries from `first` on. Kept
  * only when an older segment holds some of them. 0 or -ENOMEM. */

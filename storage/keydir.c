@@ -109,10 +109,15 @@ static struct segment *segment_new(uint32_t capacity, uint32_t depth)
 /* Where a key's probe begins. The bits are mixed, which true digests would not need, so that
  * neighbouring ones spread. A larger capacity keeps the order: growing moves slots almost
  * straight. */
-static uint32_t segment_home(const struct segment *segment, const struct slot *slot)
+static uint32_t capacity_home(uint32_t capacity, const struct slot *slot)
 {
     uint64_t mixed = (slot->low * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
-    return (uint32_t)(mixed * segment->capacity >> 32);
+    return (uint32_t)(mixed * capacity >> 32);
+}
+
+static uint32_t segment_home(const struct segment *segment, const struct slot *slot)
+{
+    return capacity_home(segment->capacity, slot);
 }
 
 static uint32_t segment_after(const struct segment *segment, uint32_t index)
@@ -179,7 +184,21 @@ static void segment_erase(struct segment *segment, struct slot *slot)
 
 static struct segment *keydir_segment(const struct keydir *keydir, const struct slot *key)
 {
-    return keydir->directory[directory_index(key, keydir->depth)];
+    return keydir->directory[directory_index(key, keydir->depth)].segment;
+}
+
+/* Lets the slot where the key's probe begins come nearer, without a look at the segment. */
+static struct segment *keydir_approach(const struct keydir *keydir, const struct slot *key)
+{
+    const struct directory_entry *entry = &keydir->directory[directory_index(key, keydir->depth)];
+
+    __builtin_prefetch(&entry->segment->slots[capacity_home(entry->capacity, key)]);
+    return entry->segment;
+}
+
+static struct directory_entry directory_entry(struct segment *segment)
+{
+    return (struct directory_entry){.segment = segment, .capacity = segment->capacity};
 }
 
 /* Replaces `old` in the directory: by `lower` where the bit after its own is 0, else by `upper`.
@@ -192,7 +211,7 @@ static void keydir_point(struct keydir *keydir, const struct segment *old, const
     size_t first = directory_index(key, keydir->depth) >> free_bits << free_bits;
     assert(span > 1 || lower == upper);
     for (size_t i = 0; i < span; i++)
-        keydir->directory[first + i] = i < span / 2 ? lower : upper;
+        keydir->directory[first + i] = directory_entry(i < span / 2 ? lower : upper);
 }
 
 static int keydir_resize(struct keydir *keydir, struct segment *old, const struct slot *key,
@@ -212,7 +231,7 @@ static int keydir_resize(struct keydir *keydir, struct segment *old, const struc
     return 0;
 }
 
-/* Whether one more directory bit is worth its memory. Evenly spread digests need 8 B for some 300
+/* Whether one more directory bit is worth its memory. Evenly spread digests need 16 B for some 300
  * keys, four times as much when luck is bad. Digests with a common beginning would ask for ever
  * more bits without parting: they get a segment beyond the usual size instead. */
 static bool keydir_may_split(const struct keydir *keydir, const struct segment *segment)
@@ -227,13 +246,13 @@ static bool keydir_may_split(const struct keydir *keydir, const struct segment *
 int keydir_double(struct keydir *keydir)
 {
     size_t size = (size_t)1 << keydir->depth;
-    struct segment **directory = malloc(2 * size * sizeof(struct segment *));
+    struct directory_entry *directory = malloc(2 * size * sizeof(*directory));
     if (!directory)
         return -ENOMEM;
     for (size_t i = 0; i < 2 * size; i++)
         directory[i] = keydir->directory[i / 2];
-    keydir->memory += heap_size(2 * size * sizeof(struct segment *));
-    keydir->memory -= heap_size(size * sizeof(struct segment *));
+    keydir->memory += heap_size(2 * size * sizeof(struct directory_entry));
+    keydir->memory -= heap_size(size * sizeof(struct directory_entry));
     free(keydir->directory);
     keydir->directory = directory;
     keydir->depth++;
@@ -337,7 +356,7 @@ struct keydir *keydir_new(void)
     struct keydir *keydir = calloc(1, sizeof *keydir);
     if (!keydir)
         return NULL;
-    keydir->directory = malloc(sizeof(struct segment *));
+    keydir->directory = malloc(sizeof(*keydir->directory));
     struct segment *segment = segment_new(SEGMENT_CAPACITY_MIN, 0);
     if (!keydir->directory || !segment) {
         free(segment);
@@ -345,8 +364,8 @@ struct keydir *keydir_new(void)
         free(keydir);
         return NULL;
     }
-    keydir->directory[0] = segment;
-    keydir->memory = heap_size(sizeof *keydir) + heap_size(sizeof(struct segment *)) +
+    keydir->directory[0] = directory_entry(segment);
+    keydir->memory = heap_size(sizeof *keydir) + heap_size(sizeof(*keydir->directory)) +
                      heap_size(segment_size(SEGMENT_CAPACITY_MIN));
     return keydir;
 }
@@ -358,7 +377,7 @@ struct keydir *keydir_free(struct keydir *keydir)
     size_t size = (size_t)1 << keydir->depth;
     for (size_t i = 0, end; i < size; i = end) {
         end = keydir_segment_end(keydir, i);
-        free(keydir->directory[i]);
+        free(keydir->directory[i].segment);
     }
     free(keydir->directory);
     free(keydir);
@@ -368,15 +387,14 @@ struct keydir *keydir_free(struct keydir *keydir)
 void keydir_prefetch(const struct keydir *keydir, const struct keydir_digest *digest)
 {
     struct slot key = slot_of(digest);
-    const struct segment *segment = keydir_segment(keydir, &key);
-    __builtin_prefetch(&segment->slots[segment_home(segment, &key)]);
+    (void)keydir_approach(keydir, &key);
 }
 
 int keydir_get(const struct keydir *keydir, const struct keydir_digest *digest,
                struct keydir_entry *out)
 {
     struct slot key = slot_of(digest);
-    const struct slot *slot = segment_find(keydir_segment(keydir, &key), &key);
+    const struct slot *slot = segment_find(keydir_approach(keydir, &key), &key);
     if (!slot)
         return KEYDIR_E_ABSENT;
     *out = keydir_slot_entry(slot);
@@ -397,7 +415,7 @@ int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64
                uint32_t size, bool tombstone, bool expires, struct keydir_entry *old)
 {
     struct slot key = keydir_slot(digest, location, size, tombstone, expires);
-    struct slot *slot = segment_find(keydir_segment(keydir, &key), &key);
+    struct slot *slot = segment_find(keydir_approach(keydir, &key), &key);
     if (slot) {
         struct keydir_entry before = keydir_slot_entry(slot);
         if (old)
@@ -473,7 +491,7 @@ int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context)
 {
     size_t size = (size_t)1 << keydir->depth;
     for (size_t i = 0; i < size; i = keydir_segment_end(keydir, i)) {
-        const struct segment *segment = keydir->directory[i];
+        const struct segment *segment = keydir->directory[i].segment;
         for (uint32_t j = 0; j < segment->capacity; j++) {
             const struct slot *slot = &segment->slots[j];
             if (slot_is_empty(slot))
@@ -492,7 +510,7 @@ int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context)
 /* Of one segment, whose directory entries begin at `first`. Returns its tombstones. */
 static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first, uint64_t *expiring)
 {
-    struct segment *segment = keydir->directory[first];
+    struct segment *segment = keydir->directory[first].segment;
     uint32_t count = 0;
     uint64_t tombstones = 0;
     assert(segment->capacity >= SEGMENT_CAPACITY_MIN);
@@ -522,15 +540,17 @@ void keydir_check(const struct keydir *keydir)
     uint64_t tombstones = 0;
     uint64_t expiring = 0;
     size_t size = (size_t)1 << keydir->depth;
-    size_t memory = heap_size(sizeof *keydir) + heap_size(size * sizeof(struct segment *));
+    size_t memory = heap_size(sizeof *keydir) + heap_size(size * sizeof(struct directory_entry));
     for (size_t i = 0, end; i < size; i = end) {
-        const struct segment *segment = keydir->directory[i];
+        const struct segment *segment = keydir->directory[i].segment;
         assert(segment->depth <= keydir->depth);
         end = keydir_segment_end(keydir, i);
         assert(i % (end - i) == 0);
         assert(end <= size);
-        for (size_t j = i; j < end; j++)
-            assert(keydir->directory[j] == segment);
+        for (size_t j = i; j < end; j++) {
+            assert(keydir->directory[j].segment == segment);
+            assert(keydir->directory[j].capacity == segment->capacity);
+        }
         tombstones += keydir_check_segment(keydir, i, &expiring);
         count += segment->count;
         memory += heap_size(segment_size(segment->capacity));

@@ -31,10 +31,17 @@ struct segment {
     struct slot slots[];
 };
 
+/* The capacity is the segment's own: with it here, a look-up knows which slot it needs before the
+ * segment's head is in the cache, and waits for memory once instead of twice. */
+struct directory_entry {
+    struct segment *segment;
+    uint32_t capacity;
+};
+
 /* directory[i] is the segment of the slots whose place begins with the `depth` bits i. A segment of
  * depth d stands in 2^(depth - d) entries that are neighbours. */
 struct keydir {
-    struct segment **directory;
+    struct directory_entry *directory;
     uint32_t depth;
     uint64_t count;
     uint64_t tombstones;
@@ -97,7 +104,7 @@ static inline bool entry_expiring(const struct keydir_entry *entry)
 /* The index after the last directory entry of the segment that begins at `first`. */
 static inline size_t keydir_segment_end(const struct keydir *keydir, size_t first)
 {
-    return first + ((size_t)1 << (keydir->depth - keydir->directory[first]->depth));
+    return first + ((size_t)1 << (keydir->depth - keydir->directory[first].segment->depth));
 }
 
 struct keydir_entry keydir_slot_entry(const struct slot *slot);

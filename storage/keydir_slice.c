@@ -94,9 +94,9 @@ void keydir_slice(const struct keydir *keydir, struct keydir_slice *slice)
     uint64_t walked = 0;
     slice->count = 0;
     slice->next = 0;
-    first -= first % ((size_t)1 << (keydir->depth - keydir->directory[first]->depth));
+    first -= first % ((size_t)1 << (keydir->depth - keydir->directory[first].segment->depth));
     while (first < size) {
-        const struct segment *segment = keydir->directory[first];
+        const struct segment *segment = keydir->directory[first].segment;
         slice->next = slice_segment(segment, slice);
         first = keydir_segment_end(keydir, first);
         walked += segment->count;

@@ -298,9 +298,12 @@ int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t n
 
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor)
 {
-    uint8_t *out =
-        item_begin(manifest, MANIFEST_ITEM_FLOOR, MANIFEST_FLOOR_SIZE + floor->state_size);
+    size_t size = MANIFEST_FLOOR_SIZE + (size_t)floor->state_size;
+    uint8_t *out;
 
+    if (size > MANIFEST_GROUP_SIZE_MAX - MANIFEST_GROUP_HEAD_SIZE - MANIFEST_ITEM_HEAD_SIZE)
+        return -EFBIG;
+    out = item_begin(manifest, MANIFEST_ITEM_FLOOR, size);
     if (!out)
         return -ENOMEM;
     codec_put_u64(out, floor->segment);

@@ -3,7 +3,9 @@
  * An edit is a group of items that becomes durable as a whole: one checksum over it, one write, one
  * sync, and never two in flight. So a bad group at the end is a torn one and is cut; a bad group
  * with a good one behind it is corruption. When the file is full, or after a failed append, its
- * whole state is written as one group to MANIFEST.new and renamed over it.
+ * whole state is written to MANIFEST.new and renamed over it: as one group, or as several when it
+ * is larger than a group may be. The rename makes them one edit; their last item is COUNTERS, so
+ * that a file that ends before it is known to be damaged.
  *
  * The state here is what the shard wants; edits_durable says how much of it is on disk. Items are
  * queued on the shard thread; a manifest_write carries them to the disk on any thread and is given
@@ -15,7 +17,8 @@
  * only be queued in one go, with no manifest_write_begin() in between; manifest_reserve() first
  * makes sure that none of them is refused half way.
  *
- * Limits: a group ≤ MANIFEST_GROUP_SIZE_MAX. Owner: one shard thread, except manifest_write_run(),
+ * Limits: a group ≤ MANIFEST_GROUP_SIZE_MAX, and so an item is less; what would make a larger one
+ * becomes a rewrite. The whole state: memory. Owner: one shard thread, except manifest_write_run(),
  * which touches only its manifest_write. docs/format-manifest.md has every byte.
  */
 #ifndef STORAGE_MANIFEST_H
@@ -108,6 +111,7 @@ struct manifest_floor {
 
 struct manifest {
     bool founded;
+    bool whole; /* loading: the state that the file begins with has come to its end */
     uint8_t hash[MANIFEST_HASH_SIZE];
     uint16_t *partitions;
     size_t partition_count;
@@ -186,7 +190,8 @@ uint64_t manifest_cask_number(struct manifest *manifest);
 /* File, hint and folder are synced before this is queued. No cask of that number may be listed. */
 int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask);
 int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t number);
-/* A floor only rises: one below the partition's present floor changes nothing. Copies the state. */
+/* A floor only rises: one below the partition's present floor changes nothing. Copies the state.
+ * -EFBIG, too: no group takes a state of that size. */
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor);
 /* Makes room for `items` calls of the functions above (manifest_found() and floors with a state
  * aside), so that the next so many of them return 0. 0 or -ENOMEM, which changes nothing. */

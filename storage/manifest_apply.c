@@ -51,6 +51,7 @@ static int apply_counters(struct manifest *manifest, const uint8_t *payload, siz
     manifest->next_number = codec_get_u64(payload);
     manifest->next_epoch = codec_get_u64(payload + 8);
     manifest->next_batch = codec_get_u64(payload + 16);
+    manifest->whole = true;
     return 0;
 }
 

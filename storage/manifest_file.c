@@ -111,8 +111,6 @@ static int file_read(struct vfs *vfs, const char *path, uint8_t **bytes, size_t 
     if (r < 0)
         return r;
     r = vfs_size(file, &length);
-    if (r == 0 && length > 2 * (uint64_t)MANIFEST_GROUP_SIZE_MAX) /* a group, and room for more */
-        r = -EFBIG;
     *bytes = r == 0 ? malloc(length > 0 ? (size_t)length : 1) : NULL;
     if (r == 0 && !*bytes)
         r = -ENOMEM;
@@ -162,13 +160,12 @@ static bool group_follows(const uint8_t *bytes, size_t size, size_t at, uint64_t
 static int groups_apply(struct manifest *manifest, const uint8_t *bytes, size_t size)
 {
     size_t at = MANIFEST_HEADER_SIZE;
-    bool first = true;
 
     while (at + MANIFEST_GROUP_HEAD_SIZE <= size) {
         struct manifest_group group;
         int r = manifest_group_decode(bytes + at, size - at, &group);
 
-        if (r == 0 && !first && group.sequence != manifest->sequence + 1)
+        if (r == 0 && manifest->sequence > 0 && group.sequence != manifest->sequence + 1)
             r = MANIFEST_E_CORRUPT;
         if (r != 0)
             break;
@@ -177,10 +174,9 @@ static int groups_apply(struct manifest *manifest, const uint8_t *bytes, size_t 
             return r;
         manifest->sequence = group.sequence;
         at += group.size;
-        first = false;
     }
-    /* The first group came whole with the rename. */
-    if (first || group_follows(bytes, size, at, manifest->sequence))
+    /* The state that the file begins with came whole with the rename. */
+    if (!manifest->whole || group_follows(bytes, size, at, manifest->sequence))
         return MANIFEST_E_CORRUPT;
     return 0;
 }
@@ -235,33 +231,70 @@ bool manifest_pending(const struct manifest *manifest)
     return !manifest->writing && (manifest->queued_size > 0 || manifest->rewrite);
 }
 
+/* Bytes of the queued items from `at` on that go into one group, and how many items these are. */
+static size_t group_take(const struct manifest *manifest, size_t at, uint32_t *count)
+{
+    size_t size = 0;
+
+    for (*count = 0; at + size < manifest->queued_size; ++*count) {
+        struct manifest_item item;
+        int r = manifest_item_decode(manifest->queued + at + size,
+                                     manifest->queued_size - at - size, &item);
+
+        assert(r == 0);
+        if (group_size(size + item.size) > MANIFEST_GROUP_SIZE_MAX)
+            break;
+        size += item.size;
+    }
+    assert(size > 0);
+    return size;
+}
+
+static size_t groups_size(const struct manifest *manifest)
+{
+    size_t size = 0, taken;
+    uint32_t count;
+
+    for (size_t at = 0; at < manifest->queued_size; at += taken) {
+        taken = group_take(manifest, at, &count);
+        size += group_size(taken);
+    }
+    return size;
+}
+
 static int write_encode(struct manifest *manifest, struct manifest_write *write)
 {
-    size_t head = write->rewrite ? MANIFEST_HEADER_SIZE : 0;
-    size_t group = group_size(manifest->queued_size);
-    size_t room = MANIFEST_ROOM_SIZE + group / 2;
+    size_t groups = groups_size(manifest), room = MANIFEST_ROOM_SIZE + groups / 2, taken;
+    uint8_t *out;
 
-    if (group > MANIFEST_GROUP_SIZE_MAX)
-        return -EFBIG;
     /* A new file is written to its full size, so that appends find their space taken already. */
-    write->size = head + group + (write->rewrite ? room & ~(size_t)(MANIFEST_ALIGN - 1) : 0);
+    write->size = groups;
+    if (write->rewrite)
+        write->size += MANIFEST_HEADER_SIZE + (room & ~(size_t)(MANIFEST_ALIGN - 1));
     write->bytes = calloc(1, write->size);
     if (!write->bytes)
         return -ENOMEM;
     if (write->rewrite)
         header_encode(write->bytes);
-    memcpy(write->bytes + head + MANIFEST_GROUP_HEAD_SIZE, manifest->queued, manifest->queued_size);
-    write->sequence = manifest->sequence + 1;
-    group_encode(write->bytes + head, group, write->sequence, manifest->queued_count,
-                 manifest->queued_size);
-    write->position_end = write->offset + head + group;
+    out = write->bytes + (write->rewrite ? MANIFEST_HEADER_SIZE : 0);
+    write->sequence = manifest->sequence;
+    for (size_t at = 0; at < manifest->queued_size; at += taken) {
+        uint32_t count;
+
+        taken = group_take(manifest, at, &count);
+        memcpy(out + MANIFEST_GROUP_HEAD_SIZE, manifest->queued + at, taken);
+        group_encode(out, group_size(taken), ++write->sequence, count, taken);
+        out += group_size(taken);
+    }
+    write->position_end = write->offset + (size_t)(out - write->bytes);
     return 0;
 }
 
 int manifest_write_begin(struct manifest *manifest, struct vfs *vfs, const char *folder,
                          struct manifest_write *write)
 {
-    bool full = manifest->position + group_size(manifest->queued_size) > manifest->capacity;
+    size_t group = group_size(manifest->queued_size);
+    bool full = manifest->position + group > manifest->capacity || group > MANIFEST_GROUP_SIZE_MAX;
     int r;
 
     assert(!manifest->writing);

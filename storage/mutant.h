@@ -47,7 +47,13 @@
     X(SNAPSHOT_SKIPS_MOVED, 24, "leaves out of a snapshot what flush has moved meanwhile",         \
       "basho/bitcask #174, #180")                                                                  \
     X(EXPIRED_RESURRECTS, 25, "hides an expired value without logging its delete",                 \
-      "Redis before 3.2 on replicas")
+      "Redis before 3.2 on replicas")                                                              \
+    X(MAP_NOT_COMPARED, 26, "commits a ring map without comparing its epoch", "none that we know") \
+    X(MAP_BEFORE_DISK, 27, "goes by a ring map before it is on the disk", "none that we know")     \
+    X(SCRUB_TRUSTS, 28, "takes what the scrub finds damaged for dead", "none that we know")        \
+    X(SCAN_ENDS_EARLY, 29, "takes a cursor that another leader gave for the partition's end",      \
+      "Redis, Valkey after a failover")                                                            \
+    X(COMPARED_ANYWHERE, 30, "compares replicas at different indexes", "none that we know")
 
 enum mutant_number {
 #define X(name, number, text, systems) MUTANT_##name = number,

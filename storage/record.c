@@ -40,9 +40,16 @@ static bool record_seal_valid(const struct record *record)
 {
     if (!(record->flags & RECORD_FLAG_ENCRYPTED))
         return record->key_id == 0;
-    return record_kind_has_key(record->kind) && record->key_id != 0 &&
-           record->key_size == RECORD_SEALED_KEY_SIZE &&
-           record->value_size > RECORD_SEALED_OVERHEAD_SIZE;
+    return (record->kind == RECORD_KIND_DICTIONARY ||
+            (record_kind_has_key(record->kind) && record->key_size == RECORD_SEALED_KEY_SIZE)) &&
+           record->key_id != 0 && record->value_size > RECORD_SEALED_OVERHEAD_SIZE;
+}
+
+/* Of a dictionary, the codec is that of the values that are compressed with it. */
+static bool record_codec_valid(const struct record *record)
+{
+    return record->codec == 0 || record->kind == RECORD_KIND_DICTIONARY ||
+           (record->flags & RECORD_FLAG_COMPRESSED);
 }
 
 size_t record_size(const struct record *record)
@@ -74,7 +81,7 @@ static void record_assert_limits(const struct record *record)
     assert(record_kind_has_key(record->kind) == (record->key_size > 0));
     assert(record->value_size <= record_value_max(record->flags));
     assert(record->codec <= RECORD_CODEC_MAX);
-    assert(record->codec == 0 || (record->flags & RECORD_FLAG_COMPRESSED));
+    assert(record_codec_valid(record));
     assert(record_seal_valid(record));
 }
 
@@ -157,8 +164,7 @@ static bool record_fields_valid(const struct record *record)
            record->sub_count <= RECORD_SUB_COUNT_MAX && record->sub_index < record->sub_count &&
            (record->sub_index == 0 || !(record->flags & RECORD_FLAG_REQUEST)) &&
            record_kind_has_key(record->kind) == (record->key_size > 0) &&
-           record->codec <= RECORD_CODEC_MAX &&
-           (record->codec == 0 || (record->flags & RECORD_FLAG_COMPRESSED)) &&
+           record->codec <= RECORD_CODEC_MAX && record_codec_valid(record) &&
            record_seal_valid(record);
 }
 

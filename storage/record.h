@@ -15,7 +15,7 @@
  *  16 u64 index
  *  24 u16 key_size      0 only for kinds that have no key
  *  26 u8  codec         enum compress_codec: 0 plain; with flag COMPRESSED 1 zstd, 1 + n zstd with
- *                       the partition's dictionary n
+ *                       the partition's dictionary n; of DICTIONARY 1 + n: it is number n
  *  27 u8  key_id        data key of the encryption (with flag ENCRYPTED, then ≥ 1), else 0
  *  28 u32 value_size    as stored
  *  32 u64 header checksum: XXH3-64 over bytes 0…31, then 40 … end of the key
@@ -23,9 +23,9 @@
  *     [u64 session, u64 sequence, u64 floor, i64 result]   with flag REQUEST; sub_index 0 only
  *     key, value
  *     [u64 value checksum]                 when value_size > 0
- * With flag ENCRYPTED, of PUT and DELETE only, the key is RECORD_SEALED_KEY_SIZE bytes of digest
- * and the value holds key and value: storage/vault.h. Little endian throughout; always through
- * codec.h. docs/format-record.md has a worked example.
+ * With flag ENCRYPTED, of PUT, DELETE and DICTIONARY only, the key, where there is one, is
+ * RECORD_SEALED_KEY_SIZE bytes of digest and the value holds key and value: storage/vault.h. Little
+ * endian throughout; always through codec.h. docs/format-record.md has a worked example.
  */
 #ifndef STORAGE_RECORD_H
 #define STORAGE_RECORD_H
@@ -53,7 +53,7 @@ enum record_kind {
     RECORD_KIND_META = 5,       /* a change of the meta group's state, in the value */
     RECORD_KIND_HARD_STATE = 6, /* not an entry: term, vote, commit of the partition */
     RECORD_KIND_CHECKPOINT = 7, /* not an entry: a partition's state at the start of a segment */
-    RECORD_KIND_DICTIONARY = 8, /* the partition's next compression dictionary, in the value */
+    RECORD_KIND_DICTIONARY = 8, /* a compression dictionary of the partition, in the value */
 };
 
 enum record_flags {

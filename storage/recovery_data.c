@@ -103,6 +103,7 @@ static int source_build(struct merge *merge, struct source *source)
     else if (r == 0)
         return 0;
     file->hint_bad = true;
+    store_file_changed(store, file);
     return r < 0 ? r : 0;
 }
 
@@ -197,7 +198,7 @@ static void heap_sink(struct merge *merge, size_t i)
 }
 
 /* The entry counts: the keydir points at it. */
-static int entry_take(struct keydir_load *load, struct data_file *file,
+static int entry_take(struct store *store, struct keydir_load *load, struct data_file *file,
                       const struct hint_entry *entry)
 {
     int r = keydir_load_add(load, &entry->digest, data_file_location(file, entry->offset),
@@ -205,8 +206,7 @@ static int entry_take(struct keydir_load *load, struct data_file *file,
 
     if (r < 0)
         return r;
-    file->live_records++;
-    file->live_bytes += keydir_size_class_max(entry->size);
+    store_record_lives(store, file, keydir_size_class_max(entry->size));
     return 0;
 }
 
@@ -246,7 +246,7 @@ static int heap_run(struct merge *merge, struct store_partition *part, struct ke
         if (entry_counts(merge->store, part, source->file, &source->entry)) {
             index_note(part, source->file, source->entry.index);
             if (!any || hint_entry_compare(&last, &source->entry) != 0)
-                r = entry_take(load, source->file, &source->entry);
+                r = entry_take(merge->store, load, source->file, &source->entry);
             last = source->entry;
             any = true;
         }
@@ -383,6 +383,7 @@ static int cask_file_open(struct store *store, const struct manifest_cask *liste
         return r;
     }
     cask->state = CASK_FILE_LIVE;
+    store_file_changed(store, &cask->base);
     return 0;
 }
 
@@ -400,7 +401,6 @@ static int sources_open(struct merge *merge)
 
         if (segment->state != JOURNAL_SEGMENT_RETIRED)
             continue;
-        segment->born = store->retired++;
         r = source_open(merge, &segment->base, &merge->segments[merge->segment_count++]);
     }
     return r;

@@ -138,6 +138,7 @@ static int segment_open(struct recovery *recovery, const struct manifest_segment
     segment->hinted = listed->retired;
     if (listed->retired)
         segment->base.length = listed->length;
+    store_file_changed(store, &segment->base);
     return listed->sealed && segment->capacity < listed->length ? STORE_E_FENCED : 0;
 }
 
@@ -231,6 +232,7 @@ static int unused_segments(struct recovery *recovery)
             r = GROW(recovery->doomed, recovery->doomed_capacity, recovery->doomed_count + 1);
             if (r == 0)
                 recovery->doomed[recovery->doomed_count++] = segment->base.number;
+            store_file_leaves(store, &segment->base);
             journal_segments_remove(segments, &store->files, segment);
             continue;
         }
@@ -330,6 +332,7 @@ static int trim(struct recovery *recovery)
             continue;
         r = vfs_truncate(segment->base.file, segment->base.length);
         segment->capacity = segment->base.length;
+        store_file_changed(recovery->store, &segment->base);
     }
     for (size_t i = 0; r == 0 && i < recovery->doomed_count; i++)
         r = remove_journal(recovery, recovery->doomed[i]);

@@ -76,6 +76,7 @@ static void store_free(struct store *store)
     if (store->hint_file)
         hint_build_end(&store->hint);
     flush_end(&store->flush);
+    scrub_end(&store->scrub);
     store_installs_free(store);
     casks_deinit(&store->casks);
     compress_free(store->compress);
@@ -122,6 +123,8 @@ static int store_init(struct store *store, struct vfs *vfs, const struct store_o
         return -ENAMETOOLONG;
     store->vfs = vfs;
     store->options = *options;
+    if (options->files_max == 0 || options->files_max > DATA_FILES_MAX)
+        store->options.files_max = DATA_FILES_MAX;
     store->visitor = *visitor;
     memcpy(store->folder, options->folder, folder_size + 1);
     store->options.folder = store->folder;
@@ -227,6 +230,11 @@ size_t store_queued(const struct store *store)
     return (size_t)store->journal.queued_size;
 }
 
+uint64_t store_live(const struct store *store)
+{
+    return store->totals.live;
+}
+
 bool store_disk_full(const struct store *store)
 {
     return store->disk_full;
@@ -236,11 +244,11 @@ void store_stats(const struct store *store, struct store_stats *stats)
 {
     *stats = store->stats;
     stats->segments = store->segments.count;
-    stats->journal_bytes = journal_segments_bytes(&store->segments) + store->spare_size;
+    stats->journal_bytes = store_journal_bytes(store);
     stats->disk_full = store->disk_full;
+    stats->fenced = store->fenced;
     stats->casks = store->casks.count;
-    for (size_t i = 0; i < store->casks.count; i++)
-        stats->cask_bytes += store->casks.items[i]->base.length;
+    stats->cask_bytes = casks_bytes(&store->casks);
     for (size_t i = 0; i < store->segments.count; i++) {
         const struct journal_segment *segment = store->segments.items[i];
 
@@ -251,6 +259,9 @@ void store_stats(const struct store *store, struct store_stats *stats)
     }
     /* Not the stage: while a job is out that belongs to its thread. */
     stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
+    stats->flush_demanded = store->flush_demanded;
+    stats->flush_left_files = store_flush_left(store, &stats->flush_left_bytes);
+    store_scrub_stats(store, &stats->scrub);
     store_cache_stats(store, &stats->cache);
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct keydir *keydir = store_partition(store, store->hosted[i])->keydir;

@@ -21,6 +21,7 @@
 #include "storage/compress.h"
 #include "storage/keydir.h"
 #include "storage/record.h"
+#include "storage/samples.h"
 #include "storage/vault.h"
 #include "storage/vfs.h"
 
@@ -36,23 +37,35 @@ struct store;
 struct store_job;
 
 struct store_options {
-    const char *folder;        /* e.g. "shard-00", relative to the vfs; created by store_open */
-    uint32_t partitions;       /* Q of the ring; numbers 0 … Q-1, and STORE_PARTITION_META */
-    uint32_t segment_size;     /* bytes, ≤ 256 MiB, multiple of 512 */
-    uint32_t batch_size_max;   /* a batch is sealed beyond this; one entry may exceed it */
-    uint32_t queue_size_max;   /* bytes appended and not yet synced: over it STORE_E_FULL */
-    uint32_t memory_size_max;  /* bytes of synced batches kept for reads of recent entries */
-    uint32_t zero_ahead_size;  /* zero-filled ahead of the write position */
-    size_t cache_size;         /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
+    const char *folder;       /* e.g. "shard-00", relative to the vfs; created by store_open */
+    uint32_t partitions;      /* Q of the ring; numbers 0 … Q-1, and STORE_PARTITION_META */
+    uint32_t segment_size;    /* bytes, ≤ 256 MiB, multiple of 512 */
+    uint32_t batch_size_max;  /* a batch is sealed beyond this; one entry may exceed it */
+    uint32_t queue_size_max;  /* bytes appended and not yet synced: over it STORE_E_FULL */
+    uint32_t memory_size_max; /* bytes of synced batches kept for reads of recent entries */
+    uint32_t zero_ahead_size; /* zero-filled ahead of the write position */
+    /* Room ahead is reserved, not written, where the vfs can: halves what a new segment writes, for
+     * batches so large that the dearer sync does not count. */
+    bool reserve_ahead;
+    bool map_files;    /* store_read() maps files that change no more: no system call a read */
+    size_t cache_size; /* bytes of decoded values kept; 0: none, else ≥ CACHE_SIZE_MIN */
     uint64_t journal_size_max; /* all segments together: over it STORE_E_NOSPACE */
-    uint64_t space_reserve;    /* bytes of the disk left untouched: STORE_E_NOSPACE */
-    bool founded;              /* the node has been founded: a missing MANIFEST fences the shard */
+    /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,
+     * by what it moves, until its victims are gone. */
+    uint64_t size_max;
+    uint32_t files_max;     /* segments and casks, each of them a descriptor for as long as it is
+                               there: over it STORE_E_NOSPACE; ≥ store_files_min(); 0: as many
+                               as there are places */
+    uint64_t space_reserve; /* bytes of the disk left untouched: STORE_E_NOSPACE */
+    bool founded;           /* the node has been founded: a missing MANIFEST fences the shard */
     /* Flush. Without `digest` there is none: segments go only when nothing in them is needed. Pure;
      * called on any thread: the digest of a key, as store_apply() gets it. */
     void (*digest)(const void *context, const uint8_t *key, size_t size, struct keydir_digest *out);
     const void *digest_context;
     uint32_t flush_size_max; /* bytes that one round moves, about: so much memory it takes */
     uint64_t flush_rate;     /* bytes/s of I/O that flush may do without a backlog; 0: any */
+    uint64_t scrub_rate;     /* bytes/s that scrub reads at rest; 0: only store_scrub() */
+    uint64_t scrub_every_ms; /* from the beginning of one pass to that of the next, at least */
     /* What store_compress() does. A small value by itself costs more than it saves. */
     int compress_level;         /* of zstd, ≤ COMPRESS_LEVEL_MAX; 0: nothing */
     uint32_t compress_size_min; /* bytes */
@@ -62,16 +75,23 @@ struct store_options {
 
 #define STORE_PARTITION_META 0xFFFFu
 
+/* A dictionary's record, sealed or not; and all of a partition as store_dictionaries_save() has
+ * them. */
+#define STORE_DICTIONARY_SIZE_MAX   (COMPRESS_DICTIONARY_SIZE_MAX + 96u)
+#define STORE_DICTIONARIES_SIZE_MAX (COMPRESS_DICTIONARIES_MAX * (2 + STORE_DICTIONARY_SIZE_MAX))
+
 enum store_e {
     STORE_E_OK,
     STORE_E_ABSENT,  /* no such key / nothing to do */
     STORE_E_FULL,    /* the queue's bound is reached; try again when a batch has been synced */
-    STORE_E_NOSPACE, /* disk or journal cap reached; nothing was appended */
+    STORE_E_NOSPACE, /* disk, journal cap or files_max reached, or the system has no descriptor for
+                        another file (EMFILE, ENFILE); nothing was appended */
     STORE_E_AGAIN,   /* the bytes are on disk only: take store_read() */
     STORE_E_CORRUPT, /* bytes that were synced do not check */
     STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
     STORE_E_NEWER,   /* written by a newer format */
     STORE_E_NO_KEY,  /* sealed with a data key that is not here */
+    STORE_E_GONE,    /* the dictionary was replaced: the record has been written over since */
 };
 
 /* What replication saves of a partition at the start of each segment, and gets back first at
@@ -115,6 +135,10 @@ struct store_visitor {
      * partition given to store_found(). checkpoint->state is borrowed until the call after. */
     void (*save_checkpoint)(void *context, uint16_t partition, struct store_checkpoint *checkpoint);
 };
+
+/* The least files_max for a store of so many partitions. It does not shrink what is there: a store
+ * that has more files opens them all. */
+uint32_t store_files_min(size_t partitions);
 
 /* Opens the folder, recovers by calling the visitor, and opens a new segment lazily at the first
  * append. Memory: *store is allocated and set before the first callback, so that the visitor can
@@ -164,8 +188,9 @@ size_t store_queued(const struct store *store);
 /* Jobs. A job is I/O without a thread: the host runs store_job_run() wherever it likes, then calls
  * store_done() on the shard thread with its result. store_next_job(WRITE) hands out at most one at
  * a time and seals the open batch if there is something in it. BACKGROUND: zero-fill ahead,
- * prepare the next segment, drop a dead one, make hints, flush; at most one at a time. `now_ms`
- * (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to do. */
+ * prepare the next segment, drop a dead one, make hints, flush, scrub; at most one at a time.
+ * `now_ms` (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to
+ * do. */
 enum store_job_class { STORE_JOB_WRITE, STORE_JOB_BACKGROUND, STORE_JOB_READ };
 struct store_job *store_next_job(struct store *store, enum store_job_class class, uint64_t now_ms);
 int store_job_run(struct store_job *job);
@@ -174,21 +199,37 @@ enum store_job_class store_job_class(const struct store_job *job);
  * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
 int store_done(struct store *store, struct store_job *job, int result);
 
-/* Dictionaries of a partition, numbered from 1 in the order of their entries in its log;
- * replication adds each when its entry is applied, and keeps them in its state. bytes are copied.
- * Returns 0, STORE_E_FULL (there are COMPRESS_DICTIONARIES_MAX) or -ENOMEM. */
-int store_dictionary_add(struct store *store, uint16_t partition, const uint8_t *bytes,
-                         size_t size);
+/* Dictionaries of a partition, numbered from 1; replication adds each when its entry is applied,
+ * and keeps their records in its state. A record says its number in its codec; one that is there
+ * already is replaced, if the record's index is higher (else nothing is to be done). The record is
+ * copied; one whose data key is not there is taken unseen. Returns 0, STORE_E_CORRUPT (no
+ * dictionary, or a number that cannot be) or -ENOMEM. */
+int store_dictionary_add(struct store *store, uint16_t partition, const struct record *record);
+/* The same for a record as bytes. */
+int store_dictionary_add_bytes(struct store *store, uint16_t partition, const uint8_t *bytes,
+                               size_t size);
 uint32_t store_dictionaries(const struct store *store, uint16_t partition); /* how many */
-/* number: 1 … store_dictionaries(). Borrowed until they are cleared. */
-const uint8_t *store_dictionary(const struct store *store, uint16_t partition, uint32_t number,
-                                size_t *size);
+/* The number of the one in use, 0 for none; and the number that one after it is to get: a new one,
+ * or with COMPRESS_DICTIONARIES_MAX of them that of the oldest. */
+uint32_t store_dictionary_newest(const struct store *store, uint16_t partition);
+uint32_t store_dictionary_next(const struct store *store, uint16_t partition);
+/* Of the entry that brought the one in use; 0 for none. */
+uint64_t store_dictionary_index(const struct store *store, uint16_t partition);
 void store_dictionaries_clear(struct store *store, uint16_t partition);
-/* A job of class READ that makes a dictionary of samples, which lie one behind the other and are
- * copied. store_read_result() gives it and `context` back; no bytes: they have too little in
- * common. NULL: no memory. */
-struct store_job *store_train(struct store *store, const uint8_t *samples, const size_t *sizes,
-                              uint32_t count, void *context);
+/* All of them as bytes, for a checkpoint or snapshot: writes them to out unless it is NULL, and
+ * returns their size, STORE_DICTIONARIES_SIZE_MAX at most. Sealed ones are sealed with the vault's
+ * current key, in their place and of the same size, if it knows both. */
+size_t store_dictionaries_save(struct store *store, uint16_t partition, uint8_t *out);
+/* Whether these bytes are such. */
+bool store_dictionaries_sound(const uint8_t *bytes, size_t size);
+/* Takes them, which are sound, in the place of those there are. As store_dictionary_add(). */
+int store_dictionaries_load(struct store *store, uint16_t partition, const uint8_t *bytes,
+                            size_t size);
+/* A job of class READ that makes a dictionary of samples, which are copied. store_read_result()
+ * gives it and `context` back; no bytes: they have too little in common, or it would hardly do
+ * better than what the partition has. NULL: no memory. */
+struct store_job *store_train(struct store *store, uint16_t partition,
+                              const struct samples *samples, void *context);
 
 /* Compresses the values of the partition's PUT records in place, where options.compress_level asks
  * for it and it pays, with its newest dictionary if it has one; sets flag and codec. The new values
@@ -197,15 +238,16 @@ struct store_job *store_train(struct store *store, const uint8_t *samples, const
 void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count);
 /* Whether what is written here is sealed: options.vault has a current key. */
 bool store_encrypts(const struct store *store);
-/* Seals the PUT and DELETE records in place, if store_encrypts(), as the last thing before they are
- * appended: their places and sub-indexes must be those they get. tail: random bits. New keys and
- * values are borrowed until the next call of it. Returns 0 or -ENOMEM: nothing was changed. */
+/* Seals the PUT, DELETE and DICTIONARY records in place, if store_encrypts(), as the last thing
+ * before they are appended: their places and sub-indexes must be those they get. tail: random bits.
+ * New keys and values are borrowed until the next call of it. Returns 0 or -ENOMEM: nothing was
+ * changed. */
 int store_encrypt(struct store *store, struct record *records, const struct keydir_digest *digests,
                   size_t count, uint64_t tail);
 /* Makes key and value of a record that was read what they were before store_encrypt() and
  * store_compress(): nothing to do for a plain one, else borrowed from the store until the next call
- * of it. Works whatever compress_level is. Returns 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM;
- * *record is unchanged then. */
+ * of it. Works whatever compress_level is. Returns 0, STORE_E_CORRUPT, STORE_E_NO_KEY, STORE_E_GONE
+ * or -ENOMEM; *record is unchanged then. */
 int store_expand(struct store *store, struct record *record);
 /* The same without decompression: only the key is wanted. */
 int store_decrypt(struct store *store, struct record *record);
@@ -229,6 +271,11 @@ bool store_recent(const struct store *store, store_location location);
 struct store_job *store_read(struct store *store, store_location location, size_t size,
                              void *context);
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size);
+
+/* What lies at a location of a keydir entry can be read until it is let go of again, whatever
+ * becomes of the entry. */
+void store_pin(struct store *store, store_location location);
+void store_unpin(struct store *store, store_location location);
 
 /* The cache of decoded values, options.cache_size bytes. key->location is what store_find() gave:
  * only applied records are kept, and store_apply() drops what it replaces, so that a hit is what a
@@ -260,9 +307,31 @@ void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
  * entries lie in an old segment holds up all that came behind: it is moved by force. */
 uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max);
 
+/* Bytes of all records that a keydir points at, about; tombstones too. */
+uint64_t store_live(const struct store *store);
+/* How large segments are made now: in proportion to what is alive, at most options.segment_size. */
+uint32_t store_segment_size(const struct store *store);
+
 /* Asks for a flush of every retired segment and cask there is now that has dead bytes, as fast as
- * it goes; store_stats() tells how far it is: flushing is true until then. */
-void store_flush(struct store *store);
+ * it goes, and before any other; asked for again, it is for what there is then, too. store_stats()
+ * tells how far it is: flush_demanded until it is done. 0, or STORE_E_FENCED: nothing is written
+ * here any more. */
+int store_flush(struct store *store);
+
+/* Asks for a pass of the scrub from its beginning, as fast as it goes: all that is synced is
+ * read again and checked. store_stats() tells how far it is: scrub.running is true until
+ * it is over. What was damaged and alive has fenced its partitions then. */
+void store_scrub(struct store *store);
+
+struct store_scrub_stats {
+    bool running;          /* store_scrub() is not done with yet */
+    uint64_t files, bytes; /* of the pass under way, or of the last */
+    uint64_t passes;       /* that are over, since the start */
+    uint64_t ended_ms;     /* when the last was, as of store_next_job()'s now_ms */
+    uint64_t faults;       /* places that did not check, */
+    uint64_t dead;         /* files in which they hit nothing that is needed */
+    uint64_t unread;       /* files that the disk did not give */
+};
 
 struct store_stats {
     uint64_t segments, segments_recycled, segments_dropped, journal_bytes, batches, syncs, entries,
@@ -275,14 +344,23 @@ struct store_stats {
     uint64_t flush_reclaimed;         /* bytes of victims, less those of their casks */
     uint64_t flush_victims;           /* files that were worth it when the last round began */
     uint64_t flush_backlog;           /* dead bytes beyond the target then */
+    uint64_t flush_files;             /* victims of rounds that are done */
+    uint64_t flush_demands;           /* calls of store_flush() */
+    uint64_t flush_left_files;        /* that the newest of them is still to take, */
+    uint64_t flush_left_bytes;        /* and their length */
     uint64_t tombstones_dropped;
-    bool flushing;
+    uint64_t compress_in, compress_out; /* bytes of the values that compression saw and left */
+    bool flush_demanded;
+    bool flushing; /* a round is under way, or one is demanded */
+    struct store_scrub_stats scrub;
+    bool fenced;              /* the whole shard: its manifest cannot be trusted */
     struct cache_stats cache; /* all 0 without one */
     uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;
 };
 void store_stats(const struct store *store, struct store_stats *stats);
-/* A part of them that costs little; all 0 without a cache. */
+/* Parts of them that cost little; all 0 without a cache. */
+void store_scrub_stats(const struct store *store, struct store_scrub_stats *stats);
 void store_cache_stats(const struct store *store, struct cache_stats *stats);
 /* The next segment cannot be prepared: what room is left is for deletes. Heals by itself. */
 bool store_disk_full(const struct store *store);

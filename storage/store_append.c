@@ -298,6 +298,7 @@ static int rotate(struct store *store, size_t size)
     store->next_wanted = 0;
     place_open(store);
     checkpoint_taken(store);
+    store_foresee_full(store);
     return 0;
 }
 

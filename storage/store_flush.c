@@ -91,7 +91,7 @@ static int outputs_open(struct store *store)
         r = casks_add(&store->casks, &store->files, &output->info, output->file, &output->cask);
         if (r != 0)
             break;
-        output->cask->born = flush->born;
+        output->cask->base.key_id = flush->key_missed ? 0 : flush->key_id;
         output->cask->base.pins++;
     }
     for (size_t i = 0; r != 0 && i < flush->output_count; i++) {
@@ -100,6 +100,7 @@ static int outputs_open(struct store *store)
         if (!output->cask)
             continue;
         output->cask->base.pins--;
+        store_file_leaves(store, &output->cask->base);
         casks_remove(&store->casks, &store->files, output->cask);
         output->cask = NULL;
         output->file = NULL;
@@ -115,6 +116,7 @@ static bool hints_complete(struct store *store)
     for (size_t i = 0; i < flush->victim_count; i++)
         if (flush->victims[i].file->live_records > flush->victims[i].kept) {
             flush->victims[i].file->hint_bad = true;
+            store_file_changed(store, flush->victims[i].file);
             return false;
         }
     return true;
@@ -151,9 +153,11 @@ static void edit(struct store *store)
 
         /* Its partition got another content meanwhile: nothing of the old may come back. */
         cask->state = CASK_FILE_DROPPING;
-        if (part->generation != flush->generations[part->hosted])
+        if (part->generation == flush->generations[part->hosted])
+            cask->state = CASK_FILE_LIVE;
+        store_file_changed(store, &cask->base);
+        if (cask->state == CASK_FILE_DROPPING)
             continue;
-        cask->state = CASK_FILE_LIVE;
         r = manifest_cask_add(&store->manifest, &cask->info);
         assert(r == 0);
         store->stats.flush_bytes += cask->info.length;
@@ -183,8 +187,7 @@ static void move_one(struct store *store, const struct flush_record *record)
     if (keydir_move(part->keydir, &record->entry.digest, from,
                     data_file_location(to, record->offset)) != 0)
         return;
-    to->live_records++;
-    to->live_bytes += entry.size_max;
+    store_record_lives(store, to, entry.size_max);
     store_record_dies(store, &entry);
 }
 
@@ -212,6 +215,7 @@ static void round_end(struct store *store)
 
         assert(file->live_records == 0);
         store->stats.flush_reclaimed += file->length;
+        store->stats.flush_files++;
         if (file->kind == DATA_FILE_SEGMENT) {
             ((struct journal_segment *)file)->state = JOURNAL_SEGMENT_DROPPING;
             ((struct journal_segment *)file)->ticket = flush->ticket;
@@ -219,6 +223,7 @@ static void round_end(struct store *store)
             ((struct cask_file *)file)->state = CASK_FILE_DROPPING;
             ((struct cask_file *)file)->ticket = flush->ticket;
         }
+        store_file_changed(store, file);
     }
     for (size_t i = 0; i < flush->output_count; i++) {
         store->stats.flush_reclaimed -= flush->outputs[i].info.length;
@@ -295,12 +300,12 @@ struct store_job *store_flush_next(struct store *store, uint64_t now_ms)
 /* The more there is to reclaim, the faster: a backlog of one segment doubles the pace. */
 static void pace(struct store *store, uint64_t bytes)
 {
-    uint64_t rate = store->options.flush_rate, total, over;
+    uint64_t rate = store->options.flush_rate, over;
 
     if (rate == 0 || store->flush_demanded || store_flush_urgent(store))
         return;
-    over = store_flush_backlog(store, &total);
-    rate += (uint64_t)((double)rate * (double)over / (double)store->options.segment_size);
+    over = store_flush_backlog(store);
+    rate += (uint64_t)((double)rate * (double)over / (double)store_segment_size(store));
     store->flush_due_ms = store->flush_now_ms + bytes * 1000 / rate;
 }
 
@@ -323,15 +328,22 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
         return;
     if (result == FLUSH_E_HINT)
         bad->file->hint_bad = true;
+    if (result == FLUSH_E_HINT)
+        store_file_changed(store, bad->file);
     if (result == FLUSH_E_DAMAGED)
         store_damaged(store, bad->file, false, flush->bad_partition);
     flush->stage = FLUSH_ABORT;
 }
 
-void store_flush(struct store *store)
+int store_flush(struct store *store)
 {
+    if (store->fenced)
+        return STORE_E_FENCED;
+    store->stats.flush_demands++;
     store->flush_demanded = true;
+    store->flush_key = vault_newest_of_several(store->options.vault);
     store->flush_until[DATA_FILE_SEGMENT] = store->manifest.next_number;
     store->flush_until[DATA_FILE_CASK] = store->manifest.next_cask;
     store->flush_due_ms = 0;
+    return 0;
 }

@@ -143,6 +143,15 @@ static int write_done(struct store *store, struct store_job *job, int result)
 
 /* --- read jobs ----------------------------------------------------------------------------- */
 
+/* Written to its end and synced: its bytes stay as they are until it is closed. */
+static bool is_final(const struct data_file *file)
+{
+    const struct journal_segment *segment = (const struct journal_segment *)file;
+
+    return file->kind == DATA_FILE_CASK || segment->state == JOURNAL_SEGMENT_SEALED ||
+           segment->state == JOURNAL_SEGMENT_RETIRED;
+}
+
 struct store_job *store_read(struct store *store, store_location location, size_t size,
                              void *context)
 {
@@ -161,7 +170,9 @@ struct store_job *store_read(struct store *store, store_location location, size_
     }
     if (size > file->length - offset)
         size = file->length - offset;
-    if (size > job->buffer_capacity) {
+    job->map =
+        store->options.map_files && is_final(file) ? vfs_map(file->file, file->length) : NULL;
+    if (!job->map && size > job->buffer_capacity) {
         uint8_t *buffer = realloc(job->buffer, size);
 
         if (!buffer) {
@@ -188,7 +199,8 @@ struct store_job *store_read(struct store *store, store_location location, size_
 
 static int read_run(struct store_job *job)
 {
-    int64_t got = vfs_pread(job->file, job->buffer, job->size, job->offset);
+    int64_t got =
+        job->map ? (int64_t)job->size : vfs_pread(job->file, job->buffer, job->size, job->offset);
 
     if (got < 0)
         return (int)got;
@@ -199,7 +211,7 @@ static int read_run(struct store_job *job)
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size)
 {
     assert(job->kind == STORE_JOB_KIND_READ || job->kind == STORE_JOB_KIND_TRAIN);
-    *bytes = job->buffer;
+    *bytes = job->map ? job->map + job->offset : job->buffer;
     *bytes_size = job->got;
     return job->context;
 }

@@ -126,19 +126,20 @@ bool store_recent(const struct store *store, store_location location)
     return batch_at(store, file, data_file_offset(location)) != NULL;
 }
 
-/* --- the applied state --------------------------------------------------------------------- */
-
-/* A record that nothing points at any more; its segment may have become free to go. */
-void store_record_dies(struct store *store, const struct keydir_entry *old)
+void store_pin(struct store *store, store_location location)
 {
-    struct data_file *file = data_files_at(&store->files, old->location);
-
-    assert(file && file->live_records > 0);
-    file->live_records--;
-    file->live_bytes -= old->size_max;
-    if (file->kind == DATA_FILE_SEGMENT)
-        ((struct journal_segment *)file)->mark = store->checkpoints_taken;
+    data_files_at(&store->files, location)->pins++;
 }
+
+void store_unpin(struct store *store, store_location location)
+{
+    struct data_file *file = data_files_at(&store->files, location);
+
+    assert(file && file->pins > 0);
+    file->pins--;
+}
+
+/* --- the applied state --------------------------------------------------------------------- */
 
 void store_prefetch(const struct store *store, uint16_t partition,
                     const struct keydir_digest *digest)
@@ -161,8 +162,7 @@ int store_apply(struct store *store, uint16_t partition, const struct keydir_dig
     r = keydir_put(part->keydir, digest, location, record_size, tombstone, expires, &old);
     if (r < 0)
         return r;
-    file->live_records++;
-    file->live_bytes += keydir_size_class_max(record_size);
+    store_record_lives(store, file, keydir_size_class_max(record_size));
     if (r == KEYDIR_E_OK)
         store_record_dies(store, &old);
     return 0;
@@ -310,6 +310,7 @@ void store_check(const struct store *store)
         assert(file->live_records == walk.live_records[i]);
         assert(file->live_bytes == walk.live_bytes[i]);
     }
+    store_totals_check(store);
     free(walk.live_records);
     free(walk.live_bytes);
 }

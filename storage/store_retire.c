@@ -157,12 +157,9 @@ static struct data_file *next_to_hint(const struct store *store)
 {
     struct journal_segment *segment;
 
-    for (size_t i = 0; i < store->files.slot_count; i++) {
-        struct data_file *file = store->files.slots[i];
-
-        if (file && file->hint_bad && !file->damaged)
-            return file;
-    }
+    for (size_t i = 0; store->totals.hints_bad > 0 && i < store->files.slot_count; i++)
+        if (store->files.slots[i] && store->files.slots[i]->counts.hint_bad)
+            return store->files.slots[i];
     segment = next_to_retire(store);
     return segment ? &segment->base : NULL;
 }
@@ -228,13 +225,14 @@ static void retire(struct store *store, struct journal_segment *segment)
         return;
     }
     segment->state = JOURNAL_SEGMENT_RETIRED;
-    segment->born = store->retired++;
+    store_file_changed(store, &segment->base);
 }
 
 void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition)
 {
     file->damaged = true;
     file->damage_stays = file->damage_stays || all;
+    store_file_changed(store, file);
     for (size_t i = 0; i < store->hosted_count; i++) {
         struct store_partition *part = store_partition(store, store->hosted[i]);
 
@@ -262,6 +260,7 @@ void store_retire_done(struct store *store, int result)
         store_damaged(store, file, store->hint.bad_all, store->hint.bad_partition);
     if (result == 0)
         file->hint_bad = false;
+    store_file_changed(store, file);
     if (result == 0 && segment)
         segment->hinted = true;
     if (result == 0 && segment && segment->state == JOURNAL_SEGMENT_SEALED)

@@ -13,10 +13,13 @@
 
 /* --- the jobs' work ------------------------------------------------------------------------ */
 
-static int zero_fill(struct vfs_file *file, uint64_t from, uint64_t to)
+static int zero_fill(struct vfs_file *file, uint64_t from, uint64_t to, bool reserve)
 {
     static const uint8_t zeros[ZERO_PIECE_SIZE];
+    int reserved = reserve ? vfs_reserve(file, from, to) : -EOPNOTSUPP;
 
+    if (reserved != -EOPNOTSUPP)
+        return reserved;
     while (from < to) {
         struct iovec iov[ZERO_PIECES];
         uint64_t at = from;
@@ -73,12 +76,13 @@ static int prepare_run(struct store_job *job)
     uint64_t size = 0;
     int r = filename_journal(path, job->folder, job->number);
 
-    if (r == 0 && job->spare)
-        r = filename_journal(spare, job->folder, job->spare);
+    if (r == 0)
+        r = filename_journal(spare, job->folder, job->spare ? job->spare : job->number);
+    /* Opened first: without a descriptor nothing is renamed. */
+    if (r == 0)
+        r = vfs_open(job->vfs, spare, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
     if (r == 0 && job->spare && job->spare != job->number)
         r = vfs_rename(job->vfs, spare, path);
-    if (r == 0)
-        r = vfs_open(job->vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &job->file);
     if (r == 0)
         r = vfs_size(job->file, &size);
     if (r != 0)
@@ -90,13 +94,13 @@ static int prepare_run(struct store_job *job)
         r = header_write(job->file, job->number, job->epoch);
     if (r == 0 && size < job->zero_to)
         r = zero_fill(job->file, size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE,
-                      job->zero_to);
+                      job->zero_to, job->reserve);
     if (r == 0)
         r = vfs_sync(job->file);
     if (r == 0)
         r = vfs_sync_dir(job->vfs, job->folder);
     job->length = (uint32_t)(size < job->zero_to ? job->zero_to : size);
-    if (r == -ENOSPC) {
+    if (store_is_short(r)) {
         int removed = vfs_remove(job->vfs, path); /* gives back what it took */
 
         r = removed < 0 ? removed : r;
@@ -109,7 +113,7 @@ static int zero_run(struct store_job *job)
     int r = space_check(job->vfs, job->zero_to - job->zero_from, job->space_reserve);
 
     if (r == 0)
-        r = zero_fill(job->file, job->zero_from, job->zero_to);
+        r = zero_fill(job->file, job->zero_from, job->zero_to, job->reserve);
     return r == 0 ? vfs_sync(job->file) : r;
 }
 
@@ -136,7 +140,10 @@ static int remove_run(struct store_job *job)
                             ? filename_cask_hint(path, job->folder, job->partition, job->number)
                             : filename_journal_hint(path, job->folder, job->number),
                         path);
-    return r == 0 ? vfs_sync_dir(job->vfs, job->folder) : r;
+    if (r == 0)
+        r = vfs_sync_dir(job->vfs, job->folder);
+    /* A name that is there again after a crash is found unlisted, and removed. */
+    return r == -EMFILE || r == -ENFILE ? 0 : r;
 }
 
 int store_background_run(struct store_job *job)
@@ -158,6 +165,8 @@ int store_background_run(struct store_job *job)
         return job->step < 0 ? job->step : 0;
     case STORE_JOB_KIND_INSTALL:
         return store_install_run(job);
+    case STORE_JOB_KIND_SCRUB:
+        return scrub_step(job->scrub);
     case STORE_JOB_KIND_STEP:
         return 0;
     default:
@@ -203,6 +212,7 @@ static int drop_queue(struct store *store, struct journal_segment *segment)
         return r;
     segment->state = JOURNAL_SEGMENT_DROPPING;
     segment->ticket = store->manifest.edits;
+    store_file_changed(store, &segment->base);
     return 0;
 }
 
@@ -226,7 +236,7 @@ static void edits_queue(struct store *store)
 
 static struct journal_segment *dropped_find(const struct store *store)
 {
-    for (size_t i = 0; i < store->segments.count; i++) {
+    for (size_t i = 0; store->totals.dropping > 0 && i < store->segments.count; i++) {
         struct journal_segment *segment = store->segments.items[i];
 
         if (segment->state == JOURNAL_SEGMENT_DROPPING &&
@@ -246,15 +256,17 @@ struct store_job *store_background_begin(struct store *store, enum store_job_kin
         .kind = kind,
         .vfs = store->vfs,
         .space_reserve = store->options.space_reserve,
+        .reserve = store->options.reserve_ahead,
     };
     memcpy(job->folder, store->folder, sizeof(job->folder));
     store->background_busy = true;
     return job;
 }
 
-static uint64_t journal_bytes(const struct store *store)
+/* The one that is taken over next, NULL for none. */
+static const struct store_spare *spare_next(const struct store *store)
 {
-    return journal_segments_bytes(&store->segments) + store->spare_size;
+    return store->spare_count > 0 ? &store->spares[store->spare_count - 1] : NULL;
 }
 
 static uint32_t round_size(uint64_t size)
@@ -271,14 +283,18 @@ static uint32_t next_target(const struct store *store)
     uint64_t position = store->current ? store->current->base.length : 0;
 
     target = target > 2 * position ? target : 2 * position;
-    target = target < store->options.segment_size ? target : store->options.segment_size;
+    target = target < store_segment_size(store) ? target : store_segment_size(store);
     target = target > store->next_wanted ? target : store->next_wanted;
     return round_size(target);
 }
 
 static bool cap_reached(const struct store *store, uint64_t more)
 {
-    return journal_bytes(store) + more > store->options.journal_size_max;
+    uint64_t wanted = store_journal_bytes(store) + more;
+
+    return wanted > store->options.journal_size_max ||
+           (store->options.size_max > 0 &&
+            wanted + casks_bytes(&store->casks) > store->options.size_max);
 }
 
 /* The work that found no space is tried again in a while. */
@@ -289,19 +305,37 @@ static void wait_for_space(struct store *store, bool *retry)
     store->retry_ms = 0;
 }
 
+static bool next_exceeds_cap(const struct store *store)
+{
+    const struct store_spare *spare = spare_next(store);
+    uint32_t target = next_target(store), size = spare ? spare->size : 0;
+
+    /* Without any segment not even reads are served. */
+    if (store->current && store_files_short(store))
+        return true;
+    return cap_reached(store, target > size ? target - size : 0);
+}
+
+void store_foresee_full(struct store *store)
+{
+    if (next_exceeds_cap(store))
+        wait_for_space(store, &store->retry);
+}
+
 static struct store_job *prepare_begin(struct store *store)
 {
+    const struct store_spare *spare = spare_next(store);
     uint32_t target = next_target(store);
     struct store_job *job;
 
-    if (cap_reached(store, target > store->spare_size ? target - store->spare_size : 0)) {
+    if (next_exceeds_cap(store)) {
         wait_for_space(store, &store->retry);
         return NULL;
     }
     job = store_background_begin(store, STORE_JOB_KIND_PREPARE);
     job->number = store->manifest.next_number;
     job->epoch = store->manifest.next_epoch;
-    job->spare = store->spare;
+    job->spare = spare ? spare->number : 0;
     job->zero_to = target;
     /* Without any segment nobody can be elected, and not even reads are served: the first one after
      * a start may come out of the reserve. */
@@ -322,7 +356,7 @@ static struct store_job *zero_begin(struct store *store)
     /* In whole steps: each one costs a sync, and the target moves with every write. Rounded up, or
      * small segments would be followed by small ones for ever. */
     if (next->capacity >= store->next_wanted)
-        target = store->options.segment_size;
+        target = store_segment_size(store);
     target = step < target ? round_size(step) : target;
     if (cap_reached(store, target - next->capacity)) {
         if (next->capacity < store->next_wanted)
@@ -347,20 +381,28 @@ static struct store_job *manifest_begin(struct store *store)
     return NULL;
 }
 
-/* The file of a dropped segment is kept for the next one, or removed. */
+/* A larger file than segments have now is given back, and who asked for a flush wants its space. */
+static bool spare_keep(struct store *store, uint64_t number, uint32_t size)
+{
+    if (store->spare_count == STORE_SPARES_MAX || store->flush_demanded ||
+        size > 2 * (uint64_t)store_segment_size(store))
+        return false;
+    store->spares[store->spare_count++] = (struct store_spare){.number = number, .size = size};
+    return true;
+}
+
+/* The file of a dropped segment is kept for a next one, or removed. */
 static struct store_job *release_begin(struct store *store, struct journal_segment *segment)
 {
     uint64_t number = segment->base.number;
     uint32_t size = segment->capacity;
-    bool hinted = segment->hinted, spare = !store->spare;
+    bool hinted = segment->hinted, spare;
     struct store_job *job = NULL;
 
+    store_file_leaves(store, &segment->base);
     journal_segments_remove(&store->segments, &store->files, segment);
     store->stats.segments_dropped++;
-    if (spare) {
-        store->spare = number;
-        store->spare_size = size;
-    }
+    spare = spare_keep(store, number, size);
     if (spare && !hinted)
         return NULL;
     job = store_background_begin(store, STORE_JOB_KIND_REMOVE);
@@ -372,7 +414,7 @@ static struct store_job *release_begin(struct store *store, struct journal_segme
 
 static struct store_job *cask_release_begin(struct store *store)
 {
-    for (size_t i = 0; i < store->casks.count; i++) {
+    for (size_t i = 0; store->totals.dropping > 0 && i < store->casks.count; i++) {
         struct cask_file *cask = store->casks.items[i];
         struct store_job *job;
 
@@ -383,6 +425,7 @@ static struct store_job *cask_release_begin(struct store *store)
         job->number = cask->base.number;
         job->partition = cask->info.partition;
         job->remove_cask = job->remove_hint = true;
+        store_file_leaves(store, &cask->base);
         casks_remove(&store->casks, &store->files, cask);
         store->stats.casks_dropped++;
         return job;
@@ -399,7 +442,22 @@ static void retry_when_due(struct store *store, uint64_t now_ms)
     } else if (now_ms >= store->retry_ms) {
         store->retry = false;
         store->retry_manifest = false;
+        store->retry_files = false;
     }
+}
+
+/* Retiring and flushing take turns: retired segments that nobody flushes only fill the disk. */
+static struct store_job *data_next(struct store *store, uint64_t now_ms)
+{
+    struct store_job *job = NULL;
+
+    if (store->flush_turn)
+        job = store_flush_next(store, now_ms);
+    if (!job) {
+        job = store_retire_next(store, now_ms);
+        store->flush_turn = job != NULL;
+    }
+    return job || store->flush_turn ? job : store_flush_next(store, now_ms);
 }
 
 struct store_job *store_background_next(struct store *store, uint64_t now_ms)
@@ -418,16 +476,16 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
     if (!job && !store->retry_manifest && manifest_pending(&store->manifest))
         job = manifest_begin(store);
     /* What a drop gave back need not be waited for. */
-    if (!job && !store->next && (!store->retry || store->spare))
+    if (!job && !store->next && (!store->retry || (store->spare_count > 0 && !store->retry_files)))
         job = prepare_begin(store);
     if (!job && store->next && !store->retry)
         job = zero_begin(store);
     if (!job)
         job = store_install_next(store);
     if (!job)
-        job = store_retire_next(store, now_ms);
+        job = data_next(store, now_ms);
     if (!job)
-        job = store_flush_next(store, now_ms);
+        job = store_scrub_next(store, now_ms);
     return job;
 }
 
@@ -449,6 +507,7 @@ static int prepare_done(struct store *store, struct store_job *job)
         return r;
     }
     segment->capacity = job->length;
+    store_file_changed(store, &segment->base);
     segment->base.length = JOURNAL_BLOCK_SIZE;
     store->next = segment;
     store->next_ticket = store->manifest.edits;
@@ -456,9 +515,10 @@ static int prepare_done(struct store *store, struct store_job *job)
     return 0;
 }
 
-/* -ENOSPC of a background job: nothing is lost, it is tried again. */
-static void no_space(struct store *store, const struct store_job *job)
+/* A background job found no space, or no descriptor: nothing is lost, it is tried again. */
+static void no_space(struct store *store, const struct store_job *job, int result)
 {
+    store->retry_files = result != -ENOSPC;
     if (job->kind == STORE_JOB_KIND_MANIFEST) {
         wait_for_space(store, &store->retry_manifest);
         return;
@@ -478,19 +538,23 @@ int store_background_done(struct store *store, struct store_job *job, int result
     if (job->kind == STORE_JOB_KIND_MANIFEST)
         manifest_write_end(&store->manifest, &job->write, result);
     if (job->kind == STORE_JOB_KIND_PREPARE) {
-        if (result == 0 || job->file) { /* the spare was taken over, or removed with the failure */
-            store->spare = 0;
-            store->spare_size = 0;
-        }
+        if (job->spare && (result == 0 || job->file)) /* taken over, or removed with the failure */
+            store->spare_count--;
         if (result == 0)
             r = prepare_done(store, job);
         else
             vfs_close(job->file);
     }
-    if (job->kind == STORE_JOB_KIND_ZERO && result == 0)
+    if (job->kind == STORE_JOB_KIND_ZERO && result == 0) {
         job->segment->capacity = job->zero_to;
+        store_file_changed(store, &job->segment->base);
+    }
     if (job->kind == STORE_JOB_KIND_INSTALL) {
         store_install_job_done(store, job, result);
+        return 0;
+    }
+    if (job->kind == STORE_JOB_KIND_SCRUB) {
+        store_scrub_done(store, result);
         return 0;
     }
     if (job->kind == STORE_JOB_KIND_HINT || job->kind == STORE_JOB_KIND_FLUSH ||
@@ -502,8 +566,8 @@ int store_background_done(struct store *store, struct store_job *job, int result
             store_flush_done(store, job, result < 0 ? result : job->step);
         return 0;
     }
-    if (r == -ENOSPC) {
-        no_space(store, job);
+    if (store_is_short(r)) {
+        no_space(store, job, r);
         return 0;
     }
     if (r < 0) {

@@ -173,6 +173,8 @@ static int cask_take(struct store_install *install)
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     int r = GROW(install->casks, install->cask_capacity, install->cask_count + 1);
 
+    if (r == 0 && store_files_short(store))
+        r = -ENFILE;
     if (r == 0)
         r = casks_add(&store->casks, &store->files, &written->info, written->file, &cask);
     if (r != 0)
@@ -240,8 +242,7 @@ static int lives(void *context, const struct keydir_digest *digest,
 
     (void)digest;
     assert(file);
-    file->live_records++;
-    file->live_bytes += entry->size_max;
+    store_record_lives(install->store, file, entry->size_max);
     return 0;
 }
 
@@ -294,6 +295,7 @@ static void casks_drop(struct store_install *install)
         }
         cask->state = CASK_FILE_DROPPING;
         cask->ticket = store->manifest.edits;
+        store_file_changed(store, &cask->base);
     }
 }
 
@@ -339,8 +341,8 @@ static int edit(struct store_install *install)
         r = manifest_cask_add(&store->manifest, &cask->info);
         assert(r == 0);
         cask->state = CASK_FILE_LIVE;
-        cask->born = store->retired;
         cask->base.pins--;
+        store_file_changed(store, &cask->base);
     }
     part_switch(install);
     install->ticket = store->manifest.edits;
@@ -357,8 +359,10 @@ static void damage_forget(struct store *store)
     for (size_t i = 0; i < store->files.slot_count; i++) {
         struct data_file *file = store->files.slots[i];
 
-        if (file && !file->damage_stays)
-            file->damaged = false;
+        if (!file || file->damage_stays)
+            continue;
+        file->damaged = false;
+        store_file_changed(store, file);
     }
 }
 
@@ -416,6 +420,7 @@ static bool clean_up(struct store *store, struct store_install *install)
     cask = install->casks[--install->cask_count];
     install->written.info = cask->info;
     cask->base.pins--;
+    store_file_leaves(store, &cask->base);
     casks_remove(&store->casks, &store->files, cask);
     install->written_full = true;
     return true;

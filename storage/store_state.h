@@ -2,6 +2,8 @@
 #ifndef STORAGE_STORE_STATE_H
 #define STORAGE_STORE_STATE_H
 
+#include <errno.h>
+
 #include "storage/casks.h"
 #include "storage/filename.h"
 #include "storage/flush.h"
@@ -9,7 +11,9 @@
 #include "storage/journal.h"
 #include "storage/journal_segment.h"
 #include "storage/manifest.h"
+#include "storage/scrub.h"
 #include "storage/store.h"
+#include "storage/store_totals.h"
 
 #define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
 #define STORE_RETRY_MS      100u /* a full disk is tried again after this */
@@ -17,8 +21,17 @@
 #define STORE_HARD_SIZE     64u  /* bytes of a hard state's record */
 #define STORE_ROOM_HARD     2u   /* hard states that store_room() allows for */
 #define STORE_READ_JOBS_MAX 64u  /* read jobs kept for reuse */
+#define STORE_SPARES_MAX    3u
 #define STORE_SCRATCH_SIZE  (256u << 10)
 #define STORE_SCRATCH_MAX   (64u << 20)
+
+/* One with which values of a partition are compressed; the newest only has an encoder. */
+struct store_dictionary {
+    struct compress_dictionary *dictionary; /* NULL: its data key was not there yet */
+    uint64_t index;                         /* of its entry */
+    uint8_t *record;                        /* as it was logged, or sealed again */
+    size_t record_size;
+};
 
 struct store_partition {
     uint16_t number;
@@ -26,7 +39,7 @@ struct store_partition {
     bool fenced;
     uint32_t hosted; /* counts the hosted ones: index into per-segment arrays */
     struct keydir *keydir;
-    struct compress_dictionary *dictionaries[COMPRESS_DICTIONARIES_MAX];
+    struct store_dictionary dictionaries[COMPRESS_DICTIONARIES_MAX]; /* by number - 1 */
     uint32_t dictionary_count;
     uint64_t last_index; /* of the log as appended */
     uint64_t commit;
@@ -39,6 +52,13 @@ struct store_partition {
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
     uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for */
+    uint32_t casks_small;   /* that are better merged */
+};
+
+/* The file of a dropped segment: what is to be written over costs no zeros before. */
+struct store_spare {
+    uint64_t number;
+    uint32_t size;
 };
 
 enum store_job_kind {
@@ -52,6 +72,7 @@ enum store_job_kind {
     STORE_JOB_KIND_HINT,    /* a step of a hint that is made */
     STORE_JOB_KIND_FLUSH,   /* a step of a flush */
     STORE_JOB_KIND_INSTALL, /* a step of a snapshot that comes in */
+    STORE_JOB_KIND_SCRUB,   /* a step of a scrub */
     STORE_JOB_KIND_STEP,    /* no I/O: lets the host come back for the next slice */
 };
 
@@ -72,6 +93,7 @@ struct store_job {
     void *context;
     uint8_t *buffer;
     size_t buffer_capacity;
+    const uint8_t *map; /* READ: of the whole file, instead of the buffer */
     size_t size;
     size_t got;
     /* PREPARE, ZERO, REMOVE */
@@ -81,12 +103,14 @@ struct store_job {
     struct journal_segment *segment; /* shard thread only; WRITE too */
     uint32_t zero_from;              /* ZERO */
     uint32_t zero_to;
+    bool reserve;    /* PREPARE, ZERO: not written */
     uint32_t length; /* PREPARE: bytes the file has now */
     /* REMOVE: which of the files of `number` */
     bool remove_segment, remove_hint, remove_cask;
     uint16_t partition; /* of a cask */
     struct hint_build *hint;
     struct flush *flush;
+    struct scrub *scrub;
     int step; /* HINT, FLUSH: how far it got */
     struct install *install;
     bool install_remove;
@@ -112,6 +136,7 @@ struct store {
     struct data_files files;
     struct journal_segments segments;
     struct casks casks;
+    struct store_totals totals;
     struct journal_segment *current; /* NULL before the first append */
     struct journal_segment *next;    /* NULL or PREPARED */
     uint64_t next_ticket;            /* of the edit that lists `next` */
@@ -140,12 +165,24 @@ struct store {
     struct flush flush;
     uint64_t flush_due_ms;   /* the pace: no step before */
     uint64_t flush_now_ms;   /* when the step that is out began */
+    bool flush_turn;         /* before the next step of retiring */
     bool flush_failed;       /* the last round ended in ABORT: wait a while */
     bool flush_demanded;     /* store_flush() */
-    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these */
-    uint64_t retired;        /* segments so far */
+    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these, */
+    uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
     struct store_install *installs;
     size_t install_count;
+    struct scrub scrub;
+    bool scrub_pass;         /* one is under way, */
+    size_t scrub_slot;       /* its next file, modulo the slots there are, */
+    size_t scrub_left;       /* and slots that it has not come to */
+    bool scrub_demanded;     /* store_scrub(): the next pass begins now */
+    bool scrub_urgent;       /* the pass was demanded: as fast as it goes */
+    unsigned scrub_tries;    /* of a step that failed */
+    uint64_t scrub_begun_ms; /* the pass */
+    uint64_t scrub_step_ms;  /* the newest step */
+    uint64_t scrub_pause_ms; /* behind it, and */
+    uint64_t scrub_due_ms;   /* its end: no step before */
 
     uint64_t mark_carried; /* newest synced number that a batch has carried */
     uint64_t mark_due_ms;  /* 0: not waiting */
@@ -154,11 +191,12 @@ struct store {
     bool disk_full;
     bool retry;          /* preparing waits after -ENOSPC */
     bool retry_manifest; /* writing the manifest does */
+    bool retry_files;    /* there was no descriptor: a spare file is no help */
     uint64_t retry_ms;   /* 0: set at the next call that knows the time */
     bool write_retry;    /* the write job waits */
     uint64_t write_retry_ms;
-    uint64_t spare; /* number of a dropped segment whose file can be taken over; 0 none */
-    uint32_t spare_size;
+    struct store_spare spares[STORE_SPARES_MAX]; /* files that the next segments take over */
+    size_t spare_count;
 
     /* What store_room() made and nothing has used up: the next append of at most so many bytes
      * fits, with so many hard states before it. */
@@ -207,6 +245,8 @@ uint64_t store_reserve(const struct store *store);
 void store_checkpoint_if_wanted(struct store *store);
 
 /* store_segments.c */
+/* All that the journal's files take, those that are kept for later too. */
+uint64_t store_journal_bytes(const struct store *store);
 struct store_job *store_background_next(struct store *store, uint64_t now_ms);
 int store_background_done(struct store *store, struct store_job *job, int result);
 /* The work of the background jobs; touches only the job. */
@@ -214,10 +254,24 @@ int store_background_run(struct store_job *job);
 /* Makes, opens or takes over the file of the first segment straight on (at open and founding). A
  * full disk is no error: background jobs try again. */
 int store_prepare_first(struct store *store);
+/* A segment was begun. When a cap leaves no room for one behind it, the store is full from now on,
+ * while this one has room for deletes, not when the job that would prepare it gets its turn. */
+void store_foresee_full(struct store *store);
 /* Gives a segment's file the header of its number and epoch, durable; straight on. */
 int store_header_rewrite(const struct journal_segment *segment);
 bool store_segment_droppable(const struct store *store, const struct journal_segment *segment,
                              bool with_new_checkpoint);
+
+/* store_files.c */
+/* Another segment or a snapshot's cask would be one file too many. */
+bool store_files_short(const struct store *store);
+/* Not far from it: any retired segment is better off as casks. */
+bool store_files_short_soon(const struct store *store);
+/* The disk is full, or there is no descriptor: nothing is lost, it is tried again. */
+static inline bool store_is_short(int result)
+{
+    return result == -ENOSPC || result == -EMFILE || result == -ENFILE;
+}
 
 /* store_retire.c */
 /* Retires what is no log any more, in order: the next job for that, or NULL. */
@@ -235,6 +289,10 @@ struct hint_subject store_hint_subject(const struct data_file *file);
 struct store_job *store_flush_next(struct store *store, uint64_t now_ms);
 void store_flush_done(struct store *store, struct store_job *job, int result);
 
+/* store_scrub.c */
+struct store_job *store_scrub_next(struct store *store, uint64_t now_ms);
+void store_scrub_done(struct store *store, int result);
+
 /* store_snapshot.c */
 struct store_job *store_install_next(struct store *store);
 int store_install_run(struct store_job *job);
@@ -242,10 +300,12 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
 void store_installs_free(struct store *store);
 
 /* store_victims.c */
-/* Dead bytes in data files beyond what may be; *total: bytes of them all. */
-uint64_t store_flush_backlog(const struct store *store, uint64_t *total);
+/* Dead bytes in data files beyond what may be. */
+uint64_t store_flush_backlog(const struct store *store);
 /* The pace does not matter now: there is no room. */
 bool store_flush_urgent(const struct store *store);
+/* Files that store_flush() asked for and that are still to be taken, and their length. */
+uint64_t store_flush_left(const struct store *store, uint64_t *bytes);
 /* Begins a round when there is something to gain. */
 bool store_flush_choose(struct store *store);
 /* Lets go of the victims' pins. */
@@ -256,12 +316,12 @@ void store_flush_release(struct store *store);
 struct store_job *store_background_begin(struct store *store, enum store_job_kind kind);
 
 /* store_dictionary.c */
+/* Opens the dictionary if it is not open. 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM. */
+int store_dictionary_ready(struct store *store, struct store_partition *part, uint32_t number);
 int store_train_run(struct store_job *job);
 void store_train_done(struct store *store, struct store_job *job);
 
 /* store_read.c */
-/* A record that nothing points at any more. */
-void store_record_dies(struct store *store, const struct keydir_entry *old);
 void store_scratch_reset(struct store *store);
 void store_scratch_free(struct store *store);
 

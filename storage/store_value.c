@@ -61,13 +61,16 @@ static bool compressible(const struct store *store, const struct record *record,
 /* Without memory a value stays plain. */
 void store_compress(struct store *store, uint16_t partition, struct record *records, size_t count)
 {
-    const struct store_partition *part = store_partition(store, partition);
-    uint32_t number = part->dictionary_count;
-    const struct compress_dictionary *dictionary = number ? part->dictionaries[number - 1] : NULL;
+    struct store_partition *part = store_partition(store, partition);
+    uint32_t number = store_dictionary_newest(store, partition);
+    const struct compress_dictionary *dictionary;
     size_t size = 0, used = 0;
 
     if (store->options.compress_level == 0)
         return;
+    if (number > 0 && store_dictionary_ready(store, part, number) != 0)
+        number = 0;
+    dictionary = number ? part->dictionaries[number - 1].dictionary : NULL;
     for (size_t i = 0; i < count; i++)
         size += compressible(store, &records[i], number > 0) ? records[i].value_size : 0;
     if (size == 0 || !compress_ready(store) ||
@@ -77,10 +80,15 @@ void store_compress(struct store *store, uint16_t partition, struct record *reco
         struct record *record = &records[i];
         uint8_t *out = store->packed + used;
         size_t packed;
+        int r;
 
-        if (!compressible(store, record, number > 0) ||
-            compress_value(store->compress, dictionary, store->options.compress_level,
-                           record->value, record->value_size, out, &packed) != 0)
+        if (!compressible(store, record, number > 0))
+            continue;
+        store->stats.compress_in += record->value_size;
+        r = compress_value(store->compress, dictionary, store->options.compress_level,
+                           record->value, record->value_size, out, &packed);
+        store->stats.compress_out += r == 0 ? packed : record->value_size;
+        if (r != 0)
             continue;
         record->flags |= RECORD_FLAG_COMPRESSED;
         record->codec = (uint8_t)(COMPRESS_CODEC_ZSTD + number);
@@ -97,7 +105,8 @@ bool store_encrypts(const struct store *store)
 
 static bool sealable(const struct record *record)
 {
-    return (record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE) &&
+    return (record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE ||
+            record->kind == RECORD_KIND_DICTIONARY) &&
            !(record->flags & RECORD_FLAG_ENCRYPTED);
 }
 
@@ -139,20 +148,27 @@ int store_decrypt(struct store *store, struct record *record)
 /* Of a record that is not sealed. */
 static int decompress(struct store *store, struct record *record)
 {
-    const struct store_partition *part = store_partition(store, record->partition);
+    struct store_partition *part = store_partition(store, record->partition);
     const struct compress_dictionary *dictionary = NULL;
     uint32_t number = (uint32_t)record->codec - COMPRESS_CODEC_ZSTD;
     size_t size;
+    int r;
 
     if (!(record->flags & RECORD_FLAG_COMPRESSED))
         return 0;
     if (record->codec < COMPRESS_CODEC_ZSTD || !part || number > part->dictionary_count ||
         compress_plain_size(record->value, record->value_size, RECORD_VALUE_SIZE_MAX, &size) != 0)
         return STORE_E_CORRUPT;
+    if (number > 0) {
+        if (record->index < part->dictionaries[number - 1].index)
+            return STORE_E_GONE;
+        r = store_dictionary_ready(store, part, number);
+        if (r != 0)
+            return r;
+        dictionary = part->dictionaries[number - 1].dictionary;
+    }
     if (!compress_ready(store) || !buffer_room(&store->plain, &store->plain_capacity, size))
         return -ENOMEM;
-    if (number > 0)
-        dictionary = part->dictionaries[number - 1];
     if (compress_expand(store->compress, dictionary, record->value, record->value_size,
                         store->plain, size) != 0)
         return STORE_E_CORRUPT;

@@ -4,68 +4,31 @@
 #include "storage/mutant.h"
 #include "storage/store_state.h"
 
-/* Which files flush takes: retired segments and casks that are mostly dead, and casks of which a
- * partition has too many. */
+/* Which files flush takes: retired segments and casks that are mostly dead, and small casks of
+ * which a partition has too many. */
 
-#define UTILIZATION 70u /* per cent of the data files that shall be alive */
-#define WORTH_MAX   90u /* per cent: a file that is more alive is no victim, but on demand */
-#define CASKS_MERGE 16u /* casks of a partition: more are merged, the smallest first */
-#define CASKS_MAX   (DATA_FILES_MAX / 2) /* of them all; merging keeps about to it */
+#define UTILIZATION    70u   /* per cent of the data files that shall be alive */
+#define WORTH_MAX      90u   /* per cent: a file that is more alive is no victim, but on demand */
+#define SLACK_PART     16u   /* of the data files: gained beyond the backlog, or rounds are tiny */
+#define DEMANDED_SCORE 1e200 /* on top: what is asked for goes first */
+#define DOUBT          0.25  /* of a file's death rate: what counts as seen to die */
+#define IDLE_MS        1000u /* a look that found nothing is not repeated before */
 
-/* --- what there is ------------------------------------------------------------------------- */
+/* --- is there anything --------------------------------------------------------------------- */
 
-/* Of a segment the upper bounds of what is alive: the rest, batches' heads and all, comes free. Of
- * a cask its share of records: head, index and footer would be there again. */
-static uint64_t live_of(const struct data_file *file)
+uint64_t store_flush_backlog(const struct store *store)
 {
-    const struct cask_file *cask = (const struct cask_file *)file;
+    uint64_t wanted = store->totals.data_live * 100 / UTILIZATION;
 
-    if (file->kind == DATA_FILE_CASK)
-        return cask->info.count > 0 ? file->live_records * file->length / cask->info.count : 0;
-    return file->live_bytes < file->length ? file->live_bytes : file->length;
+    return store->totals.data_bytes > wanted ? store->totals.data_bytes - wanted : 0;
 }
 
-/* A retired segment or a cask that counts, NULL for anything else. */
-static struct data_file *candidate(const struct store *store, size_t slot)
-{
-    struct data_file *file = store->files.slots[slot];
-
-    if (!file || file->damaged || file->hint_bad)
-        return NULL;
-    if (file->kind == DATA_FILE_SEGMENT)
-        return ((struct journal_segment *)file)->state == JOURNAL_SEGMENT_RETIRED ? file : NULL;
-    return ((struct cask_file *)file)->state == CASK_FILE_LIVE ? file : NULL;
-}
-
-static uint64_t born_of(const struct data_file *file)
-{
-    return file->kind == DATA_FILE_SEGMENT ? ((const struct journal_segment *)file)->born
-                                           : ((const struct cask_file *)file)->born;
-}
-
-/* Bytes that are dead beyond what may be. */
-uint64_t store_flush_backlog(const struct store *store, uint64_t *total)
-{
-    uint64_t live = 0, wanted;
-
-    *total = 0;
-    for (size_t i = 0; i < store->files.slot_count; i++) {
-        const struct data_file *file = candidate(store, i);
-
-        if (!file)
-            continue;
-        *total += file->length;
-        live += live_of(file);
-    }
-    wanted = live * 100 / UTILIZATION;
-    return *total > wanted ? *total - wanted : 0;
-}
-
-/* The journal has no room to grow: any retired segment is better off as casks. */
+/* The journal has no room to grow, or there are too many files: any retired segment is better off
+ * as casks. */
 static bool journal_is_full_soon(const struct store *store)
 {
-    return journal_segments_bytes(&store->segments) + store->options.segment_size >
-           store->options.journal_size_max;
+    return store->totals.capacity + store->options.segment_size > store->options.journal_size_max ||
+           store_files_short_soon(store);
 }
 
 bool store_flush_urgent(const struct store *store)
@@ -73,10 +36,112 @@ bool store_flush_urgent(const struct store *store)
     return store->disk_full || journal_is_full_soon(store);
 }
 
+static bool too_many_casks(const struct store *store)
+{
+    return store->totals.small > store->hosted_count * store_casks_max(store);
+}
+
+/* From the totals alone, so that an idle shard does not look at its files. */
+static bool may_gain(const struct store *store)
+{
+    const struct store_totals *totals = &store->totals;
+
+    return totals->dead > 0 || totals->rewrite > 0 || totals->crowded > 0 ||
+           store->flush_demanded || store->disk_full || store_flush_backlog(store) > 0 ||
+           (totals->retired > 0 && journal_is_full_soon(store));
+}
+
+/* --- what a file is worth ------------------------------------------------------------------ */
+
+/* A retired segment or a cask that counts, NULL for anything else. */
+static struct data_file *candidate(const struct store *store, size_t slot)
+{
+    struct data_file *file = store->files.slots[slot];
+
+    return file && store_file_is_data(file) ? file : NULL;
+}
+
+/* Something in it may be sealed with a data key that is not the newest. */
+static bool has_old_key(const struct store *store, const struct data_file *file)
+{
+    return store->flush_key != 0 && file->live_records > 0 && file->key_id != store->flush_key;
+}
+
 static bool demanded(const struct store *store, const struct data_file *file)
 {
     return store->flush_demanded && file->number < store->flush_until[file->kind] &&
-           live_of(file) < file->length - file->length / 16;
+           (store_file_live(file) < file->length - file->length / 16 || has_old_key(store, file));
+}
+
+uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
+{
+    uint64_t count = 0;
+
+    *bytes = 0;
+    for (size_t i = 0; i < store->files.slot_count && store->flush_demanded; i++) {
+        const struct data_file *file = candidate(store, i);
+
+        if (!file || !demanded(store, file))
+            continue;
+        *bytes += file->length;
+        count++;
+    }
+    return count;
+}
+
+/* It goes whatever is dead elsewhere. */
+static bool must_go(const struct store *store, const struct data_file *file)
+{
+    return file->live_records == 0 || file->rewrite || demanded(store, file) ||
+           (file->kind == DATA_FILE_SEGMENT && journal_is_full_soon(store));
+}
+
+/* It gains bytes where bytes are wanted. */
+static bool is_spare(const struct store *store, const struct data_file *file, uint64_t over)
+{
+    return (over > 0 || store->disk_full) &&
+           store_file_live(file) * 100 < (uint64_t)file->length * WORTH_MAX;
+}
+
+/* Of a partition that has too many small casks. */
+static bool to_merge(const struct store *store, const struct data_file *file)
+{
+    const struct store_partition *part;
+
+    if (!file->counts.small)
+        return false;
+    part = store_partition(store, ((const struct cask_file *)file)->info.partition);
+    return part->casks_small > store_casks_max(store);
+}
+
+/* The share of what is alive in it that dies for each byte appended, as seen since flush first
+ * looked at it. Where it was not seen for long it is taken to be that of all: as much dies as is
+ * appended. */
+static double death_rate(const struct store *store, struct data_file *file)
+{
+    uint64_t live = store_file_live(file), clock = store->stats.bytes_appended;
+    double died;
+
+    if (file->watched_live < live) {
+        file->watched_live = live;
+        file->watched_since = clock;
+    }
+    /* ln(before / now) */
+    died = 2.0 * (double)(file->watched_live - live) / (double)(file->watched_live + live + 1);
+    return (died + DOUBT) /
+           ((double)(clock - file->watched_since) + DOUBT * (double)(store->totals.data_live + 1));
+}
+
+/* What is dead as a whole costs nothing; what is asked for goes before the rest, so that new work
+ * does not keep it waiting. */
+static double score_of(const struct store *store, struct data_file *file)
+{
+    double score;
+
+    if (file->live_records == 0)
+        return 1e300;
+    score = flush_score(store_file_live(file), file->length, death_rate(store, file));
+    return demanded(store, file) ? score + DEMANDED_SCORE : score;
 }
 
 /* --- choosing victims ---------------------------------------------------------------------- */
@@ -84,9 +149,8 @@ static bool demanded(const struct store *store, const struct data_file *file)
 struct choice {
     struct data_file *file;
     double score;
-    bool merge;      /* only for the sake of fewer files */
-    uint32_t hosted; /* merges_make(): of its partition, */
-    uint64_t live;   /* and bytes */
+    bool merge; /* only for the sake of fewer files */
+    bool spare; /* only for the bytes that it gains */
 };
 
 static int compare_choices(const void *a, const void *b)
@@ -96,77 +160,23 @@ static int compare_choices(const void *a, const void *b)
     return left->score > right->score ? -1 : left->score < right->score ? 1 : 0;
 }
 
-/* The fullest partition first, then partition by partition, the smallest casks first. */
-static int compare_merges(const void *a, const void *b, void *context)
-{
-    const struct choice *left = a, *right = b;
-    const uint32_t *counts = context;
-
-    if (counts[left->hosted] != counts[right->hosted])
-        return counts[left->hosted] > counts[right->hosted] ? -1 : 1;
-    if (left->hosted != right->hosted)
-        return left->hosted < right->hosted ? -1 : 1;
-    return left->live < right->live ? -1 : left->live > right->live ? 1 : 0;
-}
-
-static uint32_t merge_limit(const struct store *store)
-{
-    size_t share = CASKS_MAX / (store->hosted_count + 1);
-
-    return share < 2 ? 2 : share < CASKS_MERGE ? (uint32_t)share : CASKS_MERGE;
-}
-
-/* Casks of partitions that have too many: what is small goes into one. */
-static void merge_count(const struct store *store, uint32_t *counts)
-{
-    for (size_t i = 0; i < store->casks.count; i++) {
-        const struct cask_file *cask = store->casks.items[i];
-
-        if (cask->state == CASK_FILE_LIVE)
-            counts[store_partition(store, cask->info.partition)->hosted]++;
-    }
-}
-
-static bool worth(const struct store *store, const struct data_file *file, uint64_t over)
-{
-    if (file->live_records == 0 || demanded(store, file))
-        return true;
-    if (file->kind == DATA_FILE_SEGMENT && journal_is_full_soon(store))
-        return true;
-    return (over > 0 || store->disk_full) &&
-           live_of(file) * 100 < (uint64_t)file->length * WORTH_MAX;
-}
-
-static bool to_merge(const struct store *store, const struct data_file *file,
-                     const uint32_t *counts)
-{
-    uint16_t number;
-
-    if (file->kind != DATA_FILE_CASK)
-        return false;
-    number = ((const struct cask_file *)file)->info.partition;
-    return counts[store_partition(store, number)->hosted] > merge_limit(store);
-}
-
-static size_t choices_make(const struct store *store, struct choice *choices, uint64_t over,
-                           const uint32_t *counts)
+static size_t choices_make(struct store *store, struct choice *choices, uint64_t over)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < store->files.slot_count; i++) {
         struct data_file *file = candidate(store, i);
+        struct choice *choice = &choices[count];
 
         if (!file)
             continue;
-        choices[count].merge = !worth(store, file, over);
-        if (choices[count].merge && !to_merge(store, file, counts))
-            continue;
-        choices[count].file = file;
-        choices[count].score =
-            file->live_records == 0
-                ? 1e300
-                : flush_score(live_of(file), file->length, store->retired - born_of(file) + 1) +
-                      1.0 / (double)(file->length + 1);
+        *choice = (struct choice){.file = file, .score = score_of(store, file)};
+        if (!must_go(store, file)) {
+            choice->spare = is_spare(store, file, over);
+            choice->merge = !choice->spare && to_merge(store, file);
+            if (!choice->spare && !choice->merge)
+                continue;
+        }
         count++;
     }
     if (count > 0)
@@ -188,8 +198,6 @@ static void victim_take(struct store *store, struct data_file *file, bool merge)
     if (file->kind == DATA_FILE_CASK)
         victim->partition = ((struct cask_file *)file)->info.partition;
     file->pins++;
-    if (born_of(file) > flush->born)
-        flush->born = born_of(file);
 }
 
 void store_flush_release(struct store *store)
@@ -201,75 +209,119 @@ void store_flush_release(struct store *store)
     flush->victim_count = 0;
 }
 
-static size_t merges_make(const struct store *store, struct choice *choices, uint32_t *counts)
+static size_t victims_of(const struct flush *flush, uint16_t partition)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < store->casks.count; i++) {
-        const struct cask_file *cask = store->casks.items[i];
-        struct data_file *file = candidate(store, cask->base.slot);
-
-        if (!file || !to_merge(store, file, counts))
-            continue;
-        choices[count++] =
-            (struct choice){.file = file,
-                            .hosted = store_partition(store, cask->info.partition)->hosted,
-                            .live = live_of(file)};
-    }
-    if (count > 0)
-        qsort_r(choices, count, sizeof(*choices), compare_merges, counts);
+    for (size_t i = 0; i < flush->victim_count; i++)
+        count += flush->victims[i].file->kind == DATA_FILE_CASK &&
+                 flush->victims[i].partition == partition;
     return count;
+}
+
+/* A cask that would be merged with nothing is left alone. */
+static void lone_merges_drop(struct store *store)
+{
+    struct flush *flush = &store->flush;
+    bool lone[FLUSH_VICTIMS_MAX];
+    size_t kept = 0;
+
+    for (size_t i = 0; i < flush->victim_count; i++)
+        lone[i] = flush->victims[i].merge && victims_of(flush, flush->victims[i].partition) == 1;
+    for (size_t i = 0; i < flush->victim_count; i++) {
+        if (lone[i])
+            flush->victims[i].file->pins--;
+        else
+            flush->victims[kept++] = flush->victims[i];
+    }
+    flush->victim_count = kept;
+}
+
+static uint32_t small_of(const struct store *store, const struct data_file *file)
+{
+    return store_partition(store, ((const struct cask_file *)file)->info.partition)->casks_small;
+}
+
+/* The fullest partition first, then partition by partition, the smallest casks first. */
+static int compare_merges(const void *a, const void *b, void *context)
+{
+    const struct data_file *left = ((const struct choice *)a)->file;
+    const struct data_file *right = ((const struct choice *)b)->file;
+    uint32_t left_small = small_of(context, left), right_small = small_of(context, right);
+    uint16_t left_part = ((const struct cask_file *)left)->info.partition;
+    uint16_t right_part = ((const struct cask_file *)right)->info.partition;
+    uint64_t left_live = store_file_live(left), right_live = store_file_live(right);
+
+    if (left_small != right_small)
+        return left_small > right_small ? -1 : 1;
+    if (left_part != right_part)
+        return left_part < right_part ? -1 : 1;
+    return left_live < right_live ? -1 : left_live > right_live ? 1 : 0;
 }
 
 /* A round writes a cask for each partition that its victims have something of, and takes no more
  * than FLUSH_VICTIMS_MAX: with many partitions it adds more files than it removes. So when there
  * are too many on average, a round only merges: of the fullest partitions the smallest casks, until
  * half of what each may have is left. */
-static void merges_choose(struct store *store, struct choice *choices, uint32_t *counts)
+static void merges_choose(struct store *store, struct choice *choices)
 {
     struct flush *flush = &store->flush;
-    uint32_t kept_max = merge_limit(store) / 2, taken = 0;
-    size_t count = merges_make(store, choices, counts);
+    uint32_t kept_max = store_casks_max(store) / 2, taken = 0;
+    size_t count = 0;
     uint64_t live = 0;
 
+    for (size_t i = 0; i < store->casks.count; i++)
+        if (to_merge(store, &store->casks.items[i]->base))
+            choices[count++] = (struct choice){.file = &store->casks.items[i]->base};
+    if (count > 0)
+        qsort_r(choices, count, sizeof(*choices), compare_merges, store);
     for (size_t i = 0; i < count && flush->victim_count < FLUSH_VICTIMS_MAX; i++) {
-        const struct choice *choice = &choices[i];
+        struct data_file *file = choices[i].file;
 
-        if (i > 0 && choice->hosted != choices[i - 1].hosted)
+        if (i > 0 && ((struct cask_file *)file)->info.partition !=
+                         ((struct cask_file *)choices[i - 1].file)->info.partition)
             taken = 0;
-        if (taken + kept_max >= counts[choice->hosted] ||
-            (flush->victim_count > 1 && live + choice->live > store->options.flush_size_max))
+        if (taken + kept_max >= small_of(store, file) ||
+            (flush->victim_count > 1 &&
+             live + store_file_live(file) > store->options.flush_size_max))
             continue;
-        victim_take(store, choice->file, true);
-        live += choice->live;
+        victim_take(store, file, true);
+        live += store_file_live(file);
         taken++;
     }
+    lone_merges_drop(store);
 }
 
-static bool too_many_casks(const struct store *store)
+/* A round gains a little more than it must, or rounds would be tiny; but not by moving much. */
+static bool is_enough(const struct store *store, const struct data_file *file, uint64_t gained,
+                      uint64_t over)
 {
-    return store->casks.count > store->hosted_count * merge_limit(store);
+    if (gained <= over || store->disk_full)
+        return false;
+    return gained > over + store->totals.data_bytes / SLACK_PART ||
+           store_file_live(file) * 100 >= (uint64_t)file->length * UTILIZATION;
 }
 
-/* A cask that would be merged with nothing is left alone. */
-static void lone_merges_drop(struct store *store, uint32_t *counts)
+/* The best ones, until enough is gained or the round is full. */
+static void best_choose(struct store *store, struct choice *choices)
 {
     struct flush *flush = &store->flush;
-    size_t kept = 0;
+    uint64_t over = store_flush_backlog(store), live = 0, gained = 0;
+    size_t count = choices_make(store, choices, over);
 
-    memset(counts, 0, store->hosted_count * sizeof(*counts));
-    for (size_t i = 0; i < flush->victim_count; i++)
-        if (flush->victims[i].file->kind == DATA_FILE_CASK)
-            counts[store_partition(store, flush->victims[i].partition)->hosted]++;
-    for (size_t i = 0; i < flush->victim_count; i++) {
-        struct flush_victim *victim = &flush->victims[i];
+    store->stats.flush_victims = count;
+    for (size_t i = 0; i < count && flush->victim_count < FLUSH_VICTIMS_MAX; i++) {
+        struct data_file *file = choices[i].file;
+        uint64_t file_live = store_file_live(file);
 
-        if (victim->merge && counts[store_partition(store, victim->partition)->hosted] == 1)
-            victim->file->pins--;
-        else
-            flush->victims[kept++] = *victim;
+        if ((live > 0 && live + file_live > store->options.flush_size_max) ||
+            (choices[i].spare && is_enough(store, file, gained, over)))
+            continue;
+        victim_take(store, file, choices[i].merge);
+        live += file_live;
+        gained += file->length - file_live;
     }
-    flush->victim_count = kept;
+    lone_merges_drop(store);
 }
 
 static bool is_victim(const struct flush *flush, const struct data_file *file)
@@ -317,6 +369,8 @@ static bool round_begin(struct store *store)
     flush->vfs = store->vfs;
     memcpy(flush->folder, store->folder, sizeof(flush->folder));
     flush->step_size = FLUSH_STEP_SIZE;
+    flush->vault = store->options.vault;
+    flush->key_id = flush->vault ? flush->vault->current : 0;
     flush->safe_index = calloc(store->hosted_count + 1, sizeof(*flush->safe_index));
     flush->generations = calloc(store->hosted_count + 1, sizeof(*flush->generations));
     if (!flush->safe_index || !flush->generations)
@@ -329,47 +383,26 @@ static bool round_begin(struct store *store)
     return true;
 }
 
-/* Begins a round when there is something to gain. */
 bool store_flush_choose(struct store *store)
 {
     struct flush *flush = &store->flush;
-    uint64_t total, over = store_flush_backlog(store, &total), live = 0, gained = 0;
-    uint64_t live_max = store->options.flush_size_max;
-    struct choice *choices = calloc(store->files.slot_count + 1, sizeof(*choices));
-    uint32_t *counts = calloc(store->hosted_count + 1, sizeof(*counts));
-    size_t count = 0;
+    struct choice *choices;
+    uint64_t left_bytes;
 
-    if (choices && counts) {
-        merge_count(store, counts);
-        if (too_many_casks(store)) {
-            merges_choose(store, choices, counts);
-            lone_merges_drop(store, counts);
-            memset(counts, 0, store->hosted_count * sizeof(*counts));
-            merge_count(store, counts);
-        }
-        if (flush->victim_count == 0)
-            count = choices_make(store, choices, over, counts);
-    }
-    store->stats.flush_victims = count > 0 ? count : flush->victim_count;
-    store->stats.flush_backlog = over;
-    for (size_t i = 0; i < count && flush->victim_count < FLUSH_VICTIMS_MAX; i++) {
-        struct data_file *file = choices[i].file;
-
-        if (live > 0 && live + live_of(file) > live_max)
-            continue;
-        if (file->live_records > 0 && gained > over && over > 0 && !store->flush_demanded &&
-            file->kind == DATA_FILE_SEGMENT)
-            continue;
-        victim_take(store, file, choices[i].merge);
-        live += live_of(file);
-        gained += file->length - live_of(file);
-    }
-    if (counts)
-        lone_merges_drop(store, counts);
+    if (store->flush_demanded)
+        store->flush_demanded = store_flush_left(store, &left_bytes) > 0;
+    if (!may_gain(store))
+        return false;
+    choices = calloc(store->files.slot_count + 1, sizeof(*choices));
+    store->stats.flush_backlog = store_flush_backlog(store);
+    if (choices && too_many_casks(store))
+        merges_choose(store, choices);
+    store->stats.flush_victims = flush->victim_count;
+    if (choices && flush->victim_count == 0)
+        best_choose(store, choices);
     free(choices);
-    free(counts);
     if (flush->victim_count == 0) {
-        store->flush_demanded = false;
+        store->flush_due_ms = store->flush_now_ms + IDLE_MS;
         return false;
     }
     if (round_begin(store))

@@ -6,21 +6,23 @@
 #include <sodium.h>
 
 #include "storage/codec.h"
+#include "storage/vault_aead.h"
 
 #define TAIL_SIZE      8u
 #define AD_SIZE        (28u + 8u + 32u + VAULT_DIGEST_SIZE)
 #define KEY_SIZE_BYTES 2u
 
-_Static_assert(VAULT_KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "data key");
-_Static_assert(VAULT_NONCE_SIZE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
-_Static_assert(VAULT_TAG_SIZE == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(VAULT_KEY_SIZE == VAULT_AEAD_KEY, "data key");
+_Static_assert(VAULT_NONCE_SIZE == VAULT_AEAD_NONCE, "nonce");
+_Static_assert(VAULT_TAG_SIZE == VAULT_AEAD_TAG, "tag");
+_Static_assert(AD_SIZE <= VAULT_AEAD_AD_MAX, "associated data");
 _Static_assert(VAULT_OVERHEAD_SIZE == TAIL_SIZE + KEY_SIZE_BYTES + VAULT_TAG_SIZE, "overhead");
 _Static_assert(VAULT_WRAPPED_SIZE == crypto_box_SEALBYTES + 1 + VAULT_KEY_SIZE, "a box");
 _Static_assert(VAULT_EXCHANGE_SIZE == crypto_box_PUBLICKEYBYTES, "X25519 key");
 
 void vault_init(struct vault *vault)
 {
-    *vault = (struct vault){0};
+    memset(vault, 0, sizeof(*vault));
 }
 
 void vault_wipe(struct vault *vault)
@@ -42,6 +44,16 @@ void vault_use(struct vault *vault, uint8_t id)
 {
     assert(id != 0 && vault->known[id]);
     vault->current = id;
+}
+
+uint8_t vault_newest_of_several(const struct vault *vault)
+{
+    uint8_t current = vault ? vault->current : 0;
+
+    for (unsigned id = 1; id <= VAULT_KEYS_MAX; id++)
+        if (current != 0 && id != current && vault->known[id])
+            return current;
+    return 0;
 }
 
 /* --- records ------------------------------------------------------------------------------- */
@@ -85,7 +97,29 @@ static void make_ad(const struct record *record, uint8_t ad[AD_SIZE])
         codec_put_u64(ad + 52, record->request.floor);
         codec_put_u64(ad + 60, (uint64_t)record->request.result);
     }
-    memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
+    if (record->key_size > 0)
+        memcpy(ad + 68, record->key, VAULT_DIGEST_SIZE);
+}
+
+/* Seals what lies in `plain`, behind the tail, which is behind the digest in out. */
+static void seal(const struct vault *vault, uint8_t id, struct record *record, uint8_t *out,
+                 size_t plain_size)
+{
+    uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+
+    assert(id != 0 && vault->known[id]);
+    record->flags |= RECORD_FLAG_ENCRYPTED;
+    record->key_id = id;
+    if (record->key_size > 0) {
+        record->key = out;
+        record->key_size = VAULT_DIGEST_SIZE;
+    }
+    record->value = sealed;
+    record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
+    make_nonce(record, sealed, nonce);
+    make_ad(record, ad);
+    vault_aead_seal(plain, plain_size, ad, sizeof(ad), nonce, vault->keys[id]);
 }
 
 void vault_seal(const struct vault *vault, struct record *record,
@@ -93,51 +127,69 @@ void vault_seal(const struct vault *vault, struct record *record,
 {
     size_t plain_size = KEY_SIZE_BYTES + record->key_size + record->value_size;
     uint8_t *sealed = out + VAULT_DIGEST_SIZE, *plain = sealed + TAIL_SIZE;
-    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
-    int r;
 
-    assert(vault->current != 0 && vault->known[vault->current]);
-    assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE);
+    assert(record->kind == RECORD_KIND_PUT || record->kind == RECORD_KIND_DELETE ||
+           record->kind == RECORD_KIND_DICTIONARY);
+    assert((record->key_size == 0) == (record->kind == RECORD_KIND_DICTIONARY));
     assert(!(record->flags & RECORD_FLAG_ENCRYPTED) && record->sub_index < record->sub_count);
     codec_put_u64(out, digest->high);
     codec_put_u64(out + 8, digest->low);
     codec_put_u64(sealed, tail);
     codec_put_u16(plain, (uint16_t)record->key_size);
-    memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
+    if (record->key_size > 0)
+        memcpy(plain + KEY_SIZE_BYTES, record->key, record->key_size);
     if (record->value_size > 0)
         memcpy(plain + KEY_SIZE_BYTES + record->key_size, record->value, record->value_size);
-    record->flags |= RECORD_FLAG_ENCRYPTED;
-    record->key_id = vault->current;
-    record->key = out;
-    record->key_size = VAULT_DIGEST_SIZE;
-    record->value = sealed;
-    record->value_size = TAIL_SIZE + plain_size + VAULT_TAG_SIZE;
-    make_nonce(record, sealed, nonce);
+    seal(vault, vault->current, record, out, plain_size);
+}
+
+/* Decrypts the value into out. VAULT_E_NO_KEY, VAULT_E_CORRUPT. */
+static int unseal(const struct vault *vault, const struct record *record, uint8_t *out)
+{
+    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
+
+    assert(record->flags & RECORD_FLAG_ENCRYPTED);
+    assert(record->key_size == (record->kind == RECORD_KIND_DICTIONARY ? 0 : VAULT_DIGEST_SIZE));
+    assert(record->value_size > VAULT_OVERHEAD_SIZE);
+    if (!vault || !vault->known[record->key_id])
+        return VAULT_E_NO_KEY;
+    make_nonce(record, record->value, nonce);
     make_ad(record, ad);
-    r = crypto_aead_xchacha20poly1305_ietf_encrypt(plain, NULL, plain, plain_size, ad, sizeof(ad),
-                                                   NULL, nonce, vault->keys[vault->current]);
-    assert(r == 0);
-    (void)r;
+    return vault_aead_open(out, record->value + TAIL_SIZE,
+                           record->value_size - TAIL_SIZE - VAULT_TAG_SIZE, ad, sizeof(ad), nonce,
+                           vault->keys[record->key_id])
+               ? 0
+               : VAULT_E_CORRUPT;
+}
+
+int vault_reseal(const struct vault *vault, uint8_t id, struct record *record, uint8_t *out)
+{
+    uint8_t *sealed = out + VAULT_DIGEST_SIZE;
+    int r;
+
+    if (!vault || !vault->known[id])
+        return VAULT_E_NO_KEY;
+    r = unseal(vault, record, sealed + TAIL_SIZE);
+    if (r != 0)
+        return r;
+    if (record->key_size > 0)
+        memcpy(out, record->key, VAULT_DIGEST_SIZE);
+    memcpy(sealed, record->value, TAIL_SIZE);
+    seal(vault, id, record, out, record->value_size - TAIL_SIZE - VAULT_TAG_SIZE);
+    return 0;
 }
 
 int vault_open(const struct vault *vault, struct record *record, uint8_t *out)
 {
-    uint8_t nonce[VAULT_NONCE_SIZE], ad[AD_SIZE];
     size_t plain_size, key_size;
+    int r = unseal(vault, record, out);
 
-    assert(record->flags & RECORD_FLAG_ENCRYPTED);
-    assert(record->key_size == VAULT_DIGEST_SIZE && record->value_size > VAULT_OVERHEAD_SIZE);
-    if (!vault || !vault->known[record->key_id])
-        return VAULT_E_NO_KEY;
+    if (r != 0)
+        return r;
     plain_size = record->value_size - TAIL_SIZE - VAULT_TAG_SIZE;
-    make_nonce(record, record->value, nonce);
-    make_ad(record, ad);
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, record->value + TAIL_SIZE,
-                                                   record->value_size - TAIL_SIZE, ad, sizeof(ad),
-                                                   nonce, vault->keys[record->key_id]) != 0)
-        return VAULT_E_CORRUPT;
     key_size = codec_get_u16(out);
-    if (key_size == 0 || key_size > plain_size - KEY_SIZE_BYTES)
+    if ((key_size == 0) != (record->kind == RECORD_KIND_DICTIONARY) ||
+        key_size > plain_size - KEY_SIZE_BYTES)
         return VAULT_E_CORRUPT;
     record->flags &= (uint8_t)~RECORD_FLAG_ENCRYPTED;
     record->key_id = 0;

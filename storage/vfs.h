@@ -17,11 +17,13 @@
  *  - A file that is removed or renamed over lives on for those who have it open.
  *  - All functions return 0 or a count on success and -errno on failure; -EAGAIN only where said.
  *    Errors that callers tell apart: -ENOENT no such name, -EEXIST, -EISDIR a folder where a file
- *    is wanted, -ENOTDIR the reverse, -ENOSPC.
+ *    is wanted, -ENOTDIR the reverse, -ENOSPC; and -EMFILE or -ENFILE of open, lock, list and
+ *    sync_dir: there is no descriptor, and nothing was changed.
  */
 #ifndef STORAGE_VFS_H
 #define STORAGE_VFS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,8 +58,14 @@ struct vfs_ops {
     int64_t (*pread_nowait)(struct vfs_file *file, void *buffer, size_t size, uint64_t offset);
     int (*pwritev)(struct vfs_file *file, const struct iovec *iov, int iov_count, uint64_t offset);
     int (*sync)(struct vfs_file *file); /* fdatasync: data and what is needed to read it */
+    /* NULL: the vfs has no files to map. */
+    const uint8_t *(*map)(struct vfs_file *file, uint64_t size);
+    /* May be NULL. Begins what a later sync will want done; promises nothing. */
+    void (*sync_soon)(struct vfs_file *file);
     int (*size)(struct vfs_file *file, uint64_t *size);
     int (*truncate)(struct vfs_file *file, uint64_t size);
+    /* NULL: the file system cannot. */
+    int (*reserve)(struct vfs_file *file, uint64_t from, uint64_t to);
     int (*rename)(struct vfs *vfs, const char *from, const char *to); /* replaces a file `to` */
     int (*remove)(struct vfs *vfs, const char *path);
     int (*mkdir)(struct vfs *vfs, const char *path); /* 0 too when it exists */
@@ -102,13 +110,32 @@ static inline int vfs_sync(struct vfs_file *file)
 {
     return file->vfs->ops->sync(file);
 }
+static inline void vfs_sync_soon(struct vfs_file *file)
+{
+    if (file->vfs->ops->sync_soon)
+        file->vfs->ops->sync_soon(file);
+}
 static inline int vfs_size(struct vfs_file *file, uint64_t *size)
 {
     return file->vfs->ops->size(file, size);
 }
+/* The first `size` bytes, > 0, of a file that nobody changes any more, for reading, until the file
+ * is closed; always the same ones for a file. NULL: take vfs_pread(). Reading them where the disk
+ * gives an error, or somebody has cut the file short, is a SIGBUS. */
+static inline const uint8_t *vfs_map(struct vfs_file *file, uint64_t size)
+{
+    return file->vfs->ops->map ? file->vfs->ops->map(file, size) : NULL;
+}
 static inline int vfs_truncate(struct vfs_file *file, uint64_t size)
 {
     return file->vfs->ops->truncate(file, size);
+}
+/* Lengthens the file from its end `from` to `to` by bytes that read as zeros and have their room on
+ * the disk, without writing them: the sync behind the first write to them costs more. -EOPNOTSUPP:
+ * write zeros. */
+static inline int vfs_reserve(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    return file->vfs->ops->reserve ? file->vfs->ops->reserve(file, from, to) : -EOPNOTSUPP;
 }
 static inline int vfs_rename(struct vfs *vfs, const char *from, const char *to)
 {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,10 +20,13 @@ struct vfs_posix {
     int directory_fd;
 };
 
-/* No state besides the descriptor, which the kernel guards: calls from several threads are safe. */
+/* No state besides the descriptor, which the kernel guards: calls from several threads are safe.
+ * But for map, which its owner calls. */
 struct posix_file {
     struct vfs_file base;
     int fd;
+    const uint8_t *map; /* NULL: not mapped */
+    uint64_t map_size;
 };
 
 int vfs_path_check(const char *path)
@@ -101,6 +105,10 @@ static int posix_open(struct vfs *vfs, const char *path, unsigned flags, struct 
 
 static void posix_close(struct vfs_file *file)
 {
+    struct posix_file *own = (struct posix_file *)file;
+
+    if (own->map)
+        munmap((void *)(uintptr_t)own->map, own->map_size);
     close(posix_fd(file)); /* what was synced is durable; of the rest nothing was promised */
     free(file);
 }
@@ -189,6 +197,27 @@ static int posix_sync(struct vfs_file *file)
     return fdatasync(posix_fd(file)) == 0 ? 0 : -errno;
 }
 
+static const uint8_t *posix_map(struct vfs_file *file, uint64_t size)
+{
+    struct posix_file *own = (struct posix_file *)file;
+    void *map;
+
+    if (own->map)
+        return own->map_size == size ? own->map : NULL;
+    map = mmap(NULL, size, PROT_READ, MAP_SHARED, own->fd, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    madvise(map, size, MADV_RANDOM); /* advice: it works without */
+    own->map = map;
+    own->map_size = size;
+    return map;
+}
+
+static void posix_sync_soon(struct vfs_file *file)
+{
+    sync_file_range(posix_fd(file), 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_size(struct vfs_file *file, uint64_t *size)
 {
     struct stat status;
@@ -203,6 +232,15 @@ static int posix_truncate(struct vfs_file *file, uint64_t size)
     int r;
     do {
         r = ftruncate(posix_fd(file), (off_t)size);
+    } while (r != 0 && errno == EINTR);
+    return r == 0 ? 0 : -errno;
+}
+
+static int posix_reserve(struct vfs_file *file, uint64_t from, uint64_t to)
+{
+    int r;
+    do {
+        r = fallocate(posix_fd(file), 0, (off_t)from, (off_t)(to - from));
     } while (r != 0 && errno == EINTR);
     return r == 0 ? 0 : -errno;
 }
@@ -320,8 +358,11 @@ static const struct vfs_ops posix_ops = {
     .pread_nowait = posix_pread_nowait,
     .pwritev = posix_pwritev,
     .sync = posix_sync,
+    .map = posix_map,
+    .sync_soon = posix_sync_soon,
     .size = posix_size,
     .truncate = posix_truncate,
+    .reserve = posix_reserve,
     .rename = posix_rename,
     .remove = posix_remove,
     .mkdir = posix_mkdir,

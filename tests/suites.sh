@@ -18,6 +18,8 @@ fi
     echo "process.tsan|$tsan/process_test --short"
 echo "lint|sh tests/lint.sh"
 [ -f tests/docs/tour_test.sh ] && echo "docs.tour|sh tests/docs/tour_test.sh"
+[ -f build/release/storage/libringcask-storage.a ] &&
+    echo "docs.embedding|sh tests/docs/embedding_test.sh"
 for test in "$asan"/tests/*_test; do
     [ -x "$test" ] && echo "unit.$(basename "$test" _test)|$test --timeout 120"
 done

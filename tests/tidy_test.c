@@ -386,6 +386,50 @@ Test(tidy, the_top_level_holds_only_its_folders)
     cr_assert_eq(faults, 0, "%u faults", faults);
 }
 
+/* --- docs/known-bugs.md --------------------------------------------------------------------- */
+
+#define WANTED_SIZE 200u
+
+static const char *wanted;
+static bool wanted_seen;
+
+static void find_wanted(const char *path)
+{
+    char line[1024];
+    FILE *file = open_source(path);
+
+    while (!wanted_seen && fgets(line, sizeof line, file))
+        wanted_seen = strncmp(line, wanted, strlen(wanted)) == 0;
+    fclose(file);
+}
+
+Test(tidy, known_bugs_have_their_tests)
+{
+    char line[1024], text[WANTED_SIZE];
+    FILE *file = fopen(RINGCASK_SOURCE_DIR "/docs/known-bugs.md", "r");
+    unsigned rows = 0, number = 0;
+
+    faults = 0;
+    cr_assert(file);
+    while (fgets(line, sizeof line, file)) {
+        const char *at = strstr(line, "`Test("), *end = at ? strchr(at, ')') : NULL;
+
+        number++;
+        if (line[0] != '|' || !end || (size_t)(end - at) > sizeof text)
+            continue;
+        rows++;
+        snprintf(text, sizeof text, "%.*s", (int)(end - at - 1), at + 1);
+        wanted = text;
+        wanted_seen = false;
+        walk("tests", find_wanted);
+        if (!wanted_seen)
+            fault("docs/known-bugs.md", number, "there is no such test", text);
+    }
+    fclose(file);
+    cr_assert_gt(rows, 25);
+    cr_assert_eq(faults, 0, "%u faults", faults);
+}
+
 /* The checks themselves: what they must see, and what they must let pass. */
 Test(tidy, the_checks_see_what_they_should)
 {

@@ -2,6 +2,7 @@
 
 #include "replication/raft.h"
 #include "ring/placement.h"
+#include "ring/voters.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -33,6 +34,10 @@ static void healthy(uint32_t nodes, uint32_t partitions, uint32_t replicas)
         snprintf(view_nodes[i].address, sizeof view_nodes[i].address, "127.0.0.1:700%u", i + 1);
     }
     cr_assert_eq(placement_solve(&view.map), 0);
+    cr_assert_eq(voters_choose(&view.map), 0);
+    for (uint32_t i = 0; i < view.map.meta_voter_count; i++)
+        view.meta[i] = (struct view_replica){
+            .known = true, .status = {.role = i == 0 ? RAFT_LEADER : RAFT_FOLLOWER, .term = 1}};
     for (uint32_t i = 0; i < partitions * replicas; i++) {
         view_replicas[i].known = true;
         view_replicas[i].status =
@@ -51,6 +56,9 @@ static void lose(uint16_t id)
     for (uint32_t i = 0; i < view.map.partition_count * view.map.replica_count; i++)
         if (view.map.replicas[i] == id)
             view.replicas[i] = (struct view_replica){0};
+    for (uint32_t i = 0; i < view.map.meta_voter_count; i++)
+        if (view.map.meta_voters[i] == id)
+            view.meta[i] = (struct view_replica){0};
 }
 
 /* Whoever is left of each row leads. */
@@ -59,6 +67,8 @@ static void elect(void)
     for (uint32_t p = 0; p < view.map.partition_count; p++)
         for (uint32_t i = 0; i < view.map.replica_count && view_leader(&view, (uint16_t)p) < 0; i++)
             view.replicas[p * view.map.replica_count + i].status.role = RAFT_LEADER;
+    for (uint32_t i = 0; i < view.map.meta_voter_count && view_meta_leader(&view) == 0; i++)
+        view.meta[i].status.role = RAFT_LEADER;
 }
 
 static void assert_verdict(enum verdict_state state, const char *text)
@@ -79,6 +89,15 @@ Test(verdict, a_healthy_cluster_says_what_it_tolerates)
     assert_verdict(VERDICT_HEALTHY, "healthy: 5 nodes, 16 partitions, tolerates 2 more failures");
     healthy(1, 16, 1);
     assert_verdict(VERDICT_HEALTHY, "healthy: 1 node, 16 partitions, tolerates 0 more failures");
+}
+
+Test(verdict, a_meta_group_without_leader_is_no_harm_to_the_data_but_told)
+{
+    healthy(3, 16, 3);
+    view.meta[0].status.role = RAFT_FOLLOWER;
+    assert_verdict(VERDICT_DEGRADED,
+                   "degraded: the meta group has no leader; 16 of 16 partitions have a leader, 0 "
+                   "are under-replicated, tolerates 1 more failure");
 }
 
 Test(verdict, a_lost_node_is_named_with_the_command_that_mends_it)

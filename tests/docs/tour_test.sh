@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the tour of README.md as typed, and checks what the documents say of themselves: the two
-# readmes have the same headings and commands, links lead somewhere, named files exist.
+# Runs the tour of README.md and the labs as typed, and checks what the documents say of themselves:
+# the two readmes have the same headings and commands, links lead somewhere, named files exist.
 #
 #   sh tests/docs/tour_test.sh            with build/release/bin
 #   bin=DIR sh tests/docs/tour_test.sh    with the programs in DIR
@@ -10,19 +10,20 @@
 # it must print:
 #   # -> TEXT     one line; … in it stands for anything, a line of … alone for any lines
 #   # soon -> TEXT   the same, asked again for at most soon_s seconds until it fits
-# Port 6379 and folder /tmp/tour of the text become a free port and a folder of the test's own, and
-# redis-cli prints as it does on a terminal. Ctrl-C is the end: it must leave no process behind.
+# Port 6379 and folder /tmp/tour (/tmp/lab) of the text become a free port and a folder of the test's
+# own, and redis-cli prints as it does on a terminal. Ctrl-C is the end of each page: it must leave no
+# process behind.
 set -u
 if [ -z "${tour_bounded-}" ]; then # a command that hangs must not hang the suite
     export tour_bounded=1
-    exec timeout -k 10 90 sh "$0" "$@"
+    exec timeout -k 10 180 sh "$0" "$@"
 fi
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 bin=${bin:-$top/build/release/bin}
 ready_s=30
 soon_s=20
 stop_s=5
-all_s=60
+all_s=60 # a page
 work=$(mktemp -d) || exit 1
 faults=0
 commands=0
@@ -118,9 +119,10 @@ check_names()
 
 # --- the tour --------------------------------------------------------------------------------
 
-# Cuts README's tour into steps: $work/steps/NNN.command, .want, and .soon or .demo.
+# Cuts page $1 into steps: $work/steps/NNN.command, .want, and .soon or .demo.
 cut_steps()
 {
+    rm -rf "$work/steps"
     mkdir "$work/steps"
     awk -v folder="$work/steps" '
         function name(suffix) { return sprintf("%s/%03d.%s", folder, step, suffix) }
@@ -140,8 +142,8 @@ cut_steps()
             }
             print >name("command")
             more = /\\$/
-        }' "$top/README.md"
-    sed -i -e "s#/tmp/tour#$work/tour#g" -e "s/\([-:p ]\)6379/\1$port/g" \
+        }' "$1"
+    sed -i -e "s#/tmp/\(tour\|lab\)#$work/\1#g" -e "s/\([-:p ]\)6379/\1$port/g" \
         -e "s#\$PWD/build/release/bin#$bin#" "$work"/steps/*
 }
 
@@ -180,7 +182,7 @@ fits()
 
 passed()
 {
-    echo $(($(date +%s) - begin))
+    echo $(($(date +%s) - $1))
 }
 
 start_demo()
@@ -192,7 +194,7 @@ start_demo()
     sh -c "exec $command --resp 127.0.0.1:$port" >"$work/demo.out" 2>"$work/demo.err" &
     demo=$!
     while ! grep -q '^ready ' "$work/demo.out"; do
-        if ! kill -0 "$demo" 2>/dev/null || [ "$(passed)" -gt "$ready_s" ]; then
+        if ! kill -0 "$demo" 2>/dev/null || [ "$(passed "$page_begin")" -gt "$ready_s" ]; then
             cat "$work/demo.out" "$work/demo.err"
             fault "the demo does not get ready"
             return 1
@@ -208,7 +210,7 @@ check_output()
     fits "$2" "$1.want" && return 0
     echo "--- printed"
     cat "$2"
-    echo "--- README says"
+    echo "--- the page says"
     cat "$1.want"
     fault "the output of \"$(cat "$1.command")\" differs"
     return 1
@@ -228,17 +230,14 @@ run_step()
     check_output "$1" "$work/out"
 }
 
-run_tour()
+run_page()
 {
-    cd "$top" || exit 1
-    mkdir "$work/bin"
-    printf '#!/bin/sh\nexec %s --no-raw "$@"\n' "$(command -v redis-cli)" >"$work/bin/redis-cli"
-    chmod +x "$work/bin/redis-cli"
-    PATH=$work/bin:$bin:$PATH
+    cut_steps "$1"
+    page_begin=$(date +%s)
     for step in "$work"/steps/*.command; do
         waited=0
-        if [ "$(passed)" -gt "$all_s" ]; then
-            fault "the tour takes longer than $all_s s"
+        if [ "$(passed "$page_begin")" -gt "$all_s" ]; then
+            fault "${1#"$top"/} takes longer than $all_s s"
             return
         fi
         if [ -e "${step%.command}.demo" ]; then
@@ -258,11 +257,11 @@ end_demo()
     demo=
     [ "$code" -eq 0 ] || fault "the demo ends with exit code $code"
     waited=0
-    while left=$(pgrep -f "$work/tour") && [ "$waited" -lt $((stop_s * 5)) ]; do
+    while left=$(pgrep -f "$work/\(tour\|lab\)") && [ "$waited" -lt $((stop_s * 5)) ]; do
         sleep 0.2
         waited=$((waited + 1))
     done
-    [ -z "$left" ] || fault "processes outlive the tour: $left"
+    [ -z "$left" ] || fault "processes outlive the demo: $left"
 }
 
 # A port nobody listens on; 6379 if that is free.
@@ -281,7 +280,7 @@ stop()
         kill "$demo"
         wait "$demo" 2>/dev/null
     fi
-    for pid in $(pgrep -f "$work/tour"); do # what a failed tour has left
+    for pid in $(pgrep -f "$work/\(tour\|lab\)"); do # what a failed tour has left
         kill -9 "$pid" 2>/dev/null
     done
     rm -rf "$work"
@@ -294,10 +293,17 @@ check_readmes
 check_links
 check_names
 port=$(free_port)
-cut_steps
 [ -x "$bin/ringcask" ] || fault "$bin/ringcask is not built"
 [ "$faults" -eq 0 ] || echo "(the documents have faults; the tour is run all the same)"
-[ -x "$bin/ringcask" ] && run_tour
-[ -z "$demo" ] || end_demo
-echo "# tour: $commands commands, $(wc -l <"$work/pages") pages, $faults faults, $(passed) s"
+mkdir "$work/bin"
+printf '#!/bin/sh\nexec %s --no-raw "$@"\n' "$(command -v redis-cli)" >"$work/bin/redis-cli"
+chmod +x "$work/bin/redis-cli"
+PATH=$work/bin:$bin:$PATH
+cd "$top" || exit 1
+for page in README.md $(grep -l '^```sh tour-demo$' docs/labs/*.md); do
+    [ -x "$bin/ringcask" ] || break
+    run_page "$top/$page"
+    [ -z "$demo" ] || end_demo
+done
+echo "# tour: $commands commands, $(wc -l <"$work/pages") pages, $faults faults, $(passed "$begin") s"
 [ "$faults" -eq 0 ] && [ "$commands" -gt 0 ]

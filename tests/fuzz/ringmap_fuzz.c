@@ -54,8 +54,13 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
     }
     if (placement_solve(&map) != 0 || voters_choose(&map) != 0)
         abort();
-    if (dice_below(dice, 2) == 0 && ringmap_add_boxes(&map, 1) != 0)
-        abort();
+    for (uint64_t i = 0, keys = dice_below(dice, 4); i < keys; i++) {
+        uint8_t(*boxes)[RINGMAP_BOX_SIZE];
+
+        if (ringmap_add_key(&map, (uint8_t)(2 * i + 1), &boxes) != 0)
+            abort();
+        dice_fill(dice, boxes, members * sizeof *boxes);
+    }
     size = ringmap_encoded_size(&map);
     if (size > FUZZ_INPUT_SIZE_MAX)
         abort();

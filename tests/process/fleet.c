@@ -23,11 +23,16 @@ const char *fleet_path(const struct fleet *fleet, const char *name, const char *
     return path;
 }
 
+static void add_words(struct child *child, const char *const *words)
+{
+    for (size_t i = 0; words && words[i]; i++)
+        REQUIRE(child_add(child, words[i]) == 0, "no memory");
+}
+
 static void set_words(struct child *child, const char *const *words)
 {
     child_clear(child);
-    for (size_t i = 0; words[i]; i++)
-        REQUIRE(child_add(child, words[i]) == 0, "no memory");
+    add_words(child, words);
 }
 
 static void make_ticket(struct fleet *fleet)
@@ -68,9 +73,11 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
         set_words(&fleet->nodes[k],
                   (const char *[]){program_path("ringcask", program), "node", "--ticket",
                                    fleet->ticket, "--data", fleet_path(fleet, name, "", data),
-                                   "--listen", fleet->addresses[k], "--zone", zone, "--shards", "1",
-                                   "--log", "1", /* who was away gets snapshots */
+                                   "--listen", fleet->addresses[k], "--zone", zone, "--shards",
+                                   k % 2 ? "2" : "1", /* they need not be alike */
+                                   "--log", "1",      /* who was away gets snapshots */
                                    "--compress", k % 2 ? "off" : "zstd", NULL});
+        add_words(&fleet->nodes[k], fleet->node_words);
         r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
     } while (r == CHILD_E_ENDED && is_new && WIFEXITED(fleet->nodes[k].status) &&
              WEXITSTATUS(fleet->nodes[k].status) == CONFLICT);
@@ -108,6 +115,12 @@ void fleet_start_router(struct fleet *fleet)
 
 int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words)
 {
+    return fleet_admin_both(fleet, out, NULL, size, words);
+}
+
+int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
+                     const char *const *words)
+{
     char program[PATH_MAX], text[512];
     const char *all[24] = {program_path("ring-admin", program), "--ticket", fleet->ticket,
                            "--seeds", seeds(fleet, text)};
@@ -115,7 +128,7 @@ int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *
 
     while (*words && count + 1 < sizeof all / sizeof *all)
         all[count++] = *words++;
-    return program_run(out, NULL, size, READY_MS, all);
+    return program_run(out, err, size, READY_MS, all);
 }
 
 void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
@@ -130,13 +143,14 @@ void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
     }
 }
 
-static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, const char *option)
+static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, const char *option,
+                       const char *const *node_words)
 {
     const char *words[FLEET_NODES_MAX + 3] = {"init"};
     char text[4096];
     int code;
 
-    *fleet = (struct fleet){.node_count = nodes};
+    *fleet = (struct fleet){.node_count = nodes, .node_words = node_words};
     snprintf(fleet->folder, sizeof fleet->folder, "%s", folder);
     make_ticket(fleet);
     child_init(&fleet->router);
@@ -154,12 +168,18 @@ static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, 
 
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, NULL);
+    open_fleet(fleet, folder, nodes, NULL, NULL);
+}
+
+void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
+                     const char *const *node_words)
+{
+    open_fleet(fleet, folder, nodes, init_word, node_words);
 }
 
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, "--encrypt");
+    open_fleet(fleet, folder, nodes, "--encrypt", NULL);
 }
 
 void fleet_kill(struct fleet *fleet, struct child *child)

@@ -19,12 +19,17 @@ struct fleet {
     char addresses[FLEET_NODES_MAX][64];
     struct child router;
     uint16_t resp_port; /* the same after a restart */
+    const char *const *node_words;
 };
 
 /* Ticket, nodes, founding, router: ready and healthy. The folder exists and is empty. */
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes);
 /* The same, founded with --encrypt. */
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes);
+/* The same, founded with this word more, or NULL; and each node has these words more on its command
+ * line, borrowed, NULL ends them. */
+void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
+                     const char *const *node_words);
 /* Stops all; each must end well, and no log may hold a sanitizer's report. */
 void fleet_close(struct fleet *fleet);
 void fleet_start_node(struct fleet *fleet, uint32_t k);
@@ -37,6 +42,9 @@ uint32_t fleet_stop(struct fleet *fleet, struct child *child);
 void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms);
 /* Runs ring-admin with the fleet's ticket and seeds. Returns the exit code. */
 int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words);
+/* The same with its stderr; both buffers are of `size`. */
+int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
+                     const char *const *words);
 /* "node-2", ".log" -> path. */
 const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
                        char path[PATH_MAX]);

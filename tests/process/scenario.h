@@ -21,11 +21,16 @@
     X(hostile) /* garbage, wrong tickets and thousands of half-open connections */                 \
     X(refused) /* ports and folders in use, of others, of newer versions */                        \
     X(disk)    /* full disks: writes are refused, reads and deletes go on, it heals by itself */   \
+    X(wear)    /* a node's disk stays in proportion to what is alive, however much is written */   \
     X(demo)    /* `ringcask demo` from its first line to its last */                               \
     X(admin)   /* ring-admin on a founded cluster */                                               \
     X(gossip)  /* a killed node is held dead, and found again at another address */                \
+    X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
+    X(files)   /* few descriptors: files become fewer and larger, writes wait, all is served */    \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
+    X(scrub)   /* rot on the disk of a running node is found and made good by its peers */         \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
+    X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */
 

@@ -79,6 +79,8 @@ void scenario_admin(const struct scenario_options *options)
     expect(&fleet, 5, "", (const char *[]){"init", "--partitions", "64", a, b, c, NULL});
     expect(&fleet, 2, "", (const char *[]){"init", "--partitions", "100", a, b, c, NULL});
     expect(&fleet, 0, "healthy: 3 nodes", (const char *[]){"status", "--check", NULL});
+    expect(&fleet, 1, "", (const char *[]){"rotate-key", NULL});
+    expect(&fleet, 2, "", (const char *[]){"rotate-key", "now", NULL});
     check_json(&fleet);
     fleet_kill(&fleet, &fleet.nodes[1]);
     expect(&fleet, 4, "node-2", (const char *[]){"status", "--check", NULL});

@@ -65,9 +65,28 @@ struct parcel {
 
 static struct parcel *parcels, **parcels_end = &parcels;
 
+static void take_control(struct cluster *cluster, int from, const struct shard_send *send)
+{
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, send->message.body, send->message.body_size);
+    if (send->message.type == WIRE_MAP_EPOCH) {
+        cr_assert_eq(send->to.member, from + 1, "a shard tells its own node");
+        cr_assert(wire_get_map_epoch(&cursor, &cluster->told[from]));
+    } else if (send->message.type == WIRE_MAP_CHANGE_REPLY) {
+        cr_assert(wire_get_map_reply(&cursor, &cluster->reply));
+        cluster->reply_count++;
+    }
+}
+
 static void post(struct cluster *cluster, int from, const struct shard_send *send)
 {
     struct parcel *parcel;
+
+    if (send->message.partition == WIRE_PARTITION_NODE) {
+        take_control(cluster, from, send);
+        return;
+    }
 
     if (send->to.role == LINK_ROLE_ROUTER) {
         take_results(cluster, &send->message);
@@ -105,12 +124,28 @@ static void drain(struct cluster *cluster, int node)
             for (size_t i = 0; i < cluster->effects.job_count; i++)
                 jobs[job_count++] = cluster->effects.jobs[i];
         } while (more);
+        if (cluster->held_count > 0 && cluster->held_node == node &&
+            !cluster->holds(cluster, node)) {
+            memcpy(jobs + job_count, cluster->held, cluster->held_count * sizeof *jobs);
+            job_count += cluster->held_count;
+            cluster->held_count = 0;
+        }
         for (size_t i = 0; i < job_count; i++) {
             struct shard_event event = {.kind = SHARD_EVENT_JOB, .job = jobs[i]};
+
+            if (cluster->holds && store_job_class(jobs[i]) == STORE_JOB_READ &&
+                cluster->holds(cluster, node)) {
+                cr_assert_lt(cluster->held_count, 16);
+                cluster->held_node = node;
+                cluster->held[cluster->held_count++] = jobs[i];
+                continue;
+            }
 
             event.job_result = store_job_run(jobs[i]);
             deliver(cluster, node, &event);
         }
+        if (cluster->stepped)
+            cluster->stepped(cluster, node);
     } while (job_count > 0);
 }
 
@@ -132,6 +167,14 @@ static void settle(struct cluster *cluster)
         }
         free(parcel);
     }
+}
+
+void cluster_tick(struct cluster *cluster, int node)
+{
+    struct shard_event tick = {.kind = SHARD_EVENT_TICK};
+
+    deliver(cluster, node, &tick);
+    settle(cluster);
 }
 
 void cluster_run(struct cluster *cluster, uint64_t ms)
@@ -167,7 +210,8 @@ static void open_node(struct cluster *cluster, int node, bool found)
                                  .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK}};
 
     cluster->options.self = (uint16_t)(node + 1);
-    cluster->options.store.compress_level = node == 0; /* what it leads: a part */
+    cluster->options.store.compress_level =
+        node == 0 || (cluster->compressing >> node & 1); /* what it leads: a part */
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
                             &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
                  0);
@@ -192,6 +236,9 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
         cluster->map.members[node].id = (uint16_t)(node + 1);
         cluster->map.members[node].state = RINGMAP_STATE_ACTIVE;
         cluster->map.members[node].weight = 100;
+        cluster->map.members[node].public_key[0] = (uint8_t)(node + 1);
+        snprintf(cluster->map.members[node].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%d",
+                 7001 + node);
         cluster->map.meta_voters[node] = (uint16_t)(node + 1);
         cluster->disks[node] = vfs_mem_new();
     }
@@ -208,6 +255,7 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
     cluster->options.store.compress_size_min = 0;
     cluster->options.store.space_reserve = 0;
     cluster->options.train_samples = 100;
+    cluster->options.train_again_ms = 1000;
     cluster->options.store.vault = vault;
     for (int node = 0; node < CLUSTER_NODES; node++)
         open_node(cluster, node, true);

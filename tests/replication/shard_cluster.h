@@ -44,6 +44,18 @@ struct cluster {
     bool retry; /* operations say so */
     uint64_t sequences[CLUSTER_PARTITIONS];
     uint32_t epochs[CLUSTER_PARTITIONS];
+    /* What was sent to the nodes' control planes: the ring map's epoch as each node's own shard
+     * told it last, and the newest answer to a change of it. */
+    uint64_t told[CLUSTER_NODES];
+    struct wire_map_reply reply;
+    uint32_t reply_count;
+    uint32_t compressing; /* more nodes that compress what they lead, by bits; the first does */
+    /* Read jobs of this node wait while it says so; and what is done behind each step of jobs. */
+    bool (*holds)(struct cluster *cluster, int node);
+    void (*stepped)(struct cluster *cluster, int node);
+    struct store_job *held[16];
+    size_t held_count;
+    int held_node;
 };
 
 void cluster_start(struct cluster *cluster);
@@ -53,6 +65,8 @@ void cluster_stop(struct cluster *cluster);
 /* Power off: jobs that are under way are not run. */
 void cluster_kill(struct cluster *cluster, int node);
 void cluster_restart(struct cluster *cluster, int node);
+/* Time passes for one node alone. */
+void cluster_tick(struct cluster *cluster, int node);
 /* Lets time pass and messages and jobs run. */
 void cluster_run(struct cluster *cluster, uint64_t ms);
 /* Member index (0 …) that leads the partition, -1 when there is none. */

@@ -1,20 +1,15 @@
-#include "shard_cluster.h"
+#include "shard_kinds.h"
 
 #include "replication/raft.h"
 #include "storage/record.h"
 
 #include <criterion/criterion.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define KEYS 150
-
 static struct cluster cluster;
-
-static void key_of(char key[32], int number)
-{
-    snprintf(key, 32, "{tag}%d", number);
-}
 
 static void value_of(char value[64], int number)
 {
@@ -29,11 +24,9 @@ static void write_all(int first, int end)
     char key[32], value[64];
 
     for (int i = first; i < end; i++) {
-        key_of(key, i);
+        kinds_key(key, i);
         value_of(value, i);
-        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
-        if (cluster.result_count > CLUSTER_RESULTS / 2)
-            cluster.result_count = 0;
+        kinds_write_one(&cluster, key, value);
     }
 }
 
@@ -42,7 +35,7 @@ static void expect_all(int end)
     char key[32], value[64];
 
     for (int i = 0; i < end; i++) {
-        key_of(key, i);
+        kinds_key(key, i);
         value_of(value, i);
         cluster_expect(&cluster, key, value);
         if (cluster.result_count > CLUSTER_RESULTS / 2)
@@ -57,43 +50,10 @@ static uint16_t begin(void)
     uint16_t partition;
 
     cluster_begin(&cluster);
-    key_of(key, 0);
+    kinds_key(key, 0);
     partition = cluster_partition(&cluster, key);
     cr_assert_eq(cluster_leader(&cluster, partition), 0, "another tag is needed");
     return partition;
-}
-
-/* In the partition's log on that node. */
-static uint32_t records_with(int node, uint16_t partition, uint8_t codec)
-{
-    struct store *store = shard_store(cluster.shards[node]);
-    const struct raft_log *log = &shard_raft(cluster.shards[node], partition)->log;
-    uint32_t count = 0;
-
-    for (uint64_t index = log->first; index <= log->last; index++) {
-        const struct raft_log_entry *entry = raft_log_at(log, index);
-        struct record record;
-        const uint8_t *bytes;
-        size_t size;
-
-        cr_assert_eq(store_peek(store, entry->location, entry->size, &bytes, &size), 0);
-        cr_assert_eq(record_decode(bytes, size, &record), 0);
-        count += record.codec == codec;
-    }
-    return count;
-}
-
-static void expect_dictionaries(uint16_t partition, uint32_t count)
-{
-    uint64_t digest, other;
-
-    cr_assert_eq(store_digest(shard_store(cluster.shards[0]), partition, &digest), 0);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cr_assert_eq(store_dictionaries(shard_store(cluster.shards[node]), partition), count,
-                     "node %d", node);
-        cr_assert_eq(store_digest(shard_store(cluster.shards[node]), partition, &other), 0);
-        cr_assert_eq(other, digest, "node %d", node);
-    }
 }
 
 Test(shard_dictionary, values_teach_one_and_all_replicas_know_it)
@@ -102,9 +62,9 @@ Test(shard_dictionary, values_teach_one_and_all_replicas_know_it)
 
     write_all(0, KEYS);
     cluster_run(&cluster, 1000);
-    expect_dictionaries(partition, 1);
-    cr_assert_eq(records_with(1, partition, COMPRESS_CODEC_ZSTD + 2), 0);
-    cr_assert_gt(records_with(1, partition, COMPRESS_CODEC_ZSTD + 1), 8);
+    kinds_expect_dictionaries(&cluster, partition, 1);
+    cr_assert_eq(kinds_records_with(&cluster, 1, partition, COMPRESS_CODEC_ZSTD + 2), 0);
+    cr_assert_gt(kinds_records_with(&cluster, 1, partition, COMPRESS_CODEC_ZSTD + 1), 8);
     expect_all(KEYS);
     cluster_stop(&cluster);
 }
@@ -123,7 +83,7 @@ Test(shard_dictionary, it_survives_the_restart_of_all)
     cluster_run(&cluster, 1000);
     cluster.epochs[partition]++;
     expect_all(KEYS);
-    expect_dictionaries(partition, 1);
+    kinds_expect_dictionaries(&cluster, partition, 1);
     cluster_stop(&cluster);
 }
 
@@ -161,7 +121,7 @@ Test(shard_dictionary, it_outlives_the_log_that_brought_it)
     cluster_run(&cluster, 1000);
     cluster.epochs[partition]++;
     expect_all(KEYS);
-    expect_dictionaries(partition, 1);
+    kinds_expect_dictionaries(&cluster, partition, 1);
     cluster_stop(&cluster);
 }
 
@@ -172,7 +132,7 @@ Test(shard_dictionary, values_without_anything_in_common_teach_none)
     uint64_t x = 1;
 
     for (int i = 0; i < KEYS; i++) {
-        key_of(key, i);
+        kinds_key(key, i);
         for (int at = 0; at < 60; at++) {
             x = x * 6364136223846793005u + 1442695040888963407u;
             value[at] = (char)(1 + (x >> 33) % 255);
@@ -181,6 +141,220 @@ Test(shard_dictionary, values_without_anything_in_common_teach_none)
         cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
     }
     cluster_run(&cluster, 1000);
-    expect_dictionaries(partition, 0);
+    kinds_expect_dictionaries(&cluster, partition, 0);
+    cluster_stop(&cluster);
+}
+
+/* --- more than one ------------------------------------------------------------------------- */
+
+Test(shard_dictionary, values_that_have_changed_teach_another)
+{
+    uint16_t partition = begin();
+
+    for (int kind = 0; kind < 3; kind++) {
+        kinds_write(&cluster, kind);
+        cluster_run(&cluster, 2000);
+        kinds_expect_dictionaries(&cluster, partition, (uint32_t)kind + 1);
+        kinds_write(&cluster, kind);
+        cluster_run(&cluster, 2000);
+        kinds_expect_dictionaries(&cluster, partition, (uint32_t)kind + 1);
+        cr_assert_gt(
+            kinds_records_with(&cluster, 1, partition,
+                               (uint8_t)(COMPRESS_CODEC_ZSTD + kinds_newest(&cluster, partition))),
+            8);
+    }
+    for (int kind = 0; kind < 3; kind++)
+        kinds_expect(&cluster, kind);
+    kinds_restart(&cluster, partition);
+    kinds_expect_dictionaries(&cluster, partition, 3);
+    for (int kind = 0; kind < 3; kind++)
+        kinds_expect(&cluster, kind);
+    cluster_stop(&cluster);
+}
+
+/* More kinds of values than numbers, and all of them stay: what needs the oldest dictionary is
+ * written again before another takes its number. */
+Test(shard_dictionary, the_oldest_goes_when_nothing_needs_it)
+{
+    uint16_t partition = begin();
+    uint64_t keys;
+
+    for (int kind = 0; kind < KINDS; kind++) {
+        uint32_t wanted = (uint32_t)kind % COMPRESS_DICTIONARIES_MAX + 1;
+
+        for (int round = 0; round < 4 && kinds_newest(&cluster, partition) != wanted; round++) {
+            kinds_write(&cluster, kind);
+            cluster_run(&cluster, 2000);
+        }
+        cr_assert_eq(kinds_newest(&cluster, partition), wanted, "kind %d", kind);
+    }
+    keys = store_keys(shard_store(cluster.shards[0]), partition);
+    cr_assert_eq(keys, KINDS * KEYS);
+    cr_assert_gt(kinds_files_with(&cluster, 0, "Rotterdam"), 0,
+                 "it is looked for in vain where nothing is sealed");
+    kinds_expect_dictionaries(&cluster, partition, COMPRESS_DICTIONARIES_MAX);
+    for (int kind = 0; kind < KINDS; kind++)
+        kinds_expect(&cluster, kind);
+    kinds_restart(&cluster, partition);
+    kinds_expect_dictionaries(&cluster, partition, COMPRESS_DICTIONARIES_MAX);
+    for (int kind = 0; kind < KINDS; kind++)
+        kinds_expect(&cluster, kind);
+    cluster_stop(&cluster);
+}
+
+/* --- made in an earlier leadership ------------------------------------------------------------ */
+
+static uint16_t contested;
+static bool reelected;
+static uint32_t written;
+
+static bool is_unsettled_leader(const struct raft *raft)
+{
+    return raft->role == RAFT_LEADER && raft->applied < raft->term_start;
+}
+
+/* What the first node makes comes out when it leads again, and its own entry is not committed. */
+static bool holds_until_led_again(struct cluster *all, int node)
+{
+    return node == 0 && !(reelected && is_unsettled_leader(shard_raft(all->shards[0], contested)));
+}
+
+/* As soon as it serves again, somebody writes. */
+static void write_when_settled(struct cluster *all, int node)
+{
+    const struct raft *raft = shard_raft(all->shards[node], contested);
+    char value[64];
+
+    if (node != 0 || !reelected || written || raft->role != RAFT_LEADER ||
+        raft->applied < raft->term_start)
+        return;
+    kinds_value(value, 0, 77);
+    written = cluster_send(all, 0, WIRE_OP_SET, 0, (const char *const[]){"{tag}last", value}, 2);
+}
+
+Test(shard_dictionary, one_made_in_an_earlier_leadership_takes_no_number_twice)
+{
+    char key[32], value[64];
+    int second;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    kinds_key(key, 0);
+    contested = cluster_partition(&cluster, key);
+    cr_assert_eq(cluster_leader(&cluster, contested), 0);
+    cluster.holds = holds_until_led_again;
+    cluster.stepped = write_when_settled;
+    kinds_write(&cluster, 1); /* enough to begin with one, which is held up */
+    cr_assert_eq(cluster.held_count, 1);
+    cluster.compressing = 7;
+    for (int node = 1; node < 3; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+    }
+    /* Another leads, and makes its own. */
+    cluster.cut[0] = true;
+    for (int rounds = 0; rounds < 300 && cluster_leader(&cluster, contested) < 1; rounds++)
+        cluster_run(&cluster, 10);
+    cluster.cut[0] = false;
+    cluster_run(&cluster, 300);
+    second = cluster_leader(&cluster, contested);
+    cr_assert_geq(second, 1, "leads: %d", second);
+    cluster.epochs[contested] += 4;
+    for (int i = 0; i < KEYS && shard_raft(cluster.shards[second], contested)->log.last ==
+                                    shard_raft(cluster.shards[second], contested)->commit;
+         i++) {
+        kinds_key(key, i);
+        kinds_value(value, 0, i);
+        (void)cluster_send(&cluster, second, WIRE_OP_SET, 0, (const char *const[]){key, value}, 2);
+        cluster_tick(&cluster, second);
+        if (store_dictionaries(shard_store(cluster.shards[second]), contested) > 0)
+            break;
+    }
+    cr_assert_eq(store_dictionaries(shard_store(cluster.shards[second]), contested), 1);
+    cr_assert_eq(store_dictionaries(shard_store(cluster.shards[0]), contested), 0);
+    reelected = true;
+    cluster_kill(&cluster, second);
+    for (int i = 0; i < 20 && !written; i++) {
+        cluster.now_ms += 500;
+        cluster_tick(&cluster, 0);
+    }
+    cr_assert_neq(written, 0, "the first was to lead again");
+    cr_assert_eq(cluster.held_count, 0);
+    cluster_run(&cluster, 1000);
+    cr_assert_eq(cluster_result(&cluster, written)->status, WIRE_STATUS_OK);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert(node == second || !shard_fenced(cluster.shards[node], contested, NULL));
+    kinds_value(value, 0, 77);
+    cluster_expect(&cluster, "{tag}last", value);
+    cluster_restart(&cluster, second);
+    cluster_run(&cluster, 3000);
+    cluster_stop(&cluster);
+}
+
+/* --- bad bytes ----------------------------------------------------------------------------- */
+
+/* An entry that is committed with the append that brings it, as the leader would send it. */
+static void append_dictionary(uint16_t partition, int follower, const uint8_t *value, size_t size)
+{
+    const struct raft *raft = shard_raft(cluster.shards[follower], partition);
+    struct record record = {.kind = RECORD_KIND_DICTIONARY,
+                            .partition = partition,
+                            .term = raft->term,
+                            .index = raft->log.last + 1,
+                            .sub_count = 1,
+                            .codec = COMPRESS_CODEC_ZSTD + 1,
+                            .value = value,
+                            .value_size = size};
+    uint8_t bytes[4096];
+    struct wire_raft wire = {.kind = RAFT_APPEND,
+                             .group = partition,
+                             .from_member = 1,
+                             .to_member = (uint16_t)(follower + 1),
+                             .from_life = 1,
+                             .to_life = 1,
+                             .term = raft->term,
+                             .log_term = raft_log_term(&raft->log, raft->log.last),
+                             .index = raft->log.last,
+                             .commit = raft->log.last + 1,
+                             .entry_count = 1,
+                             .entries = {bytes, record_encode(&record, bytes)}};
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = WIRE_RAFT};
+    struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                .now_ms = cluster.now_ms,
+                                .from = {.role = LINK_ROLE_NODE, .member = 1},
+                                .message = &message};
+
+    wire_put_raft(&body, &wire);
+    message.body = body.data;
+    message.body_size = body.size;
+    shard_step(cluster.shards[follower], &event);
+    wire_buffer_deinit(&body);
+}
+
+/* Not a shard that ends, but a partition that is fenced, and fetched again from its leader. */
+Test(shard_dictionary, one_that_does_not_decode_fences_its_partition)
+{
+    uint16_t partition = begin();
+    uint8_t bytes[600];
+    uint64_t digest, other;
+    const char *why = NULL;
+
+    cr_assert_eq(cluster_set(&cluster, "{tag}a", "1")->status, WIRE_STATUS_OK);
+    cluster_run(&cluster, 500);
+    memset(bytes, 0xA5, sizeof bytes);
+    memcpy(bytes, "\x37\xA4\x30\xEC\x01\x02\x03\x04", 8); /* it begins like one */
+    append_dictionary(partition, 1, bytes, sizeof bytes);
+    cr_assert(shard_fenced(cluster.shards[1], partition, &why));
+    cr_assert_str_eq(why, "a compression dictionary does not decode");
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert(p == partition || !shard_fenced(cluster.shards[1], p, NULL));
+    cluster_run(&cluster, 5000);
+    cr_assert_not(shard_fenced(cluster.shards[1], partition, NULL), "it was to be fetched again");
+    cr_assert_eq(cluster_set(&cluster, "{tag}a", "2")->status, WIRE_STATUS_OK);
+    cluster_run(&cluster, 500);
+    cr_assert_eq(store_digest(shard_store(cluster.shards[0]), partition, &digest), 0);
+    cr_assert_eq(store_digest(shard_store(cluster.shards[1]), partition, &other), 0);
+    cr_assert_eq(digest, other);
     cluster_stop(&cluster);
 }

@@ -49,8 +49,9 @@ Test(shard_hostile, garbage_changes_nothing)
 {
     uint8_t bytes[64];
     struct link_message message = {.body = bytes, .body_size = sizeof bytes};
-    static const uint8_t types[] = {
-        WIRE_RAFT, WIRE_BEAT, WIRE_BEAT_ACK, WIRE_OPS, WIRE_SNAPSHOT, WIRE_SNAPSHOT_ACK, 99};
+    static const uint8_t types[] = {WIRE_RAFT,       WIRE_BEAT,     WIRE_BEAT_ACK,
+                                    WIRE_OPS,        WIRE_SNAPSHOT, WIRE_SNAPSHOT_ACK,
+                                    WIRE_MAP_CHANGE, WIRE_MAP_GET,  99};
 
     cluster_begin(&cluster);
     cr_assert_eq(cluster_set(&cluster, "a", "1")->status, WIRE_STATUS_OK);

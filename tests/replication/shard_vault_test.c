@@ -191,7 +191,7 @@ Test(shard_vault, what_flush_moved_is_read)
     for (int round = 0; round < 30; round++)
         write_all(round);
     for (int node = 0; node < CLUSTER_NODES; node++)
-        store_flush(shard_store(cluster.shards[node]));
+        cr_assert_eq(store_flush(shard_store(cluster.shards[node])), 0);
     cluster_run(&cluster, 5000);
     store_stats(shard_store(cluster.shards[0]), &stats);
     cr_assert_gt(stats.flush_bytes, 0, "nothing was moved");
@@ -201,6 +201,60 @@ Test(shard_vault, what_flush_moved_is_read)
     restart_all();
     expect_all(29);
     expect_same_digests();
+    cluster_stop(&cluster);
+}
+
+static void flush_all(void)
+{
+    struct store_stats stats = {.flushing = true};
+
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert_eq(store_flush(shard_store(cluster.shards[node])), 0);
+    for (int rounds = 0; rounds < 100 && stats.flushing; rounds++) {
+        cluster_run(&cluster, 200);
+        for (int node = 0; node < CLUSTER_NODES; node++) {
+            store_stats(shard_store(cluster.shards[node]), &stats);
+            if (stats.flushing)
+                break;
+        }
+    }
+    cr_assert_not(stats.flushing);
+}
+
+/* So many that what was there before is no log any more. */
+static void write_others(void)
+{
+    char key[48];
+
+    for (int i = 0; i < 30 * KEYS; i++) {
+        snprintf(key, sizeof key, "other-%d", i % KEYS);
+        cr_assert_eq(cluster_set(&cluster, key, "something to fill the log")->status,
+                     WIRE_STATUS_OK);
+        forget_results();
+    }
+}
+
+/* Twice: from segments to casks, and from casks to casks that had nothing dead in them. The keys of
+ * before are then of no use any more. */
+Test(shard_vault, flush_seals_again_what_older_keys_have_sealed)
+{
+    begin();
+    cluster.options.log_size_max = 1;
+    cluster.options.store.segment_size = 64u << 10;
+    cluster.options.retain_entries_min = 0;
+    restart_all();
+    write_all(1);
+    for (uint8_t id = 2; id <= 3; id++) {
+        cr_assert_eq(vault_add(&vault, id, (const uint8_t[VAULT_KEY_SIZE]){id}), 0);
+        vault_use(&vault, id);
+        write_others();
+        flush_all();
+        vault.known[id - 1] = false;
+        expect_all(1);
+        expect_same_digests();
+    }
+    restart_all();
+    expect_all(1);
     cluster_stop(&cluster);
 }
 

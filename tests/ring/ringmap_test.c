@@ -102,9 +102,11 @@ static struct ringmap any_map(struct dice *dice)
     }
     map.meta_voters[0] = map.members[0].id;
     map.meta_voter_count = 1;
-    if (dice_below(dice, 3) == 0) {
-        cr_assert_eq(ringmap_add_boxes(&map, (uint8_t)(1 + dice_below(dice, 255))), 0);
-        dice_fill(dice, map.boxes, members * sizeof *map.boxes);
+    for (uint64_t i = 0, keys = dice_below(dice, 4); i < keys; i++) {
+        uint8_t(*boxes)[RINGMAP_BOX_SIZE];
+
+        cr_assert_eq(ringmap_add_key(&map, (uint8_t)(10 * i + 1 + dice_below(dice, 9)), &boxes), 0);
+        dice_fill(dice, boxes, members * sizeof *boxes);
     }
     return map;
 }
@@ -132,10 +134,12 @@ static void expect_same(const struct ringmap *a, const struct ringmap *b)
     cr_assert_eq(memcmp(a->hash_secret, b->hash_secret, sizeof a->hash_secret), 0);
     cr_assert_eq(memcmp(a->meta_voters, b->meta_voters, sizeof a->meta_voters), 0);
     cr_assert_eq(memcmp(a->replicas, b->replicas, places), 0);
-    cr_assert_eq(a->key_id, b->key_id);
+    cr_assert_eq(a->key_count, b->key_count);
+    cr_assert_eq(memcmp(a->key_ids, b->key_ids, a->key_count), 0);
     cr_assert_eq(!a->boxes, !b->boxes);
     if (a->boxes)
-        cr_assert_eq(memcmp(a->boxes, b->boxes, a->member_count * sizeof *a->boxes), 0);
+        cr_assert_eq(memcmp(a->boxes, b->boxes, a->key_count * a->member_count * sizeof *a->boxes),
+                     0);
     cr_assert_eq(!a->target, !b->target);
     cr_assert(!a->target || memcmp(a->target, b->target, places) == 0);
     for (uint32_t i = 0; i < a->member_count; i++) {
@@ -271,7 +275,8 @@ Test(ringmap, every_limit_is_checked)
         const char *what;
     } changes[] = {
         {0, 0, "magic"},
-        {AT_VERSION, 2, "version"},
+        {AT_VERSION, 2, "version of several data keys, without any"},
+        {AT_VERSION, 3, "version"},
         {AT_FLAGS, 4, "unknown flag"},
         {AT_FLAGS, 2, "boxes that are not there"},
         {AT_FLAGS, 1, "target that is not there"},
@@ -425,19 +430,28 @@ Test(ringmap, members_are_found_by_id_and_key_across_gaps)
     ringmap_deinit(&map);
 }
 
+static void add_key(struct ringmap *map, uint8_t id, int fill)
+{
+    uint8_t(*boxes)[RINGMAP_BOX_SIZE];
+
+    cr_assert_eq(ringmap_add_key(map, id, &boxes), 0);
+    memset(boxes, fill, map->member_count * sizeof *boxes);
+}
+
 Test(ringmap, each_member_has_a_box_of_the_data_key)
 {
     struct ringmap map = example(), decoded;
     uint8_t *bytes;
     size_t size;
 
-    cr_assert_null(ringmap_box(&map, 1));
-    cr_assert_eq(ringmap_add_boxes(&map, 7), 0);
-    memset(map.boxes[1], 0xAB, sizeof map.boxes[1]);
-    cr_assert_eq(ringmap_box(&map, 2), map.boxes[1]);
-    cr_assert_null(ringmap_box(&map, 3));
+    cr_assert_eq(ringmap_key_current(&map), 0);
+    add_key(&map, 7, 0xAB);
+    cr_assert_eq(ringmap_key_current(&map), 7);
+    cr_assert_eq(ringmap_box(&map, 0, 2), map.boxes[1]);
+    cr_assert_null(ringmap_box(&map, 0, 3));
     bytes = encode(&map, &size);
     cr_assert_eq(size, sizeof example_hex / 2 + 1 + 2 * RINGMAP_BOX_SIZE);
+    cr_assert_eq(bytes[AT_VERSION], 1, "what one key was founded with is read by all versions");
     cr_assert_eq(bytes[AT_FLAGS], 2);
     cr_assert_eq(bytes[sizeof example_hex / 2], 7);
     cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
@@ -446,6 +460,90 @@ Test(ringmap, each_member_has_a_box_of_the_data_key)
     bytes[sizeof example_hex / 2] = 0;
     cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "no key has number 0");
     free(bytes);
+    ringmap_deinit(&map);
+}
+
+Test(ringmap, several_data_keys_ascend_and_each_has_its_boxes)
+{
+    struct ringmap map = example(), decoded;
+    size_t at = sizeof example_hex / 2, size;
+    uint8_t *bytes;
+
+    add_key(&map, 3, 0xAB);
+    add_key(&map, 9, 0xCD);
+    cr_assert_eq(ringmap_key_current(&map), 9);
+    cr_assert_eq(ringmap_box(&map, 0, 2)[0], 0xAB);
+    cr_assert_eq(ringmap_box(&map, 1, 1)[80], 0xCD);
+    bytes = encode(&map, &size);
+    cr_assert_eq(bytes[AT_VERSION], 2);
+    cr_assert_eq(size, at + 1 + 2 * (1 + 2 * RINGMAP_BOX_SIZE));
+    cr_assert_eq(bytes[at], 2);
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
+    expect_same(&map, &decoded);
+    ringmap_deinit(&decoded);
+    bytes[at + 1] = 9;
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "9 twice");
+    bytes[at + 1] = 3;
+    bytes[at] = 1;
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "one is version 1's");
+    bytes[at] = 3;
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "one is not there");
+    free(bytes);
+    ringmap_deinit(&map);
+}
+
+/* A copy of the example with two keys, one epoch later. */
+static struct ringmap successor(const struct ringmap *map)
+{
+    struct ringmap next;
+
+    cr_assert_eq(ringmap_copy(&next, map), 0);
+    next.epoch++;
+    return next;
+}
+
+Test(ringmap, only_data_keys_may_come_with_a_later_epoch)
+{
+    struct ringmap map = example(), next;
+
+    add_key(&map, 1, 0xAB);
+    next = successor(&map);
+    add_key(&next, 2, 0xCD);
+    cr_assert_null(ringmap_follows_problem(&next, &map));
+    next.epoch += 5;
+    cr_assert_null(ringmap_follows_problem(&next, &map), "some that were not seen in between");
+    cr_assert_not_null(ringmap_follows_problem(&map, &next), "backwards");
+    cr_assert_not_null(ringmap_follows_problem(&map, &map), "the same epoch");
+    next.boxes[0][3] ^= 1;
+    cr_assert_not_null(ringmap_follows_problem(&next, &map), "another box of a key that is there");
+    ringmap_deinit(&next);
+#define REFUSED(change)                                                                            \
+    next = successor(&map);                                                                        \
+    change;                                                                                        \
+    cr_assert_not_null(ringmap_follows_problem(&next, &map), #change);                             \
+    ringmap_deinit(&next)
+    REFUSED(next.cluster[0] ^= 1);
+    REFUSED(next.hash_secret[0] ^= 1);
+    REFUSED(next.members[1].state = RINGMAP_STATE_REMOVED);
+    REFUSED(next.members[1].public_key[31] ^= 1);
+    REFUSED(next.members[1].address[0] ^= 1);
+    REFUSED(next.members[1].weight++);
+    REFUSED(next.meta_voters[0] = 2);
+    REFUSED(next.replicas[0] = next.replicas[1]);
+    REFUSED(next.target = calloc(16, sizeof *next.target));
+    REFUSED(next.key_ids[0] = 2);
+    REFUSED(next.key_count = 0);
+    ringmap_deinit(&map);
+}
+
+Test(ringmap, a_cluster_founded_without_encryption_stays_so)
+{
+    struct ringmap map = example(), next = successor(&map);
+
+    cr_assert_null(ringmap_follows_problem(&next, &map));
+    add_key(&next, 1, 0xAB);
+    cr_assert_not_null(ringmap_follows_problem(&next, &map));
+    ringmap_deinit(&next);
     ringmap_deinit(&map);
 }
 
@@ -470,17 +568,17 @@ Test(ringmap, out_of_memory_is_returned_and_leaves_nothing)
     size_t size;
     uint8_t *bytes;
 
-    for (map = any_map(&dice); !map.target; map = any_map(&dice))
+    for (map = any_map(&dice); !map.target || map.key_count == 0; map = any_map(&dice))
         ringmap_deinit(&map);
     bytes = encode(&map, &size);
-    for (uint64_t n = 1; n <= 3; n++) {
+    for (uint64_t n = 1; n <= 4; n++) {
         alloc_fail_after(n);
         cr_assert_eq(ringmap_decode(bytes, size, &out), -ENOMEM);
         alloc_fail_after(n);
         cr_assert_eq(ringmap_copy(&out, &map), -ENOMEM);
         cr_assert_eq(out.epoch, 77);
     }
-    alloc_fail_after(4);
+    alloc_fail_after(5);
     cr_assert_eq(ringmap_decode(bytes, size, &out), 0);
     alloc_fail_after(0);
     ringmap_deinit(&out);

@@ -140,6 +140,22 @@ static void any_status(struct dice *dice, struct body *body)
     *partition = (struct wire_partition_status){
         any16(dice), any8(dice),  any16(dice), any32(dice),    any64(dice), any64(dice),
         any64(dice), any64(dice), any64(dice), any8(dice) & 1, any32(dice)};
+    body->begin = any8(dice) & 1;
+    body->compare = (struct wire_compare){.kind = any8(dice),
+                                          .group = any16(dice),
+                                          .from_member = any16(dice),
+                                          .to_member = any16(dice),
+                                          .from_life = any64(dice),
+                                          .to_life = any64(dice),
+                                          .term = any32(dice),
+                                          .index = any64(dice),
+                                          .from = any64(dice),
+                                          .to = any64(dice),
+                                          .count = any32(dice),
+                                          .sum = any64(dice)};
+    body->flush = (struct wire_flush_state){
+        any8(dice) & 1, any8(dice) & 1, any64(dice), any64(dice), any64(dice),
+        any64(dice),    any64(dice),    any64(dice), any64(dice), any64(dice)};
     node->member = any16(dice);
     node->founded = any8(dice);
     node->shards = any16(dice);
@@ -159,6 +175,13 @@ static void any_status(struct dice *dice, struct body *body)
     node->cache_misses = any64(dice);
     node->cache_evictions = any64(dice);
     node->cache_bytes = any64(dice);
+    node->key_id = any8(dice);
+    body->map_reply =
+        (struct wire_map_reply){.outcome = any8(dice), .epoch = any64(dice), .leader = any16(dice)};
+    any_text(dice, body->map_reply.why, sizeof body->map_reply.why);
+    node->scrub =
+        (struct wire_scrub){any64(dice), any64(dice), any64(dice), any64(dice), any64(dice),
+                            any64(dice), any64(dice), any64(dice), any64(dice)};
 }
 
 static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
@@ -239,6 +262,18 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_PARTITION:
         wire_put_partition_status(buffer, &body->partition);
         return;
+    case BODY_COMPARE:
+        wire_put_compare(buffer, &body->compare);
+        return;
+    case BODY_FLUSH:
+        wire_put_flush(buffer, body->begin);
+        return;
+    case BODY_FLUSH_STATE:
+        wire_put_flush_state(buffer, &body->flush);
+        return;
+    case BODY_MAP_REPLY:
+        wire_put_map_reply(buffer, &body->map_reply);
+        return;
     case BODY_LIVENESS:
         wire_put_liveness(buffer, &body->liveness);
         return;
@@ -271,6 +306,14 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_hello(cursor, &body->hello);
     case BODY_PARTITION:
         return wire_get_partition_status(cursor, &body->partition);
+    case BODY_COMPARE:
+        return wire_get_compare(cursor, &body->compare);
+    case BODY_FLUSH:
+        return wire_get_flush(cursor, &body->begin);
+    case BODY_FLUSH_STATE:
+        return wire_get_flush_state(cursor, &body->flush);
+    case BODY_MAP_REPLY:
+        return wire_get_map_reply(cursor, &body->map_reply);
     case BODY_LIVENESS:
         return wire_get_liveness(cursor, &body->liveness);
     default:

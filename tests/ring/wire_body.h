@@ -25,7 +25,11 @@ struct body {
     struct wire_snapshot_ack snapshot_ack;
     struct wire_hello hello;
     struct wire_partition_status partition;
+    bool begin;
+    struct wire_flush_state flush;
+    struct wire_compare compare;
     struct wire_node_status node;
+    struct wire_map_reply map_reply;
     struct wire_liveness liveness;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
@@ -41,6 +45,10 @@ enum body_type {
     BODY_SNAPSHOT_ACK,
     BODY_HELLO,
     BODY_PARTITION,
+    BODY_COMPARE,
+    BODY_FLUSH,
+    BODY_FLUSH_STATE,
+    BODY_MAP_REPLY,
     BODY_NODE,
     BODY_LIVENESS,
     BODY_TYPES

@@ -89,6 +89,22 @@ static bool same_liveness(const struct wire_liveness *a, const struct wire_liven
            a->leaders == b->leaders;
 }
 
+static bool same_compare(const struct wire_compare *a, const struct wire_compare *b)
+{
+    return a->kind == b->kind && a->group == b->group && a->from_member == b->from_member &&
+           a->to_member == b->to_member && a->from_life == b->from_life &&
+           a->to_life == b->to_life && a->term == b->term && a->index == b->index &&
+           a->from == b->from && a->to == b->to && a->count == b->count && a->sum == b->sum;
+}
+
+static bool same_flush(const struct wire_flush_state *a, const struct wire_flush_state *b)
+{
+    return a->accepted == b->accepted && a->flushing == b->flushing && a->demands == b->demands &&
+           a->disk_bytes == b->disk_bytes && a->log_bytes == b->log_bytes &&
+           a->left_files == b->left_files && a->left_bytes == b->left_bytes &&
+           a->files == b->files && a->reclaimed == b->reclaimed && a->failed == b->failed;
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -117,6 +133,17 @@ static bool body_same(const struct body *a, const struct body *b)
                a->hello.epoch == b->hello.epoch;
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
+    case BODY_FLUSH:
+        return a->begin == b->begin;
+    case BODY_COMPARE:
+        return same_compare(&a->compare, &b->compare);
+    case BODY_FLUSH_STATE:
+        return same_flush(&a->flush, &b->flush);
+    case BODY_MAP_REPLY:
+        return a->map_reply.outcome == b->map_reply.outcome &&
+               a->map_reply.epoch == b->map_reply.epoch &&
+               a->map_reply.leader == b->map_reply.leader &&
+               strcmp(a->map_reply.why, b->map_reply.why) == 0;
     case BODY_LIVENESS:
         return same_liveness(&a->liveness, &b->liveness);
     default:

@@ -28,6 +28,8 @@ enum sim_stream {
     SIM_STREAM_CORE, /* the random bits that events carry into the cores */
     SIM_STREAM_WORKLOAD,
     SIM_STREAM_CHECK,
+    SIM_STREAM_ADMIN,
+    SIM_STREAM_SCAN,
     SIM_STREAM_DISK, /* + number of the disk */
     SIM_STREAM_COUNT,
 };

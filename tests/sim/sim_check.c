@@ -121,8 +121,8 @@ static void check_groups(struct sim_check *check, struct sim_node *node, struct 
         check_replica(check, node, shard, SIM_PARTITIONS);
 }
 
-/* Rounds of flush that were begun since it was asked last. */
-static void count_flushes(struct sim_check *check, struct sim_shard *shard)
+/* Rounds of flush that were begun since it was asked last, and what scrub found. */
+static void count_background(struct sim_check *check, struct sim_shard *shard)
 {
     struct store_stats stats;
 
@@ -130,6 +130,9 @@ static void count_flushes(struct sim_check *check, struct sim_shard *shard)
     if (stats.flushes > shard->flushes_seen)
         check->flushes += stats.flushes - shard->flushes_seen;
     shard->flushes_seen = stats.flushes;
+    if (stats.scrub.faults > shard->faults_seen)
+        check->scrub_faults += stats.scrub.faults - shard->faults_seen;
+    shard->faults_seen = stats.scrub.faults;
 }
 
 void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_shard *shard)
@@ -138,12 +141,13 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     struct shard_stats stats;
     check->rounds++;
     check_groups(check, node, shard);
+    sim_check_map(check, node);
     shard_stats(shard->shard, &stats);
     if (stats.snapshots_installed > shard->installed_seen)
         check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
     shard->installed_seen = stats.snapshots_installed;
     if (check->rounds % 64 == 0)
-        count_flushes(check, shard);
+        count_background(check, shard);
     sim_check_bounds(check, node, shard);
     if (sim_random_below(random, 512) == 0)
         (void)sim_check_digest(check, (uint32_t)sim_random_below(random, SIM_GROUPS));
@@ -163,6 +167,7 @@ void sim_check_open(struct sim_check *check, struct sim_node *node)
     }
     for (uint32_t i = 0; i < check->sim->swarm.shards; i++)
         check_groups(check, node, &node->shards[i]);
+    sim_check_map(check, node);
 }
 
 enum sim_phase sim_check_phase(const struct sim_check *check)

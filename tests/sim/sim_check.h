@@ -6,7 +6,9 @@
  *   sim_check_log.c      log matching; committed entries never change; applied ≤ commit ≤ last
  *   sim_check_promise.c  term, vote and synced entries that were promised survive any crash
  *   sim_check_digest.c   equal content of replicas at equal applied index
+ *   sim_check_map.c      one ring map an epoch, which no crash takes from a node
  *   sim_check_bounds.c   queues within their limits; x_check() of the cores (costly ones sampled)
+ *   sim_check_scrub.c    at the end: what was damaged, or differed in silence, is found and mended
  *   sim_check_history.c  at the end: progress, convergence, and the judge on every key
  *
  * They read the cores through their public views and the frames that leave; they change nothing.
@@ -87,7 +89,10 @@ struct sim_check {
     struct sim_seen *seen;
     size_t seen_count, seen_capacity;
     uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes;
-    uint32_t judge_peak; /* configurations at once */
+    uint32_t judge_peak;            /* configurations at once */
+    uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
+    uint64_t scrub_faults, divergences;
+    uint32_t diverged; /* group, when there are any */
 };
 
 uint16_t sim_group_partition(uint32_t group);
@@ -117,10 +122,17 @@ void sim_check_promise_open(struct sim_check *check, uint8_t node, uint32_t grou
                             const struct raft *raft);
 /* Compares the replicas of one group, as far as they can be read now. Returns how many were. */
 uint32_t sim_check_digest(struct sim_check *check, uint32_t group);
+void sim_check_map(struct sim_check *check, const struct sim_node *node);
+/* All nodes go by the same ring map, and no later one was confirmed. */
+bool sim_check_maps_converged(const struct sim_check *check, char *why, size_t size);
 void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim_shard *shard);
 
 /* The end, faults being over. True when it holds now; *why is what is missing otherwise. */
 bool sim_check_converged(struct sim_check *check, char *why, size_t size);
+/* On the victim a replica loses a key that it has applied, and bits of the disk flip, where there
+ * are others to mend that. */
+void sim_check_spoil(struct sim_check *check);
+bool sim_check_scrubbed(struct sim_check *check, char *why, size_t size);
 void sim_check_history(struct sim_check *check, struct sim_workload *workload);
 
 #endif

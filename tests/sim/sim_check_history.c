@@ -40,7 +40,7 @@ bool sim_check_converged(struct sim_check *check, char *why, size_t size)
         }
         (void)sim_check_digest(check, group);
     }
-    return true;
+    return sim_check_maps_converged(check, why, size);
 }
 
 void sim_check_history(struct sim_check *check, struct sim_workload *workload)

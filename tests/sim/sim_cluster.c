@@ -2,14 +2,11 @@
 
 #include "ring/placement.h"
 #include "ring/voters.h"
-#include "ring/wire.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The admin is endpoint 0: it dials every node and repeats each step until all have answered. */
 
 struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number)
 {
@@ -20,7 +17,7 @@ struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number)
 
 bool sim_cluster_founded(const struct sim_cluster *cluster)
 {
-    return cluster->admin_step == 2;
+    return sim_admin_founded(&cluster->admin);
 }
 
 static void genesis_make(struct sim_cluster *cluster)
@@ -31,10 +28,6 @@ static void genesis_make(struct sim_cluster *cluster)
     int r = ringmap_init(map, sim->swarm.nodes, SIM_PARTITIONS, sim->swarm.replicas);
     assert(r == 0);
     map->epoch = 1;
-    vault_init(&cluster->vault);
-    r = vault_add(&cluster->vault, 1, (const uint8_t[VAULT_KEY_SIZE]){1});
-    assert(r == 0);
-    vault_use(&cluster->vault, 1);
     for (size_t i = 0; i < sizeof map->cluster; i++)
         map->cluster[i] = (uint8_t)sim_random_next(random);
     for (size_t i = 0; i < sizeof map->hash_secret; i++)
@@ -51,76 +44,19 @@ static void genesis_make(struct sim_cluster *cluster)
     assert(r == 0);
     r = voters_choose(map);
     assert(r == 0);
+    /* Who has no voter's shard learns the map from the others. */
+    if (map->meta_voter_count == 5 && sim_random_below(sim_stream(sim, SIM_STREAM_ADMIN), 2)) {
+        map->meta_voter_count = 3;
+        map->meta_voters[3] = map->meta_voters[4] = 0;
+    }
+    if (sim->swarm.encrypt)
+        sim_admin_add_key(map, sim_stream(sim, SIM_STREAM_ADMIN));
     ringmap_check(map);
     cluster->blob_size = ringmap_encoded_size(map);
     cluster->blob = malloc(cluster->blob_size);
     assert(cluster->blob);
     ringmap_encode(map, cluster->blob);
     ringmap_hash(cluster->blob, cluster->blob_size, cluster->hash);
-}
-
-static void admin_send(struct sim_cluster *cluster, uint8_t node)
-{
-    struct wire_buffer body = {0};
-    bool prepare = cluster->admin_step == 0;
-    if (prepare)
-        wire_put_bin(&body, cluster->blob, cluster->blob_size);
-    else
-        wire_put_bin(&body, cluster->hash, sizeof cluster->hash);
-    struct link_message message = {.type = prepare ? WIRE_PREPARE : WIRE_COMMIT,
-                                   .partition = WIRE_PARTITION_NODE,
-                                   .correlation = (uint64_t)cluster->admin_step + 1,
-                                   .body = body.data,
-                                   .body_size = body.size};
-    sim_net_send(cluster->net, 0, node, true, 0, &message);
-    wire_buffer_deinit(&body);
-}
-
-static void run_admin(void *context, uint64_t argument)
-{
-    struct sim_cluster *cluster = context;
-    (void)argument;
-    if (sim_cluster_founded(cluster))
-        return;
-    for (uint8_t i = 1; i <= cluster->node_count; i++)
-        if (!(cluster->admin_replies >> i & 1))
-            admin_send(cluster, i);
-    sim_after(cluster->sim, 200 * SIM_MS, run_admin, cluster, 0);
-}
-
-static void admin_on_link(void *context, uint8_t peer, uint64_t link, bool by_us)
-{
-    (void)context;
-    (void)peer;
-    (void)link;
-    (void)by_us;
-}
-
-static void admin_on_message(void *context, struct sim_message *message, bool by_us)
-{
-    struct sim_cluster *cluster = context;
-    struct wire_cursor cursor;
-    (void)by_us;
-    wire_cursor_init(&cursor, message->message.body, message->message.body_size);
-    bool ok = wire_get_array(&cursor, 3) == 3 && wire_get_bool(&cursor);
-    if (message->message.correlation == (uint64_t)cluster->admin_step + 1) {
-        size_t size = 0;
-        const char *why = ok ? "" : wire_get_string(&cursor, 200, &size);
-        if (!ok)
-            sim_trace(cluster->sim, 1, "admin: node %u refuses: %.*s", message->from, (int)size,
-                      why ? why : "");
-        else
-            cluster->admin_replies |= 1u << message->from;
-    }
-    sim_message_free(message);
-    if (cluster->admin_replies != (1u << (cluster->node_count + 1)) - 2)
-        return;
-    cluster->admin_replies = 0;
-    cluster->admin_step++;
-    sim_trace(cluster->sim, 1, "admin: all nodes have %s",
-              cluster->admin_step == 1 ? "prepared" : "committed");
-    if (sim_cluster_founded(cluster))
-        sim_net_stop(cluster->net, 0, false);
 }
 
 void sim_cluster_init(struct sim_cluster *cluster, struct sim *sim,
@@ -153,13 +89,29 @@ void sim_cluster_deinit(struct sim_cluster *cluster)
 
 void sim_cluster_start(struct sim_cluster *cluster)
 {
-    struct sim_net_handler handler = {cluster, admin_on_link, admin_on_link, admin_on_message};
     for (uint32_t i = 0; i < cluster->node_count; i++)
         sim_node_start(&cluster->nodes[i]);
     for (uint32_t i = 0; i < cluster->router_count; i++)
         sim_router_start(&cluster->routers[i]);
-    sim_net_start(cluster->net, 0, &handler);
-    for (uint8_t i = 1; i <= cluster->node_count; i++)
-        sim_net_dial(cluster->net, 0, i);
-    sim_after(cluster->sim, 10 * SIM_MS, run_admin, cluster, 0);
+    sim_admin_start(&cluster->admin, cluster);
+}
+
+uint64_t sim_cluster_goes_from(const struct sim_cluster *cluster, uint64_t ms)
+{
+    const struct sim *sim = cluster->sim;
+    uint64_t deadline_ms = UINT64_MAX, wait_us = UINT64_MAX;
+    if (sim->swarm.fault_mask >> SIM_FAULT_WALL_JUMP & 1)
+        return sim->now_us;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        uint64_t wall_ms = sim_clock_wall_ms(&cluster->nodes[i].clock, sim->now_us);
+        deadline_ms = wall_ms + ms < deadline_ms ? wall_ms + ms : deadline_ms;
+    }
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct sim_clock *clock = &cluster->nodes[i].clock;
+        uint64_t wall_ms = sim_clock_wall_ms(clock, sim->now_us);
+        uint64_t left_ms = deadline_ms > wall_ms + 2 ? deadline_ms - wall_ms - 2 : 0;
+        uint64_t us = left_ms * 1000 * 1000000 / (uint64_t)(1000000 + clock->rate_ppm);
+        wait_us = us < wait_us ? us : wait_us;
+    }
+    return sim->now_us + wait_us;
 }

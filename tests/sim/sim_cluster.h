@@ -19,6 +19,7 @@
 #include "replication/shard.h"
 #include "router/router.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_admin.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_net.h"
@@ -63,7 +64,9 @@ struct sim_shard {
     size_t job_count, job_capacity;
     uint64_t job_last;
     uint64_t installed_seen; /* of its stats, and */
-    uint64_t flushes_seen;   /* of its store's */
+    uint64_t flushes_seen;   /* of its store's, */
+    uint64_t faults_seen;    /* those of its scrub too */
+    uint64_t scrubs_due;     /* the end: passes that must be over; 0: not known yet */
     bool drained;
 };
 
@@ -86,6 +89,7 @@ struct sim_node {
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
     bool serving; /* shards are open */
+    struct vault vault;
     bool link_up[SIM_ENDPOINTS_MAX];
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
@@ -95,6 +99,7 @@ struct sim_node {
     uint8_t dying; /* enum sim_end: how it ends when its disk stops working */
     bool draining;
     bool rotten; /* its disk has had flipped bits */
+    bool lost;   /* one of its shards cannot be mended */
 };
 
 struct sim_router {
@@ -125,8 +130,7 @@ struct sim_observer {
 struct sim_cluster {
     struct sim *sim;
     struct sim_net *net;
-    struct ringmap map;
-    struct vault vault;
+    struct ringmap map; /* genesis */
     uint8_t hash[RINGMAP_HASH_SIZE];
     uint8_t *blob; /* genesis */
     size_t blob_size;
@@ -137,9 +141,7 @@ struct sim_cluster {
     struct sim_observer observer;
     uint64_t client_last;
     bool healing; /* faults have ended: a process that ends by itself is a failure */
-    struct sim_inbox admin_inbox;
-    uint32_t admin_replies; /* bit of each node that has answered the present step */
-    uint8_t admin_step;     /* 0 prepare, 1 commit, 2 done */
+    struct sim_admin admin;
 };
 
 /* sim_cluster.c */
@@ -165,6 +167,9 @@ bool sim_node_lives(const struct sim_node *node, uint64_t life);
 bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
+
+/* Takes the data keys of the node's map. */
+void sim_node_take_keys(struct sim_node *node);
 
 /* sim_gossip.c */
 void sim_gossip_open(struct sim_node *node);
@@ -199,5 +204,9 @@ void sim_inbox_clear(struct sim_inbox *inbox);
 struct sim_inbox_item *sim_inbox_push(struct sim_inbox *inbox, uint8_t kind);
 struct sim_inbox_item *sim_inbox_take(struct sim_inbox *inbox); /* NULL: empty */
 void sim_inbox_item_free(struct sim_inbox_item *item);
+
+/* The earliest time at which a clock of the cluster can show the deadline that a leader gives now,
+ * or later. Where clocks jump, it may be at once. */
+uint64_t sim_cluster_goes_from(const struct sim_cluster *cluster, uint64_t ms);
 
 #endif

@@ -214,19 +214,22 @@ static void disk_fault(struct sim_faults *faults, const struct sim_fault_entry *
 static void bit_flip(struct sim_faults *faults, const struct sim_fault_entry *entry)
 {
     struct sim_node *node = node_of(faults, entry->node);
+    /* Hints are advice: when only they rot the node must be as good as any other. */
+    bool hints = entry->draw >> 16 & 1;
+    uint32_t count = hints ? 8 : 1 + (uint32_t)(entry->draw >> 8 & 3);
     const char *path;
     uint64_t offset;
-    uint32_t count = 1 + (uint32_t)(entry->draw >> 8 & 3);
+
     if (node->state == SIM_DOWN || faults->sim->now_us - node->started_us < ROT_AGE_US)
         return;
     for (uint32_t i = 0; i < count; i++)
-        if (sim_disk_flip(node->disk, "shard-", ROT_AGE_US, &path, &offset)) {
-            node->rotten = true;
+        if (sim_disk_flip(node->disk, hints ? ".hint" : "shard-", ROT_AGE_US, &path, &offset)) {
+            node->rotten = node->rotten || !hints;
             sim_trace(faults->sim, 1, "node %u a bit of %s flips at %" PRIu64, node->endpoint, path,
                       offset);
         }
     /* A running process does not look again at what it wrote: let it. */
-    if (entry->draw & 1)
+    if (hints || entry->draw & 1)
         node_kill(faults, node, SIM_END_KILL, entry->draw);
 }
 

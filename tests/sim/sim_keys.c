@@ -3,9 +3,12 @@
 #include "tests/sim/judge.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FILLER_US (1500 * SIM_MS)
 
 static void slot_renew(struct sim_keys *keys, uint32_t number, struct sim_random *random)
 {
@@ -102,4 +105,25 @@ uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *s
         at -= weight;
     }
     return JUDGE_GET;
+}
+
+size_t sim_keys_value(struct sim *sim, uint32_t client, uint64_t unique, bool number,
+                      char out[SIM_VALUE_SIZE_MAX])
+{
+    static const char *const fillers[] = {
+        "0123456789abcdefghijklmnopqrstuvwxyz",  "{\"user\":\"Ada\",\"city\":\"London\",\"n\":7}",
+        "<item colour='magenta' state='sold'/>", "GET /images/thumbnail.jpg HTTP/1.1 \\",
+        "temperature=kelvin;sensor=rooftop;q.",  "From: support To: all Re: An invoice"};
+    const char *filler = fillers[sim->now_us / FILLER_US % (sizeof fillers / sizeof fillers[0])];
+    size_t filler_size = strlen(filler), length, wanted;
+
+    if (number)
+        return (size_t)snprintf(out, SIM_VALUE_SIZE_MAX, "%" PRIu64, unique * 1000);
+    length = (size_t)snprintf(out, SIM_VALUE_SIZE_MAX, "c%u-%" PRIu64 ",", client, unique);
+    wanted = sim_random_below(sim_stream(sim, SIM_STREAM_WORKLOAD), sim->swarm.value_size_max);
+    while (length < wanted && length < SIM_VALUE_SIZE_MAX - 1) {
+        out[length] = filler[(unique + length) % filler_size];
+        length++;
+    }
+    return length;
 }

@@ -5,10 +5,11 @@
 
 #include "tests/sim/sim.h"
 
-#define SIM_KEY_SLOTS_MAX 32u
-#define SIM_TAG_KEYS      3u
-#define SIM_KEY_OPEN_MAX  6u
-#define SIM_KEY_KIND_NONE UINT8_MAX
+#define SIM_KEY_SLOTS_MAX  32u
+#define SIM_TAG_KEYS       3u
+#define SIM_KEY_OPEN_MAX   6u
+#define SIM_KEY_KIND_NONE  UINT8_MAX
+#define SIM_VALUE_SIZE_MAX 4096u
 
 /* What a client does at all. Who only asks what often changes nothing is not soon stuck behind a
  * write of its own that finds no majority: claims fail where there is a key, erasures where there
@@ -52,5 +53,10 @@ uint32_t sim_keys_choose(const struct sim_keys *keys, struct sim_random *random)
  * nothing that this habit knows. */
 uint8_t sim_keys_kind(const struct sim_key_slot *slot, const struct sim_swarm *swarm,
                       uint32_t habit, struct sim_random *random);
+
+/* A value that says who writes it, or a number. What the rest is like changes with time, so that no
+ * dictionary of it does for long. Returns its size. */
+size_t sim_keys_value(struct sim *sim, uint32_t client, uint64_t unique, bool number,
+                      char out[SIM_VALUE_SIZE_MAX]);
 
 #endif

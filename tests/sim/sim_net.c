@@ -64,6 +64,17 @@ void sim_message_free(struct sim_message *message)
     free(message);
 }
 
+struct sim_message *sim_message_copy(const struct link_message *message, uint8_t from)
+{
+    struct sim_message *copy = malloc(sizeof *copy + message->body_size);
+    assert(copy);
+    *copy = (struct sim_message){.message = *message, .from = from};
+    copy->message.body = (const uint8_t *)(copy + 1);
+    if (message->body_size)
+        memcpy(copy + 1, message->body, message->body_size);
+    return copy;
+}
+
 static struct sim_random *net_random(struct sim_net *net)
 {
     return sim_stream(net->sim, SIM_STREAM_NET);
@@ -304,13 +315,8 @@ static struct packet *packet_new(struct net_link *link, unsigned to_end,
                                  const struct link_message *message)
 {
     struct packet *packet = calloc(1, sizeof *packet);
-    struct sim_message *copy = malloc(sizeof *copy + message->body_size);
-    assert(packet && copy);
-    copy->message = *message;
-    copy->message.body = (const uint8_t *)(copy + 1);
-    if (message->body_size)
-        memcpy(copy + 1, message->body, message->body_size);
-    copy->from = link->endpoint[1 - to_end];
+    struct sim_message *copy = sim_message_copy(message, link->endpoint[1 - to_end]);
+    assert(packet);
     copy->link = link->id;
     *packet =
         (struct packet){.link = link, .id = link->id, .to_end = (uint8_t)to_end, .message = copy};

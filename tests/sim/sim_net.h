@@ -40,6 +40,8 @@ struct sim_message {
     uint64_t link;
 };
 void sim_message_free(struct sim_message *message);
+/* For what a process sends to itself. */
+struct sim_message *sim_message_copy(const struct link_message *message, uint8_t from);
 
 struct sim_net_handler {
     void *context;

@@ -74,6 +74,41 @@ static void wake_node(struct sim_node *node)
     sim_node_wake(node, &node->inbox, run_node_round, node);
 }
 
+void sim_node_take_keys(struct sim_node *node)
+{
+    const struct ringmap *map = node_map(node->node);
+    for (uint32_t i = 0; i < map->key_count; i++) {
+        uint8_t id = map->key_ids[i], key[VAULT_KEY_SIZE];
+        if (!sim_admin_open_box(ringmap_box(map, i, node->endpoint), node->endpoint, id, key) ||
+            vault_add(&node->vault, id, key) != 0)
+            sim_fail(sim_of(node), "node %u does not open its box of data key %u", node->endpoint,
+                     id);
+    }
+    if (map->key_count > 0 && !sim_of(node)->failed)
+        vault_use(&node->vault, ringmap_key_current(map));
+}
+
+static void deliver(struct sim_node *node, struct sim_message *message, struct shard_address from)
+{
+    uint16_t partition = message->message.partition;
+    if (partition == WIRE_PARTITION_NODE) {
+        struct sim_inbox_item *item = sim_inbox_push(&node->inbox, NODE_EVENT_MESSAGE);
+        item->message = message;
+        item->from = from;
+        wake_node(node);
+        return;
+    }
+    if (!node->serving) {
+        sim_message_free(message);
+        return;
+    }
+    uint32_t number = partition == WIRE_PARTITION_META ? 0 : partition % sim_of(node)->swarm.shards;
+    struct sim_inbox_item *item = sim_inbox_push(&node->shards[number].inbox, SHARD_EVENT_MESSAGE);
+    item->message = message;
+    item->from = from;
+    sim_shard_wake(&node->shards[number]);
+}
+
 void sim_node_send(struct sim_node *node, const struct shard_send *send)
 {
     struct sim_net *net = node->cluster->net;
@@ -81,7 +116,10 @@ void sim_node_send(struct sim_node *node, const struct shard_send *send)
         node->cluster->observer.on_send(node->cluster->observer.context, node, &send->message);
     if (send->to.role == LINK_ROLE_NODE) {
         assert(send->to.member >= 1 && send->to.member <= node->cluster->node_count);
-        assert(send->to.member != node->endpoint);
+        if (send->to.member == node->endpoint) {
+            deliver(node, sim_message_copy(&send->message, node->endpoint), send->to);
+            return;
+        }
         sim_net_send(net, node->endpoint, (uint8_t)send->to.member, true, 0, &send->message);
         return;
     }
@@ -121,6 +159,15 @@ static void dial_members(struct sim_node *node, const struct ringmap *map)
             sim_net_dial(node->cluster->net, node->endpoint, (uint8_t)map->members[i].id);
 }
 
+static void follow_map(struct sim_node *node)
+{
+    const struct ringmap *map = node_map(node->node);
+    sim_gossip_map(node);
+    dial_members(node, map ? map : node_map_prepared(node->node));
+    if (node->serving)
+        sim_node_take_keys(node);
+}
+
 static void run_node_tick(void *context, uint64_t life)
 {
     struct sim_node *node = context;
@@ -149,6 +196,7 @@ static void run_node_round(void *context, uint64_t life)
         struct node_event event = {.kind = item->kind,
                                    .now_ms = node_ms(node),
                                    .from = item->from,
+                                   .key_id = node->vault.current,
                                    .message = item->message ? &item->message->message : NULL};
         node_step(node->node, &event, &effects);
         node_check(node->node);
@@ -164,10 +212,7 @@ static void run_node_round(void *context, uint64_t life)
         for (size_t i = 0; i < effects.send_count; i++)
             sim_node_send(node, &effects.sends[i]);
         if (effects.map_changed)
-            sim_gossip_map(node);
-        if (effects.map_changed)
-            dial_members(node, node_map(node->node) ? node_map(node->node)
-                                                    : node_map_prepared(node->node));
+            follow_map(node);
     }
     (void)sim_node_halted(node);
 }
@@ -235,23 +280,7 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
     if (message->from == 0 || message->from > SIM_NODES_MAX)
         from = (struct shard_address){message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
                                       message->link};
-    if (message->message.partition == WIRE_PARTITION_NODE) {
-        struct sim_inbox_item *item = sim_inbox_push(&node->inbox, NODE_EVENT_MESSAGE);
-        item->message = message;
-        item->from = from;
-        wake_node(node);
-        return;
-    }
-    if (!node->serving) {
-        sim_message_free(message);
-        return;
-    }
-    uint16_t partition = message->message.partition;
-    uint32_t number = partition == WIRE_PARTITION_META ? 0 : partition % sim_of(node)->swarm.shards;
-    struct sim_inbox_item *item = sim_inbox_push(&node->shards[number].inbox, SHARD_EVENT_MESSAGE);
-    item->message = message;
-    item->from = from;
-    sim_shard_wake(&node->shards[number]);
+    deliver(node, message, from);
 }
 
 /* Life. */
@@ -318,6 +347,7 @@ void sim_node_end(struct sim_node *node, enum sim_end how)
     node_close(node->node);
     node->node = NULL;
     node->serving = false;
+    vault_init(&node->vault);
     sim_inbox_clear(&node->inbox);
     sim_net_stop(node->cluster->net, node->endpoint, how == SIM_END_POWER);
     memset(node->link_up, 0, sizeof node->link_up);

@@ -73,23 +73,24 @@ static int bulk_get(const uint8_t *bytes, size_t size, size_t *at, const struct 
     return bytes[*at - 2] == '\r' && bytes[*at - 1] == '\n' ? 1 : -1;
 }
 
+/* An array of bulk strings. */
 static int array_get(const uint8_t *bytes, size_t size, size_t *at, const struct judge_bytes *line,
-                     struct sim_reply *reply)
+                     struct judge_bytes *items, size_t items_max, size_t *item_count)
 {
     int64_t count;
-    if (!integer_get(line, &count) || count < 0 || count > (int64_t)SIM_RESP_ITEMS_MAX)
+    if (!integer_get(line, &count) || count < 0 || count > (int64_t)items_max)
         return -1;
     for (int64_t i = 0; i < count; i++) {
         struct judge_bytes item;
         if (!line_get(bytes, size, at, &item))
             return 0;
-        if (((const char *)item.data)[0] != '$')
+        if (item.size == 0 || ((const char *)item.data)[0] != '$')
             return -1;
-        int r = bulk_get(bytes, size, at, &item, &reply->items[i]);
+        int r = bulk_get(bytes, size, at, &item, &items[i]);
         if (r != 1)
             return r;
     }
-    reply->item_count = (size_t)count;
+    *item_count = (size_t)count;
     return 1;
 }
 
@@ -116,10 +117,40 @@ int64_t sim_reply_parse(const uint8_t *bytes, size_t size, struct sim_reply *rep
         r = bulk_get(bytes, size, &at, &line, &reply->text);
         break;
     case '*':
-        r = array_get(bytes, size, &at, &line, reply);
+        r = array_get(bytes, size, &at, &line, reply->items, SIM_RESP_ITEMS_MAX,
+                      &reply->item_count);
         break;
     default:
         return -1;
     }
+    return r == 1 ? (int64_t)at : r;
+}
+
+/* "*2", the cursor, the keys. */
+int64_t sim_scan_reply_parse(const uint8_t *bytes, size_t size, struct sim_scan_reply *reply)
+{
+    struct judge_bytes line;
+    size_t at = 0;
+    int r;
+    reply->key_count = 0;
+    if (!line_get(bytes, size, &at, &line))
+        return 0;
+    reply->type = line.size ? ((const char *)line.data)[0] : 0;
+    if (reply->type == '-') {
+        reply->cursor = (struct judge_bytes){(const char *)line.data + 1, line.size - 1};
+        return (int64_t)at;
+    }
+    if (line.size != 2 || memcmp(line.data, "*2", 2) != 0)
+        return -1;
+    if (!line_get(bytes, size, &at, &line))
+        return 0;
+    r = bulk_get(bytes, size, &at, &line, &reply->cursor);
+    if (r != 1)
+        return r;
+    if (!line_get(bytes, size, &at, &line))
+        return 0;
+    if (line.size == 0 || ((const char *)line.data)[0] != '*')
+        return -1;
+    r = array_get(bytes, size, &at, &line, reply->keys, SIM_RESP_KEYS_MAX, &reply->key_count);
     return r == 1 ? (int64_t)at : r;
 }

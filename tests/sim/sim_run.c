@@ -79,6 +79,13 @@ static bool converged(struct run *run)
            sim_gossip_converged(&run->cluster, why, sizeof why);
 }
 
+static bool scrubbed(struct run *run)
+{
+    char why[200];
+    return sim_check_scrubbed(run->check, why, sizeof why) &&
+           sim_check_converged(run->check, why, sizeof why);
+}
+
 static void phases(struct run *run)
 {
     struct sim *sim = &run->sim;
@@ -109,6 +116,13 @@ static void phases(struct run *run)
         sim_fail(sim, "replicas or gossip do not converge: %s", why);
         return;
     }
+    sim_check_spoil(run->check);
+    if (!run_while(run, PROGRESS_US, scrubbed)) {
+        if (sim_check_scrubbed(run->check, why, sizeof why))
+            (void)sim_check_converged(run->check, why, sizeof why);
+        sim_fail(sim, "disks are not mended: %s", why);
+        return;
+    }
     sim_check_history(run->check, run->workload);
 }
 
@@ -130,6 +144,10 @@ static void collect(const struct run *run, struct sim_result *result)
     result->digests_compared = run->check->digests_compared;
     result->snapshots_installed = run->check->snapshots_installed;
     result->flushes = run->check->flushes;
+    result->scans = sim_workload_scans(run->workload);
+    result->maps = run->cluster.admin.done;
+    result->scrub_faults = run->check->scrub_faults;
+    result->divergences = run->check->divergences;
     result->judge_peak = run->check->judge_peak;
     result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
@@ -172,6 +190,8 @@ void sim_run_describe(uint64_t seed)
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
                  s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level,
                  s->encrypt);
+    (void)printf("  scrub: %" PRIu64 " bytes/s, every %" PRIu64 " ms\n", s->scrub_rate,
+                 s->scrub_every_ms);
     (void)printf(
         "  log: %" PRIu64 " bytes, %u ms; snapshots %" PRIu64 " bytes/s\n"
         "  shard: operations %u, %zu bytes; sessions %u of %u; append %u entries, %u bytes,"
@@ -189,7 +209,8 @@ void sim_run_describe(uint64_t seed)
                  s->wake_us_max, s->sync_us, s->sync_us_max, s->nowait_again_ppm);
     (void)printf("  load: %u clients, pipeline %u, think %u us, %u keys, %u tags, values %u\n",
                  s->clients, s->pipeline_max, s->think_us, s->keys, s->tags, s->value_size_max);
-    (void)printf("  focus: %s; gossip %u\n", sim_focus_name(s->focus), s->gossip);
+    (void)printf("  focus: %s; gossip %u; the ring map changes every %u ms\n",
+                 sim_focus_name(s->focus), s->gossip, s->change_ms);
     (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
                  s->overlap_max);
     for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)

@@ -35,7 +35,7 @@ void sim_shard_wake(struct sim_shard *shard)
     sim_node_wake(shard->node, &shard->inbox, run_shard_round, shard);
 }
 
-static void shard_options_fill(const struct sim_node *node, uint16_t number,
+static void shard_options_fill(struct sim_node *node, uint16_t number,
                                struct shard_options *options, char folder[DATADIR_FOLDER_SIZE])
 {
     const struct sim_swarm *swarm = &sim_of(node)->swarm;
@@ -54,6 +54,8 @@ static void shard_options_fill(const struct sim_node *node, uint16_t number,
     options->inflight_messages_max = swarm->inflight_messages_max;
     options->retain_entries_min = swarm->retain_entries_min;
     options->train_samples = swarm->train_samples;
+    options->train_again_ms = swarm->train_again_ms;
+    options->train_sealed = swarm->train_sealed;
     options->log_size_max = swarm->log_size_max;
     options->log_ms_max = swarm->log_ms_max;
     options->snapshot_rate = swarm->snapshot_rate;
@@ -70,7 +72,9 @@ static void shard_options_fill(const struct sim_node *node, uint16_t number,
         .journal_size_max = swarm->journal_size_max,
         .space_reserve = swarm->segment_size,
         .flush_size_max = 2 * swarm->segment_size,
-        .vault = swarm->encrypt ? &node->cluster->vault : NULL,
+        .scrub_rate = swarm->scrub_rate,
+        .scrub_every_ms = swarm->scrub_every_ms,
+        .vault = swarm->encrypt ? &node->vault : NULL,
     };
 }
 
@@ -95,13 +99,15 @@ static void shard_push_links(struct sim_shard *shard)
 void sim_shards_open(struct sim_node *node, bool found)
 {
     struct sim *sim = sim_of(node);
+    sim_node_take_keys(node);
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
         struct sim_shard *shard = &node->shards[i];
         struct shard_options options;
         char folder[DATADIR_FOLDER_SIZE];
         shard_options_fill(node, i, &options, folder);
-        int r = shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_map(node->node),
-                           node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
+        int r =
+            shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_genesis(node->node),
+                       node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
         if (r < 0 || sim_disk_halted(node->disk)) {
             if (r < 0)
                 shard->shard = NULL;

@@ -59,6 +59,8 @@ static void draw_limits(struct sim_swarm *swarm, struct sim_random *random)
     swarm->zero_ahead_size = one_in(random, 2) ? power(random, 12, 14) : 1u << 16;
     swarm->compress_level = one_in(random, 2) ? between(random, 1, 3) : 0;
     swarm->train_samples = one_in(random, 3) ? 0 : between(random, 20, 60);
+    swarm->train_again_ms = between(random, 200, 2000);
+    swarm->train_sealed = one_in(random, 2);
     swarm->cache_size = one_in(random, 4) ? 0 : power(random, 12, 17);
     swarm->journal_size_max = 64u << 20;
     swarm->operations_max = one_in(random, 4) ? between(random, 2, 16) : 4096;
@@ -291,6 +293,21 @@ static void focus_clocks(struct sim_swarm *swarm, struct sim_random *random)
     swarm->fault_every_ms = between(random, 150, 600);
 }
 
+/* Most values in one or two partitions: each soon has all the dictionaries that it may have. */
+static void focus_packing(struct sim_swarm *swarm, struct sim_random *random)
+{
+    focus_quick(swarm, random);
+    swarm->keys = between(random, 1, 3);
+    swarm->key_ops_max = between(random, 60, 300);
+    swarm->compress_level = 1;
+    swarm->train_samples = between(random, 40, 60);
+    swarm->train_again_ms = between(random, 50, 200);
+    swarm->value_size_max = between(random, 128, 1024);
+    swarm->weights[JUDGE_SET] = 100;
+    swarm->run_ms = between(random, 9000, 16000);
+    swarm->fault_every_ms = between(random, 500, 3000);
+}
+
 /* Who misses a little needs a snapshot, and what leaders send of it is slow or quick. */
 static void draw_snapshots(struct sim_swarm *swarm, struct sim_random *random)
 {
@@ -345,6 +362,9 @@ static void focus_draw(struct sim_swarm *swarm, struct sim_random *random)
     case SIM_FOCUS_CLOCKS:
         focus_clocks(swarm, random);
         return;
+    case SIM_FOCUS_PACKING:
+        focus_packing(swarm, random);
+        return;
     }
 }
 
@@ -365,6 +385,10 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     draw_snapshots(swarm, random);
     draw_expiry(swarm, random);
     swarm->encrypt = one_in(random, 3);
+    swarm->scans = one_in(random, 2);
     focus_draw(swarm, random);
+    swarm->change_ms = one_in(random, 3) ? 0 : between(random, 200, 3000);
+    swarm->scrub_rate = between(random, 256u << 10, 8u << 20);
+    swarm->scrub_every_ms = between(random, 100, 2000);
     swarm->gossip = one_in(random, 4);
 }

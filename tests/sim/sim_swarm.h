@@ -49,14 +49,15 @@ enum sim_fault_kind {
 
 /* What a seed brings together. X(NAME, of 16 seeds) */
 #define SIM_FOCI(X)                                                                                \
-    X(NONE, 6)       /* whatever was drawn */                                                      \
+    X(NONE, 5)       /* whatever was drawn */                                                      \
     X(OLD_LEADER, 1) /* a leader that is cut off, and routers that keep to it */                   \
     X(SIDES, 1)      /* the same, and who only asks stays with it while the others write */        \
     X(RECYCLING, 2)  /* small segments that are soon gone, logs that part and meet again */        \
     X(LIVES, 1)      /* replicas that lag, and messages of other lives that claim they do not */   \
     X(UNSENT, 1)     /* writes that wait at a leader, are read there, and go with it */            \
     X(MOVING, 2)     /* snapshots from a slow disk, while flush moves what they read */            \
-    X(CLOCKS, 2)     /* clocks that jump and leaders that change, while values go */
+    X(CLOCKS, 2)     /* clocks that jump and leaders that change, while values go */               \
+    X(PACKING, 1)    /* values of many kinds, so that dictionaries come and go */
 
 enum sim_focus {
 #define X(name, share) SIM_FOCUS_##name,
@@ -69,13 +70,13 @@ struct sim_swarm {
     uint32_t nodes, replicas, shards, routers;
     /* Hosts' limits, see shard_options and router_options. */
     uint32_t segment_size, batch_size_max, queue_size_max, memory_size_max, zero_ahead_size;
-    uint32_t cache_size, compress_level, train_samples, encrypt;
+    uint32_t cache_size, compress_level, train_samples, train_again_ms, train_sealed, encrypt;
     uint64_t journal_size_max;
     uint32_t operations_max, sessions_max, session_window_max;
     size_t operations_size_max;
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min;
-    uint64_t log_size_max, snapshot_rate;
+    uint64_t log_size_max, snapshot_rate, scrub_rate, scrub_every_ms;
     uint32_t log_ms_max;
     uint32_t lane_operations_max, client_commands_max, attempt_ms, deadline_ms;
     uint32_t router_operations_max;
@@ -97,6 +98,7 @@ struct sim_swarm {
     uint32_t key_ops_max;  /* a key is put aside after that many */
     uint32_t key_risk_max; /* or after that many unknown outcomes */
     uint32_t weights[12];  /* by enum judge_kind */
+    bool scans;            /* a client goes over all keys with SCAN */
     uint32_t give_up_ms;   /* a client closes its connection after waiting that long */
     /* Faults. */
     uint32_t run_ms;
@@ -106,6 +108,7 @@ struct sim_swarm {
     uint32_t victim;         /* whose disk may rot; a node's number */
     uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
     uint8_t focus;           /* enum sim_focus */
+    uint32_t change_ms;      /* mean time between changes of the ring map; 0: none */
     uint32_t gossip;         /* the nodes gossip; it takes no part in what is checked else */
 };
 

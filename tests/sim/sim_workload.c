@@ -2,6 +2,7 @@
 
 #include "tests/sim/sim_keys.h"
 #include "tests/sim/sim_resp.h"
+#include "tests/sim/sim_scan.h"
 #include "tests/sim/sim_words.h"
 
 #include <assert.h>
@@ -52,6 +53,8 @@ struct client {
 struct sim_workload {
     struct sim_cluster *cluster;
     struct judge *judge;
+    struct sim_presence *presence;
+    struct sim_scan *scan;
     struct sim_keys keys;
     struct client clients[SIM_CLIENTS_MAX];
     uint32_t client_count;
@@ -106,6 +109,8 @@ struct sim_workload *sim_workload_new(struct sim_cluster *cluster)
     workload->cluster = cluster;
     workload->judge = judge_new(&options);
     assert(workload->judge);
+    workload->presence = sim_presence_new();
+    workload->scan = sim_scan_new(cluster, workload->presence);
     sim_keys_init(&workload->keys, &cluster->sim->swarm, random_of(workload));
     workload->client_count = cluster->sim->swarm.clients;
     for (uint32_t i = 0; i < workload->client_count; i++)
@@ -127,6 +132,8 @@ struct sim_workload *sim_workload_free(struct sim_workload *workload)
     }
     sim_keys_deinit(&workload->keys);
     judge_free(workload->judge);
+    sim_scan_free(workload->scan);
+    sim_presence_free(workload->presence);
     free(workload);
     return NULL;
 }
@@ -134,6 +141,11 @@ struct sim_workload *sim_workload_free(struct sim_workload *workload)
 struct judge *sim_workload_judge(struct sim_workload *workload)
 {
     return workload->judge;
+}
+
+uint64_t sim_workload_scans(const struct sim_workload *workload)
+{
+    return sim_scan_iterations(workload->scan);
 }
 
 const struct sim_workload_stats *sim_workload_stats(const struct sim_workload *workload)
@@ -196,24 +208,6 @@ static bool client_connect(struct client *client)
     return true;
 }
 
-/* Values say who wrote them; a counter's are numbers. */
-static size_t value_make(struct sim_workload *workload, const struct client *client, bool number,
-                         char *out, size_t size)
-{
-    static const char filler[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    struct sim_random *random = random_of(workload);
-    uint64_t unique = workload->number_last;
-    if (number)
-        return (size_t)snprintf(out, size, "%" PRIu64, unique * 1000);
-    size_t length = (size_t)snprintf(out, size, "c%u-%" PRIu64 ",", client->judge_client, unique);
-    size_t wanted = sim_random_below(random, sim_of(workload)->swarm.value_size_max);
-    while (length < wanted && length < size - 1) {
-        out[length] = filler[(unique + length) % (sizeof filler - 1)];
-        length++;
-    }
-    return length;
-}
-
 static void operation_send(struct client *client, struct judge_call *call,
                            struct operation operation)
 {
@@ -228,6 +222,7 @@ static void operation_send(struct client *client, struct judge_call *call,
     call->client = client->judge_client;
     int r = judge_call(workload->judge, call, &operation.op);
     assert(r == 0);
+    sim_presence_call(workload->presence, operation.op, call);
     sim_words_of(&words, call, operation.as_set);
     sim_command_put(&command, words.items, words.count);
     sim_router_client_send(client->router, client->connection, command.bytes, command.size);
@@ -250,29 +245,6 @@ static bool kind_has_value(uint8_t kind)
            kind == JUDGE_GETSET || kind == JUDGE_MSET || kind == JUDGE_SETPX;
 }
 
-/* The earliest time at which a clock of the cluster can show the deadline that a leader gives now,
- * or later. Where clocks jump, it may be at once. */
-static uint64_t goes_from(const struct sim_workload *workload, uint64_t ms)
-{
-    const struct sim_cluster *cluster = workload->cluster;
-    const struct sim *sim = cluster->sim;
-    uint64_t deadline_ms = UINT64_MAX, wait_us = UINT64_MAX;
-    if (sim->swarm.fault_mask >> SIM_FAULT_WALL_JUMP & 1)
-        return sim->now_us;
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
-        uint64_t wall_ms = sim_clock_wall_ms(&cluster->nodes[i].clock, sim->now_us);
-        deadline_ms = wall_ms + ms < deadline_ms ? wall_ms + ms : deadline_ms;
-    }
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
-        const struct sim_clock *clock = &cluster->nodes[i].clock;
-        uint64_t wall_ms = sim_clock_wall_ms(clock, sim->now_us);
-        uint64_t left_ms = deadline_ms > wall_ms + 2 ? deadline_ms - wall_ms - 2 : 0;
-        uint64_t us = left_ms * 1000 * 1000000 / (uint64_t)(1000000 + clock->rate_ppm);
-        wait_us = us < wait_us ? us : wait_us;
-    }
-    return sim->now_us + wait_us;
-}
-
 static void operation_random(struct client *client)
 {
     struct sim_workload *workload = client->workload;
@@ -282,7 +254,7 @@ static void operation_random(struct client *client)
         return;
     sim_keys_turn(&workload->keys, number, &sim_of(workload)->swarm, random);
     struct sim_key_slot *slot = &workload->keys.slots[number];
-    char values[SIM_TAG_KEYS][4096];
+    char values[SIM_TAG_KEYS][SIM_VALUE_SIZE_MAX];
     struct judge_call call = {
         .kind = sim_keys_kind(slot, &sim_of(workload)->swarm, client->habit, random),
         .key_count = 1};
@@ -305,12 +277,13 @@ static void operation_random(struct client *client)
                        (slot->character == SIM_KEY_ANY && sim_random_below(random, 3) == 0 &&
                         call.kind != JUDGE_APPEND);
         call.values[i].data = values[i];
-        call.values[i].size = value_make(workload, client, numeric, values[i], sizeof values[i]);
+        call.values[i].size = sim_keys_value(sim_of(workload), client->judge_client,
+                                             workload->number_last, numeric, values[i]);
     }
     call.delta = sim_random_below(random, 4) ? 1 : (int64_t)sim_random_below(random, 5) - 2;
     if (call.kind == JUDGE_SETPX) {
         call.delta = (int64_t)sim_random_between(random, 200, 5000);
-        call.goes_from = goes_from(workload, (uint64_t)call.delta);
+        call.goes_from = sim_cluster_goes_from(workload->cluster, (uint64_t)call.delta);
     }
     operation.as_set =
         (call.kind == JUDGE_SETNX || call.kind == JUDGE_GETSET) && sim_random_below(random, 2);
@@ -410,6 +383,7 @@ static bool reply_error(struct client *client, const struct operation *operation
     } else if (starts(&reply->text, "TRYAGAIN") || starts(&reply->text, "CLUSTERDOWN") ||
                starts(&reply->text, "NOSPACE")) {
         judge_fail(workload->judge, operation->op, sim_of(workload)->now_us);
+        sim_presence_fail(workload->presence, operation->op);
         workload->stats.failures++;
     } else {
         unexpected(client, operation, reply);
@@ -457,6 +431,8 @@ static void reply_judge(struct client *client, const struct operation *operation
     int r = judge_return(client->workload->judge, operation->op, sim_of(client->workload)->now_us,
                          &result);
     assert(r == 0);
+    sim_presence_return(client->workload->presence, operation->op, sim_of(client->workload)->now_us,
+                        result.integer);
     client->workload->stats.returns++;
 }
 
@@ -498,8 +474,10 @@ void sim_workload_bytes(struct sim_workload *workload, uint64_t connection, cons
                         size_t size, bool close)
 {
     struct client *client = client_find(workload, connection);
-    if (!client)
-        return; /* it has closed the connection meanwhile */
+    if (!client) { /* the scan's, or one that it has closed meanwhile */
+        sim_scan_bytes(workload->scan, connection, bytes, size, close);
+        return;
+    }
     if (client->input_size + size > client->input_capacity) {
         client->input_capacity = (client->input_size + size) * 2;
         client->input = realloc(client->input, client->input_capacity);
@@ -529,6 +507,7 @@ void sim_workload_router_stopped(struct sim_workload *workload, const struct sim
     for (uint32_t i = 0; i < workload->client_count; i++)
         if (workload->clients[i].router == router)
             client_disconnected(&workload->clients[i]);
+    sim_scan_router_stopped(workload->scan, router);
 }
 
 void sim_workload_drop(struct sim_workload *workload)
@@ -543,6 +522,7 @@ void sim_workload_start(struct sim_workload *workload)
     for (uint32_t i = 0; i < workload->client_count; i++)
         sim_after(sim_of(workload), sim_random_below(random_of(workload), 100 * SIM_MS), run_client,
                   &workload->clients[i], 1);
+    sim_scan_start(workload->scan);
 }
 
 void sim_workload_stop(struct sim_workload *workload)
@@ -555,6 +535,7 @@ void sim_workload_finish(struct sim_workload *workload)
     struct sim *sim = sim_of(workload);
     uint32_t routers = workload->cluster->router_count;
     workload->finishing = true;
+    sim_scan_finish(workload->scan);
     for (uint32_t i = 0; i < routers; i++) {
         struct client *client = &workload->closers[i];
         client->scripted = true;
@@ -578,13 +559,15 @@ bool sim_workload_finished(const struct sim_workload *workload)
         if (!workload->finishing ||
             workload->closers[i].script_at < workload->closers[i].script_count)
             return false;
-    return true;
+    return sim_scan_finished(workload->scan);
 }
 
 void sim_workload_describe(const struct sim_workload *workload, char *out, size_t size)
 {
     size_t used = 0;
     out[0] = 0;
+    if (!sim_scan_finished(workload->scan))
+        used += (size_t)snprintf(out, size, " a scan");
     for (uint32_t i = 0; i < workload->cluster->router_count && used < size; i++) {
         const struct client *client = &workload->closers[i];
         if (client->script_at >= client->script_count)

@@ -10,6 +10,8 @@
  * operations are of unknown outcome, and it goes on as a new client on a new connection, perhaps
  * to another router. -TRYAGAIN, -CLUSTERDOWN and -NOSPACE are taken at their word: no effect.
  *
+ * In half of the seeds another client goes over all keys with SCAN, again and again: sim_scan.h.
+ *
  * At the end, with all faults over: every key that was ever written is read once more, and a fresh
  * key of every partition is written through each router - another one at each attempt, or unknown
  * outcomes would pile up on it; this has to succeed within a bound.
@@ -29,6 +31,7 @@ struct sim_workload_stats {
 struct sim_workload *sim_workload_new(struct sim_cluster *cluster);
 struct sim_workload *sim_workload_free(struct sim_workload *workload);
 struct judge *sim_workload_judge(struct sim_workload *workload);
+uint64_t sim_workload_scans(const struct sim_workload *workload); /* that came to their end */
 const struct sim_workload_stats *sim_workload_stats(const struct sim_workload *workload);
 
 void sim_workload_start(struct sim_workload *workload);

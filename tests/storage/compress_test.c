@@ -47,6 +47,7 @@ static void fill_random(uint8_t *bytes, size_t size)
 static struct compress_dictionary *train(int level)
 {
     uint8_t *samples = malloc(SAMPLES * SAMPLE_SIZE), bytes[COMPRESS_DICTIONARY_SIZE_MAX];
+    struct compress_dictionary *dictionary;
     size_t sizes[SAMPLES], used = 0, size = 0;
 
     for (unsigned i = 0; i < SAMPLES; i++)
@@ -54,7 +55,8 @@ static struct compress_dictionary *train(int level)
     cr_assert_eq(compress_train(samples, sizes, SAMPLES, bytes, &size), 0);
     cr_assert_leq(size, COMPRESS_DICTIONARY_SIZE_MAX);
     free(samples);
-    return compress_dictionary_new(bytes, size, level);
+    cr_assert_eq(compress_dictionary_new(bytes, size, level, &dictionary), 0);
+    return dictionary;
 }
 
 /* What comes back is what went in; returns how large it was in between. */
@@ -188,9 +190,10 @@ Test(compress, another_dictionary_does_not_pass_for_it)
     const uint8_t *text = compress_dictionary_bytes(dictionary, &dictionary_size);
     uint8_t changed[COMPRESS_DICTIONARY_SIZE_MAX];
 
-    for (size_t i = 0; i < dictionary_size; i++)
-        changed[i] = text[dictionary_size - 1 - i];
-    other = compress_dictionary_new(changed, dictionary_size, 0);
+    memcpy(changed, text, dictionary_size);
+    for (size_t i = dictionary_size / 2; i < dictionary_size; i++)
+        changed[i] = 'x';
+    cr_assert_eq(compress_dictionary_new(changed, dictionary_size, 0, &other), 0);
     cr_assert_eq(compress_value(context, dictionary, 1, bytes, size, packed, &packed_size), 0);
     cr_assert(compress_expand(context, other, packed, packed_size, out, size) != 0 ||
               memcmp(out, bytes, size) != 0);
@@ -199,6 +202,31 @@ Test(compress, another_dictionary_does_not_pass_for_it)
     compress_dictionary_free(dictionary);
     compress_dictionary_free(other);
     compress_free(context);
+}
+
+Test(compress, bytes_that_are_no_dictionary_are_corrupt)
+{
+    struct compress_dictionary *dictionary = train(1), *other;
+    size_t size;
+    const uint8_t *bytes = compress_dictionary_bytes(dictionary, &size);
+    uint8_t damaged[COMPRESS_DICTIONARY_SIZE_MAX];
+
+    for (size_t length = 0; length < 60; length++)
+        cr_assert_eq(compress_dictionary_new(bytes, length, 1, &other), COMPRESS_E_CORRUPT);
+    for (size_t at = 8; at < 60; at++) { /* its tables; behind them anything goes */
+        memcpy(damaged, bytes, size);
+        memset(damaged + at, 0xFF, 16);
+        for (int level = 0; level <= 1; level++) {
+            int r = compress_dictionary_new(damaged, size, level, &other);
+
+            cr_assert(r == 0 || r == COMPRESS_E_CORRUPT, "at %zu: %d", at, r);
+            compress_dictionary_free(other);
+        }
+    }
+    memset(damaged, 0xFF, size);
+    cr_assert_eq(compress_dictionary_new(damaged, size, 0, &other), COMPRESS_E_CORRUPT);
+    cr_assert_null(other);
+    compress_dictionary_free(dictionary);
 }
 
 Test(compress, no_dictionary_comes_of_too_few_samples)

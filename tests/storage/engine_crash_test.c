@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vfs_crash.h"
 
@@ -161,8 +162,13 @@ struct model {
 
 static int put(struct engine *engine, uint32_t key, uint64_t number)
 {
-    uint8_t value[900] = {0};
+    static const char text[] = "{\"city\":\"Berlin\",\"state\":\"active\",\"visits\":        }";
+    uint8_t value[900];
 
+    for (size_t i = 0; i < sizeof value; i++)
+        value[i] = (uint8_t)text[i % sizeof text];
+    for (size_t i = 0; i < sizeof value; i += 61)
+        value[i] = (uint8_t)(number >> i % 8);
     memcpy(value, &number, sizeof number);
     return engine_put(engine, &key, sizeof key, value, 8 + number % 800);
 }
@@ -248,12 +254,18 @@ static void compare(struct engine *engine, struct model *model)
     }
 }
 
+/* How values are kept, by seed. */
+static int compress_level;
+static const uint8_t *secret;
+
 static int open_it(struct engine **engine)
 {
     struct engine_options options = {.vfs = &locked.base,
                                      .segment_size = 64u << 10,
                                      .queue_size = 32u << 10,
-                                     .memory_size = 4096};
+                                     .memory_size = 4096,
+                                     .compress_level = compress_level,
+                                     .key = secret};
 
     return engine_open(engine, "memory", &options);
 }
@@ -266,6 +278,29 @@ static void restart(void)
         vfs_crash_resume(locked.below);
 }
 
+/* Enough values for a dictionary, which is durable with the last one of them. */
+static void teach(struct model *model)
+{
+    struct engine_stats stats = {0};
+    struct engine *engine;
+
+    cut_after(0);
+    cr_assert_eq(open_it(&engine), 0);
+    for (unsigned i = 0; i < 3000 && (i < 500 || stats.dictionaries == 0); i++) {
+        uint32_t key = i % KEYS;
+
+        cr_assert_eq(put(engine, key, ++model->number), 0);
+        model->values[key] = model->number;
+        engine_stats(engine, &stats);
+        if (i >= 500)
+            usleep(1000);
+    }
+    cr_assert_eq(stats.dictionaries, 1);
+    cr_assert_eq(put(engine, 0, ++model->number), 0);
+    model->values[0] = model->number;
+    cr_assert_eq(engine_close(engine), 0);
+}
+
 static void rounds(uint64_t seed)
 {
     struct model model = {0};
@@ -274,6 +309,8 @@ static void rounds(uint64_t seed)
     locked.base.ops = &locked_ops;
     locked.below = vfs_crash_new(seed);
     pthread_mutex_init(&locked.mutex, NULL);
+    if (compress_level > 0 && !secret)
+        teach(&model);
     for (unsigned round = 0; round < ROUNDS; round++) {
         /* Recovery too is cut, some times. */
         for (unsigned n = 0;; n++) {
@@ -309,4 +346,15 @@ Test(engine_crash, keeps_what_it_acknowledged)
 {
     for (uint64_t seed = 1; seed <= 12; seed++)
         rounds(seed);
+}
+
+Test(engine_crash, keeps_what_is_compressed_and_sealed)
+{
+    static const uint8_t bytes[ENGINE_SECRET_SIZE] = "a key";
+
+    for (uint64_t seed = 21; seed <= 30; seed++) {
+        compress_level = seed % 3 != 0;
+        secret = seed % 3 != 1 ? bytes : NULL;
+        rounds(seed);
+    }
 }

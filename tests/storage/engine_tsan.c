@@ -1,5 +1,6 @@
 /* The engine under many threads, for ThreadSanitizer: writers, readers, cursors, flush, both ways
- * to sync. Prints one line and ends with 0 when every thread saw what it should. */
+ * to sync, values as they are and compressed. Prints one line and ends with 0 when every thread saw
+ * what it should. */
 #include "storage/engine.h"
 
 #include <pthread.h>
@@ -86,10 +87,13 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
-static void life(struct vfs *vfs, enum engine_sync sync)
+static void life(struct vfs *vfs, enum engine_sync sync, int compress_level)
 {
-    struct engine_options options = {
-        .vfs = vfs, .sync = sync, .ordered = true, .segment_size = 64u << 10};
+    struct engine_options options = {.vfs = vfs,
+                                     .sync = sync,
+                                     .ordered = true,
+                                     .segment_size = 64u << 10,
+                                     .compress_level = compress_level};
     struct thread threads[THREADS];
     struct engine *engine;
 
@@ -107,9 +111,10 @@ int main(void)
 {
     struct vfs *vfs = vfs_mem_new();
 
-    life(vfs, ENGINE_SYNC_GROUP);
-    life(vfs, ENGINE_SYNC_NONE);
+    life(vfs, ENGINE_SYNC_GROUP, 0);
+    life(vfs, ENGINE_SYNC_NONE, 0);
+    life(vfs, ENGINE_SYNC_GROUP, 1);
     vfs_mem_free(vfs);
-    printf("# %u threads, two ways to sync\n", THREADS);
+    printf("# %u threads, two ways to sync, plain and compressed\n", THREADS);
     return 0;
 }

@@ -6,9 +6,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -241,4 +244,159 @@ Test(engine_view, a_snapshot_is_an_engine_of_that_moment)
     cr_assert_eq(engine_close(other), 0);
     cr_assert_eq(engine_close(engine), 0);
     folder_remove(folder);
+}
+
+/* An engine with 300 keys in `folder`, and the names of a copy beside it. */
+static struct engine *original(char *folder, char *copy, char *part)
+{
+    struct engine_options options = {.segment_size = 64u << 10};
+    struct engine *engine;
+
+    cr_assert(mkdtemp(folder));
+    sprintf(copy, "%s/copy", folder);
+    sprintf(part, "%s.part", copy);
+    cr_assert_eq(engine_open(&engine, folder, &options), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(put(engine, i, i + 1), 0);
+    return engine;
+}
+
+static void check_copy(const char *copy)
+{
+    struct engine_stats stats;
+    struct engine *other;
+
+    cr_assert_eq(engine_open(&other, copy, NULL), 0);
+    for (uint32_t i = 0; i < 300; i++)
+        cr_assert_eq(get(other, i), i + 1);
+    engine_stats(other, &stats);
+    cr_assert_eq(stats.keys, 300);
+    cr_assert_eq(engine_close(other), 0);
+}
+
+/* In a process of its own: the kernel ends it at the first byte of a file beyond 100,000. */
+static void crash_in_snapshot(const char *folder, const char *copy)
+{
+    struct rlimit limit = {100000, 100000};
+    int status;
+    pid_t child = fork();
+
+    cr_assert(child >= 0);
+    if (child == 0) {
+        struct engine *engine;
+
+        signal(SIGXFSZ, SIG_DFL);
+        if (engine_open(&engine, folder, NULL) != 0 || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+            _exit(1);
+        engine_snapshot(engine, copy);
+        _exit(2);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ, "status %x", (unsigned)status);
+}
+
+Test(engine_view, what_a_crashed_snapshot_left_is_removed_by_the_next)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80];
+    struct engine *engine = original(folder, copy, part);
+    struct stat file;
+
+    cr_assert_eq(engine_close(engine), 0);
+    crash_in_snapshot(folder, copy);
+    cr_assert_eq(stat(part, &file), 0);
+    cr_assert_neq(stat(copy, &file), 0);
+    cr_assert_eq(engine_open(&engine, folder, NULL), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), 0);
+    cr_assert_neq(stat(part, &file), 0);
+    check_copy(copy);
+    cr_assert_eq(mkdir(part, 0700), 0); /* a crash right behind the rename */
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_neq(stat(part, &file), 0);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+Test(engine_view, a_snapshot_that_another_makes_is_left_alone)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80], inside[128];
+    struct engine *engine = original(folder, copy, part), *other;
+    struct stat file;
+    int fd;
+
+    snprintf(inside, sizeof inside, "%s/unfinished-snapshot", part);
+    cr_assert_eq(mkdir(part, 0700), 0);
+    cr_assert_eq(engine_open(&other, inside, NULL), 0);
+    cr_assert_eq(put(other, 5000, 1), 0); /* is not to come up in a later copy */
+    cr_assert_eq(engine_close(other), 0);
+    fd = open(part, O_RDONLY | O_DIRECTORY);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_eq(stat(inside, &file), 0);
+    close(fd);
+    cr_assert_eq(engine_snapshot(engine, copy), 0);
+    check_copy(copy);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+Test(engine_view, a_folder_of_somebody_else_is_not_taken_for_a_crashed_snapshot)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", copy[64], part[80];
+    struct engine *engine = original(folder, copy, part), *other;
+
+    cr_assert_eq(engine_open(&other, part, NULL), 0);
+    cr_assert_eq(put(other, 1, 77), 0);
+    cr_assert_eq(engine_close(other), 0);
+    cr_assert_eq(engine_snapshot(engine, copy), -EEXIST);
+    cr_assert_eq(engine_open(&other, part, NULL), 0);
+    cr_assert_eq(get(other, 1), 77);
+    cr_assert_eq(engine_close(other), 0);
+    cr_assert_eq(engine_close(engine), 0);
+    folder_remove(folder);
+}
+
+/* --- mapped files -------------------------------------------------------------------------- */
+
+/* How many data files of the folder are mapped now. */
+static unsigned mapped(const char *folder)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[600];
+    unsigned count = 0;
+
+    cr_assert(maps);
+    while (fgets(line, sizeof line, maps))
+        count += strstr(line, folder) && (strstr(line, ".log") || strstr(line, ".cask"));
+    fclose(maps);
+    return count;
+}
+
+Test(engine_view, maps_files_when_asked_until_they_go)
+{
+    char folder[] = "/tmp/engine_view_XXXXXX", command[64];
+    struct engine_options options = {.segment_size = 64u << 10,
+                                     .memory_size = 4096,
+                                     .queue_size = 16u << 10,
+                                     .sync = ENGINE_SYNC_NONE};
+    struct engine *engine;
+
+    cr_assert(mkdtemp(folder));
+    for (unsigned life = 0; life < 2; life++) {
+        options.map_files = life == 1;
+        cr_assert_eq(engine_open(&engine, folder, &options), 0);
+        for (uint32_t round = 1; round <= 4; round++) {
+            for (uint32_t key = 0; key < 1000; key++)
+                cr_assert_eq(put(engine, key, 10 * life + round), 0);
+            cr_assert_eq(engine_flush_queue(engine), 0);
+            if (round == 3)
+                cr_assert_eq(engine_flush(engine), 0);
+            for (uint32_t key = 0; key < 1000; key++)
+                cr_assert_eq(get(engine, key), 10 * life + round);
+        }
+        cr_assert_eq(mapped(folder) > 1, life == 1, "life %u: %u are mapped", life, mapped(folder));
+        cr_assert_eq(engine_close(engine), 0);
+        cr_assert_eq(mapped(folder), 0);
+    }
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    cr_assert_eq(system(command), 0);
 }

@@ -1,4 +1,7 @@
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "hex.h"
 #include "storage/checksum.h"
@@ -157,6 +160,141 @@ Test(manifest_file, the_documented_example_has_these_bytes)
     cr_assert_eq(manifest.position, hex_bytes(example_hex, expected));
     cr_assert_eq(vfs_pread(manifest.file, bytes, sizeof(bytes), 0), (int64_t)sizeof(bytes));
     cr_assert_eq(memcmp(bytes, expected, sizeof(bytes)), 0);
+    manifest_deinit(&manifest);
+    vfs_mem_free(vfs);
+}
+
+/* What is written can be read: the file has room behind its first group. */
+Test(manifest_file, a_state_near_the_limit_is_read_back)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct manifest_floor floor = {.partition = 1, .segment = 1, .state_size = 50u << 20};
+    static const uint8_t hash[MANIFEST_HASH_SIZE] = {9, 8, 7};
+    const uint16_t partition = 1;
+    struct manifest manifest, again;
+
+    floor.state = calloc(1, floor.state_size);
+    cr_assert(floor.state);
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_found(&manifest, hash, &partition, 1), 0);
+    cr_assert_eq(manifest_segment_add(&manifest, 1, 1), 0);
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
+    cr_assert_eq(vfs_mkdir(vfs, "shard-00"), 0);
+    cr_assert_eq(manifest_rewrite(&manifest, vfs, "shard-00"), 0);
+    manifest_deinit(&manifest);
+    manifest_init(&again);
+    cr_assert_eq(manifest_load(&again, vfs, "shard-00"), MANIFEST_E_OK);
+    cr_assert_eq(again.floors[0].state_size, floor.state_size);
+    manifest_deinit(&again);
+    free(floor.state);
+    vfs_mem_free(vfs);
+}
+
+#define BIG_SIZE (33u << 20) /* of a floor's state: two are more than a group takes */
+
+static void set_floor(struct manifest *manifest, uint16_t partition, uint64_t segment,
+                      uint8_t *state, uint32_t size)
+{
+    struct manifest_floor floor = {
+        .partition = partition, .segment = segment, .state = state, .state_size = size};
+
+    cr_assert_eq(manifest_floor_set(manifest, &floor), 0);
+}
+
+static void assert_floors(struct vfs *vfs, const uint8_t *state, size_t count, uint64_t segment)
+{
+    struct manifest loaded;
+
+    manifest_init(&loaded);
+    cr_assert_eq(manifest_load(&loaded, vfs, "s"), 0);
+    cr_assert_eq(loaded.floor_count, count);
+    cr_assert_eq(loaded.segment_count, 2);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(loaded.floors[i].segment, segment);
+        cr_assert_eq(loaded.floors[i].state_size, BIG_SIZE);
+        cr_assert_eq(memcmp(loaded.floors[i].state, state, BIG_SIZE), 0);
+    }
+    manifest_deinit(&loaded);
+}
+
+/* Turns a byte of the file round, or back. */
+static void flip(struct vfs *vfs, uint64_t offset)
+{
+    struct vfs_file *file;
+    uint8_t byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+    cr_assert_eq(vfs_open(vfs, PATH, VFS_OPEN_WRITE, &file), 0);
+    cr_assert_eq(vfs_pread(file, &byte, 1, offset), 1);
+    byte ^= 1;
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, offset), 0);
+    vfs_close(file);
+}
+
+Test(manifest_file, a_state_larger_than_a_group_is_several_and_one_edit_still)
+{
+    static const uint8_t hash[MANIFEST_HASH_SIZE] = {9, 8, 7};
+    static const uint16_t partitions[] = {1, 3};
+    struct vfs *vfs = vfs_mem_new();
+    uint8_t *state = malloc(BIG_SIZE);
+    struct manifest manifest, damaged;
+    struct manifest_write write;
+
+    cr_assert(state);
+    memset(state, 0x5c, BIG_SIZE);
+    cr_assert_eq(vfs_mkdir(vfs, "s"), 0);
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_found(&manifest, hash, partitions, 2), 0);
+    cr_assert_eq(manifest_segment_add(&manifest, 1, 1), 0);
+    cr_assert_eq(manifest_segment_add(&manifest, 2, 2), 0);
+    set_floor(&manifest, 1, 1, state, BIG_SIZE);
+    set_floor(&manifest, 3, 1, state, BIG_SIZE);
+    write_queued(&manifest, vfs);
+    cr_assert_eq(manifest.edits_durable, manifest.edits);
+    cr_assert_eq(manifest.sequence, 2);
+    assert_floors(vfs, state, 2, 1);
+
+    /* The last of them is bad, and nothing good is behind it: that is no torn edit. */
+    flip(vfs, manifest.position - MANIFEST_ALIGN);
+    manifest_init(&damaged);
+    cr_assert_eq(manifest_load(&damaged, vfs, "s"), MANIFEST_E_CORRUPT);
+    manifest_deinit(&damaged);
+    flip(vfs, manifest.position - MANIFEST_ALIGN);
+
+    /* What no group takes is not appended, were there ever so much room. */
+    set_floor(&manifest, 1, 2, state, BIG_SIZE);
+    set_floor(&manifest, 3, 2, state, BIG_SIZE);
+    manifest.capacity = UINT64_MAX;
+    cr_assert_eq(manifest_write_begin(&manifest, vfs, "s", &write), 0);
+    cr_assert(write.rewrite);
+    manifest_write_end(&manifest, &write, manifest_write_run(&write));
+    assert_floors(vfs, state, 2, 2);
+    cr_assert_not(manifest_pending(&manifest));
+    manifest_deinit(&manifest);
+    free(state);
+    vfs_mem_free(vfs);
+}
+
+Test(manifest_file, a_floor_that_no_group_takes_is_refused)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct manifest manifest, loaded;
+    uint8_t byte = 1;
+    struct manifest_floor floor = {
+        .partition = 1, .segment = 1, .state = &byte, .state_size = MANIFEST_GROUP_SIZE_MAX};
+
+    cr_assert_eq(vfs_mkdir(vfs, "s"), 0);
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_segment_add(&manifest, 1, 1), 0);
+    cr_assert_eq(manifest_floor_set(&manifest, &floor), -EFBIG);
+    cr_assert_eq(manifest.floor_count, 0);
+    cr_assert_eq(manifest_segment_add(&manifest, 2, 2), 0);
+    write_queued(&manifest, vfs);
+    cr_assert_eq(manifest.edits_durable, 2);
+    manifest_init(&loaded);
+    cr_assert_eq(manifest_load(&loaded, vfs, "s"), 0);
+    cr_assert(loaded.segment_count == 2 && loaded.floor_count == 0);
+    manifest_deinit(&loaded);
     manifest_deinit(&manifest);
     vfs_mem_free(vfs);
 }

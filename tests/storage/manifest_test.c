@@ -513,28 +513,3 @@ Test(manifest, items_that_contradict_the_state_are_corruption)
     manifest_deinit(&manifest);
     vfs_crash_free(vfs);
 }
-
-/* What is written can be read: the file has room behind its first group. */
-Test(manifest, a_state_near_the_limit_is_read_back)
-{
-    struct vfs *vfs = vfs_mem_new();
-    struct manifest_floor floor = {.partition = 1, .segment = 1, .state_size = 50u << 20};
-    const uint16_t partition = 1;
-    struct manifest manifest, again;
-
-    floor.state = calloc(1, floor.state_size);
-    cr_assert(floor.state);
-    manifest_init(&manifest);
-    cr_assert_eq(manifest_found(&manifest, hash, &partition, 1), 0);
-    cr_assert_eq(manifest_segment_add(&manifest, 1, 1), 0);
-    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
-    cr_assert_eq(vfs_mkdir(vfs, "shard-00"), 0);
-    cr_assert_eq(manifest_rewrite(&manifest, vfs, "shard-00"), 0);
-    manifest_deinit(&manifest);
-    manifest_init(&again);
-    cr_assert_eq(manifest_load(&again, vfs, "shard-00"), MANIFEST_E_OK);
-    cr_assert_eq(again.floors[0].state_size, floor.state_size);
-    manifest_deinit(&again);
-    free(floor.state);
-    vfs_mem_free(vfs);
-}

@@ -60,21 +60,60 @@ Test(store_flush, what_is_alive_moves_to_casks_and_the_segments_go)
 
 Test(store_flush, on_demand_everything_dead_is_reclaimed)
 {
-    struct store_stats stats;
+    struct store_stats before, stats;
     struct host host;
+    uint64_t left;
 
     start(&host, vfs_mem_new());
     host.options.flush_rate = 1;
     live(&host, 100);
-    store_flush(host.store);
+    store_stats(host.store, &before);
+    cr_assert_eq(store_flush(host.store), 0);
     store_stats(host.store, &stats);
-    cr_assert(stats.flushing);
+    cr_assert(stats.flushing && stats.flush_demanded);
+    cr_assert_eq(stats.flush_demands, 1);
+    cr_assert_gt(stats.flush_left_files, 0);
+    cr_assert_gt(stats.flush_left_bytes, stats.flush_left_files);
     for (int i = 0; i < 20; i++)
         host_settle(&host);
+    left = stats.flush_left_files;
     store_stats(host.store, &stats);
-    cr_assert_not(stats.flushing);
+    cr_assert_not(stats.flushing || stats.flush_demanded);
+    cr_assert_eq(stats.flush_left_files, 0);
+    cr_assert_eq(stats.flush_left_bytes, 0);
+    cr_assert_geq(stats.flush_files, before.flush_files + left);
+    cr_assert_gt(stats.flush_reclaimed, before.flush_reclaimed);
     host_check(&host);
     host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* A job at a time, and between two of them something dies. */
+Test(store_flush, a_demand_is_done_though_there_is_ever_more_to_flush)
+{
+    struct store_stats stats;
+    struct store_job *job;
+    struct host host;
+    unsigned jobs = 0;
+
+    start(&host, vfs_mem_new());
+    live(&host, 100);
+    cr_assert_eq(store_flush(host.store), 0);
+    do {
+        for (uint16_t p = 0; p < HOST_PARTITIONS && jobs % 2 == 0; p++)
+            (void)host_append_next(&host, p, jobs % 3); /* refused: there is no room for now */
+        host_commit_all(&host);
+        host_retain_none(&host);
+        cr_assert(host_sync(&host));
+        job = store_next_job(host.store, STORE_JOB_BACKGROUND, host.now_ms);
+        if (job)
+            cr_assert_eq(store_done(host.store, job, store_job_run(job)), 0);
+        store_stats(host.store, &stats);
+        host.now_ms++;
+    } while (stats.flush_demanded && ++jobs < 1000);
+    cr_assert_not(stats.flush_demanded);
+    host_settle(&host);
+    host_check(&host);
     host_stop(&host);
 }
 
@@ -227,7 +266,7 @@ Test(store_flush, damage_that_flush_meets_fences_and_nothing_is_lost_elsewhere)
     for (uint32_t key = 4; key < 8; key++) /* part of it dies, so flush takes it */
         cr_assert_eq(host_append_next(&host, (uint16_t)number, key), 0);
     host_commit_all(&host);
-    store_flush(host.store);
+    cr_assert_eq(store_flush(host.store), 0);
     settle(&host);
     store_stats(host.store, &stats);
     cr_assert(host.parts[number].fenced);

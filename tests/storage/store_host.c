@@ -38,6 +38,7 @@ void host_options(struct store_options *options)
         .journal_size_max = 64u << 20,
         .digest = digest_of,
         .flush_size_max = 64u << 10,
+        .scrub_rate = 1u << 20,
     };
 }
 

@@ -279,22 +279,59 @@ static struct record json(const uint64_t *key, uint8_t out[64])
     return record_of(key, out, (size_t)size);
 }
 
-/* Teaches the store a dictionary, as replication would. */
-static void teach(struct scene *scene)
+/* Samples of kind 0 have little in common with those of kind 1. */
+static size_t sample(uint64_t key, int kind, uint8_t out[64])
 {
-    uint8_t samples[200 * 64];
-    size_t sizes[200], used = 0, size;
+    if (kind == 0)
+        return json(&key, out).value_size;
+    return (size_t)snprintf((char *)out, 64, "<item n='%u' colour='magenta' state='sold' kg='%u'/>",
+                            (unsigned)key * 4391 % 99991, (unsigned)key % 7);
+}
+
+/* Trains on samples of that kind. Returns how large the dictionary is, 0 for none. */
+static size_t train(struct scene *scene, int kind, uint8_t out[COMPRESS_DICTIONARY_SIZE_MAX])
+{
+    struct samples samples = {0};
+    uint8_t text[64];
     const uint8_t *bytes;
     struct store_job *job;
+    size_t size;
 
+    cr_assert(samples_ready(&samples, 200));
     for (uint64_t key = 0; key < 200; key++)
-        used += sizes[key] = json(&key, samples + used).value_size;
-    job = store_train(scene->store, samples, sizes, 200, scene);
+        cr_assert_eq(samples_add(&samples, 200, text, sample(key, kind, text)), key == 199);
+    job = store_train(scene->store, PARTITION, &samples, scene);
+    samples_deinit(&samples);
     cr_assert_eq(store_job_run(job), 0);
     cr_assert_eq(store_read_result(job, &bytes, &size), scene);
-    cr_assert_gt(size, 0);
-    cr_assert_eq(store_dictionary_add(scene->store, PARTITION, bytes, size), 0);
+    memcpy(out, bytes, size);
     cr_assert_eq(store_done(scene->store, job, 0), 0);
+    return size;
+}
+
+static struct record dictionary_record(struct scene *scene, uint32_t number, const uint8_t *bytes,
+                                       size_t size)
+{
+    return (struct record){.partition = PARTITION,
+                           .kind = RECORD_KIND_DICTIONARY,
+                           .term = 1,
+                           .index = ++scene->index,
+                           .sub_count = 1,
+                           .codec = (uint8_t)(COMPRESS_CODEC_ZSTD + number),
+                           .value = bytes,
+                           .value_size = size};
+}
+
+/* Teaches the store a dictionary, as replication would. */
+static void teach(struct scene *scene, int kind)
+{
+    uint8_t bytes[COMPRESS_DICTIONARY_SIZE_MAX];
+    size_t size = train(scene, kind, bytes);
+    struct record record =
+        dictionary_record(scene, store_dictionary_next(scene->store, PARTITION), bytes, size);
+
+    cr_assert_gt(size, 0);
+    cr_assert_eq(store_dictionary_add(scene->store, PARTITION, &record), 0);
 }
 
 Test(store_value, with_a_dictionary_small_values_shrink_and_come_back)
@@ -304,19 +341,32 @@ Test(store_value, with_a_dictionary_small_values_shrink_and_come_back)
     uint8_t text[64];
 
     begin(&scene, 1, 0);
-    teach(&scene);
     for (uint8_t number = 1; number <= 2; number++) {
-        struct record record = json(&key, text);
+        struct record record = record_of(&key, text, sample(key, number % 2, text));
         size_t size = record.value_size;
 
+        teach(&scene, number % 2);
+        record.index = ++scene.index;
         store_compress(scene.store, PARTITION, &record, 1);
         cr_assert_eq(record.codec, COMPRESS_CODEC_ZSTD + number);
         cr_assert_lt(record.value_size, size / 2 + 8);
         cr_assert_eq(store_expand(scene.store, &record), 0);
         cr_assert_eq(record.value_size, size);
         cr_assert_arr_eq(record.value, text, size);
-        teach(&scene);
     }
+    end(&scene);
+}
+
+/* What the partition has is what the new one is measured against. */
+Test(store_value, another_dictionary_is_made_only_of_values_that_have_changed)
+{
+    uint8_t bytes[COMPRESS_DICTIONARY_SIZE_MAX];
+    struct scene scene;
+
+    begin(&scene, 1, 0);
+    teach(&scene, 0);
+    cr_assert_eq(train(&scene, 0, bytes), 0);
+    cr_assert_gt(train(&scene, 1, bytes), 0);
     end(&scene);
 }
 
@@ -327,8 +377,9 @@ Test(store_value, a_dictionary_that_is_not_there_is_corruption)
     uint8_t text[64];
 
     begin(&scene, 1, 0);
-    teach(&scene);
+    teach(&scene, 0);
     struct record record = json(&key, text);
+    record.index = ++scene.index;
     store_compress(scene.store, PARTITION, &record, 1);
     record.codec++;
     cr_assert_eq(store_expand(scene.store, &record), STORE_E_CORRUPT);
@@ -338,21 +389,68 @@ Test(store_value, a_dictionary_that_is_not_there_is_corruption)
     end(&scene);
 }
 
+/* The fifth takes the number of the first, and a record of the first is known to be old. */
 Test(store_value, a_partition_has_so_many_dictionaries_at_most)
 {
+    struct record first, read;
+    struct scene scene;
+    uint64_t key = 4711;
+    uint8_t text[64], packed[64];
+
+    begin(&scene, 1, 0);
+    teach(&scene, 0);
+    first = json(&key, text);
+    first.index = ++scene.index;
+    store_compress(scene.store, PARTITION, &first, 1);
+    memcpy(packed, first.value, first.value_size);
+    first.value = packed;
+    for (uint32_t i = 2; i <= COMPRESS_DICTIONARIES_MAX; i++) {
+        teach(&scene, i % 2 == 0);
+        cr_assert_eq(store_dictionaries(scene.store, PARTITION), i);
+        cr_assert_eq(store_dictionary_newest(scene.store, PARTITION), i);
+    }
+    for (uint32_t i = 1; i <= 2; i++) {
+        cr_assert_eq(store_dictionary_next(scene.store, PARTITION), i);
+        teach(&scene, i % 2 == 0);
+        cr_assert_eq(store_dictionaries(scene.store, PARTITION), COMPRESS_DICTIONARIES_MAX);
+        cr_assert_eq(store_dictionary_newest(scene.store, PARTITION), i);
+        read = first;
+        cr_assert_eq(store_expand(scene.store, &read), STORE_E_GONE);
+    }
+    end(&scene);
+}
+
+Test(store_value, a_dictionary_that_cannot_be_is_refused)
+{
+    uint8_t bytes[COMPRESS_DICTIONARY_SIZE_MAX];
+    struct record record;
     struct scene scene;
     size_t size;
 
-    begin(&scene, 0, 0);
-    for (uint32_t i = 1; i <= COMPRESS_DICTIONARIES_MAX; i++) {
-        cr_assert_eq(
-            store_dictionary_add(scene.store, PARTITION, (const uint8_t *)"raw content", i + 6), 0);
-        cr_assert_eq(store_dictionaries(scene.store, PARTITION), i);
-        (void)store_dictionary(scene.store, PARTITION, i, &size);
-        cr_assert_eq(size, i + 6);
-    }
-    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, (const uint8_t *)"raw", 3),
-                 STORE_E_FULL);
+    begin(&scene, 1, 0);
+    size = train(&scene, 0, bytes);
+    record = dictionary_record(&scene, 2, bytes, size);
+    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, &record), STORE_E_CORRUPT);
+    record = dictionary_record(&scene, 1, bytes, size);
+    memset(bytes + 8, 0xFF, 100);
+    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, &record), STORE_E_CORRUPT);
+    cr_assert_eq(store_dictionaries(scene.store, PARTITION), 0);
+    end(&scene);
+}
+
+/* As replay does. */
+Test(store_value, a_dictionary_that_is_there_is_not_added_twice)
+{
+    uint8_t bytes[COMPRESS_DICTIONARY_SIZE_MAX];
+    struct record record;
+    struct scene scene;
+
+    begin(&scene, 1, 0);
+    record = dictionary_record(&scene, 1, bytes, train(&scene, 0, bytes));
+    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, &record), 0);
+    record.value_size = 10; /* it is not looked at again */
+    cr_assert_eq(store_dictionary_add(scene.store, PARTITION, &record), 0);
+    cr_assert_eq(store_dictionaries(scene.store, PARTITION), 1);
     end(&scene);
 }
 

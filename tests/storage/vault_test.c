@@ -146,6 +146,37 @@ Test(vault, a_tombstone_is_sealed_too)
 
 /* With the checksums made right again, which an attacker can: everything but the mark of a
  * relocation is bound to the ciphertext. */
+/* It has no key, sealed or not, and does not pass for a record that has one. */
+Test(vault, a_dictionary_is_sealed_too)
+{
+    struct record record = sample(), opened;
+    uint8_t out[256], plain[256], bytes[256];
+    const uint8_t *value = record.value;
+    struct vault vault;
+
+    vault_init(&vault);
+    cr_assert_eq(vault_add(&vault, 1, (const uint8_t[VAULT_KEY_SIZE]){9}), 0);
+    vault_use(&vault, 1);
+    record.kind = RECORD_KIND_DICTIONARY;
+    record.codec = 3;
+    record.flags = 0;
+    record.key = NULL;
+    record.key_size = 0;
+    vault_seal(&vault, &record, &(struct keydir_digest){0}, 77, out);
+    cr_assert_eq(record.key_size, 0);
+    cr_assert_not(holds(record.value, record.value_size, value, 27));
+    (void)record_encode(&record, bytes);
+    cr_assert_eq(record_decode(bytes, sizeof bytes, &opened), 0);
+    cr_assert_eq(vault_open(&vault, &opened, plain), 0);
+    cr_assert_eq(opened.key_size, 0);
+    cr_assert_eq(opened.codec, 3);
+    cr_assert_eq(opened.value_size, 27);
+    cr_assert_arr_eq(opened.value, value, 27);
+    opened = record;
+    opened.codec = 2;
+    cr_assert_eq(vault_open(&vault, &opened, plain), VAULT_E_CORRUPT, "it says its number");
+}
+
 Test(vault, a_record_that_was_changed_does_not_open)
 {
     struct record record = sample(), changed;
@@ -299,4 +330,42 @@ Test(vault, without_a_key_nothing_is_sealed, .signal = SIGABRT)
 
     vault_init(&vault);
     vault_seal(&vault, &record, &digest, 42, out);
+}
+
+Test(vault, sealed_with_another_key_it_is_the_same_record_at_the_same_place)
+{
+    struct record record = sample(), again, opened;
+    uint8_t first[256], second[256], third[256], plain[256];
+    struct vault vault;
+    struct keydir_digest found;
+
+    vault_init(&vault);
+    cr_assert_eq(vault_newest_of_several(&vault), 0);
+    cr_assert_eq(vault_newest_of_several(NULL), 0);
+    cr_assert_eq(vault_add(&vault, 1, key_a), 0);
+    vault_use(&vault, 1);
+    cr_assert_eq(vault_newest_of_several(&vault), 0, "there is but one");
+    vault_seal(&vault, &record, &digest, 77, first);
+    cr_assert_eq(vault_reseal(&vault, 2, &record, second), VAULT_E_NO_KEY);
+    cr_assert_eq(record.key_id, 1);
+    cr_assert_eq(vault_add(&vault, 2, key_b), 0);
+    vault_use(&vault, 2);
+    cr_assert_eq(vault_newest_of_several(&vault), 2);
+    again = record;
+    cr_assert_eq(vault_reseal(&vault, 2, &record, second), 0);
+    cr_assert_eq(record.key_id, 2);
+    cr_assert_eq(record.value_size, again.value_size);
+    cr_assert(memcmp(record.value, again.value, record.value_size) != 0);
+    cr_assert(vault_digest(&record, &found) && found.high == digest.high);
+    cr_assert_eq(vault_reseal(&vault, 2, &again, third), 0);
+    cr_assert_eq(memcmp(second, third, VAULT_DIGEST_SIZE + record.value_size), 0,
+                 "all replicas write the same");
+    vault.known[1] = false;
+    opened = record;
+    cr_assert_eq(vault_open(&vault, &opened, plain), 0);
+    cr_assert_eq(opened.key_size, sample().key_size);
+    cr_assert_eq(opened.value_size, sample().value_size);
+    cr_assert_eq(memcmp(opened.value, sample().value, opened.value_size), 0);
+    second[VAULT_DIGEST_SIZE + 12] ^= 1;
+    cr_assert_eq(vault_reseal(&vault, 2, &record, third), VAULT_E_CORRUPT);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* System calls as an unkind kernel would answer them: a signal first, then a few bytes at a time.
@@ -211,6 +212,47 @@ static void posix_nowait(struct vfs *vfs)
 Test(vfs_posix, nowait_answers_all_or_again)
 {
     on_posix(posix_nowait);
+}
+
+/* What is there stays; what is added reads as zeros and counts as taken. */
+static void posix_reserves(struct vfs *vfs)
+{
+    struct vfs_file *file = vfs_contract_create(vfs, "a", "x");
+    char path[64], bytes[3] = "yyy";
+    struct stat status;
+    uint64_t size;
+
+    cr_assert_eq(vfs_reserve(file, 1, 1 << 20), 0);
+    cr_assert_eq(vfs_size(file, &size), 0);
+    cr_assert_eq(size, 1 << 20);
+    cr_assert_eq(vfs_pread(file, bytes, 3, 0), 3);
+    cr_assert_eq(memcmp(bytes, "x\0\0", 3), 0);
+    snprintf(path, sizeof path, "%s/a", directory);
+    cr_assert_eq(stat(path, &status), 0);
+    cr_assert_geq(status.st_blocks * 512, 1 << 20);
+    vfs_close(file);
+}
+
+Test(vfs_posix, reserves_room_without_writing)
+{
+    on_posix(posix_reserves);
+}
+
+static void posix_maps(struct vfs *vfs)
+{
+    struct vfs_file *file = vfs_contract_create(vfs, "a", "text");
+    const uint8_t *map = vfs_map(file, 4);
+
+    cr_assert(map);
+    cr_assert_eq(memcmp(map, "text", 4), 0);
+    cr_assert_eq(vfs_map(file, 4), map);
+    cr_assert_null(vfs_map(file, 3), "it is for files that are done");
+    vfs_close(file);
+}
+
+Test(vfs_posix, maps_a_file_until_it_is_closed)
+{
+    on_posix(posix_maps);
 }
 
 static void posix_errors(struct vfs *vfs)

@@ -1,0 +1,31 @@
+/* Node file: the two files of the control plane, GENESIS and MAP. Each holds an encoded ring map
+ * and is written whole, synced and renamed; docs/format-datadir.md.
+ */
+#ifndef REPLICATION_NODE_FILE_H
+#define REPLICATION_NODE_FILE_H
+
+#include "storage/vfs.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct node_file_kind {
+    const char *name, *temporary;
+    uint32_t magic;
+};
+extern const struct node_file_kind node_file_genesis, node_file_map;
+
+struct node_file {
+    uint16_t state; /* GENESIS: how far the founding is */
+    uint8_t *blob;
+    size_t size;
+};
+
+/* Durable when it returns 0; otherwise what was there is there, or this. -errno. */
+int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
+                    const struct node_file *file);
+/* file->blob is to be freed by the caller. 0, -ENOENT, -EBADMSG: damaged, -EPROTO: newer, or
+ * -errno. */
+int node_file_read(struct vfs *vfs, const struct node_file_kind *kind, struct node_file *file);
+
+#endif

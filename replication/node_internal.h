@@ -1,0 +1,85 @@
+/* Node, inside: what node.c, node_map.c and node_change.c share. Nothing else includes this.
+ *
+ *   node.c        events, founding, status
+ *   node_map.c    the newest ring map: durable here, and on its way to all members
+ *   node_change.c an admin's change of it, on its way to the leader of the meta group
+ */
+#ifndef REPLICATION_NODE_INTERNAL_H
+#define REPLICATION_NODE_INTERNAL_H
+
+#include "replication/node.h"
+#include "replication/node_file.h"
+
+/* FOUNDED is in the file only: committed, and the stores are there. */
+enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED, FOUNDING_FOUNDED };
+
+struct node_peer {
+    bool up;
+    uint64_t told; /* the epoch that it was told on this link */
+};
+
+/* A change that an admin asked this node for. */
+struct node_change {
+    uint8_t *blob; /* NULL: free */
+    size_t size;
+    struct shard_address admin;
+    uint64_t correlation; /* the admin's */
+    uint64_t name;        /* in messages to members */
+    uint64_t due_ms, until_ms;
+    uint32_t attempts;
+    uint16_t leader; /* as the newest answer said; 0: unknown */
+};
+
+#define NODE_CHANGES_MAX 4u
+
+struct node {
+    struct node_options options;
+    struct vfs *vfs;
+    uint8_t founding; /* NONE … COMMITTED */
+    bool founded;     /* COMMITTED: the stores have been founded */
+    uint8_t *blob;    /* the genesis' */
+    size_t blob_size;
+    uint8_t hash[RINGMAP_HASH_SIZE];
+    struct ringmap genesis; /* when founding is not NONE */
+    uint8_t *newest_blob;   /* of the newest map, as it is in MAP; NULL: the genesis is */
+    size_t newest_size;
+    struct ringmap newest;
+    bool map_damaged;      /* MAP did not check at the start: the genesis is gone by */
+    uint64_t wanted_epoch; /* that was heard of last */
+    uint16_t wanted_from;  /* and from whom */
+    uint64_t map_ask_due_ms, tell_due_ms;
+    uint32_t tell_turn; /* which member is told again next */
+    struct node_peer peers[RINGMAP_MEMBERS_MAX + 1];
+    struct node_change changes[NODE_CHANGES_MAX];
+    uint64_t start_ms, ask_due_ms, now_ms;
+    struct wire_buffer replies[NODE_SENDS_MAX];
+};
+
+/* The next send of this step, to the control plane there; NULL when the step has no more room (a
+ * peer asks again). */
+struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
+                              struct shard_address to, uint8_t type, uint64_t correlation);
+
+/* node_map.c */
+/* At start: MAP, if there is one that checks. 0 or -errno. */
+int node_map_read(struct node *node);
+void node_map_free(struct node *node);
+void node_map_send(struct node *node, const struct node_event *event, struct node_effects *effects);
+void node_map_message(struct node *node, const struct node_event *event,
+                      struct node_effects *effects);
+/* A member says that it is committed: it is gone by if it is later than ours. */
+void node_map_take(struct node *node, const uint8_t *blob, size_t size,
+                   struct node_effects *effects);
+void node_map_epoch(struct node *node, const struct node_event *event);
+/* Tells members of our epoch, asks for a newer one. */
+void node_map_due(struct node *node, struct node_effects *effects);
+
+/* node_change.c */
+void node_change_begin(struct node *node, const struct node_event *event,
+                       struct node_effects *effects);
+void node_change_answered(struct node *node, const struct node_event *event,
+                          struct node_effects *effects);
+void node_changes_due(struct node *node, struct node_effects *effects);
+void node_changes_free(struct node *node);
+
+#endif

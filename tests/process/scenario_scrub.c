@@ -1,0 +1,178 @@
+/* Bits rot on the disk of a node that runs: its scrub finds them, its peers make them good. */
+#include "tests/process/fleet.h"
+#include "tests/process/resp_client.h"
+#include "tests/process/scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NODES      3u
+#define ROTTEN     2u
+#define HEALTHY_MS 60000u
+#define CALL_MS    30000u
+#define FOUND_MS   30000u
+#define TRIES_MAX  4u
+#define VALUE_SIZE 16384u
+#define BLOCK_SIZE 512u
+#define FLIPS      3u
+
+static void value_fill(char value[VALUE_SIZE], uint32_t i)
+{
+    uint32_t state = i * 2654435761u + 1;
+
+    for (uint32_t at = 0; at < VALUE_SIZE; at++) {
+        state = state * 1664525u + 1013904223u;
+        value[at] = (char)('a' + (state >> 24) % 26);
+    }
+}
+
+static void set_all(struct resp_client *client, uint32_t keys)
+{
+    static char value[VALUE_SIZE];
+
+    for (uint32_t i = 0; i < keys; i++) {
+        struct resp_value reply;
+        char key[32];
+        struct resp_text words[] = {{"SET", 3},
+                                    {key, (size_t)snprintf(key, sizeof key, "scrub:%u", i)},
+                                    {value, VALUE_SIZE}};
+
+        value_fill(value, i);
+        REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
+                key);
+    }
+}
+
+static void check_all(struct resp_client *client, uint32_t keys)
+{
+    static char value[VALUE_SIZE];
+
+    for (uint32_t i = 0; i < keys; i++) {
+        struct resp_value reply;
+        char key[32];
+
+        snprintf(key, sizeof key, "scrub:%u", i);
+        value_fill(value, i);
+        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
+        REQUIRE(reply.text.size == VALUE_SIZE && memcmp(reply.text.data, value, VALUE_SIZE) == 0,
+                "%s is lost or changed", key);
+    }
+}
+
+static uint32_t log_count(const struct fleet *fleet, const char *word)
+{
+    char path[PATH_MAX], line[1024];
+    FILE *file = fopen(fleet_path(fleet, "node-3", ".log", path), "re");
+    uint32_t count = 0;
+
+    REQUIRE(file, "%s", path);
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, word) != NULL;
+    fclose(file);
+    return count;
+}
+
+static bool log_grows(const struct fleet *fleet, const char *word, uint32_t from)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)FOUND_MS * 1000000;
+
+    while (log_count(fleet, word) == from) {
+        if (now_ns() > until_ns)
+            return false;
+        pause_ms(100);
+    }
+    return true;
+}
+
+/* Flips a bit in the middle of values, in the last blocks of the file that hold any: what is read
+ * again last. Returns how many. */
+static uint32_t rot(const char *path)
+{
+    uint8_t block[BLOCK_SIZE];
+    struct stat status;
+    uint32_t flipped = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    REQUIRE(fd >= 0 && fstat(fd, &status) == 0, "%s: %s", path, strerror(errno));
+    for (off_t at = status.st_size - BLOCK_SIZE; at > 0 && flipped < FLIPS; at -= BLOCK_SIZE) {
+        bool letters = pread(fd, block, sizeof block, at) == (ssize_t)sizeof block;
+
+        for (uint32_t i = 0; letters && i < BLOCK_SIZE; i++)
+            letters = block[i] >= 'a' && block[i] <= 'z';
+        if (!letters)
+            continue;
+        block[BLOCK_SIZE / 2] ^= 1;
+        REQUIRE(pwrite(fd, block, sizeof block, at) == (ssize_t)sizeof block, "%s", path);
+        flipped++;
+        at -= 100 * (off_t)BLOCK_SIZE; /* the next one is in another value */
+    }
+    close(fd);
+    return flipped;
+}
+
+static uint32_t rot_all(const struct fleet *fleet)
+{
+    char pattern[PATH_MAX];
+    uint32_t flipped = 0;
+    glob_t found;
+
+    REQUIRE(
+        glob(fleet_path(fleet, "node-3", "/shard-00/journal-*.log", pattern), 0, NULL, &found) == 0,
+        "no journal");
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        flipped += rot(found.gl_pathv[i]);
+    globfree(&found);
+    REQUIRE(flipped > 0, "there is nothing to rot");
+    return flipped;
+}
+
+/* A pass begins when a node starts. True: it found what rotted behind its start; else recovery
+ * finds it at the next one. */
+static bool rots_and_is_found(struct fleet *fleet)
+{
+    uint32_t faults, repaired;
+
+    fleet_stop(fleet, &fleet->nodes[ROTTEN]);
+    fleet_start_node(fleet, ROTTEN);
+    faults = log_count(fleet, "scrub_faults");
+    repaired = log_count(fleet, "partitions_repaired");
+    rot_all(fleet);
+    if (!log_grows(fleet, "scrub_faults", faults))
+        return false;
+    REQUIRE(log_grows(fleet, "partitions_repaired", repaired), "found, but not repaired");
+    return true;
+}
+
+void scenario_scrub(const struct scenario_options *options)
+{
+    uint32_t keys = options->is_short ? 600 : 2000, tries = 1;
+    struct resp_client client;
+    struct fleet fleet;
+
+    fleet_open(&fleet, options->folder, NODES);
+    resp_client_init(&client);
+    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    set_all(&client, keys);
+    while (!rots_and_is_found(&fleet))
+        REQUIRE(++tries <= TRIES_MAX, "the scrub finds nothing");
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    fleet_kill(&fleet, &fleet.nodes[0]); /* now every majority needs it */
+    check_all(&client, keys);
+    fleet_start_node(&fleet, 0);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    /* Nothing of it is left for recovery to stumble over. */
+    fleet_stop(&fleet, &fleet.nodes[ROTTEN]);
+    fleet_start_node(&fleet, ROTTEN);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    check_all(&client, keys);
+    resp_client_deinit(&client);
+    fleet_close(&fleet);
+    scenario_say(options, "%u values, rot on a running node found and repaired, at try %u", keys,
+                 tries);
+}

@@ -1,0 +1,255 @@
+#include "tests/sim/sim_admin.h"
+
+#include "ring/wire.h"
+#include "tests/sim/sim_cluster.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEP_US       (200 * SIM_MS)
+#define CHANGE_NUMBER (UINT64_C(1) << 32) /* correlations of changes begin here */
+
+static struct sim_random *admin_random(const struct sim_admin *admin)
+{
+    return sim_stream(admin->cluster->sim, SIM_STREAM_ADMIN);
+}
+
+bool sim_admin_founded(const struct sim_admin *admin)
+{
+    return admin->step == 2;
+}
+
+void sim_admin_add_key(struct ringmap *map, struct sim_random *random)
+{
+    uint8_t(*boxes)[RINGMAP_BOX_SIZE], key[VAULT_KEY_SIZE];
+    uint8_t id = (uint8_t)(ringmap_key_current(map) + 1);
+    int r = ringmap_add_key(map, id, &boxes);
+    assert(r == 0);
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)sim_random_next(random);
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        memcpy(boxes[i], key, sizeof key);
+        boxes[i][VAULT_KEY_SIZE] = id;
+        boxes[i][VAULT_KEY_SIZE + 1] = (uint8_t)map->members[i].id;
+    }
+}
+
+bool sim_admin_open_box(const uint8_t *box, uint16_t member, uint8_t id,
+                        uint8_t key[VAULT_KEY_SIZE])
+{
+    memcpy(key, box, VAULT_KEY_SIZE);
+    return box[VAULT_KEY_SIZE] == id && box[VAULT_KEY_SIZE + 1] == member;
+}
+
+void sim_admin_map_seen(struct sim_admin *admin, uint64_t epoch, const uint8_t *hash,
+                        const char *who)
+{
+    if (epoch >= SIM_EPOCHS_MAX)
+        return;
+    if (!admin->maps[epoch].known) {
+        admin->maps[epoch].known = true;
+        memcpy(admin->maps[epoch].hash, hash, RINGMAP_HASH_SIZE);
+        sim_fold(admin->cluster->sim, 10, epoch, hash[0]);
+        sim_trace(admin->cluster->sim, 1, "the ring map of epoch %" PRIu64 " is seen at %s", epoch,
+                  who);
+    } else if (memcmp(admin->maps[epoch].hash, hash, RINGMAP_HASH_SIZE) != 0) {
+        sim_fail(admin->cluster->sim, "%s has another ring map of epoch %" PRIu64, who, epoch);
+    }
+}
+
+static void send(struct sim_admin *admin, uint8_t node, uint8_t type, uint64_t correlation,
+                 const void *bytes, size_t size)
+{
+    struct wire_buffer body = {0};
+    if (bytes)
+        wire_put_bin(&body, bytes, size);
+    struct link_message message = {.type = type,
+                                   .partition = WIRE_PARTITION_NODE,
+                                   .correlation = correlation,
+                                   .body = body.data,
+                                   .body_size = body.size};
+    sim_net_send(admin->cluster->net, 0, node, true, 0, &message);
+    wire_buffer_deinit(&body);
+}
+
+/* --- the founding -------------------------------------------------------------------------- */
+
+static void run_founding(void *context, uint64_t argument)
+{
+    struct sim_admin *admin = context;
+    struct sim_cluster *cluster = admin->cluster;
+    (void)argument;
+    if (sim_admin_founded(admin))
+        return;
+    for (uint8_t i = 1; i <= cluster->node_count; i++) {
+        if (admin->replies >> i & 1)
+            continue;
+        if (admin->step == 0)
+            send(admin, i, WIRE_PREPARE, 1, cluster->blob, cluster->blob_size);
+        else
+            send(admin, i, WIRE_COMMIT, 2, cluster->hash, sizeof cluster->hash);
+    }
+    sim_after(cluster->sim, STEP_US, run_founding, admin, 0);
+}
+
+static void run_change(void *context, uint64_t argument);
+
+static void wait_for_change(struct sim_admin *admin)
+{
+    uint64_t mean_us = admin->cluster->sim->swarm.change_ms * SIM_MS;
+    sim_after(admin->cluster->sim,
+              sim_random_between(admin_random(admin), mean_us / 2, 2 * mean_us), run_change, admin,
+              0);
+}
+
+static void on_founding_reply(struct sim_admin *admin, const struct sim_message *message)
+{
+    struct sim_cluster *cluster = admin->cluster;
+    struct wire_cursor cursor;
+    if (message->message.correlation != (uint64_t)admin->step + 1)
+        return;
+    wire_cursor_init(&cursor, message->message.body, message->message.body_size);
+    bool ok = wire_get_array(&cursor, 3) == 3 && wire_get_bool(&cursor);
+    size_t size = 0;
+    const char *why = ok ? "" : wire_get_string(&cursor, 200, &size);
+    if (!ok)
+        sim_trace(cluster->sim, 1, "admin: node %u refuses: %.*s", message->from, (int)size,
+                  why ? why : "");
+    else
+        admin->replies |= 1u << message->from;
+    if (admin->replies != (1u << (cluster->node_count + 1)) - 2)
+        return;
+    admin->replies = 0;
+    admin->step++;
+    sim_trace(cluster->sim, 1, "admin: all nodes have %s",
+              admin->step == 1 ? "prepared" : "committed");
+    if (!sim_admin_founded(admin))
+        return;
+    if (cluster->sim->swarm.change_ms == 0)
+        sim_net_stop(cluster->net, 0, false);
+    else
+        wait_for_change(admin);
+}
+
+/* --- changes of the ring map --------------------------------------------------------------- */
+
+static uint8_t any_node(struct sim_admin *admin)
+{
+    return (uint8_t)(1 + sim_random_below(admin_random(admin), admin->cluster->node_count));
+}
+
+static void run_change(void *context, uint64_t argument)
+{
+    struct sim_admin *admin = context;
+    (void)argument;
+    if (admin->cluster->healing)
+        return;
+    send(admin, any_node(admin), WIRE_MAP_GET, ++admin->asked, NULL, 0);
+    wait_for_change(admin);
+}
+
+/* The successor of what the node gave. */
+static void ask_change(struct sim_admin *admin, const struct ringmap *map)
+{
+    struct ringmap next;
+    uint64_t number = admin->changes + 1;
+    int r = ringmap_copy(&next, map);
+    assert(r == 0);
+    next.epoch++;
+    if (next.key_count > 0 && next.key_count < RINGMAP_KEYS_MAX)
+        sim_admin_add_key(&next, admin_random(admin));
+    size_t size = ringmap_encoded_size(&next);
+    uint8_t *blob = malloc(size);
+    assert(blob);
+    ringmap_encode(&next, blob);
+    if (number < SIM_EPOCHS_MAX) {
+        admin->changes = number;
+        admin->wanted[number].epoch = next.epoch;
+        ringmap_hash(blob, size, admin->wanted[number].hash);
+        send(admin, any_node(admin), WIRE_MAP_CHANGE, CHANGE_NUMBER + number, blob, size);
+        if (sim_random_below(admin_random(admin), 3) == 0)
+            send(admin, any_node(admin), WIRE_MAP_CHANGE, CHANGE_NUMBER + number, blob, size);
+    }
+    ringmap_deinit(&next);
+    free(blob);
+}
+
+static void on_map(struct sim_admin *admin, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct ringmap map;
+    size_t size;
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    const uint8_t *blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
+    if (cursor.failed || message->correlation != admin->asked || admin->cluster->healing)
+        return;
+    int r = ringmap_decode(blob, size, &map);
+    if (r != 0) {
+        sim_fail(admin->cluster->sim, "a node gives a ring map that does not decode");
+        return;
+    }
+    uint32_t rivals = sim_random_below(admin_random(admin), 4) == 0 ? 2 : 1;
+    for (uint32_t i = 0; i < rivals; i++)
+        ask_change(admin, &map);
+    ringmap_deinit(&map);
+}
+
+static void on_change_reply(struct sim_admin *admin, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_map_reply reply;
+    uint64_t number = message->correlation - CHANGE_NUMBER;
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_map_reply(&cursor, &reply) || number == 0 || number > admin->changes) {
+        sim_fail(admin->cluster->sim, "an answer to a change of the ring map is none");
+        return;
+    }
+    sim_trace(admin->cluster->sim, 1, "admin: change %" PRIu64 " ends with %u %s", number,
+              reply.outcome, reply.why);
+    if (reply.outcome == WIRE_MAP_REFUSED)
+        sim_fail(admin->cluster->sim, "a change of the ring map is refused: %s", reply.why);
+    if (reply.outcome != WIRE_MAP_DONE)
+        return;
+    admin->done++;
+    uint64_t epoch = admin->wanted[number].epoch;
+    sim_admin_map_seen(admin, epoch, admin->wanted[number].hash, "the admin");
+    if (epoch > admin->epoch_done)
+        admin->epoch_done = epoch;
+}
+
+static void on_link(void *context, uint8_t peer, uint64_t link, bool by_us)
+{
+    (void)context;
+    (void)peer;
+    (void)link;
+    (void)by_us;
+}
+
+static void on_message(void *context, struct sim_message *message, bool by_us)
+{
+    struct sim_admin *admin = context;
+    (void)by_us;
+    switch (message->message.type) {
+    case WIRE_MAP:
+        on_map(admin, &message->message);
+        break;
+    case WIRE_MAP_CHANGE_REPLY:
+        on_change_reply(admin, &message->message);
+        break;
+    default:
+        on_founding_reply(admin, message);
+    }
+    sim_message_free(message);
+}
+
+void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster)
+{
+    struct sim_net_handler handler = {admin, on_link, on_link, on_message};
+    admin->cluster = cluster;
+    sim_net_start(cluster->net, 0, &handler);
+    for (uint8_t i = 1; i <= cluster->node_count; i++)
+        sim_net_dial(cluster->net, 0, i);
+    sim_after(cluster->sim, 10 * SIM_MS, run_founding, admin, 0);
+}
