@@ -127,6 +127,7 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
               admin->step == 1 ? "prepared" : "committed");
     if (!sim_admin_founded(admin))
         return;
+    admin->founded_us = cluster->sim->now_us;
     if (cluster->sim->swarm.change_ms == 0)
         sim_net_stop(cluster->net, 0, false);
     else

@@ -21,6 +21,7 @@ struct sim_admin {
     struct sim_cluster *cluster;
     uint32_t replies;    /* bit of each node that has answered the present step */
     uint8_t step;        /* 0 prepare, 1 commit, 2 done */
+    uint64_t founded_us; /* when all had committed */
     uint64_t asked;      /* correlation of the newest request for the map */
     uint64_t changes;    /* asked for so far */
     uint64_t done;       /* and confirmed */
