@@ -9,11 +9,13 @@
  * in its record. A partition has COMPRESS_DICTIONARIES_MAX numbers: when they are used up, the next
  * one takes that of the oldest. Before the leader proposes it, it walks over all keys of the
  * partition and writes each value that still needs the oldest again, unchanged, compressed with the
- * newest. When the walk is through nothing applied needs it, and nothing that comes can: what the
- * leader proposes uses the newest that is applied, and its log has at most one that is not. Older
- * entries of the log may need it still, but whoever applies them has not applied its successor,
- * and a snapshot takes the dictionaries of its own index along. So at every index the dictionaries
- * that are there are those that the records there are compressed with.
+ * newest. What it cannot see to, because its key is written or its record moved just then, is for
+ * another pass a while later; after the last the partition keeps what it has until it is time for
+ * the next dictionary. When the walk is through nothing applied needs it, and nothing that comes
+ * can: what the leader proposes uses the newest that is applied, and its log has at most one that
+ * is not. Older entries of the log may need it still, but whoever applies them has not applied its
+ * successor, and a snapshot takes the dictionaries of its own index along. So at every index the
+ * dictionaries that are there are those that the records there are compressed with.
  */
 #include "replication/shard_internal.h"
 
@@ -26,6 +28,8 @@
 #define WALK_SIZE_MAX  (1u << 20) /* bytes of records looked at in one round of duties */
 #define WALK_READS_MAX 16u        /* read jobs at once */
 #define WALK_COST      64u        /* of any record, in bytes */
+#define PASSES_MAX     3u         /* of a walk, all keys each */
+#define PASS_WAIT_MS   1000u      /* before the second; twice that before the third */
 #define SLICE_MAX      128u
 #define SLICE_WALK_MAX 4096u /* entries of the keydir */
 
@@ -38,16 +42,24 @@ static bool may_walk(const struct shard *shard, const struct replica *replica)
     return raft->role == RAFT_LEADER && !replica->fenced && raft->term == shard->walk.term;
 }
 
+/* Reads of a walk that was given up may be out still. */
 static void walk_begin(struct shard *shard, struct replica *replica)
 {
     if (shard->walk.replica)
         return;
-    shard->walk.replica = replica;
-    shard->walk.term = replica->raft.term;
-    shard->walk.at = 0;
-    shard->walk.through = false;
-    shard->walk.again = false;
-    shard->walk.in_vain = false;
+    shard->walk = (struct shard_walk){
+        .replica = replica, .term = replica->raft.term, .reads = shard->walk.reads};
+}
+
+static void pass_begin(struct shard *shard)
+{
+    struct shard_walk *walk = &shard->walk;
+
+    walk->passes++;
+    walk->due_ms = shard->now_ms + (uint64_t)walk->passes * PASS_WAIT_MS;
+    walk->at = 0;
+    walk->through = false;
+    walk->again = false;
 }
 
 static void write_again(struct shard *shard, struct replica *replica, struct record *record,
@@ -139,22 +151,21 @@ static void walk_slice(struct shard *shard, struct replica *replica, size_t *bud
     shard->walk.through = slice.next == 0;
 }
 
-/* What could not be written again now makes it another walk; what cannot be, none for a while. */
+/* What could not be written again now makes it another pass; what cannot be, or not after the last
+ * pass, none for a while. */
 static void walk_end(struct shard *shard, struct replica *replica)
 {
-    if (shard->walk.in_vain) {
-        shard->walk.replica = NULL;
-        replica->train_after_ms = shard->now_ms + shard->options.train_again_ms;
+    struct shard_walk *walk = &shard->walk;
+    bool done = !walk->again && !walk->in_vain;
+
+    if (walk->again && !walk->in_vain && walk->passes + 1 < PASSES_MAX) {
+        pass_begin(shard);
         return;
     }
-    if (shard->walk.again) {
-        shard->walk.replica = NULL;
-        walk_begin(shard, replica);
-        return;
-    }
-    replica->number_free_in = shard->walk.term;
-    replica->train_after_ms = shard->now_ms;
-    shard->walk.replica = NULL;
+    walk->replica = NULL;
+    replica->train_after_ms = shard->now_ms + (done ? 0 : shard->options.train_again_ms);
+    if (done)
+        replica->number_free_in = walk->term;
 }
 
 void shard_dictionary_duty(struct shard *shard)
@@ -168,7 +179,8 @@ void shard_dictionary_duty(struct shard *shard)
         shard->walk.replica = NULL;
         return;
     }
-    if (replica->raft.transfer_to || store_disk_full(shard->store))
+    if (replica->raft.transfer_to || store_disk_full(shard->store) ||
+        shard->now_ms < shard->walk.due_ms)
         return;
     while (!shard->walk.through && budget > 0 && shard->walk.reads < WALK_READS_MAX &&
            !replica->fenced && !shard->fatal)

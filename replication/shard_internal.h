@@ -279,12 +279,13 @@ struct shard_ring {
 /* Over all keys of one partition, in search of values that need its oldest dictionary. */
 struct shard_walk {
     struct replica *replica; /* NULL: there is none */
-    uint32_t term;
-    uint64_t at;    /* position in the keydir */
-    uint32_t reads; /* jobs under way, also of one that was given up */
-    bool through;   /* all keys have been seen, or are being read */
-    bool again;     /* some could not be seen to */
-    bool in_vain;   /* some cannot: their data key is not here */
+    uint32_t term, passes;   /* passes: so many are over, */
+    uint64_t due_ms;         /* and the next does not begin before */
+    uint64_t at;             /* position in the keydir */
+    uint32_t reads;          /* jobs under way, also of one that was given up */
+    bool through;            /* all keys have been seen, or are being read */
+    bool again;              /* some could not be seen to */
+    bool in_vain;            /* some cannot: their data key is not here */
 };
 
 struct shard {

@@ -338,7 +338,7 @@ static uint32_t send_op(struct cluster *cluster, int node, struct wire_op *op,
     for (uint32_t i = 0; i < op->arg_count; i++)
         bytes[i] = (struct wire_bytes){(const uint8_t *)args[i], strlen(args[i])};
     op->id = ++cluster->next_id;
-    op->budget_ms = 2000;
+    op->budget_ms = cluster->budget_ms ? cluster->budget_ms : 2000;
     op->retry = cluster->retry;
     op->lane_epoch = cluster->epochs[op->partition];
     wire_put_ops_head(&body, 5);

@@ -41,7 +41,8 @@ struct cluster {
     char scanned[CLUSTER_SCANNED][24]; /* keys in the newest array of more than one value */
     uint32_t scanned_count;
     uint32_t next_id;
-    bool retry; /* operations say so */
+    bool retry;         /* operations say so */
+    uint32_t budget_ms; /* of operations; 0: 2000 */
     uint64_t sequences[CLUSTER_PARTITIONS];
     uint32_t epochs[CLUSTER_PARTITIONS];
     /* What was sent to the nodes' control planes: the ring map's epoch as each node's own shard

@@ -202,6 +202,90 @@ Test(shard_dictionary, the_oldest_goes_when_nothing_needs_it)
     cluster_stop(&cluster);
 }
 
+/* --- a key that is never at rest ----------------------------------------------------------------
+ */
+
+static enum { HOLD_ALL, LET_FIRST, KEEP_SECOND, HOLD_NONE } holding;
+static uint32_t reads;
+static bool asked;
+
+/* Of the first two reads of the first node the second waits for long, and no other. It is asked
+ * once about what is held already, and then for each job of the step. */
+static bool holds_the_second(struct cluster *all, int node)
+{
+    if (node != 0 || (holding == LET_FIRST && all->held_count == 2))
+        return false;
+    if (holding == HOLD_ALL)
+        return true;
+    if (holding == LET_FIRST) {
+        if (asked)
+            holding = KEEP_SECOND;
+        asked = true;
+        return holding == KEEP_SECOND;
+    }
+    if (holding == KEEP_SECOND && !asked) {
+        asked = true;
+        return true;
+    }
+    reads++;
+    return false;
+}
+
+static void ask_again(struct cluster *all, int node)
+{
+    (void)all;
+    if (node == 0)
+        asked = false;
+}
+
+/* Somebody reads it to write it all the time, so that the walk can never write it again. */
+Test(shard_dictionary, a_walk_ends_that_cannot_write_some_key_again)
+{
+    uint16_t partition = begin();
+    uint32_t append, seen;
+    char key[32];
+
+    for (int kind = 0; kind < (int)COMPRESS_DICTIONARIES_MAX; kind++)
+        for (int round = 0; round < 4 && kinds_newest(&cluster, partition) != (uint32_t)kind + 1;
+             round++) {
+            kinds_write(&cluster, kind);
+            cluster_run(&cluster, 2000);
+        }
+    kinds_expect_dictionaries(&cluster, partition, COMPRESS_DICTIONARIES_MAX);
+    cluster.options.train_again_ms = 60000;
+    kinds_restart(&cluster, partition);
+    cr_assert_eq(cluster_leader(&cluster, partition), 0);
+    vfs_mem_set_cold(cluster.disks[0], true);
+    cluster.holds = holds_the_second;
+    cluster.stepped = ask_again;
+    kinds_write(&cluster, COMPRESS_DICTIONARIES_MAX); /* what they teach is the first read */
+    cr_assert_eq(cluster.held_count, 1);
+    kinds_key(key, 1000 + KEYS - 10); /* compressed with the oldest */
+    cluster.budget_ms = 3600000;
+    append = cluster_send(&cluster, 0, WIRE_OP_APPEND, 0, (const char *const[]){key, "!"}, 2);
+    cluster_run(&cluster, 100);
+    cr_assert_eq(cluster.held_count, 2);
+    holding = LET_FIRST;
+    cluster_run(&cluster, 30000);
+    cr_assert_eq(holding, KEEP_SECOND);
+    cr_assert_gt(reads, KEYS, "it was to walk: %u", reads);
+    seen = reads;
+    cluster_run(&cluster, 20000);
+    cr_assert_eq(reads, seen, "it still walks: %u", reads - seen);
+    cr_assert_null(cluster_result(&cluster, append));
+    cr_assert_eq(kinds_newest(&cluster, partition), COMPRESS_DICTIONARIES_MAX);
+    holding = HOLD_NONE;
+    cluster_run(&cluster, 60000);
+    cr_assert_eq(cluster_result(&cluster, append)->status, WIRE_STATUS_OK);
+    for (int round = 0; round < 4 && kinds_newest(&cluster, partition) != 1; round++) {
+        kinds_write(&cluster, COMPRESS_DICTIONARIES_MAX);
+        cluster_run(&cluster, 5000);
+    }
+    cr_assert_eq(kinds_newest(&cluster, partition), 1, "it is free later");
+    kinds_expect(&cluster, COMPRESS_DICTIONARIES_MAX);
+    cluster_stop(&cluster);
+}
+
 /* --- made in an earlier leadership ------------------------------------------------------------ */
 
 static uint16_t contested;

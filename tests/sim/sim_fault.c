@@ -223,7 +223,8 @@ static void bit_flip(struct sim_faults *faults, const struct sim_fault_entry *en
     if (node->state == SIM_DOWN || faults->sim->now_us - node->started_us < ROT_AGE_US)
         return;
     for (uint32_t i = 0; i < count; i++)
-        if (sim_disk_flip(node->disk, hints ? ".hint" : "shard-", ROT_AGE_US, &path, &offset)) {
+        if (sim_disk_flip(node->disk, hints ? ".hint" : "shard-", hints ? 0 : ROT_AGE_US, &path,
+                          &offset)) {
             node->rotten = node->rotten || !hints;
             sim_trace(faults->sim, 1, "node %u a bit of %s flips at %" PRIu64, node->endpoint, path,
                       offset);

@@ -262,7 +262,7 @@ static void allow_answers(struct sim_swarm *swarm)
         swarm->deadline_ms = 4 * swarm->attempt_ms;
 }
 
-/* Snapshots whose records come from a slow disk, while flush moves them. */
+/* Snapshots whose records come from a slow disk, while flush moves them, and hints that rot. */
 static void focus_moving(struct sim_swarm *swarm, struct sim_random *random)
 {
     swarm->segment_size = power(random, 14, 15);
@@ -279,7 +279,8 @@ static void focus_moving(struct sim_swarm *swarm, struct sim_random *random)
     swarm->fault_every_ms = between(random, 300, 900);
     swarm->log_size_max = between(random, 512, 4096);
     swarm->retain_entries_min = between(random, 0, 4);
-    swarm->fault_mask |= 1u << SIM_FAULT_POWER | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_PARTITION;
+    swarm->fault_mask |= 1u << SIM_FAULT_POWER | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_PARTITION |
+                         1u << SIM_FAULT_BIT_FLIP;
 }
 
 /* Clocks that jump back and leaders that change, while values go. */
