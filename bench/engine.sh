@@ -4,7 +4,7 @@
 # missing. The disk needs room for some 20 GB.
 #
 #   sh bench/engine.sh                       5 million keys, values of 100 B and of 1 KiB
-#   sh bench/engine.sh 100:5000000 1024:1000000     SIZE:KEYS each
+#   sh bench/engine.sh 100:5000000 1024:1000000:ringcask,lmdb     SIZE:KEYS[:NAMES] each
 #   write=no dir=FOLDER seconds=10 wear=100 sh bench/engine.sh …    prints the tables only; where
 #                                                                    files go; see ring-bench
 set -u
@@ -20,8 +20,11 @@ cmake --preset release >/dev/null && cmake --build build/release --target ring-b
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 for run in "$@"; do
-    build/release/bin/ring-bench engine --values "${run%%:*}" --keys "${run##*:}" \
-        --seconds "$seconds" --wear "$wear" --dir "$dir" --results "$work/results" \
+    IFS=: read -r size keys names <<EOF
+$run
+EOF
+    build/release/bin/ring-bench engine --values "$size" --keys "$keys" \
+        ${names:+--only "$names"} --seconds "$seconds" --wear "$wear" --dir "$dir" --results "$work/results" \
         >>"$work/tables" || exit 1
     echo >>"$work/tables"
 done

@@ -24,6 +24,8 @@ static int bench_size(const struct engine_bench_options *options,
     struct engine_table table = {.options = *run_options};
     int failed = 0;
 
+    if (getloadavg(&table.load, 1) != 1)
+        table.load = 0;
     for (size_t i = 0; peers[i] && table.count < ENGINE_TABLE_PEERS_MAX; i++) {
         if (!is_wanted(options->only, peers[i]->name))
             continue;

@@ -80,10 +80,10 @@ static void json_head(const struct engine_table *table, const struct machine *ma
     fprintf(out,
             "{\"bench\":\"engine\",\"peer\":\"%s\",\"date\":\"%s\",\"commit\":\"%s\","
             "\"kernel\":\"%s\",\"cpu\":\"%s\",\"cores\":%u,\"keys\":%llu,\"value_size\":%u,"
-            "\"batch\":%u,\"threads\":%u,\"wear\":%.2f",
+            "\"batch\":%u,\"threads\":%u,\"wear\":%.2f,\"load\":%.1f",
             peer, machine->date, machine->commit, machine->kernel, machine->cpu, machine->cores,
             (unsigned long long)options->keys, options->value_size, options->batch,
-            options->threads, options->wear);
+            options->threads, options->wear, table->load);
 }
 
 void engine_table_json(const struct engine_table *table, FILE *out)
@@ -262,10 +262,13 @@ void engine_table_print(const struct engine_table *table, FILE *out)
     fprintf(
         out,
         "%s, commit %s, %u cores of %s, Linux %s\n%llu keys of %u B, values of %u B, batches of "
-        "%u, %u threads when synced, overwrites %.1f times the keys\n\n",
+        "%u, %u threads when synced, overwrites %.1f times the keys\n"
+        "load average before: %.1f%s\n\n",
         machine.date, machine.commit, machine.cores, machine.cpu, machine.kernel,
         (unsigned long long)options->keys, PEER_KEY_SIZE, options->value_size, options->batch,
-        options->threads, options->wear);
+        options->threads, options->wear, table->load,
+        table->load >= 1 ? " - the machine had other work, rates are lower than they could be"
+                         : "");
     print_runs(table, out);
     if (table->has_own)
         print_own(table, out);

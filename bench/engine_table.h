@@ -12,6 +12,7 @@
 
 struct engine_table {
     struct engine_run_options options;
+    double load; /* of the machine before it began: what is above 0 is other work */
     const struct peer *peers[ENGINE_TABLE_PEERS_MAX]; /* that were run; ours need not be one */
     struct engine_run runs[ENGINE_TABLE_PEERS_MAX];
     size_t count;
