@@ -157,6 +157,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     struct host_partition *part = host_part(context, partition);
 
     memset(state, partition, sizeof(state));
+    cr_assert_not(part->gone);
     part->checkpoint_count++;
     *checkpoint = (struct store_checkpoint){
         .term = part->term,
@@ -347,6 +348,19 @@ void host_retain(struct host *host, uint16_t partition, uint64_t first)
     store_retain(host->store, partition, first);
 }
 
+void host_forget(struct host *host, uint16_t partition)
+{
+    struct host_partition *part = host_part(host, partition);
+    size_t kept = 0;
+
+    memset(part->log, 0, (part->log_used + 1) * sizeof(*part->log));
+    *part = (struct host_partition){.first = 1, .log = part->log, .gone = part->gone};
+    for (size_t i = 0; i < host->op_count; i++)
+        if (host->ops[i].partition != partition)
+            host->ops[kept++] = host->ops[i];
+    host->op_count = kept;
+}
+
 static bool job_half(struct host *host, enum store_job_class class, struct store_job **held)
 {
     struct store_job *job = *held;
@@ -455,7 +469,8 @@ static void key_check(struct host *host, uint16_t partition, uint32_t key, uint6
 void host_check(struct host *host)
 {
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        for (uint32_t key = 0; key < HOST_KEYS && !host->parts[p].fenced; key++) {
+        for (uint32_t key = 0; key < HOST_KEYS && !host->parts[p].fenced && !host->parts[p].gone;
+             key++) {
             bool exists;
             uint64_t value = log_value(&host->parts[p], key, host->parts[p].applied, &exists);
 
@@ -501,6 +516,9 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
         struct host_partition *part = &host->parts[p];
         struct host_partition model = {0};
+
+        if (part->gone)
+            continue;
 
         cr_assert_not(part->fenced, "partition %u is fenced: %s", p, part->why);
         model.log = calloc(ops_index_max(before) + 2, sizeof(*model.log));

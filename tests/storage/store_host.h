@@ -28,6 +28,7 @@ struct host_partition {
     struct host_entry *log; /* by index */
     uint64_t log_used;      /* no index above it was ever written */
     bool fenced;
+    bool gone; /* not hosted: nothing is known of it */
     const char *why;
 };
 
@@ -72,6 +73,8 @@ int host_hard(struct host *host, uint16_t partition, uint32_t term, uint32_t vot
 /* Commits and applies up to index. */
 void host_commit(struct host *host, uint16_t partition, uint64_t index);
 void host_retain(struct host *host, uint16_t partition, uint64_t first);
+/* What was appended to the partition until now is of a life that is over. */
+void host_forget(struct host *host, uint16_t partition);
 /* Runs write jobs until nothing is left; false: a job failed. */
 bool host_sync(struct host *host);
 /* One write job, if there is one. */
