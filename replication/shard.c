@@ -230,6 +230,14 @@ static void on_tick(struct shard *shard)
     shard_duty(shard);
 }
 
+static void on_configure(struct shard *shard, const struct shard_event *event)
+{
+    struct replica *replica = shard_replica(shard, event->partition);
+
+    if (replica)
+        (void)shard_propose_config(shard, replica, event->config);
+}
+
 void shard_step(struct shard *shard, const struct shard_event *event)
 {
     if (shard->fatal) {
@@ -268,6 +276,9 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     case SHARD_EVENT_DRAIN:
         if (!shard->drain_until_ms)
             shard->drain_until_ms = shard->now_ms + shard->options.drain_ms;
+        break;
+    case SHARD_EVENT_CONFIGURE:
+        on_configure(shard, event);
         break;
     default:
         assert(!"unknown event");

@@ -5,6 +5,7 @@
  *   shard_recover.c  the store's visitor: replay and checkpoints
  *   shard_ahead.c    fetches what is needed soon into the caches
  *   shard_raft.c     Raft messages, the journal's answers, apply
+ *   shard_entries.c  what an append brings, checked
  *   shard_held.c     appends that wait for room in the journal
  *   shard_fetch.c    entries for a peer that lie on disk only
  *   shard_beat.c     heartbeats and read-index rounds
@@ -41,6 +42,7 @@
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
+#include "storage/grow.h"
 #include "storage/mutant.h"
 
 #define SHARD_CLOCK_AHEAD_MS     1000
@@ -346,6 +348,8 @@ struct shard {
     size_t records_max;
     struct raft_entry *entries;
     struct record *records;
+    struct raft_config *configs; /* of an APPEND's entries; grows */
+    size_t config_capacity;
     struct wire_bytes *args;
     struct command_value *values;
     struct keydir_digest *digests;
@@ -403,6 +407,10 @@ void shard_raft_send(struct shard *shard, struct replica *replica,
 #define SHARD_E_REFUSED 100
 int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
                   const struct keydir_digest *digests, size_t count);
+/* As shard_propose(); also REFUSED: it may not follow the present one, or not now. Replicas of life
+ * 0 begin with the entry. */
+int shard_propose_config(struct shard *shard, struct replica *replica,
+                         const struct raft_config *config);
 void shard_propose_noop(struct shard *shard, struct replica *replica);
 void shard_synced(struct shard *shard);
 void shard_apply(struct shard *shard, struct replica *replica);
@@ -412,6 +420,12 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
  */
 void shard_fence(struct shard *shard, struct replica *replica, const char *why);
 void shard_fence_finish(struct shard *shard);
+
+/* shard_entries.c */
+/* Checks a leader's entries: whole entries of this group, indexes without gaps behind wire->index.
+ * Fills shard->records, record_digests, entries and configs; false: drop the message. */
+bool shard_entries_decode(struct shard *shard, const struct replica *replica,
+                          const struct wire_raft *wire, size_t *record_count);
 
 /* shard_held.c */
 /* Keeps an append, copied, until there is room for it: the leader would send it again, but not

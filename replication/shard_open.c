@@ -346,6 +346,7 @@ void shard_close(struct shard *shard)
     free(shard->peers);
     free(shard->entries);
     free(shard->records);
+    free(shard->configs);
     free(shard->record_digests);
     free(shard->args);
     free(shard->values);

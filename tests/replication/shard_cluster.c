@@ -389,6 +389,17 @@ uint32_t cluster_send_at(struct cluster *cluster, int node, uint16_t partition, 
     return send_op(cluster, node, &op, args);
 }
 
+void cluster_configure(struct cluster *cluster, uint16_t partition,
+                       const struct raft_config *config)
+{
+    struct shard_event event = {
+        .kind = SHARD_EVENT_CONFIGURE, .partition = partition, .config = config};
+    int leader = cluster_leader(cluster, partition);
+
+    cr_assert_geq(leader, 0);
+    deliver(cluster, leader, &event);
+}
+
 static const struct cluster_result *await_result(struct cluster *cluster, uint32_t id,
                                                  uint8_t operation)
 {

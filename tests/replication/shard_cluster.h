@@ -91,6 +91,10 @@ const struct cluster_result *cluster_result(const struct cluster *cluster, uint3
 const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
                                         const char *const *args, uint32_t arg_count);
 
+/* Has the partition's leader propose a configuration. */
+void cluster_configure(struct cluster *cluster, uint16_t partition,
+                       const struct raft_config *config);
+
 /* Started, and every partition has a leader. */
 void cluster_begin(struct cluster *cluster);
 const struct cluster_result *cluster_set(struct cluster *cluster, const char *key,
