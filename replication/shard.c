@@ -202,6 +202,7 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
     }
     shard_synced(shard);
     shard_targets_step(shard);
+    shard_hosting_step(shard);
     shard_held_run(shard);
 }
 
@@ -224,6 +225,7 @@ static void on_tick(struct shard *shard)
         if (replica->noop_owed)
             shard_propose_noop(shard, replica);
     }
+    shard_hosting_step(shard);
     shard->raft_due_ms = UINT64_MAX;
     for (size_t i = 0; i < shard->hosted_count; i++)
         note_deadline(shard, shard->hosted[i]);
@@ -276,6 +278,9 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     case SHARD_EVENT_DRAIN:
         if (!shard->drain_until_ms)
             shard->drain_until_ms = shard->now_ms + shard->options.drain_ms;
+        break;
+    case SHARD_EVENT_HOST:
+        shard_host(shard, event->partition, event->life);
         break;
     case SHARD_EVENT_CONFIGURE:
         on_configure(shard, event);

@@ -76,6 +76,7 @@ enum shard_event_kind {
     SHARD_EVENT_LINK_DOWN, /* from */
     SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
+    SHARD_EVENT_HOST,      /* partition, life: a replica is to be here, which begins empty */
     SHARD_EVENT_CONFIGURE, /* partition, config: propose it, where it may follow; else nothing */
 };
 
@@ -87,6 +88,7 @@ struct shard_event {
     struct shard_address from;
     uint16_t shards;
     uint16_t partition;
+    uint64_t life;
     const struct raft_config *config;
     const struct link_message *message;
     struct store_job *job;

@@ -35,6 +35,9 @@ static void on_checkpoint(void *context, uint16_t partition,
     struct replica *replica = shard_replica(shard, partition);
 
     if (!replica)
+        replica = shard_host_restored(shard, partition,
+                                      shard_state_life(checkpoint->state, checkpoint->state_size));
+    if (!replica)
         return;
     raft_restore_checkpoint(&replica->raft, checkpoint->term, (uint16_t)checkpoint->vote,
                             checkpoint->applied, checkpoint->applied_term, checkpoint->first_index,
