@@ -177,6 +177,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         read = store_read_result(job, &bytes, &size);
         if (result != 0)
             bytes = NULL;
+        if (read->kind == SHARD_READ_EXPIRY || read->kind == SHARD_READ_WALK)
+            ((struct replica *)read->owner)->reads--;
         if (read->kind == SHARD_READ_EXPIRY)
             shard_expiry_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_COMPARE)
@@ -281,6 +283,9 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         break;
     case SHARD_EVENT_HOST:
         shard_host(shard, event->partition, event->life);
+        break;
+    case SHARD_EVENT_DESTROY:
+        shard_destroy(shard, event->partition, event->life);
         break;
     case SHARD_EVENT_CONFIGURE:
         on_configure(shard, event);

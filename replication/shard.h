@@ -77,6 +77,8 @@ enum shard_event_kind {
     SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
     SHARD_EVENT_HOST,      /* partition, life: a replica is to be here, which begins empty */
+    SHARD_EVENT_DESTROY,   /* partition, life: that replica goes, with all that it has. Only when a
+                              committed configuration without it is known */
     SHARD_EVENT_CONFIGURE, /* partition, config: propose it, where it may follow; else nothing */
 };
 

@@ -88,7 +88,9 @@ struct replica {
     bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
     struct replica *arriving_next;
-    bool dirty; /* RAFT_EVENT_FLUSH is owed */
+    bool leaving;   /* fenced for good; goes when nothing refers to it any more */
+    uint32_t reads; /* jobs under way whose owner it is */
+    bool dirty;     /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
     bool failing;                /* fenced in this round: what waits is to be answered */
@@ -504,11 +506,22 @@ bool shard_drained(const struct shard *shard);
 /* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is
  * one, or it is on its way. */
 void shard_host(struct shard *shard, uint16_t partition, uint64_t life);
-/* Those on their way that have a place in the store by now take part. */
+/* The partition's replica of that life is to go. It stops at once. */
+void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life);
+/* Recovery: the manifest does not have it, so it was given up. */
+void shard_host_gone(struct shard *shard, struct replica *replica);
+/* Those that leave go when they can. Those on their way that have a place in the store by now take
+ * part. */
 void shard_hosting_step(struct shard *shard);
 void shard_hosting_free(struct shard *shard);
 /* Recovery: one that the genesis does not know. NULL: no memory (fatal is set). */
 struct replica *shard_host_restored(struct shard *shard, uint16_t partition, uint64_t life);
+
+/* shard_snapshot.c */
+bool shard_sources_of(const struct shard *shard, const struct replica *replica);
+
+/* shard_compare.c */
+bool shard_compare_of(const struct shard *shard, const struct replica *replica);
 
 /* shard_open.c */
 /* Not hosted yet. config NULL: it has yet to learn one. 0, -ENOMEM or -EINVAL. */

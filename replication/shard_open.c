@@ -181,7 +181,8 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     return r != 0 ? r : shard_map_init(shard, map);
 }
 
-/* The founding names every partition; a founded store that lacks one must not pretend it empty. */
+/* The founding names every partition. Later the manifest tells which there are: what the genesis
+ * had beyond those was given up, and nothing is taken for empty. */
 static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
 {
     const uint16_t *partitions;
@@ -201,15 +202,20 @@ static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
             return r;
     }
     count = store_partitions(shard->store, &partitions);
-    for (size_t i = 0; i < shard->hosted_count; i++) {
+    for (size_t i = shard->hosted_count; i-- > 0;) {
+        struct replica *replica = shard->hosted[i];
         bool known = false;
 
         for (size_t j = 0; j < count && !known; j++)
-            known = partitions[j] == shard->hosted[i]->partition;
+            known = partitions[j] == replica->partition;
         if (known)
             continue;
-        shard->hosted[i]->lost = true;
-        shard_fence(shard, shard->hosted[i], "the manifest does not know the partition");
+        if (replica != shard->meta) {
+            shard_host_gone(shard, replica);
+            continue;
+        }
+        replica->lost = true;
+        shard_fence(shard, replica, "the manifest does not know the partition");
     }
     return 0;
 }

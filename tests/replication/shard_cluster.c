@@ -402,6 +402,13 @@ void cluster_host(struct cluster *cluster, int node, uint16_t partition, uint64_
     deliver(cluster, node, &event);
 }
 
+void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint64_t life)
+{
+    struct shard_event event = {.kind = SHARD_EVENT_DESTROY, .partition = partition, .life = life};
+
+    deliver(cluster, node, &event);
+}
+
 void cluster_configure(struct cluster *cluster, uint16_t partition,
                        const struct raft_config *config)
 {

@@ -95,6 +95,8 @@ const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operati
 
 /* Tells a node that a replica is to be there. */
 void cluster_host(struct cluster *cluster, int node, uint16_t partition, uint64_t life);
+/* Tells it that the replica is to go. */
+void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint64_t life);
 /* Has the partition's leader propose a configuration. */
 void cluster_configure(struct cluster *cluster, uint16_t partition,
                        const struct raft_config *config);

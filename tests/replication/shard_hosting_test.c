@@ -147,12 +147,39 @@ static void move_once(struct move *move)
     cluster_expect(&move->cluster, "key-0", "new");
     check_same(move);
     cr_assert_eq(raft_at(move, move->comes)->options.self.life, move->life);
-    cluster_kill(&move->cluster, move->goes); /* nobody needs it */
-    cluster_run(&move->cluster, 1500);
+    cluster_destroy(&move->cluster, move->goes, move->p, 7); /* another life */
+    cluster_run(&move->cluster, 100);
+    cr_assert(raft_at(move, move->goes));
+    cluster_destroy(&move->cluster, move->goes, move->p, 1);
+    cluster_run(&move->cluster, 500);
+    cr_assert_null(raft_at(move, move->goes));
+    restart(move);
+    cr_assert_null(raft_at(move, move->goes));
     cr_assert_geq(leader(move), 0);
     cluster_set(&move->cluster, "key-0", "newer");
     cluster_expect(&move->cluster, "key-0", "newer");
-    cluster_restart(&move->cluster, move->goes);
+}
+
+/* The same the other way round: who left comes back, in another life. */
+static void move_back(struct move *move)
+{
+    int went = move->goes;
+
+    move->goes = move->comes;
+    move->comes = went;
+    add_learner(move);
+    check_same(move);
+    replace_voter(move);
+    check_same(move);
+    cr_assert_gt(raft_at(move, went)->options.self.life, 1);
+    cluster_destroy(&move->cluster, move->goes, move->p,
+                    raft_at(move, move->goes)->options.self.life);
+    cluster_run(&move->cluster, 500);
+    cr_assert_null(raft_at(move, move->goes));
+    restart(move);
+    cr_assert_null(raft_at(move, move->goes));
+    cr_assert_eq(raft_at(move, went)->options.self.life, move->life);
+    cluster_expect(&move->cluster, "key-0", "newer");
 }
 
 Test(shard_hosting, a_learner_that_comes_takes_a_voters_place, .timeout = 120)
@@ -161,6 +188,7 @@ Test(shard_hosting, a_learner_that_comes_takes_a_voters_place, .timeout = 120)
 
     begin(&move, 20);
     move_once(&move);
+    move_back(&move);
     cluster_stop(&move.cluster);
 }
 
@@ -171,6 +199,7 @@ Test(shard_hosting, a_learner_that_comes_takes_a_voters_place_with_a_restart_at_
 
     begin(&move, 20);
     move_once(&move);
+    move_back(&move);
     cluster_stop(&move.cluster);
 }
 
@@ -225,5 +254,44 @@ Test(shard_hosting, what_does_not_belong_here_is_not_hosted)
     cluster_run(&move.cluster, 500);
     cr_assert_null(raft_at(&move, move.comes));
     cr_assert_eq(raft_at(&move, move.stays)->options.self.life, 1);
+    cluster_stop(&move.cluster);
+}
+
+/* In the middle of everything: a leader with operations, a learner that is being helped. */
+Test(shard_hosting, one_that_goes_answers_what_waits_and_leaves_nothing_behind, .timeout = 120)
+{
+    struct move move = {.restarts = false};
+    struct raft_config next;
+    const char *args[] = {"key-0", "value"};
+    uint32_t ids[20];
+    int by;
+
+    begin(&move, 3000);
+    by = leader(&move);
+    next = raft_at(&move, by)->config;
+    next.learners[next.learner_count++] =
+        (struct raft_replica){.member = (uint16_t)(move.comes + 1)};
+    move.life = configure(&move, &next);
+    cluster_host(&move.cluster, move.comes, move.p, move.life);
+    for (int i = 0; i < 20; i++)
+        ids[i] = cluster_send(&move.cluster, by, WIRE_OP_SET, 0, args, 2);
+    cluster_destroy(&move.cluster, by, move.p, 1);
+    cluster_destroy(&move.cluster, by, move.p, 1);
+    cluster_run(&move.cluster, 3000);
+    cr_assert_null(raft_at(&move, by));
+    for (int i = 0; i < 20; i++) {
+        const struct cluster_result *result = cluster_result(&move.cluster, ids[i]);
+
+        cr_assert(result);
+        cr_assert(result->status == WIRE_STATUS_LOST || result->status == WIRE_STATUS_NOT_LEADER ||
+                  result->status == WIRE_STATUS_FENCED || result->status == WIRE_STATUS_TRYAGAIN);
+    }
+    cluster_host(&move.cluster, by, move.p, 77);
+    cluster_run(&move.cluster, 500);
+    cr_assert_eq(raft_at(&move, by)->options.self.life, 77);
+    cr_assert_eq(store_keys(shard_store(move.cluster.shards[by]), move.p), 0);
+    cluster_destroy(&move.cluster, by, move.p, 77);
+    cluster_run(&move.cluster, 500);
+    cr_assert_null(raft_at(&move, by));
     cluster_stop(&move.cluster);
 }
