@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "storage/journal_format.h"
 #include "storage/mutant.h"
 #include "storage/store_snapshot.h"
@@ -738,4 +739,46 @@ Test(store_hosting, cut_at_any_call_it_is_as_before_or_as_wanted)
             n++;
         cr_assert_gt(n, 3);
     }
+}
+
+/* --- no memory ----------------------------------------------------------------------------- */
+
+/* What finds no memory has changed nothing, and is done when there is some. */
+Test(store_hosting, without_memory_all_stays_as_it_is)
+{
+    struct host host;
+    int r = -ENOMEM;
+    uint64_t n;
+
+    host_start(&host);
+    fill_casks(&host);
+    for (n = 1; r == -ENOMEM; n++) {
+        alloc_fail_after(n);
+        r = store_unhost(host.store, P);
+        alloc_fail_after(0);
+        if (r != 0)
+            cr_assert(is_hosted(&host, P));
+        host.parts[P].gone = r == 0;
+        host_check(&host);
+    }
+    cr_assert_eq(r, 0);
+    host_settle(&host);
+    cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
+    host_forget(&host, P);
+    r = -ENOMEM;
+    for (n = 1; r == -ENOMEM; n++) {
+        alloc_fail_after(n);
+        r = take_on(&host, P, 5);
+        alloc_fail_after(0);
+        if (r != 0)
+            cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
+    }
+    cr_assert_gt(n, 3);
+    arrive(&host, P, 5);
+    host_check(&host);
+    host_close(&host);
+    cr_assert_eq(host_open(&host), 0);
+    cr_assert(is_hosted(&host, P));
+    cr_assert_eq(host.parts[P].term, 5);
+    host_stop(&host);
 }
