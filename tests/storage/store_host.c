@@ -348,19 +348,6 @@ void host_retain(struct host *host, uint16_t partition, uint64_t first)
     store_retain(host->store, partition, first);
 }
 
-void host_forget(struct host *host, uint16_t partition)
-{
-    struct host_partition *part = host_part(host, partition);
-    size_t kept = 0;
-
-    memset(part->log, 0, (part->log_used + 1) * sizeof(*part->log));
-    *part = (struct host_partition){.first = 1, .log = part->log, .gone = part->gone};
-    for (size_t i = 0; i < host->op_count; i++)
-        if (host->ops[i].partition != partition)
-            host->ops[kept++] = host->ops[i];
-    host->op_count = kept;
-}
-
 static bool job_half(struct host *host, enum store_job_class class, struct store_job **held)
 {
     struct store_job *job = *held;
@@ -603,16 +590,4 @@ void host_fill(struct host *host, uint32_t n)
             }
             cr_assert_eq(r, 0);
         }
-}
-
-void host_commit_all(struct host *host)
-{
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        host_commit(host, p, host->parts[p].last);
-}
-
-void host_retain_none(struct host *host)
-{
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        host_retain(host, p, host->parts[p].applied + 1);
 }

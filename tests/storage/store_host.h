@@ -73,8 +73,6 @@ int host_hard(struct host *host, uint16_t partition, uint32_t term, uint32_t vot
 /* Commits and applies up to index. */
 void host_commit(struct host *host, uint16_t partition, uint64_t index);
 void host_retain(struct host *host, uint16_t partition, uint64_t first);
-/* What was appended to the partition until now is of a life that is over. */
-void host_forget(struct host *host, uint16_t partition);
 /* Runs write jobs until nothing is left; false: a job failed. */
 bool host_sync(struct host *host);
 /* One write job, if there is one. */
@@ -101,7 +99,17 @@ void host_reopen(struct host *host, struct host *again);
 void host_reopen_and_compare(struct host *host);
 /* n entries a partition, over the same few keys. */
 void host_fill(struct host *host, uint32_t n);
-void host_commit_all(struct host *host);
-void host_retain_none(struct host *host); /* no log is needed any more */
+static inline void host_commit_all(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_commit(host, p, host->parts[p].last);
+}
+
+/* No log is needed any more. */
+static inline void host_retain_none(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_retain(host, p, host->parts[p].applied + 1);
+}
 
 #endif

@@ -6,48 +6,24 @@
 
 #include "alloc.h"
 #include "storage/journal_format.h"
-#include "storage/mutant.h"
 #include "storage/store_snapshot.h"
-#include "store_host.h"
+#include "store_hosting.h"
 #include "vfs_crash.h"
 
-#define P          2u /* the partition that comes and goes */
-#define ROUNDS_MAX 400u
+#define P 2u /* the partition that comes and goes */
 
 /* --- helpers ------------------------------------------------------------------------------- */
 
-static bool is_hosted(const struct host *host, uint16_t partition)
-{
-    const uint16_t *hosted;
-    size_t count = store_partitions(host->store, &hosted);
-
-    for (size_t i = 0; i < count; i++)
-        if (hosted[i] == partition)
-            return true;
-    return false;
-}
-
-/* What the harness saves of a partition, too. */
-static int take_on(struct host *host, uint16_t partition, uint32_t term)
-{
-    uint8_t state[1024];
-    struct store_checkpoint checkpoint = {
-        .term = term, .first_index = 1, .state = state, .state_size = 5 + partition * 100u};
-
-    memset(state, partition, sizeof(state));
-    return store_host(host->store, partition, &checkpoint);
-}
-
 static void arrive(struct host *host, uint16_t partition, uint32_t term)
 {
-    cr_assert_eq(take_on(host, partition, term), 0);
+    cr_assert_eq(hosting_begin(host, partition, term), 0);
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_COMING);
-    cr_assert_not(is_hosted(host, partition));
+    cr_assert_not(hosting_is(host, partition));
     cr_assert_eq(store_unhost(host->store, partition), STORE_E_AGAIN);
     for (int i = 0; i < 4 && store_hosting(host->store, partition) != STORE_HOSTING_HERE; i++)
         host_settle(host);
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_HERE);
-    cr_assert(is_hosted(host, partition));
+    cr_assert(hosting_is(host, partition));
     host->parts[partition].gone = false;
     host->parts[partition].term = term;
 }
@@ -57,21 +33,11 @@ static void leave(struct host *host, uint16_t partition)
     cr_assert_eq(store_unhost(host->store, partition), 0);
     host->parts[partition].gone = true;
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_GOING);
-    cr_assert_not(is_hosted(host, partition));
+    cr_assert_not(hosting_is(host, partition));
     store_check(host->store);
     host_settle(host);
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_NONE);
-    host_forget(host, partition);
-}
-
-/* Nothing was told of what is not hosted. */
-static void note_gone(struct host *host)
-{
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
-        host->parts[p].gone = !is_hosted(host, p);
-        cr_assert(!host->parts[p].gone || (host->parts[p].last == 0 && host->parts[p].commit == 0 &&
-                                           host->parts[p].term == 0 && !host->parts[p].fenced));
-    }
+    hosting_forget(host, partition);
 }
 
 static void reopen(struct host *host)
@@ -85,12 +51,12 @@ static void reopen(struct host *host)
     again.now_ms = host->now_ms;
     again.value_next = host->value_next;
     cr_assert_eq(host_open(&again), 0);
-    note_gone(&again);
+    hosting_note(&again);
     host_compare(&again, host, synced);
     /* The visitor's context is an address: once more, in the place of the first. */
     host_close(&again);
     cr_assert_eq(host_open(host), 0);
-    note_gone(host);
+    hosting_note(host);
     host_deinit(&again);
 }
 
@@ -151,11 +117,11 @@ Test(store_hosting, a_partition_taken_on_again_begins_empty_and_stays_so_after_r
     leave(&host, P);
     cr_assert_eq(live_records(&host), (HOST_PARTITIONS - 1) * HOST_KEYS);
     reopen(&host);
-    cr_assert_not(is_hosted(&host, P));
+    cr_assert_not(hosting_is(&host, P));
     arrive(&host, P, 0);
     cr_assert_eq(store_keys(host.store, P), 0);
     reopen(&host);
-    cr_assert(is_hosted(&host, P));
+    cr_assert(hosting_is(&host, P));
     cr_assert_eq(store_keys(host.store, P), 0);
     cr_assert_eq(host.parts[P].last, 0);
     cr_assert_eq(host_append_next(&host, P, 1), 0);
@@ -228,7 +194,7 @@ Test(store_hosting, a_segment_that_begins_while_a_partition_comes_does_not_lose_
     host_settle(&host);
     store_stats(host.store, &stats);
     before = stats.segments + stats.segments_dropped;
-    cr_assert_eq(take_on(&host, P, 5), 0);
+    cr_assert_eq(hosting_begin(&host, P, 5), 0);
     while (stats.segments + stats.segments_dropped < before + 2) {
         fill_others(&host, 10);
         cr_assert(host_sync(&host));
@@ -240,7 +206,7 @@ Test(store_hosting, a_segment_that_begins_while_a_partition_comes_does_not_lose_
     host_settle(&host);
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
-    cr_assert(is_hosted(&host, P));
+    cr_assert(hosting_is(&host, P));
     cr_assert_eq(host.parts[P].term, 5);
     host_stop(&host);
 }
@@ -316,7 +282,7 @@ Test(store_hosting, a_flush_under_way_ends_soundly)
         host_check(&host);
         host_settle(&host);
         cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
-        host_forget(&host, P);
+        hosting_forget(&host, P);
         if (steps % 2)
             arrive(&host, P, 0);
         host_settle(&host);
@@ -409,7 +375,7 @@ Test(store_hosting, an_install_under_way_fails_and_leaves_nothing)
         store_install_end(install);
         store_check(host.store);
         host_settle(&host);
-        host_forget(&host, P);
+        hosting_forget(&host, P);
         vfs_list(host.vfs, "shard-00", count_casks, &casks);
         cr_assert_eq(casks, 0, "%d jobs: %zu files", jobs, casks);
         arrive(&host, P, 0);
@@ -467,7 +433,7 @@ Test(store_hosting, damage_in_what_is_gone_fences_nobody)
         cr_assert_eq(host_open(&host), 0);
         for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
             cr_assert_not(host.parts[p].fenced);
-        cr_assert_eq(is_hosted(&host, P), again == 1);
+        cr_assert_eq(hosting_is(&host, P), again == 1);
         host_deinit(&host);
         vfs_crash_free(vfs);
     }
@@ -495,186 +461,6 @@ Test(store_hosting, a_fenced_partition_is_given_up_and_comes_back_whole)
     cr_assert_not(host.parts[P].fenced);
     host_deinit(&host);
     vfs_crash_free(vfs);
-}
-
-/* --- crashes ------------------------------------------------------------------------------- */
-
-enum change { CHANGE_NONE, CHANGE_COMING, CHANGE_GOING };
-
-struct changes {
-    enum change of[HOST_PARTITIONS];
-    unsigned lives;
-};
-
-/* Asks for what is under way, and begins something now and then. */
-static void change(struct host *host, struct vfs *vfs, struct changes *changes)
-{
-    uint16_t p = (uint16_t)(vfs_crash_random(vfs) % HOST_PARTITIONS);
-    enum store_hosting now = store_hosting(host->store, p);
-
-    if (changes->of[p] == CHANGE_COMING && now == STORE_HOSTING_HERE) {
-        host->parts[p].gone = false;
-        changes->of[p] = CHANGE_NONE;
-        changes->lives++;
-    } else if (changes->of[p] == CHANGE_GOING && now == STORE_HOSTING_NONE) {
-        host_forget(host, p);
-        changes->of[p] = CHANGE_NONE;
-    } else if (changes->of[p] == CHANGE_NONE && vfs_crash_random(vfs) % 3 == 0) {
-        if (host->parts[p].gone) {
-            cr_assert_eq(take_on(host, p, 0), 0);
-            changes->of[p] = CHANGE_COMING;
-        } else {
-            int r = store_unhost(host->store, p);
-
-            cr_assert(r == 0 || r == STORE_E_AGAIN);
-            host->parts[p].gone = r == 0;
-            changes->of[p] = r == 0 ? CHANGE_GOING : CHANGE_NONE;
-        }
-    }
-}
-
-/* One step of a random workload. False: the power is off. */
-static bool step(struct host *host, struct vfs *vfs, struct changes *changes)
-{
-    uint16_t p = (uint16_t)(vfs_crash_random(vfs) % HOST_PARTITIONS);
-    struct host_partition *part = &host->parts[p];
-    uint32_t key = (uint32_t)(vfs_crash_random(vfs) % HOST_KEYS);
-    uint64_t dice = vfs_crash_random(vfs) % 24;
-    int r = 0;
-
-    if (part->last + 2 >= HOST_LOG_MAX)
-        return false;
-    if (dice < 7)
-        return host_write_half(host);
-    if (dice < 13) {
-        host->now_ms += vfs_crash_random(vfs) % 120;
-        return host_background_half(host);
-    }
-    if (dice < 15) {
-        change(host, vfs, changes);
-        return true;
-    }
-    if (part->gone)
-        return true;
-    if (dice == 15) {
-        cr_assert_eq(host_hard(host, p, part->term + 1, 1), 0);
-        if (part->last > part->commit)
-            r = host_append(host, p, part->commit + 1, key, false);
-    } else if (dice < 18 && part->last > part->commit) {
-        host_commit(host, p,
-                    part->commit + 1 + vfs_crash_random(vfs) % (part->last - part->commit));
-    } else if (dice == 18 && part->applied > part->first + 4) {
-        host_retain(host, p, part->applied - vfs_crash_random(vfs) % 5);
-    } else {
-        host->padding = (uint32_t)(vfs_crash_random(vfs) % 600);
-        r = host_append(host, p, part->last + 1, key, vfs_crash_random(vfs) % 8 == 0);
-    }
-    if (r == STORE_E_FULL)
-        return host_background(host) == 0 && host_sync(host);
-    cr_assert(r == 0 || r == STORE_E_NOSPACE, "append says %d", r);
-    return true;
-}
-
-/* What was under way is as it was or as it was to be; all else is as it was. */
-static void judge(struct host *next, struct host *before, struct changes *changes)
-{
-    note_gone(next);
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
-        if (changes->of[p] == CHANGE_NONE)
-            cr_assert_eq(next->parts[p].gone, before->parts[p].gone, "partition %u", p);
-        if (changes->of[p] == CHANGE_GOING && next->parts[p].gone)
-            host_forget(before, p);
-        changes->of[p] = CHANGE_NONE;
-    }
-}
-
-static void take_over(struct host *next, struct host *before)
-{
-    uint64_t survived = store_batch(next->store) - 1;
-
-    for (size_t i = 0; i < before->op_count; i++)
-        if (before->ops[i].batch <= survived)
-            before->ops[next->op_count++] = before->ops[i];
-    free(next->ops);
-    next->ops = before->ops;
-    next->op_capacity = before->op_capacity;
-    next->value_next = before->value_next;
-    next->now_ms = before->now_ms;
-    before->ops = NULL;
-}
-
-static void restart(struct vfs *vfs)
-{
-    if (vfs_crash_random(vfs) % 2)
-        vfs_crash_restart(vfs);
-    else
-        vfs_crash_resume(vfs);
-}
-
-static void open_with_cuts(struct host *host, struct vfs *vfs)
-{
-    for (unsigned n = 0;; n++) {
-        vfs_crash_cut_after(vfs, n < 3 ? 1 + vfs_crash_random(vfs) % 20 : 0);
-        if (host_open(host) == 0)
-            break;
-        cr_assert(vfs_crash_is_cut(vfs), "open says %d", host->open_result);
-        restart(vfs);
-    }
-    vfs_crash_cut_after(vfs, 0);
-}
-
-static void crash_rounds(uint64_t seed, unsigned rounds)
-{
-    struct vfs *vfs = vfs_crash_new(seed);
-    struct host hosts[2]; /* by turns: the visitor's context is an address */
-    struct host *host = &hosts[0];
-    struct changes changes = {0};
-
-    host_init(host, vfs);
-    host->options.segment_size = 32u << 10;
-    host->options.flush_size_max = 1u << (10 + vfs_crash_random(vfs) % 7);
-    cr_assert_eq(host_open(host), 0);
-    host_found(host);
-    for (unsigned round = 0; round < rounds; round++) {
-        struct host *next = &hosts[(round + 1) % 2];
-        uint64_t synced;
-
-        vfs_crash_cut_after(vfs, 1 + vfs_crash_random(vfs) % 120);
-        for (unsigned i = 0; i < ROUNDS_MAX && step(host, vfs, &changes); i++)
-            if (i % 32 == 31 && !vfs_crash_is_cut(vfs))
-                host_check(host);
-        synced = store_synced(host->store);
-        host_close(host);
-        restart(vfs);
-        host_init(next, vfs);
-        next->options = host->options;
-        open_with_cuts(next, vfs);
-        judge(next, host, &changes);
-        host_compare(next, host, synced);
-        take_over(next, host);
-        host_deinit(host);
-        host = next;
-    }
-    if (getenv("STORE_CRASH_SEEDS"))
-        fprintf(stderr, "seed %lu: %u lives\n", (unsigned long)seed, changes.lives);
-    cr_assert_gt(changes.lives, 0);
-    host_deinit(host);
-    vfs_crash_free(vfs);
-}
-
-/* STORE_CRASH_FIRST and STORE_CRASH_SEEDS choose other seeds. With mutants compiled in,
- * STORE_CRASH_MUTANT=100 must fail. */
-Test(store_hosting, crashes_anywhere_leave_each_partition_in_one_life, .timeout = 600)
-{
-    const char *seeds = getenv("STORE_CRASH_SEEDS"), *first = getenv("STORE_CRASH_FIRST");
-    uint64_t from = first ? strtoull(first, NULL, 10) : 1;
-    uint64_t count = seeds ? strtoull(seeds, NULL, 10) : 120;
-
-#ifdef RINGCASK_MUTANTS
-    mutant_current = getenv("STORE_CRASH_MUTANT") ? atoi(getenv("STORE_CRASH_MUTANT")) : 0;
-#endif
-    for (uint64_t seed = from; seed < from + count; seed++)
-        crash_rounds(seed, 30);
 }
 
 /* --- every call fails once ----------------------------------------------------------------- */
@@ -707,7 +493,7 @@ static bool cut_at(uint64_t n, bool power)
     vfs_crash_cut_after(vfs, n);
     cr_assert_eq(store_unhost(host.store, P), 0);
     left = work_until(&host, STORE_HOSTING_NONE);
-    if (left && take_on(&host, P, 7) == 0)
+    if (left && hosting_begin(&host, P, 7) == 0)
         came = work_until(&host, STORE_HOSTING_HERE);
     whole = !vfs_crash_is_cut(vfs);
     cr_assert(!whole || came);
@@ -718,8 +504,8 @@ static bool cut_at(uint64_t n, bool power)
     else
         vfs_crash_resume(vfs);
     cr_assert_eq(host_open(&host), 0);
-    cr_assert(!came || is_hosted(&host, P));
-    if (is_hosted(&host, P)) {
+    cr_assert(!came || hosting_is(&host, P));
+    if (hosting_is(&host, P)) {
         cr_assert(!left || host.parts[P].term == 7, "cut at %lu", (unsigned long)n);
         cr_assert_eq(host.parts[P].last, host.parts[P].term == 7 ? 0 : 8);
         cr_assert_eq(store_keys(host.store, P), host.parts[P].term == 7 ? 0 : 8);
@@ -757,18 +543,18 @@ Test(store_hosting, without_memory_all_stays_as_it_is)
         r = store_unhost(host.store, P);
         alloc_fail_after(0);
         if (r != 0)
-            cr_assert(is_hosted(&host, P));
+            cr_assert(hosting_is(&host, P));
         host.parts[P].gone = r == 0;
         host_check(&host);
     }
     cr_assert_eq(r, 0);
     host_settle(&host);
     cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
-    host_forget(&host, P);
+    hosting_forget(&host, P);
     r = -ENOMEM;
     for (n = 1; r == -ENOMEM; n++) {
         alloc_fail_after(n);
-        r = take_on(&host, P, 5);
+        r = hosting_begin(&host, P, 5);
         alloc_fail_after(0);
         if (r != 0)
             cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
@@ -778,7 +564,7 @@ Test(store_hosting, without_memory_all_stays_as_it_is)
     host_check(&host);
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
-    cr_assert(is_hosted(&host, P));
+    cr_assert(hosting_is(&host, P));
     cr_assert_eq(host.parts[P].term, 5);
     host_stop(&host);
 }
