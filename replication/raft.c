@@ -40,9 +40,10 @@ int raft_init(struct raft *raft, const struct raft_options *options,
     memset(raft, 0, sizeof(*raft));
     raft->options = *options;
     raft_log_init(&raft->log);
-    if (raft_config_valid(config) != RAFT_CONFIG_E_OK)
+    if (config && raft_config_valid(config) != RAFT_CONFIG_E_OK)
         return -EINVAL;
-    raft_config_set(raft, config, now_ms);
+    if (config)
+        raft_config_set(raft, config, now_ms);
     raft->config_previous = raft->config;
     raft->election_deadline_ms = raft_election_ms(raft, &event);
     return 0;
@@ -457,7 +458,10 @@ void raft_check(const struct raft *raft)
     assert(raft->synced <= log->last);
     assert(raft->synced_term <= raft->term);
     assert(raft->flushed <= log->last);
-    assert(raft_config_valid(&raft->config) == RAFT_CONFIG_E_OK);
+    if (raft->config.index > 0)
+        assert(raft_config_valid(&raft->config) == RAFT_CONFIG_E_OK);
+    else /* it has yet to learn one */
+        assert(raft->peer_count == 0 && raft->role == RAFT_FOLLOWER);
     check_log(raft);
     switch (raft->role) {
     case RAFT_LEADER:

@@ -239,7 +239,9 @@ struct raft {
 };
 
 /* Prepares an empty group with its genesis configuration. Recovery then replays into it with
- * raft_restore_*; the role is follower. now_ms starts the election timer. */
+ * raft_restore_*; the role is follower. now_ms starts the election timer. config NULL: a replica
+ * that is added later (options.self.life says when). It learns the configuration from the leader,
+ * and until then neither votes nor campaigns: it knows of no group that it could vote in. */
 int raft_init(struct raft *raft, const struct raft_options *options,
               const struct raft_config *config, uint64_t now_ms, uint64_t random);
 void raft_deinit(struct raft *raft);

@@ -192,7 +192,7 @@ void raft_on_vote(struct raft *raft, const struct raft_event *event, struct raft
     bool may = raft->vote == message->from.member || (raft->vote == 0 && raft->leader == 0);
     struct raft_message *reply;
 
-    if (!message->transfer && raft_leased(raft, event->now_ms))
+    if (raft->config.index == 0 || (!message->transfer && raft_leased(raft, event->now_ms)))
         return;
     reply = raft_message(raft, effects, pre ? RAFT_PREVOTE_REPLY : RAFT_VOTE_REPLY, message->from);
     assert(reply);

@@ -177,6 +177,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         read = store_read_result(job, &bytes, &size);
         if (result != 0)
             bytes = NULL;
+        if (read->kind == SHARD_READ_EXPIRY || read->kind == SHARD_READ_WALK)
+            ((struct replica *)read->owner)->reads--;
         if (read->kind == SHARD_READ_EXPIRY)
             shard_expiry_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_COMPARE)
@@ -202,6 +204,7 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
     }
     shard_synced(shard);
     shard_targets_step(shard);
+    shard_hosting_step(shard);
     shard_held_run(shard);
 }
 
@@ -224,10 +227,19 @@ static void on_tick(struct shard *shard)
         if (replica->noop_owed)
             shard_propose_noop(shard, replica);
     }
+    shard_hosting_step(shard);
     shard->raft_due_ms = UINT64_MAX;
     for (size_t i = 0; i < shard->hosted_count; i++)
         note_deadline(shard, shard->hosted[i]);
     shard_duty(shard);
+}
+
+static void on_configure(struct shard *shard, const struct shard_event *event)
+{
+    struct replica *replica = shard_replica(shard, event->partition);
+
+    if (replica)
+        (void)shard_propose_config(shard, replica, event->config);
 }
 
 void shard_step(struct shard *shard, const struct shard_event *event)
@@ -268,6 +280,15 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     case SHARD_EVENT_DRAIN:
         if (!shard->drain_until_ms)
             shard->drain_until_ms = shard->now_ms + shard->options.drain_ms;
+        break;
+    case SHARD_EVENT_HOST:
+        shard_host(shard, event->partition, event->life);
+        break;
+    case SHARD_EVENT_DESTROY:
+        shard_destroy(shard, event->partition, event->life);
+        break;
+    case SHARD_EVENT_CONFIGURE:
+        on_configure(shard, event);
         break;
     default:
         assert(!"unknown event");

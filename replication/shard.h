@@ -34,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct raft_config;
 struct shard;
 
 struct shard_options {
@@ -75,6 +76,10 @@ enum shard_event_kind {
     SHARD_EVENT_LINK_DOWN, /* from */
     SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
+    SHARD_EVENT_HOST,      /* partition, life: a replica is to be here, which begins empty */
+    SHARD_EVENT_DESTROY,   /* partition, life: that replica goes, with all that it has. Only when a
+                              committed configuration without it is known */
+    SHARD_EVENT_CONFIGURE, /* partition, config: propose it, where it may follow; else nothing */
 };
 
 struct shard_event {
@@ -84,6 +89,9 @@ struct shard_event {
     uint64_t random;
     struct shard_address from;
     uint16_t shards;
+    uint16_t partition;
+    uint64_t life;
+    const struct raft_config *config;
     const struct link_message *message;
     struct store_job *job;
     int job_result;

@@ -565,3 +565,12 @@ void shard_compare_ack_frame(struct shard *shard, uint16_t member,
         if (ack.from_member == member && ack.to_member == shard->options.self)
             answer_take(shard, &ack);
 }
+
+bool shard_compare_of(const struct shard *shard, const struct replica *replica)
+{
+    const struct shard_capture *capture = shard->compare.captures;
+
+    while (capture && capture->replica != replica)
+        capture = capture->next;
+    return capture || shard->compare.replica == replica || shard->compare.odd == replica;
+}

@@ -23,6 +23,8 @@ bool shard_read_start(struct shard *shard, uint8_t kind, void *owner, uint32_t p
     if (!slot)
         goto failed;
     *slot = job;
+    if (kind == SHARD_READ_EXPIRY || kind == SHARD_READ_WALK)
+        ((struct replica *)owner)->reads++;
     return true;
 failed:
     shard->fatal = -ENOMEM;

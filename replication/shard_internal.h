@@ -2,9 +2,11 @@
  *
  *   shard.c          events, the end of a round
  *   shard_open.c     life
+ *   shard_hosting.c  replicas that come while it runs
  *   shard_recover.c  the store's visitor: replay and checkpoints
  *   shard_ahead.c    fetches what is needed soon into the caches
  *   shard_raft.c     Raft messages, the journal's answers, apply
+ *   shard_entries.c  what an append brings, checked
  *   shard_held.c     appends that wait for room in the journal
  *   shard_fetch.c    entries for a peer that lie on disk only
  *   shard_beat.c     heartbeats and read-index rounds
@@ -38,9 +40,11 @@
 #include "replication/sessions.h"
 #include "replication/shard.h"
 #include "replication/shard_compare.h"
+#include "replication/shard_operation.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
+#include "storage/grow.h"
 #include "storage/mutant.h"
 
 #define SHARD_CLOCK_AHEAD_MS     1000
@@ -83,7 +87,10 @@ struct replica {
     uint16_t preferred; /* member that should lead */
     bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
-    bool dirty; /* RAFT_EVENT_FLUSH is owed */
+    struct replica *arriving_next;
+    bool leaving;   /* fenced for good; goes when nothing refers to it any more */
+    uint32_t reads; /* jobs under way whose owner it is */
+    bool dirty;     /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
     bool failing;                /* fenced in this round: what waits is to be answered */
@@ -299,6 +306,7 @@ struct shard {
     struct shard_ring ring;  /* when meta is there */
     struct replica **hosted; /* all of them */
     size_t hosted_count;
+    struct replica *arriving;                     /* a list: the store has yet to take them on */
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
     struct shard_peer *peers;                     /* by member id */
     struct shard_client *clients;
@@ -347,6 +355,8 @@ struct shard {
     size_t records_max;
     struct raft_entry *entries;
     struct record *records;
+    struct raft_config *configs; /* of an APPEND's entries; grows */
+    size_t config_capacity;
     struct wire_bytes *args;
     struct command_value *values;
     struct keydir_digest *digests;
@@ -404,6 +414,10 @@ void shard_raft_send(struct shard *shard, struct replica *replica,
 #define SHARD_E_REFUSED 100
 int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
                   const struct keydir_digest *digests, size_t count);
+/* As shard_propose(); also REFUSED: it may not follow the present one, or not now. Replicas of life
+ * 0 begin with the entry. */
+int shard_propose_config(struct shard *shard, struct replica *replica,
+                         const struct raft_config *config);
 void shard_propose_noop(struct shard *shard, struct replica *replica);
 void shard_synced(struct shard *shard);
 void shard_apply(struct shard *shard, struct replica *replica);
@@ -413,6 +427,12 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
  */
 void shard_fence(struct shard *shard, struct replica *replica, const char *why);
 void shard_fence_finish(struct shard *shard);
+
+/* shard_entries.c */
+/* Checks a leader's entries: whole entries of this group, indexes without gaps behind wire->index.
+ * Fills shard->records, record_digests, entries and configs; false: drop the message. */
+bool shard_entries_decode(struct shard *shard, const struct replica *replica,
+                          const struct wire_raft *wire, size_t *record_count);
 
 /* shard_held.c */
 /* Keeps an append, copied, until there is room for it: the leader would send it again, but not
@@ -436,50 +456,6 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
 void shard_beat_ack_frame(struct shard *shard, uint16_t member, const struct link_message *message);
 void shard_beats_build(struct shard *shard);
 
-/* shard_client.c */
-struct shard_client *shard_client(const struct shard *shard, uint64_t link);
-void shard_client_open(struct shard *shard, struct shard_address from);
-void shard_client_close(struct shard *shard, uint64_t link);
-void shard_client_result(struct shard *shard, uint64_t link, const struct wire_result *result);
-/* Answers an operation that was not proposed, and closes its lane_epoch. */
-void shard_client_refuse(struct shard *shard, uint64_t link, const struct wire_op *op,
-                         uint8_t status, int64_t payload);
-bool shard_client_lane_refused(const struct shard *shard, uint64_t link, uint16_t partition,
-                               uint32_t lane_epoch);
-void shard_client_status(struct shard *shard, struct shard_address from,
-                         const struct link_message *message);
-/* A flush is asked for, or how far it is. Nothing is kept of who asked. */
-void shard_client_flush(struct shard *shard, struct shard_address from,
-                        const struct link_message *message);
-/* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
-struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
-/* The answer that it holds counts as well: values may be large where their requests were small. */
-void shard_waiter_charge(struct shard *shard, struct shard_waiter *waiter, size_t size);
-void shard_waiter_free(struct shard *shard, struct shard_waiter *waiter);
-/* Hands it to the replica; answers at once when it waits for nothing. */
-void shard_waiter_add(struct shard *shard, struct replica *replica, struct shard_waiter *waiter);
-void shard_waiters_release(struct shard *shard, struct replica *replica);
-/* Leadership ended: every answer that waits becomes LOST or NOT_LEADER. */
-void shard_waiters_fail(struct shard *shard, struct replica *replica);
-void shard_waiters_free(struct shard *shard);
-
-/* shard_operation.c */
-void shard_find_place(const struct shard *shard, const struct replica *replica,
-                      const struct keydir_digest *digest, struct shard_place *place);
-void shard_operations_frame(struct shard *shard, uint64_t link, const struct link_message *message);
-/* False: it must wait for the disk (and its reads were started when request->waiting is set). */
-bool shard_evaluate(struct shard *shard, struct replica *replica,
-                    const struct shard_request *request);
-/* What the replica itself says: OK when it may evaluate now. payload: of the result. */
-uint8_t shard_replica_status(const struct shard *shard, const struct replica *replica,
-                             int64_t *payload);
-/* Ends it unproposed. */
-void shard_request_refuse(struct shard *shard, struct replica *replica,
-                          const struct shard_request *request, uint8_t status, int64_t payload);
-/* The disk failed to give what it needs: refused, and another replica is asked to lead. */
-void shard_request_unread(struct shard *shard, struct replica *replica,
-                          const struct shard_request *request);
-
 /* shard_value.c */
 /* Of a PUT or DELETE as it is stored, sealed or not. */
 struct keydir_digest shard_record_digest(const struct shard *shard, const struct record *record);
@@ -498,45 +474,6 @@ void shard_trainer_free(struct shard *shard);
 void *shard_dictionary_own(struct shard *shard, const struct record *record);
 void shard_dictionary_apply(struct shard *shard, struct replica *replica,
                             const struct pending_entry *entry);
-
-/* shard_value.c */
-enum values_e {
-    VALUES_OK,
-    VALUES_ON_DISK,
-    VALUES_FAILED, /* the disk gave an error, not bytes */
-    VALUES_CORRUPT,
-    VALUES_GONE, /* what was read has been written over meanwhile */
-    VALUES_TOO_LARGE,
-    VALUES_NO_MEMORY,
-};
-/* Looks the keys up and reads what the operation needs of them: fills shard->values. *observed:
- * newest pending entry that was looked at. Returns enum values_e; ON_DISK: reads were started when
- * request->waiting is set. */
-int shard_gather(struct shard *shard, struct replica *replica, const struct shard_request *request,
-                 uint64_t *observed);
-
-/* shard_park.c */
-/* Lets it wait in the queues of its keys and of its lane: what the same router sends to the same
- * partition behind it must not overtake it. */
-void shard_park(struct shard *shard, struct replica *replica, const struct shard_request *request);
-/* Runs what has come to the head of its queues. */
-void shard_run_ready(struct shard *shard);
-void shard_operation_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
-                          size_t size);
-void shard_operations_fail(struct shard *shard, struct replica *replica);
-void shard_operations_expire(struct shard *shard);
-void shard_operations_free(struct shard *shard);
-
-/* Proposes the outcome, or arranges the round that a reply without writes needs. observed: newest
- * pending entry that it was made from. */
-void shard_conclude(struct shard *shard, struct replica *replica,
-                    const struct shard_request *request, uint64_t observed);
-
-/* shard_scan.c */
-/* How many there are when all that is pending has been applied. */
-uint64_t shard_count_keys(const struct shard *shard, const struct replica *replica);
-/* As shard_evaluate(). */
-bool shard_scan(struct shard *shard, struct replica *replica, const struct shard_request *request);
 
 /* shard_expiry.c */
 /* Unix ms, by which this leader judges and sets deadlines. */
@@ -566,7 +503,34 @@ void shard_duty(struct shard *shard);
 void shard_drain_step(struct shard *shard);
 bool shard_drained(const struct shard *shard);
 
+/* shard_hosting.c */
+/* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is
+ * one, or it is on its way. */
+void shard_host(struct shard *shard, uint16_t partition, uint64_t life);
+/* The partition's replica of that life is to go. It stops at once. */
+void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life);
+/* Recovery: the manifest does not have it, so it was given up. */
+void shard_host_gone(struct shard *shard, struct replica *replica);
+/* Those that leave go when they can. Those on their way that have a place in the store by now take
+ * part. */
+void shard_hosting_step(struct shard *shard);
+void shard_hosting_free(struct shard *shard);
+/* Recovery: one that the genesis does not know. NULL: no memory (fatal is set). */
+struct replica *shard_host_restored(struct shard *shard, uint16_t partition, uint64_t life);
+
+/* shard_snapshot.c */
+bool shard_sources_of(const struct shard *shard, const struct replica *replica);
+
+/* shard_compare.c */
+bool shard_compare_of(const struct shard *shard, const struct replica *replica);
+
 /* shard_open.c */
+/* Not hosted yet. config NULL: it has yet to learn one. 0, -ENOMEM or -EINVAL. */
+int shard_replica_new(struct shard *shard, uint16_t partition, uint64_t life,
+                      const struct raft_config *config, struct replica **replica);
+void shard_replica_free(struct shard *shard, struct replica *replica);
+/* Each group gets its part of the links to the peers. */
+void shard_share_links(struct shard *shard);
 void shard_peer_down(struct shard_peer *peer);
 
 /* shard_state.c */
@@ -574,6 +538,8 @@ void shard_peer_down(struct shard_peer *peer);
 bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size);
 /* Of a state that came with a snapshot: its content lags behind up to `settled`. */
 void shard_state_settle(uint8_t *state, uint64_t settled);
+/* Of the replica that saved it; 0: it does not decode. */
+uint64_t shard_state_life(const uint8_t *state, size_t size);
 bool shard_state_sound(const uint8_t *state, size_t size);
 /* Sessions and settled go to the replica, the rest to the caller. 0, -EBADMSG or -ENOMEM. */
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,

@@ -14,12 +14,12 @@ static void genesis_config(const uint16_t *members, uint32_t count, uint64_t epo
                 (struct raft_replica){.member = members[i], .life = 1};
 }
 
-static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *members,
-                       uint32_t count, uint64_t epoch, struct replica **out)
+int shard_replica_new(struct shard *shard, uint16_t partition, uint64_t life,
+                      const struct raft_config *config, struct replica **out)
 {
     const struct shard_options *options = &shard->options;
     struct raft_options raft = {.group = partition,
-                                .self = {.member = options->self, .life = 1},
+                                .self = {.member = options->self, .life = life},
                                 .election_ms_min = options->election_ms_min,
                                 .election_ms_max = options->election_ms_max,
                                 .append_entries_max = options->append_entries_max,
@@ -30,32 +30,44 @@ static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *
     struct sessions_options sessions = {.sessions_max = options->sessions_max,
                                         .window_max = options->session_window_max};
     struct replica *replica = calloc(1, sizeof *replica);
-    struct raft_config config;
     int r;
 
     if (!replica)
         return -ENOMEM;
-    genesis_config(members, count, epoch, &config);
-    r = raft_init(&replica->raft, &raft, &config, shard->now_ms, shard_random(shard));
+    r = raft_init(&replica->raft, &raft, config, shard->now_ms, shard_random(shard));
     if (r != 0) {
         free(replica);
         return r;
     }
     replica->partition = partition;
-    replica->preferred = members[0];
+    replica->preferred = options->self;
     replica->waiters_end = &replica->waiters;
     replica->note = UINT64_MAX;
     sessions_init(&replica->sessions, &sessions);
     pending_init(&replica->pending);
     deadlines_init(&replica->expiry.deadlines);
-    shard->hosted[shard->hosted_count++] = replica;
     *out = replica;
+    return 0;
+}
+
+static int replica_add(struct shard *shard, uint16_t partition, const uint16_t *members,
+                       uint32_t count, uint64_t epoch, struct replica **out)
+{
+    struct raft_config config;
+    int r;
+
+    genesis_config(members, count, epoch, &config);
+    r = shard_replica_new(shard, partition, 1, &config, out);
+    if (r != 0)
+        return r;
+    (*out)->preferred = members[0];
+    shard->hosted[shard->hosted_count++] = *out;
     return 0;
 }
 
 /* All groups share the one link to a peer, and what is on its way to one that is slow waits in that
  * link's queue, which breaks when it is full: each group gets its part of it. */
-static void share_links(struct shard *shard)
+void shard_share_links(struct shard *shard)
 {
     uint32_t share = (uint32_t)(SHARD_PEER_INFLIGHT_SIZE / (shard->hosted_count + 1));
 
@@ -117,7 +129,7 @@ static int replicas_add(struct shard *shard, const struct ringmap *map)
         if (r != 0)
             return r;
     }
-    share_links(shard);
+    shard_share_links(shard);
     return 0;
 }
 
@@ -169,7 +181,8 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     return r != 0 ? r : shard_map_init(shard, map);
 }
 
-/* The founding names every partition; a founded store that lacks one must not pretend it empty. */
+/* The founding names every partition. Later the manifest tells which there are: what the genesis
+ * had beyond those was given up, and nothing is taken for empty. */
 static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
 {
     const uint16_t *partitions;
@@ -189,15 +202,20 @@ static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
             return r;
     }
     count = store_partitions(shard->store, &partitions);
-    for (size_t i = 0; i < shard->hosted_count; i++) {
+    for (size_t i = shard->hosted_count; i-- > 0;) {
+        struct replica *replica = shard->hosted[i];
         bool known = false;
 
         for (size_t j = 0; j < count && !known; j++)
-            known = partitions[j] == shard->hosted[i]->partition;
+            known = partitions[j] == replica->partition;
         if (known)
             continue;
-        shard->hosted[i]->lost = true;
-        shard_fence(shard, shard->hosted[i], "the manifest does not know the partition");
+        if (replica != shard->meta) {
+            shard_host_gone(shard, replica);
+            continue;
+        }
+        replica->lost = true;
+        shard_fence(shard, replica, "the manifest does not know the partition");
     }
     return 0;
 }
@@ -271,7 +289,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     return opened;
 }
 
-static void replica_free(struct shard *shard, struct replica *replica)
+void shard_replica_free(struct shard *shard, struct replica *replica)
 {
     while (replica->waiters) {
         struct shard_waiter *waiter = replica->waiters;
@@ -324,7 +342,8 @@ void shard_close(struct shard *shard)
         free(fetch);
     }
     for (size_t i = 0; i < shard->hosted_count; i++)
-        replica_free(shard, shard->hosted[i]);
+        shard_replica_free(shard, shard->hosted[i]);
+    shard_hosting_free(shard);
     while (shard->clients)
         shard_client_close(shard, shard->clients->link);
     for (uint32_t member = 0; shard->peers && member <= shard->member_count; member++)
@@ -346,6 +365,7 @@ void shard_close(struct shard *shard)
     free(shard->peers);
     free(shard->entries);
     free(shard->records);
+    free(shard->configs);
     free(shard->record_digests);
     free(shard->args);
     free(shard->values);

@@ -284,13 +284,18 @@ static int records_finish(struct shard *shard, const struct replica *replica,
     return r;
 }
 
-int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
-                  const struct keydir_digest *digests, size_t count)
+/* config: what the entry says, if it is a configuration. */
+static int propose(struct shard *shard, struct replica *replica, struct record *records,
+                   const struct keydir_digest *digests, size_t count,
+                   const struct raft_config *config)
 {
     struct raft *raft = &replica->raft;
-    struct raft_entry entry = {.term = raft->term};
-    struct raft_event event = {
-        .kind = RAFT_EVENT_PROPOSE, .now_ms = shard->now_ms, .entries = &entry, .entry_count = 1};
+    struct raft_entry entry = {.term = raft->term, .config = config != NULL};
+    struct raft_event event = {.kind = RAFT_EVENT_PROPOSE,
+                               .now_ms = shard->now_ms,
+                               .entries = &entry,
+                               .entry_count = 1,
+                               .configs = config};
     struct appended appended = {.records = records, .digests = digests, .count = count};
     store_location location;
     uint32_t size;
@@ -308,7 +313,11 @@ int shard_propose(struct shard *shard, struct replica *replica, struct record *r
         return r;
     shard_touch(shard, replica);
     raft_step(raft, &event, &shard->effects);
-    assert(!shard->effects.refused && shard->effects.append_first == raft->log.last);
+    if (shard->effects.refused) { /* a configuration that may not follow now */
+        assert(config);
+        return SHARD_E_REFUSED;
+    }
+    assert(shard->effects.append_first == raft->log.last);
     r = store_append(shard->store, records, count, &location, &size);
     assert(r == 0 && size == entry.size);
     place_entries(shard, replica, &appended, location);
@@ -318,6 +327,25 @@ int shard_propose(struct shard *shard, struct replica *replica, struct record *r
     return 0;
 }
 
+int shard_propose(struct shard *shard, struct replica *replica, struct record *records,
+                  const struct keydir_digest *digests, size_t count)
+{
+    return propose(shard, replica, records, digests, count, NULL);
+}
+
+int shard_propose_config(struct shard *shard, struct replica *replica,
+                         const struct raft_config *config)
+{
+    uint8_t value[RAFT_CONFIG_SIZE_MAX];
+    struct record record = {.kind = RECORD_KIND_CONFIG, .value = value};
+    struct keydir_digest digest = {0};
+
+    if (raft_config_valid(config) != RAFT_CONFIG_E_OK)
+        return SHARD_E_REFUSED;
+    record.value_size = raft_config_encode(config, value);
+    return propose(shard, replica, &record, &digest, 1, config);
+}
+
 void shard_propose_noop(struct shard *shard, struct replica *replica)
 {
     struct record record = {.kind = RECORD_KIND_NOOP};
@@ -325,62 +353,6 @@ void shard_propose_noop(struct shard *shard, struct replica *replica)
 
     if (shard_propose(shard, replica, &record, &digest, 1) == 0)
         replica->noop_owed = false;
-}
-
-/* Does the record go on with what came before it: the next record of an entry that is not whole
- * yet, or the first of the next entry? Configurations are not proposed by this version, so none is
- * understood here. */
-static bool record_follows(const struct record *record, const struct record *before, uint64_t index)
-{
-    bool open = before && before->sub_index + 1 < before->sub_count;
-
-    if ((record->kind > RECORD_KIND_META && record->kind != RECORD_KIND_DICTIONARY) ||
-        record->kind == RECORD_KIND_CONFIG)
-        return false;
-    if (!open)
-        return record->sub_index == 0 && record->index == index + 1;
-    return record->index == index && record->sub_index == before->sub_index + 1 &&
-           record->sub_count == before->sub_count && record->term == before->term;
-}
-
-/* Checks a leader's entries: whole entries of this group, indexes without gaps after
- * message->index. Fills shard->records, record_digests and entries; false: drop the message. */
-static bool decode_entries(struct shard *shard, const struct replica *replica,
-                           const struct wire_raft *wire, size_t *record_count)
-{
-    const struct record *before = NULL;
-    const uint8_t *at = wire->entries.data;
-    size_t left = wire->entries.size, count = 0;
-    uint64_t index = wire->index;
-
-    while (left > 0) {
-        struct record *record = &shard->records[count];
-        struct keydir_digest digest = {0};
-        size_t size;
-
-        if (count == shard->records_max || record_decode(at, left, record) != 0 ||
-            record->partition != replica->partition || record->term > wire->term ||
-            !record_follows(record, before, index))
-            return false;
-        size = record_size_padded(record);
-        if (size > left)
-            return false;
-        if (record->sub_index == 0) {
-            if (++index - wire->index > wire->entry_count)
-                return false;
-            shard->entries[index - wire->index - 1] = (struct raft_entry){.term = record->term};
-        }
-        shard->entries[index - wire->index - 1].size += (uint32_t)size;
-        if (record->key_size > 0)
-            digest = shard_record_digest(shard, record);
-        shard->record_digests[count++] = digest;
-        before = record;
-        at += size;
-        left -= size;
-    }
-    *record_count = count;
-    return index - wire->index == wire->entry_count &&
-           (!before || before->sub_index + 1 == before->sub_count);
 }
 
 /* Appends what of the message's entries the log took: the leader's bytes as they are. */
@@ -432,8 +404,9 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
     size_t record_count = 0;
 
     if (wire->entry_count > shard->records_max ||
-        !decode_entries(shard, replica, wire, &record_count))
+        !shard_entries_decode(shard, replica, wire, &record_count))
         return;
+    event.configs = shard->configs;
     if (wire->entry_count > 0) {
         int r = store_room(shard->store, wire->entries.size);
 

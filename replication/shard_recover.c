@@ -33,7 +33,10 @@ static void on_checkpoint(void *context, uint16_t partition,
 {
     struct shard *shard = context;
     struct replica *replica = shard_replica(shard, partition);
+    uint64_t life = shard_state_life(checkpoint->state, checkpoint->state_size);
 
+    if (!replica || (life != 0 && life != replica->raft.options.self.life))
+        replica = shard_host_restored(shard, partition, life);
     if (!replica)
         return;
     raft_restore_checkpoint(&replica->raft, checkpoint->term, (uint16_t)checkpoint->vote,

@@ -466,6 +466,15 @@ void shard_sources_pump(struct shard *shard)
     }
 }
 
+bool shard_sources_of(const struct shard *shard, const struct replica *replica)
+{
+    const struct shard_source *source = shard->sources;
+
+    while (source && source->replica != replica)
+        source = source->next;
+    return source != NULL;
+}
+
 /* --- answers ------------------------------------------------------------------------------- */
 
 static void taken(struct shard *shard, struct shard_source *source, uint64_t position)

@@ -7,17 +7,21 @@
 #include <string.h>
 
 /* A partition's state in a checkpoint or snapshot, behind what the store itself keeps:
- *   u8 version (4), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
+ *   u8 version (5), u8 fenced, u16 configuration size, u64 logged time (ms, 0: none),
  *   u64 settled (since version 2): the index up to which a snapshot's content may lag behind,
  *   u64 0 (version 3: index of the dictionary), u64 size of all dictionaries (since version 3),
- *   configuration (raft_config_encode), dictionaries (u16 size, record as it was logged or sealed
- *   again; version 3: the bytes of the only one), sessions (sessions_save) to the end. */
-#define STATE_VERSION         4u
-#define STATE_HEAD_SIZE       36u
+ *   u64 life of the replica that saved it (since version 5; before it was 1),
+ *   configuration (raft_config_encode; nothing while none is known), dictionaries (u16 size, record
+ *   as it was logged or sealed again; version 3: the bytes of the only one), sessions
+ *   (sessions_save) to the end. */
+#define STATE_VERSION         5u
+#define STATE_HEAD_SIZE       44u
+#define STATE_HEAD_SIZE_4     36u
 #define STATE_HEAD_SIZE_2     20u
 #define STATE_HEAD_SIZE_1     12u
 #define STATE_DICTIONARY_AT   20u
 #define STATE_DICTIONARIES_AT 28u
+#define STATE_LIFE_AT         36u
 #define STATE_FENCED_AT       1u
 #define STATE_TIME_AT         4u
 #define STATE_SETTLED_AT      12u
@@ -41,7 +45,8 @@ static bool state_room(struct shard *shard, size_t size)
 bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size)
 {
     uint8_t config[RAFT_CONFIG_SIZE_MAX];
-    size_t config_size = raft_config_encode(raft_config_stable(&replica->raft), config);
+    const struct raft_config *stable = raft_config_stable(&replica->raft);
+    size_t config_size = stable->index > 0 ? raft_config_encode(stable, config) : 0;
     size_t sessions_size = sessions_save_size(&replica->sessions);
     /* A switch that is under way may not come to be. */
     const char *fenced = replica->installing ? replica->fenced_before : replica->fenced;
@@ -59,6 +64,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     codec_put_u64(shard->state + STATE_SETTLED_AT, replica->settled);
     codec_put_u64(shard->state + STATE_DICTIONARY_AT, 0);
     codec_put_u64(shard->state + STATE_DICTIONARIES_AT, dictionaries_size);
+    codec_put_u64(shard->state + STATE_LIFE_AT, replica->raft.options.self.life);
     at = shard->state + STATE_HEAD_SIZE;
     memcpy(at, config, config_size);
     store_dictionaries_save(shard->store, replica->partition, at + config_size);
@@ -81,7 +87,11 @@ struct opened {
 
 static bool open_state(const uint8_t *state, size_t size, struct opened *opened)
 {
-    static const size_t heads[] = {0, STATE_HEAD_SIZE_1, STATE_HEAD_SIZE_2, STATE_HEAD_SIZE,
+    static const size_t heads[] = {0,
+                                   STATE_HEAD_SIZE_1,
+                                   STATE_HEAD_SIZE_2,
+                                   STATE_HEAD_SIZE_4,
+                                   STATE_HEAD_SIZE_4,
                                    STATE_HEAD_SIZE};
     size_t head, config_size;
     uint64_t dictionaries_size;
@@ -92,7 +102,7 @@ static bool open_state(const uint8_t *state, size_t size, struct opened *opened)
     head = heads[state[0]];
     config_size = codec_get_u16(state + 2);
     if (head + config_size > size ||
-        raft_config_decode(state + head, config_size, &opened->config) != 0)
+        (config_size > 0 && raft_config_decode(state + head, config_size, &opened->config) != 0))
         return false;
     opened->dictionaries = state + head + config_size;
     if (state[0] >= 3) {
@@ -138,7 +148,16 @@ bool shard_state_sound(const uint8_t *state, size_t size)
 {
     struct opened opened;
 
-    return open_state(state, size, &opened) && state[0] == STATE_VERSION;
+    return open_state(state, size, &opened) && state[0] == STATE_VERSION && opened.config.index > 0;
+}
+
+uint64_t shard_state_life(const uint8_t *state, size_t size)
+{
+    struct opened opened;
+
+    if (!open_state(state, size, &opened))
+        return 0;
+    return state[0] == STATE_VERSION ? codec_get_u64(state + STATE_LIFE_AT) : 1;
 }
 
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,

@@ -134,7 +134,7 @@ struct flush {
     size_t resealed_capacity;
 
     /* The shard thread's own. */
-    uint64_t *safe_index; /* by hosted partition: tombstones below it go */
+    uint64_t *safe_index; /* by store_partition.slot: tombstones below it go */
     uint32_t *generations;
     uint64_t ticket;
     uint64_t barrier; /* batch that makes every death seen durable; 0: not known yet */

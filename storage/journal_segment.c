@@ -26,7 +26,7 @@ void journal_segments_deinit(struct journal_segments *segments)
 }
 
 int journal_segments_add(struct journal_segments *segments, struct data_files *files,
-                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t hosted,
+                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t slots,
                          struct journal_segment **out)
 {
     struct journal_segment *segment;
@@ -40,9 +40,9 @@ int journal_segments_add(struct journal_segments *segments, struct data_files *f
     segment = calloc(1, sizeof(*segment));
     if (!segment)
         return -ENOMEM;
-    segment->index_max = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_max));
-    segment->index_min = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_min));
-    segment->index_last = calloc(hosted > 0 ? hosted : 1, sizeof(*segment->index_last));
+    segment->index_max = calloc(slots, sizeof(*segment->index_max));
+    segment->index_min = calloc(slots, sizeof(*segment->index_min));
+    segment->index_last = calloc(slots, sizeof(*segment->index_last));
     r = segment->index_max && segment->index_min && segment->index_last
             ? data_files_add(files, &segment->base)
             : -ENOMEM;
@@ -76,7 +76,7 @@ void journal_segments_remove(struct journal_segments *segments, struct data_file
 
 int journal_segments_truncate(const struct journal_segments *segments,
                               struct journal_segment *segment, uint32_t offset, uint16_t partition,
-                              size_t hosted, uint64_t first)
+                              size_t slot, uint64_t first)
 {
     bool older = false;
 
@@ -85,7 +85,7 @@ int journal_segments_truncate(const struct journal_segments *segments,
     /* index_max stays as it is: the append is not durable yet, and a crash may bring back what it
      * truncates. */
     for (size_t i = 0; i < segments->count && !older; i++)
-        older = segments->items[i] != segment && segments->items[i]->index_max[hosted] >= first;
+        older = segments->items[i] != segment && segments->items[i]->index_max[slot] >= first;
     if (older)
         segment->spans[segment->span_count++] = (struct manifest_span){
             .segment = segment->base.number,

@@ -41,7 +41,7 @@ struct journal_segment {
     uint64_t left;       /* checkpoints taken when it was left */
     bool seal_listed;    /* the edit that seals it is queued or durable */
     bool hinted;         /* has a hint file */
-    uint64_t *index_max; /* by partition, as store_partition.hosted counts them; 0: no entry */
+    uint64_t *index_max; /* by store_partition.slot; 0: no entry */
     uint64_t *index_min; /* the same for the lowest; 0: no entry */
     /* The same for the one appended last: what is above it was truncated in the segment itself,
      * for good when the segment is sealed. */
@@ -61,7 +61,7 @@ void journal_segments_deinit(struct journal_segments *segments); /* closes files
 /* Adds the segment with the highest number; file is taken over on success. 0, -ENOMEM or -ENFILE
  * when all slots are taken. */
 int journal_segments_add(struct journal_segments *segments, struct data_files *files,
-                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t hosted,
+                         uint64_t number, uint64_t epoch, struct vfs_file *file, size_t slots,
                          struct journal_segment **out);
 /* Closes its file and frees its slot. No pins may be left. */
 void journal_segments_remove(struct journal_segments *segments, struct data_files *files,
@@ -71,6 +71,6 @@ void journal_segments_remove(struct journal_segments *segments, struct data_file
  * only when an older segment holds some of them. 0 or -ENOMEM. */
 int journal_segments_truncate(const struct journal_segments *segments,
                               struct journal_segment *segment, uint32_t offset, uint16_t partition,
-                              size_t hosted, uint64_t first);
+                              size_t slot, uint64_t first);
 
 #endif

@@ -200,6 +200,26 @@ int manifest_found(struct manifest *manifest, const uint8_t hash[MANIFEST_HASH_S
     return item_end(manifest);
 }
 
+static int partition_queue(struct manifest *manifest, uint16_t kind, uint16_t partition)
+{
+    uint8_t *out = item_begin(manifest, kind, MANIFEST_HOST_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u16(out, partition);
+    return item_end(manifest);
+}
+
+int manifest_host(struct manifest *manifest, uint16_t partition)
+{
+    return partition_queue(manifest, MANIFEST_ITEM_HOST, partition);
+}
+
+int manifest_unhost(struct manifest *manifest, uint16_t partition)
+{
+    return partition_queue(manifest, MANIFEST_ITEM_UNHOST, partition);
+}
+
 int manifest_segment_add(struct manifest *manifest, uint64_t number, uint64_t epoch)
 {
     uint8_t *out = item_begin(manifest, MANIFEST_ITEM_SEGMENT_ADD, 16);
@@ -330,6 +350,9 @@ int manifest_reserve(struct manifest *manifest, size_t items)
         r = GROW(manifest->casks, manifest->cask_capacity, manifest->cask_count + items);
     if (r == 0)
         r = GROW(manifest->floors, manifest->floor_capacity, manifest->floor_count + items);
+    if (r == 0)
+        r = GROW(manifest->partitions, manifest->partition_capacity,
+                 manifest->partition_count + items);
     return r;
 }
 

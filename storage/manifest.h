@@ -31,7 +31,7 @@
 #include "storage/filename.h"
 #include "storage/vfs.h"
 
-#define MANIFEST_VERSION         2u
+#define MANIFEST_VERSION         3u
 #define MANIFEST_VERSION_MIN     1u /* the oldest that is still read; written anew as the newest */
 #define MANIFEST_HASH_SIZE       32u
 #define MANIFEST_HEADER_SIZE     32u
@@ -52,7 +52,9 @@
     X(CASK_ADD, 7, "cask-add")                                                                     \
     X(CASK_DROP, 8, "cask-drop")                                                                   \
     X(SEGMENT_RETIRE, 9, "segment-retire")                                                         \
-    X(FLOOR, 10, "floor")
+    X(FLOOR, 10, "floor")                                                                          \
+    X(HOST, 11, "host")                                                                            \
+    X(UNHOST, 12, "unhost")
 
 enum manifest_item_kind {
 #define X(name, number, text) MANIFEST_ITEM_##name = (number),
@@ -99,8 +101,9 @@ struct manifest_cask {
 };
 
 /* All records of a partition that lie in the journal before (segment, offset) are void: a snapshot
- * took their place. Casks are not meant: those are dropped by the same edit. `state` is what the
- * snapshot brought besides records, and stands for a checkpoint at that place. */
+ * took their place, or they are of a time when the shard had the partition once before. Casks are
+ * not meant: those are dropped by the same edit. `state` is what the snapshot brought besides
+ * records, and stands for a checkpoint at that place. */
 struct manifest_floor {
     uint16_t partition;
     uint64_t segment;
@@ -113,8 +116,9 @@ struct manifest {
     bool founded;
     bool whole; /* loading: the state that the file begins with has come to its end */
     uint8_t hash[MANIFEST_HASH_SIZE];
-    uint16_t *partitions;
+    uint16_t *partitions; /* that are hosted, in order of arrival */
     size_t partition_count;
+    size_t partition_capacity;
     uint64_t next_number; /* of a segment, from 1 */
     uint64_t next_epoch;  /* from 1 */
     uint64_t next_batch;  /* no segment that is open now begins with a lower batch number */
@@ -175,6 +179,9 @@ int manifest_settle(struct vfs *vfs, const char *folder);
 /* Change the state and queue the item. Return 0 or -ENOMEM, which changes nothing. */
 int manifest_found(struct manifest *manifest, const uint8_t hash[MANIFEST_HASH_SIZE],
                    const uint16_t *partitions, size_t count);
+/* Takes on a partition that is not hosted, and gives one up that is and has no casks any more. */
+int manifest_host(struct manifest *manifest, uint16_t partition);
+int manifest_unhost(struct manifest *manifest, uint16_t partition);
 int manifest_segment_add(struct manifest *manifest, uint64_t number, uint64_t epoch);
 int manifest_segment_seal(struct manifest *manifest, uint64_t number, uint32_t length,
                           uint64_t last_batch);

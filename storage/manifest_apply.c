@@ -18,22 +18,65 @@ static struct manifest_segment *segment_find(struct manifest *manifest, uint64_t
 static int apply_founded(struct manifest *manifest, const uint8_t *payload, size_t size)
 {
     size_t count;
-    uint16_t *partitions;
+    int r;
 
     if (size < MANIFEST_HASH_SIZE + 8 || manifest->founded)
         return MANIFEST_E_CORRUPT;
     count = codec_get_u32(payload + MANIFEST_HASH_SIZE);
     if (count > 65536 || size != MANIFEST_HASH_SIZE + 8 + 2 * count)
         return MANIFEST_E_CORRUPT;
-    partitions = malloc(count > 0 ? 2 * count : 1);
-    if (!partitions)
-        return -ENOMEM;
+    r = GROW(manifest->partitions, manifest->partition_capacity, count);
+    if (r != 0)
+        return r;
     for (size_t i = 0; i < count; i++)
-        partitions[i] = codec_get_u16(payload + MANIFEST_HASH_SIZE + 8 + 2 * i);
+        manifest->partitions[i] = codec_get_u16(payload + MANIFEST_HASH_SIZE + 8 + 2 * i);
     memcpy(manifest->hash, payload, MANIFEST_HASH_SIZE);
-    manifest->partitions = partitions;
     manifest->partition_count = count;
     manifest->founded = true;
+    return 0;
+}
+
+static size_t partition_at(const struct manifest *manifest, uint16_t partition)
+{
+    size_t at = 0;
+
+    while (at < manifest->partition_count && manifest->partitions[at] != partition)
+        at++;
+    return at;
+}
+
+static int apply_host(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    uint16_t partition;
+    int r;
+
+    if (size != MANIFEST_HOST_SIZE || !manifest->founded)
+        return MANIFEST_E_CORRUPT;
+    partition = codec_get_u16(payload);
+    if (partition_at(manifest, partition) < manifest->partition_count)
+        return MANIFEST_E_CORRUPT;
+    r = GROW(manifest->partitions, manifest->partition_capacity, manifest->partition_count + 1);
+    if (r != 0)
+        return r;
+    manifest->partitions[manifest->partition_count++] = partition;
+    return 0;
+}
+
+static int apply_unhost(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    size_t at, casks;
+
+    if (size != MANIFEST_HOST_SIZE)
+        return MANIFEST_E_CORRUPT;
+    at = partition_at(manifest, codec_get_u16(payload));
+    if (at == manifest->partition_count)
+        return MANIFEST_E_CORRUPT;
+    manifest_casks(manifest, manifest->partitions[at], &casks);
+    if (casks > 0)
+        return MANIFEST_E_CORRUPT;
+    manifest->partition_count--;
+    memmove(&manifest->partitions[at], &manifest->partitions[at + 1],
+            (manifest->partition_count - at) * sizeof(*manifest->partitions));
     return 0;
 }
 
@@ -272,6 +315,10 @@ int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
         return apply_retire(manifest, item->payload, item->payload_size);
     case MANIFEST_ITEM_FLOOR:
         return apply_floor(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_HOST:
+        return apply_host(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_UNHOST:
+        return apply_unhost(manifest, item->payload, item->payload_size);
     default:
         return MANIFEST_E_CORRUPT;
     }

@@ -11,6 +11,7 @@
 #define MANIFEST_CASK_ADD_SIZE   48u
 #define MANIFEST_CASK_DROP_SIZE  16u
 #define MANIFEST_FLOOR_SIZE      16u /* its state follows */
+#define MANIFEST_HOST_SIZE       8u  /* UNHOST too */
 
 /* Where the cask is among manifest->casks, or belongs. */
 size_t manifest_cask_at(const struct manifest *manifest, uint16_t partition, uint64_t number);

@@ -55,9 +55,14 @@
       "Redis, Valkey after a failover")                                                            \
     X(COMPARED_ANYWHERE, 30, "compares replicas at different indexes", "none that we know")
 
+/* Those that the simulator cannot meet, and the suite that kills them. */
+#define MUTANTS_OF_SUITES(X)                                                                       \
+    X(REHOST_WITHOUT_FLOOR, 100, "takes a partition on again without voiding its earlier life",    \
+      "store_hosting_crash")
+
 enum mutant_number {
 #define X(name, number, text, systems) MUTANT_##name = number,
-    MUTANTS(X)
+    MUTANTS(X) MUTANTS_OF_SUITES(X)
 #undef X
 };
 

@@ -143,14 +143,16 @@ static int deliver_batch(struct recovery *recovery, struct journal_segment *segm
         if (some_bad && !journal_run_check(batch, &run, end, segment->epoch) &&
             !mutant(MUTANT_TORN_TAIL_AS_DATA))
             continue;
-        r = deliver_run(recovery, store_partition(store, run.partition), segment, batch,
-                        header->offset, &run, end);
+        if (store_partition(store, run.partition)->is_hosted)
+            r = deliver_run(recovery, store_partition(store, run.partition), segment, batch,
+                            header->offset, &run, end);
     }
     for (uint32_t i = 0; r == 0 && i < header->run_count; i++) {
         journal_run_at(batch, header, i, &run, &end);
         struct store_partition *part = store_partition(store, run.partition);
 
-        if (manifest_void(&store->manifest, part->number, segment->base.number, header->offset))
+        if (!part->is_hosted ||
+            manifest_void(&store->manifest, part->number, segment->base.number, header->offset))
             continue;
         if (run.commit > part->commit)
             part->commit = run.commit;
@@ -247,7 +249,11 @@ static int bad_runs(struct recovery *recovery, const struct journal_batch_header
             return -1;
         struct store_partition *part = store_partition(store, run.partition);
 
-        if (!part || !part->is_hosted)
+        /* What was given up is void; anything else that is not hosted makes no sense. */
+        if (!part || (!part->is_hosted &&
+                      !manifest_void(&store->manifest, run.partition, header->segment,
+                                     header->offset + run.offset) &&
+                      !mutant(MUTANT_REHOST_WITHOUT_FLOOR)))
             return -1;
         if (journal_run_check(batch, &run, end, epoch))
             continue;

@@ -226,10 +226,10 @@ static void index_note(const struct store_partition *part, struct data_file *fil
 
     if (file->kind != DATA_FILE_SEGMENT)
         return;
-    if (index > segment->index_max[part->hosted])
-        segment->index_max[part->hosted] = index;
-    if (segment->index_min[part->hosted] == 0 || index < segment->index_min[part->hosted])
-        segment->index_min[part->hosted] = index;
+    if (index > segment->index_max[part->slot])
+        segment->index_max[part->slot] = index;
+    if (segment->index_min[part->slot] == 0 || index < segment->index_min[part->slot])
+        segment->index_min[part->slot] = index;
 }
 
 static int heap_run(struct merge *merge, struct store_partition *part, struct keydir_load *load)

@@ -125,7 +125,7 @@ static int segment_open(struct recovery *recovery, const struct manifest_segment
         r = 0;
     if (r == 0)
         r = journal_segments_add(&store->segments, &store->files, listed->number, listed->epoch,
-                                 file, store->hosted_count, &segment);
+                                 file, store->part_count, &segment);
     if (r != 0) {
         vfs_close(file);
         return r;

@@ -97,7 +97,7 @@ struct scrub {
     uint64_t manifest_sequence; /* of what was written last */
 
     /* The shard thread's own, but in READ. */
-    size_t hosted_at; /* LIVE: partition that is walked */
+    size_t part_at; /* LIVE: partition that is walked, among all of the store */
     uint64_t position;
     struct scrub_record *records;
     size_t record_count;

@@ -32,16 +32,8 @@ void store_fence_all(struct store *store, const char *why)
 
 int store_host_partitions(struct store *store)
 {
-    size_t count = store->manifest.partition_count;
-
     assert(store->hosted_count == 0);
-    if (count == 0)
-        return 0;
-    store->hosted = calloc(count, sizeof(*store->hosted));
-    store->hard_list = calloc(count, sizeof(*store->hard_list));
-    if (!store->hosted || !store->hard_list)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < store->manifest.partition_count; i++) {
         uint16_t number = store->manifest.partitions[i];
         struct store_partition *part = store_partition(store, number);
 
@@ -50,16 +42,14 @@ int store_host_partitions(struct store *store)
         part->keydir = keydir_new();
         if (!part->keydir)
             return -ENOMEM;
-        part->is_hosted = true;
-        part->hosted = (uint32_t)i;
-        store->hosted[store->hosted_count++] = number;
+        store_host_part(store, part);
     }
-    return journal_set_reserve(&store->journal, 2 * count, count * STORE_HARD_SIZE);
+    return store_host_reserve(store, store->hosted_count);
 }
 
 static void store_free(struct store *store)
 {
-    for (size_t i = 0; store->parts && i <= store->options.partitions; i++)
+    for (size_t i = 0; store->parts && i < store->part_count; i++)
         if (store->parts[i].keydir) {
             keydir_free(store->parts[i].keydir);
             store_dictionaries_clear(store, store->parts[i].number);
@@ -129,13 +119,17 @@ static int store_init(struct store *store, struct vfs *vfs, const struct store_o
     memcpy(store->folder, options->folder, folder_size + 1);
     store->options.folder = store->folder;
     manifest_init(&store->manifest);
-    store->parts = calloc((size_t)options->partitions + 1, sizeof(*store->parts));
+    store->part_count = (size_t)options->partitions + 1;
+    store->parts = calloc(store->part_count, sizeof(*store->parts));
+    store->hosted = calloc(store->part_count, sizeof(*store->hosted));
+    store->hard_list = calloc(store->part_count, sizeof(*store->hard_list));
     if (options->cache_size > 0)
         store->cache = cache_new(options->cache_size);
-    if (!store->parts || (options->cache_size > 0 && !store->cache))
+    if (!store->parts || !store->hosted || !store->hard_list ||
+        (options->cache_size > 0 && !store->cache))
         return -ENOMEM;
-    for (uint32_t i = 0; i < options->partitions; i++)
-        store->parts[i].number = (uint16_t)i;
+    for (uint32_t i = 0; i < store->part_count; i++)
+        store->parts[i] = (struct store_partition){.number = (uint16_t)i, .slot = i};
     store->parts[options->partitions].number = STORE_PARTITION_META;
     return journal_init(&store->journal, (size_t)options->memory_size_max + options->queue_size_max,
                         1);
@@ -193,9 +187,7 @@ int store_found(struct store *store, const uint8_t hash[32], const uint16_t *par
             r = store_host_partitions(store);
         if (r != 0)
             return r;
-    } else if (memcmp(manifest->hash, hash, MANIFEST_HASH_SIZE) != 0 ||
-               manifest->partition_count != count ||
-               memcmp(manifest->partitions, partitions, count * sizeof(*partitions)) != 0) {
+    } else if (memcmp(manifest->hash, hash, MANIFEST_HASH_SIZE) != 0) {
         return STORE_E_FENCED;
     }
     if (manifest->edits_durable == manifest->edits)

@@ -132,7 +132,7 @@ struct store_visitor {
      * valid as long as the store. */
     void (*on_fence)(void *context, uint16_t partition, const char *why);
     /* Run time: the store opens a segment and needs the partition's state now. Called for every
-     * partition given to store_found(). checkpoint->state is borrowed until the call after. */
+     * partition that is hosted. checkpoint->state is borrowed until the call after. */
     void (*save_checkpoint)(void *context, uint16_t partition, struct store_checkpoint *checkpoint);
 };
 
@@ -149,13 +149,37 @@ int store_open(struct store **store, struct vfs *vfs, const struct store_options
 /* All jobs must have been run and given back. Frees. */
 void store_close(struct store *store);
 
-/* Tells which partitions live here, once, on an empty store, durable when it returns (one manifest
- * edit; straight I/O). hash: 32 bytes, the genesis hash; a later call with the same arguments
- * changes nothing and returns 0; with others STORE_E_FENCED. */
+/* Tells which partitions live here at first, once, on an empty store, durable when it returns (one
+ * manifest edit; straight I/O). hash: 32 bytes, the genesis hash, which they follow from; a later
+ * call with the same changes nothing and returns 0; with another STORE_E_FENCED. */
 int store_found(struct store *store, const uint8_t hash[32], const uint16_t *partitions,
                 size_t count);
-/* Those partitions, as of the manifest; 0 before store_found(). Borrowed. */
+/* Those that live here now, as of the manifest; 0 before store_found(). Borrowed until one comes or
+ * goes. */
 size_t store_partitions(const struct store *store, const uint16_t **partitions);
+
+/* Takes on a partition, which begins empty whatever the journal holds of an earlier life, and gives
+ * one up, with all that it has; each by one edit of the manifest, so that a crash leaves it as it
+ * was or as it is to be. store_hosting() tells how far it is, and the partition is to be used only
+ * when it is HERE.
+ *
+ * store_host(): checkpoint, if not NULL, is what recovery gives first until a newer one was taken;
+ * applied must be 0. 0 (also when it is here or coming), STORE_E_FENCED, -ENOMEM or -EFBIG.
+ * store_unhost(): at once nothing of it is here any more. What is under way comes to nothing: an
+ * install is FAILED (and to be ended as ever), flush and scrub leave it out; reads that are out are
+ * given back as ever. 0 (also when it is not here), STORE_E_AGAIN (it is coming, or jobs must run
+ * first), STORE_E_FENCED or -ENOMEM. */
+int store_host(struct store *store, uint16_t partition, const struct store_checkpoint *checkpoint);
+int store_unhost(struct store *store, uint16_t partition);
+enum store_hosting {
+    STORE_HOSTING_NONE,
+    STORE_HOSTING_COMING, /* jobs must run */
+    STORE_HOSTING_HERE,
+    STORE_HOSTING_GOING, /* gone, but a crash may bring it back yet: jobs must run */
+};
+/* A coming partition arrives within this call: ask until it is HERE, though not between
+ * store_room() and its append. */
+enum store_hosting store_hosting(struct store *store, uint16_t partition);
 
 /* Makes room for an append of `size` padded bytes: 0, STORE_E_FULL or STORE_E_NOSPACE. After 0 the
  * next append of at most that size is not refused, also when a hard state comes before it. May seal

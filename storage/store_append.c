@@ -15,19 +15,19 @@ int store_note_entries(struct store *store, struct store_partition *part,
 {
     if (!relocated && first <= part->last_index) {
         int r = journal_segments_truncate(&store->segments, segment, offset, part->number,
-                                          part->hosted, first);
+                                          part->slot, first);
 
         if (r != 0)
             return r;
     }
     if (!relocated || last > part->last_index)
         part->last_index = last;
-    if (last > segment->index_max[part->hosted])
-        segment->index_max[part->hosted] = last;
-    if (!relocated || last > segment->index_last[part->hosted])
-        segment->index_last[part->hosted] = last;
-    if (segment->index_min[part->hosted] == 0 || first < segment->index_min[part->hosted])
-        segment->index_min[part->hosted] = first;
+    if (last > segment->index_max[part->slot])
+        segment->index_max[part->slot] = last;
+    if (!relocated || last > segment->index_last[part->slot])
+        segment->index_last[part->slot] = last;
+    if (segment->index_min[part->slot] == 0 || first < segment->index_min[part->slot])
+        segment->index_min[part->slot] = first;
     return 0;
 }
 

@@ -24,7 +24,7 @@ static void keep_one(struct store *store, struct flush_record *record, int *r)
         entry.location != data_file_location(victim->file, record->entry.offset))
         return;
     victim->kept++;
-    if (entry.tombstone && record->entry.index < flush->safe_index[part->hosted])
+    if (entry.tombstone && record->entry.index < flush->safe_index[part->slot])
         *r = flush_records_add(&flush->gone, record);
     else
         *r = flush_records_add(&flush->kept, record);
@@ -153,7 +153,7 @@ static void edit(struct store *store)
 
         /* Its partition got another content meanwhile: nothing of the old may come back. */
         cask->state = CASK_FILE_DROPPING;
-        if (part->generation == flush->generations[part->hosted])
+        if (part->generation == flush->generations[part->slot])
             cask->state = CASK_FILE_LIVE;
         store_file_changed(store, &cask->base);
         if (cask->state == CASK_FILE_DROPPING)
@@ -180,7 +180,7 @@ static void move_one(struct store *store, const struct flush_record *record)
         data_file_location(flush->victims[record->victim].file, record->entry.offset);
     struct keydir_entry entry;
 
-    if (keydir_get(part->keydir, &record->entry.digest, &entry) != 0)
+    if (!part->is_hosted || keydir_get(part->keydir, &record->entry.digest, &entry) != 0)
         return;
     if (mutant(MUTANT_MOVE_WITHOUT_SWAP))
         from = entry.location;
@@ -197,7 +197,7 @@ static void forget_one(struct store *store, const struct flush_record *record)
     struct store_partition *part = store_partition(store, record->entry.partition);
     struct keydir_entry entry;
 
-    if (keydir_get(part->keydir, &record->entry.digest, &entry) != 0 ||
+    if (!part->is_hosted || keydir_get(part->keydir, &record->entry.digest, &entry) != 0 ||
         entry.location !=
             data_file_location(flush->victims[record->victim].file, record->entry.offset))
         return;

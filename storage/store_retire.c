@@ -27,7 +27,7 @@ static void cut(uint64_t *newest, const struct manifest_span *spans, size_t coun
 static uint64_t newest_kept(const struct store *store, const struct journal_segment *segment,
                             const struct store_partition *part)
 {
-    uint64_t newest = segment->index_last[part->hosted];
+    uint64_t newest = segment->index_last[part->slot];
 
     cut(&newest, store->manifest.spans, store->manifest.span_count, segment, part);
     for (size_t i = 0; i < store->segments.count; i++) {
@@ -48,7 +48,8 @@ static bool retirable(const struct store *store, const struct journal_segment *s
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct store_partition *part = store_partition(store, store->hosted[i]);
 
-        if (segment->index_max[i] > 0 && segment->index_max[i] >= part->checkpoint_first_durable &&
+        if (segment->index_max[part->slot] > 0 &&
+            segment->index_max[part->slot] >= part->checkpoint_first_durable &&
             newest_kept(store, segment, part) >= part->checkpoint_first_durable)
             return false;
     }
@@ -85,8 +86,8 @@ uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint
             continue;
         size += segment->base.length;
         if (size > log_size_max && segment != store->current &&
-            segment->index_max[part->hosted] > index)
-            index = segment->index_max[part->hosted];
+            segment->index_max[part->slot] > index)
+            index = segment->index_max[part->slot];
     }
     return index > 0 ? index + 1 : 0;
 }
@@ -203,7 +204,7 @@ static int spans_list(struct store *store, const struct journal_segment *segment
             const struct store_partition *part = store_partition(store, span->partition);
             bool listed = false;
 
-            if (span->first > segment->index_max[part->hosted])
+            if (span->first > segment->index_max[part->slot])
                 continue;
             for (size_t k = 0; k < manifest->span_count && !listed; k++)
                 listed = manifest->spans[k].segment == span->segment &&

@@ -136,7 +136,8 @@ static void record_judge(struct store *store, const struct scrub_record *record)
     const struct store_partition *part = store_partition(store, record->partition);
     struct keydir_entry entry;
 
-    if (record->bad && keydir_get(part->keydir, &record->item.digest, &entry) == 0 &&
+    if (record->bad && part->is_hosted &&
+        keydir_get(part->keydir, &record->item.digest, &entry) == 0 &&
         entry.location == record->item.entry.location)
         store_damaged(store, store->scrub.file, false, record->partition);
 }
@@ -163,12 +164,16 @@ static bool live_slice(struct store *store)
     const struct store_partition *part;
 
     scrub->record_count = 0;
-    while (scrub->hosted_at < store->hosted_count &&
-           !partition_concerned(scrub, store->hosted[scrub->hosted_at]))
-        scrub->hosted_at++;
-    if (scrub->hosted_at == store->hosted_count)
+    /* Over all that there may be: hosted partitions come and go meanwhile. */
+    while (scrub->part_at < store->part_count &&
+           (!store->parts[scrub->part_at].is_hosted ||
+            !partition_concerned(scrub, store->parts[scrub->part_at].number))) {
+        scrub->part_at++;
+        slice.from = 0;
+    }
+    if (scrub->part_at == store->part_count)
         return false;
-    part = store_partition(store, store->hosted[scrub->hosted_at]);
+    part = &store->parts[scrub->part_at];
     keydir_slice(part->keydir, &slice);
     for (uint32_t i = 0; i < slice.count; i++) {
         const struct keydir_entry *entry = &items[i].entry;
@@ -180,7 +185,7 @@ static bool live_slice(struct store *store)
     }
     scrub->position = slice.next;
     if (slice.next == 0)
-        scrub->hosted_at++;
+        scrub->part_at++;
     return true;
 }
 

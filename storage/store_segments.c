@@ -192,7 +192,7 @@ bool store_segment_droppable(const struct store *store, const struct journal_seg
         const struct store_partition *part = store_partition(store, store->hosted[i]);
         uint64_t first = with_new_checkpoint ? part->retain : part->checkpoint_first_durable;
 
-        if (segment->index_max[part->hosted] >= first && segment->index_max[part->hosted] > 0)
+        if (segment->index_max[part->slot] >= first && segment->index_max[part->slot] > 0)
             return false;
     }
     return true;
@@ -495,7 +495,7 @@ static int prepare_done(struct store *store, struct store_job *job)
 {
     struct journal_segment *segment = NULL;
     int r = journal_segments_add(&store->segments, &store->files, job->number, job->epoch,
-                                 job->file, store->hosted_count, &segment);
+                                 job->file, store->part_count, &segment);
 
     if (r == 0)
         r = manifest_segment_add(&store->manifest, job->number, job->epoch);

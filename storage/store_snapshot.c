@@ -194,8 +194,7 @@ static int cask_take(struct store_install *install)
 
 /* --- the switch ---------------------------------------------------------------------------- */
 
-/* Where the next thing that is appended goes: all before it is of the time before. */
-static void floor_here(struct store *store, struct manifest_floor *floor)
+void store_floor_here(struct store *store, struct manifest_floor *floor)
 {
     const struct journal_batch *batch = journal_open_batch(&store->journal);
 
@@ -217,7 +216,7 @@ static int floor_queue(struct store_install *install)
                                    .state = install->state,
                                    .state_size = (uint32_t)install->state_size};
 
-    floor_here(install->store, &floor);
+    store_floor_here(install->store, &floor);
     if (mutant(MUTANT_SNAPSHOT_MERGED))
         floor.segment = floor.offset = 0;
     return manifest_floor_set(&install->store->manifest, &floor);
@@ -225,13 +224,18 @@ static int floor_queue(struct store_install *install)
 
 static int dies(void *context, const struct keydir_digest *digest, const struct keydir_entry *entry)
 {
-    struct store_install *install = context;
-    struct store *store = install->store;
-
-    if (store->cache)
-        cache_drop(store->cache, install->part->number, digest);
-    store_record_dies(store, entry);
+    (void)digest;
+    store_record_dies(context, entry);
     return 0;
+}
+
+void store_keydir_drop(struct store *store, struct store_partition *part)
+{
+    if (store->cache)
+        cache_drop_partition(store->cache, part->number);
+    keydir_walk(part->keydir, dies, store);
+    keydir_free(part->keydir);
+    part->keydir = NULL;
 }
 
 static int lives(void *context, const struct keydir_digest *digest,
@@ -256,7 +260,7 @@ static int merges(void *context, const struct keydir_digest *digest,
                        entry->expires, &old);
 
     if (r == KEYDIR_E_OK)
-        dies(install, digest, &old);
+        dies(install->store, digest, &old);
     return r < 0 ? r : lives(install, digest, entry);
 }
 
@@ -264,29 +268,25 @@ static void keydir_switch(struct store_install *install)
 {
     struct store_partition *part = install->part;
 
-    if (install->store->cache)
-        cache_drop_partition(install->store->cache, part->number);
     if (mutant(MUTANT_SNAPSHOT_MERGED)) {
+        if (install->store->cache)
+            cache_drop_partition(install->store->cache, part->number);
         keydir_walk(install->keydir, merges, install);
         return;
     }
-    keydir_walk(part->keydir, dies, install);
+    store_keydir_drop(install->store, part);
     keydir_walk(install->keydir, lives, install);
-    keydir_free(part->keydir);
     part->keydir = install->keydir;
     install->keydir = NULL;
 }
 
-/* The partition's casks until now go with the edit; nothing points into them any more. */
-static void casks_drop(struct store_install *install)
+void store_casks_drop(struct store *store, const struct store_partition *part)
 {
-    struct store *store = install->store;
-
     for (size_t i = 0; i < store->casks.count; i++) {
         struct cask_file *cask = store->casks.items[i];
         int r;
 
-        if (cask->info.partition != install->part->number || cask->state != CASK_FILE_LIVE ||
+        if (cask->info.partition != part->number || cask->state != CASK_FILE_LIVE ||
             mutant(MUTANT_SNAPSHOT_MERGED))
             continue;
         if (manifest_cask_find(&store->manifest, cask->info.partition, cask->base.number)) {
@@ -308,7 +308,7 @@ static void part_switch(struct store_install *install)
     journal_checkpoint_decode(install->state, install->state_size, &checkpoint, &fenced);
     part->generation++;
     for (size_t i = 0; i < install->store->segments.count; i++) /* all void, and so no log */
-        install->store->segments.items[i]->index_last[part->hosted] = 0;
+        install->store->segments.items[i]->index_last[part->slot] = 0;
     part->hard = (struct store_hard_state){
         .term = checkpoint.term, .vote = checkpoint.vote, .commit = checkpoint.applied};
     part->last_index = checkpoint.applied;
@@ -334,7 +334,7 @@ static int edit(struct store_install *install)
     if (r != 0)
         return r;
     keydir_switch(install);
-    casks_drop(install);
+    store_casks_drop(store, install->part);
     for (size_t i = 0; i < install->cask_count; i++) {
         struct cask_file *cask = install->casks[i];
 
@@ -353,8 +353,7 @@ static int edit(struct store_install *install)
     return 0;
 }
 
-/* What did not check may be void now: who needs the file looks at it again. */
-static void damage_forget(struct store *store)
+void store_damage_forget(struct store *store)
 {
     for (size_t i = 0; i < store->files.slot_count; i++) {
         struct data_file *file = store->files.slots[i];
@@ -375,7 +374,7 @@ static void listed(struct store_install *install)
         store->journal.synced < store->checkpoint_batch || floor_queue(install) != 0)
         return;
     install->part->fenced = false;
-    damage_forget(store);
+    store_damage_forget(store);
     install->stage = STAGE_DONE;
 }
 
@@ -393,6 +392,17 @@ enum store_install_state store_install_state(struct store_install *install)
     default:
         return STORE_INSTALL_COMMIT;
     }
+}
+
+void store_install_abort(struct store *store, const struct store_partition *part)
+{
+    struct store_install *install = find(store, part);
+
+    if (!install || install->stage == STAGE_DONE)
+        return;
+    if (install->stage == STAGE_LISTED)
+        install->cask_count = 0; /* they are the partition's */
+    install->stage = STAGE_FAILED;
 }
 
 /* --- jobs ---------------------------------------------------------------------------------- */

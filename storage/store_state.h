@@ -37,14 +37,17 @@ struct store_partition {
     uint16_t number;
     bool is_hosted;
     bool fenced;
-    uint32_t hosted; /* counts the hosted ones: index into per-segment arrays */
+    bool coming;   /* store_host(): not hosted before its edit is durable */
+    uint32_t slot; /* its place among all: index into per-segment arrays */
     struct keydir *keydir;
     struct store_dictionary dictionaries[COMPRESS_DICTIONARIES_MAX]; /* by number - 1 */
     uint32_t dictionary_count;
     uint64_t last_index; /* of the log as appended */
     uint64_t commit;
     uint64_t commit_sealed;            /* the newest that a sealed batch carries */
-    uint32_t generation;               /* its content was replaced so many times */
+    uint32_t generation;               /* its content was replaced or given up so many times */
+    uint64_t host_ticket;              /* of the edit that took it on or gave it up last, */
+    uint64_t host_batch;               /* and what was open then: no batch is of both times */
     char why[80];                      /* what on_fence() was given when a data file is damaged */
     uint64_t retain;                   /* first index that replication still needs as log */
     uint64_t checkpoint_first;         /* first index of the newest checkpoint taken */
@@ -142,12 +145,13 @@ struct store {
     uint64_t next_ticket;            /* of the edit that lists `next` */
     uint64_t next_wanted;            /* bytes `next` must have before it can be used */
     struct store_partition *parts;   /* by partition; META last */
-    uint16_t *hosted;                /* numbers of the hosted ones */
+    size_t part_count;
+    uint16_t *hosted; /* numbers of the hosted ones; room for all */
     size_t hosted_count;
     bool fenced; /* the whole shard: nothing is written any more */
     bool failed; /* a write or sync failed: nothing may be promised any more */
 
-    uint16_t *hard_list; /* partitions with hard_pending, in order of arrival */
+    uint16_t *hard_list; /* partitions with hard_pending, in order of arrival; room for all */
     size_t hard_count;
 
     uint64_t checkpoints_taken;
@@ -231,6 +235,13 @@ int store_host_partitions(struct store *store);
 void store_fence_all(struct store *store, const char *why);
 void store_fence_partition(struct store *store, struct store_partition *part, const char *why);
 
+/* store_hosting.c */
+/* The partition, which has a keydir, counts as hosted from now on. */
+void store_host_part(struct store *store, struct store_partition *part);
+/* Lets batches that are begun from now on have room for so many partitions. No batch may be open. 0
+ * or -ENOMEM. */
+int store_host_reserve(struct store *store, size_t count);
+
 /* store_append.c */
 /* Notes an entry of the partition at (segment, offset): truncation, last and highest index. Used by
  * appends and by recovery alike. 0 or -ENOMEM. */
@@ -294,6 +305,17 @@ struct store_job *store_scrub_next(struct store *store, uint64_t now_ms);
 void store_scrub_done(struct store *store, int result);
 
 /* store_snapshot.c */
+/* Where the next thing that is appended goes: all before it is of the time before. */
+void store_floor_here(struct store *store, struct manifest_floor *floor);
+/* Nothing of the partition lives any more; its keydir is freed. */
+void store_keydir_drop(struct store *store, struct store_partition *part);
+/* The partition's casks go with the edit that is being queued; nothing points into them any more,
+ * and room was made in the manifest for so many items. */
+void store_casks_drop(struct store *store, const struct store_partition *part);
+/* What did not check may be void now: who needs the file looks at it again. */
+void store_damage_forget(struct store *store);
+/* The install under way into the partition comes to nothing. */
+void store_install_abort(struct store *store, const struct store_partition *part);
 struct store_job *store_install_next(struct store *store);
 int store_install_run(struct store_job *job);
 void store_install_job_done(struct store *store, const struct store_job *job, int result);

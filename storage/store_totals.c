@@ -86,6 +86,15 @@ static void small_count(struct store *store, const struct data_file *file, int c
     store->totals.crowded += part->casks_small > max;
 }
 
+void store_totals_crowd(struct store *store)
+{
+    uint32_t max = store_casks_max(store);
+
+    store->totals.crowded = 0;
+    for (size_t i = 0; i < store->part_count; i++)
+        store->totals.crowded += store->parts[i].casks_small > max;
+}
+
 static void counts_set(struct store *store, struct data_file *file, struct data_file_counts counts)
 {
     struct store_totals *totals = &store->totals;
@@ -167,7 +176,7 @@ uint32_t store_segment_size(const struct store *store)
 
 void store_totals_check(const struct store *store)
 {
-    struct store_totals sum = {.crowded = store->totals.crowded};
+    struct store_totals sum = {0};
 
     for (size_t i = 0; i < store->files.slot_count; i++) {
         const struct data_file *file = store->files.slots[i];
@@ -187,5 +196,7 @@ void store_totals_check(const struct store *store)
         sum.hints_bad += counts.hint_bad;
         sum.dropping += counts.dropping;
     }
+    for (size_t i = 0; i < store->part_count; i++)
+        sum.crowded += store->parts[i].casks_small > store_casks_max(store);
     assert(memcmp(&sum, &store->totals, sizeof(sum)) == 0);
 }

@@ -36,6 +36,9 @@ void store_file_leaves(struct store *store, struct data_file *file);
 void store_record_lives(struct store *store, struct data_file *file, uint32_t size_max);
 void store_record_dies(struct store *store, const struct keydir_entry *old);
 
+/* The number of hosted partitions has become another, and with it what is too many casks. */
+void store_totals_crowd(struct store *store);
+
 /* Bytes of the file that are alive, about. */
 uint64_t store_file_live(const struct data_file *file);
 /* A retired segment or cask that flush may take. */

@@ -343,21 +343,21 @@ static void safe_indexes(struct store *store)
 {
     struct flush *flush = &store->flush;
 
-    for (size_t i = 0; i < store->hosted_count; i++)
-        flush->safe_index[i] = store_partition(store, store->hosted[i])->fenced ? 0 : UINT64_MAX;
+    for (size_t i = 0; i < store->part_count; i++)
+        flush->safe_index[i] = store->parts[i].fenced ? 0 : UINT64_MAX;
     if (mutant(MUTANT_TOMBSTONE_EARLY))
         return;
     for (size_t i = 0; i < store->segments.count; i++) {
         const struct journal_segment *segment = store->segments.items[i];
 
-        for (size_t p = 0; p < store->hosted_count && !is_victim(flush, &segment->base); p++)
+        for (size_t p = 0; p < store->part_count && !is_victim(flush, &segment->base); p++)
             safe_note(&flush->safe_index[p], segment->index_min[p]);
     }
     for (size_t i = 0; i < store->casks.count; i++) {
         const struct cask_file *cask = store->casks.items[i];
 
         if (!is_victim(flush, &cask->base))
-            safe_note(&flush->safe_index[store_partition(store, cask->info.partition)->hosted],
+            safe_note(&flush->safe_index[store_partition(store, cask->info.partition)->slot],
                       cask->info.index_min);
     }
 }
@@ -371,12 +371,12 @@ static bool round_begin(struct store *store)
     flush->step_size = FLUSH_STEP_SIZE;
     flush->vault = store->options.vault;
     flush->key_id = flush->vault ? flush->vault->current : 0;
-    flush->safe_index = calloc(store->hosted_count + 1, sizeof(*flush->safe_index));
-    flush->generations = calloc(store->hosted_count + 1, sizeof(*flush->generations));
+    flush->safe_index = calloc(store->part_count, sizeof(*flush->safe_index));
+    flush->generations = calloc(store->part_count, sizeof(*flush->generations));
     if (!flush->safe_index || !flush->generations)
         return false;
-    for (size_t i = 0; i < store->hosted_count; i++)
-        flush->generations[i] = store_partition(store, store->hosted[i])->generation;
+    for (size_t i = 0; i < store->part_count; i++)
+        flush->generations[i] = store->parts[i].generation;
     safe_indexes(store);
     flush->stage = FLUSH_SCAN;
     store->stats.flushes++;

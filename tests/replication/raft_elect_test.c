@@ -547,3 +547,29 @@ Test(raft_elect, asking_for_a_transfer_again_gives_it_no_more_time)
     cr_assert(s.effects.transfer_ended);
     script_deinit(&s);
 }
+
+/* It is added later: whoever asks it may count it, but in no group that it knows of. */
+Test(raft_elect, one_without_a_configuration_gives_no_vote_and_asks_for_none)
+{
+    struct script s;
+    struct raft_options options;
+
+    script_init(&s, 1, 3, 0, NULL);
+    options = s.raft.options;
+    script_deinit(&s);
+    options.self = (struct raft_replica){.member = 1, .life = 1};
+    cr_assert_eq(raft_init(&s.raft, &options, NULL, s.now_ms, 7), 0);
+    cr_assert_eq(raft_deadline_ms(&s.raft), UINT64_MAX);
+    s.now_ms += 5000;
+    script_event(&s, RAFT_EVENT_TICK);
+    script_event(&s, RAFT_EVENT_CAMPAIGN);
+    cr_assert(s.raft.role == RAFT_FOLLOWER && s.effects.message_count == 0);
+    ask(&s, RAFT_PREVOTE, 2, 1, 5, 1);
+    cr_assert_eq(s.effects.message_count, 0);
+    ask(&s, RAFT_VOTE, 2, 1, 5, 1);
+    cr_assert_eq(s.effects.message_count, 0);
+    script_message(&s, 2, (struct raft_message){.kind = RAFT_TIMEOUT_NOW, .term = 2}, NULL);
+    cr_assert(s.raft.role == RAFT_FOLLOWER && s.effects.message_count == 0);
+    cr_assert_eq(s.raft.vote, 0);
+    script_deinit(&s);
+}

@@ -229,8 +229,13 @@ void cluster_start(struct cluster *cluster)
 
 void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
 {
+    cluster_start_replicas(cluster, CLUSTER_NODES, vault);
+}
+
+void cluster_start_replicas(struct cluster *cluster, uint32_t replicas, const struct vault *vault)
+{
     *cluster = (struct cluster){.now_ms = 1000};
-    cr_assert_eq(ringmap_init(&cluster->map, CLUSTER_NODES, CLUSTER_PARTITIONS, CLUSTER_NODES), 0);
+    cr_assert_eq(ringmap_init(&cluster->map, CLUSTER_NODES, CLUSTER_PARTITIONS, replicas), 0);
     cluster->map.epoch = 1;
     for (int node = 0; node < CLUSTER_NODES; node++) {
         cluster->map.members[node].id = (uint16_t)(node + 1);
@@ -244,8 +249,9 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
     }
     cluster->map.meta_voter_count = CLUSTER_NODES;
     for (int p = 0; p < CLUSTER_PARTITIONS; p++)
-        for (int i = 0; i < CLUSTER_NODES; i++)
-            cluster->map.replicas[p * CLUSTER_NODES + i] = (uint16_t)((p + i) % CLUSTER_NODES + 1);
+        for (uint32_t i = 0; i < replicas; i++)
+            cluster->map.replicas[(uint32_t)p * replicas + i] =
+                (uint16_t)(((uint32_t)p + i) % CLUSTER_NODES + 1);
     shard_options_default(&cluster->options);
     cluster->options.store.folder = "shard-00";
     cluster->options.store.segment_size = 256u << 10;
@@ -387,6 +393,31 @@ uint32_t cluster_send_at(struct cluster *cluster, int node, uint16_t partition, 
     struct wire_op op = {.operation = operation, .partition = partition, .arg_count = arg_count};
 
     return send_op(cluster, node, &op, args);
+}
+
+void cluster_host(struct cluster *cluster, int node, uint16_t partition, uint64_t life)
+{
+    struct shard_event event = {.kind = SHARD_EVENT_HOST, .partition = partition, .life = life};
+
+    deliver(cluster, node, &event);
+}
+
+void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint64_t life)
+{
+    struct shard_event event = {.kind = SHARD_EVENT_DESTROY, .partition = partition, .life = life};
+
+    deliver(cluster, node, &event);
+}
+
+void cluster_configure(struct cluster *cluster, uint16_t partition,
+                       const struct raft_config *config)
+{
+    struct shard_event event = {
+        .kind = SHARD_EVENT_CONFIGURE, .partition = partition, .config = config};
+    int leader = cluster_leader(cluster, partition);
+
+    cr_assert_geq(leader, 0);
+    deliver(cluster, leader, &event);
 }
 
 static const struct cluster_result *await_result(struct cluster *cluster, uint32_t id,

@@ -62,6 +62,8 @@ struct cluster {
 void cluster_start(struct cluster *cluster);
 /* With data keys; borrowed until cluster_stop(). */
 void cluster_start_sealed(struct cluster *cluster, const struct vault *vault);
+/* With fewer replicas than nodes. */
+void cluster_start_replicas(struct cluster *cluster, uint32_t replicas, const struct vault *vault);
 void cluster_stop(struct cluster *cluster);
 /* Power off: jobs that are under way are not run. */
 void cluster_kill(struct cluster *cluster, int node);
@@ -91,6 +93,14 @@ const struct cluster_result *cluster_result(const struct cluster *cluster, uint3
 /* To the leader, and runs until it is answered. */
 const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operation, uint8_t flags,
                                         const char *const *args, uint32_t arg_count);
+
+/* Tells a node that a replica is to be there. */
+void cluster_host(struct cluster *cluster, int node, uint16_t partition, uint64_t life);
+/* Tells it that the replica is to go. */
+void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint64_t life);
+/* Has the partition's leader propose a configuration. */
+void cluster_configure(struct cluster *cluster, uint16_t partition,
+                       const struct raft_config *config);
 
 /* Started, and every partition has a leader. */
 void cluster_begin(struct cluster *cluster);

@@ -108,7 +108,7 @@ Test(manifest_file, cut_anywhere_is_corrupt_or_ends_with_a_whole_edit)
 
 /* docs/format-manifest.md */
 static const char example_hex[] =
-    "524341534b4d414e02000000000000000000000000000000f53e2ddc5fd1760c45444954a000000001000000"
+    "524341534b4d414e03000000000000000000000000000000f0b497e30f6ccb1745444954a000000001000000"
     "00000000154484d47c0c16b40300000078000000010000002a000000000102030405060708090a0b0c0d0e0f"
     "101112131415161718191a1b1c1d1e1f01000000000000001100000000000000030000001000000001000000"
     "0000000001000000000000000200000020000000020000000000000002000000000000000100000000000000"
@@ -162,6 +162,21 @@ Test(manifest_file, the_documented_example_has_these_bytes)
     cr_assert_eq(memcmp(bytes, expected, sizeof(bytes)), 0);
     manifest_deinit(&manifest);
     vfs_mem_free(vfs);
+}
+
+/* That version knew the same items, but for those of partitions that come and go. */
+Test(manifest_file, of_version_2_loads)
+{
+    struct manifest loaded;
+    uint8_t bytes[sizeof(example_hex) / 2];
+
+    hex_bytes(example_hex, bytes);
+    codec_put_u32(bytes + 8, 2);
+    codec_put_u64(bytes + 24, checksum(bytes, 24));
+    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), 0);
+    cr_assert(loaded.founded && loaded.partition_count == 1 && loaded.partitions[0] == 17);
+    cr_assert(loaded.cask_count == 1 && loaded.segment_count == 1);
+    manifest_deinit(&loaded);
 }
 
 /* What is written can be read: the file has room behind its first group. */

@@ -480,6 +480,33 @@ Test(manifest, retiring_out_of_order_asserts, .signal = SIGABRT)
     manifest_segment_retire(&manifest, 2);
 }
 
+Test(manifest, partitions_come_and_go_and_a_rewrite_keeps_what_is_left)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest manifest, again;
+
+    for (int rewrite = 0; rewrite < 2; rewrite++) {
+        manifest_init(&manifest);
+        cr_assert_eq(manifest_found(&manifest, hash, partitions, 3), 0);
+        cr_assert_eq(manifest_rewrite(&manifest, vfs, "s"), 0);
+        cr_assert_eq(manifest_host(&manifest, 7), 0);
+        cr_assert_eq(write_queued(&manifest, vfs), 0);
+        cr_assert_eq(manifest_unhost(&manifest, 3), 0);
+        cr_assert_eq(manifest_unhost(&manifest, 1), 0);
+        cr_assert_eq(write_queued(&manifest, vfs), 0);
+        if (rewrite)
+            cr_assert_eq(manifest_rewrite(&manifest, vfs, "s"), 0);
+        cr_assert(manifest.partition_count == 2 && manifest.partitions[0] == 65535);
+        cr_assert_eq(manifest.partitions[1], 7);
+        manifest_init(&again);
+        cr_assert_eq(manifest_load(&again, vfs, "s"), 0);
+        assert_same(&manifest, &again);
+        manifest_deinit(&again);
+        manifest_deinit(&manifest);
+    }
+    vfs_crash_free(vfs);
+}
+
 Test(manifest, items_that_contradict_the_state_are_corruption)
 {
     static const struct {
@@ -498,7 +525,12 @@ Test(manifest, items_that_contradict_the_state_are_corruption)
         {MANIFEST_ITEM_SEGMENT_RETIRE, {1}, 8}, /* retired already */
         {MANIFEST_ITEM_SEGMENT_RETIRE, {9}, 8}, /* none */
         {MANIFEST_ITEM_FLOOR, {1}, 8},
-        {11, {0}, 8},
+        {MANIFEST_ITEM_HOST, {3}, 8}, /* hosted already */
+        {MANIFEST_ITEM_HOST, {5}, 2},
+        {MANIFEST_ITEM_UNHOST, {5}, 8}, /* not hosted */
+        {MANIFEST_ITEM_UNHOST, {3}, 8}, /* has casks */
+        {MANIFEST_ITEM_UNHOST, {1}, 2},
+        {13, {0}, 8},
     };
     struct vfs *vfs = folder_new(1);
     struct manifest manifest;

@@ -157,6 +157,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     struct host_partition *part = host_part(context, partition);
 
     memset(state, partition, sizeof(state));
+    cr_assert_not(part->gone);
     part->checkpoint_count++;
     *checkpoint = (struct store_checkpoint){
         .term = part->term,
@@ -455,7 +456,8 @@ static void key_check(struct host *host, uint16_t partition, uint32_t key, uint6
 void host_check(struct host *host)
 {
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        for (uint32_t key = 0; key < HOST_KEYS && !host->parts[p].fenced; key++) {
+        for (uint32_t key = 0; key < HOST_KEYS && !host->parts[p].fenced && !host->parts[p].gone;
+             key++) {
             bool exists;
             uint64_t value = log_value(&host->parts[p], key, host->parts[p].applied, &exists);
 
@@ -501,6 +503,9 @@ void host_compare(struct host *host, const struct host *before, uint64_t synced)
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
         struct host_partition *part = &host->parts[p];
         struct host_partition model = {0};
+
+        if (part->gone)
+            continue;
 
         cr_assert_not(part->fenced, "partition %u is fenced: %s", p, part->why);
         model.log = calloc(ops_index_max(before) + 2, sizeof(*model.log));
@@ -585,16 +590,4 @@ void host_fill(struct host *host, uint32_t n)
             }
             cr_assert_eq(r, 0);
         }
-}
-
-void host_commit_all(struct host *host)
-{
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        host_commit(host, p, host->parts[p].last);
-}
-
-void host_retain_none(struct host *host)
-{
-    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        host_retain(host, p, host->parts[p].applied + 1);
 }

@@ -28,6 +28,7 @@ struct host_partition {
     struct host_entry *log; /* by index */
     uint64_t log_used;      /* no index above it was ever written */
     bool fenced;
+    bool gone; /* not hosted: nothing is known of it */
     const char *why;
 };
 
@@ -98,7 +99,17 @@ void host_reopen(struct host *host, struct host *again);
 void host_reopen_and_compare(struct host *host);
 /* n entries a partition, over the same few keys. */
 void host_fill(struct host *host, uint32_t n);
-void host_commit_all(struct host *host);
-void host_retain_none(struct host *host); /* no log is needed any more */
+static inline void host_commit_all(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_commit(host, p, host->parts[p].last);
+}
+
+/* No log is needed any more. */
+static inline void host_retain_none(struct host *host)
+{
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        host_retain(host, p, host->parts[p].applied + 1);
+}
 
 #endif
