@@ -29,6 +29,9 @@
  *   COMPARE, COMPARE_ACK: [kind, group, from member, from life, to member, to life, term, index,
  *             from, to, count, sum]
  *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
+ *   HOLDS: per replica [group, life]   GONE: per replica [group, life, configuration's index]
+ *   MOVED: [epoch, [group …]]
+ *   MOVES_GET: empty   MOVES: wire_put_moves_head(), then per group wire_put_move()
  *   GOSSIP: ring/swim_codec.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
  */
@@ -327,6 +330,62 @@ struct wire_flush_state {
 };
 void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_state *state);
 bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
+
+/* HOLDS: a replica that hears of no leader asks whoever may know. The message's sender has it. */
+struct wire_holds {
+    uint16_t group;
+    uint64_t life;
+};
+void wire_put_holds(struct wire_buffer *buffer, const struct wire_holds *holds);
+bool wire_get_holds(struct wire_cursor *cursor, struct wire_holds *holds);
+
+/* GONE: of the member that it is sent to. The committed configuration does not have that replica,
+ * and none will ever have it. */
+struct wire_gone {
+    uint16_t group;
+    uint64_t life;
+    uint64_t config_index; /* of that configuration */
+};
+void wire_put_gone(struct wire_buffer *buffer, const struct wire_gone *gone);
+bool wire_get_gone(struct wire_cursor *cursor, struct wire_gone *gone);
+
+/* MOVED: the groups that the sender leads and that are as the map of that epoch wants them, by a
+ * committed configuration of that epoch. */
+void wire_put_moved(struct wire_buffer *buffer, uint64_t epoch, const uint16_t *groups,
+                    uint32_t count);
+/* groups: `max` places. */
+bool wire_get_moved(struct wire_cursor *cursor, uint64_t *epoch, uint16_t *groups, uint32_t max,
+                    uint32_t *count);
+
+/* MOVES: of one shard, then each group that it leads. */
+#define WIRE_MOVE_MEMBERS_MAX 7u
+struct wire_moves_head {
+    uint64_t epoch; /* of the ring map that it goes by; 0: it has none yet */
+    bool paused;
+    uint64_t rate; /* bytes a second of snapshots that the whole node may send; 0: as it comes */
+};
+void wire_put_moves_head(struct wire_buffer *buffer, const struct wire_moves_head *head);
+bool wire_get_moves_head(struct wire_cursor *cursor, struct wire_moves_head *head);
+
+struct wire_members {
+    uint8_t count;
+    uint16_t ids[WIRE_MOVE_MEMBERS_MAX];
+};
+struct wire_move {
+    uint16_t group;
+    uint8_t step;    /* enum transfer_step: what it does, or what it waits for, */
+    uint16_t member; /* and whom; 0: nobody in particular */
+    uint64_t config_index, config_epoch;
+    bool committed; /* that configuration, which is: */
+    struct wire_members voters;
+    struct wire_members voters_old; /* none unless it is joint */
+    struct wire_members learners;
+    uint64_t bytes;     /* of the partition's live records, about */
+    uint64_t sent;      /* of them, to the newest learner, by its newest snapshot */
+    uint32_t snapshots; /* that were begun for it by this leader: all but one are retries */
+};
+void wire_put_move(struct wire_buffer *buffer, const struct wire_move *move);
+bool wire_get_move(struct wire_cursor *cursor, struct wire_move *move);
 
 /* What a node says of itself. */
 /* What the scrubs of a node's shards found since its start. */

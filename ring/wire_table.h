@@ -25,6 +25,9 @@
     X(COMPARE_ACK, 26, CONTROL)  /* its digest */                                                  \
     X(FLUSH, 27, DATA)           /* admin -> shard: reclaim what is dead, or only say how far */   \
     X(FLUSH_REPLY, 28, DATA)                                                                       \
+    X(HOLDS, 29, CONTROL) /* shard -> shard: these replicas are here; are they still of use? */    \
+    X(GONE, 30, CONTROL)  /* the answer for those that are not */                                  \
+    X(MOVED, 31, CONTROL) /* leader's shard -> meta voters' shard 0: groups as the map wants */    \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
     X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
     X(MAP, 33, CONTROL)     /* the committed ring map */                                           \
@@ -41,7 +44,9 @@
     X(MAP_CHANGE_REPLY, 50, CONTROL)                                                               \
     X(GOSSIP, 56, CONTROL)       /* member -> member: ring/swim_codec.h */                         \
     X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
-    X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */
+    X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */                            \
+    X(MOVES_GET, 59, DATA)       /* admin -> shard */                                              \
+    X(MOVES, 60, DATA)           /* how far the groups that are led there are with their moves */
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

@@ -197,6 +197,39 @@ static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
     liveness->leaders = any16(dice);
 }
 
+static void any_members(struct dice *dice, struct wire_members *members)
+{
+    members->count = (uint8_t)dice_below(dice, WIRE_MOVE_MEMBERS_MAX + 1);
+    for (uint32_t i = 0; i < members->count; i++)
+        members->ids[i] = any16(dice);
+}
+
+static void any_moves(struct dice *dice, struct body *body)
+{
+    struct wire_move *move = &body->move;
+
+    body->holds = (struct wire_holds){.group = any16(dice), .life = any64(dice)};
+    body->gone = (struct wire_gone){any16(dice), any64(dice), any64(dice)};
+    body->epoch = any64(dice);
+    body->group_count = (uint32_t)dice_below(dice, BODY_GROUPS_MAX + 1);
+    for (uint32_t i = 0; i < body->group_count; i++)
+        body->groups[i] = any16(dice);
+    body->moves_head = (struct wire_moves_head){
+        .epoch = any64(dice), .paused = any8(dice) & 1, .rate = any64(dice)};
+    move->group = any16(dice);
+    move->step = any8(dice);
+    move->member = any16(dice);
+    move->config_index = any64(dice);
+    move->config_epoch = any64(dice);
+    move->committed = any8(dice) & 1;
+    any_members(dice, &move->voters);
+    any_members(dice, &move->voters_old);
+    any_members(dice, &move->learners);
+    move->bytes = any64(dice);
+    move->sent = any64(dice);
+    move->snapshots = any32(dice);
+}
+
 void body_any(struct dice *dice, struct body *body)
 {
     struct dice fill = {7};
@@ -223,14 +256,41 @@ void body_any(struct dice *dice, struct body *body)
     any_snapshot(dice, body);
     any_status(dice, body);
     any_liveness(dice, &body->liveness);
+    any_moves(dice, body);
     if (body->type == BODY_OP)
         any_op(dice, body);
     else
         any_result(dice, body);
 }
 
+/* Those of ring/wire_moves.c; false: it is none of them. */
+static bool put_moves(struct wire_buffer *buffer, const struct body *body)
+{
+    switch (body->type) {
+    case BODY_HOLDS:
+        wire_put_holds(buffer, &body->holds);
+        return true;
+    case BODY_GONE:
+        wire_put_gone(buffer, &body->gone);
+        return true;
+    case BODY_MOVED:
+        wire_put_moved(buffer, body->epoch, body->groups, body->group_count);
+        return true;
+    case BODY_MOVES_HEAD:
+        wire_put_moves_head(buffer, &body->moves_head);
+        return true;
+    case BODY_MOVE:
+        wire_put_move(buffer, &body->move);
+        return true;
+    default:
+        return false;
+    }
+}
+
 void body_put(struct wire_buffer *buffer, const struct body *body)
 {
+    if (put_moves(buffer, body))
+        return;
     switch (body->type) {
     case BODY_OPS_HEAD:
         wire_put_ops_head(buffer, body->session);
@@ -316,6 +376,17 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_map_reply(cursor, &body->map_reply);
     case BODY_LIVENESS:
         return wire_get_liveness(cursor, &body->liveness);
+    case BODY_HOLDS:
+        return wire_get_holds(cursor, &body->holds);
+    case BODY_GONE:
+        return wire_get_gone(cursor, &body->gone);
+    case BODY_MOVED:
+        return wire_get_moved(cursor, &body->epoch, body->groups, BODY_GROUPS_MAX,
+                              &body->group_count);
+    case BODY_MOVES_HEAD:
+        return wire_get_moves_head(cursor, &body->moves_head);
+    case BODY_MOVE:
+        return wire_get_move(cursor, &body->move);
     default:
         return wire_get_node_status(cursor, &body->node);
     }

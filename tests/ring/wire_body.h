@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BODY_ARGS_MAX 8u
+#define BODY_ARGS_MAX   8u
+#define BODY_GROUPS_MAX 20u
 
 /* All bodies, with what was put into them. The fields in use depend on the type. */
 struct body {
@@ -31,6 +32,13 @@ struct body {
     struct wire_node_status node;
     struct wire_map_reply map_reply;
     struct wire_liveness liveness;
+    struct wire_holds holds;
+    struct wire_gone gone;
+    uint64_t epoch; /* MOVED, with */
+    uint16_t groups[BODY_GROUPS_MAX];
+    uint32_t group_count;
+    struct wire_moves_head moves_head;
+    struct wire_move move;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
 
@@ -51,6 +59,11 @@ enum body_type {
     BODY_MAP_REPLY,
     BODY_NODE,
     BODY_LIVENESS,
+    BODY_HOLDS,
+    BODY_GONE,
+    BODY_MOVED,
+    BODY_MOVES_HEAD,
+    BODY_MOVE,
     BODY_TYPES
 };
 

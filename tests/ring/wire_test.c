@@ -105,9 +105,46 @@ static bool same_flush(const struct wire_flush_state *a, const struct wire_flush
            a->files == b->files && a->reclaimed == b->reclaimed && a->failed == b->failed;
 }
 
+static bool same_members(const struct wire_members *a, const struct wire_members *b)
+{
+    return a->count == b->count && memcmp(a->ids, b->ids, sizeof a->ids) == 0;
+}
+
+static bool same_move(const struct wire_move *a, const struct wire_move *b)
+{
+    return a->group == b->group && a->step == b->step && a->member == b->member &&
+           a->config_index == b->config_index && a->config_epoch == b->config_epoch &&
+           a->committed == b->committed && same_members(&a->voters, &b->voters) &&
+           same_members(&a->voters_old, &b->voters_old) &&
+           same_members(&a->learners, &b->learners) && a->bytes == b->bytes && a->sent == b->sent &&
+           a->snapshots == b->snapshots;
+}
+
+static bool same_moved(const struct body *a, const struct body *b)
+{
+    return a->epoch == b->epoch && a->group_count == b->group_count &&
+           memcmp(a->groups, b->groups, a->group_count * sizeof *a->groups) == 0;
+}
+
+static bool same_moves_head(const struct wire_moves_head *a, const struct wire_moves_head *b)
+{
+    return a->epoch == b->epoch && a->paused == b->paused && a->rate == b->rate;
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
+    case BODY_HOLDS:
+        return a->holds.group == b->holds.group && a->holds.life == b->holds.life;
+    case BODY_GONE:
+        return a->gone.group == b->gone.group && a->gone.life == b->gone.life &&
+               a->gone.config_index == b->gone.config_index;
+    case BODY_MOVED:
+        return same_moved(a, b);
+    case BODY_MOVES_HEAD:
+        return same_moves_head(&a->moves_head, &b->moves_head);
+    case BODY_MOVE:
+        return same_move(&a->move, &b->move);
     case BODY_OPS_HEAD:
         return a->session == b->session;
     case BODY_OP:
