@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,11 +19,12 @@
 
 #include "storage/engine_state.h"
 
-#define IDLE_MS       100          /* a thread that has nothing to do looks again after this */
-#define GATHER_PART   4            /* of a sync's time is waited for more callers */
-#define PACE_MS       5            /* while flush keeps its pace */
-#define ROOM_MS       2            /* a caller that found no room tries again after this */
-#define PREPARE_BYTES (256u << 10) /* appended before background work is looked for */
+#define IDLE_MS         100          /* a thread that has nothing to do looks again after this */
+#define GATHER_PART     4            /* of a sync's time is waited for more callers */
+#define BACKGROUND_NICE 10           /* of the thread that reclaims */
+#define PACE_MS         5            /* while flush keeps its pace */
+#define ROOM_MS         2            /* a caller that found no room tries again after this */
+#define PREPARE_BYTES   (256u << 10) /* appended before background work is looked for */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -346,11 +348,18 @@ static void *writer_main(void *argument)
     return NULL;
 }
 
+/* Callers go first where processors are few. Advice: it works without. */
+static void stand_back(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), BACKGROUND_NICE);
+}
+
 static void *background_main(void *argument)
 {
     struct engine *engine = argument;
     struct store_stats stats;
 
+    stand_back();
     engine_lock(engine);
     while (!engine->closing && engine->error == 0) {
         store_stats(engine->store, &stats);

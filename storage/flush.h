@@ -35,7 +35,7 @@
 
 #define FLUSH_VICTIMS_MAX 128u
 #define FLUSH_STEP_SIZE   (1u << 20)
-#define FLUSH_SLICE_MAX   4096u /* keydir look-ups a call of the shard thread */
+#define FLUSH_SLICE_MAX   512u /* keydir look-ups a call of the shard thread */
 
 enum flush_stage {
     FLUSH_IDLE,

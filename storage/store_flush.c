@@ -9,7 +9,8 @@
 /* Flush, the shard thread's half: chooses victims, keeps what is alive, lists the output, moves the
  * keydir. flush.h has the whole. */
 
-#define RETRY_MS 1000u
+#define RETRY_MS   1000u
+#define PACE_SHARE 2u
 
 /* --- KEEP ---------------------------------------------------------------------------------- */
 
@@ -297,15 +298,20 @@ struct store_job *store_flush_next(struct store *store, uint64_t now_ms)
     }
 }
 
-/* The more there is to reclaim, the faster: a backlog of one segment doubles the pace. */
+/* The more there is to reclaim, the faster: gently while there is no hurry, so that clients do not
+ * feel it, and steeply towards the bound on what is dead. A backlog of a segment, or of half of
+ * what is alive, makes it three times as fast, twice that eleven times. */
 static void pace(struct store *store, uint64_t bytes)
 {
-    uint64_t rate = store->options.flush_rate, over;
+    uint64_t rate = store->options.flush_rate, unit = store->totals.data_live / PACE_SHARE;
+    double backlog;
 
     if (rate == 0 || store->flush_demanded || store_flush_urgent(store))
         return;
-    over = store_flush_backlog(store);
-    rate += (uint64_t)((double)rate * (double)over / (double)store_segment_size(store));
+    if (unit < store_segment_size(store))
+        unit = store_segment_size(store);
+    backlog = (double)store_flush_backlog(store) / (double)unit;
+    rate += (uint64_t)((double)rate * (backlog + backlog * backlog * backlog));
     store->flush_due_ms = store->flush_now_ms + bytes * 1000 / rate;
 }
 
