@@ -188,7 +188,7 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
         else if (read->kind == SHARD_READ_TRAIN)
             shard_dictionary_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_MAP)
-            shard_map_read(shard, read, bytes, size);
+            shard_map_read(shard, bytes, size);
         else if (read->kind == SHARD_READ_WALK)
             shard_dictionary_walk_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)

@@ -274,10 +274,10 @@ struct shard_trainer {
 /* The ring map as the meta group has it, at shard 0 of its voters. */
 struct shard_ring {
     struct ringmap map;
-    store_location location; /* of the record that it is from; NONE: it is the genesis */
-    uint64_t looked;         /* the applied index that it was looked up at */
-    bool reading;            /* from the disk */
-    uint64_t change;         /* index of the entry with the next one; 0: none is on its way */
+    uint64_t index;  /* of the entry that it is from; 0: it is the genesis */
+    uint64_t looked; /* the applied index that it was looked up at */
+    bool reading;    /* from the disk */
+    uint64_t change; /* index of the entry with the next one; 0: none is on its way */
     struct shard_address change_from;
     uint64_t change_correlation;
     uint64_t tell_due_ms;
@@ -550,8 +550,7 @@ int shard_map_init(struct shard *shard, const struct ringmap *genesis);
 void shard_map_deinit(struct shard *shard);
 /* At the end of each round: takes what was applied. */
 void shard_map_step(struct shard *shard);
-void shard_map_read(struct shard *shard, const struct shard_read *read, const uint8_t *bytes,
-                    size_t size);
+void shard_map_read(struct shard *shard, const uint8_t *bytes, size_t size);
 /* From a member's node. */
 void shard_map_change(struct shard *shard, struct shard_address from,
                       const struct link_message *message);

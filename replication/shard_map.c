@@ -23,7 +23,6 @@ static struct keydir_digest map_digest(const struct shard *shard)
 
 int shard_map_init(struct shard *shard, const struct ringmap *genesis)
 {
-    shard->ring.location = STORE_LOCATION_NONE;
     return shard->meta ? ringmap_copy(&shard->ring.map, genesis) : 0;
 }
 
@@ -54,7 +53,9 @@ static void tell_node(struct shard *shard)
     wire_buffer_deinit(&body);
 }
 
-static void take(struct shard *shard, store_location location, const uint8_t *bytes, size_t size)
+/* The record may be the one that the map is from: only its index tells. Where it lies does not, for
+ * flush moves records, and what comes later may lie where they lay. */
+static void take(struct shard *shard, const uint8_t *bytes, size_t size)
 {
     struct shard_ring *ring = &shard->ring;
     struct record record;
@@ -66,6 +67,8 @@ static void take(struct shard *shard, store_location location, const uint8_t *by
         shard_fence(shard, shard->meta, "a record that was synced does not check");
         return;
     }
+    if (record.index == ring->index)
+        return;
     r = ringmap_decode(record.value, record.value_size, &map);
     if (r == -ENOMEM) {
         shard->fatal = r;
@@ -77,7 +80,7 @@ static void take(struct shard *shard, store_location location, const uint8_t *by
     }
     ringmap_deinit(&ring->map);
     ring->map = map;
-    ring->location = location;
+    ring->index = record.index;
     tell_node(shard);
 }
 
@@ -90,22 +93,20 @@ static void look(struct shard *shard)
     size_t size;
 
     ring->looked = shard->meta->raft.applied;
-    if (store_find(shard->store, STORE_PARTITION_META, &digest, &entry) != 0 || entry.tombstone ||
-        entry.location == ring->location)
+    if (store_find(shard->store, STORE_PARTITION_META, &digest, &entry) != 0 || entry.tombstone)
         return;
     if (store_peek(shard->store, entry.location, entry.size_max, &bytes, &size) == 0)
-        take(shard, entry.location, bytes, size);
+        take(shard, bytes, size);
     else
         ring->reading = shard_read_start(shard, SHARD_READ_MAP, NULL, 0, entry.location,
                                          (uint32_t)entry.size_max);
 }
 
-void shard_map_read(struct shard *shard, const struct shard_read *read, const uint8_t *bytes,
-                    size_t size)
+void shard_map_read(struct shard *shard, const uint8_t *bytes, size_t size)
 {
     shard->ring.reading = false;
     if (bytes)
-        take(shard, read->location, bytes, size);
+        take(shard, bytes, size);
     else
         shard->ring.looked = 0; /* the disk failed to give it: again in the next round */
 }

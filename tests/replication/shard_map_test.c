@@ -290,3 +290,37 @@ Test(shard_map, a_change_that_outlives_its_leader_is_done_once)
     free(blob.data);
     cluster_stop(&cluster);
 }
+
+/* Segments that are gone soon, and come again under the numbers of those before. */
+static void begin_small(void)
+{
+    cluster_begin(&cluster);
+    cluster.options.log_size_max = 1;
+    cluster.options.retain_entries_min = 0;
+    cluster.options.store.segment_size = 8u << 10;
+    cluster.options.store.zero_ahead_size = 8u << 10;
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_kill(&cluster, node);
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_restart(&cluster, node);
+    cluster_await_leaders(&cluster);
+    for (int p = 0; p < CLUSTER_PARTITIONS; p++)
+        cluster.epochs[p]++;
+}
+
+Test(shard_map, one_that_lies_where_the_one_before_lay_is_another, .timeout = 120)
+{
+    begin_small();
+    for (uint64_t epoch = 2; epoch < 60; epoch++) {
+        int leader = cluster_leader(&cluster, STORE_PARTITION_META);
+
+        cr_assert_eq(ask_map(leader, epoch, NULL), WIRE_MAP_DONE, "epoch %d", (int)epoch);
+        cr_assert_eq(ask_map(leader, epoch, other_cluster), WIRE_MAP_CONFLICT, "epoch %d",
+                     (int)epoch);
+        for (uint64_t i = 0; i < 8 + epoch % 23; i++)
+            cr_assert_eq(cluster_set(&cluster, "key", "some value or other")->status,
+                         WIRE_STATUS_OK);
+        cluster.result_count = 0;
+    }
+    cluster_stop(&cluster);
+}
