@@ -57,7 +57,9 @@ static void send_hello(struct link *link)
     struct wire_buffer body = {0};
     struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
 
-    wire_put_hello(&body, &(struct wire_hello){.version = WIRE_VERSION, .role = LINK_ROLE_ADMIN});
+    struct wire_hello hello = wire_hello_own(LINK_ROLE_ADMIN);
+
+    wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
     if (!body.failed)
@@ -95,17 +97,35 @@ static void on_down(void *context, struct link *link, const char *why)
     pthread_mutex_unlock(&cluster->mutex);
 }
 
+/* A node that speaks no version of ours is as good as none. mutex held. */
+static void take_hello(struct cluster_node *node, const struct link_message *message)
+{
+    struct wire_cursor cursor;
+    struct wire_hello hello;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_hello(&cursor, &hello) || wire_hello_version(&hello) != 0)
+        return;
+    node->up = false;
+    node->refused = true;
+    wire_hello_why(&hello, node->why);
+}
+
 static void on_message(void *context, struct link *link, const struct link_message *message)
 {
     struct cluster *cluster = context;
     struct cluster_node *node = link_user(link);
 
     pthread_mutex_lock(&cluster->mutex);
+    if (message->type == WIRE_HELLO) {
+        take_hello(node, message);
+        pthread_cond_broadcast(&cluster->changed);
+    }
     for (size_t i = 0; i < cluster->asked_count; i++) {
         struct cluster_request *request = &cluster->asked[i];
 
         /* An answer has the number after its question's, see ring/wire_table.h. */
-        if (request->answered || request->correlation != message->correlation ||
+        if (!node->up || request->answered || request->correlation != message->correlation ||
             &cluster->nodes[request->node] != node || message->type != request->type + 1)
             continue;
         request->reply = malloc(message->body_size > 0 ? message->body_size : 1);

@@ -46,12 +46,12 @@ static void send_hello(struct node_loop *loop, struct link *link)
 {
     struct wire_buffer body = {0};
     struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
+    struct wire_hello hello = wire_hello_own(LINK_ROLE_NODE);
 
-    wire_put_hello(&body, &(struct wire_hello){.version = WIRE_VERSION,
-                                               .role = LINK_ROLE_NODE,
-                                               .member = loop->member,
-                                               .shards = loop->shard_count,
-                                               .epoch = loop->map_known ? loop->map.epoch : 0});
+    hello.member = loop->member;
+    hello.shards = loop->shard_count;
+    hello.epoch = loop->map_known ? loop->map.epoch : 0;
+    wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
     if (!body.failed)
@@ -156,21 +156,20 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
                      const struct link_message *message)
 {
     struct inbox_item item = {.kind = INBOX_LINK_UP};
+    char why[WIRE_HELLO_WHY_SIZE];
     struct wire_cursor cursor;
     struct wire_hello hello;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    if (!wire_get_hello(&cursor, &hello) || hello.version != WIRE_VERSION || hello.shards == 0 ||
-        hello.shards > DATADIR_SHARDS_MAX) {
-        if (host->role == LINK_ROLE_NODE && host->dialled)
-            loop_log("warn", "peer_incompatible", "member=%u version=%u", host->member,
-                     hello.version);
-        if (!host->dialled)
-            answer_hello(loop, host);
+    if (!host->dialled) { /* whoever dialled judges by the answer */
+        answer_hello(loop, host);
         return;
     }
-    if (!host->dialled) {
-        answer_hello(loop, host);
+    if (!wire_get_hello(&cursor, &hello) || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
+        return;
+    if (wire_hello_version(&hello) == 0) {
+        wire_hello_why(&hello, why);
+        loop_log("warn", "peer_incompatible", "member=%u reason=\"%s\"", host->member, why);
         return;
     }
     item.from = address_of(loop, host);

@@ -101,7 +101,7 @@ bool wire_status_unproposed(uint8_t status)
 void wire_put_ops_head(struct wire_buffer *buffer, uint64_t session)
 {
     wire_put_array(buffer, OPS_HEAD_FIELDS);
-    wire_put_uint(buffer, WIRE_VERSION);
+    wire_put_uint(buffer, WIRE_OPS_VERSION);
     wire_put_uint(buffer, session);
 }
 
@@ -140,7 +140,7 @@ bool wire_get_ops_head(struct wire_cursor *cursor, uint64_t *session)
 {
     uint32_t unknown = wire_fields_open(cursor, OPS_HEAD_FIELDS);
 
-    if (wire_get_uint(cursor, UINT32_MAX) != WIRE_VERSION)
+    if (wire_get_uint(cursor, UINT32_MAX) != WIRE_OPS_VERSION)
         wire_refuse(cursor);
     *session = wire_get_u64(cursor);
     return wire_fields_close(cursor, unknown);
@@ -356,32 +356,6 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
     beat->term = wire_get_u32(cursor);
     beat->commit = ack ? 0 : wire_get_u64(cursor);
     beat->first = ack ? 0 : wire_get_u64(cursor);
-    return wire_fields_close(cursor, unknown);
-}
-
-/* HELLO */
-
-#define HELLO_FIELDS 5u
-
-void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
-{
-    wire_put_array(buffer, HELLO_FIELDS);
-    wire_put_uint(buffer, hello->version);
-    wire_put_uint(buffer, hello->role);
-    wire_put_uint(buffer, hello->shards);
-    wire_put_uint(buffer, hello->member);
-    wire_put_uint(buffer, hello->epoch);
-}
-
-bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
-{
-    uint32_t unknown = wire_fields_open(cursor, HELLO_FIELDS);
-
-    hello->version = wire_get_u32(cursor);
-    hello->role = wire_get_u8(cursor);
-    hello->shards = wire_get_u16(cursor);
-    hello->member = wire_get_u16(cursor);
-    hello->epoch = wire_get_u64(cursor);
     return wire_fields_close(cursor, unknown);
 }
 

@@ -45,9 +45,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION       1u
-#define WIRE_ARGS_MAX      4096u /* operations and keys a batch */
-#define WIRE_FRAME_OPS_MAX 4096u
+/* Versions of the language that processes of a cluster speak. The oldest and the newest that this
+ * program speaks go into its HELLO; a link speaks the newest that both ends do. */
+#define WIRE_VERSION_OLDEST 1u
+#define WIRE_VERSION_NEWEST 2u    /* through wire_version_newest() only: tests pretend another */
+#define WIRE_OPS_VERSION    1u    /* of the layout of OPS */
+#define WIRE_ARGS_MAX       4096u /* operations and keys a batch */
+#define WIRE_FRAME_OPS_MAX  4096u
 
 enum wire_type {
 #define X(name, number, lane) WIRE_##name = (number),
@@ -269,12 +273,21 @@ bool wire_get_snapshot_ack(struct wire_cursor *cursor, struct wire_snapshot_ack 
 
 /* HELLO: the first message of either side. */
 struct wire_hello {
-    uint32_t version;
+    uint32_t oldest; /* version that the sender speaks */
     uint8_t role;    /* enum link_role */
     uint16_t member; /* own member id, 0 when none yet */
     uint16_t shards; /* nodes: how many; partition p is served by shard p mod shards */
     uint64_t epoch;  /* of the ring map it holds; 0: none */
+    uint32_t newest; /* version that the sender speaks; not sent by version 1, which is it then */
 };
+/* Versions, role and the rest zero: what everybody's own begins with. */
+struct wire_hello wire_hello_own(uint8_t role);
+/* The version that a link with the sender speaks; 0: there is none that both do. */
+uint32_t wire_hello_version(const struct wire_hello *hello);
+uint32_t wire_version_newest(void);
+#define WIRE_HELLO_WHY_SIZE 120u
+/* Says what is wrong when there is none, and what to do. */
+void wire_hello_why(const struct wire_hello *hello, char why[WIRE_HELLO_WHY_SIZE]);
 void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello);
 bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello);
 

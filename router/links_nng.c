@@ -294,7 +294,7 @@ static void node_send(struct node_link *node, uint8_t type, const struct wire_bu
 
 static void node_up(struct links *links, struct node_link *node)
 {
-    struct wire_hello hello = {.version = WIRE_VERSION, .role = LINK_ROLE_ROUTER};
+    struct wire_hello hello = wire_hello_own(LINK_ROLE_ROUTER);
     const struct ringmap *map = router_map(links->options.router);
     struct wire_buffer body = {0};
 
@@ -311,12 +311,19 @@ static void node_up(struct links *links, struct node_link *node)
 static void node_hello(struct links *links, struct node_link *node,
                        const struct link_message *message)
 {
+    char why[WIRE_HELLO_WHY_SIZE];
     struct wire_cursor cursor;
     struct wire_hello hello;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
     if (!wire_get_hello(&cursor, &hello) || hello.role != LINK_ROLE_NODE)
         return;
+    if (wire_hello_version(&hello) == 0) {
+        wire_hello_why(&hello, why);
+        links_log(links, "warning", "event=incompatible member=%u address=%s reason=\"%s\"",
+                  node->member, node->address, why);
+        return;
+    }
     if (hello.member != node->member || hello.shards == 0)
         return; /* a seed; or a member that does not know yet that it is one */
     node->shards = hello.shards;

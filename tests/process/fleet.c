@@ -58,6 +58,11 @@ static int start(struct fleet *fleet, struct child *child, const char *name, cha
     return child_line(child, -1, READY_MS, line, size);
 }
 
+static const char *program_of(const char *name, char path[PATH_MAX])
+{
+    return program_path(name ? name : "ringcask", path);
+}
+
 void fleet_start_node(struct fleet *fleet, uint32_t k)
 {
     char program[PATH_MAX], data[PATH_MAX], name[16], zone[16], line[256];
@@ -71,7 +76,7 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
             snprintf(fleet->addresses[k], sizeof fleet->addresses[k], "127.0.0.1:%u",
                      PORT_FIRST + draw(PORT_RANGE));
         set_words(&fleet->nodes[k],
-                  (const char *[]){program_path("ringcask", program), "node", "--ticket",
+                  (const char *[]){program_of(fleet->programs[k], program), "node", "--ticket",
                                    fleet->ticket, "--data", fleet_path(fleet, name, "", data),
                                    "--listen", fleet->addresses[k], "--zone", zone, "--shards",
                                    k % 2 ? "2" : "1", /* they need not be alike */
@@ -104,7 +109,7 @@ void fleet_start_router(struct fleet *fleet)
 
     snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet->resp_port);
     set_words(&fleet->router,
-              (const char *[]){program_path("ringcask", program), "router", "--ticket",
+              (const char *[]){program_of(fleet->router_program, program), "router", "--ticket",
                                fleet->ticket, "--seeds", seeds(fleet, text), "--resp", resp, NULL});
     r = start(fleet, &fleet->router, "router", line, sizeof line);
     REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
@@ -144,18 +149,20 @@ void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
 }
 
 static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, const char *option,
-                       const char *const *node_words)
+                       const char *const *node_words, const char *program)
 {
     const char *words[FLEET_NODES_MAX + 3] = {"init"};
     char text[4096];
     int code;
 
-    *fleet = (struct fleet){.node_count = nodes, .node_words = node_words};
+    *fleet =
+        (struct fleet){.node_count = nodes, .node_words = node_words, .router_program = program};
     snprintf(fleet->folder, sizeof fleet->folder, "%s", folder);
     make_ticket(fleet);
     child_init(&fleet->router);
     for (uint32_t k = 0; k < nodes; k++) {
         child_init(&fleet->nodes[k]);
+        fleet->programs[k] = program;
         fleet_start_node(fleet, k);
         words[k + 1] = fleet->addresses[k];
     }
@@ -168,18 +175,24 @@ static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, 
 
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, NULL, NULL);
+    open_fleet(fleet, folder, nodes, NULL, NULL, NULL);
 }
 
 void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words)
 {
-    open_fleet(fleet, folder, nodes, init_word, node_words);
+    open_fleet(fleet, folder, nodes, init_word, node_words, NULL);
 }
 
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, "--encrypt", NULL);
+    open_fleet(fleet, folder, nodes, "--encrypt", NULL, NULL);
+}
+
+void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
+                        const char *program)
+{
+    open_fleet(fleet, folder, nodes, NULL, NULL, program);
 }
 
 void fleet_kill(struct fleet *fleet, struct child *child)

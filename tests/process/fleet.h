@@ -17,8 +17,10 @@ struct fleet {
     uint32_t node_count;
     struct child nodes[FLEET_NODES_MAX];
     char addresses[FLEET_NODES_MAX][64];
+    const char *programs[FLEET_NODES_MAX]; /* NULL: this build's ringcask */
     struct child router;
-    uint16_t resp_port; /* the same after a restart */
+    const char *router_program; /* NULL: this build's ringcask */
+    uint16_t resp_port;         /* the same after a restart */
     const char *const *node_words;
 };
 
@@ -30,6 +32,9 @@ void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t node
  * line, borrowed, NULL ends them. */
 void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words);
+/* The same, all of it by another program of this build's folder: a name that lives long enough. */
+void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
+                        const char *program);
 /* Stops all; each must end well, and no log may hold a sanitizer's report. */
 void fleet_close(struct fleet *fleet);
 void fleet_start_node(struct fleet *fleet, uint32_t k);

@@ -250,8 +250,8 @@ void body_any(struct dice *dice, struct body *body)
                                     .term = any32(dice),
                                     .commit = body->ack ? 0 : any64(dice),
                                     .first = body->ack ? 0 : any64(dice)};
-    body->hello =
-        (struct wire_hello){any32(dice), any8(dice), any16(dice), any16(dice), any64(dice)};
+    body->hello = (struct wire_hello){any32(dice), any8(dice),  any16(dice),
+                                      any16(dice), any64(dice), any32(dice)};
     any_raft(dice, &body->raft);
     any_snapshot(dice, body);
     any_status(dice, body);

@@ -165,9 +165,9 @@ static bool body_same(const struct body *a, const struct body *b)
     case BODY_SNAPSHOT_ACK:
         return same_snapshot_ack(&a->snapshot_ack, &b->snapshot_ack);
     case BODY_HELLO:
-        return a->hello.version == b->hello.version && a->hello.role == b->hello.role &&
-               a->hello.member == b->hello.member && a->hello.shards == b->hello.shards &&
-               a->hello.epoch == b->hello.epoch;
+        return a->hello.oldest == b->hello.oldest && a->hello.newest == b->hello.newest &&
+               a->hello.role == b->hello.role && a->hello.member == b->hello.member &&
+               a->hello.shards == b->hello.shards && a->hello.epoch == b->hello.epoch;
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
     case BODY_FLUSH:
@@ -310,8 +310,8 @@ Test(wire, fields_of_a_later_version_are_passed_over)
     struct wire_cursor cursor;
     struct wire_hello hello;
 
-    wire_put_array(&buffer, 7);
-    for (uint64_t i = 1; i <= 5; i++)
+    wire_put_array(&buffer, 8);
+    for (uint64_t i = 1; i <= 6; i++)
         wire_put_uint(&buffer, i);
     wire_put_array(&buffer, 1);
     wire_put_string(&buffer, "new");
@@ -322,6 +322,36 @@ Test(wire, fields_of_a_later_version_are_passed_over)
     cr_assert_eq(hello.epoch, 5);
     cr_assert_eq(wire_get_uint(&cursor, 99), 99);
     wire_buffer_deinit(&buffer);
+}
+
+/* A HELLO as version 0.1.0 sent it, and what comes of versions that both sides name. */
+Test(wire, the_newest_version_that_both_speak_is_spoken)
+{
+    static const uint8_t version_1[] = {0x95, 0x01, 0x01, 0x02, 0x03, 0x09};
+    const uint32_t newest = wire_version_newest();
+    struct wire_hello hello, own = wire_hello_own(LINK_ROLE_ROUTER);
+    char why[WIRE_HELLO_WHY_SIZE];
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, version_1, sizeof version_1);
+    cr_assert(wire_get_hello(&cursor, &hello));
+    cr_assert(hello.oldest == 1 && hello.newest == 1 && hello.shards == 2 && hello.member == 3 &&
+              hello.epoch == 9);
+    cr_assert_eq(wire_hello_version(&hello), 1);
+    cr_assert_eq(own.oldest, 1, "version 0.1.0 takes no other first field");
+    cr_assert_eq(wire_hello_version(&own), newest);
+    hello.newest = newest + 5;
+    cr_assert_eq(wire_hello_version(&hello), newest);
+    hello.oldest = newest + 1;
+    cr_assert_eq(wire_hello_version(&hello), 0);
+    wire_hello_why(&hello, why);
+    cr_assert(strstr(why, "upgrade this one"), "%s", why);
+    hello = (struct wire_hello){.oldest = 0, .newest = 0};
+    cr_assert_eq(wire_hello_version(&hello), 0);
+    wire_hello_why(&hello, why);
+    cr_assert(strstr(why, "upgrade the other one"), "%s", why);
+    hello = (struct wire_hello){.oldest = newest + 2, .newest = 1}; /* makes no sense */
+    cr_assert_eq(wire_hello_version(&hello), 0);
 }
 
 /* The example of docs/format-wire.md, byte by byte. */
@@ -405,7 +435,7 @@ Test(wire, ops_of_another_version_are_refused)
     uint64_t session;
 
     wire_put_array(&buffer, 2);
-    wire_put_uint(&buffer, WIRE_VERSION + 1);
+    wire_put_uint(&buffer, WIRE_OPS_VERSION + 1);
     wire_put_uint(&buffer, 1);
     wire_cursor_init(&cursor, buffer.data, buffer.size);
     cr_assert_not(wire_get_ops_head(&cursor, &session));

@@ -27,10 +27,12 @@ static void stage_reply(struct link *link, uint8_t type, const struct wire_buffe
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
 {
-    struct wire_hello hello = {
-        .version = WIRE_VERSION, .role = LINK_ROLE_NODE, .member = 1, .shards = 2, .epoch = 1};
+    struct wire_hello hello = wire_hello_own(LINK_ROLE_NODE);
     struct wire_buffer body = {0};
 
+    hello.member = 1;
+    hello.shards = 2;
+    hello.epoch = 1;
     if (peer->role != LINK_ROLE_ROUTER)
         return false;
     (void)context;
