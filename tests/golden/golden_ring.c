@@ -1,0 +1,402 @@
+/* What members agree on and tell each other: ring map, plan, tickets, gossip. */
+#include "golden_ring.h"
+
+#include "ring/plan.h"
+#include "ring/swim_codec.h"
+#include "ring/ticket.h"
+#include "ring/tickets.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- ring map ------------------------------------------------------------------------------- */
+
+static void set_member(struct ringmap *map, uint32_t slot, uint16_t id, uint8_t state)
+{
+    struct ringmap_member *member = &map->members[slot];
+
+    member->id = id;
+    member->state = state;
+    member->weight = 100u * id;
+    golden_fill(member->public_key, sizeof member->public_key, (uint8_t)(id * 16));
+    snprintf(member->address, sizeof member->address, "10.0.0.%u:7001", id);
+    snprintf(member->zone, sizeof member->zone, "rack-%c", 'a' + id);
+}
+
+struct ringmap golden_map(void)
+{
+    struct ringmap map;
+
+    assert(ringmap_init(&map, 4, 8, 2) == 0);
+    map.epoch = 9;
+    golden_fill(map.cluster, sizeof map.cluster, 1);
+    golden_fill(map.hash_secret, sizeof map.hash_secret, 0x80);
+    set_member(&map, 0, 1, RINGMAP_STATE_ACTIVE);
+    set_member(&map, 1, 2, RINGMAP_STATE_ACTIVE);
+    set_member(&map, 2, 3, RINGMAP_STATE_REMOVED);
+    set_member(&map, 3, 5, RINGMAP_STATE_JOINING);
+    for (unsigned p = 0; p < 8; p++) {
+        map.replicas[2 * p] = (uint16_t)(1 + p % 2);
+        map.replicas[2 * p + 1] = (uint16_t)(2 - p % 2);
+    }
+    map.meta_voters[0] = 1;
+    map.meta_voters[1] = 2;
+    map.meta_voter_count = 2;
+    return map;
+}
+
+/* On its way: member 5 is to take a place in every row from member 2, which leaves. */
+static struct ringmap moving_map(void)
+{
+    struct ringmap map = golden_map();
+
+    map.epoch = 10;
+    map.members[1].state = RINGMAP_STATE_LEAVING;
+    map.members[3].state = RINGMAP_STATE_ACTIVE;
+    map.target = calloc(16, sizeof *map.target);
+    assert(map.target);
+    for (unsigned p = 0; p < 8; p++) {
+        map.target[2 * p] = p % 2 ? 5 : 1;
+        map.target[2 * p + 1] = p % 2 ? 1 : 5;
+    }
+    map.meta_voters[1] = 5;
+    return map;
+}
+
+static void add_key(struct ringmap *map, uint8_t id)
+{
+    uint8_t(*boxes)[RINGMAP_BOX_SIZE];
+
+    assert(ringmap_add_key(map, id, &boxes) == 0);
+    for (uint32_t i = 0; i < map->member_count; i++)
+        golden_fill(boxes[i], RINGMAP_BOX_SIZE, (uint8_t)(id + i));
+}
+
+static struct ringmap keys_map(void)
+{
+    struct ringmap map = golden_map();
+
+    add_key(&map, 3);
+    add_key(&map, 7);
+    return map;
+}
+
+void golden_put_map(const struct ringmap *map, struct wire_buffer *out)
+{
+    size_t size = ringmap_encoded_size(map);
+    uint8_t *bytes = malloc(size);
+
+    assert(bytes);
+    ringmap_encode(map, bytes);
+    wire_put_raw(out, bytes, size);
+    free(bytes);
+}
+
+static bool same_member(const struct ringmap_member *a, const struct ringmap_member *b)
+{
+    return a->id == b->id && a->state == b->state && a->weight == b->weight &&
+           memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
+           strcmp(a->address, b->address) == 0 && strcmp(a->zone, b->zone) == 0;
+}
+
+static const char *compare_maps(const struct ringmap *read, const struct ringmap *want)
+{
+    size_t rows = (size_t)want->partition_count * want->replica_count * sizeof *want->replicas;
+
+    GOLDEN_EXPECT(read->epoch == want->epoch);
+    GOLDEN_EXPECT(memcmp(read->cluster, want->cluster, sizeof read->cluster) == 0);
+    GOLDEN_EXPECT(memcmp(read->hash_secret, want->hash_secret, sizeof read->hash_secret) == 0);
+    GOLDEN_EXPECT(read->partition_count == want->partition_count &&
+                  read->replica_count == want->replica_count &&
+                  read->member_count == want->member_count);
+    for (uint32_t i = 0; i < want->member_count; i++)
+        GOLDEN_EXPECT(same_member(&read->members[i], &want->members[i]));
+    GOLDEN_EXPECT(memcmp(read->replicas, want->replicas, rows) == 0);
+    GOLDEN_EXPECT(!read->target == !want->target);
+    GOLDEN_EXPECT(!want->target || memcmp(read->target, want->target, rows) == 0);
+    GOLDEN_EXPECT(read->meta_voter_count == 2 && read->meta_voters[1] == want->meta_voters[1]);
+    GOLDEN_EXPECT(read->key_count == want->key_count);
+    for (uint32_t k = 0; k < want->key_count; k++) {
+        GOLDEN_EXPECT(read->key_ids[k] == want->key_ids[k]);
+        GOLDEN_EXPECT(memcmp(ringmap_box(read, k, 5), ringmap_box(want, k, 5), RINGMAP_BOX_SIZE) ==
+                      0);
+    }
+    return NULL;
+}
+
+const char *golden_check_map(struct ringmap *want, const uint8_t *bytes, size_t size)
+{
+    struct wire_buffer again = {0};
+    struct ringmap read;
+    const char *wrong;
+
+    GOLDEN_EXPECT(ringmap_decode(bytes, size, &read) == 0);
+    wrong = compare_maps(&read, want);
+    golden_put_map(&read, &again);
+    ringmap_deinit(&read);
+    ringmap_deinit(want);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return wrong;
+}
+
+#define MAP_GOLDEN(name)                                                                           \
+    static void make_##name(struct wire_buffer *out)                                               \
+    {                                                                                              \
+        struct ringmap map = name();                                                               \
+                                                                                                   \
+        golden_put_map(&map, out);                                                                 \
+        ringmap_deinit(&map);                                                                      \
+    }                                                                                              \
+    static const char *check_##name(const uint8_t *bytes, size_t size)                             \
+    {                                                                                              \
+        struct ringmap want = name();                                                              \
+                                                                                                   \
+        return golden_check_map(&want, bytes, size);                                               \
+    }
+MAP_GOLDEN(golden_map)
+MAP_GOLDEN(moving_map)
+MAP_GOLDEN(keys_map)
+
+/* --- plan ----------------------------------------------------------------------------------- */
+
+static void make_plan(struct wire_buffer *out)
+{
+    struct ringmap now = golden_map(), wanted = moving_map();
+    uint64_t sizes[8];
+    struct plan_input input = {.now = &now,
+                               .wanted = &wanted,
+                               .partition_bytes = sizes,
+                               .rate_bytes = 1000,
+                               .moves_per_node_max = 2};
+    struct plan plan;
+    uint8_t *bytes;
+
+    for (uint64_t p = 0; p < 8; p++)
+        sizes[p] = 1000 * (p + 1);
+    memcpy(wanted.replicas, wanted.target, 16 * sizeof *wanted.target);
+    free(wanted.target);
+    wanted.target = NULL;
+    assert(plan_make(&input, &plan) == 0);
+    bytes = malloc(plan_encoded_size(&plan));
+    assert(bytes);
+    plan_encode(&plan, bytes);
+    wire_put_raw(out, bytes, plan_encoded_size(&plan));
+    free(bytes);
+    plan_deinit(&plan);
+    ringmap_deinit(&now);
+    ringmap_deinit(&wanted);
+}
+
+static const char *check_plan(const uint8_t *bytes, size_t size)
+{
+    uint8_t again[2048];
+    struct plan plan;
+
+    GOLDEN_EXPECT(plan_decode(bytes, size, &plan) == 0);
+    GOLDEN_EXPECT(plan.epoch == 9 && plan.replicas_before == 2 && plan.replicas_after == 2);
+    GOLDEN_EXPECT(plan.move_count == 8 && plan.moves[0].from == 2 && plan.moves[0].to == 5);
+    GOLDEN_EXPECT(plan.bytes == 36000 && plan.moves[7].bytes == 8000);
+    GOLDEN_EXPECT(plan.member_count == 3 && plan.members[2].id == 5 &&
+                  plan.members[2].state_before == RINGMAP_STATE_JOINING &&
+                  plan.members[2].state_after == RINGMAP_STATE_ACTIVE &&
+                  plan.members[2].holds_after == 8);
+    GOLDEN_EXPECT(plan_encoded_size(&plan) == size && size <= sizeof again);
+    plan_encode(&plan, again);
+    plan_deinit(&plan);
+    GOLDEN_EXPECT(memcmp(again, bytes, size) == 0);
+    return NULL;
+}
+
+/* --- tickets -------------------------------------------------------------------------------- */
+
+static void make_ticket(struct wire_buffer *out)
+{
+    char text[TICKET_TEXT_SIZE];
+    struct ticket ticket;
+
+    golden_fill(ticket.cluster, sizeof ticket.cluster, 1);
+    golden_fill(ticket.psk, sizeof ticket.psk, 17);
+    ticket_encode(&ticket, text);
+    wire_put_raw(out, text, strlen(text));
+}
+
+static const char *check_ticket(const uint8_t *bytes, size_t size)
+{
+    char again[TICKET_TEXT_SIZE];
+    struct ticket ticket;
+
+    GOLDEN_EXPECT(ticket_decode(&ticket, (const char *)bytes, size) == 0);
+    GOLDEN_EXPECT(ticket.cluster[0] == 1 && ticket.cluster[15] == 16);
+    GOLDEN_EXPECT(ticket.psk[0] == 17 && ticket.psk[31] == 48);
+    ticket_encode(&ticket, again);
+    GOLDEN_EXPECT(strlen(again) == size && memcmp(again, bytes, size) == 0);
+    return NULL;
+}
+
+#define TICKETS_NOW 1700000000123u
+
+static void put_tickets(const struct tickets *tickets, struct wire_buffer *out)
+{
+    uint8_t *bytes = malloc(TICKETS_ENCODED_MAX);
+
+    assert(bytes);
+    tickets_encode(tickets, bytes);
+    wire_put_raw(out, bytes, tickets_encoded_size(tickets));
+    free(bytes);
+}
+
+static void make_tickets(struct wire_buffer *out)
+{
+    struct tickets *tickets = malloc(sizeof *tickets);
+    uint8_t psk[TICKET_PSK_SIZE], key[TICKETS_KEY_SIZE];
+    uint32_t id;
+
+    assert(tickets);
+    golden_fill(psk, sizeof psk, 17);
+    golden_fill(key, sizeof key, 0x60);
+    tickets_init(tickets, psk);
+    assert(tickets_new(tickets, &(struct tickets_terms){LINK_ROLE_NODE, 3600000, 1}, TICKETS_NOW,
+                       &id) == 0);
+    assert(tickets_redeem(tickets, id, LINK_ROLE_NODE, key, TICKETS_NOW + 5) == 0);
+    assert(tickets_new(tickets, &(struct tickets_terms){LINK_ROLE_ROUTER, 0, 0}, TICKETS_NOW + 10,
+                       &id) == 0);
+    assert(tickets_revoke(tickets, id, TICKETS_NOW + 20) == 0);
+    golden_fill(psk, sizeof psk, 99);
+    assert(tickets_prepare(tickets, psk) == 0);
+    put_tickets(tickets, out);
+    tickets_wipe(tickets);
+    free(tickets);
+}
+
+static const char *compare_tickets(const struct tickets *tickets)
+{
+    const struct tickets_record *node = tickets_find(tickets, 1),
+                                *router = tickets_find(tickets, 2);
+
+    GOLDEN_EXPECT(tickets->phase == TICKETS_PREPARED && tickets->next_id == 3);
+    GOLDEN_EXPECT(tickets->offered.generation == 1 && tickets->offered.psk[0] == 17);
+    GOLDEN_EXPECT(tickets->other.generation == 2 && tickets->other.psk[0] == 99);
+    GOLDEN_EXPECT(node && node->role == LINK_ROLE_NODE && node->uses == 1 && node->uses_max == 1 &&
+                  node->created_ms == TICKETS_NOW && node->expires_ms == TICKETS_NOW + 3600000);
+    GOLDEN_EXPECT(router && router->role == LINK_ROLE_ROUTER && router->expires_ms == 0 &&
+                  router->revoked_ms == TICKETS_NOW + 20);
+    GOLDEN_EXPECT(tickets->holder_count == 1 && tickets->holders[0].public_key[0] == 0x60);
+    return NULL;
+}
+
+static const char *check_tickets(const uint8_t *bytes, size_t size)
+{
+    struct tickets *tickets = malloc(sizeof *tickets);
+    struct wire_buffer again = {0};
+    const char *wrong;
+
+    GOLDEN_EXPECT(tickets && tickets_decode(bytes, size, tickets) == 0);
+    wrong = compare_tickets(tickets);
+    put_tickets(tickets, &again);
+    tickets_wipe(tickets);
+    free(tickets);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return wrong;
+}
+
+/* --- gossip --------------------------------------------------------------------------------- */
+
+static const struct swim_record gossip_record = {.member = 3,
+                                                 .incarnation = 2,
+                                                 .sequence = 7,
+                                                 .local = {.address = "127.0.0.1:7003",
+                                                           .epoch = 9,
+                                                           .operations = 1000,
+                                                           .bytes = 1u << 20,
+                                                           .leaders = 85,
+                                                           .leaders_digest = 255}};
+
+static void sign(const uint8_t *record, size_t size, uint8_t signature[SWIM_SIGNATURE_SIZE],
+                 uint8_t public_key[32])
+{
+    uint8_t seed[32], secret[64], bytes[SWIM_SIGNED_PREFIX_SIZE + SWIM_RECORD_SIZE_MAX],
+        cluster[RINGMAP_CLUSTER_SIZE];
+
+    golden_fill(seed, sizeof seed, 5);
+    golden_fill(cluster, sizeof cluster, 1);
+    swim_signed_prefix(cluster, bytes);
+    memcpy(bytes + SWIM_SIGNED_PREFIX_SIZE, record, size);
+    assert(crypto_sign_seed_keypair(public_key, secret, seed) == 0);
+    assert(crypto_sign_detached(signature, NULL, bytes, SWIM_SIGNED_PREFIX_SIZE + size, secret) ==
+           0);
+}
+
+/* One packet with an item of each kind. */
+static void make_gossip(struct wire_buffer *out)
+{
+    uint8_t record[SWIM_RECORD_SIZE_MAX], signature[SWIM_SIGNATURE_SIZE], key[32];
+    size_t size = swim_record_encode(&gossip_record, record);
+    struct swim_item items[] = {
+        {.kind = SWIM_ITEM_RECORD,
+         .record = record,
+         .record_size = (uint16_t)size,
+         .signature = signature},
+        {.kind = SWIM_ITEM_STATEMENT,
+         .member = 4,
+         .standing = SWIM_SUSPECT,
+         .incarnation = 2,
+         .accusers = {1, 2},
+         .accuser_count = 2},
+        {.kind = SWIM_ITEM_DIGEST,
+         .member = 5,
+         .standing = SWIM_LEFT,
+         .incarnation = 8,
+         .sequence = 9},
+        {.kind = SWIM_ITEM_WANT, .member = 6},
+    };
+    struct swim_packet packet = {.kind = SWIM_DIFF,
+                                 .more = true,
+                                 .nonce = 5,
+                                 .subject = 2,
+                                 .incarnation = 4,
+                                 .sequence = 6,
+                                 .items = items,
+                                 .item_count = 4};
+
+    sign(record, size, signature, key);
+    swim_put_packet(out, &packet);
+}
+
+static const char *check_gossip(const uint8_t *bytes, size_t size)
+{
+    static struct swim_item items[SWIM_ITEMS_MAX];
+    uint8_t signature[SWIM_SIGNATURE_SIZE], key[32], record[SWIM_RECORD_SIZE_MAX];
+    struct wire_buffer again = {0};
+    struct swim_packet packet;
+    struct swim_record read;
+
+    GOLDEN_EXPECT(swim_get_packet(bytes, size, &packet, items) == 0);
+    GOLDEN_EXPECT(packet.kind == SWIM_DIFF && packet.more && packet.item_count == 4);
+    GOLDEN_EXPECT(swim_record_decode(items[0].record, items[0].record_size, &read) == 0);
+    GOLDEN_EXPECT(read.member == 3 && read.incarnation == 2 && read.local.leaders == 85 &&
+                  strcmp(read.local.address, "127.0.0.1:7003") == 0);
+    GOLDEN_EXPECT(swim_record_encode(&read, record) == items[0].record_size);
+    GOLDEN_EXPECT(memcmp(record, items[0].record, items[0].record_size) == 0);
+    sign(record, items[0].record_size, signature, key);
+    GOLDEN_EXPECT(memcmp(signature, items[0].signature, sizeof signature) == 0);
+    GOLDEN_EXPECT(items[1].standing == SWIM_SUSPECT && items[1].accusers[1] == 2);
+    GOLDEN_EXPECT(items[2].standing == SWIM_LEFT && items[2].sequence == 9);
+    GOLDEN_EXPECT(items[3].kind == SWIM_ITEM_WANT && items[3].member == 6);
+    swim_put_packet(&again, &packet);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
+}
+
+const struct golden golden_ring[] = {
+    {"ringmap-1", make_golden_map, check_golden_map},
+    {"ringmap-1-target", make_moving_map, check_moving_map},
+    {"ringmap-2", make_keys_map, check_keys_map},
+    {"plan-1", make_plan, check_plan},
+    {"ticket-1", make_ticket, check_ticket},
+    {"tickets-1", make_tickets, check_tickets},
+    {"gossip-1", make_gossip, check_gossip},
+};
+const size_t golden_ring_count = sizeof golden_ring / sizeof *golden_ring;

@@ -1,0 +1,337 @@
+/* Messages: of each type one with its frame, and another where a body has several forms. */
+#include "golden.h"
+#include "ring/link_frame.h"
+#include "tests/ring/wire_body.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ITEM(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
+
+static const struct wire_bytes values[] = {ITEM("one"), {NULL, 0}};
+
+/* What a message is made of: bodies one behind the other, or bytes. */
+struct message {
+    uint8_t type;
+    uint16_t partition;
+    struct body bodies[4];
+    uint8_t body_count;
+    /* Else: [accepted, why, hash], [number], [number, hash], bin, or nothing. */
+    enum { BODIES, REPLY, NUMBER, STATE, BIN, EMPTY } form;
+};
+
+static const struct message messages[] = {
+    {.type = WIRE_HELLO,
+     .partition = WIRE_PARTITION_NODE,
+     .bodies = {{.type = BODY_HELLO,
+                 .hello = {.oldest = 1,
+                           .role = LINK_ROLE_NODE,
+                           .member = 3,
+                           .shards = 2,
+                           .epoch = 9,
+                           .newest = 1}}},
+     .body_count = 1},
+    {.type = WIRE_OPS,
+     .partition = 42,
+     .bodies = {{.type = BODY_OPS_HEAD, .session = 0x01020304},
+                {.type = BODY_OP,
+                 .op = {.id = 7,
+                        .operation = WIRE_OP_SET,
+                        .flags = WIRE_SET_NX,
+                        .retry = true,
+                        .partition = 42,
+                        .lane_epoch = 1,
+                        .budget_ms = 1000,
+                        .sequence = 5,
+                        .floor = 3,
+                        .arg_count = 2},
+                 .bytes = {ITEM("k"), ITEM("one")}}},
+     .body_count = 2},
+    {.type = WIRE_RESULTS,
+     .partition = 42,
+     .bodies = {{.type = BODY_RESULT, .result = {.id = 7, .is_int = true, .integer = -1}},
+                {.type = BODY_RESULT, .result = {.id = 8, .bytes = ITEM("one")}},
+                {.type = BODY_RESULT, .result = {.id = 9, .values = values, .value_count = 2}},
+                {.type = BODY_RESULT, .result = {.id = 10, .status = WIRE_STATUS_TRYAGAIN}}},
+     .body_count = 4},
+    {.type = WIRE_RAFT,
+     .partition = 41,
+     .bodies = {{.type = BODY_RAFT,
+                 .raft = {.kind = 5,
+                          .flags = 1,
+                          .group = 41,
+                          .from_member = 1,
+                          .to_member = 2,
+                          .from_life = 1,
+                          .to_life = 940,
+                          .term = 3,
+                          .log_term = 2,
+                          .index = 1000,
+                          .commit = 999,
+                          .entry_count = 1,
+                          .entries = ITEM("a record")}}},
+     .body_count = 1},
+    {.type = WIRE_BEAT,
+     .partition = 1,
+     .bodies = {{.type = BODY_BEAT_HEAD, .head = {.from = 1, .round = 77, .full = true}},
+                {.type = BODY_BEAT,
+                 .beat = {.group = 41,
+                          .from_life = 1,
+                          .to_life = 940,
+                          .term = 3,
+                          .commit = 999,
+                          .first = 500}}},
+     .body_count = 2},
+    {.type = WIRE_BEAT_ACK,
+     .partition = 1,
+     .bodies = {{.type = BODY_BEAT_HEAD,
+                 .head = {.from = 2, .round = 77, .wall_ms = 1700000000123}},
+                {.type = BODY_BEAT,
+                 .ack = true,
+                 .beat = {.group = 41, .from_life = 940, .to_life = 1, .term = 3}}},
+     .body_count = 2},
+    {.type = WIRE_SHARD_STATUS, .form = EMPTY},
+    {.type = WIRE_SHARD_STATUS_REPLY,
+     .bodies = {{.type = BODY_PARTITION,
+                 .partition = {.partition = 41,
+                               .role = 3,
+                               .leader = 1,
+                               .term = 3,
+                               .first = 500,
+                               .last = 1000,
+                               .commit = 999,
+                               .applied = 998,
+                               .keys = 12345,
+                               .fenced = true,
+                               .lag_count = 2}}},
+     .body_count = 1},
+    {.type = WIRE_SNAPSHOT,
+     .partition = 41,
+     .bodies = {{.type = BODY_SNAPSHOT,
+                 .snapshot = {.group = 41,
+                              .from_member = 1,
+                              .to_member = 2,
+                              .from_life = 1,
+                              .to_life = 940,
+                              .term = 3,
+                              .log_term = 2,
+                              .index = 900,
+                              .next = 0x123456789abc,
+                              .settled = 930,
+                              .checksum = 0x1122334455667788,
+                              .state = ITEM("a state"),
+                              .records = ITEM("records")}}},
+     .body_count = 1},
+    {.type = WIRE_SNAPSHOT_ACK,
+     .partition = 41,
+     .bodies = {{.type = BODY_SNAPSHOT_ACK,
+                 .snapshot_ack = {.kind = WIRE_SNAPSHOT_TAKEN,
+                                  .group = 41,
+                                  .from_member = 2,
+                                  .to_member = 1,
+                                  .from_life = 940,
+                                  .to_life = 1,
+                                  .term = 3,
+                                  .index = 900,
+                                  .next = 0x123456789abc}}},
+     .body_count = 1},
+    {.type = WIRE_COMPARE,
+     .partition = 41,
+     .bodies = {{.type = BODY_COMPARE,
+                 .compare = {.kind = WIRE_COMPARE_ASK,
+                             .group = 41,
+                             .from_member = 1,
+                             .to_member = 2,
+                             .from_life = 1,
+                             .to_life = 940,
+                             .term = 3,
+                             .index = 900,
+                             .from = 10,
+                             .to = 20}}},
+     .body_count = 1},
+    {.type = WIRE_COMPARE_ACK,
+     .partition = 41,
+     .bodies = {{.type = BODY_COMPARE,
+                 .compare = {.kind = WIRE_COMPARE_GIVEN,
+                             .group = 41,
+                             .from_member = 2,
+                             .to_member = 1,
+                             .from_life = 940,
+                             .to_life = 1,
+                             .term = 3,
+                             .index = 900,
+                             .from = 10,
+                             .to = 20,
+                             .count = 3,
+                             .sum = 0x1122334455667788}}},
+     .body_count = 1},
+    {.type = WIRE_FLUSH, .bodies = {{.type = BODY_FLUSH, .begin = true}}, .body_count = 1},
+    {.type = WIRE_FLUSH_REPLY,
+     .bodies = {{.type = BODY_FLUSH_STATE, .flush = {true, true, 1, 2000, 300, 4, 500, 6, 700, 8}}},
+     .body_count = 1},
+    {.type = WIRE_MAP_GET, .form = EMPTY},
+    {.type = WIRE_MAP, .form = BIN},
+    {.type = WIRE_PREPARE, .form = BIN},
+    {.type = WIRE_PREPARE_REPLY, .form = REPLY},
+    {.type = WIRE_COMMIT, .form = BIN},
+    {.type = WIRE_COMMIT_REPLY, .form = REPLY},
+    {.type = WIRE_NODE_STATUS, .form = EMPTY},
+    {.type = WIRE_NODE_STATUS_REPLY,
+     .bodies = {{.type = BODY_NODE,
+                 .node = {.member = 3,
+                          .founded = 2,
+                          .shards = 2,
+                          .epoch = 9,
+                          .uptime_ms = 1000,
+                          .disk_bytes = 2000,
+                          .disk_free = 3000,
+                          .public_key = {1},
+                          .genesis_hash = {2},
+                          .address = "10.0.0.3:7001",
+                          .zone = "rack-c",
+                          .version = "0.1.0",
+                          .weight = 100,
+                          .links_up = 2,
+                          .disk_full = true,
+                          .cache_hits = 4,
+                          .cache_misses = 5,
+                          .cache_evictions = 6,
+                          .cache_bytes = 7,
+                          .key_id = 8,
+                          .scrub = {9, 10, 11, 12, 13, 14, 15, 16, 17}}}},
+     .body_count = 1},
+    {.type = WIRE_GENESIS_GET, .form = EMPTY},
+    {.type = WIRE_GENESIS, .form = STATE},
+    {.type = WIRE_MAP_EPOCH, .form = NUMBER},
+    {.type = WIRE_MAP_CHANGE, .form = BIN},
+    {.type = WIRE_MAP_CHANGE_REPLY,
+     .bodies = {{.type = BODY_MAP_REPLY,
+                 .map_reply = {WIRE_MAP_REFUSED, 9, 1, "the epoch is taken"}}},
+     .body_count = 1},
+    {.type = WIRE_LIVENESS_GET, .form = EMPTY},
+    {.type = WIRE_LIVENESS,
+     .bodies = {{.type = BODY_LIVENESS,
+                 .liveness = {.member = 3,
+                              .standing = 1,
+                              .heard = true,
+                              .age_ms = 1500,
+                              .incarnation = 2,
+                              .epoch = 9,
+                              .address = "10.0.0.3:7001",
+                              .operations = 1000,
+                              .leaders = 85}}},
+     .body_count = 1},
+};
+#define MESSAGES (sizeof messages / sizeof *messages)
+
+static const uint8_t bin[] = "bytes of a map";
+
+static void put_body(const struct message *message, struct wire_buffer *out)
+{
+    switch (message->form) {
+    case REPLY:
+        wire_put_array(out, 3);
+        wire_put_bool(out, true);
+        wire_put_string(out, "why");
+        wire_put_bin(out, bin, 14);
+        return;
+    case NUMBER:
+        wire_put_map_epoch(out, 9);
+        return;
+    case STATE:
+        wire_put_array(out, 2);
+        wire_put_uint(out, 2);
+        wire_put_bin(out, bin, 14);
+        return;
+    case BIN:
+        wire_put_bin(out, bin, 14);
+        return;
+    case EMPTY:
+        return;
+    default:
+        for (uint8_t i = 0; i < message->body_count; i++)
+            body_put(out, &message->bodies[i]);
+        return;
+    }
+}
+
+static void put_message(const struct message *message, struct wire_buffer *out)
+{
+    uint8_t head[LINK_FRAME_HEADER_SIZE];
+    struct wire_buffer body = {0};
+
+    put_body(message, &body);
+    link_frame_put(&(struct link_frame){.body_size = (uint32_t)body.size,
+                                        .type = message->type,
+                                        .partition = message->partition,
+                                        .correlation = 0x0102030405060708},
+                   head);
+    wire_put_raw(out, head, sizeof head);
+    if (body.size > 0)
+        wire_put_raw(out, body.data, body.size);
+    wire_buffer_deinit(&body);
+}
+
+static void make(struct wire_buffer *out)
+{
+    for (size_t i = 0; i < MESSAGES; i++)
+        put_message(&messages[i], out);
+}
+
+/* Every body is read, and what was read gives the same bytes; so does what it was made of. */
+static const char *check_body(const struct message *message, const uint8_t *bytes, size_t size)
+{
+    struct wire_buffer made = {0}, again = {0};
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, bytes, size);
+    for (uint8_t i = 0; i < message->body_count; i++) {
+        struct body read;
+
+        memset(&read, 0, sizeof read);
+        read.type = message->bodies[i].type;
+        read.ack = message->bodies[i].ack;
+        GOLDEN_EXPECT(body_get(&cursor, &read));
+        body_put(&again, &read);
+    }
+    if (message->form == BODIES) {
+        GOLDEN_EXPECT(wire_cursor_done(&cursor));
+        GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    }
+    put_body(message, &made);
+    GOLDEN_EXPECT(golden_same(&made, bytes, size));
+    return NULL;
+}
+
+static const char *check(const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < MESSAGES; i++) {
+        uint8_t head[LINK_FRAME_HEADER_SIZE];
+        struct link_frame frame;
+        const char *wrong;
+
+        GOLDEN_EXPECT(size - at >= LINK_FRAME_HEADER_SIZE);
+        link_frame_get(bytes + at, &frame);
+        link_frame_put(&frame, head);
+        GOLDEN_EXPECT(memcmp(head, bytes + at, sizeof head) == 0);
+        at += LINK_FRAME_HEADER_SIZE;
+        GOLDEN_EXPECT(frame.type == messages[i].type && frame.partition == messages[i].partition);
+        GOLDEN_EXPECT(frame.correlation == 0x0102030405060708);
+        GOLDEN_EXPECT(frame.body_size <= size - at);
+        wrong = check_body(&messages[i], bytes + at, frame.body_size);
+        if (wrong)
+            return wrong;
+        at += frame.body_size;
+    }
+    GOLDEN_EXPECT(at == size);
+    return NULL;
+}
+
+const struct golden golden_wire[] = {{"wire-1", make, check}};
+const size_t golden_wire_count = sizeof golden_wire / sizeof *golden_wire;
