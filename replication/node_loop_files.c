@@ -25,13 +25,13 @@ void loop_files_raise(struct node_loop *loop)
 
 static size_t hosted(const struct node_loop *loop, uint16_t shard)
 {
-    const struct ringmap *map = node_genesis(loop->node);
+    const struct ringmap *map = node_map(loop->node);
     size_t count = 1; /* meta */
 
     for (uint32_t partition = shard; partition < map->partition_count;
          partition += loop->shard_count)
-        for (uint32_t place = 0; place < map->replica_count; place++)
-            count += ringmap_row(map, (uint16_t)partition)[place] == loop->member;
+        count += ringmap_holds(map, (uint16_t)partition, loop->member) ||
+                 ringmap_wants(map, (uint16_t)partition, loop->member);
     return count;
 }
 

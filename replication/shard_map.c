@@ -197,7 +197,7 @@ static bool evaluate(struct shard *shard, const struct wire_bytes *blob,
     } else if (map.epoch != now->epoch + 1) {
         reply->outcome = WIRE_MAP_CONFLICT;
     } else {
-        problem = ringmap_follows_problem(&map, now);
+        problem = ringmap_next_problem(&map, now);
         reply->outcome = 0;
     }
     if (r == 0)

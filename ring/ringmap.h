@@ -3,7 +3,14 @@
  * Genesis is the map of epoch 1; its encoding is the genesis blob and BLAKE2b-256 of that its hash.
  * Each later epoch was committed by the meta group as the successor of the one before it.
  * Limits: 1,000 members, N 1…7, Q a power of two in 8…4,096. Encoding: docs/format-ringmap.md.
- * Members keep their slot for ever: a removed one stays as REMOVED (a tombstone).
+ *
+ * Members keep their slot for ever: a removed one stays as REMOVED (a tombstone), its id and key
+ * never come back. States: JOINING members are known, linked and gossip, but hold nothing until a
+ * plan takes them in as ACTIVE; LEAVING ones hold what a plan has not carried away yet.
+ *
+ * The rows that groups are to have are the *wanted* ones: `replicas`, and while a plan is under way
+ * `target`, with `replicas` as what it leads away from. Wanted rows are equally long, N, and of
+ * ACTIVE members, as are the wanted voters of the meta group.
  */
 #ifndef RING_RINGMAP_H
 #define RING_RINGMAP_H
@@ -14,20 +21,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RINGMAP_MEMBERS_MAX     1000u
-#define RINGMAP_REPLICAS_MAX    7u
-#define RINGMAP_META_VOTERS_MAX 5u
-#define RINGMAP_PARTITIONS_MIN  8u
-#define RINGMAP_PARTITIONS_MAX  4096u
-#define RINGMAP_ADDRESS_SIZE    64u /* "HOST:PORT", zero-terminated, numeric host */
-#define RINGMAP_ZONE_SIZE       32u
-#define RINGMAP_KEY_SIZE        32u /* Ed25519 public key */
-#define RINGMAP_CLUSTER_SIZE    16u
-#define RINGMAP_HASH_SIZE       32u
-#define RINGMAP_WEIGHT_DEFAULT  100u
-#define RINGMAP_BOX_SIZE        81u        /* a data key for one member */
-#define RINGMAP_KEYS_MAX        64u        /* data keys */
-#define RINGMAP_SIZE_MAX        (8u << 20) /* of an encoding */
+#define RINGMAP_MEMBERS_MAX       1000u
+#define RINGMAP_REPLICAS_MAX      7u
+#define RINGMAP_META_VOTERS_MAX   5u
+#define RINGMAP_PARTITIONS_MIN    8u
+#define RINGMAP_PARTITIONS_MAX    4096u
+#define RINGMAP_ADDRESS_SIZE      64u /* "HOST:PORT", zero-terminated, numeric host */
+#define RINGMAP_ZONE_SIZE         32u
+#define RINGMAP_KEY_SIZE          32u /* Ed25519 public key */
+#define RINGMAP_CLUSTER_SIZE      16u
+#define RINGMAP_HASH_SIZE         32u
+#define RINGMAP_WEIGHT_DEFAULT    100u
+#define RINGMAP_BOX_SIZE          81u        /* a data key for one member */
+#define RINGMAP_KEYS_MAX          64u        /* data keys */
+#define RINGMAP_SIZE_MAX          (8u << 20) /* of an encoding */
+
+#define RINGMAP_MOVE_RATE_DEFAULT 32u /* MiB a second and node */
 
 enum ringmap_state {
     RINGMAP_STATE_JOINING = 1,
@@ -50,7 +59,7 @@ struct ringmap {
     uint8_t cluster[RINGMAP_CLUSTER_SIZE];
     uint8_t hash_secret[HASH_KEY_SIZE];
     uint32_t partition_count;
-    uint32_t replica_count; /* N */
+    uint32_t replica_count; /* places of a row: N, more while a plan makes N less */
     struct ringmap_member *members;
     uint32_t member_count;
     /* partition_count rows of replica_count member ids, 0 for a free place; the first of a row is
@@ -65,9 +74,16 @@ struct ringmap {
     uint32_t key_count;
     uint8_t key_ids[RINGMAP_KEYS_MAX];
     uint8_t (*boxes)[RINGMAP_BOX_SIZE];
+    /* Of moves: */
+    bool paused;        /* none is begun */
+    uint32_t move_rate; /* MiB a second and node; 0: RINGMAP_MOVE_RATE_DEFAULT */
 };
 
-enum ringmap_e { RINGMAP_E_OK, RINGMAP_E_MALFORMED };
+enum ringmap_e {
+    RINGMAP_E_OK,
+    RINGMAP_E_MALFORMED,
+    RINGMAP_E_FULL, /* no id is left: 1,000 members were ever added */
+};
 
 /* Allocates the tables, zeroed. 0 or -ENOMEM. */
 int ringmap_init(struct ringmap *map, uint32_t members, uint32_t partitions, uint32_t replicas);
@@ -79,17 +95,39 @@ int ringmap_add_key(struct ringmap *map, uint8_t key_id, uint8_t (**boxes)[RINGM
 const uint8_t *ringmap_box(const struct ringmap *map, uint32_t key, uint16_t id);
 /* The data key that seals; 0: the cluster stores plain. */
 uint8_t ringmap_key_current(const struct ringmap *map);
-/* May `map` come after `before`, with any number of others in between? A later epoch of the same
- * cluster that takes nothing away: in this version data keys alone may be added. NULL, or what is
- * wrong. */
+/* May `map` come after `before`, with any number of others in between? That is what a node asks
+ * before it takes one. NULL, or what is wrong. */
 const char *ringmap_follows_problem(const struct ringmap *map, const struct ringmap *before);
+/* May it be the very next? That is what the meta group's leader asks before it commits one; what
+ * may be next also follows. NULL, or what is wrong. */
+const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap *before);
+/* The map that ends the plan of `moving`: the wanted rows are there, who was leaving is removed.
+ * 0 or -ENOMEM. */
+int ringmap_finished(const struct ringmap *moving, struct ringmap *next);
+/* The map with one more member, JOINING, of which key, address, zone and weight are given; the id
+ * is the next one. boxes: of each data key its box of RINGMAP_BOX_SIZE, one behind the other.
+ * 0, RINGMAP_E_MALFORMED (its key is known, or what is given is not valid), RINGMAP_E_FULL or
+ * -ENOMEM; *next is written on 0. */
+int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
+                   const uint8_t *boxes, struct ringmap *next);
 int ringmap_copy(struct ringmap *to, const struct ringmap *from);
+/* Of `replicas`. */
 const uint16_t *ringmap_row(const struct ringmap *map, uint16_t partition);
+/* What the partition is to have. */
+const uint16_t *ringmap_wanted(const struct ringmap *map, uint16_t partition);
+/* Members of a row of the map. */
+uint32_t ringmap_row_count(const struct ringmap *map, const uint16_t *row);
+/* N: of each wanted row. */
+uint32_t ringmap_copies(const struct ringmap *map);
+/* A plan is under way. */
+bool ringmap_moving(const struct ringmap *map);
 /* NULL when there is none. */
 const struct ringmap_member *ringmap_member(const struct ringmap *map, uint16_t id);
 const struct ringmap_member *ringmap_member_by_key(const struct ringmap *map,
                                                    const uint8_t key[RINGMAP_KEY_SIZE]);
+/* Whether the member is in the partition's row; and in its wanted row. */
 bool ringmap_holds(const struct ringmap *map, uint16_t partition, uint16_t member);
+bool ringmap_wants(const struct ringmap *map, uint16_t partition, uint16_t member);
 /* Bytes of the encoding; ringmap_encode writes exactly those. */
 size_t ringmap_encoded_size(const struct ringmap *map);
 void ringmap_encode(const struct ringmap *map, uint8_t *out);

@@ -3,43 +3,49 @@
 
 #include <string.h>
 
-/* Both tables' or none. */
-static bool same_table(const uint16_t *a, const uint16_t *b, size_t count)
+/* Whether a member of this state may be found in the other one epochs later. Nobody becomes JOINING
+ * again, and who is REMOVED stays so. */
+static bool state_follows(uint8_t state, uint8_t before)
 {
-    return !a == !b && (!a || memcmp(a, b, count * sizeof *a) == 0);
-}
-
-static bool same_member(const struct ringmap_member *a, const struct ringmap_member *b)
-{
-    return a->id == b->id && a->state == b->state && a->weight == b->weight &&
-           memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0 &&
-           strcmp(a->address, b->address) == 0 && strcmp(a->zone, b->zone) == 0;
-}
-
-static bool same_members(const struct ringmap *a, const struct ringmap *b)
-{
-    if (a->member_count != b->member_count)
-        return false;
-    for (uint32_t i = 0; i < a->member_count; i++)
-        if (!same_member(&a->members[i], &b->members[i]))
-            return false;
+    if (before == RINGMAP_STATE_REMOVED || state == RINGMAP_STATE_JOINING)
+        return state == before;
     return true;
+}
+
+static const char *members_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    if (map->member_count < before->member_count)
+        return "members cannot be taken out of the list";
+    for (uint32_t i = 0; i < before->member_count; i++) {
+        const struct ringmap_member *member = &map->members[i], *was = &before->members[i];
+
+        if (member->id != was->id ||
+            memcmp(member->public_key, was->public_key, sizeof was->public_key) != 0)
+            return "a member's id and key are for ever";
+        if (!state_follows(member->state, was->state))
+            return was->state == RINGMAP_STATE_REMOVED ? "a removed member cannot come back"
+                                                       : "no member begins to join again";
+    }
+    return NULL;
 }
 
 /* All keys of before are there, with their boxes, and the others are newer. */
 static bool keys_follow(const struct ringmap *map, const struct ringmap *before)
 {
-    size_t boxes = (size_t)before->key_count * before->member_count;
-
-    return map->key_count >= before->key_count &&
-           memcmp(map->key_ids, before->key_ids, before->key_count) == 0 &&
-           (before->key_count == 0 ||
-            memcmp(map->boxes, before->boxes, boxes * sizeof *before->boxes) == 0);
+    if (map->key_count < before->key_count ||
+        memcmp(map->key_ids, before->key_ids, before->key_count) != 0)
+        return false;
+    for (uint32_t i = 0; i < before->key_count; i++)
+        if (memcmp(map->boxes + (size_t)i * map->member_count,
+                   before->boxes + (size_t)i * before->member_count,
+                   before->member_count * sizeof *before->boxes) != 0)
+            return false;
+    return true;
 }
 
 const char *ringmap_follows_problem(const struct ringmap *map, const struct ringmap *before)
 {
-    size_t places = (size_t)before->partition_count * before->replica_count;
+    const char *problem;
 
     if (memcmp(map->cluster, before->cluster, sizeof map->cluster) != 0 ||
         memcmp(map->hash_secret, before->hash_secret, sizeof map->hash_secret) != 0 ||
@@ -47,16 +53,107 @@ const char *ringmap_follows_problem(const struct ringmap *map, const struct ring
         return "it is a map of another cluster";
     if (map->epoch <= before->epoch)
         return "its epoch is not a later one";
-    if (!same_members(map, before) || map->replica_count != before->replica_count ||
-        map->meta_voter_count != before->meta_voter_count ||
-        memcmp(map->meta_voters, before->meta_voters, sizeof map->meta_voters) != 0)
-        return "members cannot change in this version";
-    if (!same_table(map->replicas, before->replicas, places) ||
-        !same_table(map->target, before->target, places))
-        return "replicas cannot move in this version";
+    problem = members_problem(map, before);
+    if (problem)
+        return problem;
     if (before->key_count == 0 && map->key_count > 0)
         return "a cluster that was founded without encryption cannot switch to it";
     if (!keys_follow(map, before))
         return "data keys can only be added";
     return NULL;
+}
+
+/* A plan may do what it likes with states, forwards; without one members only come, or are removed
+ * by force. At its end exactly those go that were leaving. */
+static const char *states_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    bool ends = before->target && !map->target;
+
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        uint8_t state = map->members[i].state;
+        uint8_t was = i < before->member_count ? before->members[i].state : RINGMAP_STATE_JOINING;
+
+        if (i >= before->member_count && state != RINGMAP_STATE_JOINING)
+            return "new members come as joining";
+        if (was == RINGMAP_STATE_JOINING && state == RINGMAP_STATE_LEAVING)
+            return "who is joining holds nothing to leave with";
+        if (state == was)
+            continue;
+        if (ends && (state != RINGMAP_STATE_REMOVED || was != RINGMAP_STATE_LEAVING))
+            return "the end of a plan changes nobody but those who leave";
+        if (!map->target && state != RINGMAP_STATE_REMOVED)
+            return "only a plan takes members in or lets them leave";
+    }
+    for (uint32_t i = 0; !map->target && i < map->member_count; i++)
+        if (map->members[i].state == RINGMAP_STATE_LEAVING)
+            return "a member is leaving, and no plan says where to";
+    return NULL;
+}
+
+static bool is_removed(const struct ringmap *map, uint16_t id)
+{
+    const struct ringmap_member *member = ringmap_member(map, id);
+
+    return member && member->state == RINGMAP_STATE_REMOVED;
+}
+
+/* Whether row is what `was`, of the map before, is without those whom the map has removed. */
+static bool same_row(const struct ringmap *map, const uint16_t *row, const struct ringmap *before,
+                     const uint16_t *was)
+{
+    uint32_t count = ringmap_row_count(map, row), same = 0;
+
+    for (uint32_t i = 0; i < ringmap_row_count(before, was); i++) {
+        if (is_removed(map, was[i]))
+            continue;
+        if (same == count || row[same] != was[i])
+            return false;
+        same++;
+    }
+    return same == count;
+}
+
+/* `replicas` is where a plan leads away from: while one is under way nothing but force changes it,
+ * and when it ends it is what was wanted. */
+static const char *rows_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    bool ends = before->target && !map->target;
+
+    for (uint32_t p = 0; p < map->partition_count; p++) {
+        const uint16_t *was =
+            ends ? ringmap_wanted(before, (uint16_t)p) : ringmap_row(before, (uint16_t)p);
+
+        if (!same_row(map, ringmap_row(map, (uint16_t)p), before, was))
+            return ends ? "a plan ends where it led to" : "replicas move by a plan only";
+    }
+    return NULL;
+}
+
+static bool same_voters(const struct ringmap *a, const struct ringmap *b)
+{
+    return a->meta_voter_count == b->meta_voter_count &&
+           memcmp(a->meta_voters, b->meta_voters, sizeof a->meta_voters) == 0;
+}
+
+static bool any_voter_removed(const struct ringmap *map, const struct ringmap *before)
+{
+    for (uint32_t i = 0; i < before->meta_voter_count; i++)
+        if (is_removed(map, before->meta_voters[i]))
+            return true;
+    return false;
+}
+
+const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    const char *problem = ringmap_follows_problem(map, before);
+
+    if (!problem && map->epoch != before->epoch + 1)
+        problem = "its epoch is not the next one";
+    if (!problem)
+        problem = states_problem(map, before);
+    if (!problem)
+        problem = rows_problem(map, before);
+    if (!problem && !map->target && !same_voters(map, before) && !any_voter_removed(map, before))
+        problem = "voters of the meta group change by a plan only";
+    return problem;
 }

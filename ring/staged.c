@@ -188,7 +188,7 @@ static uint32_t wanted_replicas(const struct staged *staged, const struct ringma
         if (staged->changes[i].op == STAGED_REPLICAS)
             return staged->changes[i].value;
     }
-    return now->replica_count;
+    return ringmap_copies(now);
 }
 
 int staged_wanted(const struct staged *staged, const struct ringmap *now, struct ringmap *wanted,

@@ -1,4 +1,5 @@
-/* The decoder of ring maps: what it accepts is valid and has no other encoding. */
+/* The decoder of ring maps: what it accepts is valid and has no other encoding, and what comes of
+ * it without a plan may be next. */
 #include "fuzz.h"
 
 #include "ring/placement.h"
@@ -8,6 +9,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void expect_next(struct ringmap *next, const struct ringmap *map)
+{
+    ringmap_check(next);
+    if (ringmap_next_problem(next, map))
+        abort();
+    ringmap_deinit(next);
+}
+
+static void change(const struct ringmap *map)
+{
+    static const uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE];
+    struct ringmap_member who = {.weight = 1, .address = "10.0.0.99:7000"};
+    struct ringmap next;
+
+    if (map->epoch == UINT64_MAX)
+        return;
+    if (ringmap_moving(map) && ringmap_finished(map, &next) == 0)
+        expect_next(&next, map);
+    memset(who.public_key, 0x5A, sizeof who.public_key);
+    /* Whoever leaves without a plan is refused as a next map, whatever else there is. */
+    if (ringmap_joined(map, &who, boxes, &next) == RINGMAP_E_OK) {
+        if (ringmap_moving(map))
+            expect_next(&next, map);
+        else
+            ringmap_deinit(&next);
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -26,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (memcmp(again, data, size) != 0)
         abort();
     free(again);
+    change(&map);
     ringmap_deinit(&map);
     return 0;
 }
@@ -60,6 +90,15 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
         if (ringmap_add_key(&map, (uint8_t)(2 * i + 1), &boxes) != 0)
             abort();
         dice_fill(dice, boxes, members * sizeof *boxes);
+    }
+    map.paused = dice_below(dice, 3) == 0;
+    map.move_rate = dice_below(dice, 3) == 0 ? (uint32_t)dice_number(dice, 32) : 0;
+    if (dice_below(dice, 2) == 0) {
+        size = (size_t)map.partition_count * map.replica_count * sizeof *map.target;
+        map.target = malloc(size);
+        if (!map.target)
+            abort();
+        memcpy(map.target, map.replicas, size);
     }
     size = ringmap_encoded_size(&map);
     if (size > FUZZ_INPUT_SIZE_MAX)

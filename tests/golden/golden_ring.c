@@ -84,6 +84,16 @@ static struct ringmap keys_map(void)
     return map;
 }
 
+static struct ringmap settings_map(void)
+{
+    struct ringmap map = moving_map();
+
+    add_key(&map, 3);
+    map.paused = true;
+    map.move_rate = 258;
+    return map;
+}
+
 void golden_put_map(const struct ringmap *map, struct wire_buffer *out)
 {
     size_t size = ringmap_encoded_size(map);
@@ -118,6 +128,7 @@ static const char *compare_maps(const struct ringmap *read, const struct ringmap
     GOLDEN_EXPECT(!read->target == !want->target);
     GOLDEN_EXPECT(!want->target || memcmp(read->target, want->target, rows) == 0);
     GOLDEN_EXPECT(read->meta_voter_count == 2 && read->meta_voters[1] == want->meta_voters[1]);
+    GOLDEN_EXPECT(read->paused == want->paused && read->move_rate == want->move_rate);
     GOLDEN_EXPECT(read->key_count == want->key_count);
     for (uint32_t k = 0; k < want->key_count; k++) {
         GOLDEN_EXPECT(read->key_ids[k] == want->key_ids[k]);
@@ -159,6 +170,7 @@ const char *golden_check_map(struct ringmap *want, const uint8_t *bytes, size_t 
 MAP_GOLDEN(golden_map)
 MAP_GOLDEN(moving_map)
 MAP_GOLDEN(keys_map)
+MAP_GOLDEN(settings_map)
 
 /* --- plan ----------------------------------------------------------------------------------- */
 
@@ -394,6 +406,7 @@ const struct golden golden_ring[] = {
     {"ringmap-1", make_golden_map, check_golden_map},
     {"ringmap-1-target", make_moving_map, check_moving_map},
     {"ringmap-2", make_keys_map, check_keys_map},
+    {"ringmap-3", make_settings_map, check_settings_map},
     {"plan-1", make_plan, check_plan},
     {"ticket-1", make_ticket, check_ticket},
     {"tickets-1", make_tickets, check_tickets},
