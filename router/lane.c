@@ -346,7 +346,7 @@ static void lane_answered(struct router *router, struct op *op, uint16_t member,
         lane_stop(router, lane, LANE_NEXT_AGAIN);
 }
 
-static uint8_t lane_refused_next(struct lane *lane, uint16_t member,
+static uint8_t lane_refused_next(struct router *router, struct lane *lane, uint16_t member,
                                  const struct wire_result *result)
 {
     switch (result->status) {
@@ -355,9 +355,12 @@ static uint8_t lane_refused_next(struct lane *lane, uint16_t member,
                          ? (uint16_t)result->integer
                          : 0;
         lane->leader = lane->hint;
+        if (!pool_up(&router->pool, lane->hint))
+            router_doubt_map(router, member);
         return lane->hint && lane->hint != member ? LANE_NEXT_HINT : LANE_NEXT_REPLICA;
     case WIRE_STATUS_FENCED:
         lane->leader = 0;
+        router_doubt_map(router, member);
         return LANE_NEXT_REPLICA;
     case WIRE_STATUS_SESSION_EXPIRED:
         if (result->is_int && (uint64_t)result->integer > lane->session_min)
@@ -382,7 +385,7 @@ static void lane_refused(struct router *router, struct op *op, uint16_t member, 
     if (!newest)
         return;
     lane_landed(router, op);
-    lane_stop(router, lane, lane_refused_next(lane, member, result));
+    lane_stop(router, lane, lane_refused_next(router, lane, member, result));
 }
 
 void lane_result(struct router *router, uint16_t member, const struct wire_result *result)
@@ -448,13 +451,19 @@ void lane_link_down(struct router *router, struct lane *lane, uint16_t member)
     lane_settle(router, lane);
 }
 
-void lane_link_up(struct router *router, struct lane *lane, uint16_t member)
+void lane_link_up(struct router *router, struct lane *lane)
 {
-    if (lane->state != LANE_WAITING || !lane->routeless ||
-        !ringmap_holds(&router->map, lane->partition, member))
+    if (lane->state != LANE_WAITING || !lane->routeless)
         return;
     lane->resume_ms = router->now_ms;
     router_due(router, lane->resume_ms);
+}
+
+void lane_rows_changed(struct lane *lane)
+{
+    lane->place = 0;
+    if (lane->state == LANE_WAITING)
+        lane->target = 0;
 }
 
 uint64_t lane_timer(struct router *router, struct lane *lane)

@@ -70,7 +70,7 @@ struct lane {
     uint8_t timeouts; /* in a row */
     bool active;      /* on the router's list: has operations */
     bool ready;       /* on the list of lanes to send from */
-    bool routeless;   /* WAITING for any link to its row */
+    bool routeless;   /* WAITING for any link */
 };
 
 void lane_init(struct lane *lane, uint16_t partition, uint64_t session);
@@ -80,7 +80,9 @@ void lane_pump(struct router *router, struct lane *lane);
 /* A result that came from `member`. values of result are borrowed. */
 void lane_result(struct router *router, uint16_t member, const struct wire_result *result);
 void lane_link_down(struct router *router, struct lane *lane, uint16_t member);
-void lane_link_up(struct router *router, struct lane *lane, uint16_t member);
+void lane_link_up(struct router *router, struct lane *lane);
+/* There is another map: what waits goes where that says, unless a leader is known. */
+void lane_rows_changed(struct lane *lane);
 /* Deadlines, attempt timeouts, the end of a pause. Returns when it is due next. */
 uint64_t lane_timer(struct router *router, struct lane *lane);
 /* Gives up everything; for the router's end. */

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define LINKS_INBOX_KEPT  (4u << 20)
-#define LINKS_SEEDLESS_MS 3000u /* no link for so long: the seeds are tried again */
+#define LINKS_SEEDLESS_MS 3000u /* no member's link for so long: the seeds are tried again */
 
 /* One dialled link, to a seed or to a member. */
 struct node_link {
@@ -56,8 +56,8 @@ struct links {
     struct node_link **nodes;
     size_t node_count;
     size_t refresh_next;
-    uint64_t epoch;       /* of the map whose members are dialled */
-    uint64_t linkless_ms; /* since when no link is up */
+    uint64_t epoch;         /* of the map whose members are dialled */
+    uint64_t memberless_ms; /* since when no member's link is up */
     pthread_mutex_t inbox_lock;
     struct inbox filling; /* under the lock */
     bool waking;          /* likewise: the host knows that there is something */
@@ -425,21 +425,26 @@ void links_send(struct links *links, const struct router_send *sends, size_t cou
 void links_refresh(struct links *links, uint64_t now_ms)
 {
     bool map_known = router_map(links->options.router) != NULL;
-    bool any = false;
+    bool any = false, member = false;
 
     for (size_t i = 0; i < links->node_count; i++) {
         struct node_link *node = links->nodes[(links->refresh_next + i) % links->node_count];
 
-        if (!node->up || (any && map_known))
+        if (!node->up)
+            continue;
+        member |= node->member != 0;
+        if (any && map_known)
             continue;
         any = true;
         node_send(node, WIRE_MAP_GET, NULL);
         node_send(node, WIRE_LIVENESS_GET, NULL);
     }
     links->refresh_next++;
-    if (any)
-        links->linkless_ms = now_ms;
-    else if (map_known && now_ms - links->linkless_ms > LINKS_SEEDLESS_MS)
+    if (member)
+        links->memberless_ms = now_ms;
+    if (member && map_known)
+        seeds_drop(links);
+    else if (map_known && now_ms - links->memberless_ms > LINKS_SEEDLESS_MS)
         seeds_dial(links);
 }
 
@@ -497,7 +502,7 @@ int links_open(struct links **out, const struct links_options *options, uint64_t
     if (!links)
         return -ENOMEM;
     links->options = *options;
-    links->linkless_ms = now_ms;
+    links->memberless_ms = now_ms;
     pthread_mutex_init(&links->inbox_lock, NULL);
     identity_generate(&links->identity);
     r = links_start(links);

@@ -1,8 +1,9 @@
 /* Links: a router's links to the members of the cluster, whoever hosts the router.
  *
  * Seeds are dialled until one of them gives the ring map; from then on the map's members are, each
- * with its pinned key. Messages go to the router as events, in order a link; what the router sends
- * goes out on the member's link.
+ * with its pinned key, those of a later map as soon as it is there, and who is removed in it is
+ * let go. The seeds are needed again only when no member can be reached for some seconds. Messages
+ * go to the router as events, in order a link; what the router sends goes out on the member's link.
  *
  * Callbacks of links that come up run on nng's threads: what they bring is put into an inbox under
  * a lock, and the host is woken once for all of it. Owner: one thread, the host's. The host waits
@@ -47,8 +48,8 @@ void links_receive(struct links *links, int timeout_ms);
 void links_drain(struct links *links);
 void links_send(struct links *links, const struct router_send *sends, size_t count);
 /* Asks one link for a newer map and for the members' addresses, all of them while there is no map;
- * goes back to the seeds when no
- * link has been up for a while. To be called every LINKS_REFRESH_MS, LINKS_ASK_MS without a map. */
+ * goes back to the seeds when no member's link has been up for a while. To be called every
+ * LINKS_REFRESH_MS, LINKS_ASK_MS without a map. */
 void links_refresh(struct links *links, uint64_t now_ms);
 
 #define LINKS_ASK_MS     200u

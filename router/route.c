@@ -6,20 +6,60 @@
 #define ROUTE_FOLLOWS_MAX 3u
 #define ROUTE_STALLS_MAX  16u
 
+/* Places of a partition: of its wanted row, then, while the map moves, of the row it comes from. */
+static uint32_t route_place_count(const struct ringmap *map)
+{
+    return map->replica_count * (map->target ? 2u : 1u);
+}
+
+/* The member in that place; 0: it is free. */
+static uint16_t route_place(const struct ringmap *map, uint16_t partition, uint32_t place)
+{
+    if (place < map->replica_count)
+        return ringmap_wanted(map, partition)[place];
+    return ringmap_row(map, partition)[place - map->replica_count];
+}
+
+/* Someone who serves, another with each stall. */
+static uint16_t route_anyone(const struct router *router, const struct lane *lane)
+{
+    const struct ringmap *map = &router->map;
+
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        const struct ringmap_member *member =
+            &map->members[(lane->partition + lane->stalls + i) % map->member_count];
+
+        if ((member->state == RINGMAP_STATE_ACTIVE || member->state == RINGMAP_STATE_LEAVING) &&
+            pool_up(&router->pool, member->id))
+            return member->id;
+    }
+    return 0;
+}
+
 static uint16_t route_from(const struct router *router, struct lane *lane, uint32_t from)
 {
-    const uint16_t *row = ringmap_row(&router->map, lane->partition);
-    uint32_t count = router->map.replica_count;
+    uint32_t count = route_place_count(&router->map);
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t place = (from + i) % count;
+        uint16_t member = route_place(&router->map, lane->partition, place);
 
-        if (pool_up(&router->pool, row[place])) {
+        if (pool_up(&router->pool, member)) {
             lane->place = (uint8_t)place;
-            return row[place];
+            return member;
         }
     }
-    return 0;
+    return route_anyone(router, lane);
+}
+
+bool route_exists(const struct router *router, uint16_t partition)
+{
+    uint32_t count = route_place_count(&router->map);
+
+    for (uint32_t place = 0; place < count; place++)
+        if (pool_up(&router->pool, route_place(&router->map, partition, place)))
+            return true;
+    return false;
 }
 
 uint16_t route_first(const struct router *router, struct lane *lane)

@@ -1,11 +1,14 @@
 /* Route: whom a lane asks, and how long it pauses before.
  *
- * What it goes by, best first: the leader that a NOT_LEADER named; who answered last; the row of
- * the ring map, whose first is the preferred leader. All of it may be wrong: the member says so.
+ * What it goes by, best first: the leader that a NOT_LEADER named; who answered last; the wanted
+ * row of the ring map, whose first is the preferred leader; while partitions move, the row that
+ * they come from; and when none of these has a link, any other member that serves: it says whom
+ * else its own map names, or has a newer one. All of it may be wrong: the member says so.
  */
 #ifndef ROUTER_ROUTE_H
 #define ROUTER_ROUTE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct lane;
@@ -13,9 +16,11 @@ struct router;
 
 /* A member with a link, for a lane without a target; 0: none. Moves lane->place to it. */
 uint16_t route_first(const struct router *router, struct lane *lane);
-/* The next of the row that has a link, itself when it is the only one; 0: none. */
+/* The next in that order that has a link, itself when it is the only one; 0: none. */
 uint16_t route_next(const struct router *router, struct lane *lane);
 /* After a stall: sets lane->target and returns the pause in ms. */
 uint64_t route_after_stall(struct router *router, struct lane *lane);
+/* A member that the map names for the partition has a link. The map is known. */
+bool route_exists(const struct router *router, uint16_t partition);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "router/route.h"
+
 void router_options_default(struct router_options *options)
 {
     *options = (struct router_options){
@@ -12,6 +14,7 @@ void router_options_default(struct router_options *options)
         .attempt_ms = 1500,
         .retry_ms_min = 5,
         .retry_ms_max = 200,
+        .map_ask_ms = 200,
         .lane_operations_max = 512,
         .lane_size_max = 4u << 20,
         .member_size_max = 32u << 20,
@@ -38,6 +41,12 @@ void router_due(struct router *router, uint64_t due_ms)
 {
     if (due_ms < router->timer_ms)
         router->timer_ms = due_ms;
+}
+
+void router_doubt_map(struct router *router, uint16_t member)
+{
+    router->map_doubter = member;
+    router_due(router, router->map_ask_due_ms);
 }
 
 void router_lane_ready(struct router *router, struct lane *lane)
@@ -154,7 +163,7 @@ static void router_take_map(struct router *router, const struct ringmap *map)
     }
     router->map_known = true;
     for (uint32_t p = 0; p < router->lane_count; p++)
-        router->lanes[p].place = 0;
+        lane_rows_changed(&router->lanes[p]);
 }
 
 static void router_results(struct router *router, uint16_t member,
@@ -214,7 +223,7 @@ static void router_link(struct router *router, const struct router_event *event)
         if (pool_link_up(&router->pool, event->member, event->shards ? event->shards : 1) < 0)
             return;
         for (struct lane *lane = router->active_first; lane; lane = lane->active_next)
-            lane_link_up(router, lane, event->member);
+            lane_link_up(router, lane);
         return;
     }
     pool_link_down(&router->pool, event->member);
@@ -238,6 +247,8 @@ static void router_timers(struct router *router)
     }
     due_ms = request_expire(router);
     router_due(router, due_ms);
+    if (router->map_doubter)
+        router_due(router, router->map_ask_due_ms);
 }
 
 static void router_recycle(struct router *router)
@@ -309,6 +320,19 @@ static void router_pump(struct router *router)
     pool_seal(&router->pool);
 }
 
+/* Whoever could not say whom to ask may have a newer map, or hear of one soon. */
+static void router_ask_map(struct router *router, struct router_effects *effects)
+{
+    if (!router->map_doubter || router->now_ms < router->map_ask_due_ms)
+        return;
+    if (pool_up(&router->pool, router->map_doubter))
+        effects->sends[effects->send_count++] = (struct router_send){
+            .member = router->map_doubter,
+            .message = {.type = WIRE_MAP_GET, .partition = WIRE_PARTITION_NODE}};
+    router->map_doubter = 0;
+    router->map_ask_due_ms = router->now_ms + router->options.map_ask_ms;
+}
+
 static void router_take_outputs(struct router *router, struct router_effects *effects)
 {
     struct clients *clients = &router->clients;
@@ -346,6 +370,7 @@ bool router_flush(struct router *router, uint64_t now_ms, struct router_effects 
     router_pump(router);
     effects->send_count = 0;
     effects->output_count = 0;
+    router_ask_map(router, effects);
     while (effects->send_count < ROUTER_SENDS_MAX) {
         struct router_send *send = &effects->sends[effects->send_count];
 
@@ -389,15 +414,9 @@ bool router_ready(const struct router *router)
 {
     if (!router->map_known)
         return false;
-    for (uint32_t p = 0; p < router->lane_count; p++) {
-        const uint16_t *row = ringmap_row(&router->map, (uint16_t)p);
-        bool up = false;
-
-        for (uint32_t i = 0; i < router->map.replica_count; i++)
-            up |= pool_up(&router->pool, row[i]);
-        if (!up)
+    for (uint32_t p = 0; p < router->lane_count; p++)
+        if (!route_exists(router, (uint16_t)p))
             return false;
-    }
     return true;
 }
 

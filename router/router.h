@@ -12,6 +12,10 @@
  * An operation ends with: its result; after its deadline with TRYAGAIN when no attempt can have
  * been proposed, UNKNOWNRESULT otherwise. Replies leave each client in the order of its commands.
  *
+ * Maps: any later one of the cluster takes the place of the one that is known; lanes, what is in
+ * flight and request ids do not depend on it, so nothing is lost or done twice over a change. A
+ * member that refuses and can name no leader with a link is asked for its map (MAP_GET).
+ *
  * Bounds: in-flight operations and bytes a lane, a member and in all; a client is not read from
  * (router_client_paused) while its unanswered commands are over their bound or its unsent output
  * over half of its bound. What was read from it before that waits inside, at most one command and
@@ -36,6 +40,7 @@ struct router_options {
     uint32_t deadline_ms; /* of an operation: 10,000 */
     uint32_t attempt_ms;  /* without an answer it is asked again: 1,500 */
     uint32_t retry_ms_min, retry_ms_max; /* pause before a lane's next attempt: 5, 200 */
+    uint32_t map_ask_ms;                 /* between two questions for a newer map: 200 */
     uint32_t lane_operations_max;        /* in flight a lane: 512 */
     size_t lane_size_max;                /* 4 MiB, or one operation */
     size_t member_size_max;              /* in flight a member: 32 MiB, or one operation */

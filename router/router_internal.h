@@ -32,7 +32,9 @@ struct router {
     uint64_t timer_ms; /* nothing is due before; may be too early */
     struct ringmap map;
     bool map_known;
-    struct lane *lanes; /* partition_count */
+    uint16_t map_doubter;    /* refused as if a newer map were to be had; 0: nobody */
+    uint64_t map_ask_due_ms; /* not before */
+    struct lane *lanes;      /* partition_count */
     uint32_t lane_count;
     struct lane *active_first;
     struct lane *ready_first, *ready_last;
@@ -53,6 +55,8 @@ struct router {
 uint64_t router_random(struct router *router);
 /* A part of the router is due at that time. */
 void router_due(struct router *router, uint64_t due_ms);
+/* The member refused, and nobody is known who would not: it is asked for its map soon. */
+void router_doubt_map(struct router *router, uint16_t member);
 void router_lane_ready(struct router *router, struct lane *lane);
 void router_lane_active(struct router *router, struct lane *lane, bool active);
 

@@ -1,5 +1,6 @@
-/* The lanes' promises under everything at once: refusals, leaders that move, links that break,
- * replies that are lost, late or twice, and a clock that runs on. */
+/* The lanes' promises under everything at once: refusals, leaders that move, partitions that move
+ * to other members by maps that nobody tells the router of, links that break, replies that are
+ * lost, late or twice, and a clock that runs on. */
 #include "harness.h"
 
 #include "tests/ring/dice.h"
@@ -50,13 +51,28 @@ static struct harness_decision chaos_hook(struct harness *h, uint16_t member,
     return decision;
 }
 
+/* The cluster goes on to another map: more or fewer replicas, elsewhere, on their way or there. */
+static void chaos_move(struct harness *h)
+{
+    uint16_t first[HARNESS_PARTITIONS];
+
+    for (uint16_t p = 0; p < HARNESS_PARTITIONS; p++)
+        first[p] = (uint16_t)(1 + dice_below(&chaos->dice, HARNESS_MEMBERS_MAX));
+    harness_move(h, 1 + (uint32_t)dice_below(&chaos->dice, 4), first,
+                 dice_below(&chaos->dice, 2) == 0);
+}
+
 static void chaos_event(struct harness *h)
 {
-    uint16_t member = (uint16_t)(1 + dice_below(&chaos->dice, HARNESS_MEMBERS));
+    uint16_t member = (uint16_t)(1 + dice_below(&chaos->dice, HARNESS_MEMBERS_MAX));
 
     switch (dice_below(&chaos->dice, 12)) {
     case 0:
         h->leader[dice_below(&chaos->dice, HARNESS_PARTITIONS)] = member;
+        break;
+    case 5:
+        if (dice_below(&chaos->dice, 4) == 0)
+            chaos_move(h);
         break;
     case 1:
         if (h->up[member])
@@ -167,7 +183,7 @@ static void chaos_run(uint64_t seed, unsigned trouble, uint32_t deadline_ms)
     }
     chaos->trouble = 0;
     harness_release(chaos->h);
-    for (uint16_t m = 1; m <= HARNESS_MEMBERS; m++)
+    for (uint16_t m = 1; m <= HARNESS_MEMBERS_MAX; m++)
         if (!chaos->h->up[m])
             harness_up(chaos->h, m);
     harness_advance(chaos->h, deadline_ms + 100);

@@ -52,6 +52,56 @@ void harness_down(struct harness *h, uint16_t member)
     harness_step(h, &event);
 }
 
+static void harness_found(struct ringmap *map, uint64_t epoch, uint16_t members, uint32_t width)
+{
+    cr_assert_eq(ringmap_init(map, members, HARNESS_PARTITIONS, width), 0);
+    map->epoch = epoch;
+    memset(map->hash_secret, 7, sizeof map->hash_secret);
+    for (uint16_t m = 0; m < members; m++) {
+        map->members[m].id = (uint16_t)(m + 1);
+        map->members[m].state = RINGMAP_STATE_ACTIVE;
+        map->members[m].weight = RINGMAP_WEIGHT_DEFAULT;
+        snprintf(map->members[m].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%u", 7000u + m);
+    }
+}
+
+void harness_move(struct harness *h, uint32_t width, const uint16_t *first, bool moving)
+{
+    uint32_t before = h->map.replica_count;
+    uint32_t columns = moving && before > width ? before : width;
+    struct ringmap next;
+    uint16_t *wanted;
+
+    harness_found(&next, h->map.epoch + 1, HARNESS_MEMBERS_MAX, columns);
+    wanted = next.replicas;
+    if (moving) {
+        next.target = calloc((size_t)HARNESS_PARTITIONS * columns, sizeof *next.target);
+        cr_assert(next.target);
+        wanted = next.target;
+        for (uint16_t p = 0; p < HARNESS_PARTITIONS; p++)
+            memcpy(next.replicas + p * columns, ringmap_wanted(&h->map, p),
+                   before * sizeof *next.replicas);
+    }
+    for (uint16_t p = 0; p < HARNESS_PARTITIONS; p++) {
+        for (uint32_t i = 0; i < width; i++)
+            wanted[p * columns + i] = (uint16_t)((first[p] - 1 + i) % HARNESS_MEMBERS_MAX + 1);
+        h->leader[p] = first[p];
+    }
+    ringmap_deinit(&h->map);
+    h->map = next;
+}
+
+/* Does it have a replica? While the map moves, both rows do. */
+static bool harness_hosts(const struct harness *h, uint16_t member, uint16_t partition)
+{
+    const uint16_t *rows[] = {ringmap_wanted(&h->map, partition), ringmap_row(&h->map, partition)};
+
+    for (uint32_t i = 0; i < 2 * h->map.replica_count; i++)
+        if (rows[i % 2][i / 2] == member)
+            return true;
+    return false;
+}
+
 struct harness *harness_new(const struct router_options *options, bool bare)
 {
     struct harness *h = calloc(1, sizeof *h);
@@ -64,15 +114,7 @@ struct harness *harness_new(const struct router_options *options, bool bare)
     h->options.session = 77;
     h->now_ms = 1000;
     h->random = 42;
-    cr_assert_eq(ringmap_init(&h->map, HARNESS_MEMBERS, HARNESS_PARTITIONS, HARNESS_MEMBERS), 0);
-    h->map.epoch = 1;
-    memset(h->map.hash_secret, 7, sizeof h->map.hash_secret);
-    for (uint16_t m = 0; m < HARNESS_MEMBERS; m++) {
-        h->map.members[m].id = (uint16_t)(m + 1);
-        h->map.members[m].state = RINGMAP_STATE_ACTIVE;
-        h->map.members[m].weight = RINGMAP_WEIGHT_DEFAULT;
-        snprintf(h->map.members[m].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%u", 7000u + m);
-    }
+    harness_found(&h->map, 1, HARNESS_MEMBERS, HARNESS_MEMBERS);
     for (uint16_t p = 0; p < HARNESS_PARTITIONS; p++) {
         for (uint16_t i = 0; i < HARNESS_MEMBERS; i++)
             h->map.replicas[p * HARNESS_MEMBERS + i] = (uint16_t)((p + i) % HARNESS_MEMBERS + 1);
@@ -100,7 +142,7 @@ struct harness *harness_free(struct harness *h)
         free(h->clients[i].output);
     for (size_t i = 0; i < h->kept_count; i++)
         wire_buffer_deinit(&h->kept[i].body);
-    for (size_t i = 0; i <= HARNESS_MEMBERS; i++)
+    for (size_t i = 0; i <= HARNESS_MEMBERS_MAX; i++)
         wire_buffer_deinit(&h->results[i]);
     free(h);
     return NULL;
@@ -217,7 +259,8 @@ static void harness_operation(struct harness *h, uint16_t member, uint64_t sessi
         return;
     }
     if (decision.fate == HARNESS_SERVE && h->leader[op->partition] != member) {
-        harness_refuse(h, member, op, WIRE_STATUS_NOT_LEADER, h->leader[op->partition]);
+        harness_refuse(h, member, op, WIRE_STATUS_NOT_LEADER,
+                       harness_hosts(h, member, op->partition) ? h->leader[op->partition] : 0);
         return;
     }
     if (decision.fate == HARNESS_ANSWER)
@@ -247,8 +290,13 @@ static void harness_frame(struct harness *h, const struct router_send *send)
     uint64_t session;
     uint16_t member = send->member;
 
-    cr_assert_eq(send->message.type, WIRE_OPS);
     cr_assert(h->up[member], "a frame for a link that is down");
+    if (send->message.type == WIRE_MAP_GET) {
+        h->map_asks++;
+        h->map_due = !h->deaf;
+        return;
+    }
+    cr_assert_eq(send->message.type, WIRE_OPS);
     h->frames++;
     if (h->deaf)
         return;
@@ -305,9 +353,12 @@ static void harness_message(struct harness *h, uint16_t member, struct wire_buff
 
 bool harness_deliver(struct harness *h)
 {
-    bool any = false;
+    bool any = h->map_due;
 
-    for (uint16_t m = 1; m <= HARNESS_MEMBERS; m++) {
+    if (h->map_due)
+        harness_map(h);
+    h->map_due = false;
+    for (uint16_t m = 1; m <= HARNESS_MEMBERS_MAX; m++) {
         if (h->results[m].size == 0)
             continue;
         harness_message(h, m, &h->results[m]);

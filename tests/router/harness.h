@@ -14,13 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HARNESS_MEMBERS    3u
-#define HARNESS_PARTITIONS 8u
-#define HARNESS_CLIENTS    16u
-#define HARNESS_KEYS       512u
-#define HARNESS_REQUESTS   8192u /* remembered */
-#define HARNESS_SHARDS     2u
-#define HARNESS_EPOCH_MS   1700000000000u /* wall time is this + now_ms, also the cluster's */
+#define HARNESS_MEMBERS     3u /* of the first map */
+#define HARNESS_MEMBERS_MAX 5u
+#define HARNESS_PARTITIONS  8u
+#define HARNESS_CLIENTS     16u
+#define HARNESS_KEYS        512u
+#define HARNESS_REQUESTS    8192u /* remembered */
+#define HARNESS_SHARDS      2u
+#define HARNESS_EPOCH_MS    1700000000000u /* wall time is this + now_ms, also the cluster's */
 
 struct harness;
 
@@ -76,20 +77,23 @@ struct harness_kept {
 struct harness {
     struct router *router;
     struct router_options options;
-    struct ringmap map;
+    struct ringmap map; /* the cluster's newest */
+    bool map_due;       /* the router has asked for it */
+    uint32_t map_asks;
     uint64_t now_ms;
     uint64_t random;
     uint64_t deadline_ms; /* as the last flush said */
     uint64_t clients_opened;
     struct harness_client clients[HARNESS_CLIENTS];
-    bool up[HARNESS_MEMBERS + 1];
-    uint32_t link[HARNESS_MEMBERS + 1]; /* counts the links there have been */
+    bool up[HARNESS_MEMBERS_MAX + 1];
+    uint32_t link[HARNESS_MEMBERS_MAX + 1]; /* counts the links there have been */
     uint16_t leader[HARNESS_PARTITIONS];
-    uint32_t refused[HARNESS_MEMBERS + 1][HARNESS_PARTITIONS];
-    uint32_t lost[HARNESS_MEMBERS + 1][HARNESS_PARTITIONS]; /* lane epochs of which one was lost */
-    uint32_t epoch_seen[HARNESS_MEMBERS + 1][HARNESS_PARTITIONS];
-    uint64_t sequence_seen[HARNESS_MEMBERS + 1][HARNESS_PARTITIONS];
-    struct wire_buffer results[HARNESS_MEMBERS + 1];
+    uint32_t refused[HARNESS_MEMBERS_MAX + 1][HARNESS_PARTITIONS];
+    uint32_t lost[HARNESS_MEMBERS_MAX + 1]
+                 [HARNESS_PARTITIONS]; /* lane epochs of which one was lost */
+    uint32_t epoch_seen[HARNESS_MEMBERS_MAX + 1][HARNESS_PARTITIONS];
+    uint64_t sequence_seen[HARNESS_MEMBERS_MAX + 1][HARNESS_PARTITIONS];
+    struct wire_buffer results[HARNESS_MEMBERS_MAX + 1];
     struct harness_entry entries[HARNESS_KEYS];
     size_t entry_count;
     struct harness_request requests[HARNESS_REQUESTS];
@@ -112,6 +116,10 @@ struct harness *harness_free(struct harness *h);
 void harness_up(struct harness *h, uint16_t member);
 void harness_down(struct harness *h, uint16_t member);
 void harness_map(struct harness *h);
+/* The cluster goes on to its next map, which the router has to learn: partition p is wanted on
+ * `width` members beginning with first[p], which leads it. moving: it is still where it was, too.
+ */
+void harness_move(struct harness *h, uint32_t width, const uint16_t *first, bool moving);
 
 uint64_t harness_client(struct harness *h);
 void harness_close(struct harness *h, uint64_t client);
