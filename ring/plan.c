@@ -324,9 +324,20 @@ static void note_counts(struct making *making)
     found.have = active_count(wanted);
     if (found.have < found.need)
         note(making, &found);
-    if (making->input->now->target)
-        note(making,
-             &(struct plan_note){.code = PLAN_NOTE_UNDERWAY, .partition = PLAN_PARTITION_ANY});
+}
+
+/* Without its majority the meta group cannot commit any map. */
+static void note_meta(struct making *making)
+{
+    const struct ringmap *now = making->input->now;
+    struct plan_note found = {.code = PLAN_NOTE_META,
+                              .partition = PLAN_PARTITION_ANY,
+                              .need = now->meta_voter_count / 2 + 1};
+
+    for (uint32_t i = 0; i < now->meta_voter_count; i++)
+        found.have += is_alive(making->input, now->meta_voters[i]);
+    if (found.have < found.need)
+        note(making, &found);
 }
 
 static void note_quorums(struct making *making, bool touched)
@@ -464,6 +475,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
     int r = -ENOMEM;
 
     assert(input->now->partition_count == input->wanted->partition_count);
+    assert(!ringmap_moving(input->now) && !ringmap_moving(input->wanted));
     assert(input->moves_per_node_max >= 1);
     *plan = (struct plan){.epoch = input->now->epoch,
                           .replicas_before = input->now->replica_count,
@@ -482,6 +494,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
         find_tolerance(&making);
         estimate_time(&making);
         note_counts(&making);
+        note_meta(&making);
         note_quorums(&making, true);
         note_targets(&making);
         note_warnings(&making);
@@ -520,12 +533,4 @@ bool plan_refused(const struct plan *plan)
             return true;
     }
     return false;
-}
-
-int plan_verify(const struct plan *plan, const struct ringmap *now,
-                const uint8_t hash[PLAN_HASH_SIZE])
-{
-    if (plan->epoch != now->epoch || memcmp(plan->cluster, now->cluster, sizeof plan->cluster) != 0)
-        return PLAN_E_STALE;
-    return memcmp(plan->hash, hash, PLAN_HASH_SIZE) == 0 ? PLAN_E_OK : PLAN_E_OTHER;
 }

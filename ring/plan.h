@@ -4,9 +4,11 @@
  * hold, how long that takes, how many failures any partition can survive meanwhile, what speaks
  * against it (warnings) and what forbids it (refusals), each naming the blocker.
  *
- * Its hash is over its content only: the epoch it starts from, members, moves and leaders, which
- * with the present map determine the wanted one. What was measured or estimated is not in it, so a
- * plan stays the same while sizes grow; once the epoch is another it is stale.
+ * Its hash is BLAKE2b-256 over its content only: cluster, the epoch it starts from, members, moves
+ * and leaders, which with the present map determine the wanted one. What was measured or estimated
+ * is not in it, so a plan stays the same while sizes grow and nodes come and go; once the epoch or
+ * what is asked for is another, so is the hash: what somebody was shown before is stale. It has no
+ * key and needs none, as who commits a plan makes it again.
  *
  * Fault tolerance: a group of V voters, L of them alive, survives L - (V / 2 + 1) further failures;
  * below zero it has no majority. A move adds a learner first, which changes nothing, then both
@@ -17,7 +19,7 @@
  * configuration ends them. Partitions that survive the fewest failures go first. Waves are an
  * order, not barriers: who has room begins with the next.
  *
- * Pure: no I/O, clock or randomness. Encoding: docs/format-plan.md.
+ * Pure: no I/O, clock or randomness.
  */
 #ifndef RING_PLAN_H
 #define RING_PLAN_H
@@ -28,13 +30,12 @@
 #define PLAN_NOTES_MAX       64u
 #define PLAN_NOTES_ALIKE_MAX 6u   /* of one code, so that none hides another */
 #define PLAN_NOTE_SIZE       192u /* of a note's text */
-#define PLAN_MOVES_MAX       ((size_t)RINGMAP_PARTITIONS_MAX * 2 * RINGMAP_REPLICAS_MAX)
 #define PLAN_PARTITION_ANY   UINT16_MAX
 
 /* What speaks against a plan. name, refuses */
 #define PLAN_NOTE_TABLE(X)                                                                         \
     X(NODES, true)        /* N needs more members: need, have */                                   \
-    X(UNDERWAY, true)     /* another plan is being carried out */                                  \
+    X(META, true)         /* the meta group has no majority: need, have, alive */                  \
     X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
     X(TARGET_DEAD, true)  /* a member that is to receive is not alive */                           \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
@@ -124,19 +125,12 @@ struct plan_node {
 
 /* Everything is borrowed for the call. */
 struct plan_input {
-    const struct ringmap *now;
+    const struct ringmap *now;       /* no plan is under way */
     const struct ringmap *wanted;    /* same Q; its rows are the goal, see placement_change() */
     const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
     uint64_t rate_bytes;             /* a second and node, in and out together */
     uint32_t moves_per_node_max;     /* from 1 */
-};
-
-enum plan_e {
-    PLAN_E_OK,
-    PLAN_E_STALE,     /* the map has another epoch (or is another cluster's) */
-    PLAN_E_OTHER,     /* the hash is another plan's */
-    PLAN_E_MALFORMED, /* not an encoded plan */
 };
 
 /* 0 or -ENOMEM. The plan may hold refusals. */
@@ -147,14 +141,6 @@ bool plan_refused(const struct plan *plan);
 bool plan_note_refuses(uint8_t code);
 /* One line for people, with what would help. */
 void plan_note_text(const struct plan_note *note, char text[PLAN_NOTE_SIZE]);
-/* Whether `hash`, which somebody was shown, is this plan and still starts from the map.
- * 0, PLAN_E_STALE or PLAN_E_OTHER. */
-int plan_verify(const struct plan *plan, const struct ringmap *now,
-                const uint8_t hash[PLAN_HASH_SIZE]);
-size_t plan_encoded_size(const struct plan *plan);
-void plan_encode(const struct plan *plan, uint8_t *out);
-/* Untrusted input: 0, PLAN_E_MALFORMED or -ENOMEM; *plan is written on 0 only. */
-int plan_decode(const uint8_t *bytes, size_t size, struct plan *plan);
 void plan_check(const struct plan *plan);
 
 #endif

@@ -16,8 +16,12 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
                  "replicas",
                  need, need, have);
         break;
-    case PLAN_NOTE_UNDERWAY:
-        snprintf(text, size, "another plan is being carried out; wait for it, or abort it");
+    case PLAN_NOTE_META:
+        snprintf(
+            text, size,
+            "the meta group has %llu voters alive and needs %llu to change the ring map; bring "
+            "one of them back first",
+            have, need);
         break;
     case PLAN_NOTE_QUORUM:
         snprintf(text, size,

@@ -5,11 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ring/bytes.h"
 #include "ring/voters.h"
-
-#define STAGED_MAGIC          0x44475453u /* "STGD" */
-#define STAGED_FORMAT_VERSION 1u
 
 const char *staged_op_name(uint8_t op)
 {
@@ -160,28 +156,6 @@ int staged_add(struct staged *staged, const struct ringmap *now, const struct st
     return STAGED_E_OK;
 }
 
-bool staged_drop(struct staged *staged, uint16_t member)
-{
-    uint32_t before = staged->count;
-
-    for (uint32_t i = staged->count; i-- > 0;) {
-        if (staged->changes[i].member == member)
-            take_out(staged, i);
-    }
-    return staged->count < before;
-}
-
-uint32_t staged_prune(struct staged *staged, const struct ringmap *now)
-{
-    uint32_t before = staged->count;
-
-    for (uint32_t i = staged->count; i-- > 0;) {
-        if (change_fits(&staged->changes[i], now) != 0)
-            take_out(staged, i);
-    }
-    return before - staged->count;
-}
-
 static uint32_t wanted_replicas(const struct staged *staged, const struct ringmap *now)
 {
     for (uint32_t i = 0; i < staged->count; i++) {
@@ -224,66 +198,4 @@ int staged_wanted(const struct staged *staged, const struct ringmap *now, struct
     }
     *wanted = map;
     return 0;
-}
-
-static void put_staged(struct bytes_writer *writer, const struct staged *staged)
-{
-    bytes_put_number(writer, STAGED_MAGIC, 4);
-    bytes_put_number(writer, STAGED_FORMAT_VERSION, 2);
-    bytes_put_number(writer, staged->count, 1);
-    for (uint32_t i = 0; i < staged->count; i++) {
-        const struct staged_change *change = &staged->changes[i];
-
-        bytes_put_number(writer, change->op, 1);
-        bytes_put_number(writer, change->member, 2);
-        bytes_put_number(writer, change->value, 4);
-        bytes_put_text(writer, change->zone, sizeof change->zone);
-    }
-}
-
-size_t staged_encoded_size(const struct staged *staged)
-{
-    struct bytes_writer writer = {NULL, 0};
-
-    put_staged(&writer, staged);
-    return writer.size;
-}
-
-void staged_encode(const struct staged *staged, uint8_t *out)
-{
-    struct bytes_writer writer = {out, 0};
-
-    put_staged(&writer, staged);
-}
-
-int staged_decode(const uint8_t *bytes, size_t size, struct staged *staged)
-{
-    struct bytes_reader reader = {bytes, size, false};
-    struct staged taken = {.count = 0};
-    uint32_t count;
-
-    if (bytes_take_number(&reader, 4) != STAGED_MAGIC ||
-        bytes_take_number(&reader, 2) != STAGED_FORMAT_VERSION)
-        return STAGED_E_MALFORMED;
-    count = (uint32_t)bytes_take_number(&reader, 1);
-    if (count > STAGED_MAX)
-        return STAGED_E_MALFORMED;
-    for (; taken.count < count && !reader.failed; taken.count++) {
-        struct staged_change *change = &taken.changes[taken.count];
-
-        change->op = (uint8_t)bytes_take_number(&reader, 1);
-        change->member = (uint16_t)bytes_take_number(&reader, 2);
-        change->value = (uint32_t)bytes_take_number(&reader, 4);
-        bytes_take_text(&reader, change->zone, sizeof change->zone);
-        if (reader.failed || !change_valid(change))
-            return STAGED_E_MALFORMED;
-        for (uint32_t i = 0; i < taken.count; i++) {
-            if (replaces(change, &taken.changes[i]))
-                return STAGED_E_MALFORMED;
-        }
-    }
-    if (reader.failed || reader.left > 0)
-        return STAGED_E_MALFORMED;
-    *staged = taken;
-    return STAGED_E_OK;
 }

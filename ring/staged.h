@@ -1,14 +1,16 @@
-/* Staged: the changes of the cluster that operators asked for and that no plan has carried out yet.
+/* Staged: changes of the cluster that are asked for together, before any of them is carried out.
  *
  * Each is checked against the map as it would be after those before it, so what is staged can be
  * applied to the map it was staged on. One asked for twice is there once, as last said; what
  * contradicts an earlier one of the same member (leave after join) takes its place. staged_wanted()
- * gives the map they lead to, placed with the fewest moves; ring/plan.h tells what that takes.
+ * gives the map they lead to, placed with the fewest moves; ring/plan.h tells what that takes, and
+ * ring/next_map.h how it is begun.
  *
  * "replace DEAD NEW" is REMOVE of the one and JOIN of the other: the new one then gets what the
  * dead one held, for nothing moves fewer. A join takes a member that is in the map as JOINING.
  *
- * Pure. Limits: STAGED_MAX. Part of the meta group's state; encoding: docs/format-staged.md.
+ * Pure, and nothing that any node keeps: whoever commits a plan says its changes again.
+ * Limits: STAGED_MAX.
  */
 #ifndef RING_STAGED_H
 #define RING_STAGED_H
@@ -16,8 +18,7 @@
 #include "ring/placement.h"
 #include "ring/ringmap.h"
 
-#define STAGED_MAX              64u
-#define STAGED_ENCODED_SIZE_MAX (7u + STAGED_MAX * (8u + RINGMAP_ZONE_SIZE - 1u))
+#define STAGED_MAX 64u
 
 /* name, word for people */
 #define STAGED_OP_TABLE(X)                                                                         \
@@ -54,24 +55,15 @@ enum staged_e {
     STAGED_E_STATE,     /* the member is in no state for it: removed, not active, not joining */
     STAGED_E_VALUE,     /* a weight, zone or N that there cannot be */
     STAGED_E_NOBODY,    /* no member would be active */
-    STAGED_E_MALFORMED,
 };
 
 /* 0 or why it cannot be staged, and then nothing has changed. */
 int staged_add(struct staged *staged, const struct ringmap *now,
                const struct staged_change *change);
-/* Takes back what is staged for a member (0: N). Whether there was anything. */
-bool staged_drop(struct staged *staged, uint16_t member);
-/* After the map has changed: forgets what no longer applies to it. Returns how many. */
-uint32_t staged_prune(struct staged *staged, const struct ringmap *now);
 /* The map that is wanted: epoch, members, N, rows and meta voters; no target. The caller deinits it
  * on 0. STAGED_E_NOBODY or -ENOMEM otherwise. */
 int staged_wanted(const struct staged *staged, const struct ringmap *now, struct ringmap *wanted,
                   struct placement_cost *cost);
 const char *staged_op_name(uint8_t op);
-size_t staged_encoded_size(const struct staged *staged);
-void staged_encode(const struct staged *staged, uint8_t *out);
-/* Untrusted input: 0 or STAGED_E_MALFORMED; *staged is written on 0 only. */
-int staged_decode(const uint8_t *bytes, size_t size, struct staged *staged);
 
 #endif

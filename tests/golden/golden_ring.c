@@ -1,7 +1,6 @@
-/* What members agree on and tell each other: ring map, plan, tickets, gossip. */
+/* What members agree on and tell each other: ring map, tickets, gossip. */
 #include "golden_ring.h"
 
-#include "ring/plan.h"
 #include "ring/swim_codec.h"
 #include "ring/ticket.h"
 #include "ring/tickets.h"
@@ -171,56 +170,6 @@ MAP_GOLDEN(golden_map)
 MAP_GOLDEN(moving_map)
 MAP_GOLDEN(keys_map)
 MAP_GOLDEN(settings_map)
-
-/* --- plan ----------------------------------------------------------------------------------- */
-
-static void make_plan(struct wire_buffer *out)
-{
-    struct ringmap now = golden_map(), wanted = moving_map();
-    uint64_t sizes[8];
-    struct plan_input input = {.now = &now,
-                               .wanted = &wanted,
-                               .partition_bytes = sizes,
-                               .rate_bytes = 1000,
-                               .moves_per_node_max = 2};
-    struct plan plan;
-    uint8_t *bytes;
-
-    for (uint64_t p = 0; p < 8; p++)
-        sizes[p] = 1000 * (p + 1);
-    memcpy(wanted.replicas, wanted.target, 16 * sizeof *wanted.target);
-    free(wanted.target);
-    wanted.target = NULL;
-    assert(plan_make(&input, &plan) == 0);
-    bytes = malloc(plan_encoded_size(&plan));
-    assert(bytes);
-    plan_encode(&plan, bytes);
-    wire_put_raw(out, bytes, plan_encoded_size(&plan));
-    free(bytes);
-    plan_deinit(&plan);
-    ringmap_deinit(&now);
-    ringmap_deinit(&wanted);
-}
-
-static const char *check_plan(const uint8_t *bytes, size_t size)
-{
-    uint8_t again[2048];
-    struct plan plan;
-
-    GOLDEN_EXPECT(plan_decode(bytes, size, &plan) == 0);
-    GOLDEN_EXPECT(plan.epoch == 9 && plan.replicas_before == 2 && plan.replicas_after == 2);
-    GOLDEN_EXPECT(plan.move_count == 8 && plan.moves[0].from == 2 && plan.moves[0].to == 5);
-    GOLDEN_EXPECT(plan.bytes == 36000 && plan.moves[7].bytes == 8000);
-    GOLDEN_EXPECT(plan.member_count == 3 && plan.members[2].id == 5 &&
-                  plan.members[2].state_before == RINGMAP_STATE_JOINING &&
-                  plan.members[2].state_after == RINGMAP_STATE_ACTIVE &&
-                  plan.members[2].holds_after == 8);
-    GOLDEN_EXPECT(plan_encoded_size(&plan) == size && size <= sizeof again);
-    plan_encode(&plan, again);
-    plan_deinit(&plan);
-    GOLDEN_EXPECT(memcmp(again, bytes, size) == 0);
-    return NULL;
-}
 
 /* --- tickets -------------------------------------------------------------------------------- */
 
@@ -407,7 +356,6 @@ const struct golden golden_ring[] = {
     {"ringmap-1-target", make_moving_map, check_moving_map},
     {"ringmap-2", make_keys_map, check_keys_map},
     {"ringmap-3", make_settings_map, check_settings_map},
-    {"plan-1", make_plan, check_plan},
     {"ticket-1", make_ticket, check_ticket},
     {"tickets-1", make_tickets, check_tickets},
     {"gossip-1", make_gossip, check_gossip},

@@ -1,5 +1,6 @@
 #include "ring/plan.h"
 #include "ring/placement.h"
+#include "ring/voters.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static void scene_init(struct scene *scene, uint32_t members, uint32_t after, ui
     scene->now = model_cluster(members, 64, replicas);
     scene->wanted = model_cluster(after, 64, replicas);
     place(NULL, &scene->now);
+    cr_assert_eq(voters_choose(&scene->now), 0);
     for (uint32_t i = 0; i < 64; i++)
         scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
     for (uint32_t i = 0; i < 4096; i++)
@@ -183,34 +185,6 @@ static void expect_waves_bounded(const struct plan *plan, const struct ringmap *
     }
 }
 
-static void expect_same(const struct plan *a, const struct plan *b)
-{
-    size_t size = plan_encoded_size(a);
-    uint8_t *bytes_a = malloc(size), *bytes_b = malloc(size);
-
-    cr_assert_eq(plan_encoded_size(b), size);
-    plan_encode(a, bytes_a);
-    plan_encode(b, bytes_b);
-    cr_assert_eq(memcmp(bytes_a, bytes_b, size), 0);
-    free(bytes_a);
-    free(bytes_b);
-}
-
-static void expect_round_trip(const struct plan *plan)
-{
-    size_t size = plan_encoded_size(plan);
-    uint8_t *bytes = malloc(size);
-    struct plan again;
-
-    plan_encode(plan, bytes);
-    cr_assert_eq(plan_decode(bytes, size, &again), 0);
-    expect_same(plan, &again);
-    plan_deinit(&again);
-    for (size_t cut = 0; cut < size; cut += 1 + size / 50)
-        cr_assert_eq(plan_decode(bytes, cut, &again), PLAN_E_MALFORMED);
-    free(bytes);
-}
-
 Test(plan, random_changes_are_told_completely)
 {
     for (uint64_t seed = 0; seed < 150; seed++) {
@@ -228,7 +202,6 @@ Test(plan, random_changes_are_told_completely)
         plan = plan_of(&input);
         expect_leads_to(&plan, &now, &wanted);
         expect_waves_bounded(&plan, &now, input.moves_per_node_max);
-        expect_round_trip(&plan);
         for (uint32_t i = 0; i < plan.member_count; i++) {
             in += plan.members[i].bytes_in;
             out += plan.members[i].bytes_out;
@@ -240,6 +213,21 @@ Test(plan, random_changes_are_told_completely)
     }
 }
 
+static bool same_hash(const struct plan *a, const struct plan *b)
+{
+    return memcmp(a->hash, b->hash, sizeof a->hash) == 0;
+}
+
+/* The plan as it is now beside one of before. */
+static bool hash_stays(const struct scene *scene, const struct plan *plan)
+{
+    struct plan other = plan_of(&scene->input);
+    bool stays = same_hash(&other, plan);
+
+    plan_deinit(&other);
+    return stays;
+}
+
 Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
 {
     struct scene scene;
@@ -247,31 +235,27 @@ Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
 
     scene_init(&scene, 5, 6, 3);
     plan = scene_plan(&scene);
-    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_OK);
-
     scene.nodes[2].alive = false;
     scene.bytes[5] = 77 * MIB;
     scene.input.rate_bytes = 1;
     scene.input.moves_per_node_max = 1;
     other = plan_of(&scene.input);
     cr_assert_neq(other.bytes, plan.bytes);
-    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OK);
+    cr_assert(same_hash(&other, &plan));
     plan_deinit(&other);
 
     scene.wanted.members[1].weight++; /* moves nothing, but is another intent */
-    other = plan_of(&scene.input);
-    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OTHER);
-    plan_deinit(&other);
+    cr_assert_not(hash_stays(&scene, &plan));
     scene.wanted.members[1].weight--;
-
+    cr_assert(hash_stays(&scene, &plan));
+    strcpy(scene.wanted.members[1].zone, "b");
+    cr_assert_not(hash_stays(&scene, &plan));
+    memset(scene.wanted.members[1].zone, 0, sizeof scene.wanted.members[1].zone);
     scene.now.epoch++;
-    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_STALE);
-    other = plan_of(&scene.input);
-    cr_assert_eq(plan_verify(&other, &scene.now, plan.hash), PLAN_E_OTHER);
-    plan_deinit(&other);
+    cr_assert_not(hash_stays(&scene, &plan));
     scene.now.epoch--;
     scene.now.cluster[3] ^= 1;
-    cr_assert_eq(plan_verify(&plan, &scene.now, plan.hash), PLAN_E_STALE);
+    cr_assert_not(hash_stays(&scene, &plan));
     plan_deinit(&plan);
     scene_deinit(&scene);
 }
@@ -337,7 +321,6 @@ static void expect_refused(struct scene *scene, uint8_t code, uint16_t member, u
     cr_assert_eq(note->member, member);
     cr_assert_eq(note->need, need);
     cr_assert_eq(note->have, have);
-    expect_round_trip(&plan);
     plan_deinit(&plan);
 }
 
@@ -361,8 +344,9 @@ Test(plan, what_cannot_hold_is_refused_by_name)
     scene.nodes[3].alive = false;
     expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 47 * MIB, 0);
     scene.nodes[3].alive = true;
-    scene.now.target = calloc(64 * 3, sizeof *scene.now.target);
-    expect_refused(&scene, PLAN_NOTE_UNDERWAY, 0, 0, 0);
+    scene.nodes[0].alive = scene.nodes[2].alive = false;
+    expect_refused(&scene, PLAN_NOTE_META, 0, 2, 1);
+    scene.nodes[0].alive = scene.nodes[2].alive = true;
     scene_deinit(&scene);
 }
 
@@ -424,46 +408,10 @@ Test(plan, zones_that_bind_are_told)
     scene_deinit(&scene);
 }
 
-Test(plan, changed_bytes_are_no_plan)
-{
-    struct dice dice = {4};
-    struct scene scene;
-    struct plan plan, again;
-    size_t size;
-    uint8_t *bytes;
-    unsigned refused = 0;
-
-    scene_init(&scene, 5, 6, 3);
-    plan = scene_plan(&scene);
-    size = plan_encoded_size(&plan);
-    bytes = malloc(size + 1);
-    plan_encode(&plan, bytes);
-    cr_assert_eq(plan_decode(bytes, size + 1, &again), PLAN_E_MALFORMED);
-    for (unsigned i = 0; i < 2000; i++) {
-        size_t at = (size_t)dice_below(&dice, size);
-        uint8_t bit = (uint8_t)(1u << dice_below(&dice, 8));
-
-        bytes[at] ^= bit;
-        if (plan_decode(bytes, size, &again) == 0) {
-            plan_check(&again); /* a bit of an estimate */
-            plan_deinit(&again);
-        } else {
-            refused++;
-        }
-        bytes[at] ^= bit;
-    }
-    cr_assert_gt(refused, 500);
-    free(bytes);
-    plan_deinit(&plan);
-    scene_deinit(&scene);
-}
-
 Test(plan, no_memory_is_an_answer)
 {
     struct scene scene;
     struct plan plan;
-    uint8_t *bytes;
-    size_t size;
     int r;
 
     scene_init(&scene, 5, 6, 3);
@@ -476,16 +424,7 @@ Test(plan, no_memory_is_an_answer)
         cr_assert_eq(r, -ENOMEM);
     }
     alloc_fail_after(0);
-    size = plan_encoded_size(&plan);
-    bytes = malloc(size);
-    plan_encode(&plan, bytes);
+    cr_assert_eq(r, 0);
     plan_deinit(&plan);
-    for (uint64_t n = 1; n <= 3; n++) {
-        alloc_fail_after(n);
-        cr_assert_eq(plan_decode(bytes, size, &plan), -ENOMEM);
-        cr_assert(alloc_failed());
-    }
-    alloc_fail_after(0);
-    free(bytes);
     scene_deinit(&scene);
 }
