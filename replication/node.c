@@ -338,7 +338,9 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .cache_evictions = event->cache.evictions,
                                       .cache_bytes = event->cache.bytes,
                                       .key_id = event->key_id,
-                                      .scrub = event->scrub};
+                                      .scrub = event->scrub,
+                                      .wall_ms = event->wall_ms,
+                                      .memory_bytes = event->memory_bytes};
 
     if (!reply)
         return;

@@ -52,6 +52,8 @@ struct node_event {
     struct cache_stats cache; /* all shards together */
     struct wire_scrub scrub;  /* too */
     uint8_t key_id;           /* the data key that is sealed with; 0: none */
+    uint64_t wall_ms;         /* Unix time; 0: not told */
+    uint64_t memory_bytes;    /* of the machine; 0: not told */
     struct shard_address from;
     const struct link_message *message;
 };

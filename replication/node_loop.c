@@ -329,6 +329,13 @@ static int tick(struct node_loop *loop)
     return r != 0 ? r : loop_gossip_tick(loop);
 }
 
+static uint64_t memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 /* Returns 1 when it is time to stop, < 0 on failure. */
 static int handle(struct node_loop *loop, const struct inbox_item *item)
 {
@@ -337,6 +344,8 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .cache = loop_shards_cache(loop),
                                .key_id = loop->vault.current,
                                .scrub = loop_shards_scrub(loop),
+                               .wall_ms = loop_wall_ms(),
+                               .memory_bytes = memory_bytes(),
                                .from = item->from,
                                .message = &item->message};
     int r;

@@ -431,6 +431,8 @@ struct wire_node_status {
     uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes; /* all shards together */
     uint8_t key_id; /* of the data key it seals with; 0: it stores plain, or is of before ids */
     struct wire_scrub scrub;
+    uint64_t wall_ms;      /* its clock when it answered, Unix time; 0: it does not say */
+    uint64_t memory_bytes; /* of the machine; 0: it does not say */
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);

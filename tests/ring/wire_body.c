@@ -182,6 +182,8 @@ static void any_status(struct dice *dice, struct body *body)
     node->scrub =
         (struct wire_scrub){any64(dice), any64(dice), any64(dice), any64(dice), any64(dice),
                             any64(dice), any64(dice), any64(dice), any64(dice)};
+    node->wall_ms = any64(dice);
+    node->memory_bytes = any64(dice);
 }
 
 static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
