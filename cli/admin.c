@@ -1,5 +1,6 @@
 #include "cli/admin.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,11 +58,10 @@ static enum exit_code gather(struct admin *admin, bool founded)
 enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded)
 {
     const char *format_text = arguments_text(arguments, "output");
-    enum output_format format;
     enum exit_code code;
 
     *admin = (struct admin){.arguments = arguments};
-    if (!output_format_parse(format_text, &format)) {
+    if (!output_format_parse(format_text, &admin->format)) {
         arguments_error(arguments, "--output %s: table or json is needed", format_text);
         return EXIT_CODE_USAGE;
     }
@@ -70,7 +70,7 @@ enum exit_code admin_open(struct admin *admin, const struct arguments *arguments
         code = parse_seeds(admin);
     if (code == EXIT_CODE_OK)
         code = gather(admin, founded);
-    if (code == EXIT_CODE_OK && !(admin->output = output_new(format))) {
+    if (code == EXIT_CODE_OK && !(admin->output = output_new(admin->format))) {
         arguments_error(arguments, "out of memory");
         code = EXIT_CODE_FAILED;
     }
@@ -89,8 +89,25 @@ enum exit_code admin_print(struct admin *admin)
 {
     int r = output_print(admin->output, stdout);
 
+    output_free(admin->output);
+    admin->output = output_new(admin->format);
+    if (r == 0 && fflush(stdout) != 0)
+        r = -errno;
+    if (r == 0 && !admin->output)
+        r = -ENOMEM;
     if (r == 0)
         return EXIT_CODE_OK;
     arguments_error(admin->arguments, "writing the result: %s", strerror(-r));
     return EXIT_CODE_FAILED;
+}
+
+enum exit_code admin_node(const struct admin *admin, const char *operand,
+                          const struct view_node **node)
+{
+    *node = view_find(&admin->view, operand);
+    if (*node)
+        return EXIT_CODE_OK;
+    arguments_error(admin->arguments,
+                    "%s: no node has this id or address; see `ring-admin members`", operand);
+    return EXIT_CODE_USAGE;
 }

@@ -30,6 +30,7 @@ struct admin {
     struct address_list seeds;
     struct cluster *cluster;
     struct view view;
+    enum output_format format;
     struct output *output;
 };
 
@@ -39,8 +40,11 @@ enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticke
  * admin_close() whatever the result. */
 enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded);
 void admin_close(struct admin *admin);
-/* Prints the output to stdout. */
+/* Prints the output to stdout, and what is put into it from then on is another document. */
 enum exit_code admin_print(struct admin *admin);
+/* The node that an operand means, by id or HOST:PORT; prints that there is none. */
+enum exit_code admin_node(const struct admin *admin, const char *operand,
+                          const struct view_node **node);
 
 int admin_ticket(const struct arguments *arguments);
 int admin_init(const struct arguments *arguments);
@@ -50,5 +54,18 @@ int admin_members(const struct arguments *arguments);
 int admin_explain(const struct arguments *arguments);
 int admin_flush(const struct arguments *arguments);
 int admin_rotate_key(const struct arguments *arguments);
+int admin_plan(const struct arguments *arguments);
+int admin_commit(const struct arguments *arguments);
+int admin_leave(const struct arguments *arguments);
+int admin_replace(const struct arguments *arguments);
+int admin_remove(const struct arguments *arguments);
+int admin_weight(const struct arguments *arguments);
+int admin_zone(const struct arguments *arguments);
+int admin_set_replicas(const struct arguments *arguments);
+int admin_moves(const struct arguments *arguments);
+int admin_pause(const struct arguments *arguments);
+int admin_resume(const struct arguments *arguments);
+int admin_abort(const struct arguments *arguments);
+int admin_doctor(const struct arguments *arguments);
 
 #endif

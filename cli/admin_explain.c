@@ -14,11 +14,11 @@ static const struct output_column field_partition = {"partition", "partition", O
 static const struct output_column field_leader = {"leader", "leader", OUTPUT_NUMBER};
 static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
 static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},         {"address", "ADDRESS", OUTPUT_TEXT},
-    {"role", "ROLE", OUTPUT_TEXT},       {"term", "TERM", OUTPUT_NUMBER},
-    {"first", "FIRST", OUTPUT_NUMBER},   {"last", "LAST", OUTPUT_NUMBER},
-    {"commit", "COMMIT", OUTPUT_NUMBER}, {"applied", "APPLIED", OUTPUT_NUMBER},
-    {"lag", "LAG", OUTPUT_NUMBER},
+    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
+    {"role", "ROLE", OUTPUT_TEXT},         {"wanted", "WANTED", OUTPUT_BOOL},
+    {"term", "TERM", OUTPUT_NUMBER},       {"first", "FIRST", OUTPUT_NUMBER},
+    {"last", "LAST", OUTPUT_NUMBER},       {"commit", "COMMIT", OUTPUT_NUMBER},
+    {"applied", "APPLIED", OUTPUT_NUMBER}, {"lag", "LAG", OUTPUT_NUMBER},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
@@ -55,7 +55,7 @@ static void put_head(struct admin *admin, const char *key, uint16_t partition,
     output_field(admin->output, &field_partition, (struct output_value){.number = partition});
     output_field(
         admin->output, &field_leader,
-        (struct output_value){.number = leader < 0 ? 0 : ringmap_row(&view->map, partition)[leader],
+        (struct output_value){.number = leader < 0 ? 0 : view_row(view, partition)[leader].member,
                               .absent = leader < 0});
     output_field(admin->output, &field_epoch, (struct output_value){.number = view->map.epoch});
 }
@@ -64,15 +64,13 @@ static void put_replica(struct output *output, const struct view *view, uint16_t
                         uint32_t place)
 {
     const struct view_replica *replica = &view_row(view, partition)[place];
-    uint16_t id = ringmap_row(&view->map, partition)[place];
     bool gone = !replica->known;
 
-    if (id == 0)
-        return;
     output_row(output, (const struct output_value[COLUMN_COUNT]){
-                           {.number = id},
-                           {.text = view_node(view, id)->address},
+                           {.number = replica->member},
+                           {.text = view_node(view, replica->member)->address},
                            {.text = role_name(replica)},
+                           {.number = replica->wanted},
                            {.number = replica->status.term, .absent = gone},
                            {.number = replica->status.first, .absent = gone},
                            {.number = replica->status.last, .absent = gone},
@@ -96,7 +94,8 @@ int admin_explain(const struct arguments *arguments)
 
         put_head(&admin, key, partition, &digest);
         output_table(admin.output, "replicas", columns, COLUMN_COUNT);
-        for (uint32_t place = 0; place < map->replica_count; place++)
+        for (uint32_t place = 0;
+             place < VIEW_PLACES && view_row(&admin.view, partition)[place].member != 0; place++)
             put_replica(admin.output, &admin.view, partition, place);
         code = admin_print(&admin);
     }

@@ -1,5 +1,6 @@
 #include "cli/admin.h"
 
+#include "cli/bar.h"
 #include "cli/flush_watch.h"
 
 #include <errno.h>
@@ -8,11 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#define POLL_MS   200u
-#define BAR_SIZE  30u
-#define LINE_STEP 10u /* per cent from one line to the next, where there is no terminal */
+#define POLL_MS 200u
 
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},
@@ -41,8 +39,7 @@ struct run {
     size_t count;
     struct cluster_request *requests; /* a place for every shard */
     struct asked *asked;
-    bool terminal; /* messages go to one: a bar is drawn */
-    unsigned told; /* per cent, in the newest line */
+    struct bar bar;
 };
 
 static uint64_t now_ms(void)
@@ -51,19 +48,6 @@ static uint64_t now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Member id or address. */
-static bool is_meant(const struct view_node *node, const char *operand)
-{
-    char id[8], address[ADDRESS_SIZE];
-    const char *why;
-
-    snprintf(id, sizeof id, "%u", node->id);
-    if (!operand || strcmp(operand, id) == 0 || strcmp(operand, node->address) == 0)
-        return true;
-    return strchr(operand, ':') && address_resolve(operand, false, address, &why) == 0 &&
-           strcmp(address, node->address) == 0;
 }
 
 /* Says once of each node that is given up why. */
@@ -76,8 +60,7 @@ static void say_lost(struct run *run)
         if (run->said[n] || (!lost && watch->state != FLUSH_WATCH_FAILED))
             continue;
         run->said[n] = true;
-        if (run->terminal)
-            fputs("\r\033[K", stderr);
+        bar_clear(&run->bar);
         arguments_error(run->admin->arguments, "node %u (%s) %s: %s", run->nodes[n]->id,
                         run->nodes[n]->address, lost ? "is unreachable" : "does not flush",
                         watch->why);
@@ -93,13 +76,14 @@ static size_t shards_of(const struct view *view)
     return count;
 }
 
-/* 0 or -ENOMEM. */
-static int run_open(struct run *run, struct admin *admin, const char *operand)
+/* only: of this node, or NULL. 0 or -ENOMEM. */
+static int run_open(struct run *run, struct admin *admin, const struct view_node *only)
 {
     const struct view *view = &admin->view;
     size_t shards = shards_of(view) + 1;
 
-    *run = (struct run){.admin = admin, .terminal = isatty(STDERR_FILENO)};
+    *run = (struct run){.admin = admin};
+    bar_init(&run->bar);
     run->nodes = calloc(view->node_count, sizeof *run->nodes);
     run->watches = calloc(view->node_count, sizeof *run->watches);
     run->said = calloc(view->node_count, sizeof *run->said);
@@ -111,7 +95,7 @@ static int run_open(struct run *run, struct admin *admin, const char *operand)
         const struct view_node *node = &view->nodes[i];
         struct flush_watch *watch = &run->watches[run->count];
 
-        if (!is_meant(node, operand))
+        if (only ? node != only : view->map.members[i].state == RINGMAP_STATE_REMOVED)
             continue;
         if (flush_watch_init(watch, node->reachable ? node->status.shards : 0, now_ms()) != 0)
             return -ENOMEM;
@@ -175,12 +159,11 @@ static void ask(struct run *run)
     say_lost(run);
 }
 
-/* A bar that is drawn over and over on a terminal; else a line now and then. */
 static void say_progress(struct run *run)
 {
     unsigned percent = flush_watch_percent(run->watches, run->count), ended = 0;
-    char bar[BAR_SIZE + 1] = {0};
     uint64_t reclaimed = 0;
+    char text[96];
 
     for (size_t n = 0; n < run->count; n++) {
         struct flush_watch_sum sum;
@@ -189,17 +172,9 @@ static void say_progress(struct run *run)
         reclaimed += sum.reclaimed;
         ended += run->watches[n].state != FLUSH_WATCH_RUNNING;
     }
-    memset(bar, '-', BAR_SIZE);
-    memset(bar, '#', percent * BAR_SIZE / 100);
-    if (run->terminal)
-        fprintf(stderr, "\r[%s] %3u %%  %.1f MiB reclaimed, %u of %zu nodes done\033[K", bar,
-                percent, (double)reclaimed / (1 << 20), ended, run->count);
-    else if (percent >= run->told + LINE_STEP)
-        fprintf(stderr, "%u %%, %.1f MiB reclaimed, %u of %zu nodes done\n", percent,
-                (double)reclaimed / (1 << 20), ended, run->count);
-    else
-        return;
-    run->told = percent;
+    snprintf(text, sizeof text, "%.1f MiB reclaimed, %u of %zu nodes done",
+             (double)reclaimed / (1 << 20), ended, run->count);
+    bar_draw(&run->bar, percent, text);
 }
 
 static void wait_for_all(struct run *run)
@@ -213,8 +188,7 @@ static void wait_for_all(struct run *run)
         nanosleep(&pause, NULL);
         ask(run);
     }
-    if (run->terminal)
-        fputs("\r\033[K", stderr);
+    bar_clear(&run->bar);
 }
 
 static const char *state_text(const struct flush_watch *watch, const struct flush_watch_sum *sum)
@@ -289,17 +263,16 @@ static enum exit_code flush(struct run *run, bool wait)
 int admin_flush(const struct arguments *arguments)
 {
     const char *operand = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
+    const struct view_node *only = NULL;
     struct admin admin;
     struct run run = {0};
     enum exit_code code = admin_open(&admin, arguments, true);
 
-    if (code == EXIT_CODE_OK && run_open(&run, &admin, operand) != 0) {
+    if (code == EXIT_CODE_OK && operand)
+        code = admin_node(&admin, operand, &only);
+    if (code == EXIT_CODE_OK && run_open(&run, &admin, only) != 0) {
         arguments_error(arguments, "out of memory");
         code = EXIT_CODE_FAILED;
-    } else if (code == EXIT_CODE_OK && run.count == 0) {
-        arguments_error(arguments, "%s: no node has this id or address; see `ring-admin members`",
-                        operand);
-        code = EXIT_CODE_USAGE;
     } else if (code == EXIT_CODE_OK) {
         code = flush(&run, arguments_text(arguments, "wait") != NULL);
     }

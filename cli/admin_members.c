@@ -13,16 +13,6 @@ static const struct output_column columns[] = {
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
-static const char *state_name(uint8_t state)
-{
-    static const char *const names[] = {[RINGMAP_STATE_JOINING] = "joining",
-                                        [RINGMAP_STATE_ACTIVE] = "active",
-                                        [RINGMAP_STATE_LEAVING] = "leaving",
-                                        [RINGMAP_STATE_REMOVED] = "removed"};
-
-    return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
-}
-
 static bool is_meta_voter(const struct ringmap *map, uint16_t id)
 {
     for (uint32_t i = 0; i < map->meta_voter_count; i++)
@@ -45,7 +35,7 @@ static void put_member(struct output *output, const struct view *view, uint32_t 
                    {.text = node->address},
                    {.text = member->zone},
                    {.number = member->weight},
-                   {.text = state_name(member->state)},
+                   {.text = view_state_name(member->state)},
                    {.text = fingerprint},
                    {.number = is_meta_voter(&view->map, member->id)},
                    {.number = node->reachable},

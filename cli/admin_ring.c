@@ -2,6 +2,7 @@
 
 static const struct output_column columns[] = {
     {"partition", "PARTITION", OUTPUT_NUMBER}, {"replicas", "REPLICAS", OUTPUT_LIST},
+    {"others", "OTHERS", OUTPUT_LIST}, /* that have it while the map wants it elsewhere */
     {"leader", "LEADER", OUTPUT_NUMBER},       {"term", "TERM", OUTPUT_NUMBER},
     {"commit", "COMMIT", OUTPUT_NUMBER},       {"lag", "LAG", OUTPUT_NUMBER},
     {"keys", "KEYS", OUTPUT_NUMBER},
@@ -10,27 +11,28 @@ static const struct output_column columns[] = {
 
 static void put_partition(struct output *output, const struct view *view, uint16_t partition)
 {
-    const uint16_t *row = ringmap_row(&view->map, partition);
+    const struct view_replica *row = view_row(view, partition);
     int leader = view_leader(view, partition);
     bool lost = leader < 0;
-    const struct wire_partition_status *status =
-        &view_row(view, partition)[lost ? 0 : leader].status;
-    struct output_value replicas = {0};
+    const struct wire_partition_status *status = &row[lost ? 0 : leader].status;
+    struct output_value replicas = {0}, others = {0};
     uint64_t lag = 0;
 
-    for (uint32_t place = 0; place < view->map.replica_count; place++) {
+    for (uint32_t place = 0; place < VIEW_PLACES && row[place].member != 0; place++) {
         uint64_t replica_lag = view_lag(view, partition, place);
 
-        if (row[place] == 0)
-            continue;
-        replicas.list[replicas.list_count++] = row[place];
+        if (row[place].wanted)
+            replicas.list[replicas.list_count++] = row[place].member;
+        else if (row[place].known)
+            others.list[others.list_count++] = row[place].member;
         if (replica_lag > lag)
             lag = replica_lag;
     }
     output_row(output, (const struct output_value[COLUMN_COUNT]){
                            {.number = partition},
                            replicas,
-                           {.number = lost ? 0 : row[leader], .absent = lost},
+                           others,
+                           {.number = lost ? 0 : row[leader].member, .absent = lost},
                            {.number = status->term, .absent = lost},
                            {.number = status->commit, .absent = lost},
                            {.number = lag, .absent = lost},

@@ -40,8 +40,10 @@ static const struct output_column scrub_columns[] = {
 };
 #define SCRUB_COLUMN_COUNT (sizeof scrub_columns / sizeof *scrub_columns)
 
-static const char *node_state(const struct view_node *node)
+static const char *node_state(const struct view_node *node, const struct ringmap_member *member)
 {
+    if (member && member->state == RINGMAP_STATE_REMOVED)
+        return "removed";
     if (!node->reachable)
         return "unreachable";
     if (node->status.disk_full)
@@ -59,16 +61,15 @@ static struct share share_of(const struct view *view, uint16_t member)
 
     for (uint32_t partition = 0; view->founded && partition < view->map.partition_count;
          partition++) {
-        const uint16_t *row = ringmap_row(&view->map, (uint16_t)partition);
+        const struct view_replica *row = view_row(view, (uint16_t)partition);
+        const struct view_replica *replica = view_replica(view, (uint16_t)partition, member);
         int leader = view_leader(view, (uint16_t)partition);
 
-        for (uint32_t place = 0; place < view->map.replica_count; place++) {
-            if (row[place] != member)
-                continue;
-            share.replicas++;
-            share.leaders += leader == (int)place;
-            share.lag += view_lag(view, (uint16_t)partition, place);
-        }
+        if (!replica || (!replica->known && !replica->wanted))
+            continue;
+        share.replicas++;
+        share.leaders += leader == (int)(replica - row);
+        share.lag += view_lag(view, (uint16_t)partition, (uint32_t)(replica - row));
     }
     return share;
 }
@@ -83,7 +84,7 @@ static void put_node(struct output *output, const struct view *view, const struc
         {.number = node->id, .absent = node->id == 0},
         {.text = node->address},
         {.text = member ? member->zone : node->status.zone},
-        {.text = node_state(node)},
+        {.text = node_state(node, member)},
         {.number = node->status.epoch, .absent = gone || !member},
         {.number = node->status.key_id, .absent = gone || node->status.key_id == 0},
         {.number = share.leaders, .absent = gone || !member},

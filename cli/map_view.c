@@ -1,5 +1,6 @@
 #include "cli/map_view.h"
 
+#include "cli/view.h"
 #include "replication/node_file.h"
 #include "ring/ringmap.h"
 
@@ -83,8 +84,6 @@ static void put_fields(struct output *output, const struct ringmap *map, uint16_
 
 static void put_members(struct output *output, const struct ringmap *map)
 {
-    static const char *const states[] = {"", "joining", "active", "leaving", "removed"};
-
     output_table(output, "members", columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < map->member_count; i++) {
         const struct ringmap_member *member = &map->members[i];
@@ -93,7 +92,7 @@ static void put_members(struct output *output, const struct ringmap *map)
                                                          {.text = member->address},
                                                          {.text = member->zone},
                                                          {.number = member->weight},
-                                                         {.text = states[member->state]}});
+                                                         {.text = view_state_name(member->state)}});
     }
 }
 

@@ -146,11 +146,12 @@ static void print_help(const struct program *program)
 {
     printf("usage: %s COMMAND [options]\n\n%s\n\n", program->name, program->text);
     for (const struct command_row *command = program->commands; command->name; command++)
-        printf("  %-10s %s\n", command->name, command->text);
-    printf("\n`%s COMMAND --help` says more. --version prints the version.\n"
-           "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 degraded (status --check), "
-           "5 conflict.\n",
-           program->name);
+        printf("  %-12s %s\n", command->name, command->text);
+    printf(
+        "\n`%s COMMAND --help` says more. --version prints the version.\n"
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 degraded (status --check, doctor), "
+        "5 conflict.\n",
+        program->name);
 }
 
 static int print_version(const struct program *program)

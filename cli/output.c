@@ -9,8 +9,6 @@
 #include <jansson.h>
 #include <libsmartcols.h>
 
-#define CELL_SIZE 256u
-
 struct output {
     enum output_format format;
     json_t *root; /* JSON */
@@ -62,7 +60,7 @@ void output_free(struct output *output)
     free(output);
 }
 
-static void format_size(uint64_t bytes, char cell[CELL_SIZE])
+void output_size(uint64_t bytes, char cell[OUTPUT_CELL_SIZE])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
     double value = (double)bytes;
@@ -72,55 +70,55 @@ static void format_size(uint64_t bytes, char cell[CELL_SIZE])
         value /= 1024;
         unit++;
     }
-    snprintf(cell, CELL_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    snprintf(cell, OUTPUT_CELL_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-static void format_time(uint64_t ms, char cell[CELL_SIZE])
+void output_time(uint64_t ms, char cell[OUTPUT_CELL_SIZE])
 {
     uint64_t seconds = ms / 1000, minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
 
     if (days > 0)
-        snprintf(cell, CELL_SIZE, "%" PRIu64 "d%02" PRIu64 "h", days, hours % 24);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%" PRIu64 "d%02" PRIu64 "h", days, hours % 24);
     else if (hours > 0)
-        snprintf(cell, CELL_SIZE, "%" PRIu64 "h%02" PRIu64 "m", hours, minutes % 60);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%" PRIu64 "h%02" PRIu64 "m", hours, minutes % 60);
     else if (minutes > 0)
-        snprintf(cell, CELL_SIZE, "%" PRIu64 "m%02" PRIu64 "s", minutes, seconds % 60);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%" PRIu64 "m%02" PRIu64 "s", minutes, seconds % 60);
     else
-        snprintf(cell, CELL_SIZE, "%" PRIu64 "s", seconds);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%" PRIu64 "s", seconds);
 }
 
-static void format_list(const struct output_value *value, char cell[CELL_SIZE])
+static void format_list(const struct output_value *value, char cell[OUTPUT_CELL_SIZE])
 {
     size_t size = 0;
 
     cell[0] = 0;
-    for (size_t i = 0; i < value->list_count && size + 24 < CELL_SIZE; i++)
-        size += (size_t)snprintf(cell + size, CELL_SIZE - size, "%s%" PRIu64, i > 0 ? "," : "",
-                                 value->list[i]);
+    for (size_t i = 0; i < value->list_count && size + 24 < OUTPUT_CELL_SIZE; i++)
+        size += (size_t)snprintf(cell + size, OUTPUT_CELL_SIZE - size, "%s%" PRIu64,
+                                 i > 0 ? "," : "", value->list[i]);
 }
 
 static void format_cell(enum output_type type, const struct output_value *value,
-                        char cell[CELL_SIZE])
+                        char cell[OUTPUT_CELL_SIZE])
 {
     if (value->absent) {
-        snprintf(cell, CELL_SIZE, "-");
+        snprintf(cell, OUTPUT_CELL_SIZE, "-");
         return;
     }
     switch (type) {
     case OUTPUT_TEXT:
-        snprintf(cell, CELL_SIZE, "%s", value->text);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%s", value->text);
         break;
     case OUTPUT_NUMBER:
-        snprintf(cell, CELL_SIZE, "%" PRIu64, value->number);
+        snprintf(cell, OUTPUT_CELL_SIZE, "%" PRIu64, value->number);
         break;
     case OUTPUT_SIZE:
-        format_size(value->number, cell);
+        output_size(value->number, cell);
         break;
     case OUTPUT_TIME:
-        format_time(value->number, cell);
+        output_time(value->number, cell);
         break;
     case OUTPUT_BOOL:
-        snprintf(cell, CELL_SIZE, value->number ? "yes" : "no");
+        snprintf(cell, OUTPUT_CELL_SIZE, value->number ? "yes" : "no");
         break;
     case OUTPUT_LIST:
         format_list(value, cell);
@@ -174,12 +172,15 @@ static void put_json(struct output *output, json_t *object, const struct output_
 void output_field(struct output *output, const struct output_column *field,
                   struct output_value value)
 {
-    char cell[CELL_SIZE];
+    char cell[OUTPUT_CELL_SIZE];
 
     if (output->format == OUTPUT_JSON) {
-        put_json(output, output->root, field, &value);
+        if (field->name)
+            put_json(output, output->root, field, &value);
         return;
     }
+    if (field->title && !field->title[0])
+        return;
     if (field->type == OUTPUT_TEXT && !value.absent) { /* sentences may be long */
         fprintf(output->stream, "%s%s%s\n", field->title ? field->title : "",
                 field->title ? ": " : "", value.text);
@@ -245,11 +246,16 @@ void output_row(struct output *output, const struct output_value *values)
             output->error = -ENOMEM;
     } else if (output->table) {
         struct libscols_line *line = scols_table_new_line(output->table, NULL);
-        char cell[CELL_SIZE];
+        char cell[OUTPUT_CELL_SIZE];
 
         for (size_t i = 0; line && i < output->column_count; i++) {
-            format_cell(output->columns[i].type, &values[i], cell);
-            if (scols_line_set_data(line, i, cell) != 0)
+            const char *data = cell;
+
+            if (output->columns[i].type == OUTPUT_TEXT && !values[i].absent)
+                data = values[i].text; /* sentences may be long */
+            else
+                format_cell(output->columns[i].type, &values[i], cell);
+            if (scols_line_set_data(line, i, data) != 0)
                 output->error = -ENOMEM;
         }
         if (!line)

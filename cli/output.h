@@ -3,7 +3,8 @@
  * A document is fields, then tables. In text a field is a line "title: value" (a field without a
  * title is the bare value) and a table is aligned columns; in JSON the document is an object, a
  * table an array of objects, and names are the definition's. Sizes, times and absent values are
- * made readable in the text and stay plain numbers, milliseconds and null in JSON.
+ * made readable in the text and stay plain numbers, milliseconds and null in JSON. A field may be
+ * for one of the two alone: a sentence for people, and the numbers in it for programs.
  *
  * Memory failures are sticky and come out of output_print(). Owner: one thread.
  */
@@ -27,12 +28,13 @@ enum output_type {
 };
 
 struct output_column {
-    const char *name;  /* in JSON */
-    const char *title; /* in text; NULL: a field without title */
+    const char *name;  /* in JSON; NULL: a field for text alone */
+    const char *title; /* in text; NULL: a field without title; "": one for JSON alone */
     enum output_type type;
 };
 
-#define OUTPUT_LIST_MAX 64u
+#define OUTPUT_CELL_SIZE 256u
+#define OUTPUT_LIST_MAX  64u
 struct output_value {
     bool absent;
     const char *text; /* borrowed for the call */
@@ -55,6 +57,9 @@ void output_table(struct output *output, const char *name, const struct output_c
                   size_t column_count);
 /* One value a column. */
 void output_row(struct output *output, const struct output_value *values);
+/* Bytes and milliseconds as cells of tables have them. */
+void output_size(uint64_t bytes, char text[OUTPUT_CELL_SIZE]);
+void output_time(uint64_t ms, char text[OUTPUT_CELL_SIZE]);
 /* Writes the document. 0 or -errno. */
 int output_print(struct output *output, FILE *stream);
 

@@ -1,9 +1,11 @@
-/* ring-admin: founds a cluster and says how it is. */
+/* ring-admin: founds a cluster, says how it is, and changes it. */
 #include "cli/admin.h"
 
 #include <stdio.h>
 
 #include <sodium.h>
+
+#define CHANGE_WORDS_MAX 192u /* three a change, and as many changes as can be staged */
 
 static const struct option_row leading[] = {
     ADMIN_TICKET(false), ADMIN_SEEDS(false), ADMIN_OUTPUT, {.name = NULL}};
@@ -36,6 +38,38 @@ static const struct option_row rotate_options[] = {
     ADMIN_SEEDS(true),
     ADMIN_OUTPUT,
     {.name = "wait", .text = "returns when every member seals with the new key"},
+    {.name = NULL},
+};
+
+#define ADMIN_WAIT                                                                                 \
+    {                                                                                              \
+        .name = "wait", .text = "returns when the moves have ended; shows how far they are"        \
+    }
+static const struct option_row change_options[] = {
+    ADMIN_TICKET(true), ADMIN_SEEDS(true), ADMIN_OUTPUT, ADMIN_WAIT, {.name = NULL}};
+static const struct option_row commit_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "plan", .value = "HASH", .text = "the plan that was shown; exits with 5 when stale"},
+    {.name = "auto", .text = "plans and commits in one step"},
+    ADMIN_WAIT,
+    {.name = NULL},
+};
+static const struct option_row remove_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "force", .text = "it is not asked to hand over, and never comes back"},
+    ADMIN_WAIT,
+    {.name = NULL},
+};
+static const struct option_row moves_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "watch", .text = "until nothing moves any more"},
+    {.name = "rate", .value = "MIB", .text = "what each node may send a second from now on"},
     {.name = NULL},
 };
 
@@ -91,17 +125,105 @@ static const struct command_row commands[] = {
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 rotate-key --wait",
      .options = rotate_options,
      .run = admin_rotate_key},
+    {.name = "plan",
+     .operands = "[CHANGE...]",
+     .operands_max = CHANGE_WORDS_MAX,
+     .text = "shows what changes would take; without one, all nodes that are joining",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 plan join 4 leave 1",
+     .options = view_options,
+     .run = admin_plan},
+    {.name = "commit",
+     .operands = "[CHANGE...]",
+     .operands_max = CHANGE_WORDS_MAX,
+     .text = "carries out a plan: join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight "
+             "NODE W, zone NODE Z, replicas N",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 commit --auto --wait",
+     .options = commit_options,
+     .run = admin_commit},
+    {.name = "moves",
+     .operands = "",
+     .text = "says how far a plan is, how fast it goes, and why what waits does",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 moves --watch",
+     .options = moves_options,
+     .run = admin_moves},
+    {.name = "pause",
+     .operands = "",
+     .text = "begins no more moves; those that are joint end",
+     .options = view_options,
+     .run = admin_pause},
+    {.name = "resume",
+     .operands = "",
+     .text = "goes on with a paused plan",
+     .options = view_options,
+     .run = admin_resume},
+    {.name = "abort",
+     .operands = "",
+     .text = "ends a plan: each partition stays where it is now",
+     .options = change_options,
+     .run = admin_abort},
+    {.name = "leave",
+     .operands = "NODE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "drains a node; with --wait proves that it can be missed",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 leave 2 --wait",
+     .options = change_options,
+     .run = admin_leave},
+    {.name = "replace",
+     .operands = "DEAD NEW",
+     .operands_min = 2,
+     .operands_max = 2,
+     .text = "gives what a node held to one that is joining; a node that still runs is drained",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 replace 2 10.0.0.4:7001",
+     .options = change_options,
+     .run = admin_replace},
+    {.name = "remove",
+     .operands = "NODE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "takes a dead node out for ever, where every partition keeps its majority",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 remove --force 2",
+     .options = remove_options,
+     .run = admin_remove},
+    {.name = "weight",
+     .operands = "NODE W",
+     .operands_min = 2,
+     .operands_max = 2,
+     .text = "gives a node another share; 100 is the usual one",
+     .options = change_options,
+     .run = admin_weight},
+    {.name = "zone",
+     .operands = "NODE Z",
+     .operands_min = 2,
+     .operands_max = 2,
+     .text = "says where a node is; replicas go to distinct zones",
+     .options = change_options,
+     .run = admin_zone},
+    {.name = "set-replicas",
+     .operands = "N",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "gives every partition N replicas, 1 to 7",
+     .options = change_options,
+     .run = admin_set_replicas},
+    {.name = "doctor",
+     .operands = "",
+     .text =
+         "looks for what is wrong or will be, and names the command that mends it; exits with 4 "
+         "when there is any",
+     .options = view_options,
+     .run = admin_doctor},
     {.name = NULL},
 };
 
 int main(int argc, char **argv)
 {
-    static const struct program program = {
-        .name = "ring-admin",
-        .text = "Founds a Ringcask cluster and says how it is. RINGCASK_TICKET and RINGCASK_SEEDS "
-                "serve for --ticket and --seeds.",
-        .leading = leading,
-        .commands = commands};
+    static const struct program program = {.name = "ring-admin",
+                                           .text = "Founds a Ringcask cluster, says how it is, and "
+                                                   "changes it. RINGCASK_TICKET and RINGCASK_SEEDS "
+                                                   "serve for --ticket and --seeds.",
+                                           .leading = leading,
+                                           .commands = commands};
 
     if (sodium_init() < 0) {
         fprintf(stderr, "ring-admin: libsodium does not start\n");

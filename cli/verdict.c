@@ -18,9 +18,16 @@ enum fault {
 
 struct diagnosis {
     const struct view *view;
+    uint8_t has[RINGMAP_MEMBERS_MAX]; /* by slot: bits of faults */
     uint32_t counts[FAULTS];
     uint16_t first[FAULTS]; /* a node that has it */
     uint32_t without_majority;
+};
+
+/* How a partition stands when these are its members. */
+struct standing {
+    uint32_t members, good;
+    int spare; /* good ones above the majority; below 0: there is none */
 };
 
 const char *verdict_state_name(enum verdict_state state)
@@ -33,82 +40,79 @@ const char *verdict_state_name(enum verdict_state state)
     return names[state];
 }
 
-static bool is_member(const struct view *view, uint16_t id)
+static uint32_t slot_of(const struct view *view, uint16_t id)
 {
-    const struct ringmap_member *member = ringmap_member(&view->map, id);
-
-    return member && member->state != RINGMAP_STATE_REMOVED;
+    return (uint32_t)(ringmap_member(&view->map, id) - view->map.members);
 }
 
-static bool counts(const struct view *view, uint16_t partition, uint32_t place)
+/* Who holds nothing yet, or nothing any more, can be missed. */
+static bool serves(const struct view *view, uint32_t slot)
 {
-    const struct view_replica *replica = &view_row(view, partition)[place];
+    uint8_t state = view->map.members[slot].state;
 
-    return replica->known && !replica->status.fenced &&
-           view_lag(view, partition, place) <= VERDICT_LAG_MAX;
+    return state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING;
+}
+
+/* Bits of what is wrong with the replica. */
+static uint8_t faults_of(const struct view *view, uint16_t partition, uint16_t member)
+{
+    const struct view_replica *replica = view_replica(view, partition, member);
+    uint32_t place = (uint32_t)(replica - view_row(view, partition));
+
+    if (!replica->known)
+        return 1u << FAULT_SILENT;
+    if (replica->status.fenced)
+        return 1u << FAULT_FENCED;
+    return view_lag(view, partition, place) > VERDICT_LAG_MAX ? 1u << FAULT_BEHIND : 0;
+}
+
+static struct standing standing_of(const struct view *view, uint16_t partition, const uint16_t *row)
+{
+    struct standing standing = {.members = ringmap_row_count(&view->map, row)};
+
+    for (uint32_t i = 0; i < standing.members; i++)
+        standing.good += faults_of(view, partition, row[i]) == 0;
+    standing.spare = (int)standing.good - (int)(standing.members / 2 + 1);
+    return standing;
+}
+
+/* While a plan is under way a partition is where it comes from or where it is to be, and stands as
+ * well as the better of the two says. */
+static const uint16_t *row_of(const struct view *view, uint16_t partition)
+{
+    const uint16_t *wanted = ringmap_wanted(&view->map, partition);
+    const uint16_t *before = ringmap_row(&view->map, partition);
+
+    return standing_of(view, partition, before).spare > standing_of(view, partition, wanted).spare
+               ? before
+               : wanted;
 }
 
 static void judge_partition(struct verdict *verdict, struct diagnosis *diagnosis,
                             uint16_t partition)
 {
     const struct view *view = diagnosis->view;
-    const uint16_t *row = ringmap_row(&view->map, partition);
-    uint32_t members = 0, good = 0, majority, spare;
+    const uint16_t *row = row_of(view, partition);
+    struct standing standing = standing_of(view, partition, row);
+    uint32_t spare = standing.spare > 0 ? (uint32_t)standing.spare : 0;
 
-    for (uint32_t place = 0; place < view->map.replica_count; place++) {
-
-        if (row[place] == 0)
-            continue;
-        members++;
-        good += counts(view, partition, place);
-    }
-    majority = members / 2 + 1;
-    spare = good > majority ? good - majority : 0;
+    for (uint32_t i = 0; i < standing.members; i++)
+        diagnosis->has[slot_of(view, row[i])] |= faults_of(view, partition, row[i]);
     verdict->leaders += view_leader(view, partition) >= 0;
-    verdict->under_replicated += good < members;
-    diagnosis->without_majority += good < majority;
+    verdict->under_replicated += standing.good < standing.members;
+    diagnosis->without_majority += standing.spare < 0;
     if (partition == 0 || spare < verdict->tolerates)
         verdict->tolerates = spare;
 }
 
-static bool replica_has(const struct view *view, uint16_t partition, uint32_t place,
-                        enum fault fault)
+/* A node that does not answer has no other fault, nor has one that is not founded. */
+static uint8_t faults_of_node(const struct view_node *node, uint8_t of_replicas)
 {
-    const struct view_replica *replica = &view_row(view, partition)[place];
-
-    switch (fault) {
-    case FAULT_FENCED:
-        return replica->known && replica->status.fenced;
-    case FAULT_SILENT:
-        return !replica->known;
-    default:
-        return view_lag(view, partition, place) > VERDICT_LAG_MAX;
-    }
-}
-
-static bool any_replica(const struct view *view, uint16_t id, enum fault fault)
-{
-    for (uint32_t partition = 0; partition < view->map.partition_count; partition++) {
-        const uint16_t *row = ringmap_row(&view->map, (uint16_t)partition);
-
-        for (uint32_t place = 0; place < view->map.replica_count; place++)
-            if (row[place] == id && replica_has(view, (uint16_t)partition, place, fault))
-                return true;
-    }
-    return false;
-}
-
-static bool node_has(const struct diagnosis *diagnosis, uint16_t id, enum fault fault)
-{
-    const struct view_node *node = view_node(diagnosis->view, id);
-
-    if (fault == FAULT_UNREACHABLE || !node->reachable)
-        return fault == FAULT_UNREACHABLE && !node->reachable;
-    if (fault == FAULT_UNFOUNDED || node->status.founded != 2)
-        return fault == FAULT_UNFOUNDED && node->status.founded != 2;
-    if (fault == FAULT_DISK_FULL)
-        return node->status.disk_full;
-    return any_replica(diagnosis->view, id, fault);
+    if (!node->reachable)
+        return 1u << FAULT_UNREACHABLE;
+    if (node->status.founded != 2)
+        return 1u << FAULT_UNFOUNDED;
+    return of_replicas | (uint8_t)(node->status.disk_full ? 1u << FAULT_DISK_FULL : 0);
 }
 
 static void find_faults(struct diagnosis *diagnosis)
@@ -116,14 +120,12 @@ static void find_faults(struct diagnosis *diagnosis)
     const struct view *view = diagnosis->view;
 
     for (uint32_t i = 0; i < view->node_count; i++) {
-        uint16_t id = view->nodes[i].id;
+        uint8_t *has = &diagnosis->has[i];
 
-        for (int fault = 0; is_member(view, id) && fault < FAULTS; fault++) {
-            if (!node_has(diagnosis, id, (enum fault)fault))
-                continue;
-            if (diagnosis->counts[fault]++ == 0)
-                diagnosis->first[fault] = id;
-        }
+        *has = serves(view, i) ? faults_of_node(&view->nodes[i], *has) : 0;
+        for (int fault = 0; fault < FAULTS; fault++)
+            if (*has & 1u << fault && diagnosis->counts[fault]++ == 0)
+                diagnosis->first[fault] = view->nodes[i].id;
     }
 }
 
@@ -134,7 +136,7 @@ static void name_nodes(const struct diagnosis *diagnosis, enum fault fault, stru
     uint32_t named = 0, count = diagnosis->counts[fault];
 
     for (uint32_t i = 0; i < view->node_count && named < 3; i++) {
-        if (!is_member(view, view->nodes[i].id) || !node_has(diagnosis, view->nodes[i].id, fault))
+        if (!(diagnosis->has[i] & 1u << fault))
             continue;
         named++;
         text_add(text, "%snode-%u (%s)",
@@ -235,7 +237,7 @@ void verdict_reach(struct verdict *verdict, const struct view *view)
     struct diagnosis diagnosis = {.view = view};
     struct text sentence = {verdict->sentence, sizeof verdict->sentence, 0};
     struct text mend = {verdict->mend, sizeof verdict->mend, 0};
-    uint32_t members = 0;
+    uint32_t members = 0, joining = 0;
 
     *verdict = (struct verdict){0};
     if (!view->founded) {
@@ -243,8 +245,10 @@ void verdict_reach(struct verdict *verdict, const struct view *view)
         return;
     }
     verdict->partitions = view->map.partition_count;
-    for (uint32_t i = 0; i < view->node_count; i++)
-        members += is_member(view, view->nodes[i].id);
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        members += serves(view, i);
+        joining += view->map.members[i].state == RINGMAP_STATE_JOINING;
+    }
     for (uint32_t partition = 0; partition < verdict->partitions; partition++)
         judge_partition(verdict, &diagnosis, (uint16_t)partition);
     find_faults(&diagnosis);
@@ -267,4 +271,8 @@ void verdict_reach(struct verdict *verdict, const struct view *view)
     }
     text_add(&sentence, ", tolerates %u more failure%s", verdict->tolerates,
              verdict->tolerates == 1 ? "" : "s");
+    if (ringmap_moving(&view->map))
+        text_add(&sentence, "; a plan is %s", view->map.paused ? "paused" : "under way");
+    if (joining > 0)
+        text_add(&sentence, "; %u node%s joining", joining, joining == 1 ? " is" : "s are");
 }

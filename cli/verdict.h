@@ -3,7 +3,8 @@
  * A replica counts when its node answers, it is not fenced, and it lacks at most VERDICT_LAG_MAX
  * of what its leader has committed (numbers of two nodes are never of the same moment). The cluster
  * tolerates as many more failures of nodes as every partition has counted replicas above its
- * majority.
+ * majority. While a plan is under way each partition is judged by the better of the two rows that
+ * the map has for it; members that are joining or removed are no part of the verdict.
  */
 #ifndef CLI_VERDICT_H
 #define CLI_VERDICT_H

@@ -1,6 +1,7 @@
 #include "cli/view.h"
 
 #include "replication/raft.h"
+#include "ring/swim.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,43 +19,63 @@ static int name_seeds(struct view *view, const struct address_list *seeds)
     return 0;
 }
 
-/* Dials every node of the view and asks those that are up who they are. */
+static bool is_removed(const struct view *view, uint32_t i)
+{
+    return view->founded && view->map.members[i].state == RINGMAP_STATE_REMOVED;
+}
+
+static void take_status(struct view *view, struct view_node *node, struct cluster *cluster,
+                        const struct cluster_request *request)
+{
+    const struct ringmap_member *member =
+        view->founded ? ringmap_member(&view->map, node->id) : NULL;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, request->reply, request->reply_size);
+    node->reachable = request->answered && wire_get_node_status(&cursor, &node->status);
+    if (!cluster_is_up(cluster, request->node))
+        cluster_why(cluster, request->node, node->why, sizeof node->why);
+    else if (!node->reachable)
+        snprintf(node->why, sizeof node->why, "no answer in time");
+    if (node->reachable && member &&
+        memcmp(node->status.public_key, member->public_key, RINGMAP_KEY_SIZE) != 0) {
+        node->reachable = false;
+        snprintf(node->why, sizeof node->why, "another node answers at this address");
+    }
+}
+
+/* Dials every node of the view that is not gone for ever and asks those that are up who they are.
+ */
 int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
 {
     struct cluster_request *requests = calloc(view->node_count, sizeof *requests);
+    size_t count = 0, at = 0;
 
     if (!requests)
         return -ENOMEM;
     for (uint32_t i = 0; i < view->node_count; i++) {
         const uint8_t *key = view->founded ? view->map.members[i].public_key : NULL;
-        int node = cluster_dial(cluster, view->nodes[i].address, key);
+        int node;
 
+        if (is_removed(view, i))
+            continue;
+        node = cluster_dial(cluster, view->nodes[i].address, key);
         if (node < 0) {
             free(requests);
             return node;
         }
-        requests[i] = (struct cluster_request){
+        requests[count++] = (struct cluster_request){
             .node = node, .type = WIRE_NODE_STATUS, .partition = WIRE_PARTITION_NODE};
     }
     cluster_wait(cluster, timeout_ms);
-    cluster_ask(cluster, requests, view->node_count, timeout_ms);
+    cluster_ask(cluster, requests, count, timeout_ms);
     for (uint32_t i = 0; i < view->node_count; i++) {
-        struct view_node *node = &view->nodes[i];
-        struct wire_cursor cursor;
-
-        wire_cursor_init(&cursor, requests[i].reply, requests[i].reply_size);
-        node->reachable = requests[i].answered && wire_get_node_status(&cursor, &node->status);
-        if (!cluster_is_up(cluster, requests[i].node))
-            cluster_why(cluster, requests[i].node, node->why, sizeof node->why);
-        else if (!node->reachable)
-            snprintf(node->why, sizeof node->why, "no answer in time");
-        if (node->reachable && view->founded &&
-            memcmp(node->status.public_key, view->map.members[i].public_key, RINGMAP_KEY_SIZE) !=
-                0) {
-            node->reachable = false;
-            snprintf(node->why, sizeof node->why, "another node answers at this address");
+        if (is_removed(view, i)) {
+            snprintf(view->nodes[i].why, sizeof view->nodes[i].why, "it was removed");
+            continue;
         }
-        cluster_request_deinit(&requests[i]);
+        take_status(view, &view->nodes[i], cluster, &requests[at]);
+        cluster_request_deinit(&requests[at++]);
     }
     free(requests);
     return 0;
@@ -138,32 +159,67 @@ static int ask_liveness(struct view *view, struct cluster *cluster,
     return 0;
 }
 
-/* From the seeds to the map's members. */
-static int name_members(struct view *view)
+static struct view_replica *place_of(struct view_replica *row, uint16_t member)
 {
-    uint32_t count = view->map.member_count;
-    size_t places = (size_t)view->map.partition_count * view->map.replica_count;
+    for (uint32_t place = 0; place < VIEW_PLACES; place++)
+        if (row[place].member == 0 || row[place].member == member)
+            return &row[place];
+    return NULL;
+}
+
+static void name_places(struct view_replica *row, const uint16_t *members, uint32_t count,
+                        bool wanted)
+{
+    for (uint32_t i = 0; i < count && members[i] != 0; i++) {
+        struct view_replica *replica = place_of(row, members[i]);
+
+        if (replica->member == 0)
+            *replica = (struct view_replica){.member = members[i], .wanted = wanted};
+    }
+}
+
+/* From the seeds to the map's members. */
+int view_name_members(struct view *view)
+{
+    const struct ringmap *map = &view->map;
 
     free(view->nodes);
-    view->nodes = calloc(count, sizeof *view->nodes);
-    view->replicas = calloc(places, sizeof *view->replicas);
+    free(view->replicas);
+    view->nodes = calloc(map->member_count, sizeof *view->nodes);
+    view->replicas = calloc((size_t)map->partition_count * VIEW_PLACES, sizeof *view->replicas);
+    memset(view->meta, 0, sizeof view->meta);
     view->node_count = 0;
     if (!view->nodes || !view->replicas)
         return -ENOMEM;
-    view->node_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        view->nodes[i].id = view->map.members[i].id;
-        memcpy(view->nodes[i].address, view->map.members[i].address, sizeof view->nodes[i].address);
+    view->node_count = map->member_count;
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        view->nodes[i].id = map->members[i].id;
+        memcpy(view->nodes[i].address, map->members[i].address, sizeof view->nodes[i].address);
     }
+    for (uint32_t p = 0; p < map->partition_count; p++) {
+        struct view_replica *row = &view->replicas[(size_t)p * VIEW_PLACES];
+
+        name_places(row, ringmap_wanted(map, (uint16_t)p), map->replica_count, true);
+        name_places(row, ringmap_row(map, (uint16_t)p), map->replica_count, false);
+    }
+    name_places(view->meta, map->meta_voters, map->meta_voter_count, true);
     return 0;
 }
 
-static void take_meta(struct view *view, uint16_t member,
-                      const struct wire_partition_status *status)
+void view_take(struct view *view, uint16_t member, const struct wire_partition_status *status)
 {
-    for (uint32_t i = 0; i < view->map.meta_voter_count; i++)
-        if (view->map.meta_voters[i] == member)
-            view->meta[i] = (struct view_replica){.known = true, .status = *status};
+    struct view_replica *row = NULL, *replica;
+
+    if (status->partition == WIRE_PARTITION_META)
+        row = view->meta;
+    else if (status->partition < view->map.partition_count)
+        row = &view->replicas[(size_t)status->partition * VIEW_PLACES];
+    replica = row ? place_of(row, member) : NULL;
+    if (!replica)
+        return;
+    replica->member = member;
+    replica->known = true;
+    replica->status = *status;
 }
 
 static void take_partitions(struct view *view, uint16_t member,
@@ -175,21 +231,8 @@ static void take_partitions(struct view *view, uint16_t member,
     if (!request->answered)
         return;
     wire_cursor_init(&cursor, request->reply, request->reply_size);
-    while (!wire_cursor_done(&cursor) && wire_get_partition_status(&cursor, &status)) {
-        const uint16_t *row;
-
-        if (status.partition == WIRE_PARTITION_META)
-            take_meta(view, member, &status);
-        if (status.partition >= view->map.partition_count)
-            continue;
-        row = ringmap_row(&view->map, status.partition);
-        for (uint32_t place = 0; place < view->map.replica_count; place++) {
-            size_t at = (size_t)status.partition * view->map.replica_count + place;
-
-            if (row[place] == member)
-                view->replicas[at] = (struct view_replica){.known = true, .status = status};
-        }
-    }
+    while (!wire_cursor_done(&cursor) && wire_get_partition_status(&cursor, &status))
+        view_take(view, member, &status);
 }
 
 /* Every shard of every node that is there: partition number i reaches shard i. */
@@ -247,7 +290,7 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
         r = ask_map(view, cluster, timeout_ms);
     if (r != 0 || !view->founded)
         return r;
-    r = name_members(view);
+    r = view_name_members(view);
     if (r == 0)
         r = ask_liveness(view, cluster, seeds, timeout_ms);
     if (r == 0)
@@ -255,6 +298,30 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
     if (r == 0)
         r = ask_shards(view, cluster, timeout_ms);
     return r;
+}
+
+int view_refresh(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
+{
+    struct address_list members = {.count = 0};
+    struct view now;
+    int r;
+
+    for (uint32_t i = 0; i < view->node_count && members.count < ADDRESS_LIST_MAX; i++)
+        if (view->nodes[i].reachable)
+            memcpy(members.items[members.count++], view->nodes[i].address, ADDRESS_SIZE);
+    for (uint32_t i = 0; i < view->node_count && members.count < ADDRESS_LIST_MAX; i++)
+        if (!view->nodes[i].reachable && !is_removed(view, i))
+            memcpy(members.items[members.count++], view->nodes[i].address, ADDRESS_SIZE);
+    r = view_gather(&now, cluster, &members, timeout_ms);
+    if (r == 0 && !now.founded)
+        r = VIEW_E_UNREACHABLE;
+    if (r != 0) {
+        view_deinit(&now);
+        return r;
+    }
+    view_deinit(view);
+    *view = now;
+    return 0;
 }
 
 void view_deinit(struct view *view)
@@ -268,7 +335,18 @@ void view_deinit(struct view *view)
 
 const struct view_replica *view_row(const struct view *view, uint16_t partition)
 {
-    return &view->replicas[(size_t)partition * view->map.replica_count];
+    return &view->replicas[(size_t)partition * VIEW_PLACES];
+}
+
+const struct view_replica *view_replica(const struct view *view, uint16_t partition,
+                                        uint16_t member)
+{
+    const struct view_replica *row = view_row(view, partition);
+
+    for (uint32_t place = 0; place < VIEW_PLACES && row[place].member != 0; place++)
+        if (row[place].member == member)
+            return &row[place];
+    return NULL;
 }
 
 const struct view_node *view_node(const struct view *view, uint16_t id)
@@ -279,32 +357,67 @@ const struct view_node *view_node(const struct view *view, uint16_t id)
     return NULL;
 }
 
-int view_leader(const struct view *view, uint16_t partition)
+static bool is_meant(const struct view_node *node, const char *word, const char *address)
 {
-    const struct view_replica *row = view_row(view, partition);
+    char id[8];
+
+    snprintf(id, sizeof id, "%u", node->id);
+    return strcmp(word, id) == 0 || strcmp(word, node->address) == 0 ||
+           strcmp(address, node->address) == 0;
+}
+
+const struct view_node *view_find(const struct view *view, const char *word)
+{
+    const struct view_node *found = NULL;
+    char address[ADDRESS_SIZE] = "";
+    const char *why;
+
+    if (strchr(word, ':') && address_resolve(word, false, address, &why) != 0)
+        address[0] = '\0';
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (is_meant(&view->nodes[i], word, address) && (!found || !is_removed(view, i)))
+            found = &view->nodes[i];
+    return found;
+}
+
+bool view_is_alive(const struct view_node *node)
+{
+    return node->reachable || (node->liveness.member != 0 && node->liveness.standing == SWIM_ALIVE);
+}
+
+const char *view_state_name(uint8_t state)
+{
+    static const char *const names[] = {[0] = "new",
+                                        [RINGMAP_STATE_JOINING] = "joining",
+                                        [RINGMAP_STATE_ACTIVE] = "active",
+                                        [RINGMAP_STATE_LEAVING] = "leaving",
+                                        [RINGMAP_STATE_REMOVED] = "removed"};
+
+    return state < sizeof names / sizeof *names ? names[state] : "?";
+}
+
+/* Place of the leader; -1: none. */
+static int leader_of(const struct view_replica *row)
+{
     int leader = -1;
 
-    for (uint32_t place = 0; place < view->map.replica_count; place++)
+    for (uint32_t place = 0; place < VIEW_PLACES && row[place].member != 0; place++)
         if (row[place].known && row[place].status.role == RAFT_LEADER &&
             (leader < 0 || row[place].status.term > row[leader].status.term))
             leader = (int)place;
     return leader;
 }
 
+int view_leader(const struct view *view, uint16_t partition)
+{
+    return leader_of(view_row(view, partition));
+}
+
 uint16_t view_meta_leader(const struct view *view)
 {
-    uint16_t leader = 0;
-    uint32_t term = 0;
+    int leader = view->founded ? leader_of(view->meta) : -1;
 
-    for (uint32_t i = 0; view->founded && i < view->map.meta_voter_count; i++) {
-        const struct view_replica *replica = &view->meta[i];
-
-        if (!replica->known || replica->status.role != RAFT_LEADER || replica->status.term <= term)
-            continue;
-        leader = view->map.meta_voters[i];
-        term = replica->status.term;
-    }
-    return leader;
+    return leader < 0 ? 0 : view->meta[leader].member;
 }
 
 uint64_t view_lag(const struct view *view, uint16_t partition, uint32_t place)

@@ -26,8 +26,14 @@ struct view_node {
     struct wire_liveness liveness;  /* as a node has heard of it; member 0: none has */
 };
 
-/* A place of the map's table: what the member there says of its replica. */
+/* Those whom the map wants, those who are to hand over to them, and whoever else has answered: in a
+ * joint configuration that can be as many as there are voters, old voters and learners. */
+#define VIEW_PLACES (3u * RINGMAP_REPLICAS_MAX)
+
+/* Who holds, or is to hold, a partition, and what it says of its replica. */
 struct view_replica {
+    uint16_t member; /* 0: a free place, as are all behind it */
+    bool wanted;     /* by the map; those come first, in the order of their row */
     bool known;
     struct wire_partition_status status;
 };
@@ -37,8 +43,8 @@ struct view {
     struct ringmap map;      /* when founded */
     struct view_node *nodes; /* members in the map's order; the seeds before the founding */
     uint32_t node_count;
-    struct view_replica *replicas; /* partition_count rows of replica_count, when founded */
-    struct view_replica meta[RINGMAP_META_VOTERS_MAX]; /* in the order of the map's meta voters */
+    struct view_replica *replicas; /* partition_count rows of VIEW_PLACES, when founded */
+    struct view_replica meta[VIEW_PLACES];
 };
 
 enum view_e { VIEW_E_OK, VIEW_E_UNREACHABLE };
@@ -47,17 +53,35 @@ enum view_e { VIEW_E_OK, VIEW_E_UNREACHABLE };
  * seed answered; view->nodes say why. Returns 0, VIEW_E_UNREACHABLE or -errno. */
 int view_gather(struct view *view, struct cluster *cluster, const struct address_list *seeds,
                 uint32_t timeout_ms);
+/* The same anew, asking the members of the map first of all; the seeds may be gone meanwhile. On
+ * VIEW_E_UNREACHABLE *view is as it was. */
+int view_refresh(struct view *view, struct cluster *cluster, uint32_t timeout_ms);
 void view_deinit(struct view *view);
-/* The places of a partition. */
+/* Of a view with a map alone: its nodes, none of which is reachable, and its replicas, of which
+ * none is known. 0 or -ENOMEM. */
+int view_name_members(struct view *view);
+/* Takes in what a member says of a partition or of the meta group. */
+void view_take(struct view *view, uint16_t member, const struct wire_partition_status *status);
+/* The VIEW_PLACES of a partition. */
 const struct view_replica *view_row(const struct view *view, uint16_t partition);
-/* Asks every node again who it is and how it is. 0 or -errno. */
+/* The member's in it; NULL: it has none and is to have none. */
+const struct view_replica *view_replica(const struct view *view, uint16_t partition,
+                                        uint16_t member);
+/* Asks every node but removed ones again who it is and how it is. 0 or -errno. */
 int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_ms);
 /* The meta group's leader by the same rule: its member id, 0 when none says so. */
 uint16_t view_meta_leader(const struct view *view);
 /* NULL when the map has no such member. */
 const struct view_node *view_node(const struct view *view, uint16_t id);
-/* Place of the leader in the partition's row: of those who say they lead, the one with the highest
- * term; -1 when none does. */
+/* The one that people mean by its id or by HOST:PORT; NULL: none. Of several that were at an
+ * address it is the one that was not removed. */
+const struct view_node *view_find(const struct view *view, const char *word);
+/* Whether it runs, as far as one can tell: it answers, or others have heard of it lately. */
+bool view_is_alive(const struct view_node *node);
+/* Of enum ringmap_state; 0: "new". */
+const char *view_state_name(uint8_t state);
+/* Place of the leader in the partition's row of places: of those who say they lead, the one with
+ * the highest term; -1 when none does. */
 int view_leader(const struct view *view, uint16_t partition);
 /* Entries the leader has committed that this replica does not hold; 0 when there is no leader. */
 uint64_t view_lag(const struct view *view, uint16_t partition, uint32_t place);

@@ -7,6 +7,8 @@
 
 static const struct output_column sentence = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column epoch = {"epoch", "epoch", OUTPUT_NUMBER};
+static const struct output_column for_people = {NULL, "moves", OUTPUT_TEXT};
+static const struct output_column for_programs = {"moves", "", OUTPUT_NUMBER};
 static const struct output_column columns[] = {
     {"name", "NAME", OUTPUT_TEXT},     {"size_bytes", "SIZE", OUTPUT_SIZE},
     {"age_ms", "AGE", OUTPUT_TIME},    {"good", "GOOD", OUTPUT_BOOL},
@@ -23,6 +25,8 @@ static char *print(enum output_format format, bool rows)
 
     output_field(output, &sentence, (struct output_value){.text = "all is \"well\""});
     output_field(output, &epoch, (struct output_value){.number = 41});
+    output_field(output, &for_people, (struct output_value){.text = "7 replicas"});
+    output_field(output, &for_programs, (struct output_value){.number = 7});
     output_table(output, "rows", columns, COLUMN_COUNT);
     for (unsigned i = 0; rows && i < 2; i++)
         output_row(output, (const struct output_value[COLUMN_COUNT]){
@@ -43,7 +47,7 @@ Test(output, text_is_for_people)
 {
     char *text = print(OUTPUT_TABLE, true);
 
-    cr_assert(strstr(text, "all is \"well\"\nepoch: 41\n\n"), "%s", text);
+    cr_assert(strstr(text, "all is \"well\"\nepoch: 41\nmoves: 7 replicas\n\n"), "%s", text);
     cr_assert(strstr(text, "NAME"), "%s", text);
     cr_assert(strstr(text, "1.5 KiB"), "%s", text);
     cr_assert(strstr(text, "12 B"), "%s", text);
@@ -61,6 +65,7 @@ Test(output, json_has_plain_values_under_the_same_definition)
 
     cr_assert(root, "%s", text);
     cr_assert_str_eq(json_string_value(json_object_get(root, "verdict")), "all is \"well\"");
+    cr_assert_eq(json_integer_value(json_object_get(root, "moves")), 7);
     cr_assert_eq(json_integer_value(json_object_get(root, "epoch")), 41);
     cr_assert_eq(json_array_size(json_object_get(root, "rows")), 2);
     row = json_array_get(json_object_get(root, "rows"), 1);

@@ -1,74 +1,33 @@
 #include "cli/verdict.h"
 
 #include "replication/raft.h"
-#include "ring/placement.h"
-#include "ring/voters.h"
+
+#include "view_scene.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 static struct view view;
 static struct verdict verdict;
 
-/* A founded, healthy cluster of `nodes` with `partitions` of `replicas`; the first of each row
- * leads. */
+static struct view_replica *row_of(uint32_t partition)
+{
+    return &view.replicas[(size_t)partition * VIEW_PLACES];
+}
+
 static void healthy(uint32_t nodes, uint32_t partitions, uint32_t replicas)
 {
-    static struct view_node view_nodes[8];
-    static struct view_replica view_replicas[64 * 7];
-
-    memset(view_nodes, 0, sizeof view_nodes);
-    memset(view_replicas, 0, sizeof view_replicas);
-    view = (struct view){
-        .founded = true, .nodes = view_nodes, .node_count = nodes, .replicas = view_replicas};
-    cr_assert_eq(ringmap_init(&view.map, nodes, partitions, replicas), 0);
-    view.map.epoch = 1;
-    for (uint32_t i = 0; i < nodes; i++) {
-        view.map.members[i].id = (uint16_t)(i + 1);
-        view.map.members[i].state = RINGMAP_STATE_ACTIVE;
-        view.map.members[i].weight = 100;
-        view_nodes[i].id = (uint16_t)(i + 1);
-        view_nodes[i].reachable = true;
-        view_nodes[i].status.founded = 2;
-        snprintf(view_nodes[i].address, sizeof view_nodes[i].address, "127.0.0.1:700%u", i + 1);
-    }
-    cr_assert_eq(placement_solve(&view.map), 0);
-    cr_assert_eq(voters_choose(&view.map), 0);
-    for (uint32_t i = 0; i < view.map.meta_voter_count; i++)
-        view.meta[i] = (struct view_replica){
-            .known = true, .status = {.role = i == 0 ? RAFT_LEADER : RAFT_FOLLOWER, .term = 1}};
-    for (uint32_t i = 0; i < partitions * replicas; i++) {
-        view_replicas[i].known = true;
-        view_replicas[i].status =
-            (struct wire_partition_status){.role = i % replicas == 0 ? RAFT_LEADER : RAFT_FOLLOWER,
-                                           .term = 1,
-                                           .last = 100,
-                                           .commit = 100,
-                                           .applied = 100};
-    }
+    view = scene_view(nodes, 0, partitions, replicas);
 }
 
 static void lose(uint16_t id)
 {
-    view.nodes[id - 1].reachable = false;
-    snprintf(view.nodes[id - 1].why, sizeof view.nodes[id - 1].why, "Connection refused");
-    for (uint32_t i = 0; i < view.map.partition_count * view.map.replica_count; i++)
-        if (view.map.replicas[i] == id)
-            view.replicas[i] = (struct view_replica){0};
-    for (uint32_t i = 0; i < view.map.meta_voter_count; i++)
-        if (view.map.meta_voters[i] == id)
-            view.meta[i] = (struct view_replica){0};
+    scene_lose(&view, id);
 }
 
-/* Whoever is left of each row leads. */
 static void elect(void)
 {
-    for (uint32_t p = 0; p < view.map.partition_count; p++)
-        for (uint32_t i = 0; i < view.map.replica_count && view_leader(&view, (uint16_t)p) < 0; i++)
-            view.replicas[p * view.map.replica_count + i].status.role = RAFT_LEADER;
-    for (uint32_t i = 0; i < view.map.meta_voter_count && view_meta_leader(&view) == 0; i++)
-        view.meta[i].status.role = RAFT_LEADER;
+    scene_elect(&view);
 }
 
 static void assert_verdict(enum verdict_state state, const char *text)
@@ -77,8 +36,7 @@ static void assert_verdict(enum verdict_state state, const char *text)
     cr_assert_str_eq(verdict.sentence, text);
     cr_assert_eq(verdict.state, state);
     cr_assert_eq(verdict.mend[0] == 0, state == VERDICT_HEALTHY, "%s", verdict.mend);
-    if (view.founded)
-        ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, a_healthy_cluster_says_what_it_tolerates)
@@ -136,7 +94,7 @@ Test(verdict, without_a_majority_it_is_unavailable)
 Test(verdict, an_election_under_way_is_unavailable_and_says_wait)
 {
     healthy(3, 16, 3);
-    view.replicas[0].status.role = RAFT_FOLLOWER;
+    row_of(0)[0].status.role = RAFT_FOLLOWER;
     assert_verdict(VERDICT_UNAVAILABLE,
                    "unavailable: 1 partition has no leader at the moment; 15 of 16 partitions "
                    "have a leader, 0 are under-replicated, tolerates 1 more failure");
@@ -146,37 +104,37 @@ Test(verdict, an_election_under_way_is_unavailable_and_says_wait)
 Test(verdict, a_fenced_replica_does_not_count)
 {
     healthy(3, 16, 3);
-    view.replicas[4].status.fenced = true;
+    row_of(1)[1].status.fenced = true;
     verdict_reach(&verdict, &view);
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert_eq(verdict.under_replicated, 1);
     cr_assert_eq(verdict.tolerates, 0);
     cr_assert(strstr(verdict.sentence, "has damaged partitions"), "%s", verdict.sentence);
     cr_assert(strstr(verdict.mend, "ringcask inspect"), "%s", verdict.mend);
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, a_replica_far_behind_does_not_count_and_one_near_does)
 {
     healthy(3, 16, 3);
-    view.replicas[0].status.commit = VERDICT_LAG_MAX + 100;
+    row_of(0)[0].status.commit = VERDICT_LAG_MAX + 100;
     verdict_reach(&verdict, &view);
     cr_assert_eq(verdict.state, VERDICT_HEALTHY);
-    view.replicas[0].status.commit++;
+    row_of(0)[0].status.commit++;
     verdict_reach(&verdict, &view);
     cr_assert_neq(verdict.state, VERDICT_HEALTHY);
     cr_assert(strstr(verdict.sentence, "are catching up"), "%s", verdict.sentence);
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, a_node_that_keeps_silent_about_a_partition_is_named)
 {
     healthy(3, 16, 3);
-    view.replicas[1].known = false;
+    row_of(0)[1].known = false;
     verdict_reach(&verdict, &view);
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.sentence, "does not answer for all its partitions"));
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, a_full_disk_is_named)
@@ -186,7 +144,7 @@ Test(verdict, a_full_disk_is_named)
     verdict_reach(&verdict, &view);
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.mend, "free space on the disk of node-3"), "%s", verdict.mend);
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, a_prepared_node_is_named_with_init)
@@ -201,16 +159,16 @@ Test(verdict, a_prepared_node_is_named_with_init)
     cr_assert(strstr(verdict.sentence, "node-3 (127.0.0.1:7003) has not heard of the founding"));
     cr_assert_str_eq(verdict.mend, "finish the founding: ring-admin init 127.0.0.1:7001 "
                                    "127.0.0.1:7002 127.0.0.1:7003");
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, of_two_who_say_they_lead_the_newer_term_does)
 {
     healthy(3, 16, 3);
-    view.replicas[1].status.role = RAFT_LEADER;
-    view.replicas[1].status.term = 2;
+    row_of(0)[1].status.role = RAFT_LEADER;
+    row_of(0)[1].status.term = 2;
     cr_assert_eq(view_leader(&view, 0), 1);
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
 }
 
 Test(verdict, many_lost_nodes_are_counted_not_listed)
@@ -222,7 +180,49 @@ Test(verdict, many_lost_nodes_are_counted_not_listed)
     cr_assert(strstr(verdict.sentence, "node-2 (127.0.0.1:7002), node-3 (127.0.0.1:7003), node-4 "
                                        "(127.0.0.1:7004) and 3 more are unreachable"),
               "%s", verdict.sentence);
-    ringmap_deinit(&view.map);
+    view_deinit(&view);
+}
+
+/* A fourth node has joined and a plan takes it in. */
+static void begin_plan(void)
+{
+    view = scene_view(3, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+}
+
+Test(verdict, while_a_plan_is_under_way_each_partition_is_judged_where_it_is)
+{
+    begin_plan();
+    assert_verdict(VERDICT_HEALTHY, "healthy: 4 nodes, 16 partitions, tolerates 1 more failure; a "
+                                    "plan is under way");
+    begin_plan();
+    view.map.paused = true;
+    for (uint16_t p = 0; p < 8; p++) /* half is there */
+        for (uint32_t i = 0; i < VIEW_PLACES; i++)
+            row_of(p)[i].known = false;
+    for (uint16_t p = 0; p < 8; p++)
+        scene_serve(&view, p, ringmap_wanted(&view.map, p), 3);
+    assert_verdict(VERDICT_HEALTHY, "healthy: 4 nodes, 16 partitions, tolerates 1 more failure; a "
+                                    "plan is paused");
+    begin_plan();
+    lose(1);
+    elect();
+    verdict_reach(&verdict, &view);
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    cr_assert_eq(verdict.tolerates, 0);
+    view_deinit(&view);
+}
+
+Test(verdict, who_joins_or_was_removed_is_not_missed)
+{
+    view = scene_view(3, 1, 16, 3);
+    lose(4);
+    assert_verdict(VERDICT_HEALTHY, "healthy: 3 nodes, 16 partitions, tolerates 1 more failure; 1 "
+                                    "node is joining");
+    view = scene_view(3, 1, 16, 3);
+    lose(4);
+    view.map.members[3].state = RINGMAP_STATE_REMOVED;
+    assert_verdict(VERDICT_HEALTHY, "healthy: 3 nodes, 16 partitions, tolerates 1 more failure");
 }
 
 Test(verdict, an_unfounded_cluster_says_init)

@@ -1,0 +1,212 @@
+#include "cli/admin_change.h"
+
+#include "cli/bar.h"
+#include "cli/map_change.h"
+#include "cli/plan_view.h"
+#include "cli/progress.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define POLL_MS    500u
+#define MISSES_MAX 20u /* times in a row that nobody answers */
+
+static const struct output_column field_committed = {"committed_epoch", "committed, epoch",
+                                                     OUTPUT_NUMBER};
+static const struct output_column field_follow = {"follow", "follow it", OUTPUT_TEXT};
+static const struct output_column field_settled = {"settled_epoch", "settled, epoch",
+                                                   OUTPUT_NUMBER};
+
+static enum exit_code fail(const struct admin *admin, int r)
+{
+    arguments_error(admin->arguments, "%s", strerror(-r));
+    return EXIT_CODE_FAILED;
+}
+
+/* `why` begins with the change's word, which may be the command's name too. */
+static void say_why(const struct arguments *arguments, const char *why)
+{
+    size_t size = strlen(arguments->command->name);
+
+    if (strncmp(why, arguments->command->name, size) == 0 && strncmp(why + size, ": ", 2) == 0)
+        why += size + 2;
+    arguments_error(arguments, "%s", why);
+}
+
+enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
+                                 char *const *words, unsigned count)
+{
+    struct staged staged = {.count = 0};
+    char why[CHANGES_WHY_SIZE];
+    int r;
+
+    *change = (struct admin_change){.admin = admin};
+    changes_words(words, count, change->words);
+    if (ringmap_moving(&admin->view.map)) {
+        arguments_error(admin->arguments,
+                        "a plan is under way: wait for it (`ring-admin moves --watch`), or end it "
+                        "where it is (`ring-admin abort`)");
+        return EXIT_CODE_CONFLICT;
+    }
+    r = changes_parse(&admin->view, words, count, &staged, why);
+    if (r != 0) {
+        say_why(admin->arguments, why);
+        return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+    }
+    r = moves_ask(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    if (r == 0)
+        r = planning_make(&change->planning, &admin->view, &change->moves, &staged);
+    return r == 0 ? EXIT_CODE_OK : fail(admin, r);
+}
+
+void admin_change_close(struct admin_change *change)
+{
+    moves_deinit(&change->moves);
+    planning_deinit(&change->planning);
+}
+
+static void say_refusals(const struct admin_change *change)
+{
+    const struct plan *plan = &change->planning.plan;
+
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        char text[2 * PLAN_NOTE_SIZE];
+
+        if (!plan_note_refuses(plan->notes[i].code))
+            continue;
+        planning_note_text(&change->admin->view, &plan->notes[i], text, sizeof text);
+        arguments_error(change->admin->arguments, "refused: %s", text);
+    }
+}
+
+enum exit_code admin_change_commit(struct admin_change *change)
+{
+    struct admin *admin = change->admin;
+    bool is_table = admin->format == OUTPUT_TABLE;
+    enum exit_code code = EXIT_CODE_OK;
+
+    plan_view(admin->output, &admin->view, &change->planning, change->words, !is_table);
+    if (change->planning.is_empty)
+        return EXIT_CODE_OK;
+    if (!change->planning.next.members) {
+        code = admin_print(admin);
+        say_refusals(change);
+        return code == EXIT_CODE_OK ? EXIT_CODE_FAILED : code;
+    }
+    /* People see what is about to be done; programs get one document, at the end. */
+    if (is_table)
+        code = admin_print(admin);
+    if (code == EXIT_CODE_OK)
+        code = map_change_send(admin, &change->planning.next);
+    if (code == EXIT_CODE_OK)
+        output_field(admin->output, &field_committed,
+                     (struct output_value){.number = change->planning.next.epoch});
+    return code;
+}
+
+/* --- the way to its end -------------------------------------------------------------------- */
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* 0 or -errno. */
+static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
+{
+    char text[PROGRESS_TEXT_SIZE], waits[PROGRESS_TEXT_SIZE / 2], both[2 * PROGRESS_TEXT_SIZE];
+    struct moves_sum sum;
+    struct moves moves;
+    int r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+
+    if (r == 0) {
+        moves_sum(&moves, &admin->view.map, &sum);
+        progress_take(progress, &sum, now_ms());
+        progress_text(progress, text, sizeof text);
+        progress_waits(&moves, &admin->view.map, waits, sizeof waits);
+        snprintf(both, sizeof both, "%s%s%s%s", text, waits[0] ? "; " : "", waits,
+                 admin->view.map.paused ? "; paused" : "");
+        bar_draw(bar, progress_percent(progress), both);
+    }
+    moves_deinit(&moves);
+    return r;
+}
+
+static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
+{
+    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
+    uint64_t epoch = next ? next->epoch : 0;
+    struct progress progress = {0};
+    unsigned misses = 0;
+
+    for (;;) {
+        int r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+        const struct ringmap *map = &admin->view.map;
+
+        misses = r == VIEW_E_UNREACHABLE ? misses + 1 : 0;
+        if (misses == MISSES_MAX) {
+            bar_clear(bar);
+            arguments_error(admin->arguments, "no node answers any more");
+            return EXIT_CODE_UNREACHABLE;
+        }
+        if (r == 0 && map->epoch >= epoch && !ringmap_moving(map)) {
+            bar_clear(bar);
+            if (!next || map_change_is_in(map, next))
+                return EXIT_CODE_OK;
+            arguments_error(admin->arguments,
+                            "another change took the place of this one: see `ring-admin plan`");
+            return EXIT_CODE_CONFLICT;
+        }
+        if (r == 0 && map->epoch >= epoch)
+            r = draw(admin, &progress, bar);
+        if (r < 0)
+            return fail(admin, r);
+        nanosleep(&pause, NULL);
+    }
+}
+
+enum exit_code admin_change_wait(struct admin *admin, const struct ringmap *next)
+{
+    enum exit_code code;
+    struct bar bar;
+
+    bar_init(&bar);
+    code = follow(admin, next, &bar);
+    if (code == EXIT_CODE_OK)
+        output_field(admin->output, &field_settled,
+                     (struct output_value){.number = admin->view.map.epoch});
+    return code;
+}
+
+enum exit_code admin_change_finish(struct admin_change *change, bool wait)
+{
+    struct admin *admin = change->admin;
+    enum exit_code code = admin_change_commit(change);
+
+    if (code == EXIT_CODE_OK && change->planning.next.members && wait)
+        code = admin_change_wait(admin, &change->planning.next);
+    else if (code == EXIT_CODE_OK && change->planning.next.target)
+        output_field(admin->output, &field_follow,
+                     (struct output_value){.text = "ring-admin moves --watch"});
+    return code == EXIT_CODE_OK ? admin_print(admin) : code;
+}
+
+int admin_change_run(const struct arguments *arguments, char *const *words, unsigned count)
+{
+    struct admin_change change = {0};
+    struct admin admin;
+    enum exit_code code = admin_open(&admin, arguments, true);
+
+    if (code == EXIT_CODE_OK)
+        code = admin_change_plan(&change, &admin, words, count);
+    if (code == EXIT_CODE_OK)
+        code = admin_change_finish(&change, arguments_text(arguments, "wait") != NULL);
+    admin_change_close(&change);
+    admin_close(&admin);
+    return code;
+}

@@ -1,0 +1,305 @@
+#include "cli/changes.h"
+
+#include "cli/options.h"
+#include "cli/text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WEIGHT_MAX 1000000u
+
+struct parser {
+    const struct view *view;
+    char *const *words;
+    unsigned count;
+    unsigned at; /* the next word */
+    struct staged *staged;
+    char *why;
+};
+
+static int refuse(struct parser *parser, int result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int refuse(struct parser *parser, int result, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(parser->why, CHANGES_WHY_SIZE, format, list);
+    va_end(list);
+    return result;
+}
+
+/* What STAGED_E_* means for this change. */
+static int refuse_staged(struct parser *parser, int result, const struct staged_change *change)
+{
+    const struct ringmap_member *member = ringmap_member(&parser->view->map, change->member);
+    const char *word = staged_op_name(change->op);
+
+    if (result == STAGED_E_FULL)
+        return refuse(parser, CHANGES_E_REFUSED, "%s: at most %u changes at once", word,
+                      STAGED_MAX);
+    if (result == STAGED_E_NOBODY)
+        return refuse(parser, CHANGES_E_REFUSED, "%s: no node would be left", word);
+    if (result == STAGED_E_VALUE)
+        return refuse(parser, CHANGES_E_USAGE, "%s: this value cannot be", word);
+    if (member->state == RINGMAP_STATE_REMOVED)
+        return refuse(parser, CHANGES_E_REFUSED, "%s: node %u was removed", word, member->id);
+    if (change->op == STAGED_JOIN)
+        return refuse(parser, CHANGES_E_REFUSED, "%s: node %u is a member already", word,
+                      member->id);
+    return refuse(parser, CHANGES_E_REFUSED, "%s: node %u is leaving already", word, member->id);
+}
+
+static int stage(struct parser *parser, const struct staged_change *change)
+{
+    int r = staged_add(parser->staged, &parser->view->map, change);
+
+    return r == 0 ? CHANGES_E_OK : refuse_staged(parser, r, change);
+}
+
+static const char *next(struct parser *parser)
+{
+    return parser->at < parser->count ? parser->words[parser->at++] : NULL;
+}
+
+/* The next word names a member. */
+static int take_node(struct parser *parser, const char *verb, const struct view_node **node)
+{
+    const char *word = next(parser);
+
+    if (!word)
+        return refuse(parser, CHANGES_E_USAGE, "%s: NODE is missing", verb);
+    *node = view_find(parser->view, word);
+    if (!*node)
+        return refuse(parser, CHANGES_E_REFUSED,
+                      "%s %s: no node has this id or address; see `ring-admin members`", verb,
+                      word);
+    return CHANGES_E_OK;
+}
+
+static int take_number(struct parser *parser, const char *verb, const char *name, uint32_t max,
+                       uint32_t *number)
+{
+    const char *word = next(parser);
+    char *end;
+    unsigned long value;
+
+    if (!word)
+        return refuse(parser, CHANGES_E_USAGE, "%s: %s is missing", verb, name);
+    errno = 0;
+    value = strtoul(word, &end, 10);
+    if (word[0] < '0' || word[0] > '9' || *end != 0 || errno != 0 || value < 1 || value > max)
+        return refuse(parser, CHANGES_E_USAGE, "%s: %s is no number from 1 to %u", verb, word, max);
+    *number = (uint32_t)value;
+    return CHANGES_E_OK;
+}
+
+static uint8_t state_of(const struct parser *parser, const struct view_node *node)
+{
+    return ringmap_member(&parser->view->map, node->id)->state;
+}
+
+/* --- the changes --------------------------------------------------------------------------- */
+
+static int is_verb(const char *word);
+
+static int parse_join(struct parser *parser)
+{
+    do {
+        const struct view_node *node;
+        int r = take_node(parser, "join", &node);
+
+        if (r == 0)
+            r = stage(parser, &(struct staged_change){.op = STAGED_JOIN, .member = node->id});
+        if (r != 0)
+            return r;
+    } while (parser->at < parser->count && is_verb(parser->words[parser->at]) < 0);
+    return CHANGES_E_OK;
+}
+
+static int stage_leave(struct parser *parser, const struct view_node *node)
+{
+    bool holds = state_of(parser, node) != RINGMAP_STATE_JOINING;
+
+    return stage(parser, &(struct staged_change){.op = holds ? STAGED_LEAVE : STAGED_REMOVE,
+                                                 .member = node->id});
+}
+
+static int parse_leave(struct parser *parser)
+{
+    const struct view_node *node;
+    int r = take_node(parser, "leave", &node);
+
+    return r == 0 ? stage_leave(parser, node) : r;
+}
+
+static int parse_replace(struct parser *parser)
+{
+    const struct view_node *old, *new;
+    int r = take_node(parser, "replace", &old);
+
+    if (r == 0)
+        r = take_node(parser, "replace", &new);
+    if (r == 0 && old == new)
+        r = refuse(parser, CHANGES_E_USAGE, "replace: node %u cannot replace itself", old->id);
+    if (r == 0)
+        r = stage(parser, &(struct staged_change){.op = STAGED_JOIN, .member = new->id});
+    if (r == 0 && view_is_alive(old))
+        r = stage_leave(parser, old);
+    else if (r == 0)
+        r = stage(parser, &(struct staged_change){.op = STAGED_REMOVE, .member = old->id});
+    return r;
+}
+
+static int parse_remove(struct parser *parser)
+{
+    const struct view_node *node;
+    int r = take_node(parser, "remove", &node);
+
+    if (r != 0)
+        return r;
+    if (view_is_alive(node) && (state_of(parser, node) == RINGMAP_STATE_ACTIVE ||
+                                state_of(parser, node) == RINGMAP_STATE_LEAVING))
+        return refuse(parser, CHANGES_E_REFUSED,
+                      "remove: node %u (%s) %s: let it leave (`ring-admin leave %u`), or stop it "
+                      "before it is removed by force",
+                      node->id, node->address,
+                      node->reachable ? "answers" : "is heard of by others", node->id);
+    return stage(parser, &(struct staged_change){.op = STAGED_REMOVE, .member = node->id});
+}
+
+static int parse_weight(struct parser *parser)
+{
+    const struct view_node *node;
+    uint32_t weight = 0;
+    int r = take_node(parser, "weight", &node);
+
+    if (r == 0)
+        r = take_number(parser, "weight", "W", WEIGHT_MAX, &weight);
+    return r == 0 ? stage(parser, &(struct staged_change){.op = STAGED_WEIGHT,
+                                                          .member = node->id,
+                                                          .value = weight})
+                  : r;
+}
+
+static int parse_zone(struct parser *parser)
+{
+    struct staged_change change = {.op = STAGED_ZONE};
+    const struct view_node *node;
+    const char *zone;
+    int r = take_node(parser, "zone", &node);
+
+    if (r != 0)
+        return r;
+    zone = next(parser);
+    if (!zone)
+        return refuse(parser, CHANGES_E_USAGE, "zone: Z is missing");
+    if (strlen(zone) >= sizeof change.zone)
+        return refuse(parser, CHANGES_E_USAGE, "zone %s: at most %u characters", zone,
+                      RINGMAP_ZONE_SIZE - 1);
+    change.member = node->id;
+    memcpy(change.zone, zone, strlen(zone));
+    return stage(parser, &change);
+}
+
+static int parse_replicas(struct parser *parser)
+{
+    uint32_t replicas = 0;
+    int r = take_number(parser, "replicas", "N", RINGMAP_REPLICAS_MAX, &replicas);
+
+    return r == 0 ? stage(parser, &(struct staged_change){.op = STAGED_REPLICAS, .value = replicas})
+                  : r;
+}
+
+static const struct verb {
+    const char *word;
+    int (*parse)(struct parser *parser);
+} verbs[] = {{"join", parse_join},        {"leave", parse_leave},   {"replace", parse_replace},
+             {"remove", parse_remove},    {"weight", parse_weight}, {"zone", parse_zone},
+             {"replicas", parse_replicas}};
+#define VERB_COUNT (sizeof verbs / sizeof *verbs)
+
+/* Its index, -1: none. */
+static int is_verb(const char *word)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(verbs[i].word, word) == 0)
+            return (int)i;
+    return -1;
+}
+
+static int refuse_word(struct parser *parser, const char *word)
+{
+    const char *names[VERB_COUNT], *meant;
+
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        names[i] = verbs[i].word;
+    meant = options_nearest(word, names, VERB_COUNT);
+    return refuse(parser, CHANGES_E_USAGE, "%s: no change; %s%s%s", word,
+                  meant ? "did you mean "
+                        : "join, leave, replace, remove, weight, zone or replicas",
+                  meant ? meant : " is needed", meant ? "?" : "");
+}
+
+static int join_all(struct parser *parser)
+{
+    const struct ringmap *map = &parser->view->map;
+    int r = CHANGES_E_OK;
+
+    for (uint32_t i = 0; i < map->member_count && r == 0; i++)
+        if (map->members[i].state == RINGMAP_STATE_JOINING)
+            r = stage(parser,
+                      &(struct staged_change){.op = STAGED_JOIN, .member = map->members[i].id});
+    return r;
+}
+
+int changes_parse(const struct view *view, char *const *words, unsigned count,
+                  struct staged *staged, char why[CHANGES_WHY_SIZE])
+{
+    struct parser parser = {.view = view, .words = words, .count = count, .why = why};
+    struct staged asked = {.count = 0};
+    int r = CHANGES_E_OK;
+
+    parser.staged = &asked;
+    if (count == 0)
+        r = join_all(&parser);
+    while (r == 0 && parser.at < count) {
+        const char *word = next(&parser);
+        int verb = is_verb(word);
+
+        r = verb < 0 ? refuse_word(&parser, word) : verbs[verb].parse(&parser);
+    }
+    if (r == 0)
+        *staged = asked;
+    return r;
+}
+
+void changes_words(char *const *words, unsigned count, char text[CHANGES_WORDS_SIZE])
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./:@%+=,-";
+    struct text out = {text, CHANGES_WORDS_SIZE, 0};
+
+    text[0] = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const char *word = words[i];
+
+        text_add(&out, "%s", i > 0 ? " " : "");
+        if (word[0] != 0 && word[strspn(word, plain)] == 0) {
+            text_add(&out, "%s", word);
+            continue;
+        }
+        text_add(&out, "'");
+        for (; *word; word++) {
+            if (*word == '\'')
+                text_add(&out, "'\\''");
+            else
+                text_add(&out, "%c", *word);
+        }
+        text_add(&out, "'");
+    }
+}

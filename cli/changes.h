@@ -1,0 +1,35 @@
+/* Changes: what an operator asks for in words, as changes that are staged together.
+ *
+ *   join NODE...   leave NODE   replace DEAD NEW   remove NODE   weight NODE W   zone NODE Z
+ *   replicas N
+ *
+ * A NODE is a member's id or its HOST:PORT. Without a word every member that is joining is taken
+ * in. `replace` drains a node that still runs, and removes by force one that does not; `remove` is
+ * for the dead alone. Leaving is for who holds something: of a member that is still joining it is
+ * its removal.
+ *
+ * Pure but for names of hosts, which the resolver knows.
+ */
+#ifndef CLI_CHANGES_H
+#define CLI_CHANGES_H
+
+#include "cli/view.h"
+#include "ring/staged.h"
+
+#define CHANGES_WHY_SIZE   256u
+#define CHANGES_WORDS_SIZE 4096u /* of all changes as words; more are cut */
+
+enum changes_e {
+    CHANGES_E_OK,
+    CHANGES_E_USAGE,   /* not words of this language */
+    CHANGES_E_REFUSED, /* it cannot be: a member that is not there, or in no state for it */
+};
+
+/* 0, or another with `why` naming the word. */
+int changes_parse(const struct view *view, char *const *words, unsigned count,
+                  struct staged *staged, char why[CHANGES_WHY_SIZE]);
+/* The words as they were typed, behind one another with blanks between; one that a shell would not
+ * take for a word is quoted. */
+void changes_words(char *const *words, unsigned count, char text[CHANGES_WORDS_SIZE]);
+
+#endif

@@ -1,0 +1,416 @@
+#include "cli/findings.h"
+
+#include "cli/verdict.h"
+
+#include "ring/swim.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *finding_level_name(uint8_t level)
+{
+    static const char *const names[] = {
+        [FINDING_OK] = "OK", [FINDING_WARN] = "WARN", [FINDING_ERROR] = "ERROR"};
+
+    return names[level];
+}
+
+/* One check at work. */
+struct looking {
+    struct findings *findings;
+    const struct view *view;
+    const char *check;
+    uint32_t alike; /* lines that are not OK */
+};
+
+/* Where a line goes; NULL: there is no room, or enough of them. */
+static struct finding *add(struct looking *looking, enum finding_level level)
+{
+    struct findings *findings = looking->findings;
+    struct finding *finding;
+
+    if (findings->count == FINDINGS_MAX)
+        return NULL;
+    if (level != FINDING_OK && looking->alike++ >= FINDINGS_ALIKE_MAX)
+        return NULL;
+    finding = &findings->items[findings->count++];
+    *finding = (struct finding){.level = (uint8_t)level, .check = looking->check};
+    return finding;
+}
+
+static void tell(struct looking *looking, enum finding_level level, const char *mend,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void tell(struct looking *looking, enum finding_level level, const char *mend,
+                 const char *format, ...)
+{
+    struct finding *finding = add(looking, level);
+    va_list list;
+
+    if (!finding)
+        return;
+    va_start(list, format);
+    vsnprintf(finding->text, sizeof finding->text, format, list);
+    va_end(list);
+    snprintf(finding->mend, sizeof finding->mend, "%s", mend);
+}
+
+/* When the check has said nothing else. */
+static void tell_ok(struct looking *looking, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void tell_ok(struct looking *looking, const char *format, ...)
+{
+    struct finding *finding = looking->alike == 0 ? add(looking, FINDING_OK) : NULL;
+    va_list list;
+
+    if (!finding)
+        return;
+    va_start(list, format);
+    vsnprintf(finding->text, sizeof finding->text, format, list);
+    va_end(list);
+}
+
+static const struct ringmap_member *member_at(const struct looking *looking, uint32_t i)
+{
+    return &looking->view->map.members[i];
+}
+
+static bool serves(const struct looking *looking, uint32_t i)
+{
+    uint8_t state = member_at(looking, i)->state;
+
+    return state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING;
+}
+
+static bool is_there(const struct looking *looking, uint32_t i)
+{
+    return looking->view->nodes[i].reachable &&
+           member_at(looking, i)->state != RINGMAP_STATE_REMOVED;
+}
+
+static uint32_t count_in(const struct looking *looking, uint8_t state)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++)
+        count += member_at(looking, i)->state == state;
+    return count;
+}
+
+/* --- the checks ---------------------------------------------------------------------------- */
+
+static void check_quorums(struct looking *looking)
+{
+    struct verdict verdict;
+
+    verdict_reach(&verdict, looking->view);
+    if (verdict.state == VERDICT_HEALTHY)
+        tell_ok(looking, "%s", verdict.sentence);
+    else
+        tell(looking, verdict.state == VERDICT_DEGRADED ? FINDING_WARN : FINDING_ERROR,
+             verdict.mend, "%s", verdict.sentence);
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+        char mend[FINDING_TEXT_SIZE];
+
+        if (!serves(looking, i) || view_is_alive(node))
+            continue;
+        snprintf(
+            mend, sizeof mend,
+            "start it; if it is lost: ring-admin replace %u NEW with a node that is joining, or "
+            "ring-admin remove --force %u",
+            node->id, node->id);
+        tell(looking, FINDING_WARN, mend, "node-%u (%s) is down: %s", node->id, node->address,
+             node->why);
+    }
+}
+
+static void check_meta(struct looking *looking)
+{
+    const struct ringmap *map = &looking->view->map;
+    uint32_t active = count_in(looking, RINGMAP_STATE_ACTIVE);
+    uint32_t wanted = active >= 5 ? 5 : active >= 3 ? 3 : 1;
+    uint16_t leader = view_meta_leader(looking->view);
+
+    if (leader == 0)
+        tell(looking, FINDING_ERROR, "start its voters until a majority is back",
+             "the meta group has no leader: the ring map cannot change");
+    else if (map->meta_voter_count < wanted && !ringmap_moving(map))
+        tell(looking, FINDING_WARN, "ring-admin commit --auto",
+             "the meta group has %u voters and could have %u", map->meta_voter_count, wanted);
+    tell_ok(looking, "%u voters, node-%u leads", map->meta_voter_count, leader);
+}
+
+static void check_map(struct looking *looking)
+{
+    const struct ringmap *map = &looking->view->map;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+
+        if (is_there(looking, i) && node->status.founded == 2 && node->status.epoch < map->epoch)
+            tell(looking, FINDING_WARN, "wait; if it stays, look at that node's links and its log",
+                 "node-%u goes by the ring map of epoch %" PRIu64 ", the newest is %" PRIu64,
+                 node->id, node->status.epoch, map->epoch);
+    }
+    tell_ok(looking, "all that answer go by epoch %" PRIu64, map->epoch);
+}
+
+static void check_plan(struct looking *looking)
+{
+    const struct ringmap *map = &looking->view->map;
+
+    if (ringmap_moving(map) && map->paused)
+        tell(looking, FINDING_WARN, "ring-admin resume, or ring-admin abort", "a plan is paused");
+    else if (!ringmap_moving(map) && map->paused)
+        tell(looking, FINDING_WARN, "ring-admin resume",
+             "moves are paused, and the next plan will be too");
+    for (uint32_t i = 0; i < looking->view->node_count && !ringmap_moving(map); i++) {
+        char mend[FINDING_TEXT_SIZE];
+
+        if (member_at(looking, i)->state != RINGMAP_STATE_JOINING)
+            continue;
+        snprintf(mend, sizeof mend, "ring-admin plan join %u", member_at(looking, i)->id);
+        tell(looking, FINDING_WARN, mend, "node-%u (%s) is joining and holds nothing yet",
+             member_at(looking, i)->id, looking->view->nodes[i].address);
+    }
+    tell_ok(looking, "%s",
+            ringmap_moving(map) ? "a plan is under way: ring-admin moves"
+                                : "settled, nobody waits to be taken in");
+}
+
+static void check_links(struct looking *looking)
+{
+    uint32_t there = 0;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++)
+        there += is_there(looking, i);
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+
+        if (is_there(looking, i) && node->status.links_up + 1 < there)
+            tell(looking, FINDING_WARN, "look at the network between it and the others",
+                 "node-%u has links to %u of %u others that answer here", node->id,
+                 node->status.links_up, there - 1);
+        if (is_there(looking, i) && node->liveness.member != 0 &&
+            node->liveness.standing == SWIM_DEAD)
+            tell(looking, FINDING_WARN, "look at the network between it and the others",
+                 "node-%u answers here, and others hold it dead", node->id);
+    }
+    tell_ok(looking, "all that answer reach each other");
+}
+
+static bool is_known_zone(const struct looking *looking, uint32_t i)
+{
+    for (uint32_t j = 0; j < i; j++)
+        if (member_at(looking, j)->state == RINGMAP_STATE_ACTIVE &&
+            strcmp(member_at(looking, j)->zone, member_at(looking, i)->zone) == 0)
+            return true;
+    return false;
+}
+
+static void check_zones(struct looking *looking)
+{
+    uint32_t copies = ringmap_copies(&looking->view->map);
+    uint32_t zones = 0;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++)
+        zones += member_at(looking, i)->state == RINGMAP_STATE_ACTIVE && !is_known_zone(looking, i);
+    if (zones > 1 && zones < copies)
+        tell(looking, FINDING_WARN, "add nodes in further zones, or ring-admin zone NODE Z",
+             "%u replicas in %u zones: the loss of one zone may stop partitions", copies, zones);
+    tell_ok(looking, "%u replicas, %u zone%s", copies, zones, zones == 1 ? "" : "s");
+}
+
+static void check_divergence(struct looking *looking)
+{
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+        const struct wire_scrub *scrub = &node->status.scrub;
+
+        if (!is_there(looking, i))
+            continue;
+        if (scrub->undecided > 0)
+            tell(looking, FINDING_ERROR, "bring all replicas back: a majority then decides",
+                 "node-%u: %" PRIu64 " ranges differ between replicas and none has a majority",
+                 node->id, scrub->undecided);
+        if (scrub->outvoted > 0)
+            tell(looking, FINDING_WARN, "they were repaired; test that machine's memory",
+                 "node-%u: %" PRIu64 " replicas held something else than most", node->id,
+                 scrub->outvoted);
+        if (scrub->faults > 0)
+            tell(looking, FINDING_WARN, "look at the disk's own counters: smartctl -a",
+                 "node-%u: %" PRIu64 " places on its disk did not check, since its start", node->id,
+                 scrub->faults);
+        if (scrub->unread > 0)
+            tell(looking, FINDING_ERROR, "replace the disk",
+                 "node-%u: %" PRIu64 " files that its disk does not give", node->id, scrub->unread);
+    }
+    tell_ok(looking, "no replicas differ, no damage found");
+}
+
+static void check_disks(struct looking *looking)
+{
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+        const struct wire_node_status *status = &node->status;
+        char mend[FINDING_TEXT_SIZE];
+
+        if (!is_there(looking, i))
+            continue;
+        snprintf(mend, sizeof mend,
+                 "make room, add a node, or give it less: ring-admin weight %u W", node->id);
+        if (status->disk_full)
+            tell(looking, FINDING_ERROR, mend, "node-%u: its disk is full, it takes no writes",
+                 node->id);
+        else if (status->disk_free < status->disk_bytes / FINDINGS_FREE_SHARE)
+            tell(looking, FINDING_WARN, mend,
+                 "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored", node->id,
+                 status->disk_free >> 20, status->disk_bytes >> 20);
+    }
+    tell_ok(looking, "room on all");
+}
+
+static uint64_t keys_of(const struct view *view, uint16_t member)
+{
+    uint64_t keys = 0;
+
+    for (uint32_t p = 0; p < view->map.partition_count; p++) {
+        const struct view_replica *replica = view_replica(view, (uint16_t)p, member);
+
+        keys += replica && replica->known ? replica->status.keys : 0;
+    }
+    return keys;
+}
+
+/* The index is in memory: what it takes when the disk is as full as it can be, of such records. */
+static void check_memory(struct looking *looking)
+{
+    uint32_t told = 0;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+        double keys, full, memory = (double)node->status.memory_bytes;
+        char mend[FINDING_TEXT_SIZE];
+
+        if (!is_there(looking, i) || node->status.memory_bytes == 0 || node->status.disk_bytes == 0)
+            continue;
+        told++;
+        keys = (double)keys_of(looking->view, node->id);
+        full = keys * FINDINGS_KEY_BYTES *
+               (double)(node->status.disk_bytes + node->status.disk_free) /
+               (double)node->status.disk_bytes;
+        snprintf(mend, sizeof mend,
+                 "more memory, more nodes, or less for it: ring-admin weight %u W", node->id);
+        if (keys * FINDINGS_KEY_BYTES * 100 > memory * FINDINGS_RAM_PERCENT)
+            tell(looking, FINDING_ERROR, mend,
+                 "node-%u: the index of %.0f keys takes %.1f of %.1f GiB of memory", node->id, keys,
+                 keys * FINDINGS_KEY_BYTES / (1u << 30), memory / (1u << 30));
+        else if (full * 100 > memory * FINDINGS_RAM_PERCENT)
+            tell(looking, FINDING_WARN, mend,
+                 "node-%u: with its disk full of such keys the index takes %.1f of %.1f GiB of "
+                 "memory",
+                 node->id, full / (1u << 30), memory / (1u << 30));
+    }
+    tell_ok(looking, "the index fits into memory on %u nodes, and will with full disks", told);
+}
+
+static int clock_compare(const void *left, const void *right)
+{
+    const uint64_t *a = left, *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+/* Answers of one round of questions are of about one moment. */
+static void check_clocks(struct looking *looking)
+{
+    const struct view *view = looking->view;
+    uint64_t *clocks = calloc(view->node_count, sizeof *clocks), median;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; clocks && i < view->node_count; i++)
+        if (is_there(looking, i) && view->nodes[i].status.wall_ms > 0)
+            clocks[count++] = view->nodes[i].status.wall_ms;
+    if (count == 0) {
+        free(clocks);
+        return;
+    }
+    qsort(clocks, count, sizeof *clocks, clock_compare);
+    median = clocks[count / 2];
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        uint64_t clock = view->nodes[i].status.wall_ms;
+        uint64_t off = clock > median ? clock - median : median - clock;
+
+        if (is_there(looking, i) && clock > 0 && off > FINDINGS_CLOCK_MS)
+            tell(looking, FINDING_WARN, "set it: systemctl restart chronyd, or timedatectl",
+                 "node-%u: its clock is %" PRIu64 " ms %s of the others'", view->nodes[i].id, off,
+                 clock > median ? "ahead" : "behind");
+    }
+    tell_ok(looking, "%u clocks within %u ms", count, FINDINGS_CLOCK_MS);
+    free(clocks);
+}
+
+static void check_versions(struct looking *looking)
+{
+    const char *newest = NULL;
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++)
+        if (is_there(looking, i) &&
+            (!newest || strverscmp(looking->view->nodes[i].status.version, newest) > 0))
+            newest = looking->view->nodes[i].status.version;
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+
+        if (is_there(looking, i) && strcmp(node->status.version, newest) != 0)
+            tell(looking, FINDING_WARN,
+                 "one node after the other: SIGTERM, then start it with the newer version",
+                 "node-%u runs version %s, others %s", node->id, node->status.version, newest);
+    }
+    tell_ok(looking, "all run version %s", newest ? newest : "?");
+}
+
+static void check_keys(struct looking *looking)
+{
+    uint8_t newest = ringmap_key_current(&looking->view->map);
+
+    for (uint32_t i = 0; i < looking->view->node_count && newest > 0; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+
+        if (is_there(looking, i) && node->status.founded == 2 && node->status.key_id < newest)
+            tell(looking, FINDING_WARN,
+                 "look at its log: event=data_key_missing says why it cannot open it",
+                 "node-%u seals with data key %u, the newest is %u", node->id, node->status.key_id,
+                 newest);
+    }
+    if (newest > 0)
+        tell_ok(looking, "all seal with data key %u", newest);
+    else
+        tell_ok(looking, "the cluster was founded without encryption");
+}
+
+void findings_reach(struct findings *findings, const struct view *view)
+{
+    static const struct {
+        const char *name;
+        void (*look)(struct looking *looking);
+    } checks[] = {
+        {"quorums", check_quorums},       {"meta group", check_meta},
+        {"ring map", check_map},          {"plan", check_plan},
+        {"links", check_links},           {"zones", check_zones},
+        {"divergence", check_divergence}, {"disks", check_disks},
+        {"memory", check_memory},         {"clocks", check_clocks},
+        {"versions", check_versions},     {"data keys", check_keys},
+    };
+
+    findings->count = 0;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        struct looking looking = {.findings = findings, .view = view, .check = checks[i].name};
+
+        checks[i].look(&looking);
+    }
+}

@@ -1,0 +1,119 @@
+#include "cli/map_change.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CHANGE_TIMEOUT_MS 12000u /* a node looks for the meta leader for 10 s */
+
+/* False: no answer from this one. */
+static bool ask(struct admin *admin, const struct wire_buffer *body, const struct view_node *node,
+                struct wire_map_reply *reply)
+{
+    struct cluster_request request = {.node = cluster_dial(admin->cluster, node->address, NULL),
+                                      .type = WIRE_MAP_CHANGE,
+                                      .partition = WIRE_PARTITION_NODE,
+                                      .body = body->data,
+                                      .body_size = body->size};
+    struct wire_cursor cursor;
+    bool answered;
+
+    cluster_ask(admin->cluster, &request, 1, CHANGE_TIMEOUT_MS);
+    wire_cursor_init(&cursor, request.reply, request.reply_size);
+    answered = request.answered && wire_get_map_reply(&cursor, reply);
+    cluster_request_deinit(&request);
+    return answered;
+}
+
+/* --- is it there? -------------------------------------------------------------------------- */
+
+static bool same_row(const struct ringmap *now, const struct ringmap *next, uint16_t partition)
+{
+    const uint16_t *a = ringmap_wanted(now, partition), *b = ringmap_wanted(next, partition);
+    uint32_t count = ringmap_row_count(now, a);
+
+    return count == ringmap_row_count(next, b) && memcmp(a, b, count * sizeof *a) == 0;
+}
+
+/* Who was leaving may be gone meanwhile. */
+static bool same_member(const struct ringmap_member *now, const struct ringmap_member *next)
+{
+    return now && now->weight == next->weight && strcmp(now->zone, next->zone) == 0 &&
+           (now->state == next->state ||
+            (next->state == RINGMAP_STATE_LEAVING && now->state == RINGMAP_STATE_REMOVED));
+}
+
+static bool same_keys(const struct ringmap *now, const struct ringmap *next)
+{
+    if (now->key_count < next->key_count ||
+        memcmp(now->key_ids, next->key_ids, next->key_count) != 0)
+        return false;
+    for (uint32_t key = 0; key < next->key_count; key++)
+        for (uint32_t i = 0; i < next->member_count; i++)
+            if (memcmp(ringmap_box(now, key, next->members[i].id),
+                       ringmap_box(next, key, next->members[i].id), RINGMAP_BOX_SIZE) != 0)
+                return false;
+    return true;
+}
+
+bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)
+{
+    if (now->epoch < next->epoch || now->partition_count != next->partition_count ||
+        now->paused != next->paused || now->move_rate != next->move_rate ||
+        now->meta_voter_count != next->meta_voter_count ||
+        memcmp(now->meta_voters, next->meta_voters, sizeof now->meta_voters) != 0)
+        return false;
+    for (uint32_t i = 0; i < next->member_count; i++)
+        if (!same_member(ringmap_member(now, next->members[i].id), &next->members[i]))
+            return false;
+    for (uint32_t p = 0; p < next->partition_count; p++)
+        if (!same_row(now, next, (uint16_t)p))
+            return false;
+    return same_keys(now, next);
+}
+
+/* --- send ---------------------------------------------------------------------------------- */
+
+static enum exit_code tell(struct admin *admin, const struct ringmap *next,
+                           const struct wire_map_reply *reply)
+{
+    if (reply->outcome == WIRE_MAP_DONE)
+        return EXIT_CODE_OK;
+    if (reply->outcome == WIRE_MAP_REFUSED) {
+        arguments_error(admin->arguments, "refused: %s", reply->why);
+        return EXIT_CODE_FAILED;
+    }
+    /* An attempt whose answer was lost may have come first. */
+    if (view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS) == 0 &&
+        map_change_is_in(&admin->view.map, next))
+        return EXIT_CODE_OK;
+    if (reply->outcome == WIRE_MAP_CONFLICT) {
+        arguments_error(admin->arguments, "another change of the ring map came first: nothing was "
+                                          "changed by this one");
+        return EXIT_CODE_CONFLICT;
+    }
+    arguments_error(admin->arguments,
+                    "%s; whether the change comes is unknown: see `ring-admin status`", reply->why);
+    return EXIT_CODE_UNREACHABLE;
+}
+
+enum exit_code map_change_send(struct admin *admin, const struct ringmap *next)
+{
+    struct wire_map_reply reply = {.outcome = WIRE_MAP_AGAIN, .why = "no node answers"};
+    struct wire_buffer body = {0};
+    uint8_t *out = wire_put_bin_space(&body, ringmap_encoded_size(next));
+    bool answered = false;
+    enum exit_code code;
+
+    if (!out) {
+        arguments_error(admin->arguments, "%s", strerror(ENOMEM));
+        wire_buffer_deinit(&body);
+        return EXIT_CODE_FAILED;
+    }
+    ringmap_encode(next, out);
+    for (uint32_t i = 0; i < admin->view.node_count && !answered; i++)
+        if (admin->view.nodes[i].reachable)
+            answered = ask(admin, &body, &admin->view.nodes[i], &reply);
+    code = tell(admin, next, &reply);
+    wire_buffer_deinit(&body);
+    return code;
+}

@@ -1,0 +1,19 @@
+/* Map change: sends the next ring map to the cluster and tells what became of it.
+ *
+ * Any node hands it to the meta group's leader, which commits it only when it is the very next one
+ * and may be. The same bytes are committed once at most, however often they are sent; so when an
+ * answer was lost, the map that the cluster goes by now tells whether the change is in it.
+ */
+#ifndef CLI_MAP_CHANGE_H
+#define CLI_MAP_CHANGE_H
+
+#include "cli/admin.h"
+
+/* next: of admin->view.map's epoch + 1. Prints what went wrong. EXIT_CODE_OK: it is committed;
+ * EXIT_CODE_CONFLICT: another came first; EXIT_CODE_FAILED: refused; EXIT_CODE_UNREACHABLE:
+ * unknown. admin->view may have been gathered again. */
+enum exit_code map_change_send(struct admin *admin, const struct ringmap *next);
+/* Whether what `next` says holds in `now`, be it as it was sent or some maps later. */
+bool map_change_is_in(const struct ringmap *now, const struct ringmap *next);
+
+#endif

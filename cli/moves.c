@@ -1,0 +1,218 @@
+#include "cli/moves.h"
+
+#include "replication/transfer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int moves_init(struct moves *moves, uint32_t partition_count)
+{
+    *moves = (struct moves){.partition_count = partition_count};
+    moves->groups = calloc(partition_count + 1, sizeof *moves->groups);
+    return moves->groups ? 0 : -ENOMEM;
+}
+
+void moves_deinit(struct moves *moves)
+{
+    free(moves->groups);
+    *moves = (struct moves){0};
+}
+
+/* NULL: there is no such group. */
+static struct moves_group *find(const struct moves *moves, uint16_t group)
+{
+    if (group == WIRE_PARTITION_META)
+        return &moves->groups[moves->partition_count];
+    return group < moves->partition_count ? &moves->groups[group] : NULL;
+}
+
+const struct moves_group *moves_group(const struct moves *moves, uint16_t group)
+{
+    const struct moves_group *found = find(moves, group);
+
+    assert(found != NULL);
+    return found;
+}
+
+void moves_take(struct moves *moves, uint16_t member, const struct wire_move *move)
+{
+    struct moves_group *group = find(moves, move->group);
+
+    if (!group || (group->known && group->move.config_index > move->config_index))
+        return;
+    *group = (struct moves_group){.known = true, .leader = member, .move = *move};
+}
+
+static void take_reply(struct moves *moves, uint16_t member, const struct cluster_request *request)
+{
+    struct wire_moves_head head;
+    struct wire_cursor cursor;
+    struct wire_move move;
+
+    wire_cursor_init(&cursor, request->reply, request->answered ? request->reply_size : 0);
+    if (!wire_get_moves_head(&cursor, &head))
+        return;
+    while (!wire_cursor_done(&cursor) && wire_get_move(&cursor, &move))
+        moves_take(moves, member, &move);
+}
+
+int moves_ask(struct moves *moves, const struct view *view, struct cluster *cluster,
+              uint32_t timeout_ms)
+{
+    struct cluster_request *requests;
+    uint16_t *members;
+    size_t count = 0;
+    int r = moves_init(moves, view->map.partition_count);
+
+    for (uint32_t i = 0; i < view->node_count; i++)
+        count += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
+    requests = calloc(count + 1, sizeof *requests);
+    members = calloc(count + 1, sizeof *members);
+    if (r == 0 && (!requests || !members))
+        r = -ENOMEM;
+    count = 0;
+    for (uint32_t i = 0; r == 0 && i < view->node_count; i++) {
+        const struct view_node *node = &view->nodes[i];
+
+        for (uint16_t shard = 0; node->reachable && shard < node->status.shards; shard++) {
+            members[count] = node->id;
+            requests[count++] =
+                (struct cluster_request){.node = cluster_dial(cluster, node->address, NULL),
+                                         .type = WIRE_MOVES_GET,
+                                         .partition = shard};
+        }
+    }
+    if (r == 0)
+        cluster_ask(cluster, requests, count, timeout_ms);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        take_reply(moves, members[i], &requests[i]);
+        cluster_request_deinit(&requests[i]);
+    }
+    free(requests);
+    free(members);
+    return r;
+}
+
+/* --- conclusions --------------------------------------------------------------------------- */
+
+static bool has(const uint16_t *ids, uint32_t count, uint16_t member)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] == member)
+            return true;
+    return false;
+}
+
+static bool members_have(const struct wire_members *members, uint16_t member)
+{
+    return has(members->ids, members->count, member);
+}
+
+/* The row that the group is to have. */
+static const uint16_t *wanted_of(const struct ringmap *map, uint16_t group, uint32_t *count)
+{
+    const uint16_t *row;
+
+    if (group == WIRE_PARTITION_META) {
+        *count = map->meta_voter_count;
+        return map->meta_voters;
+    }
+    row = ringmap_wanted(map, group);
+    *count = ringmap_row_count(map, row);
+    return row;
+}
+
+bool moves_changes(const struct ringmap *map, uint16_t group)
+{
+    const uint16_t *wanted = ringmap_wanted(map, group), *before = ringmap_row(map, group);
+    uint32_t count = ringmap_row_count(map, wanted);
+
+    if (count != ringmap_row_count(map, before))
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        if (!has(before, count, wanted[i]))
+            return true;
+    return false;
+}
+
+bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group)
+{
+    const struct moves_group *found = moves_group(moves, group);
+    const struct wire_move *move = &found->move;
+    uint32_t count;
+    const uint16_t *wanted = wanted_of(map, group, &count);
+
+    if (!found->known || !move->committed || move->voters_old.count > 0 ||
+        move->learners.count > 0 || move->voters.count != count)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (!members_have(&move->voters, wanted[i]))
+            return false;
+    return true;
+}
+
+void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t group,
+                 uint64_t *bytes, uint64_t *done)
+{
+    const struct moves_group *found = moves_group(moves, group);
+    const uint16_t *wanted = ringmap_wanted(map, group), *before = ringmap_row(map, group);
+    uint64_t sent = found->move.sent < found->move.bytes ? found->move.sent : found->move.bytes;
+
+    *bytes = 0;
+    *done = 0;
+    for (uint32_t i = 0; found->known && i < ringmap_row_count(map, wanted); i++) {
+        if (has(before, ringmap_row_count(map, before), wanted[i]))
+            continue;
+        *bytes += found->move.bytes;
+        if (members_have(&found->move.voters, wanted[i])) {
+            *done += found->move.bytes;
+        } else if (members_have(&found->move.learners, wanted[i])) {
+            *done += sent; /* they are sent one after another */
+            sent = 0;
+        }
+    }
+}
+
+void moves_sum(const struct moves *moves, const struct ringmap *map, struct moves_sum *sum)
+{
+    *sum = (struct moves_sum){0};
+    for (uint32_t p = 0; p < map->partition_count; p++) {
+        const struct moves_group *group = moves_group(moves, (uint16_t)p);
+        uint64_t bytes, done;
+
+        if (!moves_changes(map, (uint16_t)p))
+            continue;
+        moves_bytes(moves, map, (uint16_t)p, &bytes, &done);
+        sum->groups++;
+        sum->groups_done += moves_is_done(moves, map, (uint16_t)p);
+        sum->groups_unknown += !group->known;
+        sum->bytes += bytes;
+        sum->bytes_done += done;
+        sum->retries += group->move.snapshots > 1 ? group->move.snapshots - 1 : 0;
+    }
+}
+
+void moves_held(const struct moves *moves, struct next_map_held *held)
+{
+    for (uint32_t p = 0; p < moves->partition_count; p++) {
+        const struct moves_group *group = &moves->groups[p];
+
+        held[p] = (struct next_map_held){.voter_count = 0};
+        if (!group->known)
+            continue;
+        held[p].voter_count = group->move.voters.count;
+        memcpy(held[p].voters, group->move.voters.ids,
+               group->move.voters.count * sizeof *held[p].voters);
+    }
+}
+
+bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member)
+{
+    const struct moves_group *found = moves_group(moves, group);
+
+    return found->known && found->move.committed && !members_have(&found->move.voters, member) &&
+           !members_have(&found->move.voters_old, member) &&
+           !members_have(&found->move.learners, member);
+}

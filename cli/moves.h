@@ -1,0 +1,57 @@
+/* Moves: what the leaders of all groups say, at about one moment, of their way to the wanted rows.
+ *
+ * Each leader tells its group's configuration, what it waits for, and how much of the partition its
+ * newest learner has. From that come the sizes that a plan needs, the bar that `moves` draws, the
+ * rows that an abort stays with and the proof that ends `leave`. Plain values but for moves_ask().
+ */
+#ifndef CLI_MOVES_H
+#define CLI_MOVES_H
+
+#include "cli/cluster.h"
+#include "cli/view.h"
+#include "ring/next_map.h"
+#include "ring/wire.h"
+
+struct moves_group {
+    bool known;      /* a leader has answered: of several the one of the newest configuration */
+    uint16_t leader; /* member id */
+    struct wire_move move;
+};
+
+struct moves {
+    struct moves_group *groups; /* the partitions, then the meta group */
+    uint32_t partition_count;
+};
+
+/* Of all partitions that a plan changes; bytes of those whose leader has answered. */
+struct moves_sum {
+    uint32_t groups, groups_done, groups_unknown;
+    uint64_t bytes, bytes_done;
+    uint32_t retries;
+};
+
+/* 0 or -ENOMEM. */
+int moves_init(struct moves *moves, uint32_t partition_count);
+void moves_deinit(struct moves *moves);
+void moves_take(struct moves *moves, uint16_t member, const struct wire_move *move);
+/* Asks every shard of every node of the view that is there. 0 or -errno; whatever the result,
+ * moves_deinit(). */
+int moves_ask(struct moves *moves, const struct view *view, struct cluster *cluster,
+              uint32_t timeout_ms);
+/* The meta group's for WIRE_PARTITION_META. */
+const struct moves_group *moves_group(const struct moves *moves, uint16_t group);
+/* Whether the map is on its way to another row for this group. */
+bool moves_changes(const struct ringmap *map, uint16_t group);
+/* Whether its committed configuration is the wanted row, and no more. */
+bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group);
+/* Bytes that its newcomers are to get, and have got. */
+void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t group,
+                 uint64_t *bytes, uint64_t *done);
+void moves_sum(const struct moves *moves, const struct ringmap *map, struct moves_sum *sum);
+/* By partition, for next_map_abort(); partition_count of them. */
+void moves_held(const struct moves *moves, struct next_map_held *held);
+/* Whether the member is certainly out of the group: its newest configuration is committed and has
+ * not got it in any part. */
+bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member);
+
+#endif

@@ -1,0 +1,129 @@
+#include "cli/planning.h"
+
+#include "cli/map_change.h"
+#include "cli/text.h"
+#include "ring/next_map.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* What plan_make() is told of the nodes and partitions. */
+struct measured {
+    struct plan_node *nodes;
+    uint64_t *bytes;
+};
+
+static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
+{
+    measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
+    measured->bytes = calloc(view->map.partition_count, sizeof *measured->bytes);
+    if (!measured->nodes || !measured->bytes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        const struct view_node *node = &view->nodes[i];
+
+        measured->nodes[i].alive = view_is_alive(node);
+        measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
+    }
+    for (uint32_t p = 0; p < view->map.partition_count; p++)
+        measured->bytes[p] = moves_group(moves, (uint16_t)p)->move.bytes;
+    return 0;
+}
+
+static bool know_sizes(const struct plan *plan, const struct moves *moves)
+{
+    for (uint32_t i = 0; i < plan->move_count; i++)
+        if (plan->moves[i].to != 0 && !moves_group(moves, plan->moves[i].partition)->known)
+            return false;
+    return true;
+}
+
+/* Whether the cluster is as `wanted` has it. */
+static bool is_there(const struct ringmap *now, const struct ringmap *wanted)
+{
+    struct ringmap same = *wanted;
+
+    same.epoch = now->epoch;
+    return now->replica_count == wanted->replica_count && map_change_is_in(now, &same);
+}
+
+int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,
+                  const struct staged *staged)
+{
+    const struct ringmap *now = &view->map;
+    uint32_t rate = now->move_rate > 0 ? now->move_rate : RINGMAP_MOVE_RATE_DEFAULT;
+    struct measured measured = {0};
+    struct plan_input input = {.now = now,
+                               .rate_bytes = (uint64_t)rate << 20,
+                               .moves_per_node_max = PLANNING_MOVES_PER_NODE};
+    int r;
+
+    *planning = (struct planning){0};
+    r = measure(&measured, view, moves);
+    if (r == 0) {
+        r = staged_wanted(staged, now, &planning->wanted, &planning->cost);
+        assert(r <= 0); /* somebody is active: staged_add() sees to that */
+    }
+    if (r == 0) {
+        input.wanted = &planning->wanted;
+        input.nodes = measured.nodes;
+        input.partition_bytes = measured.bytes;
+        r = plan_make(&input, &planning->plan);
+    }
+    if (r == 0) {
+        for (uint32_t i = 0; i < PLAN_HASH_SIZE; i++)
+            snprintf(planning->hash + 2 * (size_t)i, 3, "%02x", planning->plan.hash[i]);
+        planning->sizes_known = know_sizes(&planning->plan, moves);
+        planning->is_empty = is_there(now, &planning->wanted);
+        if (!planning->is_empty && !plan_refused(&planning->plan))
+            r = next_map_commit(now, &planning->wanted, &planning->next);
+    }
+    free(measured.nodes);
+    free(measured.bytes);
+    return r;
+}
+
+void planning_deinit(struct planning *planning)
+{
+    if (planning->wanted.members)
+        ringmap_deinit(&planning->wanted);
+    if (planning->next.members)
+        ringmap_deinit(&planning->next);
+    if (planning->plan.members)
+        plan_deinit(&planning->plan);
+    *planning = (struct planning){0};
+}
+
+bool planning_is(const struct planning *planning, const char *hash)
+{
+    size_t size = strlen(hash);
+
+    return size >= PLANNING_HASH_MIN && size < sizeof planning->hash &&
+           strncasecmp(planning->hash, hash, size) == 0;
+}
+
+void planning_note_text(const struct view *view, const struct plan_note *note, char *text,
+                        size_t size)
+{
+    char sentence[PLAN_NOTE_SIZE];
+    struct text out = {text, size, 0};
+    const uint16_t *row;
+    uint32_t named = 0;
+
+    plan_note_text(note, sentence);
+    text_add(&out, "%s", sentence);
+    if (note->partition == PLAN_PARTITION_ANY)
+        return;
+    row = ringmap_row(&view->map, note->partition);
+    for (uint32_t i = 0; i < ringmap_row_count(&view->map, row); i++) {
+        const struct view_node *node = view_node(view, row[i]);
+
+        if (!view_is_alive(node))
+            text_add(&out, "%s node-%u (%s)", named++ == 0 ? "; it lacks" : ",", node->id,
+                     node->address);
+    }
+}

@@ -1,0 +1,37 @@
+/* Planning: from what a cluster looks like and what is asked for to a plan, and to the map that
+ * begins it. Pure: it asks nobody. */
+#ifndef CLI_PLANNING_H
+#define CLI_PLANNING_H
+
+#include "cli/moves.h"
+#include "cli/view.h"
+#include "ring/plan.h"
+#include "ring/staged.h"
+
+#define PLANNING_HASH_SIZE      (2 * PLAN_HASH_SIZE + 1) /* as hexadecimal text */
+#define PLANNING_HASH_SHOWN     16u                      /* digits that people are shown */
+#define PLANNING_HASH_MIN       8u                       /* digits that they must give */
+#define PLANNING_MOVES_PER_NODE 4u                       /* as shards help learners at once */
+
+struct planning {
+    struct ringmap wanted; /* as staged_wanted() has it */
+    struct placement_cost cost;
+    struct plan plan;
+    struct ringmap next; /* what a commit sends; none when the plan is refused or empty */
+    bool is_empty;       /* all is as it is asked for */
+    bool sizes_known;    /* of every partition that is to be copied */
+    char hash[PLANNING_HASH_SIZE];
+};
+
+/* view: founded, no plan under way. moves: of the same moment. The caller gives *planning to
+ * planning_deinit() whatever the result. 0 or -ENOMEM. */
+int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,
+                  const struct staged *staged);
+void planning_deinit(struct planning *planning);
+/* Whether `hash`, the first digits of one, names this plan. */
+bool planning_is(const struct planning *planning, const char *hash);
+/* A note for people; it names the members that are dead where a partition lacks them. */
+void planning_note_text(const struct view *view, const struct plan_note *note, char *text,
+                        size_t size);
+
+#endif

@@ -1,0 +1,39 @@
+/* Progress: how far a plan is and how fast it goes on, from sums of moves taken now and then.
+ *
+ * The speed is that of the last PROGRESS_WINDOW_MS. Pure. Owner: one thread.
+ */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include "cli/moves.h"
+
+#define PROGRESS_WINDOW_MS   5000u
+#define PROGRESS_SAMPLES_MAX 32u
+#define PROGRESS_TEXT_SIZE   512u
+
+struct progress_sample {
+    uint64_t at_ms, bytes_done;
+};
+
+struct progress {
+    struct moves_sum sum;                                 /* the newest */
+    struct progress_sample samples[PROGRESS_SAMPLES_MAX]; /* the oldest first */
+    uint32_t sample_count;
+};
+
+/* now_ms: never goes back. */
+void progress_take(struct progress *progress, const struct moves_sum *sum, uint64_t now_ms);
+/* Of the bytes, or where there are none of the partitions. 100 when all are where they are to be.
+ */
+unsigned progress_percent(const struct progress *progress);
+/* Bytes a second. */
+uint64_t progress_rate(const struct progress *progress);
+/* UINT64_MAX: nobody knows. */
+uint64_t progress_left_ms(const struct progress *progress);
+/* Why what is not done waits: "12 wait for the budget, 4 for node-3 to catch up". "" when nothing
+ * does. */
+void progress_waits(const struct moves *moves, const struct ringmap *map, char *text, size_t size);
+/* "412.0 MiB of 1.0 GiB, 48.1 MiB/s, 21 s left; 12 of 47 partitions, 2 retries". */
+void progress_text(const struct progress *progress, char *text, size_t size);
+
+#endif

@@ -1,0 +1,137 @@
+#include "cli/changes.h"
+
+#include "ring/swim.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "view_scene.h"
+
+#define WORDS_MAX 16u
+
+static struct view view;
+static struct staged staged;
+static char why[CHANGES_WHY_SIZE];
+
+/* The text, cut at blanks. */
+static int parse(const char *text)
+{
+    static char copy[256];
+    char *words[WORDS_MAX], *at = copy;
+    unsigned count = 0;
+
+    strcpy(copy, text);
+    staged.count = 77;
+    for (char *word = strtok_r(copy, " ", &at); word; word = strtok_r(NULL, " ", &at))
+        words[count++] = word;
+    return changes_parse(&view, words, count, &staged, why);
+}
+
+static void expect_change(uint32_t i, uint8_t op, uint16_t member, uint32_t value)
+{
+    cr_assert_lt(i, staged.count);
+    cr_assert_eq(staged.changes[i].op, op);
+    cr_assert_eq(staged.changes[i].member, member);
+    cr_assert_eq(staged.changes[i].value, value);
+}
+
+static void expect_refused(const char *text, int result, const char *named)
+{
+    cr_assert_eq(parse(text), result, "%s: %s", text, why);
+    cr_assert(strstr(why, named), "%s: %s", text, why);
+    cr_assert_eq(staged.count, 77, "nothing is staged");
+}
+
+Test(changes, every_word_becomes_its_change)
+{
+    view = scene_view(4, 2, 16, 3);
+    scene_lose(&view, 3);
+    cr_assert_eq(
+        parse("join 5 6 leave 127.0.0.1:7001 weight 2 300 zone 4 east replicas 2 remove 3"), 0,
+        "%s", why);
+    cr_assert_eq(staged.count, 7);
+    expect_change(0, STAGED_JOIN, 5, 0);
+    expect_change(1, STAGED_JOIN, 6, 0);
+    expect_change(2, STAGED_LEAVE, 1, 0);
+    expect_change(3, STAGED_WEIGHT, 2, 300);
+    expect_change(4, STAGED_ZONE, 4, 0);
+    cr_assert_str_eq(staged.changes[4].zone, "east");
+    expect_change(5, STAGED_REPLICAS, 0, 2);
+    expect_change(6, STAGED_REMOVE, 3, 0);
+    view_deinit(&view);
+}
+
+Test(changes, without_a_word_all_who_are_joining_are_taken_in)
+{
+    view = scene_view(3, 2, 16, 3);
+    cr_assert_eq(parse(""), 0);
+    cr_assert_eq(staged.count, 2);
+    expect_change(0, STAGED_JOIN, 4, 0);
+    expect_change(1, STAGED_JOIN, 5, 0);
+    view_deinit(&view);
+}
+
+Test(changes, who_still_runs_is_drained_when_it_is_replaced_and_not_removed_by_force)
+{
+    view = scene_view(3, 1, 16, 3);
+    cr_assert_eq(parse("replace 2 4"), 0);
+    expect_change(0, STAGED_JOIN, 4, 0);
+    expect_change(1, STAGED_LEAVE, 2, 0);
+    expect_refused("remove 2", CHANGES_E_REFUSED, "node 2 (127.0.0.1:7002) answers");
+    scene_lose(&view, 2);
+    view.nodes[1].liveness = (struct wire_liveness){.member = 2, .standing = SWIM_ALIVE};
+    expect_refused("remove 2", CHANGES_E_REFUSED, "is heard of by others");
+    view.nodes[1].liveness.standing = SWIM_DEAD;
+    cr_assert_eq(parse("replace 2 4"), 0);
+    expect_change(1, STAGED_REMOVE, 2, 0);
+    cr_assert_eq(parse("remove 2"), 0);
+    view_deinit(&view);
+}
+
+Test(changes, who_is_still_joining_just_goes)
+{
+    view = scene_view(3, 1, 16, 3);
+    cr_assert_eq(parse("leave 4"), 0);
+    expect_change(0, STAGED_REMOVE, 4, 0);
+    cr_assert_eq(parse("remove 4"), 0);
+    expect_change(0, STAGED_REMOVE, 4, 0);
+    view_deinit(&view);
+}
+
+Test(changes, what_cannot_be_names_the_word)
+{
+    view = scene_view(2, 1, 16, 2);
+    expect_refused("jion 3", CHANGES_E_USAGE, "jion: no change; did you mean join?");
+    expect_refused("frobnicate", CHANGES_E_USAGE, "weight, zone or replicas is needed");
+    expect_refused("join", CHANGES_E_USAGE, "join: NODE is missing");
+    expect_refused("join 9", CHANGES_E_REFUSED, "join 9: no node has this id");
+    expect_refused("join 1", CHANGES_E_REFUSED, "join: node 1 is a member already");
+    expect_refused("leave 10.0.0.9:1", CHANGES_E_REFUSED, "leave 10.0.0.9:1: no node");
+    expect_refused("leave 1 leave 2", CHANGES_E_REFUSED, "leave: no node would be left");
+    expect_refused("replace 1", CHANGES_E_USAGE, "replace: NODE is missing");
+    expect_refused("replace 3 3", CHANGES_E_USAGE, "cannot replace itself");
+    expect_refused("weight 1", CHANGES_E_USAGE, "weight: W is missing");
+    expect_refused("weight 1 0", CHANGES_E_USAGE, "weight: 0 is no number from 1");
+    expect_refused("weight 1 12x", CHANGES_E_USAGE, "weight: 12x is no number");
+    expect_refused("weight 1 -3", CHANGES_E_USAGE, "weight: -3 is no number");
+    expect_refused("weight 1 99999999999999999999", CHANGES_E_USAGE, "is no number");
+    expect_refused("zone 1", CHANGES_E_USAGE, "zone: Z is missing");
+    expect_refused("zone 1 0123456789012345678901234567890123", CHANGES_E_USAGE,
+                   "at most 31 characters");
+    expect_refused("zone 1 a\tb", CHANGES_E_USAGE, "zone: this value cannot be");
+    expect_refused("replicas 8", CHANGES_E_USAGE, "8 is no number from 1 to 7");
+    view.map.members[0].state = RINGMAP_STATE_REMOVED;
+    expect_refused("weight 1 5", CHANGES_E_REFUSED, "weight: node 1 was removed");
+    view_deinit(&view);
+}
+
+Test(changes, words_can_be_typed_again)
+{
+    char text[CHANGES_WORDS_SIZE];
+    char *words[] = {"zone", "2", "rack 'a' $1", "join", "[::1]:7004", ""};
+
+    changes_words(words, 6, text);
+    cr_assert_str_eq(text, "zone 2 'rack '\\''a'\\'' $1' join '[::1]:7004' ''");
+    changes_words(words, 0, text);
+    cr_assert_str_eq(text, "");
+}

@@ -1,0 +1,169 @@
+#include "cli/findings.h"
+
+#include "ring/swim.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "view_scene.h"
+
+static struct view view;
+static struct findings findings;
+
+/* The first line of the check that is not OK; NULL: none is. */
+static const struct finding *fault_of(const char *check)
+{
+    bool told = false;
+
+    findings_reach(&findings, &view);
+    for (uint32_t i = 0; i < findings.count; i++) {
+        const struct finding *finding = &findings.items[i];
+
+        if (strcmp(finding->check, check) != 0)
+            continue;
+        told = true;
+        cr_assert_eq(finding->mend[0] == 0, finding->level == FINDING_OK, "%s", finding->text);
+        if (finding->level != FINDING_OK)
+            return finding;
+    }
+    cr_assert(told, "%s says nothing", check);
+    return NULL;
+}
+
+static void expect(const char *check, enum finding_level level, const char *text, const char *mend)
+{
+    const struct finding *finding = fault_of(check);
+
+    cr_assert_not_null(finding, "%s", check);
+    cr_assert_eq(finding->level, level);
+    cr_assert(strstr(finding->text, text), "%s", finding->text);
+    cr_assert(strstr(finding->mend, mend), "%s", finding->mend);
+}
+
+Test(findings, a_healthy_cluster_has_none_and_every_check_says_so)
+{
+    view = scene_view(3, 0, 16, 3);
+    findings_reach(&findings, &view);
+    cr_assert_eq(findings.count, 12);
+    for (uint32_t i = 0; i < findings.count; i++)
+        cr_assert_eq(findings.items[i].level, FINDING_OK, "%s", findings.items[i].text);
+    view_deinit(&view);
+}
+
+Test(findings, a_lost_node_is_named_with_both_ways_out)
+{
+    view = scene_view(3, 0, 16, 3);
+    scene_lose(&view, 2);
+    scene_elect(&view);
+    expect("quorums", FINDING_WARN, "degraded", "start node-2 again");
+    cr_assert(strstr(findings.items[1].text, "node-2 (127.0.0.1:7002) is down"));
+    cr_assert(strstr(findings.items[1].mend, "ring-admin replace 2 NEW"));
+    cr_assert(strstr(findings.items[1].mend, "ring-admin remove --force 2"));
+    scene_lose(&view, 1);
+    expect("quorums", FINDING_ERROR, "unavailable", "start node-1 again");
+    view_deinit(&view);
+}
+
+Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
+{
+    view = scene_view(3, 1, 16, 3);
+    expect("plan", FINDING_WARN, "node-4 (127.0.0.1:7004) is joining", "ring-admin plan join 4");
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    cr_assert_null(fault_of("plan"));
+    view.map.paused = true;
+    expect("plan", FINDING_WARN, "a plan is paused", "ring-admin resume");
+    view_deinit(&view);
+    view = scene_view(3, 0, 16, 3);
+    view.map.paused = true;
+    expect("plan", FINDING_WARN, "the next plan will be too", "ring-admin resume");
+    view_deinit(&view);
+}
+
+Test(findings, the_meta_group_is_looked_at)
+{
+    view = scene_view(3, 0, 16, 3);
+    view.map.meta_voter_count = 1;
+    view.map.meta_voters[1] = view.map.meta_voters[2] = 0;
+    expect("meta group", FINDING_WARN, "has 1 voters and could have 3", "ring-admin commit --auto");
+    view.meta[0].known = false;
+    view.meta[1].known = false;
+    view.meta[2].known = false;
+    expect("meta group", FINDING_ERROR, "no leader", "majority");
+    view_deinit(&view);
+}
+
+Test(findings, maps_links_zones_versions_and_keys_that_differ_are_told)
+{
+    uint8_t(*boxes)[RINGMAP_BOX_SIZE];
+
+    view = scene_view(4, 0, 16, 3);
+    view.map.epoch = 9;
+    for (uint32_t i = 0; i < 4; i++)
+        view.nodes[i].status.epoch = i == 2 ? 8 : 9;
+    expect("ring map", FINDING_WARN, "node-3 goes by the ring map of epoch 8", "wait");
+    view.nodes[1].status.links_up = 1;
+    expect("links", FINDING_WARN, "node-2 has links to 1 of 3 others", "network");
+    view.nodes[1].status.links_up = 3;
+    view.nodes[1].liveness = (struct wire_liveness){.member = 2, .standing = SWIM_DEAD};
+    expect("links", FINDING_WARN, "node-2 answers here, and others hold it dead", "network");
+    strcpy(view.map.members[0].zone, "a");
+    expect("zones", FINDING_WARN, "3 replicas in 2 zones", "ring-admin zone");
+    strcpy(view.nodes[3].status.version, "0.0.9");
+    expect("versions", FINDING_WARN, "node-4 runs version 0.0.9, others 0.1.0", "SIGTERM");
+    strcpy(view.nodes[3].status.version, "0.10.0");
+    expect("versions", FINDING_WARN, "node-1 runs version 0.1.0, others 0.10.0", "SIGTERM");
+    cr_assert_eq(ringmap_add_key(&view.map, 2, &boxes), 0);
+    for (uint32_t i = 0; i < 4; i++)
+        view.nodes[i].status.key_id = i == 3 ? 1 : 2;
+    expect("data keys", FINDING_WARN, "node-4 seals with data key 1", "log");
+    view_deinit(&view);
+}
+
+Test(findings, damage_and_replicas_that_differ_are_told)
+{
+    view = scene_view(3, 0, 16, 3);
+    view.nodes[0].status.scrub.faults = 2;
+    expect("divergence", FINDING_WARN, "node-1: 2 places", "smartctl");
+    view.nodes[0].status.scrub = (struct wire_scrub){.outvoted = 1};
+    expect("divergence", FINDING_WARN, "node-1: 1 replicas held something else", "memory");
+    view.nodes[0].status.scrub = (struct wire_scrub){.unread = 3};
+    expect("divergence", FINDING_ERROR, "node-1: 3 files", "replace the disk");
+    view.nodes[0].status.scrub = (struct wire_scrub){.undecided = 4};
+    expect("divergence", FINDING_ERROR, "node-1: 4 ranges", "bring all replicas back");
+    view_deinit(&view);
+}
+
+Test(findings, disks_memory_and_clocks_are_told_before_they_hurt)
+{
+    view = scene_view(3, 0, 16, 3);
+    view.nodes[1].status.disk_free = 100u << 20;
+    expect("disks", FINDING_WARN, "node-2: 100 MiB free beside 1024 MiB stored",
+           "ring-admin weight 2 W");
+    view.nodes[1].status.disk_full = true;
+    expect("disks", FINDING_ERROR, "node-2: its disk is full", "make room");
+    for (uint32_t i = 0; i < VIEW_PLACES; i++)
+        view.replicas[i].status.keys = 10000000; /* 240 MB of index for a GiB of data */
+    expect("memory", FINDING_WARN, "node-1: with its disk full of such keys", "more memory");
+    view.nodes[0].status.memory_bytes = 300u << 20;
+    expect("memory", FINDING_ERROR, "node-1: the index of 10000000 keys takes", "more memory");
+    view.nodes[2].status.wall_ms += FINDINGS_CLOCK_MS;
+    cr_assert_null(fault_of("clocks"));
+    view.nodes[2].status.wall_ms += 200;
+    expect("clocks", FINDING_WARN, "node-3: its clock is 700 ms ahead of the others'", "chronyd");
+    view_deinit(&view);
+}
+
+Test(findings, what_hundreds_of_nodes_have_is_said_of_some)
+{
+    view = scene_view(40, 0, 16, 3);
+    for (uint16_t id = 1; id <= 40; id++) {
+        view.nodes[id - 1].status.epoch = 0;
+        view.nodes[id - 1].status.disk_full = true;
+        view.nodes[id - 1].status.links_up = 0;
+    }
+    findings_reach(&findings, &view);
+    cr_assert_leq(findings.count, FINDINGS_MAX);
+    expect("ring map", FINDING_WARN, "node-1", "wait");
+    cr_assert_null(fault_of("clocks"));
+    view_deinit(&view);
+}

@@ -1,0 +1,128 @@
+#include "cli/planning.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "view_scene.h"
+
+static struct view view;
+static struct moves moves;
+static struct planning planning;
+
+static void plan(const struct staged_change *changes, uint32_t count)
+{
+    struct staged staged = {.count = 0};
+
+    moves = scene_moves(&view);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(staged_add(&staged, &view.map, &changes[i]), 0);
+    cr_assert_eq(planning_make(&planning, &view, &moves, &staged), 0);
+}
+
+static void done(void)
+{
+    planning_deinit(&planning);
+    moves_deinit(&moves);
+}
+
+Test(planning, a_plan_has_sizes_a_name_and_the_map_that_begins_it)
+{
+    char hash[PLANNING_HASH_SIZE];
+
+    view = scene_view(3, 1, 16, 3);
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_not(planning.is_empty);
+    cr_assert(planning.sizes_known);
+    cr_assert_eq(planning.plan.bytes, (uint64_t)planning.cost.moves << 20);
+    cr_assert_not_null(planning.next.target);
+    cr_assert_null(ringmap_next_problem(&planning.next, &view.map));
+    strcpy(hash, planning.hash);
+    cr_assert(planning_is(&planning, hash));
+    hash[PLANNING_HASH_SHOWN] = 0;
+    cr_assert(planning_is(&planning, hash));
+    hash[PLANNING_HASH_MIN - 1] = 0;
+    cr_assert_not(planning_is(&planning, hash), "too short");
+    strcpy(hash, planning.hash);
+    hash[3] = hash[3] == '0' ? '1' : '0';
+    cr_assert_not(planning_is(&planning, hash));
+    done();
+
+    view.map.epoch++;
+    moves = scene_moves(&view);
+    moves.groups[0].known = moves.groups[1].known = moves.groups[2].known = false;
+    cr_assert_eq(
+        planning_make(&planning, &view, &moves,
+                      &(struct staged){.changes = {{.op = STAGED_JOIN, .member = 4}}, .count = 1}),
+        0);
+    strcpy(hash, planning.hash);
+    done();
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_str_eq(planning.hash, hash, "what is measured is not in it");
+    done();
+    view_deinit(&view);
+}
+
+Test(planning, what_is_there_already_is_an_empty_plan)
+{
+    view = scene_view(3, 0, 16, 3);
+    plan(&(struct staged_change){.op = STAGED_REPLICAS, .value = 3}, 1);
+    cr_assert(planning.is_empty);
+    cr_assert_null(planning.next.members);
+    done();
+    plan(NULL, 0);
+    cr_assert(planning.is_empty);
+    done();
+    plan(&(struct staged_change){.op = STAGED_ZONE, .member = 1, .zone = "a"}, 1);
+    cr_assert_not(planning.is_empty);
+    cr_assert_not_null(planning.next.members);
+    done();
+    view_deinit(&view);
+}
+
+Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
+{
+    const struct plan_note *note = NULL;
+    char text[512];
+
+    view = scene_view(3, 0, 16, 3);
+    plan(&(struct staged_change){.op = STAGED_LEAVE, .member = 1}, 1);
+    cr_assert(plan_refused(&planning.plan));
+    cr_assert_null(planning.next.members);
+    planning_note_text(&view, &planning.plan.notes[0], text, sizeof text);
+    cr_assert(strstr(text, "3 replicas need 3 nodes, 2 would be active"), "%s", text);
+    done();
+    view_deinit(&view);
+
+    view = scene_view(5, 0, 16, 3);
+    scene_lose(&view, 1);
+    scene_lose(&view, 2);
+    plan(&(struct staged_change){.op = STAGED_REMOVE, .member = 1}, 1);
+    for (uint32_t i = 0; i < planning.plan.note_count; i++)
+        if (planning.plan.notes[i].code == PLAN_NOTE_QUORUM)
+            note = &planning.plan.notes[i];
+    cr_assert_not_null(note);
+    cr_assert_null(planning.next.members);
+    planning_note_text(&view, note, text, sizeof text);
+    cr_assert(strstr(text, "has 1 replicas alive and needs 2 to change"), "%s", text);
+    cr_assert(strstr(text, "node-1 (127.0.0.1:7001)"), "%s", text);
+    cr_assert(strstr(text, "node-2 (127.0.0.1:7002)"), "%s", text);
+    done();
+    view_deinit(&view);
+}
+
+Test(planning, the_rate_of_the_map_tells_the_time)
+{
+    uint64_t seconds;
+
+    view = scene_view(3, 1, 16, 3);
+    view.map.move_rate = 1;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    seconds = planning.plan.seconds;
+    cr_assert_eq(seconds, planning.plan.members[3].moves_in);
+    done();
+    view.map.move_rate = 0;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_eq(planning.plan.seconds, 1);
+    done();
+    view_deinit(&view);
+}

@@ -1,0 +1,101 @@
+#include "cli/view.h"
+
+#include "replication/raft.h"
+#include "ring/swim.h"
+
+#include "view_scene.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static struct view view;
+
+/* Three members hold all; a plan takes in a fourth. Nobody has answered yet. */
+static void moving(void)
+{
+    view = scene_view(3, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    cr_assert_eq(view_name_members(&view), 0);
+}
+
+static void say(uint16_t partition, uint16_t member, uint8_t role, uint32_t term)
+{
+    view_take(&view, member,
+              &(struct wire_partition_status){.partition = partition, .role = role, .term = term});
+}
+
+Test(view, a_partition_has_places_for_those_who_are_wanted_and_those_who_hand_over)
+{
+    uint32_t both = 0;
+
+    moving();
+    for (uint16_t p = 0; p < 16; p++) {
+        const struct view_replica *row = view_row(&view, p);
+
+        for (uint32_t i = 0; i < 3; i++)
+            cr_assert(row[i].wanted && row[i].member == ringmap_wanted(&view.map, p)[i]);
+        for (uint16_t id = 1; id <= 3; id++)
+            cr_assert_not_null(view_replica(&view, p, id));
+        cr_assert_eq(view_replica(&view, p, 4) != NULL, ringmap_wants(&view.map, p, 4));
+        cr_assert_null(view_replica(&view, p, 5));
+        both += row[3].member != 0;
+        cr_assert(row[3].member == 0 || !row[3].wanted);
+        cr_assert_eq(row[4].member, 0);
+    }
+    cr_assert_gt(both, 0);
+    view_deinit(&view);
+}
+
+Test(view, whoever_answers_gets_a_place_and_the_newest_leader_leads)
+{
+    moving();
+    say(2, 77, RAFT_LEADER, 5); /* in no row: a replica that is on its way out */
+    cr_assert(view_replica(&view, 2, 77)->known);
+    cr_assert_not(view_replica(&view, 2, 77)->wanted);
+    cr_assert_eq(view_row(&view, 2)[view_leader(&view, 2)].member, 77);
+    say(2, 1, RAFT_LEADER, 6);
+    cr_assert_eq(view_row(&view, 2)[view_leader(&view, 2)].member, 1);
+    for (uint16_t id = 100; id < 150; id++)
+        say(3, id, RAFT_LEADER, 1); /* more than there can be */
+    say(3, 1, RAFT_LEADER, 2);
+    cr_assert_eq(view_row(&view, 3)[view_leader(&view, 3)].member, 1);
+    cr_assert_eq(view_meta_leader(&view), 0);
+    say(WIRE_PARTITION_META, 4, RAFT_LEADER, 9);
+    cr_assert_eq(view_meta_leader(&view), 4);
+    say(16, 1, RAFT_LEADER, 9); /* there is no such partition */
+    view_deinit(&view);
+}
+
+Test(view, a_node_is_found_by_id_and_by_address_and_a_removed_one_last)
+{
+    moving();
+    cr_assert_eq(view_find(&view, "3")->id, 3);
+    cr_assert_eq(view_find(&view, "127.0.0.1:7002")->id, 2);
+    cr_assert_eq(view_find(&view, "localhost:7002")->id, 2);
+    cr_assert_null(view_find(&view, "5"));
+    cr_assert_null(view_find(&view, "03"));
+    cr_assert_null(view_find(&view, "127.0.0.1:7009"));
+    cr_assert_null(view_find(&view, "nobody"));
+    cr_assert_null(view_find(&view, ""));
+    snprintf(view.nodes[3].address, sizeof view.nodes[3].address, "127.0.0.1:7001");
+    view.map.members[0].state = RINGMAP_STATE_REMOVED;
+    cr_assert_eq(view_find(&view, "127.0.0.1:7001")->id, 4);
+    view.map.members[0].state = RINGMAP_STATE_ACTIVE;
+    view.map.members[3].state = RINGMAP_STATE_REMOVED;
+    cr_assert_eq(view_find(&view, "127.0.0.1:7001")->id, 1);
+    cr_assert_eq(view_find(&view, "4")->id, 4, "by its id it is");
+    view_deinit(&view);
+}
+
+Test(view, who_is_heard_of_is_alive_even_when_it_does_not_answer_here)
+{
+    moving();
+    cr_assert_not(view_is_alive(&view.nodes[0]));
+    view.nodes[0].reachable = true;
+    cr_assert(view_is_alive(&view.nodes[0]));
+    view.nodes[1].liveness = (struct wire_liveness){.member = 2, .standing = SWIM_ALIVE};
+    cr_assert(view_is_alive(&view.nodes[1]));
+    view.nodes[1].liveness.standing = SWIM_DEAD;
+    cr_assert_not(view_is_alive(&view.nodes[1]));
+    view_deinit(&view);
+}
