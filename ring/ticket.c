@@ -10,27 +10,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ring/bytes.h"
+#include "ring/link.h"
+
 #define TICKET_PREFIX        "ringcask-ticket-"
 #define TICKET_PREFIX_SIZE   (sizeof TICKET_PREFIX - 1)
-#define TICKET_VERSION       1u
-#define TICKET_BLOB_SIZE     (1u + TICKET_CLUSTER_SIZE + TICKET_PSK_SIZE)
+#define TICKET_VERSION       1u /* the founding's */
+#define TICKET_VERSION_ROLE  2u
+#define TICKET_SECRET_SIZE   (1u + TICKET_CLUSTER_SIZE + TICKET_PSK_SIZE)
+#define TICKET_BLOB_SIZE_MAX (TICKET_SECRET_SIZE + 5u) /* id, role */
 #define TICKET_CHECKSUM_SIZE 4u
 #define TICKET_BASE64        sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define TICKET_BASE64_SIZE                                                                         \
-    sodium_base64_ENCODED_LEN(TICKET_BLOB_SIZE + TICKET_CHECKSUM_SIZE, TICKET_BASE64)
+    sodium_base64_ENCODED_LEN(TICKET_BLOB_SIZE_MAX + TICKET_CHECKSUM_SIZE, TICKET_BASE64)
 
 _Static_assert(TICKET_PREFIX_SIZE + 2 + TICKET_BASE64_SIZE + 1 <= TICKET_TEXT_SIZE, "text fits");
 
-static void ticket_checksum(const uint8_t *blob, uint8_t checksum[TICKET_CHECKSUM_SIZE])
+static const char *const ticket_roles[] = {
+    "any", [LINK_ROLE_NODE] = "node", [LINK_ROLE_ROUTER] = "router", [LINK_ROLE_ADMIN] = "admin"};
+
+static void ticket_checksum(const uint8_t *blob, size_t size,
+                            uint8_t checksum[TICKET_CHECKSUM_SIZE])
 {
     uint8_t hash[crypto_generichash_BYTES];
-    int r = crypto_generichash(hash, sizeof hash, blob, TICKET_BLOB_SIZE, NULL, 0);
+    int r = crypto_generichash(hash, sizeof hash, blob, size, NULL, 0);
     assert(r == 0);
     memcpy(checksum, hash, TICKET_CHECKSUM_SIZE);
 }
 
+const char *ticket_role_name(uint8_t role)
+{
+    assert(role <= LINK_ROLE_ADMIN);
+    return ticket_roles[role];
+}
+
+uint8_t ticket_role(const char *name)
+{
+    for (uint8_t role = LINK_ROLE_NODE; role <= LINK_ROLE_ADMIN; role++)
+        if (strcmp(name, ticket_roles[role]) == 0)
+            return role;
+    return 0;
+}
+
 void ticket_generate(struct ticket *ticket)
 {
+    memset(ticket, 0, sizeof *ticket);
     randombytes_buf(ticket->cluster, sizeof ticket->cluster);
     randombytes_buf(ticket->psk, sizeof ticket->psk);
 }
@@ -40,16 +64,32 @@ void ticket_wipe(struct ticket *ticket)
     sodium_memzero(ticket, sizeof *ticket);
 }
 
+/* Of the blob without its checksum. */
+static size_t ticket_blob_size(unsigned version)
+{
+    return version == TICKET_VERSION ? TICKET_SECRET_SIZE : TICKET_BLOB_SIZE_MAX;
+}
+
 void ticket_encode(const struct ticket *ticket, char text[TICKET_TEXT_SIZE])
 {
-    uint8_t blob[TICKET_BLOB_SIZE + TICKET_CHECKSUM_SIZE];
-    blob[0] = TICKET_VERSION;
-    memcpy(blob + 1, ticket->cluster, TICKET_CLUSTER_SIZE);
-    memcpy(blob + 1 + TICKET_CLUSTER_SIZE, ticket->psk, TICKET_PSK_SIZE);
-    ticket_checksum(blob, blob + TICKET_BLOB_SIZE);
+    uint8_t blob[TICKET_BLOB_SIZE_MAX + TICKET_CHECKSUM_SIZE];
+    struct bytes_writer writer = {blob, 0};
+    unsigned version = ticket->id == 0 ? TICKET_VERSION : TICKET_VERSION_ROLE;
+    bytes_put_number(&writer, version, 1);
+    bytes_put(&writer, ticket->cluster, TICKET_CLUSTER_SIZE);
+    bytes_put(&writer, ticket->psk, TICKET_PSK_SIZE);
+    if (version == TICKET_VERSION_ROLE) {
+        assert(ticket->role >= LINK_ROLE_NODE);
+        assert(ticket->role <= LINK_ROLE_ADMIN);
+        bytes_put_number(&writer, ticket->id, 4);
+        bytes_put_number(&writer, ticket->role, 1);
+    }
+    assert(writer.size == ticket_blob_size(version));
+    ticket_checksum(blob, writer.size, blob + writer.size);
     char base64[TICKET_BASE64_SIZE];
-    sodium_bin2base64(base64, sizeof base64, blob, sizeof blob, TICKET_BASE64);
-    int written = snprintf(text, TICKET_TEXT_SIZE, TICKET_PREFIX "%u %s\n", TICKET_VERSION, base64);
+    sodium_bin2base64(base64, sizeof base64, blob, writer.size + TICKET_CHECKSUM_SIZE,
+                      TICKET_BASE64);
+    int written = snprintf(text, TICKET_TEXT_SIZE, TICKET_PREFIX "%u %s\n", version, base64);
     assert(written > 0);
     assert((size_t)written < TICKET_TEXT_SIZE);
     sodium_memzero(blob, sizeof blob);
@@ -72,6 +112,32 @@ static unsigned ticket_text_version(const char *text, size_t size, size_t *used)
     return version;
 }
 
+/* The bytes behind the text, checked. */
+static int ticket_take(struct ticket *ticket, unsigned version, const uint8_t *blob, size_t size)
+{
+    uint8_t checksum[TICKET_CHECKSUM_SIZE];
+    struct bytes_reader reader = {blob, size, false};
+    struct ticket taken;
+    if (size != ticket_blob_size(version) + TICKET_CHECKSUM_SIZE ||
+        bytes_take_number(&reader, 1) != version)
+        return TICKET_E_MALFORMED;
+    ticket_checksum(blob, size - TICKET_CHECKSUM_SIZE, checksum);
+    if (memcmp(checksum, blob + size - TICKET_CHECKSUM_SIZE, TICKET_CHECKSUM_SIZE) != 0)
+        return TICKET_E_MALFORMED;
+    memset(&taken, 0, sizeof taken);
+    bytes_take_copy(&reader, taken.cluster, TICKET_CLUSTER_SIZE);
+    bytes_take_copy(&reader, taken.psk, TICKET_PSK_SIZE);
+    if (version == TICKET_VERSION_ROLE) {
+        taken.id = (uint32_t)bytes_take_number(&reader, 4);
+        taken.role = (uint8_t)bytes_take_number(&reader, 1);
+        if (taken.id == 0 || taken.role < LINK_ROLE_NODE || taken.role > LINK_ROLE_ADMIN)
+            return TICKET_E_MALFORMED;
+    }
+    memcpy(ticket, &taken, sizeof taken);
+    ticket_wipe(&taken);
+    return TICKET_E_OK;
+}
+
 int ticket_decode(struct ticket *ticket, const char *text, size_t size)
 {
     while (size > 0 && ticket_blank(text[size - 1]))
@@ -88,26 +154,20 @@ int ticket_decode(struct ticket *ticket, const char *text, size_t size)
     at += used;
     if (version == 0 || at == size || !ticket_blank(text[at]))
         return TICKET_E_MALFORMED;
-    if (version > TICKET_VERSION)
+    if (version > TICKET_VERSION_ROLE)
         return TICKET_E_VERSION;
     while (at < size && (text[at] == ' ' || text[at] == '\t'))
         at += 1;
 
-    uint8_t blob[TICKET_BLOB_SIZE + TICKET_CHECKSUM_SIZE];
-    uint8_t checksum[TICKET_CHECKSUM_SIZE];
+    uint8_t blob[TICKET_BLOB_SIZE_MAX + TICKET_CHECKSUM_SIZE];
     size_t decoded = 0;
     const char *end = NULL;
     int r = sodium_base642bin(blob, sizeof blob, text + at, size - at, NULL, &decoded, &end,
                               TICKET_BASE64);
-    if (r != 0 || decoded != sizeof blob || end != text + size || blob[0] != TICKET_VERSION)
-        return TICKET_E_MALFORMED;
-    ticket_checksum(blob, checksum);
-    if (memcmp(checksum, blob + TICKET_BLOB_SIZE, TICKET_CHECKSUM_SIZE) != 0)
-        return TICKET_E_MALFORMED;
-    memcpy(ticket->cluster, blob + 1, TICKET_CLUSTER_SIZE);
-    memcpy(ticket->psk, blob + 1 + TICKET_CLUSTER_SIZE, TICKET_PSK_SIZE);
+    r = r != 0 || end != text + size ? TICKET_E_MALFORMED
+                                     : ticket_take(ticket, version, blob, decoded);
     sodium_memzero(blob, sizeof blob);
-    return TICKET_E_OK;
+    return r;
 }
 
 /* Reads all of a small file. 0, TICKET_E_MALFORMED when it is too long, or -errno. */
@@ -217,7 +277,7 @@ void ticket_error_text(int code, const char *path, char *text, size_t size)
     case TICKET_E_MALFORMED:
         written = snprintf(text, size,
                            "%s: not a ticket, or a damaged one; copy the file again (one line "
-                           "that begins with ringcask-ticket-1)",
+                           "that begins with ringcask-ticket-)",
                            path);
         break;
     case TICKET_E_VERSION:

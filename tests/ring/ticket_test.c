@@ -1,3 +1,4 @@
+#include "ring/link.h"
 #include "ring/ticket.h"
 
 #include <criterion/criterion.h>
@@ -139,8 +140,68 @@ Test(ticket, every_damaged_or_missing_character_is_found)
 Test(ticket, newer_version_is_named_as_such)
 {
     struct ticket a;
-    static const char text[] = "ringcask-ticket-2 AAAA";
+    static const char text[] = "ringcask-ticket-3 AAAA";
     cr_assert_eq(ticket_decode(&a, text, sizeof text - 1), TICKET_E_VERSION);
+}
+
+static struct ticket for_role(uint32_t id, uint8_t role)
+{
+    struct ticket ticket;
+    ticket_generate(&ticket);
+    ticket.id = id;
+    ticket.role = role;
+    return ticket;
+}
+
+Test(ticket, one_for_a_role_keeps_its_id_and_role)
+{
+    for (uint8_t role = LINK_ROLE_NODE; role <= LINK_ROLE_ADMIN; role++) {
+        struct ticket a = for_role(role == LINK_ROLE_ADMIN ? UINT32_MAX : role, role), b;
+        char text[TICKET_TEXT_SIZE];
+        ticket_encode(&a, text);
+        cr_assert_eq(strncmp(text, "ringcask-ticket-2 ", 18), 0);
+        cr_assert_eq(ticket_decode(&b, text, strlen(text)), 0);
+        cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
+        cr_assert_eq(ticket_role(ticket_role_name(role)), role);
+    }
+    cr_assert_eq(ticket_role("any"), 0);
+    cr_assert_eq(ticket_role("king"), 0);
+}
+
+Test(ticket, one_of_a_role_does_not_pass_for_the_founding_s)
+{
+    struct ticket a = for_role(7, LINK_ROLE_ROUTER), b;
+    char text[TICKET_TEXT_SIZE];
+    ticket_encode(&a, text);
+    text[strlen("ringcask-ticket-")] = '1';
+    cr_assert_eq(ticket_decode(&b, text, strlen(text)), TICKET_E_MALFORMED);
+    ticket_generate(&a);
+    ticket_encode(&a, text);
+    text[strlen("ringcask-ticket-")] = '2';
+    cr_assert_eq(ticket_decode(&b, text, strlen(text)), TICKET_E_MALFORMED);
+}
+
+/* Written with Python's hashlib and base64, from docs/format-link.md: without an id, or with a role
+ * that there is not, but a checksum that fits. */
+Test(ticket, id_and_role_must_be_some)
+{
+    struct ticket a;
+    static const char *const texts[] = {
+        "ringcask-ticket-2 "
+        "AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMAAAAAAC6spuMA",
+        "ringcask-ticket-2 "
+        "AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMAcAAAAEbq6DOA",
+    };
+    static const char good[] =
+        "ringcask-ticket-2 "
+        "AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMAcAAAACWddKaQ";
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cr_assert_eq(ticket_decode(&a, texts[i], strlen(texts[i])), TICKET_E_MALFORMED);
+    cr_assert_eq(ticket_decode(&a, good, sizeof good - 1), 0);
+    cr_assert_eq(a.id, 7);
+    cr_assert_eq(a.role, LINK_ROLE_ROUTER);
+    cr_assert_eq(a.cluster[0], 1);
+    cr_assert_eq(a.psk[31], 48);
 }
 
 Test(ticket, every_error_has_one_line_with_the_path)
