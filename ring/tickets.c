@@ -13,7 +13,7 @@
 
 void tickets_init(struct tickets *tickets, const uint8_t psk[TICKET_PSK_SIZE])
 {
-    *tickets = (struct tickets){.phase = TICKETS_STEADY, .next_id = 1};
+    *tickets = (struct tickets){.version = 1, .phase = TICKETS_STEADY, .next_id = 1};
     tickets->offered.generation = 1;
     memcpy(tickets->offered.psk, psk, TICKET_PSK_SIZE);
 }
@@ -120,6 +120,7 @@ int tickets_new(struct tickets *tickets, const struct tickets_terms *terms, uint
     *id = tickets->next_id++;
     tickets->records[tickets->count++] = (struct tickets_record){
         .id = *id,
+        .name = terms->name,
         .role = terms->role,
         .generation = tickets->offered.generation,
         .uses_max = terms->uses_max,
@@ -170,6 +171,14 @@ int tickets_may(const struct tickets *tickets, uint32_t id, uint8_t role,
     return tickets->holder_count < TICKETS_HOLDERS_MAX || holders_ended(tickets, now_ms)
                ? TICKETS_E_OK
                : TICKETS_E_FULL;
+}
+
+bool tickets_redeemed(const struct tickets *tickets, uint32_t id,
+                      const uint8_t public_key[TICKETS_KEY_SIZE])
+{
+    const struct tickets_record *record = tickets_find(tickets, id);
+
+    return record && (record->uses_max == 0 || is_holder(tickets, id, public_key));
 }
 
 int tickets_redeem(struct tickets *tickets, uint32_t id, uint8_t role,
@@ -267,22 +276,28 @@ int tickets_psk(const struct tickets *tickets, uint32_t id, uint8_t psk[TICKET_P
     return TICKETS_E_OK;
 }
 
+static void put_secret(const struct tickets_secret *secret, struct tickets_candidate *candidate)
+{
+    candidate->id = 0;
+    candidate->generation = secret->generation;
+    memcpy(candidate->psk, secret->psk, TICKET_PSK_SIZE);
+}
+
 uint32_t tickets_candidates(const struct tickets *tickets, uint64_t now_ms,
                             struct tickets_candidate out[TICKETS_CANDIDATES_MAX])
 {
     uint32_t count = 0;
 
-    out[count].id = 0;
-    memcpy(out[count++].psk, tickets->offered.psk, TICKET_PSK_SIZE);
-    if (tickets->phase != TICKETS_STEADY) {
-        out[count].id = 0;
-        memcpy(out[count++].psk, tickets->other.psk, TICKET_PSK_SIZE);
-    }
+    put_secret(&tickets->offered, &out[count++]);
+    if (tickets->phase != TICKETS_STEADY)
+        put_secret(&tickets->other, &out[count++]);
     for (uint32_t i = 0; i < tickets->count; i++) {
         const struct tickets_record *record = &tickets->records[i];
 
-        if (ended(record, now_ms) == 0 && tickets_psk(tickets, record->id, out[count].psk) == 0)
-            out[count++].id = record->id;
+        if (ended(record, now_ms) != 0 || tickets_psk(tickets, record->id, out[count].psk) != 0)
+            continue;
+        out[count].id = record->id;
+        out[count++].generation = record->generation;
     }
     return count;
 }
@@ -352,6 +367,8 @@ static const char *tickets_problem(const struct tickets *tickets)
     }
     if (holders != tickets->holder_count)
         return "a holder without use";
+    if (tickets->version == 0)
+        return "no version";
     return secrets_problem(tickets);
 }
 
@@ -365,6 +382,17 @@ void tickets_check(const struct tickets *tickets)
     (void)problem;
 }
 
+const char *tickets_follows_problem(const struct tickets *tickets, const struct tickets *before)
+{
+    if (tickets->version <= before->version)
+        return "the tickets are of no later version";
+    if (tickets->next_id < before->next_id)
+        return "a ticket's id would be given twice";
+    if (tickets->offered.generation < before->offered.generation)
+        return "an earlier secret would be offered again";
+    return NULL;
+}
+
 /* Encoding */
 
 static void put_tickets(struct bytes_writer *writer, const struct tickets *tickets)
@@ -373,6 +401,7 @@ static void put_tickets(struct bytes_writer *writer, const struct tickets *ticke
 
     bytes_put_number(writer, TICKETS_MAGIC, 4);
     bytes_put_number(writer, TICKETS_FORMAT_VERSION, 2);
+    bytes_put_number(writer, tickets->version, 8);
     bytes_put_number(writer, tickets->phase, 1);
     for (uint32_t i = 0; i < (tickets->phase == TICKETS_STEADY ? 1u : 2u); i++) {
         bytes_put_number(writer, secrets[i]->generation, 4);
@@ -384,6 +413,7 @@ static void put_tickets(struct bytes_writer *writer, const struct tickets *ticke
         const struct tickets_record *record = &tickets->records[i];
 
         bytes_put_number(writer, record->id, 4);
+        bytes_put_number(writer, record->name, 8);
         bytes_put_number(writer, record->role, 1);
         bytes_put_number(writer, record->generation, 4);
         bytes_put_number(writer, record->created_ms, 8);
@@ -422,6 +452,7 @@ static void take_record(struct bytes_reader *reader, struct tickets *tickets,
                         struct tickets_record *record)
 {
     record->id = (uint32_t)bytes_take_number(reader, 4);
+    record->name = bytes_take_number(reader, 8);
     record->role = (uint8_t)bytes_take_number(reader, 1);
     record->generation = (uint32_t)bytes_take_number(reader, 4);
     record->created_ms = bytes_take_number(reader, 8);
@@ -447,6 +478,7 @@ int tickets_decode(const uint8_t *bytes, size_t size, struct tickets *tickets)
     if (bytes_take_number(&reader, 4) != TICKETS_MAGIC ||
         bytes_take_number(&reader, 2) != TICKETS_FORMAT_VERSION)
         return TICKETS_E_MALFORMED;
+    taken.version = bytes_take_number(&reader, 8);
     taken.phase = (uint8_t)bytes_take_number(&reader, 1);
     if (taken.phase > TICKETS_RETIRING)
         return TICKETS_E_MALFORMED;

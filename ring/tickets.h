@@ -18,6 +18,9 @@
  * the old one is gone, and with it the tickets that were made under it. Each step is taken when all
  * active members have the one before, which the caller knows.
  *
+ * Every change makes the next version, so that members can tell which of two registries is newer
+ * and a change is made to the one it was worked out from: ring/tickets_command.h.
+ *
  * Limits: below. No memory, clock or randomness of its own. libsodium must be initialised.
  * Encoding: docs/format-tickets.md.
  */
@@ -35,7 +38,7 @@
 #define TICKETS_HOLDERS_MAX    1024u /* public keys, of all tickets together */
 #define TICKETS_KEY_SIZE       32u   /* Ed25519 public key */
 #define TICKETS_CANDIDATES_MAX (TICKETS_MAX + 2u)
-#define TICKETS_ENCODED_MAX    35348u
+#define TICKETS_ENCODED_MAX    35868u
 
 enum tickets_e {
     TICKETS_E_OK,
@@ -53,6 +56,7 @@ enum tickets_phase { TICKETS_STEADY, TICKETS_PREPARED, TICKETS_RETIRING };
 
 struct tickets_record {
     uint32_t id;         /* from 1 */
+    uint64_t name;       /* of the command that made it: a random number */
     uint8_t role;        /* enum link_role */
     uint32_t generation; /* of the secret it was made under */
     uint32_t uses_max;   /* 0: no limit */
@@ -73,6 +77,7 @@ struct tickets_secret {
 };
 
 struct tickets {
+    uint64_t version; /* from 1 */
     uint8_t phase;
     struct tickets_secret offered;
     struct tickets_secret other; /* the next one or the one before; zero when STEADY */
@@ -84,13 +89,15 @@ struct tickets {
 };
 
 struct tickets_terms {
+    uint64_t name; /* see tickets_record */
     uint8_t role;
     uint64_t ttl_ms;   /* 0: for ever */
     uint32_t uses_max; /* 0: no limit */
 };
 
 struct tickets_candidate {
-    uint32_t id; /* 0: a secret of the cluster, good for any role */
+    uint32_t id;         /* 0: a secret of the cluster, good for any role */
+    uint32_t generation; /* of the secret that it is, or was made under */
     uint8_t psk[TICKET_PSK_SIZE];
 };
 
@@ -122,6 +129,9 @@ const struct tickets_record *tickets_find(const struct tickets *tickets, uint32_
 /* Whether a redeem would succeed: 0 or why not. */
 int tickets_may(const struct tickets *tickets, uint32_t id, uint8_t role,
                 const uint8_t public_key[TICKETS_KEY_SIZE], uint64_t now_ms);
+/* Whether the key may come without a redeem: the ticket has no limit, or has the key already. */
+bool tickets_redeemed(const struct tickets *tickets, uint32_t id,
+                      const uint8_t public_key[TICKETS_KEY_SIZE]);
 /* The psk that goes into the ticket's file. 0 or TICKETS_E_UNKNOWN. */
 int tickets_psk(const struct tickets *tickets, uint32_t id, uint8_t psk[TICKET_PSK_SIZE]);
 /* Whose psks to try on a connection, the likeliest first. Returns how many; the caller wipes. */
@@ -132,6 +142,8 @@ const char *tickets_error_name(int code);
 
 size_t tickets_encoded_size(const struct tickets *tickets);
 void tickets_encode(const struct tickets *tickets, uint8_t *out);
+/* NULL: `tickets` may take the place of `before`, however many versions are between them. */
+const char *tickets_follows_problem(const struct tickets *tickets, const struct tickets *before);
 /* Untrusted input: 0 or TICKETS_E_MALFORMED; *tickets is written on 0 only. */
 int tickets_decode(const uint8_t *bytes, size_t size, struct tickets *tickets);
 void tickets_check(const struct tickets *tickets);

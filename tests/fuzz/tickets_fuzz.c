@@ -33,8 +33,10 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
     dice_fill(dice, psk, sizeof psk);
     tickets_init(&tickets, psk);
     for (uint64_t step = dice_below(dice, 20); step > 0; step--) {
-        struct tickets_terms terms = {(uint8_t)(1 + dice_below(dice, 3)), dice_number(dice, 12),
-                                      (uint32_t)dice_below(dice, 3)};
+        struct tickets_terms terms = {.name = dice_number(dice, 64),
+                                      .role = (uint8_t)(1 + dice_below(dice, 3)),
+                                      .ttl_ms = dice_number(dice, 12),
+                                      .uses_max = (uint32_t)dice_below(dice, 3)};
         uint32_t id = 1 + (uint32_t)dice_below(dice, tickets.next_id);
 
         dice_fill(dice, psk, sizeof psk);

@@ -32,7 +32,7 @@ static struct key key_of(uint32_t number)
 static uint32_t make(struct tickets *tickets, uint8_t role, uint64_t ttl_ms, uint32_t uses,
                      uint64_t now_ms)
 {
-    struct tickets_terms terms = {role, ttl_ms, uses};
+    struct tickets_terms terms = {.role = role, .ttl_ms = ttl_ms, .uses_max = uses};
     uint32_t id = 0;
 
     cr_assert_eq(tickets_new(tickets, &terms, now_ms, &id), 0);
@@ -90,7 +90,7 @@ Test(tickets, it_ends_by_time_and_by_revocation_for_its_holders_too)
 Test(tickets, bad_roles_and_endless_times_are_handled)
 {
     static struct tickets tickets;
-    struct tickets_terms terms = {0, 0, 0};
+    struct tickets_terms terms = {0};
     uint32_t id;
 
     tickets_init(&tickets, first_psk);
@@ -104,7 +104,7 @@ Test(tickets, bad_roles_and_endless_times_are_handled)
 Test(tickets, what_ended_makes_room_and_nothing_else_does)
 {
     static struct tickets tickets;
-    struct tickets_terms terms = {LINK_ROLE_NODE, 0, 1};
+    struct tickets_terms terms = {.role = LINK_ROLE_NODE, .uses_max = 1};
     uint32_t id, third;
 
     tickets_init(&tickets, first_psk);
@@ -235,6 +235,60 @@ Test(tickets, every_ticket_has_a_psk_of_its_own)
     cr_assert_eq(tickets_revoke(&tickets, ids[1], 2), 0);
     cr_assert(has_candidate(&tickets, 2, ids[0], psks[0]));
     cr_assert_not(has_candidate(&tickets, 2, ids[1], psks[1]));
+}
+
+Test(tickets, candidates_say_which_secret_they_are_of)
+{
+    struct tickets_candidate list[TICKETS_CANDIDATES_MAX];
+    static struct tickets tickets;
+
+    tickets_init(&tickets, first_psk);
+    make(&tickets, LINK_ROLE_ROUTER, 0, 0, 1);
+    cr_assert_eq(tickets_prepare(&tickets, second_psk), 0);
+    cr_assert_eq(tickets_switch(&tickets), 0);
+    make(&tickets, LINK_ROLE_ROUTER, 0, 0, 1);
+    cr_assert_eq(tickets_candidates(&tickets, 2, list), 4);
+    cr_assert_eq(list[0].generation, 2, "the one that is offered first");
+    cr_assert_eq(list[1].generation, 1);
+    cr_assert_eq(list[2].id, 1);
+    cr_assert_eq(list[2].generation, 1);
+    cr_assert_eq(list[3].id, 2);
+    cr_assert_eq(list[3].generation, 2);
+}
+
+Test(tickets, a_redeem_is_owed_once_a_key_and_only_where_uses_are_counted)
+{
+    static struct tickets tickets;
+    uint32_t counted, other;
+
+    tickets_init(&tickets, first_psk);
+    counted = make(&tickets, LINK_ROLE_ROUTER, 0, 2, 1);
+    other = make(&tickets, LINK_ROLE_ROUTER, 0, 0, 1);
+    cr_assert_not(tickets_redeemed(&tickets, counted, key_of(1).bytes));
+    cr_assert(tickets_redeemed(&tickets, other, key_of(1).bytes));
+    cr_assert_not(tickets_redeemed(&tickets, 77, key_of(1).bytes));
+    cr_assert_eq(redeem(&tickets, counted, LINK_ROLE_ROUTER, 1, 1), 0);
+    cr_assert(tickets_redeemed(&tickets, counted, key_of(1).bytes));
+    cr_assert_not(tickets_redeemed(&tickets, counted, key_of(2).bytes));
+}
+
+Test(tickets, only_what_is_later_takes_the_place_of_another)
+{
+    static struct tickets before, next;
+
+    tickets_init(&before, first_psk);
+    make(&before, LINK_ROLE_NODE, 0, 1, 1);
+    next = before;
+    cr_assert_not_null(tickets_follows_problem(&next, &before), "the same");
+    next.version++;
+    cr_assert_null(tickets_follows_problem(&next, &before));
+    next.next_id--;
+    cr_assert_not_null(tickets_follows_problem(&next, &before), "an id would come again");
+    next = before;
+    next.version += 5;
+    cr_assert_null(tickets_follows_problem(&next, &before), "some were missed");
+    before.offered.generation = 3;
+    cr_assert_not_null(tickets_follows_problem(&next, &before), "an old secret");
 }
 
 static void expect_round_trip(const struct tickets *tickets)
