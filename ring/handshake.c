@@ -152,6 +152,25 @@ int handshake_read(struct handshake *handshake, const uint8_t *bytes, size_t siz
     return handshake->error;
 }
 
+int handshake_read_first(struct handshake *handshake, const struct tickets_candidate *candidates,
+                         uint32_t count, const uint8_t *bytes, size_t size, size_t *used,
+                         const struct tickets_candidate **opened)
+{
+    struct handshake fresh = *handshake;
+    int r = HANDSHAKE_E_AUTH;
+    assert(!handshake->noise.initiator);
+    *used = 0;
+    for (uint32_t i = 0; i < count && r == HANDSHAKE_E_AUTH; i++) {
+        *handshake = fresh;
+        noise_set_psk(&handshake->noise, candidates[i].psk);
+        r = handshake_read(handshake, bytes, size, used);
+        *opened = &candidates[i];
+    }
+    handshake->error = r;
+    sodium_memzero(&fresh, sizeof fresh);
+    return r;
+}
+
 void handshake_split(struct handshake *handshake, struct noise_keys *keys)
 {
     assert(handshake_done(handshake));

@@ -20,6 +20,7 @@
 #include "ring/link.h"
 #include "ring/noise.h"
 #include "ring/ticket.h"
+#include "ring/tickets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +83,12 @@ bool handshake_heard(const struct handshake *handshake);
 int handshake_write(struct handshake *handshake, uint8_t *out, size_t *out_size);
 /* Takes one message when it is there in full: *used bytes (0: not yet). 0 or the error. */
 int handshake_read(struct handshake *handshake, const uint8_t *bytes, size_t size, size_t *used);
+/* Instead of it for message 1, by who opens to several tickets: the message does not say with which
+ * it was made, so each psk is tried, in their order. *opened: the one that fits, when the message
+ * was taken. The options' ticket gives the cluster alone. */
+int handshake_read_first(struct handshake *handshake, const struct tickets_candidate *candidates,
+                         uint32_t count, const uint8_t *bytes, size_t size, size_t *used,
+                         const struct tickets_candidate **opened);
 /* Only when done, once. */
 void handshake_split(struct handshake *handshake, struct noise_keys *keys);
 const char *handshake_error_text(int error);

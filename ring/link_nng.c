@@ -300,6 +300,8 @@ static void fabric_free(struct fabric *fabric)
         nng_aio_free(fabric->accept_aio);
     pthread_cond_destroy(&fabric->wake);
     pthread_mutex_destroy(&fabric->lock);
+    ticket_wipe(&fabric->offered);
+    sodium_memzero(fabric->candidates, sizeof fabric->candidates);
     free(fabric);
 }
 
@@ -332,6 +334,9 @@ int fabric_open(struct fabric **out, const struct fabric_options *options)
         return -ENOMEM;
     fabric->options = *options;
     fabric_defaults(&fabric->options);
+    fabric->offered = *options->ticket;
+    fabric->candidate_count = 1;
+    memcpy(fabric->candidates[0].psk, options->ticket->psk, TICKET_PSK_SIZE);
     assert(fabric->options.reconnect_ms_min <= fabric->options.reconnect_ms_max);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -20,6 +20,7 @@
 #include "ring/identity.h"
 #include "ring/link.h"
 #include "ring/ticket.h"
+#include "ring/tickets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,13 +32,17 @@ struct link;
 struct link_peer {
     uint8_t public_key[32]; /* Ed25519 of the other side, proven by the handshake */
     enum link_role role;    /* what it claims in its handshake payload */
+    uint32_t ticket;        /* id of the ticket it came with; 0: a secret, or dialled by us */
+    uint32_t generation;    /* of the secret that it is or was made under; 0: fabric_set_tickets()
+                               was not called before, or dialled by us */
     bool dialled;           /* by us */
     char address[64];       /* of the dial, or of the remote end */
 };
 
 struct fabric_options {
     const struct identity *identity; /* borrowed for the fabric's life */
-    const struct ticket *ticket;     /* the psk and cluster id; likewise */
+    const struct ticket *ticket;     /* the psk and cluster id; likewise. It opens this end until
+                                        fabric_set_tickets() */
     enum link_role role;             /* ours */
     uint32_t handshake_ms;           /* 2,000 */
     uint32_t pending_max;            /* connections before authentication at once: 256 */
@@ -73,6 +78,10 @@ void fabric_close(struct fabric *fabric);
 /* address "HOST:PORT" or "[HOST]:PORT", numeric; port 0 takes one of the system's. Once a fabric.
  * Returns 0, -EINVAL for what is no such address, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, … */
 int fabric_listen(struct fabric *fabric, const char *address);
+/* From now on this end offers `psk` to those it dials, and opens to who has one of the candidates'
+ * (at most TICKETS_CANDIDATES_MAX; none: nobody comes in). Copies. Links that are up stay up. */
+void fabric_set_tickets(struct fabric *fabric, const uint8_t psk[TICKET_PSK_SIZE],
+                        const struct tickets_candidate *candidates, uint32_t count);
 /* options.polled: readable when fabric_receive() has something to do. Owned by the fabric. */
 int fabric_descriptor(const struct fabric *fabric);
 /* options.polled: takes what has come, waiting at most timeout_ms for something. */

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,37 @@ bool fabric_seen(struct fabric *fabric, const uint8_t *ephemeral)
     }
     pthread_mutex_unlock(&fabric->lock);
     return seen;
+}
+
+void fabric_set_tickets(struct fabric *fabric, const uint8_t psk[TICKET_PSK_SIZE],
+                        const struct tickets_candidate *candidates, uint32_t count)
+{
+    assert(count <= TICKETS_CANDIDATES_MAX);
+    pthread_mutex_lock(&fabric->lock);
+    memcpy(fabric->offered.psk, psk, TICKET_PSK_SIZE);
+    sodium_memzero(fabric->candidates, sizeof fabric->candidates);
+    if (count > 0)
+        memcpy(fabric->candidates, candidates, count * sizeof *candidates);
+    fabric->candidate_count = count;
+    pthread_mutex_unlock(&fabric->lock);
+}
+
+int fabric_read_first(struct conn *conn, const uint8_t *bytes, size_t size, size_t *used)
+{
+    struct fabric *fabric = conn->fabric;
+    struct tickets_candidate candidates[TICKETS_CANDIDATES_MAX];
+    const struct tickets_candidate *opened = NULL;
+    pthread_mutex_lock(&fabric->lock);
+    uint32_t count = fabric->candidate_count;
+    memcpy(candidates, fabric->candidates, sizeof candidates);
+    pthread_mutex_unlock(&fabric->lock);
+    int r = handshake_read_first(conn->handshake, candidates, count, bytes, size, used, &opened);
+    if (r == 0 && *used > 0) {
+        conn->ticket = opened->id;
+        conn->generation = opened->generation;
+    }
+    sodium_memzero(candidates, sizeof candidates);
+    return r;
 }
 
 static void fabric_remote(nng_stream *stream, char address[LINK_ADDRESS_SIZE])

@@ -104,17 +104,22 @@ void conn_free(struct conn *conn)
 static void conn_handshake_init(struct conn *conn, const struct link *link)
 {
     const struct fabric_options *options = &conn->fabric->options;
+    struct ticket offered;
     struct handshake_options handshake = {
         .initiator = link->dialled,
         .identity = options->identity,
-        .ticket = options->ticket,
+        .ticket = &offered,
         .role = options->role,
         .credit_size = options->credit_size,
         .credit_messages = options->credit_messages,
         .expected_key = link->pinned ? link->expected_key : NULL,
     };
+    pthread_mutex_lock(&conn->fabric->lock);
+    offered = conn->fabric->offered;
+    pthread_mutex_unlock(&conn->fabric->lock);
     randombytes_buf(handshake.ephemeral_secret, sizeof handshake.ephemeral_secret);
     handshake_init(conn->handshake, &handshake);
+    ticket_wipe(&offered);
     sodium_memzero(handshake.ephemeral_secret, sizeof handshake.ephemeral_secret);
 }
 

@@ -59,9 +59,11 @@ static enum input input_handshake(struct conn *conn)
 {
     struct handshake *handshake = conn->handshake;
     uint8_t out[HANDSHAKE_OUT_SIZE_MAX];
-    size_t used = 0, size = 0;
-    int r =
-        handshake_read(handshake, conn->in + conn->in_head, conn->in_tail - conn->in_head, &used);
+    const uint8_t *bytes = conn->in + conn->in_head;
+    size_t used = 0, size = 0, there = conn->in_tail - conn->in_head;
+    bool first = !conn->link->dialled && !handshake_heard(handshake);
+    int r = first ? fabric_read_first(conn, bytes, there, &used)
+                  : handshake_read(handshake, bytes, there, &used);
     if (r != 0)
         return input_break(conn, handshake_error_text(r));
     if (used == 0)
@@ -100,7 +102,10 @@ static enum input input_up(struct conn *conn)
 {
     const struct fabric_options *options = &conn->fabric->options;
     struct link *link = conn->link;
-    struct link_peer peer = {.role = conn->peer.role, .dialled = link->dialled};
+    struct link_peer peer = {.role = conn->peer.role,
+                             .ticket = conn->ticket,
+                             .generation = conn->generation,
+                             .dialled = link->dialled};
     memcpy(peer.public_key, conn->peer.public_key, sizeof peer.public_key);
     memcpy(peer.address, conn->address, sizeof peer.address);
     if (!input_count_link(conn))

@@ -75,6 +75,8 @@ struct conn {
     struct handshake *handshake; /* NULL once it is over */
     struct noise_keys *keys;     /* between the split and the peer's stream header */
     struct handshake_peer peer;
+    uint32_t ticket; /* accepted: that opened it, as in struct link_peer */
+    uint32_t generation;
     uint8_t *in;
     size_t in_head;
     size_t in_tail;
@@ -182,7 +184,10 @@ struct fabric {
     struct conn *pending_first; /* oldest */
     struct conn *pending_last;
     uint32_t pending_count;
-    uint32_t link_count; /* accepted and up */
+    uint32_t link_count;   /* accepted and up */
+    struct ticket offered; /* to those that are dialled */
+    struct tickets_candidate candidates[TICKETS_CANDIDATES_MAX];
+    uint32_t candidate_count;
     uint64_t seen[FABRIC_SEEN_MAX];
     uint32_t seen_next;
     uint64_t refused_ms;
@@ -206,6 +211,8 @@ void fabric_accept(struct fabric *fabric);
 void fabric_listen_stop(struct fabric *fabric);
 void fabric_pending_remove(struct fabric *fabric, struct conn *conn);
 bool fabric_seen(struct fabric *fabric, const uint8_t *ephemeral);
+/* The first message of a peer that dials: as handshake_read_first() with all that may open. */
+int fabric_read_first(struct conn *conn, const uint8_t *bytes, size_t size, size_t *used);
 
 /* link_nng_dial.c: all with link->lock held, the keeper's, except where said */
 void link_dial_start(struct link *link, uint64_t now_ms);

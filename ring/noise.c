@@ -137,6 +137,12 @@ void noise_init(struct noise *noise, const struct noise_options *options)
     noise_mix_hash(noise, options->prologue, options->prologue_size);
 }
 
+void noise_set_psk(struct noise *noise, const uint8_t psk[NOISE_KEY_SIZE])
+{
+    assert(noise->message == 0);
+    memcpy(noise->psk, psk, NOISE_KEY_SIZE);
+}
+
 void noise_deinit(struct noise *noise)
 {
     sodium_memzero(noise, sizeof *noise);

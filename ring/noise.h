@@ -68,6 +68,8 @@ struct noise_keys {
 };
 
 void noise_init(struct noise *noise, const struct noise_options *options);
+/* Only before the first message. */
+void noise_set_psk(struct noise *noise, const uint8_t psk[NOISE_KEY_SIZE]);
 /* Overwrites every secret. */
 void noise_deinit(struct noise *noise);
 /* True when the next message is ours to write. */

@@ -101,6 +101,59 @@ Test(handshake, another_cluster_is_refused)
     cr_assert_eq(run(), HANDSHAKE_E_AUTH);
 }
 
+#define CANDIDATES 5u
+
+/* The responder opens to several; the initiator has psk number `held` of them. */
+static int run_first(uint32_t count, uint32_t held, const struct tickets_candidate **opened)
+{
+    static struct tickets_candidate candidates[CANDIDATES];
+    uint8_t out[HANDSHAKE_OUT_SIZE_MAX];
+    struct ticket own = ticket;
+    size_t size = 0, used = 0;
+    int r;
+    for (uint32_t i = 0; i < CANDIDATES; i++) {
+        candidates[i].id = i;
+        randombytes_buf(candidates[i].psk, TICKET_PSK_SIZE);
+    }
+    memcpy(own.psk, candidates[held].psk, TICKET_PSK_SIZE);
+    options[0].ticket = &own;
+    handshake_init(&ends[0], &options[0]);
+    handshake_init(&ends[1], &options[1]);
+    options[0].ticket = &ticket;
+    cr_assert_eq(handshake_write(&ends[0], out, &size), 0);
+    r = handshake_read_first(&ends[1], candidates, count, out, size - 1, &used, opened);
+    cr_assert(r != 0 || used == 0, "a byte is missing");
+    if (r != 0)
+        return r;
+    r = handshake_read_first(&ends[1], candidates, count, out, size, &used, opened);
+    if (r != 0)
+        return r;
+    cr_assert_eq(used, size);
+    for (unsigned i = 1; i < NOISE_MESSAGES && r == 0; i++) {
+        cr_assert_eq(handshake_write(&ends[i % 2], out, &size), 0);
+        r = handshake_read(&ends[1 - i % 2], out, size, &used);
+    }
+    cr_assert(handshake_done(&ends[0]) && handshake_done(&ends[1]));
+    return r;
+}
+
+Test(handshake, the_psk_that_fits_tells_whose_it_is)
+{
+    const struct tickets_candidate *opened = NULL;
+    for (uint32_t held = 0; held < CANDIDATES; held++) {
+        cr_assert_eq(run_first(CANDIDATES, held, &opened), 0);
+        cr_assert_eq(opened->id, held);
+    }
+}
+
+Test(handshake, who_has_none_of_the_psks_is_refused)
+{
+    const struct tickets_candidate *opened = NULL;
+    cr_assert_eq(run_first(CANDIDATES - 1, CANDIDATES - 1, &opened), HANDSHAKE_E_AUTH);
+    cr_assert_not(handshake_heard(&ends[1]));
+    cr_assert_eq(run_first(0, 0, &opened), HANDSHAKE_E_AUTH);
+}
+
 Test(handshake, a_key_that_is_not_ones_own_is_refused)
 {
     struct identity liar = identities[0];
