@@ -363,7 +363,7 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-#define NODE_STATUS_FIELDS_NEW  4u /* that 0.1.0 did not have; the last two may be left out */
+#define NODE_STATUS_FIELDS_NEW  5u /* that 0.1.0 did not have; the last three may be left out */
 #define SCRUB_FIELDS            9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
@@ -462,9 +462,9 @@ static void get_scrub(struct wire_cursor *cursor, struct wire_scrub *scrub)
 
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
-    bool tells = status->wall_ms != 0 || status->memory_bytes != 0;
+    bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0;
 
-    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 2));
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 3));
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -490,6 +490,7 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
         return;
     wire_put_uint(buffer, status->wall_ms);
     wire_put_uint(buffer, status->memory_bytes);
+    wire_put_uint(buffer, status->tickets);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -523,6 +524,7 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
         get_scrub(cursor, &status->scrub);
     status->wall_ms = unknown > 2 ? wire_get_u64(cursor) : 0;
     status->memory_bytes = unknown > 3 ? wire_get_u64(cursor) : 0;
+    status->tickets = unknown > 4 ? wire_get_u64(cursor) : 0;
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

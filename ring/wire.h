@@ -33,6 +33,9 @@
  *   MOVED: [epoch, [group …]]
  *   MOVES_GET: empty   MOVES: wire_put_moves_head(), then per group wire_put_move()
  *   GOSSIP: ring/swim_codec.h
+ *   TICKETS_VERSION: [version]   TICKETS, TICKETS_CHANGE: bin (tickets_encode)   TICKETS_GET: empty
+ *   TICKETS_CHANGE_REPLY: as MAP_CHANGE_REPLY, with versions   TICKET_COMMAND and its REPLY:
+ *             ring/tickets_command.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
  */
 #ifndef RING_WIRE_H
@@ -433,6 +436,7 @@ struct wire_node_status {
     struct wire_scrub scrub;
     uint64_t wall_ms;      /* its clock when it answered, Unix time; 0: it does not say */
     uint64_t memory_bytes; /* of the machine; 0: it does not say */
+    uint64_t tickets; /* version of those that it goes by; 0: it has none, or is of before them */
 };
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);

@@ -46,7 +46,14 @@
     X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
     X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */                            \
     X(MOVES_GET, 59, DATA)       /* admin -> shard */                                              \
-    X(MOVES, 60, DATA)           /* how far the groups that are led there are with their moves */
+    X(MOVES, 60, DATA)           /* how far the groups that are led there are with their moves */  \
+    X(TICKETS_VERSION, 65, CONTROL) /* node -> node: of the tickets it holds */                    \
+    X(TICKETS_GET, 66, CONTROL)     /* member -> node */                                           \
+    X(TICKETS, 67, CONTROL)         /* ring/tickets.h; to members only */                          \
+    X(TICKETS_CHANGE, 68, CONTROL)  /* node -> meta leader's shard 0: the next ones */             \
+    X(TICKETS_CHANGE_REPLY, 69, CONTROL)                                                           \
+    X(TICKET_COMMAND, 70, CONTROL) /* admin -> node: ring/tickets_command.h */                     \
+    X(TICKET_COMMAND_REPLY, 71, CONTROL)
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \
