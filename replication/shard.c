@@ -140,11 +140,19 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         break;
     case WIRE_MAP_CHANGE:
         if (node)
-            shard_map_change(shard, event->from, message);
+            shard_record_change(shard, &shard->ring.record, event->from, message);
         break;
     case WIRE_MAP_GET:
         if (node)
-            shard_map_get(shard, event->from, message);
+            shard_record_get(shard, &shard->ring.record, event->from, message);
+        break;
+    case WIRE_TICKETS_CHANGE:
+        if (node)
+            shard_record_change(shard, &shard->tickets, event->from, message);
+        break;
+    case WIRE_TICKETS_GET:
+        if (node)
+            shard_record_get(shard, &shard->tickets, event->from, message);
         break;
     case WIRE_SHARD_STATUS:
         shard_client_status(shard, event->from, message);
@@ -187,8 +195,8 @@ static void on_job(struct shard *shard, struct store_job *job, int result)
             shard_fetch_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_TRAIN)
             shard_dictionary_read(shard, read, bytes, size);
-        else if (read->kind == SHARD_READ_MAP)
-            shard_map_read(shard, bytes, size);
+        else if (read->kind == SHARD_READ_RECORD)
+            shard_record_read(shard, read->owner, bytes, size);
         else if (read->kind == SHARD_READ_WALK)
             shard_dictionary_walk_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
@@ -371,7 +379,8 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     shard_out_recycle(shard);
     shard->now_ms = now_ms;
     flush_touched(shard);
-    shard_map_step(shard);
+    shard_record_step(shard, &shard->ring.record);
+    shard_record_step(shard, &shard->tickets);
     shard_beats_build(shard);
     forget_touched(shard);
     shard_out_finish(shard);

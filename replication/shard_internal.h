@@ -21,7 +21,9 @@
  *   shard_install.c  the other end of it
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_state.c    what of that state is not records
- *   shard_map.c      the ring map: the meta group's state, and changes of it
+ *   shard_record.c   the meta group's state: records that change by compare-and-set,
+ *   shard_map.c      the ring map,
+ *   shard_tickets.c  and the tickets
  *   shard_duty.c     what time asks for: leaders' places, drain, retention
  *   shard_out.c      frames on their way out
  *
@@ -41,6 +43,7 @@
 #include "replication/shard.h"
 #include "replication/shard_compare.h"
 #include "replication/shard_operation.h"
+#include "replication/shard_record.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
@@ -191,9 +194,9 @@ enum shard_read_kind {
     SHARD_READ_SNAPSHOT,
     SHARD_READ_EXPIRY,
     SHARD_READ_COMPARE,
-    SHARD_READ_TRAIN, /* no read: a dictionary is made; owner: struct replica */
-    SHARD_READ_MAP,   /* no owner */
-    SHARD_READ_WALK,  /* owner: struct replica */
+    SHARD_READ_TRAIN,  /* no read: a dictionary is made; owner: struct replica */
+    SHARD_READ_RECORD, /* owner: struct shard_record */
+    SHARD_READ_WALK,   /* owner: struct replica */
 };
 struct shard_read {
     uint8_t kind;
@@ -273,14 +276,8 @@ struct shard_trainer {
 
 /* The ring map as the meta group has it, at shard 0 of its voters. */
 struct shard_ring {
-    struct ringmap map;
-    uint64_t index;  /* of the entry that it is from; 0: it is the genesis */
-    uint64_t looked; /* the applied index that it was looked up at */
-    bool reading;    /* from the disk */
-    uint64_t change; /* index of the entry with the next one; 0: none is on its way */
-    struct shard_address change_from;
-    uint64_t change_correlation;
-    uint64_t tell_due_ms;
+    struct ringmap map; /* what the record's value is; the genesis at first */
+    struct shard_record record;
 };
 
 /* Over all keys of one partition, in search of values that need its oldest dictionary. */
@@ -303,8 +300,9 @@ struct shard {
     uint16_t member_count;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
-    struct shard_ring ring;  /* when meta is there */
-    struct replica **hosted; /* all of them */
+    struct shard_ring ring;      /* when meta is there */
+    struct shard_record tickets; /* too */
+    struct replica **hosted;     /* all of them */
     size_t hosted_count;
     struct replica *arriving;                     /* a list: the store has yet to take them on */
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
@@ -548,16 +546,9 @@ int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t
 /* shard_map.c */
 int shard_map_init(struct shard *shard, const struct ringmap *genesis);
 void shard_map_deinit(struct shard *shard);
-/* At the end of each round: takes what was applied. */
-void shard_map_step(struct shard *shard);
-void shard_map_read(struct shard *shard, const uint8_t *bytes, size_t size);
-/* From a member's node. */
-void shard_map_change(struct shard *shard, struct shard_address from,
-                      const struct link_message *message);
-void shard_map_get(struct shard *shard, struct shard_address from,
-                   const struct link_message *message);
-/* Leadership of the meta group ended: who asked asks again. */
-void shard_map_forget(struct shard *shard);
+
+/* shard_tickets.c */
+int shard_tickets_init(struct shard *shard);
 
 /* shard_recover.c */
 void shard_visitor(struct shard *shard, struct store_visitor *visitor);

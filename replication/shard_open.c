@@ -178,6 +178,8 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     r = scratch_new(shard);
     if (r == 0)
         r = replicas_add(shard, map);
+    if (r == 0)
+        r = shard_tickets_init(shard);
     return r != 0 ? r : shard_map_init(shard, map);
 }
 
@@ -350,6 +352,7 @@ void shard_close(struct shard *shard)
         shard_peer_down(&shard->peers[member]);
     shard_waiters_free(shard);
     shard_map_deinit(shard);
+    shard_record_deinit(&shard->tickets);
     shard_trainer_free(shard);
     shard_out_deinit(shard);
     keyqueue_deinit(&shard->keyqueue);

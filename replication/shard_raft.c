@@ -144,8 +144,10 @@ static void fail_waiting(struct shard *shard, struct replica *replica)
     shard_waiters_fail(shard, replica);
     shard_operations_fail(shard, replica);
     sessions_forget_in_flight(&replica->sessions);
-    if (replica == shard->meta)
-        shard_map_forget(shard);
+    if (replica == shard->meta) {
+        shard_record_forget(&shard->ring.record);
+        shard_record_forget(&shard->tickets);
+    }
     replica->beat_wanted = false;
     replica->noop_owed = false;
 }

@@ -76,6 +76,14 @@ static void take_control(struct cluster *cluster, int from, const struct shard_s
     } else if (send->message.type == WIRE_MAP_CHANGE_REPLY) {
         cr_assert(wire_get_map_reply(&cursor, &cluster->reply));
         cluster->reply_count++;
+    } else if (send->message.type == WIRE_TICKETS_VERSION) {
+        cr_assert_eq(send->to.member, from + 1, "a shard tells its own node");
+        cr_assert(wire_get_map_epoch(&cursor, &cluster->told_tickets[from]));
+    } else if (send->message.type == WIRE_TICKETS_CHANGE_REPLY) {
+        cr_assert(wire_get_map_reply(&cursor, &cluster->tickets_reply));
+    } else if (send->message.type == WIRE_TICKETS) {
+        cr_assert_eq(send->to.role, LINK_ROLE_NODE);
+        cluster->tickets_given += send->message.body_size;
     }
 }
 

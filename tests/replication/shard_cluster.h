@@ -50,6 +50,9 @@ struct cluster {
     uint64_t told[CLUSTER_NODES];
     struct wire_map_reply reply;
     uint32_t reply_count;
+    uint64_t told_tickets[CLUSTER_NODES]; /* the same of the tickets, */
+    struct wire_map_reply tickets_reply;
+    size_t tickets_given; /* and bytes of them that were given to who asked */
     uint32_t compressing; /* more nodes that compress what they lead, by bits; the first does */
     /* Read jobs of this node wait while it says so; and what is done behind each step of jobs. */
     bool (*holds)(struct cluster *cluster, int node);
