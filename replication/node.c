@@ -100,6 +100,8 @@ int node_open(struct node **out, struct vfs *vfs, const struct node_options *opt
     r = read_genesis(node);
     if (r == 0 && node->founding == FOUNDING_COMMITTED)
         r = node_map_read(node);
+    if (r == 0)
+        r = node_tickets_read(node);
     if (r != 0) {
         node_close(node);
         return r;
@@ -116,6 +118,7 @@ void node_close(struct node *node)
         ringmap_deinit(&node->genesis);
     node_map_free(node);
     node_changes_free(node);
+    node_tickets_free(node);
     for (size_t i = 0; i < NODE_SENDS_MAX; i++)
         wire_buffer_deinit(&node->replies[i]);
     free(node->blob);
@@ -349,6 +352,7 @@ static void send_status(struct node *node, const struct node_event *event,
         status.epoch = node_map(node)->epoch;
     for (size_t i = 0; i <= RINGMAP_MEMBERS_MAX; i++)
         status.links_up += node->peers[i].up;
+    status.tickets = node_tickets(node) ? node_tickets(node)->version : 0;
     memcpy(status.public_key, node->options.public_key, sizeof status.public_key);
     memcpy(status.genesis_hash, node->hash, sizeof status.genesis_hash);
     memcpy(status.address, node->options.address, sizeof node->options.address);
@@ -392,7 +396,8 @@ static void on_message(struct node *node, const struct node_event *event,
     case WIRE_GENESIS:
         on_genesis(node, event, effects);
         break;
-    default: /* of a newer version */
+    default: /* the tickets', or of a newer version */
+        (void)node_tickets_message(node, event, effects);
         break;
     }
 }
@@ -417,19 +422,27 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
     effects->send_count = 0;
     effects->found = false;
     effects->map_changed = false;
+    effects->tickets_changed = false;
     effects->fatal = 0;
     if (node->start_ms == 0)
         node->start_ms = event->now_ms;
     node->now_ms = event->now_ms;
+    if (event->wall_ms != 0)
+        node->wall_ms = event->wall_ms;
     switch (event->kind) {
     case NODE_EVENT_MESSAGE:
         on_message(node, event, effects);
         break;
     case NODE_EVENT_LINK_UP:
     case NODE_EVENT_LINK_DOWN:
-        if (event->from.role == LINK_ROLE_NODE && event->from.member <= RINGMAP_MEMBERS_MAX)
+        if (event->from.role == LINK_ROLE_NODE && event->from.member <= RINGMAP_MEMBERS_MAX) {
             node->peers[event->from.member] =
                 (struct node_peer){.up = event->kind == NODE_EVENT_LINK_UP};
+            node_tickets_link(node, event->from.member);
+        }
+        break;
+    case NODE_EVENT_REDEEM:
+        node_tickets_redeem(node, event->command);
         break;
     case NODE_EVENT_TICK:
         break;
@@ -440,6 +453,7 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
     if (node->founding == FOUNDING_COMMITTED) {
         node_changes_due(node, effects);
         node_map_due(node, effects);
+        node_tickets_due(node, effects);
     }
     finish_sends(node, effects);
 }
@@ -498,6 +512,8 @@ void node_check(const struct node *node)
     assert(node->founding <= FOUNDING_COMMITTED);
     assert(!node->founded || node->founding == FOUNDING_COMMITTED);
     assert((node->founding == FOUNDING_NONE) == (node->blob == NULL));
+    if (node->tickets.known)
+        tickets_check(&node->tickets.newest);
     if (!node->blob)
         return;
     ringmap_check(&node->genesis);

@@ -12,7 +12,8 @@
  * shards 0 tell their nodes of it; members tell each other which epoch they hold (MAP_EPOCH), and
  * who hears of a later one asks for it. A node takes a map from members only, when it follows the
  * one it holds, and writes MAP before it goes by it. An admin's MAP_CHANGE is handed to the meta
- * group's leader, wherever that is, and its answer back.
+ * group's leader, wherever that is, and its answer back. Tickets (ring/tickets.h) come and change
+ * in the same way: replication/node_tickets.h.
  *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
  * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY. Bodies are msgpack, written with
@@ -23,10 +24,12 @@
 
 #include "replication/shard.h"
 #include "ring/ringmap.h"
+#include "ring/tickets.h"
 #include "ring/wire.h"
 #include "storage/vfs.h"
 
 struct node;
+struct tickets_command;
 
 struct node_options {
     uint8_t public_key[RINGMAP_KEY_SIZE];
@@ -35,7 +38,9 @@ struct node_options {
     char zone[RINGMAP_ZONE_SIZE];
     uint32_t weight;
     uint16_t shards;
-    uint32_t ask_ms; /* how often peers are asked for what is missing: 500 */
+    bool has_secret;                 /* this node's ticket is the founding's, */
+    uint8_t secret[TICKET_PSK_SIZE]; /* whose psk this is */
+    uint32_t ask_ms;                 /* how often peers are asked for what is missing: 500 */
 };
 
 enum node_event_kind {
@@ -43,6 +48,7 @@ enum node_event_kind {
     NODE_EVENT_LINK_UP,
     NODE_EVENT_LINK_DOWN,
     NODE_EVENT_TICK,
+    NODE_EVENT_REDEEM, /* command: a key that is new to its ticket wants to come in */
 };
 
 struct node_event {
@@ -55,31 +61,39 @@ struct node_event {
     uint64_t wall_ms;         /* Unix time; 0: not told */
     uint64_t memory_bytes;    /* of the machine; 0: not told */
     struct shard_address from;
+    uint32_t ticket; /* that opened the link of `from`; 0: a secret of the cluster */
     const struct link_message *message;
+    const struct tickets_command *command;
 };
 
 #define NODE_SENDS_MAX 16u
 struct node_effects {
     struct shard_send sends[NODE_SENDS_MAX];
     size_t send_count;
-    bool found;       /* genesis was committed in this step: open the shards with found = true,
-                         then node_founded() */
-    bool map_changed; /* node_map() is another: dial its members, take its data keys */
+    bool found;           /* genesis was committed in this step: open the shards with found = true,
+                             then node_founded() */
+    bool map_changed;     /* node_map() is another: dial its members, take its data keys */
+    bool tickets_changed; /* node_tickets() are others: open to those, end links that are not */
     int fatal;
 };
 
-#define NODE_MAP_BAD "MAP.bad"
+#define NODE_MAP_BAD     "MAP.bad"
+#define NODE_TICKETS_BAD "TICKETS.bad"
 
 /* Reads GENESIS and MAP if they are there. Returns 0 or -errno (-EBADMSG: GENESIS is damaged;
- * -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD, and the node
- * starts as without one. */
+ * -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD, damaged
+ * TICKETS NODE_TICKETS_BAD, and the node starts as without one. */
 int node_open(struct node **node, struct vfs *vfs, const struct node_options *options);
 /* node_open() has found MAP damaged. */
 bool node_map_damaged(const struct node *node);
+bool node_tickets_damaged(const struct node *node);
 void node_close(struct node *node);
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
 /* The newest committed map, NULL before. Borrowed until the next step. */
 const struct ringmap *node_map(const struct node *node);
+/* The newest tickets; NULL: this node has a ticket for its role and none has told it yet. Borrowed
+ * until the next step. */
+const struct tickets *node_tickets(const struct node *node);
 /* The one of epoch 1, of which the groups' first configurations are functions. Borrowed. */
 const struct ringmap *node_genesis(const struct node *node);
 /* The newest map in a data directory, whoever's it is, without a node; to be freed with

@@ -40,12 +40,11 @@ static struct node_change *free_change(struct node *node)
     return NULL;
 }
 
-/* By its bytes: an answer that comes late, even after a restart, is never taken for another's. */
-static uint64_t name_of(const uint8_t *blob, size_t size)
+uint64_t node_attempt_name(const uint8_t *value, size_t size)
 {
     uint8_t hash[RINGMAP_HASH_SIZE];
 
-    ringmap_hash(blob, size, hash);
+    ringmap_hash(value, size, hash);
     return codec_get_u64(hash);
 }
 
@@ -69,9 +68,9 @@ static const char *begin(struct node *node, const struct node_event *event,
                                    .size = size,
                                    .admin = event->from,
                                    .correlation = event->message->correlation,
-                                   .name = name_of(blob, size),
-                                   .due_ms = node->now_ms,
-                                   .until_ms = node->now_ms + CHANGE_MS_MAX};
+                                   .attempt = {.name = node_attempt_name(blob, size),
+                                               .due_ms = node->now_ms,
+                                               .until_ms = node->now_ms + CHANGE_MS_MAX}};
     if (!change->blob)
         return "out of memory";
     memcpy(change->blob, blob, size);
@@ -105,37 +104,47 @@ void node_change_answered(struct node *node, const struct node_event *event,
     for (size_t i = 0; i < NODE_CHANGES_MAX; i++) {
         struct node_change *change = &node->changes[i];
 
-        if (!change->blob || change->name != event->message->correlation)
+        if (!change->blob || change->attempt.name != event->message->correlation)
             continue;
         if (reply.outcome == WIRE_MAP_DONE) /* whoever asks here next finds it */
             node_map_take(node, change->blob, change->size, effects);
-        if (reply.outcome != WIRE_MAP_AGAIN) {
+        if (reply.outcome != WIRE_MAP_AGAIN)
             end(node, effects, change, &reply);
-        } else if (reply.leader != 0) {
-            change->leader = reply.leader;
-            change->due_ms = node->now_ms + HINT_MS;
-        }
+        else
+            node_attempt_again(node, &change->attempt, &reply);
     }
 }
 
-/* To the leader that was named last, once; else to one voter after the other. The same bytes may
- * come to the leader any number of times. */
-static void try_next(struct node *node, struct node_effects *effects, struct node_change *change)
+void node_attempt_again(const struct node *node, struct node_attempt *attempt,
+                        const struct wire_map_reply *reply)
+{
+    if (reply->leader == 0)
+        return;
+    attempt->leader = reply->leader;
+    attempt->due_ms = node->now_ms + HINT_MS;
+}
+
+/* To the leader that was named last, once; else to one voter after the other. */
+void node_attempt_send(struct node *node, struct node_effects *effects,
+                       struct node_attempt *attempt, uint8_t type, const uint8_t *value,
+                       size_t size)
 {
     const struct ringmap *map = node_map(node);
-    struct shard_address to = {.role = LINK_ROLE_NODE, .member = change->leader};
+    struct shard_address to = {.role = LINK_ROLE_NODE, .member = attempt->leader};
     struct wire_buffer *body;
 
+    if (node->now_ms < attempt->due_ms)
+        return;
     if (to.member == 0)
-        to.member = map->meta_voters[change->attempts % map->meta_voter_count];
-    body = node_send(node, effects, to, WIRE_MAP_CHANGE, change->name);
+        to.member = map->meta_voters[attempt->attempts % map->meta_voter_count];
+    body = node_send(node, effects, to, type, attempt->name);
     if (!body)
         return;
     effects->sends[effects->send_count - 1].message.partition = WIRE_PARTITION_META;
-    wire_put_bin(body, change->blob, change->size);
-    change->leader = 0;
-    change->attempts++;
-    change->due_ms = node->now_ms + node->options.ask_ms;
+    wire_put_bin(body, value, size);
+    attempt->leader = 0;
+    attempt->attempts++;
+    attempt->due_ms = node->now_ms + node->options.ask_ms;
 }
 
 void node_changes_due(struct node *node, struct node_effects *effects)
@@ -146,11 +155,12 @@ void node_changes_due(struct node *node, struct node_effects *effects)
                                       .epoch = node_map(node)->epoch,
                                       .why = "the meta group has no leader that answers"};
 
-        if (!change->blob || node->now_ms < change->due_ms)
+        if (!change->blob || node->now_ms < change->attempt.due_ms)
             continue;
-        if (node->now_ms >= change->until_ms)
+        if (node->now_ms >= change->attempt.until_ms)
             end(node, effects, change, &late);
         else
-            try_next(node, effects, change);
+            node_attempt_send(node, effects, &change->attempt, WIRE_MAP_CHANGE, change->blob,
+                              change->size);
     }
 }

@@ -16,6 +16,7 @@
 
 const struct node_file_kind node_file_genesis = {"GENESIS", "GENESIS.tmp", 0x4E454752u /* RGEN */};
 const struct node_file_kind node_file_map = {"MAP", "MAP.tmp", 0x504D4E52u /* RNMP */};
+const struct node_file_kind node_file_tickets = {"TICKETS", "TICKETS.tmp", 0x4B434952u /* RICK */};
 
 int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
                     const struct node_file *file)

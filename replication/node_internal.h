@@ -1,14 +1,16 @@
-/* Node, inside: what node.c, node_map.c and node_change.c share. Nothing else includes this.
+/* Node, inside: what node*.c share. Nothing else includes this.
  *
  *   node.c        events, founding, status
  *   node_map.c    the newest ring map: durable here, and on its way to all members
  *   node_change.c an admin's change of it, on its way to the leader of the meta group
+ *   node_tickets.c the same of the tickets
  */
 #ifndef REPLICATION_NODE_INTERNAL_H
 #define REPLICATION_NODE_INTERNAL_H
 
 #include "replication/node.h"
 #include "replication/node_file.h"
+#include "replication/node_tickets.h"
 
 /* FOUNDED is in the file only: committed, and the stores are there. */
 enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED, FOUNDING_FOUNDED };
@@ -24,10 +26,7 @@ struct node_change {
     size_t size;
     struct shard_address admin;
     uint64_t correlation; /* the admin's */
-    uint64_t name;        /* in messages to members */
-    uint64_t due_ms, until_ms;
-    uint32_t attempts;
-    uint16_t leader; /* as the newest answer said; 0: unknown */
+    struct node_attempt attempt;
 };
 
 #define NODE_CHANGES_MAX 4u
@@ -51,7 +50,8 @@ struct node {
     uint32_t tell_turn; /* which member is told again next */
     struct node_peer peers[RINGMAP_MEMBERS_MAX + 1];
     struct node_change changes[NODE_CHANGES_MAX];
-    uint64_t start_ms, ask_due_ms, now_ms;
+    struct node_tickets tickets;
+    uint64_t start_ms, ask_due_ms, now_ms, wall_ms;
     struct wire_buffer replies[NODE_SENDS_MAX];
 };
 
@@ -81,5 +81,14 @@ void node_change_answered(struct node *node, const struct node_event *event,
                           struct node_effects *effects);
 void node_changes_due(struct node *node, struct node_effects *effects);
 void node_changes_free(struct node *node);
+/* By its bytes: an answer that comes late, even after a restart, is never taken for another's. */
+uint64_t node_attempt_name(const uint8_t *value, size_t size);
+/* When it is due. The same bytes may come to the leader any number of times. */
+void node_attempt_send(struct node *node, struct node_effects *effects,
+                       struct node_attempt *attempt, uint8_t type, const uint8_t *value,
+                       size_t size);
+/* Not by that replica: soon again when the leader is named. */
+void node_attempt_again(const struct node *node, struct node_attempt *attempt,
+                        const struct wire_map_reply *reply);
 
 #endif

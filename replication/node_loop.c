@@ -13,6 +13,7 @@
 #include <sodium.h>
 
 #define TICK_MS      100u
+#define TICKETS_MS   1000u /* links are held against the tickets so often */
 #define DRAIN_MS_MAX 2500u
 #define SHARDS_LIMIT 64u
 
@@ -204,6 +205,8 @@ static int open_node(struct node_loop *loop)
 
     memcpy(options.public_key, loop->identity.public_key, sizeof options.public_key);
     memcpy(options.cluster, loop->options->ticket->cluster, sizeof options.cluster);
+    options.has_secret = loop->options->ticket->id == 0;
+    memcpy(options.secret, loop->options->ticket->psk, sizeof options.secret);
     memcpy(options.zone, loop->options->zone, sizeof options.zone);
     memcpy(options.address, loop->address, sizeof options.address);
     r = loop_gossip_open(loop);
@@ -218,6 +221,12 @@ static int open_node(struct node_loop *loop)
                      "kept=%s next=\"nothing: the node starts as it was founded and gets the "
                      "newest ring map from the others\"",
                      NODE_MAP_BAD);
+        if (node_tickets_damaged(loop->node))
+            loop_log("error", "tickets_damaged",
+                     "kept=%s next=\"nothing, if the ticket of --ticket still opens the cluster: "
+                     "the node gets the tickets from the others\"",
+                     NODE_TICKETS_BAD);
+        loop_tickets_apply(loop);
         return NODE_LOOP_E_OK;
     }
     loop_log("error", "genesis_refused",
@@ -306,7 +315,7 @@ static int follow_map(struct node_loop *loop, bool found)
     return 0;
 }
 
-static int step_node(struct node_loop *loop, const struct node_event *event)
+int loop_step_node(struct node_loop *loop, const struct node_event *event)
 {
     struct node_effects effects;
 
@@ -318,13 +327,21 @@ static int step_node(struct node_loop *loop, const struct node_event *event)
         loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
         return effects.fatal;
     }
+    if (effects.tickets_changed)
+        loop_tickets_apply(loop);
     return effects.map_changed ? follow_map(loop, effects.found) : 0;
 }
 
 static int tick(struct node_loop *loop)
 {
-    struct node_event event = {.kind = NODE_EVENT_TICK, .now_ms = loop_now_ms()};
-    int r = step_node(loop, &event);
+    struct node_event event = {
+        .kind = NODE_EVENT_TICK, .now_ms = loop_now_ms(), .wall_ms = loop_wall_ms()};
+    int r = loop_step_node(loop, &event);
+
+    if (event.now_ms >= loop->tickets_due_ms) {
+        loop->tickets_due_ms = event.now_ms + TICKETS_MS;
+        loop_tickets_apply(loop);
+    }
 
     return r != 0 ? r : loop_gossip_tick(loop);
 }
@@ -347,6 +364,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .wall_ms = loop_wall_ms(),
                                .memory_bytes = memory_bytes(),
                                .from = item->from,
+                               .ticket = item->ticket,
                                .message = &item->message};
     int r;
 
@@ -355,14 +373,16 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
         return 1;
     case INBOX_LINK_UP:
         event.kind = NODE_EVENT_LINK_UP;
-        return step_node(loop, &event);
+        return loop_step_node(loop, &event);
     case INBOX_LINK_DOWN:
         event.kind = NODE_EVENT_LINK_DOWN;
-        return step_node(loop, &event);
+        return loop_step_node(loop, &event);
+    case INBOX_REDEEM:
+        return loop_tickets_redeem(loop, item);
     default:
         event.kind = NODE_EVENT_MESSAGE;
         r = loop_gossip_takes(item->message.type) ? loop_gossip_message(loop, item)
-                                                  : step_node(loop, &event);
+                                                  : loop_step_node(loop, &event);
         loop_consumed(loop, item->link, item->message.body_size, 1);
         return r;
     }
@@ -423,6 +443,7 @@ static void close_all(struct node_loop *loop)
         vfs_posix_close(loop->vfs);
     identity_wipe(&loop->identity);
     vault_wipe(&loop->vault);
+    tickets_wipe(&loop->tickets);
     inbox_deinit(&loop->inbox);
     pthread_mutex_destroy(&loop->links_mutex);
 }

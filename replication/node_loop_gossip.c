@@ -34,7 +34,7 @@ static int step(struct node_loop *loop, struct node_gossip_event *event)
     node_gossip_step(loop->gossip, event, &effects);
     for (size_t i = 0; i < effects.send_count; i++) {
         if (effects.sends[i].to.role == LINK_ROLE_NODE)
-            loop_send_gossip(loop, &effects.sends[i]);
+            loop_send_either(loop, &effects.sends[i]);
         else
             loop_send(loop, &effects.sends[i], 1);
     }

@@ -40,7 +40,8 @@ enum inbox_kind {
     INBOX_LINK_UP,
     INBOX_LINK_DOWN,
     INBOX_JOB,
-    INBOX_STOP, /* control only */
+    INBOX_REDEEM, /* control only; the message's body is a struct tickets_command */
+    INBOX_STOP,   /* control only */
     INBOX_DRAIN
 };
 
@@ -50,6 +51,7 @@ struct inbox_item {
     struct shard_address from;
     uint16_t shards;
     uint64_t link;               /* MESSAGE: whose credit it used */
+    uint32_t ticket;             /* MESSAGE: that opened that link */
     struct link_message message; /* body: set when taken */
     struct store_job *job;
     int result;
@@ -125,7 +127,9 @@ struct host_link {
     uint8_t role;
     bool dialled;
     _Atomic uint16_t member; /* NODE: 0 while the map does not name its key */
-    bool hello_due;          /* accepted: its HELLO is answered when the shards have started */
+    uint32_t ticket;         /* accepted: that opened it, as in struct link_peer */
+    uint32_t generation;
+    bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
 
@@ -147,12 +151,16 @@ struct node_loop {
     atomic_uint drained;     /* shards */
     _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
     _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1];        /* by member */
+    uint64_t tickets_due_ms;                                        /* of the control plane, too */
     char dialled_at[RINGMAP_MEMBERS_MAX + 1][RINGMAP_ADDRESS_SIZE]; /* of the control plane */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
     struct ringmap map; /* prepared or committed; for member ids */
     bool map_known;
+    struct tickets tickets; /* that links are held against */
+    bool tickets_known;
+    uint64_t tickets_logged_ms; /* when a refusal was told to the log last */
     char address[RINGMAP_ADDRESS_SIZE];
 };
 
@@ -163,22 +171,39 @@ uint64_t loop_random(void);
 void loop_log(const char *level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* node_loop.c: steps the node core and carries out what comes of it. */
+int loop_step_node(struct node_loop *loop, const struct node_event *event);
+
 /* node_loop_links.c */
 int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
 /* Dials every member that is not dialled yet. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
+/* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
+uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
 void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move);
 /* All that goes to one link leaves together, in order; what goes to the own member is put into the
  * inbox of whom it is for, which has to be kicked if it is a shard's. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
 /* To a member by the link it has dialled, if the own is down: it may have moved, and has to learn
- * from us what to outbid before we can learn where it is. */
-void loop_send_gossip(struct node_loop *loop, const struct shard_send *send);
+ * from us what to outbid before we can learn where it is; or it cannot answer what we dial with
+ * before it has our tickets. */
+void loop_send_either(struct node_loop *loop, const struct shard_send *send);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_tickets.c */
+/* The node's tickets are there, or others, or some may have expired: opens to those who may come
+ * in, and ends the links of those who may not. */
+void loop_tickets_apply(struct node_loop *loop);
+/* A link comes up that we did not dial: NULL, or why it may not. links_mutex is held. A new key of
+ * a ticket that counts its uses is refused until that use is committed: it dials again. */
+const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
+/* Tells the log of it, at most once a second. links_mutex is held. */
+void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, const char *why);
+int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
 
 /* node_loop_files.c */
 /* As many descriptors as the administrator allows. */

@@ -15,8 +15,7 @@ static struct host_link *find_link(const struct node_loop *loop, uint64_t id)
     return NULL;
 }
 
-/* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
-static uint16_t member_of(struct node_loop *loop, struct host_link *link)
+uint16_t loop_link_member(struct node_loop *loop, struct host_link *link)
 {
     const struct ringmap_member *member;
 
@@ -31,7 +30,7 @@ static uint16_t member_of(struct node_loop *loop, struct host_link *link)
 static struct shard_address address_of(struct node_loop *loop, struct host_link *link)
 {
     return (struct shard_address){
-        .role = link->role, .member = member_of(loop, link), .link = link->id};
+        .role = link->role, .member = loop_link_member(loop, link), .link = link->id};
 }
 
 static void put_to_shards(struct node_loop *loop, const struct inbox_item *item)
@@ -62,7 +61,7 @@ static void send_hello(struct node_loop *loop, struct link *link)
 /* Strangers that claim to be nodes are refused once there is a map to say who is none. */
 static bool is_stranger(struct node_loop *loop, struct host_link *link)
 {
-    return link->role == LINK_ROLE_NODE && loop->map_known && member_of(loop, link) == 0;
+    return link->role == LINK_ROLE_NODE && loop->map_known && loop_link_member(loop, link) == 0;
 }
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
@@ -71,6 +70,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct host_link *added = calloc(1, sizeof *added);
     struct inbox_item item = {.kind = INBOX_LINK_UP};
     struct link *other = NULL;
+    const char *why;
     bool refused;
 
     if (!added)
@@ -79,10 +79,15 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->id = link_id(link);
     added->role = (uint8_t)peer->role;
     added->dialled = peer->dialled;
+    added->ticket = peer->ticket;
+    added->generation = peer->generation;
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
     pthread_mutex_lock(&loop->links_mutex);
-    refused = is_stranger(loop, added);
-    if (!refused) {
+    why = loop_tickets_refuse(loop, peer);
+    if (why)
+        loop_tickets_refused(loop, peer, why);
+    refused = !why && is_stranger(loop, added);
+    if (!refused && !why) {
         added->next = loop->links;
         loop->links = added;
         link_set_user(link, added);
@@ -95,9 +100,10 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     pthread_mutex_unlock(&loop->links_mutex);
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
-    if (refused) {
+    if (refused)
         loop_log("warn", "node_refused", "address=%s reason=\"its key is not in the ring map\"",
                  peer->address);
+    if (refused || why) {
         free(added);
         return false;
     }
@@ -199,7 +205,7 @@ static struct shard_address sender(struct node_loop *loop, struct host_link *hos
 
     if (from.role == LINK_ROLE_NODE && from.member == 0) {
         pthread_mutex_lock(&loop->links_mutex);
-        from.member = member_of(loop, host);
+        from.member = loop_link_member(loop, host);
         pthread_mutex_unlock(&loop->links_mutex);
     }
     return from;
@@ -216,6 +222,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
     if (host && inbox && message->type != WIRE_HELLO) {
         item.from = sender(loop, host);
         item.link = host->id;
+        item.ticket = host->ticket;
         inbox_put(inbox, &item);
         return;
     }
@@ -247,7 +254,11 @@ int loop_links_open(struct node_loop *loop)
                                      .on_refused = on_refused};
     int r = fabric_open(&loop->fabric, &options);
 
-    return r != 0 ? r : fabric_listen(loop->fabric, loop->options->listen);
+    if (r != 0)
+        return r;
+    /* Nobody comes in before the node knows its tickets. */
+    fabric_set_tickets(loop->fabric, loop->options->ticket->psk, NULL, 0);
+    return fabric_listen(loop->fabric, loop->options->listen);
 }
 
 void loop_links_close(struct node_loop *loop)
@@ -301,13 +312,14 @@ static struct link *link_from(struct node_loop *loop, uint16_t member)
 
     pthread_mutex_lock(&loop->links_mutex);
     for (struct host_link *link = loop->links; link && !found; link = link->next)
-        if (!link->dialled && link->role == LINK_ROLE_NODE && member_of(loop, link) == member)
+        if (!link->dialled && link->role == LINK_ROLE_NODE &&
+            loop_link_member(loop, link) == member)
             found = link->link;
     pthread_mutex_unlock(&loop->links_mutex);
     return found;
 }
 
-void loop_send_gossip(struct node_loop *loop, const struct shard_send *send)
+void loop_send_either(struct node_loop *loop, const struct shard_send *send)
 {
     struct link *link = send->to.member <= RINGMAP_MEMBERS_MAX
                             ? atomic_load(&loop->dialled[send->to.member])
@@ -403,6 +415,10 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
 
         if (sends[i].to.role == LINK_ROLE_NODE && sends[i].to.member == loop->member)
             send_home(loop, &sends[i]);
+        if (sends[i].message.type == WIRE_TICKETS) { /* what we need to dial whom it is for */
+            loop_send_either(loop, &sends[i]);
+            continue;
+        }
         if (!link)
             continue;
         for (size_t j = i; j < count; j++) {

@@ -195,6 +195,7 @@ static void run_node_round(void *context, uint64_t life)
         struct node_effects effects;
         struct node_event event = {.kind = item->kind,
                                    .now_ms = node_ms(node),
+                                   .wall_ms = sim_clock_wall_ms(&node->clock, sim_of(node)->now_us),
                                    .from = item->from,
                                    .key_id = node->vault.current,
                                    .message = item->message ? &item->message->message : NULL};

@@ -1,0 +1,134 @@
+/* Node loop: whom the tickets let in. */
+#include "replication/node_loop_internal.h"
+
+#include "ring/tickets_command.h"
+#include "ring/wire.h"
+
+#include <string.h>
+
+#include <sodium.h>
+
+#define CLOSE_MAX      64u /* links a round; the others come in the next */
+#define LOG_REFUSED_MS 1000u
+
+/* Not for a person: the key comes again. */
+static const char redeeming[] = "the use of its ticket is being noted";
+
+/* Whether a secret of that generation still opens the cluster. */
+static bool is_secret(const struct tickets *tickets, uint32_t generation)
+{
+    return generation != 0 &&
+           (generation == tickets->offered.generation || generation == tickets->other.generation);
+}
+
+/* Why the key may not be linked in that role with this ticket; NULL: it may. links_mutex is held.
+ */
+static const char *problem(const struct node_loop *loop, uint32_t ticket, uint32_t generation,
+                           uint8_t role, const uint8_t *public_key)
+{
+    int code;
+
+    if (!loop->tickets_known)
+        return "this node has no tickets yet";
+    if (ticket == 0)
+        return is_secret(&loop->tickets, generation) ? NULL : "its ticket is of an old secret";
+    code = tickets_may(&loop->tickets, ticket, role, public_key, loop_wall_ms());
+    return code == 0 ? NULL : tickets_error_name(code);
+}
+
+static void begin_redeem(struct node_loop *loop, const struct link_peer *peer)
+{
+    struct tickets_command command = {
+        .kind = TICKETS_REDEEM, .id = peer->ticket, .role = (uint8_t)peer->role};
+    struct inbox_item item = {.kind = INBOX_REDEEM};
+    struct wire_buffer body = {0};
+
+    memcpy(command.public_key, peer->public_key, sizeof command.public_key);
+    tickets_command_put(&body, &command);
+    item.message.body = body.data;
+    item.message.body_size = body.size;
+    if (!body.failed)
+        inbox_put(&loop->inbox, &item);
+    wire_buffer_deinit(&body);
+}
+
+int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item)
+{
+    struct node_event event = {
+        .kind = NODE_EVENT_REDEEM, .now_ms = loop_now_ms(), .wall_ms = loop_wall_ms()};
+    struct tickets_command command;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, item->message.body, item->message.body_size);
+    if (!tickets_command_get(&cursor, &command))
+        return 0;
+    event.command = &command;
+    return loop_step_node(loop, &event);
+}
+
+const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer)
+{
+    const char *why;
+
+    if (peer->dialled)
+        return NULL;
+    why = problem(loop, peer->ticket, peer->generation, (uint8_t)peer->role, peer->public_key);
+    if (why || peer->ticket == 0 ||
+        tickets_redeemed(&loop->tickets, peer->ticket, peer->public_key))
+        return why;
+    begin_redeem(loop, peer);
+    return redeeming;
+}
+
+void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, const char *why)
+{
+    uint64_t now_ms = loop_now_ms();
+
+    if (why == redeeming || now_ms < loop->tickets_logged_ms + LOG_REFUSED_MS)
+        return;
+    loop->tickets_logged_ms = now_ms;
+    loop_log("warn", "ticket_refused", "address=%s ticket=%u role=%s reason=\"%s\"", peer->address,
+             peer->ticket, ticket_role_name((uint8_t)peer->role), why);
+}
+
+/* Links that were let in and may not stay. Members are known by their keys: they stay. */
+static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
+{
+    size_t count = 0;
+
+    for (struct host_link *host = loop->links; host && count < CLOSE_MAX; host = host->next) {
+        const char *why;
+
+        if (host->dialled || loop_link_member(loop, host) != 0)
+            continue;
+        why = problem(loop, host->ticket, host->generation, host->role, host->public_key);
+        if (!why)
+            continue;
+        loop_log("info", "link_ended", "ticket=%u role=%s reason=\"%s\"", host->ticket,
+                 ticket_role_name(host->role), why);
+        ended[count++] = host->link;
+    }
+    return count;
+}
+
+void loop_tickets_apply(struct node_loop *loop)
+{
+    const struct tickets *tickets = node_tickets(loop->node);
+    struct tickets_candidate candidates[TICKETS_CANDIDATES_MAX];
+    struct link *ended[CLOSE_MAX];
+    size_t ended_count;
+    uint32_t count;
+
+    if (!tickets) /* nobody but members can come, and they have to tell us the tickets first */
+        return;
+    count = tickets_candidates(tickets, loop_wall_ms(), candidates);
+    fabric_set_tickets(loop->fabric, tickets->offered.psk, candidates, count);
+    sodium_memzero(candidates, sizeof candidates);
+    pthread_mutex_lock(&loop->links_mutex);
+    loop->tickets = *tickets;
+    loop->tickets_known = true;
+    ended_count = find_ended(loop, ended);
+    pthread_mutex_unlock(&loop->links_mutex);
+    for (size_t i = 0; i < ended_count; i++)
+        link_close(ended[i]);
+}
