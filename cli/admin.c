@@ -10,6 +10,12 @@ enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticke
     char text[512];
     int r = ticket_load(ticket, path);
 
+    if (r == 0 && ticket->id != 0 && ticket->role != LINK_ROLE_ADMIN) {
+        arguments_error(arguments, "%s: this ticket is for the role %s, not admin", path,
+                        ticket_role_name(ticket->role));
+        ticket_wipe(ticket);
+        return EXIT_CODE_FAILED;
+    }
     if (r == 0)
         return EXIT_CODE_OK;
     ticket_error_text(r, path, text, sizeof text);

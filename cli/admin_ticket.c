@@ -1,14 +1,41 @@
 #include "cli/admin.h"
+#include "cli/ticket_ask.h"
 
+#include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-int admin_ticket(const struct arguments *arguments)
+#include <sodium.h>
+
+/* Unless said otherwise, a node's ticket is for one node and one day. */
+#define NODE_TTL_MS UINT64_C(86400000)
+#define DAYS_MAX    36500u
+
+static const struct output_column field_secret = {"secret", "secret", OUTPUT_NUMBER};
+static const struct output_column field_rotation = {"rotation", "rotation", OUTPUT_TEXT};
+static const struct output_column columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},       {"role", "ROLE", OUTPUT_TEXT},
+    {"state", "STATE", OUTPUT_TEXT},   {"uses", "USES", OUTPUT_NUMBER},
+    {"uses_max", "OF", OUTPUT_NUMBER}, {"age_ms", "AGE", OUTPUT_TIME},
+    {"left_ms", "LEFT", OUTPUT_TIME},
+};
+#define COLUMN_COUNT (sizeof columns / sizeof *columns)
+
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static enum exit_code print_credential(void)
 {
     struct ticket ticket;
     char text[TICKET_TEXT_SIZE];
 
-    (void)arguments;
     ticket_generate(&ticket);
     ticket_encode(&ticket, text);
     ticket_wipe(&ticket);
@@ -17,4 +44,223 @@ int admin_ticket(const struct arguments *arguments)
             "Whoever holds this line may read and write the cluster. Keep it in a file that only "
             "its owner reads:\n    (umask 077; ring-admin ticket > cluster.ticket)\n");
     return EXIT_CODE_OK;
+}
+
+/* "90s", "30m", "24h", "7d"; 0 is for ever. False: it is none of these. */
+static bool parse_ttl(const char *text, uint64_t *ttl_ms)
+{
+    static const struct {
+        char letter;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    unsigned long long count;
+    char *end;
+
+    errno = 0;
+    count = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || errno != 0)
+        return false;
+    if (count == 0 && *end == 0) {
+        *ttl_ms = 0;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (*end != units[i].letter || end[1] != 0)
+            continue;
+        if (count == 0 || count > DAYS_MAX * units[3].ms / units[i].ms)
+            return false;
+        *ttl_ms = count * units[i].ms;
+        return true;
+    }
+    return false;
+}
+
+static enum exit_code parse_terms(const struct arguments *arguments, struct tickets_terms *terms)
+{
+    const char *role = arguments_text(arguments, "role");
+    const char *ttl = arguments_text(arguments, "ttl");
+    uint64_t uses;
+
+    terms->role = role ? ticket_role(role) : 0;
+    if (terms->role == 0) {
+        arguments_error(arguments, "--role %s: node, router or admin is needed", role ? role : "");
+        return EXIT_CODE_USAGE;
+    }
+    uses = terms->role == LINK_ROLE_NODE ? 1 : 0;
+    terms->ttl_ms = terms->role == LINK_ROLE_NODE ? NODE_TTL_MS : 0;
+    if (ttl && !parse_ttl(ttl, &terms->ttl_ms)) {
+        arguments_error(arguments, "--ttl %s: 90s, 30m, 24h, 7d or the like is needed, or 0", ttl);
+        return EXIT_CODE_USAGE;
+    }
+    if (!arguments_number(arguments, "uses", 0, TICKETS_HOLDERS_MAX, &uses))
+        return EXIT_CODE_USAGE;
+    terms->uses_max = (uint32_t)uses;
+    randombytes_buf(&terms->name, sizeof terms->name);
+    return EXIT_CODE_OK;
+}
+
+static void say_terms(const struct tickets_terms *terms, uint32_t id)
+{
+    char uses[32] = "as many as come", hours[48] = "for ever";
+
+    if (terms->uses_max > 0)
+        snprintf(uses, sizeof uses, "%u", terms->uses_max);
+    if (terms->ttl_ms > 0)
+        snprintf(hours, sizeof hours, "for %.1f hours", (double)terms->ttl_ms / 3600000);
+    fprintf(stderr,
+            "Ticket %u: role %s, keys that may use it: %s, %s. Keep the line in a file that only "
+            "its owner reads (umask 077); `ring-admin ticket revoke %u` ends it.\n",
+            id, ticket_role_name(terms->role), uses, hours, id);
+}
+
+static void say_lacking(struct admin *admin, const struct view_node *node)
+{
+    if (node)
+        arguments_error(admin->arguments, "node %u at %s has not heard of it yet%s%s", node->id,
+                        node->address, node->reachable ? "" : ": ",
+                        node->reachable ? "" : node->why);
+}
+
+static enum exit_code new (struct admin *admin) {
+    struct tickets_command command = {.kind = TICKETS_NEW}; struct ticket ticket;
+    struct tickets_reply reply;
+    char text[TICKET_TEXT_SIZE];
+    enum exit_code code = parse_terms(admin->arguments, &command.terms);
+
+    if (code == EXIT_CODE_OK) code = ticket_ask(admin, &command, &reply);
+    if (code != EXIT_CODE_OK) return code;
+    memset(&ticket, 0, sizeof ticket);
+    memcpy(ticket.cluster, admin->ticket.cluster, sizeof ticket.cluster);
+    memcpy(ticket.psk, reply.psk, sizeof ticket.psk);
+    ticket.id = reply.id;
+    ticket.role = command.terms.role;
+    ticket_encode(&ticket, text);
+    say_lacking(admin, ticket_spread(admin, reply.version, false));
+    fputs(text, stdout);
+    say_terms(&command.terms, reply.id);
+    sodium_memzero(text, sizeof text);
+    sodium_memzero(&reply, sizeof reply);
+    ticket_wipe(&ticket);
+    return EXIT_CODE_OK;
+}
+
+static const char *state_of(const struct tickets_record *record, uint64_t now_ms)
+{
+    if (record->revoked_ms != 0)
+        return "revoked";
+    if (record->expires_ms != 0 && now_ms >= record->expires_ms)
+        return "expired";
+    return record->uses_max > 0 && record->uses == record->uses_max ? "spent" : "good";
+}
+
+static enum exit_code list(struct admin *admin)
+{
+    static const char *const phases[] = {[TICKETS_STEADY] = "none",
+                                         [TICKETS_PREPARED] = "prepared",
+                                         [TICKETS_RETIRING] = "the old secret opens still"};
+    struct tickets_command command = {.kind = TICKETS_LIST};
+    struct tickets_reply reply;
+    uint64_t now_ms = wall_ms();
+    enum exit_code code = ticket_ask(admin, &command, &reply);
+
+    if (code != EXIT_CODE_OK)
+        return code;
+    output_field(admin->output, &field_secret, (struct output_value){.number = reply.offered});
+    output_field(admin->output, &field_rotation,
+                 (struct output_value){.text = phases[reply.phase]});
+    output_table(admin->output, "tickets", columns, COLUMN_COUNT);
+    for (uint32_t i = 0; i < reply.count; i++) {
+        const struct tickets_record *record = &reply.records[i];
+        uint64_t left_ms = record->expires_ms > now_ms ? record->expires_ms - now_ms : 0;
+        uint64_t age_ms = now_ms > record->created_ms ? now_ms - record->created_ms : 0;
+        bool counted = record->uses_max > 0;
+
+        output_row(admin->output, (const struct output_value[COLUMN_COUNT]){
+                                      {.number = record->id},
+                                      {.text = ticket_role_name(record->role)},
+                                      {.text = state_of(record, now_ms)},
+                                      {.absent = !counted, .number = record->uses},
+                                      {.absent = !counted, .number = record->uses_max},
+                                      {.number = age_ms},
+                                      {.absent = record->expires_ms == 0, .number = left_ms}});
+    }
+    return admin_print(admin);
+}
+
+static enum exit_code revoke(struct admin *admin)
+{
+    const char *text = admin->arguments->operand_count == 2 ? admin->arguments->operands[1] : "";
+    struct tickets_command command = {.kind = TICKETS_REVOKE};
+    struct tickets_reply reply;
+    enum exit_code code;
+    char *end;
+
+    errno = 0;
+    command.id = (uint32_t)strtoul(text, &end, 10);
+    if (*text < '1' || *text > '9' || *end != 0 || errno != 0 || strlen(text) > 9) {
+        arguments_error(admin->arguments,
+                        "revoke %s: a ticket's id is needed, see `ring-admin ticket list`", text);
+        return EXIT_CODE_USAGE;
+    }
+    code = ticket_ask(admin, &command, &reply);
+    if (code != EXIT_CODE_OK)
+        return code;
+    say_lacking(admin, ticket_spread(admin, reply.version, false));
+    printf("ticket %u is revoked\n", command.id);
+    return EXIT_CODE_OK;
+}
+
+struct subcommand {
+    const char *name;
+    enum exit_code (*run)(struct admin *admin);
+};
+
+static const struct subcommand subcommands[] = {{"new", new},
+                                                {"list", list},
+                                                {"revoke", revoke},
+                                                {"rotate", ticket_rotate},
+                                                {"retire", ticket_retire}};
+#define SUBCOMMAND_COUNT (sizeof subcommands / sizeof *subcommands)
+
+static enum exit_code run(const struct arguments *arguments, const struct subcommand *subcommand)
+{
+    static const char *const needed[] = {"ticket", "seeds"};
+    struct admin admin;
+    enum exit_code code;
+
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (arguments_text(arguments, needed[i]))
+            continue;
+        arguments_error(arguments, "%s: --%s is needed", subcommand->name, needed[i]);
+        return EXIT_CODE_USAGE;
+    }
+    if (arguments->operand_count > (subcommand->run == revoke ? 2u : 1u)) {
+        arguments_error(arguments, "what is %s for?",
+                        arguments->operands[arguments->operand_count - 1]);
+        return EXIT_CODE_USAGE;
+    }
+    code = admin_open(&admin, arguments, true);
+    if (code == EXIT_CODE_OK)
+        code = subcommand->run(&admin);
+    admin_close(&admin);
+    return code;
+}
+
+int admin_ticket(const struct arguments *arguments)
+{
+    const char *names[SUBCOMMAND_COUNT];
+    const char *near;
+
+    if (arguments->operand_count == 0)
+        return print_credential();
+    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
+        if (strcmp(arguments->operands[0], subcommands[i].name) == 0)
+            return run(arguments, &subcommands[i]);
+        names[i] = subcommands[i].name;
+    }
+    near = options_nearest(arguments->operands[0], names, SUBCOMMAND_COUNT);
+    arguments_error(arguments, "%s: new, list, revoke, rotate or retire is needed%s%s%s",
+                    arguments->operands[0], near ? "; did you mean " : "", near ? near : "",
+                    near ? "?" : "");
+    return EXIT_CODE_USAGE;
 }

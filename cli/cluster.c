@@ -14,7 +14,8 @@
 #include <sodium.h>
 
 #define WHY_SIZE     160u
-#define REFUSAL_MS   250u /* a node that refuses that long is not only starting */
+#define REFUSAL_MS   250u  /* a node that refuses that long is not only starting */
+#define REDEEM_MS    2000u /* one that counts the uses of our ticket notes this one first */
 #define WAIT_STEP_MS 20u
 
 struct cluster_node {
@@ -27,6 +28,7 @@ struct cluster_node {
 struct cluster {
     struct identity identity;
     struct fabric *fabric;
+    uint32_t refusal_ms;
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
     struct cluster_node *nodes; /* CLUSTER_NODES_MAX places */
@@ -174,6 +176,7 @@ static int open_fabric(struct cluster *cluster, const struct ticket *ticket)
                                      .on_down = on_down,
                                      .on_refused = on_refused};
 
+    cluster->refusal_ms = ticket->id == 0 ? REFUSAL_MS : REDEEM_MS;
     return fabric_open(&cluster->fabric, &options);
 }
 
@@ -249,7 +252,7 @@ static bool is_settled(const struct cluster *cluster, uint64_t waited_ms)
     for (int i = 0; i < cluster->node_count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
 
-        if (!node->up && !(node->refused && waited_ms >= REFUSAL_MS))
+        if (!node->up && !(node->refused && waited_ms >= cluster->refusal_ms))
             return false;
     }
     return true;

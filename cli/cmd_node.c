@@ -181,7 +181,7 @@ int command_node(const struct arguments *arguments)
 
     if (!parse(arguments, &options, listen))
         return EXIT_CODE_USAGE;
-    code = command_ticket(arguments, &ticket);
+    code = command_ticket(arguments, LINK_ROLE_NODE, &ticket);
     if (code == EXIT_CODE_OK && passphrase_file) {
         options.passphrase = passphrase;
         if (!read_passphrase(arguments, passphrase_file, passphrase, &options.passphrase_size))

@@ -106,7 +106,7 @@ int command_router(const struct arguments *arguments)
         return EXIT_CODE_USAGE;
     if (path && !load_password(arguments, path, password))
         return EXIT_CODE_FAILED;
-    code = command_ticket(arguments, &ticket);
+    code = command_ticket(arguments, LINK_ROLE_ROUTER, &ticket);
     if (code == EXIT_CODE_OK) {
         for (size_t i = 0; i < list.count; i++)
             seeds[options.seed_count++] = list.items[i];

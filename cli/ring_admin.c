@@ -9,7 +9,21 @@
 
 static const struct option_row leading[] = {
     ADMIN_TICKET(false), ADMIN_SEEDS(false), ADMIN_OUTPUT, {.name = NULL}};
-static const struct option_row ticket_options[] = {{.name = NULL}};
+static const struct option_row ticket_options[] = {
+    ADMIN_TICKET(false),
+    ADMIN_SEEDS(false),
+    ADMIN_OUTPUT,
+    {.name = "role", .value = "node|router|admin", .text = "new: what it is good for"},
+    {.name = "ttl",
+     .value = "TIME",
+     .text = "new: how long, as 30m, 24h, 7d; 0 for ever (default: a node's 24h, others' 0)"},
+    {.name = "uses",
+     .value = "N",
+     .text = "new: how many may come with it; 0 all (default: a node's 1, others' 0)"},
+    {.name = "wait", .text = "rotate, retire: for members that cannot be reached"},
+    {.name = "cancel", .text = "rotate: forget the secret that was prepared"},
+    {.name = NULL},
+};
 static const struct option_row init_options[] = {
     ADMIN_TICKET(true),
     ADMIN_SEEDS(false),
@@ -75,9 +89,13 @@ static const struct option_row moves_options[] = {
 
 static const struct command_row commands[] = {
     {.name = "ticket",
-     .operands = "",
-     .text = "prints a new cluster's credential",
-     .example = "(umask 077; ring-admin ticket > cluster.ticket)",
+     .operands = "[new|list|revoke ID|rotate|retire]",
+     .operands_max = 2,
+     .text = "prints a new cluster's credential; or makes, lists and ends tickets for one role, or "
+             "changes the cluster's secret",
+     .example = "(umask 077; ring-admin ticket > cluster.ticket)\n"
+                "         (umask 077; ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 "
+                "ticket new --role router > router.ticket)",
      .options = ticket_options,
      .run = admin_ticket},
     {.name = "init",

@@ -1,0 +1,129 @@
+/* Another secret of the cluster, without a moment in which somebody cannot connect: ring/tickets.h
+ * has the steps. Each is taken when every member has the one before; what is left half done goes on
+ * where it was. */
+#include "cli/ticket_ask.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <sodium.h>
+
+static enum exit_code ask(struct admin *admin, uint8_t kind, uint32_t generation,
+                          struct tickets_reply *reply)
+{
+    return ticket_ask(admin, &(struct tickets_command){.kind = kind, .generation = generation},
+                      reply);
+}
+
+static enum exit_code prepare(struct admin *admin, struct tickets_reply *reply)
+{
+    struct tickets_command command = {.kind = TICKETS_PREPARE};
+    enum exit_code code;
+
+    randombytes_buf(command.psk, sizeof command.psk);
+    code = ticket_ask(admin, &command, reply);
+    sodium_memzero(&command, sizeof command);
+    return code;
+}
+
+/* Whether every member goes by that version; otherwise it is said who does not. */
+static bool is_spread(struct admin *admin, uint64_t version, const char *next)
+{
+    bool wait = arguments_text(admin->arguments, "wait") != NULL;
+    const struct view_node *node = ticket_spread(admin, version, wait);
+
+    if (node)
+        arguments_error(admin->arguments, "node %u at %s has not followed yet%s%s; %s", node->id,
+                        node->address, node->reachable ? "" : ": ",
+                        node->reachable ? "" : node->why, next);
+    return node == NULL;
+}
+
+static void print_ticket(const struct admin *admin, const struct tickets_reply *reply)
+{
+    struct ticket ticket;
+    char text[TICKET_TEXT_SIZE];
+
+    memset(&ticket, 0, sizeof ticket);
+    memcpy(ticket.cluster, admin->ticket.cluster, sizeof ticket.cluster);
+    memcpy(ticket.psk, reply->psk, sizeof ticket.psk);
+    ticket_encode(&ticket, text);
+    fputs(text, stdout);
+    fprintf(stderr,
+            "This is the founding ticket from now on; the one before and the tickets made under it "
+            "open the cluster still. Give it to all that have the old one, make new tickets for "
+            "the others, then end the old: `ring-admin --ticket NEW ticket retire`.\n");
+    sodium_memzero(text, sizeof text);
+    ticket_wipe(&ticket);
+}
+
+static enum exit_code cancel(struct admin *admin, struct tickets_reply *reply)
+{
+    enum exit_code code;
+
+    if (reply->phase != TICKETS_PREPARED) {
+        arguments_error(admin->arguments, "there is nothing to cancel");
+        return EXIT_CODE_FAILED;
+    }
+    code = ask(admin, TICKETS_CANCEL, reply->other, reply);
+    if (code == EXIT_CODE_OK)
+        printf("the secret stays as it is\n");
+    return code;
+}
+
+enum exit_code ticket_rotate(struct admin *admin)
+{
+    struct tickets_reply reply;
+    enum exit_code code = ask(admin, TICKETS_LIST, 0, &reply);
+
+    if (code == EXIT_CODE_OK && arguments_text(admin->arguments, "cancel"))
+        return cancel(admin, &reply);
+    if (code == EXIT_CODE_OK && reply.phase == TICKETS_STEADY)
+        code = prepare(admin, &reply);
+    if (code == EXIT_CODE_OK && reply.phase == TICKETS_PREPARED &&
+        !is_spread(admin, reply.version,
+                   "nothing has changed for anybody: run this again, or with --cancel"))
+        code = EXIT_CODE_UNREACHABLE;
+    if (code == EXIT_CODE_OK)
+        code = ask(admin, TICKETS_SWITCH,
+                   reply.phase == TICKETS_PREPARED ? reply.other : reply.offered, &reply);
+    if (code == EXIT_CODE_OK) {
+        print_ticket(admin, &reply);
+        (void)is_spread(admin, reply.version, "it goes on with the old secret meanwhile");
+    }
+    sodium_memzero(&reply, sizeof reply);
+    return code;
+}
+
+enum exit_code ticket_retire(struct admin *admin)
+{
+    struct tickets_reply reply;
+    enum exit_code code = ask(admin, TICKETS_LIST, 0, &reply);
+
+    if (code == EXIT_CODE_OK && reply.phase != TICKETS_RETIRING) {
+        arguments_error(admin->arguments, "there is no old secret: `ring-admin ticket rotate` "
+                                          "makes a new one first");
+        code = EXIT_CODE_FAILED;
+    }
+    /* It says again what the new secret is. */
+    if (code == EXIT_CODE_OK)
+        code = ask(admin, TICKETS_SWITCH, reply.offered, &reply);
+    if (code == EXIT_CODE_OK &&
+        sodium_memcmp(reply.psk, admin->ticket.psk, sizeof reply.psk) != 0) {
+        arguments_error(admin->arguments, "this would lock out the ticket that you came with: run "
+                                          "it with the new one, as `ring-admin ticket rotate` "
+                                          "prints it");
+        code = EXIT_CODE_FAILED;
+    }
+    if (code == EXIT_CODE_OK &&
+        !is_spread(admin, reply.version, "it would be locked out: nothing was changed"))
+        code = EXIT_CODE_UNREACHABLE;
+    if (code == EXIT_CODE_OK)
+        code = ask(admin, TICKETS_RETIRE, reply.other, &reply);
+    if (code == EXIT_CODE_OK) {
+        (void)is_spread(admin, reply.version, "it opens to the old secret until it has");
+        printf("the old secret and the tickets made under it have ended\n");
+    }
+    sodium_memzero(&reply, sizeof reply);
+    return code;
+}

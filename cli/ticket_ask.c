@@ -1,0 +1,88 @@
+#include "cli/ticket_ask.h"
+
+#include <time.h>
+
+#include <sodium.h>
+
+#define ASK_TIMEOUT_MS 12000u /* a node looks for the meta leader for 10 s */
+#define SPREAD_STEP_MS 100u
+#define SPREAD_STEPS   50u
+
+static bool ask_node(struct admin *admin, const struct wire_buffer *body,
+                     const struct view_node *node, struct tickets_reply *reply)
+{
+    struct cluster_request request = {.node = cluster_dial(admin->cluster, node->address, NULL),
+                                      .type = WIRE_TICKET_COMMAND,
+                                      .partition = WIRE_PARTITION_NODE,
+                                      .body = body->data,
+                                      .body_size = body->size};
+    struct wire_cursor cursor;
+    bool answered;
+
+    cluster_ask(admin->cluster, &request, 1, ASK_TIMEOUT_MS);
+    wire_cursor_init(&cursor, request.reply, request.reply_size);
+    answered = request.answered && tickets_reply_get(&cursor, reply);
+    cluster_request_deinit(&request);
+    return answered;
+}
+
+enum exit_code ticket_ask(struct admin *admin, const struct tickets_command *command,
+                          struct tickets_reply *reply)
+{
+    struct wire_buffer body = {0};
+    bool answered = false;
+
+    *reply = (struct tickets_reply){.outcome = WIRE_MAP_AGAIN, .why = "no node answers"};
+    tickets_command_put(&body, command);
+    for (uint32_t i = 0; i < admin->view.node_count && !answered && !body.failed; i++)
+        if (admin->view.nodes[i].reachable)
+            answered = ask_node(admin, &body, &admin->view.nodes[i], reply);
+    if (body.data)
+        sodium_memzero(body.data, body.size);
+    wire_buffer_deinit(&body);
+    if (reply->outcome == WIRE_MAP_DONE)
+        return EXIT_CODE_OK;
+    if (reply->outcome == WIRE_MAP_REFUSED) {
+        arguments_error(admin->arguments, "refused: %s", reply->why);
+        return EXIT_CODE_FAILED;
+    }
+    arguments_error(admin->arguments,
+                    "%s; whether it comes to be is unknown: see `ring-admin ticket list`",
+                    reply->why);
+    return EXIT_CODE_UNREACHABLE;
+}
+
+/* Those that cannot be reached count when all are waited for. NULL: all have it. */
+static const struct view_node *who_lacks(const struct view *view, uint64_t version, bool all)
+{
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        const struct view_node *node = &view->nodes[i];
+
+        if (view->map.members[i].state == RINGMAP_STATE_REMOVED || (!node->reachable && !all))
+            continue;
+        if (!node->reachable || node->status.tickets < version)
+            return node;
+    }
+    return NULL;
+}
+
+const struct view_node *ticket_spread(struct admin *admin, uint64_t version, bool wait)
+{
+    struct timespec pause = {.tv_nsec = SPREAD_STEP_MS * 1000000l};
+    const struct view_node *node = NULL, *said = NULL;
+
+    for (unsigned step = 0; wait || step < SPREAD_STEPS; step++) {
+        if (view_ask_nodes(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS) != 0)
+            break;
+        node = who_lacks(&admin->view, version, wait);
+        if (!node)
+            break;
+        if (wait && !node->reachable && node != said) {
+            arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
+                            node->address, node->why);
+            said = node;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return who_lacks(&admin->view, version, true);
+}
