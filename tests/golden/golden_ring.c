@@ -3,7 +3,7 @@
 
 #include "ring/swim_codec.h"
 #include "ring/ticket.h"
-#include "ring/tickets.h"
+#include "ring/tickets_command.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -173,10 +173,10 @@ MAP_GOLDEN(settings_map)
 
 /* --- tickets -------------------------------------------------------------------------------- */
 
-static void make_ticket(struct wire_buffer *out)
+static void put_ticket(uint32_t id, uint8_t role, struct wire_buffer *out)
 {
     char text[TICKET_TEXT_SIZE];
-    struct ticket ticket;
+    struct ticket ticket = {.id = id, .role = role};
 
     golden_fill(ticket.cluster, sizeof ticket.cluster, 1);
     golden_fill(ticket.psk, sizeof ticket.psk, 17);
@@ -184,17 +184,38 @@ static void make_ticket(struct wire_buffer *out)
     wire_put_raw(out, text, strlen(text));
 }
 
-static const char *check_ticket(const uint8_t *bytes, size_t size)
+static void make_ticket(struct wire_buffer *out)
+{
+    put_ticket(0, 0, out);
+}
+
+static void make_role_ticket(struct wire_buffer *out)
+{
+    put_ticket(7, LINK_ROLE_ROUTER, out);
+}
+
+static const char *compare_ticket(const uint8_t *bytes, size_t size, uint32_t id, uint8_t role)
 {
     char again[TICKET_TEXT_SIZE];
     struct ticket ticket;
 
     GOLDEN_EXPECT(ticket_decode(&ticket, (const char *)bytes, size) == 0);
+    GOLDEN_EXPECT(ticket.id == id && ticket.role == role);
     GOLDEN_EXPECT(ticket.cluster[0] == 1 && ticket.cluster[15] == 16);
     GOLDEN_EXPECT(ticket.psk[0] == 17 && ticket.psk[31] == 48);
     ticket_encode(&ticket, again);
     GOLDEN_EXPECT(strlen(again) == size && memcmp(again, bytes, size) == 0);
     return NULL;
+}
+
+static const char *check_ticket(const uint8_t *bytes, size_t size)
+{
+    return compare_ticket(bytes, size, 0, 0);
+}
+
+static const char *check_role_ticket(const uint8_t *bytes, size_t size)
+{
+    return compare_ticket(bytes, size, 7, LINK_ROLE_ROUTER);
 }
 
 #define TICKETS_NOW 1700000000123u
@@ -219,14 +240,15 @@ static void make_tickets(struct wire_buffer *out)
     golden_fill(psk, sizeof psk, 17);
     golden_fill(key, sizeof key, 0x60);
     tickets_init(tickets, psk);
-    assert(tickets_new(tickets, &(struct tickets_terms){LINK_ROLE_NODE, 3600000, 1}, TICKETS_NOW,
-                       &id) == 0);
+    assert(tickets_new(tickets, &(struct tickets_terms){77, LINK_ROLE_NODE, 3600000, 1},
+                       TICKETS_NOW, &id) == 0);
     assert(tickets_redeem(tickets, id, LINK_ROLE_NODE, key, TICKETS_NOW + 5) == 0);
-    assert(tickets_new(tickets, &(struct tickets_terms){LINK_ROLE_ROUTER, 0, 0}, TICKETS_NOW + 10,
-                       &id) == 0);
+    assert(tickets_new(tickets, &(struct tickets_terms){78, LINK_ROLE_ROUTER, 0, 0},
+                       TICKETS_NOW + 10, &id) == 0);
     assert(tickets_revoke(tickets, id, TICKETS_NOW + 20) == 0);
     golden_fill(psk, sizeof psk, 99);
     assert(tickets_prepare(tickets, psk) == 0);
+    tickets->version = 6;
     put_tickets(tickets, out);
     tickets_wipe(tickets);
     free(tickets);
@@ -237,6 +259,7 @@ static const char *compare_tickets(const struct tickets *tickets)
     const struct tickets_record *node = tickets_find(tickets, 1),
                                 *router = tickets_find(tickets, 2);
 
+    GOLDEN_EXPECT(tickets->version == 6 && node && node->name == 77);
     GOLDEN_EXPECT(tickets->phase == TICKETS_PREPARED && tickets->next_id == 3);
     GOLDEN_EXPECT(tickets->offered.generation == 1 && tickets->offered.psk[0] == 17);
     GOLDEN_EXPECT(tickets->other.generation == 2 && tickets->other.psk[0] == 99);
@@ -261,6 +284,61 @@ static const char *check_tickets(const uint8_t *bytes, size_t size)
     free(tickets);
     GOLDEN_EXPECT(golden_same(&again, bytes, size));
     return wrong;
+}
+
+static const struct tickets_command ticket_command = {
+    .kind = TICKETS_NEW,
+    .terms = {.name = 0x1122334455667788, .role = LINK_ROLE_NODE, .ttl_ms = 1000, .uses_max = 2},
+    .id = 3,
+    .generation = 4,
+    .role = LINK_ROLE_ROUTER,
+    .public_key = {5},
+    .psk = {6}};
+static const struct tickets_reply ticket_reply = {.outcome = WIRE_MAP_REFUSED,
+                                                  .code = TICKETS_E_SPENT,
+                                                  .version = 7,
+                                                  .phase = TICKETS_RETIRING,
+                                                  .offered = 9,
+                                                  .other = 8,
+                                                  .id = 10,
+                                                  .has_psk = true,
+                                                  .psk = {11},
+                                                  .why = "spent",
+                                                  .count = 1,
+                                                  .records = {{.id = 12,
+                                                               .role = LINK_ROLE_ADMIN,
+                                                               .generation = 9,
+                                                               .uses_max = 14,
+                                                               .uses = 13,
+                                                               .created_ms = TICKETS_NOW,
+                                                               .expires_ms = TICKETS_NOW + 1,
+                                                               .revoked_ms = TICKETS_NOW + 2}}};
+
+/* The bodies of TICKET_COMMAND and its REPLY, one behind the other. */
+static void make_command(struct wire_buffer *out)
+{
+    tickets_command_put(out, &ticket_command);
+    tickets_reply_put(out, &ticket_reply);
+}
+
+static const char *check_command(const uint8_t *bytes, size_t size)
+{
+    struct wire_buffer again = {0};
+    struct tickets_command command;
+    struct tickets_reply reply;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, bytes, size);
+    GOLDEN_EXPECT(tickets_command_get(&cursor, &command));
+    GOLDEN_EXPECT(tickets_reply_get(&cursor, &reply));
+    GOLDEN_EXPECT(command.terms.uses_max == 2 && command.psk[0] == 6 && reply.psk[0] == 11 &&
+                  reply.records[0].revoked_ms == TICKETS_NOW + 2);
+    tickets_command_put(&again, &command);
+    tickets_reply_put(&again, &reply);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    make_command(&again);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
 }
 
 /* --- gossip --------------------------------------------------------------------------------- */
@@ -357,7 +435,9 @@ const struct golden golden_ring[] = {
     {"ringmap-2", make_keys_map, check_keys_map},
     {"ringmap-3", make_settings_map, check_settings_map},
     {"ticket-1", make_ticket, check_ticket},
+    {"ticket-2", make_role_ticket, check_role_ticket},
     {"tickets-1", make_tickets, check_tickets},
+    {"tickets-command-1", make_command, check_command},
     {"gossip-1", make_gossip, check_gossip},
 };
 const size_t golden_ring_count = sizeof golden_ring / sizeof *golden_ring;
