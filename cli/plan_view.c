@@ -202,7 +202,7 @@ static const char *verdict_of(const struct planning *planning)
     if (planning->is_empty)
         return "nothing to do: the cluster is as it is asked for";
     return plan_refused(&planning->plan) ? "refused: nothing was changed"
-                                         : "this can be carried out";
+                                         : "can be committed: nothing has been changed yet";
 }
 
 void plan_view(struct output *output, const struct view *view, const struct planning *planning,
