@@ -80,24 +80,51 @@ static bool parse_dictionaries(const struct arguments *arguments,
     return false;
 }
 
+/* An address of all of a machine's tells nobody where this one is. */
+static bool is_any(const char *address)
+{
+    return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
+}
+
+static bool parse_join(const struct arguments *arguments, struct node_loop_options *options,
+                       const char *listen, struct address_list *list)
+{
+    const char *text = arguments_text(arguments, "join");
+    char bad[ADDRESS_SIZE];
+    const char *why;
+
+    if (!text)
+        return true;
+    if (address_list_parse(list, text, bad, &why) != 0) {
+        arguments_error(arguments, "--join %s: %s", bad, why);
+        return false;
+    }
+    if (is_any(listen)) {
+        arguments_error(arguments,
+                        "--listen %s: with --join it has to be the address at which the other "
+                        "nodes reach this one",
+                        arguments_text(arguments, "listen"));
+        return false;
+    }
+    options->join = (const char(*)[ADDRESS_SIZE])list->items;
+    options->join_count = list->count;
+    return true;
+}
+
 static bool parse(const struct arguments *arguments, struct node_loop_options *options,
-                  char listen[ADDRESS_SIZE])
+                  char listen[ADDRESS_SIZE], struct address_list *join)
 {
     const char *zone = arguments_text(arguments, "zone");
     const char *why;
     uint64_t weight = RINGMAP_WEIGHT_DEFAULT, shards = 0, cache_mib = 0, log_mib = 0,
              segment_mib = 0, scrub_mib = 0;
 
-    if (arguments_text(arguments, "join")) {
-        arguments_error(arguments,
-                        "--join: joining a running cluster is not in this version; start "
-                        "empty nodes and found them with `ring-admin init`");
-        return false;
-    }
     if (address_resolve(arguments_text(arguments, "listen"), true, listen, &why) != 0) {
         arguments_error(arguments, "--listen %s: %s", arguments_text(arguments, "listen"), why);
         return false;
     }
+    if (!parse_join(arguments, options, listen, join))
+        return false;
     if (zone && strlen(zone) >= sizeof options->zone) {
         arguments_error(arguments, "--zone %s: at most %zu bytes", zone, sizeof options->zone - 1);
         return false;
@@ -172,6 +199,7 @@ int command_node(const struct arguments *arguments)
     char path[PATH_MAX];
     const char *passphrase_file = passphrase_path(arguments, path);
     char listen[ADDRESS_SIZE];
+    struct address_list join = {.count = 0};
     struct ticket ticket;
     struct node_loop_options options = {.data = arguments_text(arguments, "data"),
                                         .ticket = &ticket,
@@ -179,7 +207,7 @@ int command_node(const struct arguments *arguments)
                                         .on_ready = on_ready};
     enum exit_code code;
 
-    if (!parse(arguments, &options, listen))
+    if (!parse(arguments, &options, listen, &join))
         return EXIT_CODE_USAGE;
     code = command_ticket(arguments, LINK_ROLE_NODE, &ticket);
     if (code == EXIT_CODE_OK && passphrase_file) {

@@ -247,8 +247,8 @@ static enum exit_code check_same(const struct founding *founding)
             continue;
         fprintf(stderr, "%s: %s %s\n", founding->prefix, candidate->address,
                 named ? "belongs to another founding"
-                      : "is no member of the cluster that the others are in already; joining at "
-                        "runtime is not in this version");
+                      : "is no member of the cluster that the others are in already; start it "
+                        "empty, with --join");
         return EXIT_CODE_CONFLICT;
     }
     if (founding->map.member_count != founding->count) {

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A genesis of this cluster that names this node. `why`: what is wrong otherwise. */
-static int decode_genesis(const struct node *node, const uint8_t *blob, size_t size,
-                          struct ringmap *map, const char **why)
+int node_genesis_decode(const struct node *node, const uint8_t *blob, size_t size,
+                        struct ringmap *map, const char **why)
 {
     int r = ringmap_decode(blob, size, map);
 
@@ -24,13 +23,39 @@ static int decode_genesis(const struct node *node, const uint8_t *blob, size_t s
     } else if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
         *why = "the genesis is of another cluster than this node's ticket";
         r = -EPROTO;
-    } else if (!ringmap_member_by_key(map, node->options.public_key)) {
-        *why = "the genesis does not name this node's key";
-        r = -EPROTO;
     }
     if (r != 0)
         ringmap_deinit(map);
     return r;
+}
+
+/* One that is prepared here names this node. Other nodes may join later. */
+static int decode_own(const struct node *node, const uint8_t *blob, size_t size,
+                      struct ringmap *map, const char **why)
+{
+    int r = node_genesis_decode(node, blob, size, map, why);
+
+    if (r == 0 && !ringmap_member_by_key(map, node->options.public_key)) {
+        *why = "the genesis does not name this node's key";
+        ringmap_deinit(map);
+        r = -EPROTO;
+    }
+    return r;
+}
+
+const struct ringmap *node_newest(const struct node *node)
+{
+    assert(node->founding == FOUNDING_COMMITTED);
+    return node->newest_blob ? &node->newest : &node->genesis;
+}
+
+void node_know_self(struct node *node)
+{
+    const struct ringmap_member *member;
+
+    member = ringmap_member_by_key(node->newest_blob ? &node->newest : &node->genesis,
+                                   node->options.public_key);
+    node->member = member ? member->id : 0;
 }
 
 static int write_genesis(struct node *node, uint8_t founding, const uint8_t *blob, size_t size)
@@ -48,7 +73,10 @@ static int take_genesis(struct node *node, struct node_file *file)
 
     if (file->state < FOUNDING_PREPARED || file->state > FOUNDING_FOUNDED)
         return -EBADMSG;
-    r = decode_genesis(node, file->blob, file->size, &node->genesis, &why);
+    if (file->state == FOUNDING_PREPARED)
+        r = decode_own(node, file->blob, file->size, &node->genesis, &why);
+    else
+        r = node_genesis_decode(node, file->blob, file->size, &node->genesis, &why);
     if (r != 0)
         return r;
     node->founded = file->state == FOUNDING_FOUNDED;
@@ -56,6 +84,7 @@ static int take_genesis(struct node *node, struct node_file *file)
     node->blob = file->blob;
     node->blob_size = file->size;
     ringmap_hash(node->blob, node->blob_size, node->hash);
+    node_know_self(node);
     return 0;
 }
 
@@ -165,33 +194,48 @@ static void answer_founding(struct node *node, struct node_effects *effects,
     wire_put_bin(reply, node->hash, sizeof node->hash);
 }
 
-static int adopt(struct node *node, uint8_t founding, const uint8_t *blob, size_t size,
-                 const char **why)
+/* Takes over the map when it returns 0. */
+static int adopt(struct node *node, uint8_t founding, struct ringmap *map, const uint8_t *blob,
+                 size_t size)
 {
-    struct ringmap map;
-    uint8_t *copy;
-    int r = decode_genesis(node, blob, size, &map, why);
+    uint8_t *copy = malloc(size);
+    int r = copy ? write_genesis(node, founding, blob, size) : -ENOMEM;
 
-    if (r != 0)
-        return r;
-    copy = malloc(size);
-    r = copy ? write_genesis(node, founding, blob, size) : -ENOMEM;
     if (r != 0) {
-        ringmap_deinit(&map);
         free(copy);
-        *why = "the genesis cannot be written: see the node's log";
         return r;
     }
     memcpy(copy, blob, size);
     if (node->founding != FOUNDING_NONE)
         ringmap_deinit(&node->genesis);
     free(node->blob);
-    node->genesis = map;
+    node->genesis = *map;
     node->blob = copy;
     node->blob_size = size;
     node->founding = founding;
     ringmap_hash(copy, size, node->hash);
+    node_know_self(node);
     return 0;
+}
+
+int node_genesis_adopt(struct node *node, struct ringmap *genesis, const uint8_t *blob, size_t size)
+{
+    return adopt(node, FOUNDING_COMMITTED, genesis, blob, size);
+}
+
+static int adopt_prepared(struct node *node, const uint8_t *blob, size_t size, const char **why)
+{
+    struct ringmap map;
+    int r = decode_own(node, blob, size, &map, why);
+
+    if (r != 0)
+        return r;
+    r = adopt(node, FOUNDING_PREPARED, &map, blob, size);
+    if (r != 0) {
+        ringmap_deinit(&map);
+        *why = "the genesis cannot be written: see the node's log";
+    }
+    return r;
 }
 
 static const char *prepare(struct node *node, const struct node_event *event,
@@ -214,7 +258,7 @@ static const char *prepare(struct node *node, const struct node_event *event,
         return memcmp(hash, node->hash, sizeof hash) == 0
                    ? NULL
                    : "this node already belongs to a founded cluster";
-    if (adopt(node, FOUNDING_PREPARED, blob, size, &why) != 0)
+    if (adopt_prepared(node, blob, size, &why) != 0)
         return why;
     effects->map_changed = true;
     return NULL;
@@ -349,8 +393,8 @@ static void send_status(struct node *node, const struct node_event *event,
         return;
     (void)vfs_space(node->vfs, &status.disk_free);
     if (node->founding == FOUNDING_COMMITTED)
-        status.epoch = node_map(node)->epoch;
-    for (size_t i = 0; i <= RINGMAP_MEMBERS_MAX; i++)
+        status.epoch = node_newest(node)->epoch;
+    for (size_t i = 1; i <= RINGMAP_MEMBERS_MAX; i++)
         status.links_up += node->peers[i].up;
     status.tickets = node_tickets(node) ? node_tickets(node)->version : 0;
     memcpy(status.public_key, node->options.public_key, sizeof status.public_key);
@@ -364,6 +408,10 @@ static void send_status(struct node *node, const struct node_event *event,
 static void on_message(struct node *node, const struct node_event *event,
                        struct node_effects *effects)
 {
+    if (event->from.role == LINK_ROLE_NODE && event->from.member == 0) {
+        node_stranger(node, event, effects);
+        return;
+    }
     switch (event->message->type) {
     case WIRE_MAP_GET:
         node_map_send(node, event, effects);
@@ -379,6 +427,9 @@ static void on_message(struct node *node, const struct node_event *event,
         break;
     case WIRE_MAP_CHANGE_REPLY:
         node_change_answered(node, event, effects);
+        break;
+    case WIRE_JOIN: /* it has become a member while it asked */
+        node_join_asked(node, event, effects);
         break;
     case WIRE_PREPARE:
         answer_founding(node, effects, event, WIRE_PREPARE_REPLY, prepare(node, event, effects));
@@ -417,12 +468,26 @@ static void ask_peers(struct node *node, struct node_effects *effects)
     }
 }
 
+static void on_link(struct node *node, const struct node_event *event)
+{
+    if (event->from.role != LINK_ROLE_NODE || event->from.member > RINGMAP_MEMBERS_MAX)
+        return;
+    if (event->from.member == 0)
+        node_join_link(node, event);
+    else
+        node->peers[event->from.member] =
+            (struct node_peer){.up = event->kind == NODE_EVENT_LINK_UP};
+    node_tickets_link(node, event->from.member);
+}
+
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects)
 {
     effects->send_count = 0;
     effects->found = false;
     effects->map_changed = false;
     effects->tickets_changed = false;
+    effects->join_why = NULL;
+    effects->join_refused = false;
     effects->fatal = 0;
     if (node->start_ms == 0)
         node->start_ms = event->now_ms;
@@ -435,11 +500,7 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
         break;
     case NODE_EVENT_LINK_UP:
     case NODE_EVENT_LINK_DOWN:
-        if (event->from.role == LINK_ROLE_NODE && event->from.member <= RINGMAP_MEMBERS_MAX) {
-            node->peers[event->from.member] =
-                (struct node_peer){.up = event->kind == NODE_EVENT_LINK_UP};
-            node_tickets_link(node, event->from.member);
-        }
+        on_link(node, event);
         break;
     case NODE_EVENT_REDEEM:
         node_tickets_redeem(node, event->command);
@@ -450,9 +511,11 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
         assert(!"unknown event");
     }
     ask_peers(node, effects);
-    if (node->founding == FOUNDING_COMMITTED) {
-        node_changes_due(node, effects);
+    node_join_due(node, effects);
+    if (node->founding == FOUNDING_COMMITTED)
         node_map_due(node, effects);
+    if (node_map(node)) {
+        node_changes_due(node, effects);
         node_tickets_due(node, effects);
     }
     finish_sends(node, effects);
@@ -460,14 +523,19 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
 
 const struct ringmap *node_map(const struct node *node)
 {
-    if (node->founding != FOUNDING_COMMITTED)
-        return NULL;
-    return node->newest_blob ? &node->newest : &node->genesis;
+    return node->founding == FOUNDING_COMMITTED && node->member != 0 ? node_newest(node) : NULL;
 }
 
 const struct ringmap *node_map_prepared(const struct node *node)
 {
-    return node->founding == FOUNDING_PREPARED ? &node->genesis : NULL;
+    return node->founding != FOUNDING_NONE && !node_map(node) ? &node->genesis : NULL;
+}
+
+bool node_removed(const struct node *node)
+{
+    const struct ringmap *map = node_map(node);
+
+    return map && ringmap_member(map, node->member)->state == RINGMAP_STATE_REMOVED;
 }
 
 const struct ringmap *node_genesis(const struct node *node)
@@ -497,12 +565,7 @@ const uint8_t *node_genesis_hash(const struct node *node)
 
 uint16_t node_member(const struct node *node)
 {
-    const struct ringmap_member *member;
-
-    if (node->founding == FOUNDING_NONE)
-        return 0;
-    member = ringmap_member_by_key(&node->genesis, node->options.public_key);
-    return member ? member->id : 0;
+    return node->member;
 }
 
 void node_check(const struct node *node)
@@ -514,13 +577,16 @@ void node_check(const struct node *node)
     assert((node->founding == FOUNDING_NONE) == (node->blob == NULL));
     if (node->tickets.known)
         tickets_check(&node->tickets.newest);
-    if (!node->blob)
+    if (!node->blob) {
+        assert(!node->newest_blob && node->member == 0);
         return;
+    }
     ringmap_check(&node->genesis);
     ringmap_hash(node->blob, node->blob_size, hash);
     assert(memcmp(hash, node->hash, sizeof hash) == 0);
     assert(memcmp(node->genesis.cluster, node->options.cluster, sizeof node->options.cluster) == 0);
-    assert(ringmap_member_by_key(&node->genesis, node->options.public_key));
+    if (node->founding == FOUNDING_PREPARED)
+        assert(ringmap_member_by_key(&node->genesis, node->options.public_key));
     if (node->newest_blob)
         assert(ringmap_follows_problem(&node->newest, &node->genesis) == NULL);
 }

@@ -15,9 +15,16 @@
  * group's leader, wherever that is, and its answer back. Tickets (ring/tickets.h) come and change
  * in the same way: replication/node_tickets.h.
  *
+ * A node that joins is empty and in no genesis. It asks the seeds it was given (JOIN), by links
+ * whose other ends it does not know yet; any member puts it into the next map, as JOINING, like an
+ * admin's change, and answers with genesis and map, which are then its own. Repeated requests do no
+ * harm. Who is no member may send JOIN and nothing else; who was removed is told so, and its
+ * process ends (node_removed).
+ *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
- * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY. Bodies are msgpack, written with
- * ring/wire.h. A message to the own member goes to the own shard 0: the host routes it.
+ * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY, JOIN -> JOIN_REPLY. Bodies are msgpack,
+ * written with ring/wire.h. A message to the own member goes to the own shard 0: the host routes
+ * it.
  */
 #ifndef REPLICATION_NODE_H
 #define REPLICATION_NODE_H
@@ -41,12 +48,18 @@ struct node_options {
     bool has_secret;                 /* this node's ticket is the founding's, */
     uint8_t secret[TICKET_PSK_SIZE]; /* whose psk this is */
     uint32_t ask_ms;                 /* how often peers are asked for what is missing: 500 */
+    bool join;                       /* an empty node asks to be a member */
+    /* Makes a box of data key key_id for whom the Ed25519 key belongs to. 0, or this node cannot.
+     * NULL: never. */
+    int (*wrap)(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                uint8_t box[RINGMAP_BOX_SIZE]);
+    void *wrap_context;
 };
 
 enum node_event_kind {
     NODE_EVENT_MESSAGE,
-    NODE_EVENT_LINK_UP,
-    NODE_EVENT_LINK_DOWN,
+    NODE_EVENT_LINK_UP,   /* to a member, or, member 0, to a seed that was dialled to join */
+    NODE_EVENT_LINK_DOWN, /* likewise */
     NODE_EVENT_TICK,
     NODE_EVENT_REDEEM, /* command: a key that is new to its ticket wants to come in */
 };
@@ -60,10 +73,13 @@ struct node_event {
     uint8_t key_id;           /* the data key that is sealed with; 0: none */
     uint64_t wall_ms;         /* Unix time; 0: not told */
     uint64_t memory_bytes;    /* of the machine; 0: not told */
+    /* NODE, member 0: of no member (a seed's, too, until the node has joined); link is set, and
+     * what is sent to such an address goes by that link. */
     struct shard_address from;
     uint32_t ticket; /* that opened the link of `from`; 0: a secret of the cluster */
     const struct link_message *message;
     const struct tickets_command *command;
+    const uint8_t *public_key; /* that the sender's link has proven; of no member's, and of JOIN */
 };
 
 #define NODE_SENDS_MAX 16u
@@ -74,6 +90,8 @@ struct node_effects {
                              then node_founded() */
     bool map_changed;     /* node_map() is another: dial its members, take its data keys */
     bool tickets_changed; /* node_tickets() are others: open to those, end links that are not */
+    const char *join_why; /* a seed did not take this node in: why; borrowed. NULL: nothing new */
+    bool join_refused;    /* and never will */
     int fatal;
 };
 
@@ -89,7 +107,7 @@ bool node_map_damaged(const struct node *node);
 bool node_tickets_damaged(const struct node *node);
 void node_close(struct node *node);
 void node_step(struct node *node, const struct node_event *event, struct node_effects *effects);
-/* The newest committed map, NULL before. Borrowed until the next step. */
+/* The newest committed map that names this node, NULL before. Borrowed until the next step. */
 const struct ringmap *node_map(const struct node *node);
 /* The newest tickets; NULL: this node has a ticket for its role and none has told it yet. Borrowed
  * until the next step. */
@@ -99,7 +117,8 @@ const struct ringmap *node_genesis(const struct node *node);
 /* The newest map in a data directory, whoever's it is, without a node; to be freed with
  * ringmap_deinit(). 0, -ENOENT: not prepared yet, -EBADMSG: damaged, -EPROTO: newer, or -errno. */
 int node_peek_map(struct vfs *vfs, struct ringmap *map);
-/* The map of a prepared, uncommitted genesis: its members may be asked. NULL when none. */
+/* Without node_map(), one whose members may be asked: a prepared, uncommitted genesis, or, of a
+ * node that has joined and lost its MAP, the genesis. NULL when none. */
 const struct ringmap *node_map_prepared(const struct node *node);
 /* At start: genesis is committed, but node_founded() never came: open as with effects.found. */
 bool node_founding_owed(const struct node *node);
@@ -108,8 +127,11 @@ bool node_founding_owed(const struct node *node);
 int node_founded(struct node *node);
 const uint8_t *node_genesis_hash(const struct node *node); /* 32 bytes, with node_map() */
 uint16_t node_member(const struct node *node);             /* own id, 0 before */
-/* Asserts the invariants: what is prepared or committed is a valid genesis of this cluster that
- * names this node, its hash is the blob's, and stores are founded only behind the commit. */
+/* node_map() says that this node is removed, for ever. */
+bool node_removed(const struct node *node);
+/* Asserts the invariants: what is prepared or committed is a valid genesis of this cluster, a
+ * prepared one names this node, its hash is the blob's, the newest map follows it, and stores are
+ * founded only behind the commit. */
 void node_check(const struct node *node);
 
 #endif

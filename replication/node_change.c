@@ -21,7 +21,11 @@ static void answer(struct node *node, struct node_effects *effects, struct shard
 static void end(struct node *node, struct node_effects *effects, struct node_change *change,
                 const struct wire_map_reply *reply)
 {
-    answer(node, effects, change->admin, change->correlation, reply);
+    if (change->joins)
+        node_join_answer(node, effects, change->asker, change->correlation, change->key,
+                         reply->why[0] ? reply->why : "another change of the ring map came first");
+    else
+        answer(node, effects, change->asker, change->correlation, reply);
     free(change->blob);
     *change = (struct node_change){0};
 }
@@ -48,46 +52,96 @@ uint64_t node_attempt_name(const uint8_t *value, size_t size)
     return codec_get_u64(hash);
 }
 
-/* NULL when the change is on its way, else why it cannot be. */
-static const char *begin(struct node *node, const struct node_event *event,
-                         struct node_change *change)
+/* Takes over the blob when it returns NULL: the change is on its way. Else why it cannot be. */
+static const char *begin(struct node *node, const struct node_event *event, uint8_t *blob,
+                         size_t size, struct node_change **out)
 {
-    struct wire_cursor cursor;
-    const uint8_t *blob;
-    size_t size;
+    struct node_change *change = free_change(node);
 
-    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
-    if (event->from.role != LINK_ROLE_ADMIN)
-        return "only an admin may change the ring map";
-    if (node->founding != FOUNDING_COMMITTED)
-        return "this node belongs to no founded cluster";
-    if (cursor.failed || !blob || size == 0)
-        return "the ring map does not decode";
-    *change = (struct node_change){.blob = malloc(size),
+    if (!change)
+        return "too many changes at a time";
+    *change = (struct node_change){.blob = blob,
                                    .size = size,
-                                   .admin = event->from,
+                                   .asker = event->from,
                                    .correlation = event->message->correlation,
                                    .attempt = {.name = node_attempt_name(blob, size),
                                                .due_ms = node->now_ms,
                                                .until_ms = node->now_ms + CHANGE_MS_MAX}};
-    if (!change->blob)
-        return "out of memory";
-    memcpy(change->blob, blob, size);
+    *out = change;
     return NULL;
+}
+
+static const char *begin_asked(struct node *node, const struct node_event *event, uint8_t *outcome)
+{
+    struct node_change *change;
+    struct wire_cursor cursor;
+    const uint8_t *bytes;
+    const char *why;
+    uint8_t *blob;
+    size_t size;
+
+    *outcome = WIRE_MAP_REFUSED;
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    bytes = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
+    if (event->from.role != LINK_ROLE_ADMIN)
+        return "only an admin may change the ring map";
+    if (!node_map(node))
+        return "this node belongs to no founded cluster";
+    if (cursor.failed || !bytes || size == 0)
+        return "the ring map does not decode";
+    *outcome = WIRE_MAP_AGAIN;
+    blob = malloc(size);
+    if (!blob)
+        return "out of memory";
+    memcpy(blob, bytes, size);
+    why = begin(node, event, blob, size, &change);
+    if (why)
+        free(blob);
+    return why;
 }
 
 void node_change_begin(struct node *node, const struct node_event *event,
                        struct node_effects *effects)
 {
-    struct node_change *change = free_change(node);
-    const char *why = change ? begin(node, event, change) : "too many changes at a time";
-    struct wire_map_reply reply = {.outcome = change ? WIRE_MAP_REFUSED : WIRE_MAP_AGAIN};
+    struct wire_map_reply reply = {0};
+    const char *why = begin_asked(node, event, &reply.outcome);
 
     if (!why)
         return;
     snprintf(reply.why, sizeof reply.why, "%s", why);
     answer(node, effects, event->from, event->message->correlation, &reply);
+}
+
+const char *node_change_join(struct node *node, const struct node_event *event,
+                             const uint8_t key[RINGMAP_KEY_SIZE], const struct ringmap *next)
+{
+    size_t size = ringmap_encoded_size(next);
+    uint8_t *blob = malloc(size);
+    struct node_change *change;
+    const char *why;
+
+    if (!blob)
+        return "out of memory";
+    ringmap_encode(next, blob);
+    why = begin(node, event, blob, size, &change);
+    if (why) {
+        free(blob);
+        return why;
+    }
+    change->joins = true;
+    memcpy(change->key, key, sizeof change->key);
+    return NULL;
+}
+
+bool node_change_joins(const struct node *node, const uint8_t key[RINGMAP_KEY_SIZE])
+{
+    for (size_t i = 0; i < NODE_CHANGES_MAX; i++) {
+        const struct node_change *change = &node->changes[i];
+
+        if (change->blob && change->joins && memcmp(change->key, key, sizeof change->key) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* AGAIN leaves the change waiting for its next attempt; soon when the leader is named. */
@@ -108,6 +162,8 @@ void node_change_answered(struct node *node, const struct node_event *event,
             continue;
         if (reply.outcome == WIRE_MAP_DONE) /* whoever asks here next finds it */
             node_map_take(node, change->blob, change->size, effects);
+        if (reply.outcome == WIRE_MAP_CONFLICT) /* ours is not the newest */
+            node_map_heard(node, reply.epoch, event->from.member);
         if (reply.outcome != WIRE_MAP_AGAIN)
             end(node, effects, change, &reply);
         else

@@ -2,8 +2,9 @@
  *
  *   node.c        events, founding, status
  *   node_map.c    the newest ring map: durable here, and on its way to all members
- *   node_change.c an admin's change of it, on its way to the leader of the meta group
+ *   node_change.c a change of it, on its way to the leader of the meta group
  *   node_tickets.c the same of the tickets
+ *   node_join.c   nodes that want to be members, and who was one
  */
 #ifndef REPLICATION_NODE_INTERNAL_H
 #define REPLICATION_NODE_INTERNAL_H
@@ -20,22 +21,34 @@ struct node_peer {
     uint64_t told; /* the epoch that it was told on this link */
 };
 
-/* A change that an admin asked this node for. */
+/* A change that an admin asked this node for, or a node that wants to join. */
 struct node_change {
     uint8_t *blob; /* NULL: free */
     size_t size;
-    struct shard_address admin;
-    uint64_t correlation; /* the admin's */
+    struct shard_address asker;
+    uint64_t correlation; /* the asker's */
+    bool joins;
+    uint8_t key[RINGMAP_KEY_SIZE]; /* of who joins */
     struct node_attempt attempt;
 };
 
 #define NODE_CHANGES_MAX 4u
+
+/* An empty node's way into a cluster. */
+#define NODE_SEEDS_MAX 64u
+struct node_join {
+    uint64_t seeds[NODE_SEEDS_MAX]; /* links that are up */
+    uint32_t seed_count, turn;
+    uint64_t due_ms;
+    char why[WIRE_MAP_WHY_SIZE];
+};
 
 struct node {
     struct node_options options;
     struct vfs *vfs;
     uint8_t founding; /* NONE … COMMITTED */
     bool founded;     /* COMMITTED: the stores have been founded */
+    uint16_t member;  /* in the newest map, or the prepared one; 0: it does not name this node */
     uint8_t *blob;    /* the genesis' */
     size_t blob_size;
     uint8_t hash[RINGMAP_HASH_SIZE];
@@ -50,6 +63,7 @@ struct node {
     uint32_t tell_turn; /* which member is told again next */
     struct node_peer peers[RINGMAP_MEMBERS_MAX + 1];
     struct node_change changes[NODE_CHANGES_MAX];
+    struct node_join join;
     struct node_tickets tickets;
     uint64_t start_ms, ask_due_ms, now_ms, wall_ms;
     struct wire_buffer replies[NODE_SENDS_MAX];
@@ -59,6 +73,18 @@ struct node {
  * peer asks again). */
 struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
                               struct shard_address to, uint8_t type, uint64_t correlation);
+
+/* The newest committed map, also one that does not name this node. COMMITTED only. */
+const struct ringmap *node_newest(const struct node *node);
+/* After any of the maps has become another. */
+void node_know_self(struct node *node);
+/* A genesis of this cluster. 0, -ENOMEM, or another -errno and *why. */
+int node_genesis_decode(const struct node *node, const uint8_t *blob, size_t size,
+                        struct ringmap *map, const char **why);
+/* The genesis that was committed elsewhere: durable, then ours. Takes over the map when it
+ * returns 0; else -errno. */
+int node_genesis_adopt(struct node *node, struct ringmap *genesis, const uint8_t *blob,
+                       size_t size);
 
 /* node_map.c */
 /* At start: MAP, if there is one that checks. 0 or -errno. */
@@ -70,7 +96,11 @@ void node_map_message(struct node *node, const struct node_event *event,
 /* A member says that it is committed: it is gone by if it is later than ours. */
 void node_map_take(struct node *node, const uint8_t *blob, size_t size,
                    struct node_effects *effects);
+/* It is on the disk before anything goes by it. 0 or -errno. */
+int node_map_adopt(struct node *node, const struct ringmap *map, const uint8_t *blob, size_t size);
 void node_map_epoch(struct node *node, const struct node_event *event);
+/* The member has a map of that epoch. */
+void node_map_heard(struct node *node, uint64_t epoch, uint16_t from);
 /* Tells members of our epoch, asks for a newer one. */
 void node_map_due(struct node *node, struct node_effects *effects);
 
@@ -79,6 +109,12 @@ void node_change_begin(struct node *node, const struct node_event *event,
                        struct node_effects *effects);
 void node_change_answered(struct node *node, const struct node_event *event,
                           struct node_effects *effects);
+/* The map with a node in it that joins. NULL: it is on its way, node_join_answer() follows; else
+ * why it cannot be. */
+const char *node_change_join(struct node *node, const struct node_event *event,
+                             const uint8_t key[RINGMAP_KEY_SIZE], const struct ringmap *next);
+/* Is it on its way? */
+bool node_change_joins(const struct node *node, const uint8_t key[RINGMAP_KEY_SIZE]);
 void node_changes_due(struct node *node, struct node_effects *effects);
 void node_changes_free(struct node *node);
 /* By its bytes: an answer that comes late, even after a restart, is never taken for another's. */
@@ -90,5 +126,20 @@ void node_attempt_send(struct node *node, struct node_effects *effects,
 /* Not by that replica: soon again when the leader is named. */
 void node_attempt_again(const struct node *node, struct node_attempt *attempt,
                         const struct wire_map_reply *reply);
+
+/* node_join.c */
+/* A message from a node that is no member, or not known to be one. */
+void node_stranger(struct node *node, const struct node_event *event, struct node_effects *effects);
+void node_join_asked(struct node *node, const struct node_event *event,
+                     struct node_effects *effects);
+/* The change is over: the newest map tells how. why: when it is not in it. */
+void node_join_answer(struct node *node, struct node_effects *effects, struct shard_address to,
+                      uint64_t correlation, const uint8_t key[RINGMAP_KEY_SIZE], const char *why);
+void node_join_answered(struct node *node, const struct node_event *event,
+                        struct node_effects *effects);
+/* A seed's link is up, or down. */
+void node_join_link(struct node *node, const struct node_event *event);
+/* Asks the next seed. */
+void node_join_due(struct node *node, struct node_effects *effects);
 
 #endif

@@ -199,8 +199,12 @@ static int open_links(struct node_loop *loop)
 
 static int open_node(struct node_loop *loop)
 {
-    struct node_options options = {
-        .weight = loop->options->weight, .shards = loop->shard_count, .ask_ms = 500};
+    struct node_options options = {.weight = loop->options->weight,
+                                   .shards = loop->shard_count,
+                                   .ask_ms = 500,
+                                   .join = loop->options->join_count > 0,
+                                   .wrap = loop_join_wrap,
+                                   .wrap_context = loop};
     int r;
 
     memcpy(options.public_key, loop->identity.public_key, sizeof options.public_key);
@@ -294,7 +298,7 @@ static int start_shards(struct node_loop *loop, const struct ringmap *map, bool 
 }
 
 /* The map is there, or another: dial who is in it, and serve once it is committed. */
-static int follow_map(struct node_loop *loop, bool found)
+static int follow_map(struct node_loop *loop)
 {
     const struct ringmap *map = node_map(loop->node);
     const struct ringmap *prepared = node_map_prepared(loop->node);
@@ -305,19 +309,23 @@ static int follow_map(struct node_loop *loop, bool found)
     loop_links_dial(loop, map ? map : prepared, node_member(loop->node));
     if (!map)
         return 0;
+    loop_join_close(loop);
     r = loop_gossip_map(loop, map);
     if (r != 0)
         return r;
     if (!atomic_load(&loop->shards_started))
-        return start_shards(loop, map, found);
+        return start_shards(loop, map, node_founding_owed(loop->node));
     loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
     take_keys(loop, map);
+    if (node_removed(loop->node))
+        loop_leave_begin(loop);
     return 0;
 }
 
 int loop_step_node(struct node_loop *loop, const struct node_event *event)
 {
     struct node_effects effects;
+    int r;
 
     node_step(loop->node, event, &effects);
     loop_send(loop, effects.sends, effects.send_count);
@@ -329,7 +337,8 @@ int loop_step_node(struct node_loop *loop, const struct node_event *event)
     }
     if (effects.tickets_changed)
         loop_tickets_apply(loop);
-    return effects.map_changed ? follow_map(loop, effects.found) : 0;
+    r = loop_join_tell(loop, &effects);
+    return r == 0 && effects.map_changed ? follow_map(loop) : r;
 }
 
 static int tick(struct node_loop *loop)
@@ -353,7 +362,10 @@ static uint64_t memory_bytes(void)
     return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
 }
 
-/* Returns 1 when it is time to stop, < 0 on failure. */
+/* Why the control plane's work ends; < 0: it failed. */
+enum ending { ENDING_NONE, ENDING_SIGNAL, ENDING_REMOVED };
+
+/* Returns an enum ending, or < 0. */
 static int handle(struct node_loop *loop, const struct inbox_item *item)
 {
     struct node_event event = {.now_ms = loop_now_ms(),
@@ -366,11 +378,12 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .from = item->from,
                                .ticket = item->ticket,
                                .message = &item->message};
+    uint8_t key[RINGMAP_KEY_SIZE];
     int r;
 
     switch (item->kind) {
     case INBOX_STOP:
-        return 1;
+        return ENDING_SIGNAL;
     case INBOX_LINK_UP:
         event.kind = NODE_EVENT_LINK_UP;
         return loop_step_node(loop, &event);
@@ -381,6 +394,10 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
         return loop_tickets_redeem(loop, item);
     default:
         event.kind = NODE_EVENT_MESSAGE;
+        if (item->from.role == LINK_ROLE_NODE &&
+            (item->from.member == 0 || item->message.type == WIRE_JOIN) &&
+            loop_links_key(loop, item->from.link, key))
+            event.public_key = key;
         r = loop_gossip_takes(item->message.type) ? loop_gossip_message(loop, item)
                                                   : loop_step_node(loop, &event);
         loop_consumed(loop, item->link, item->message.body_size, 1);
@@ -406,6 +423,8 @@ static int control(struct node_loop *loop)
         r = tick(loop);
         if (r != 0)
             return r;
+        if (loop_leave_due(loop))
+            return ENDING_REMOVED;
     }
 }
 
@@ -448,29 +467,52 @@ static void close_all(struct node_loop *loop)
     pthread_mutex_destroy(&loop->links_mutex);
 }
 
+static const char *what_next(const struct node_loop *loop)
+{
+    if (node_map(loop->node))
+        return "";
+    return loop->options->join_count > 0
+               ? " next=\"it waits for a member to take it in\""
+               : " next=\"ring-admin init founds the cluster; --join joins one\"";
+}
+
+static int ended(int r)
+{
+    return r > 0 ? NODE_LOOP_E_OK : r == -EPERM ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+}
+
 static int serve(struct node_loop *loop)
 {
     char fingerprint[IDENTITY_FINGERPRINT_SIZE];
     pthread_t signals;
     int r;
 
-    if (follow_map(loop, node_founding_owed(loop->node)) != 0)
+    if (node_removed(loop->node)) {
+        loop_log("error", "removed",
+                 "member=%u next=\"a removed member never comes back: start with an empty data "
+                 "directory, and --join\"",
+                 node_member(loop->node));
+        return NODE_LOOP_E_CONFLICT;
+    }
+    if (follow_map(loop) != 0)
         return NODE_LOOP_E_FAILED;
     if (pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
         return NODE_LOOP_E_FAILED;
     pthread_detach(signals);
     identity_fingerprint(loop->identity.public_key, fingerprint);
     loop_log("info", "listening", "address=%s key=%s%s", loop->address, fingerprint,
-             node_map(loop->node) ? "" : " next=\"ring-admin init founds the cluster\"");
+             what_next(loop));
     if (loop->options->on_ready)
         loop->options->on_ready(loop->options->context, loop->address, fingerprint);
+    loop_join_open(loop);
     r = control(loop);
     if (r > 0) {
-        loop_log("info", "stopping", "reason=signal");
+        loop_log("info", r == ENDING_REMOVED ? "left" : "stopping", "%s",
+                 r == ENDING_REMOVED ? "reason=removed" : "reason=signal");
         loop_gossip_leave(loop);
         drain(loop);
     }
-    return r > 0 ? NODE_LOOP_E_OK : NODE_LOOP_E_FAILED;
+    return ended(r);
 }
 
 int node_loop_run(const struct node_loop_options *options)

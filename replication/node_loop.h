@@ -26,7 +26,10 @@ struct node_loop_options {
     const char *data;            /* directory; created when absent */
     const struct ticket *ticket; /* borrowed for the call */
     const char *listen;          /* HOST:PORT, port 0 takes one of the system's */
-    const uint8_t *passphrase;   /* of the identity's lock, or NULL: it is not locked */
+    /* Members of a cluster to join, numeric, borrowed; for a node that is in none yet. */
+    const char (*join)[RINGMAP_ADDRESS_SIZE];
+    size_t join_count;
+    const uint8_t *passphrase; /* of the identity's lock, or NULL: it is not locked */
     size_t passphrase_size;
     char zone[RINGMAP_ZONE_SIZE];
     uint64_t log_size_max; /* bytes of log that each shard keeps for peers that are behind */
@@ -44,10 +47,11 @@ struct node_loop_options {
 
 /* How it ended. The texts for people are written to stderr by the loop itself. */
 enum node_loop_e {
-    NODE_LOOP_E_OK,       /* SIGINT or SIGTERM, leaderships handed over */
+    NODE_LOOP_E_OK,       /* SIGINT or SIGTERM, leaderships handed over; or removed meanwhile */
     NODE_LOOP_E_FAILED,   /* I/O, memory */
     NODE_LOOP_E_USAGE,    /* an address or option is no good */
-    NODE_LOOP_E_CONFLICT, /* data directory or port in use, of another cluster, or newer */
+    NODE_LOOP_E_CONFLICT, /* data directory or port in use, of another cluster, of a removed node,
+                             or newer; or the node may not join */
 };
 
 int node_loop_run(const struct node_loop_options *options);

@@ -105,7 +105,7 @@ struct loop_shard {
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
     /* As of the newest tick: */
     _Atomic uint64_t operations;
-    _Atomic uint32_t leaders;
+    _Atomic uint32_t leaders, hosted;
     _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
     _Atomic uint64_t repaired, compared, outvoted, undecided;
     /* Of whoever has claimed the inbox: */
@@ -119,6 +119,10 @@ struct loop_shard {
     bool drained;
 };
 
+#define LOOP_SEEDS_MAX     64u
+#define LOOP_STRANGERS_MAX 64u   /* accepted links of nodes that are no members, at once */
+#define LOOP_STRANGER_SIZE 4096u /* of what such a one may send, a message */
+
 /* A link the host knows: accepted ones until they go down, dialled ones for ever. */
 struct host_link {
     struct host_link *next;
@@ -126,7 +130,8 @@ struct host_link {
     uint64_t id;
     uint8_t role;
     bool dialled;
-    _Atomic uint16_t member; /* NODE: 0 while the map does not name its key */
+    bool seed;               /* dialled to join, whoever answers: it is nobody's for good */
+    _Atomic uint16_t member; /* NODE: 0 while the map does not name its key, or as removed */
     uint32_t ticket;         /* accepted: that opened it, as in struct link_peer */
     uint32_t generation;
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
@@ -153,6 +158,10 @@ struct node_loop {
     _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1];        /* by member */
     uint64_t tickets_due_ms;                                        /* of the control plane, too */
     char dialled_at[RINGMAP_MEMBERS_MAX + 1][RINGMAP_ADDRESS_SIZE]; /* of the control plane */
+    struct link *seeds[LOOP_SEEDS_MAX]; /* until the node has joined; while one is down, its user
+                                           is this table */
+    char join_told[WIRE_MAP_WHY_SIZE];  /* why it has not, as last told to the log */
+    uint64_t leave_ms;                  /* when a removed node ends at the latest; 0: it is none */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
@@ -177,10 +186,12 @@ int loop_step_node(struct node_loop *loop, const struct node_event *event);
 /* node_loop_links.c */
 int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
-/* Dials every member that is not dialled yet. */
+/* Dials every member that is not dialled yet, and hangs up on those that are removed. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
 /* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
 uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
+/* The key that the link has proven. False: the link is not there any more. */
+bool loop_links_key(struct node_loop *loop, uint64_t link, uint8_t key[RINGMAP_KEY_SIZE]);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
 void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move);
 /* All that goes to one link leaves together, in order; what goes to the own member is put into the
@@ -204,6 +215,18 @@ const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *
 /* Tells the log of it, at most once a second. links_mutex is held. */
 void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, const char *why);
 int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
+/* node_loop_join.c */
+/* Dials the seeds, if this node has to ask its way in. */
+void loop_join_open(struct node_loop *loop);
+void loop_join_close(struct node_loop *loop);
+/* node_options.wrap; context: the loop. */
+int loop_join_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                   uint8_t box[RINGMAP_BOX_SIZE]);
+/* What the seeds said, to the log. -EPERM: this node will never be taken in. */
+int loop_join_tell(struct node_loop *loop, const struct node_effects *effects);
+/* The node is removed: it ends once its replicas are gone, or soon. */
+void loop_leave_begin(struct node_loop *loop);
+bool loop_leave_due(const struct node_loop *loop);
 
 /* node_loop_files.c */
 /* As many descriptors as the administrator allows. */
@@ -221,6 +244,8 @@ void loop_shards_stop(struct node_loop *loop);
 bool loop_shards_full(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
 struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
+/* Replicas, as of each shard's newest tick. */
+uint32_t loop_shards_hosted(const struct node_loop *loop);
 /* Operations since the start and groups led now, all shards together. */
 void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders);
 

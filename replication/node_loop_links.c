@@ -19,7 +19,7 @@ uint16_t loop_link_member(struct node_loop *loop, struct host_link *link)
 {
     const struct ringmap_member *member;
 
-    if (link->member == 0 && link->role == LINK_ROLE_NODE && loop->map_known) {
+    if (link->member == 0 && link->role == LINK_ROLE_NODE && loop->map_known && !link->seed) {
         member = ringmap_member_by_key(&loop->map, link->public_key);
         if (member && member->state != RINGMAP_STATE_REMOVED)
             link->member = member->id;
@@ -58,10 +58,20 @@ static void send_hello(struct node_loop *loop, struct link *link)
     wire_buffer_deinit(&body);
 }
 
-/* Strangers that claim to be nodes are refused once there is a map to say who is none. */
+/* A node that is no member, or none any more: it may ask to join. links_mutex is held. */
 static bool is_stranger(struct node_loop *loop, struct host_link *link)
 {
-    return link->role == LINK_ROLE_NODE && loop->map_known && loop_link_member(loop, link) == 0;
+    return link->role == LINK_ROLE_NODE && loop->map_known && !link->seed &&
+           loop_link_member(loop, link) == 0;
+}
+
+static bool too_many_strangers(struct node_loop *loop)
+{
+    uint32_t count = 0;
+
+    for (struct host_link *link = loop->links; link; link = link->next)
+        count += is_stranger(loop, link);
+    return count >= LOOP_STRANGERS_MAX;
 }
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
@@ -71,7 +81,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct inbox_item item = {.kind = INBOX_LINK_UP};
     struct link *other = NULL;
     const char *why;
-    bool refused;
+    bool stranger, refused;
 
     if (!added)
         return false;
@@ -79,6 +89,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->id = link_id(link);
     added->role = (uint8_t)peer->role;
     added->dialled = peer->dialled;
+    added->seed = link_user(link) == loop->seeds;
     added->ticket = peer->ticket;
     added->generation = peer->generation;
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
@@ -86,8 +97,9 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     why = loop_tickets_refuse(loop, peer);
     if (why)
         loop_tickets_refused(loop, peer, why);
-    refused = !why && is_stranger(loop, added);
-    if (!refused && !why) {
+    stranger = !why && is_stranger(loop, added);
+    refused = why || (stranger && too_many_strangers(loop));
+    if (!refused) {
         added->next = loop->links;
         loop->links = added;
         link_set_user(link, added);
@@ -100,10 +112,12 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     pthread_mutex_unlock(&loop->links_mutex);
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
-    if (refused)
-        loop_log("warn", "node_refused", "address=%s reason=\"its key is not in the ring map\"",
-                 peer->address);
-    if (refused || why) {
+    if (stranger)
+        loop_log("warn", refused ? "node_refused" : "node_unknown", "address=%s reason=\"%s\"",
+                 peer->address,
+                 refused ? "too many nodes that are no members"
+                         : "no member has its key: it may only ask to join");
+    if (refused) {
         free(added);
         return false;
     }
@@ -126,7 +140,7 @@ static void on_down(void *context, struct link *link, const char *why)
         gone = *at;
         *at = gone->next;
         item.from = address_of(loop, gone);
-        link_set_user(link, NULL);
+        link_set_user(link, gone->seed ? loop->seeds : NULL);
         break;
     }
     pthread_mutex_unlock(&loop->links_mutex);
@@ -137,6 +151,8 @@ static void on_down(void *context, struct link *link, const char *why)
     } else if (gone->dialled && item.from.member != 0) {
         loop_log("info", "peer_down", "member=%u reason=\"%s\"", item.from.member, why);
         put_to_shards(loop, &item);
+        inbox_put(&loop->inbox, &item);
+    } else if (gone->seed) {
         inbox_put(&loop->inbox, &item);
     }
     free(gone);
@@ -180,6 +196,8 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
     }
     item.from = address_of(loop, host);
     item.shards = hello.shards;
+    if (host->seed)
+        inbox_put(&loop->inbox, &item);
     if (item.from.member == 0)
         return;
     loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello.shards);
@@ -199,13 +217,15 @@ static struct inbox *route(struct node_loop *loop, uint16_t partition)
 }
 
 /* Where a message came from. A link's callbacks come one at a time, so its host_link stays. */
-static struct shard_address sender(struct node_loop *loop, struct host_link *host)
+static struct shard_address sender(struct node_loop *loop, struct host_link *host, bool *stranger)
 {
     struct shard_address from = {.role = host->role, .member = host->member, .link = host->id};
 
+    *stranger = false;
     if (from.role == LINK_ROLE_NODE && from.member == 0) {
         pthread_mutex_lock(&loop->links_mutex);
         from.member = loop_link_member(loop, host);
+        *stranger = is_stranger(loop, host);
         pthread_mutex_unlock(&loop->links_mutex);
     }
     return from;
@@ -218,15 +238,17 @@ static void on_message(void *context, struct link *link, const struct link_messa
     struct inbox_item item = {.kind = INBOX_MESSAGE, .message = *message};
     struct inbox *inbox = route(loop, message->partition);
     struct host_link *host = link_user(link);
+    bool stranger;
 
     if (host && inbox && message->type != WIRE_HELLO) {
-        item.from = sender(loop, host);
+        item.from = sender(loop, host, &stranger);
         item.link = host->id;
         item.ticket = host->ticket;
-        inbox_put(inbox, &item);
-        return;
-    }
-    if (host && message->type == WIRE_HELLO) {
+        if (!stranger || (inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE)) {
+            inbox_put(inbox, &item);
+            return;
+        }
+    } else if (host && message->type == WIRE_HELLO) {
         pthread_mutex_lock(&loop->links_mutex);
         on_hello(loop, host, message);
         pthread_mutex_unlock(&loop->links_mutex);
@@ -281,8 +303,7 @@ static void dial_member(struct node_loop *loop, const struct ringmap_member *mem
     struct link *link;
     int r;
 
-    if (member->id == loop->member || loop->dialled[member->id] ||
-        member->state == RINGMAP_STATE_REMOVED)
+    if (member->id == loop->member || loop->dialled[member->id])
         return;
     r = fabric_dial(loop->fabric, member->address, member->public_key, NULL, &link);
     if (r != 0) {
@@ -352,6 +373,27 @@ void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move
     dial_member(loop, &there);
 }
 
+/* What it says from now on is a stranger's. Ours to it is closed, which tells who cares.
+ * links_mutex is held. */
+static void forget_removed(struct node_loop *loop)
+{
+    for (struct host_link *link = loop->links; link; link = link->next) {
+        const struct ringmap_member *member =
+            link->dialled || link->member == 0 ? NULL : ringmap_member(&loop->map, link->member);
+
+        if (member && member->state == RINGMAP_STATE_REMOVED)
+            link->member = 0;
+    }
+}
+
+static void hang_up(struct node_loop *loop, uint16_t member)
+{
+    struct link *link = atomic_exchange(&loop->dialled[member], NULL);
+
+    if (link)
+        link_close(link);
+}
+
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self)
 {
     struct ringmap copy;
@@ -366,9 +408,26 @@ void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t
     loop->map = copy;
     loop->map_known = true;
     loop->member = self;
+    forget_removed(loop);
     pthread_mutex_unlock(&loop->links_mutex);
-    for (uint32_t i = 0; i < map->member_count; i++)
-        dial_member(loop, &map->members[i]);
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        if (map->members[i].state == RINGMAP_STATE_REMOVED)
+            hang_up(loop, map->members[i].id);
+        else
+            dial_member(loop, &map->members[i]);
+    }
+}
+
+bool loop_links_key(struct node_loop *loop, uint64_t id, uint8_t key[RINGMAP_KEY_SIZE])
+{
+    struct host_link *host;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    host = find_link(loop, id);
+    if (host)
+        memcpy(key, host->public_key, RINGMAP_KEY_SIZE);
+    pthread_mutex_unlock(&loop->links_mutex);
+    return host != NULL;
 }
 
 /* A link that goes down meanwhile stays in memory for seconds: sending to it does nothing. */
@@ -377,7 +436,7 @@ static struct link *link_to(struct node_loop *loop, const struct shard_address *
     struct host_link *host;
     struct link *link;
 
-    if (to->role == LINK_ROLE_NODE)
+    if (to->role == LINK_ROLE_NODE && to->member != 0)
         return to->member <= RINGMAP_MEMBERS_MAX ? atomic_load(&loop->dialled[to->member]) : NULL;
     pthread_mutex_lock(&loop->links_mutex);
     host = find_link(loop, to->link);
@@ -400,7 +459,9 @@ static bool same_address(const struct shard_address *a, const struct shard_addre
 {
     if (a->role != b->role)
         return false;
-    return a->role == LINK_ROLE_NODE ? a->member == b->member : a->link == b->link;
+    if (a->role == LINK_ROLE_NODE && (a->member != 0 || b->member != 0))
+        return a->member == b->member;
+    return a->link == b->link;
 }
 
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count)
@@ -413,7 +474,8 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
         struct link *link = sent[i] ? NULL : link_to(loop, &sends[i].to);
         size_t run = 0;
 
-        if (sends[i].to.role == LINK_ROLE_NODE && sends[i].to.member == loop->member)
+        if (sends[i].to.role == LINK_ROLE_NODE && sends[i].to.member != 0 &&
+            sends[i].to.member == loop->member)
             send_home(loop, &sends[i]);
         if (sends[i].message.type == WIRE_TICKETS) { /* what we need to dial whom it is for */
             loop_send_either(loop, &sends[i]);

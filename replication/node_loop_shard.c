@@ -154,6 +154,8 @@ static void tell(struct loop_shard *shard)
     tell_differences(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
+    atomic_store_explicit(&shard->hosted, stats.leaders + stats.followers + stats.fenced,
+                          memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_ended_ms, scrub.ended_ms, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_bytes, scrub.bytes, memory_order_relaxed);
@@ -380,6 +382,15 @@ struct cache_stats loop_shards_cache(const struct node_loop *loop)
         sum.bytes += atomic_load_explicit(&shard->cache_bytes, memory_order_relaxed);
     }
     return sum;
+}
+
+uint32_t loop_shards_hosted(const struct node_loop *loop)
+{
+    uint32_t hosted = 0;
+
+    for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++)
+        hosted += atomic_load_explicit(&loop->shards[number].hosted, memory_order_relaxed);
+    return hosted;
 }
 
 void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders)

@@ -14,6 +14,7 @@ static void take(struct node *node, const struct ringmap *map, uint8_t *blob, si
     node->newest = *map;
     node->newest_blob = blob;
     node->newest_size = size;
+    node_know_self(node);
 }
 
 void node_map_free(struct node *node)
@@ -42,6 +43,8 @@ static int read_newest(struct node *node)
         return r < 0 ? r : -EBADMSG;
     }
     take(node, &map, file.blob, file.size);
+    if (node->member == 0) /* the two files are of two nodes */
+        return -EPROTO;
     return 0;
 }
 
@@ -88,9 +91,7 @@ static bool from_member(const struct node *node, const struct node_event *event)
            event->from.member != 0;
 }
 
-/* It is on the disk before anything goes by it. A full disk: it is asked for again. */
-static void adopt(struct node *node, const struct ringmap *map, const uint8_t *blob, size_t size,
-                  struct node_effects *effects)
+int node_map_adopt(struct node *node, const struct ringmap *map, const uint8_t *blob, size_t size)
 {
     struct node_file file = {.blob = malloc(size), .size = size};
     struct ringmap copy;
@@ -105,26 +106,65 @@ static void adopt(struct node *node, const struct ringmap *map, const uint8_t *b
     }
     if (r != 0) {
         free(file.blob);
-        effects->fatal = r == -ENOSPC ? 0 : r;
-        return;
+        return r;
     }
     take(node, &copy, file.blob, size);
-    effects->map_changed = true;
+    return 0;
 }
 
+/* Whom the map removes, as far as there is a link to tell them by. */
+static size_t find_going(const struct node *node, const struct ringmap *map,
+                         uint16_t going[NODE_SENDS_MAX])
+{
+    const struct ringmap *now = node_newest(node);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < now->member_count && count < NODE_SENDS_MAX; i++)
+        if (map->members[i].state == RINGMAP_STATE_REMOVED &&
+            now->members[i].state != RINGMAP_STATE_REMOVED && node->peers[map->members[i].id].up)
+            going[count++] = map->members[i].id;
+    return count;
+}
+
+/* It follows what there is: 0 or -errno. */
+static int follow(struct node *node, const struct ringmap *map, const uint8_t *blob, size_t size,
+                  struct node_effects *effects)
+{
+    struct shard_address to = {.role = LINK_ROLE_NODE};
+    uint16_t going[NODE_SENDS_MAX];
+    size_t count = find_going(node, map, going);
+    bool named = node->member != 0;
+    int r = node_map_adopt(node, map, blob, size);
+
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < count; i++) {
+        struct wire_buffer *body;
+
+        to.member = going[i];
+        body = node_send(node, effects, to, WIRE_MAP, 0);
+        if (body)
+            wire_put_bin(body, node->newest_blob, node->newest_size);
+    }
+    effects->map_changed = true;
+    effects->found |= !named && node->member != 0 && !node->founded;
+    return 0;
+}
+
+/* A full disk: it is asked for again. */
 void node_map_take(struct node *node, const uint8_t *blob, size_t size,
                    struct node_effects *effects)
 {
     struct ringmap map;
     int r = ringmap_decode(blob, size, &map);
 
-    if (r < 0)
+    if (r == 0) {
+        if (!ringmap_follows_problem(&map, node_newest(node)))
+            r = follow(node, &map, blob, size, effects);
+        ringmap_deinit(&map);
+    }
+    if (r < 0 && r != -ENOSPC)
         effects->fatal = r;
-    if (r != 0)
-        return;
-    if (!ringmap_follows_problem(&map, node_map(node)))
-        adopt(node, &map, blob, size, effects);
-    ringmap_deinit(&map);
 }
 
 void node_map_message(struct node *node, const struct node_event *event,
@@ -146,11 +186,16 @@ void node_map_epoch(struct node *node, const struct node_event *event)
     uint64_t epoch;
 
     wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    if (!wire_get_map_epoch(&cursor, &epoch) || !from_member(node, event) ||
-        epoch <= node_map(node)->epoch)
+    if (wire_get_map_epoch(&cursor, &epoch) && from_member(node, event))
+        node_map_heard(node, epoch, event->from.member);
+}
+
+void node_map_heard(struct node *node, uint64_t epoch, uint16_t from)
+{
+    if (epoch <= node_newest(node)->epoch)
         return;
     node->wanted_epoch = epoch;
-    node->wanted_from = event->from.member;
+    node->wanted_from = from;
 }
 
 /* Our own shard 0, if it votes on the meta group, is asked like a peer. */
@@ -158,7 +203,7 @@ static void ask(struct node *node, struct node_effects *effects)
 {
     struct shard_address to = {.role = LINK_ROLE_NODE, .member = node->wanted_from};
 
-    if (node->wanted_epoch <= node_map(node)->epoch || node->now_ms < node->map_ask_due_ms ||
+    if (node->wanted_epoch <= node_newest(node)->epoch || node->now_ms < node->map_ask_due_ms ||
         !node_send(node, effects, to, WIRE_MAP_GET, 0))
         return;
     if (to.member == node_member(node))
@@ -168,7 +213,7 @@ static void ask(struct node *node, struct node_effects *effects)
 
 static void tell(struct node *node, uint16_t member, struct node_effects *effects)
 {
-    uint64_t epoch = node_map(node)->epoch;
+    uint64_t epoch = node_newest(node)->epoch;
     struct wire_buffer *body;
 
     if (!node->peers[member].up || node->peers[member].told == epoch)
@@ -184,7 +229,7 @@ static void tell(struct node *node, uint16_t member, struct node_effects *effect
 
 void node_map_due(struct node *node, struct node_effects *effects)
 {
-    const struct ringmap *map = node_map(node);
+    const struct ringmap *map = node_newest(node);
 
     ask(node, effects);
     if (node->now_ms >= node->tell_due_ms) {

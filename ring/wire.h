@@ -25,6 +25,7 @@
  *   GENESIS:  [0 none | 1 prepared | 2 committed, hash bin]
  *   MAP_EPOCH: [epoch]   MAP_CHANGE: bin (ringmap_encode)
  *   MAP_CHANGE_REPLY: [enum wire_map_outcome, epoch, leader's member id or 0, why string]
+ *   JOIN: wire_put_join()   JOIN_REPLY: wire_put_join_reply()
  *   SHARD_STATUS_REPLY: per partition, wire_put_partition_status()
  *   COMPARE, COMPARE_ACK: [kind, group, from member, from life, to member, to life, term, index,
  *             from, to, count, sum]
@@ -459,6 +460,28 @@ void wire_put_map_reply(struct wire_buffer *buffer, const struct wire_map_reply 
 bool wire_get_map_reply(struct wire_cursor *cursor, struct wire_map_reply *reply);
 void wire_put_map_epoch(struct wire_buffer *buffer, uint64_t epoch);
 bool wire_get_map_epoch(struct wire_cursor *cursor, uint64_t *epoch);
+
+/* JOIN: a node that is in no cluster yet says who it is, and asks to be a member. */
+struct wire_join {
+    uint8_t public_key[32]; /* the link's */
+    char address[64];       /* at which the others reach it */
+    char zone[32];
+    uint32_t weight;
+};
+enum wire_join_outcome {
+    WIRE_JOIN_DONE = 1,    /* the ring map names it, now or since an earlier request */
+    WIRE_JOIN_REFUSED = 2, /* never, however often it asks: why */
+    WIRE_JOIN_AGAIN = 3    /* not now, or not by this node: why */
+};
+struct wire_join_reply {
+    uint8_t outcome;
+    char why[WIRE_MAP_WHY_SIZE];
+    struct wire_bytes genesis, map; /* DONE: ringmap_encode() of each; borrowed */
+};
+void wire_put_join(struct wire_buffer *buffer, const struct wire_join *join);
+bool wire_get_join(struct wire_cursor *cursor, struct wire_join *join);
+void wire_put_join_reply(struct wire_buffer *buffer, const struct wire_join_reply *reply);
+bool wire_get_join_reply(struct wire_cursor *cursor, struct wire_join_reply *reply);
 
 /* LIVENESS: for each member of the map, by ascending id, what a node has heard of it. */
 struct wire_liveness {

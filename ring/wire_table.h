@@ -42,6 +42,8 @@
     X(MAP_EPOCH, 48, CONTROL)  /* node -> node: the epoch of the map it holds */                   \
     X(MAP_CHANGE, 49, CONTROL) /* admin -> node -> meta leader's shard 0: the next map */          \
     X(MAP_CHANGE_REPLY, 50, CONTROL)                                                               \
+    X(JOIN, 51, CONTROL) /* a node that is no member yet -> node */                                \
+    X(JOIN_REPLY, 52, CONTROL)                                                                     \
     X(GOSSIP, 56, CONTROL)       /* member -> member: ring/swim_codec.h */                         \
     X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
     X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */                            \

@@ -150,11 +150,15 @@ Test(programs, a_damaged_or_absent_ticket_is_refused)
     assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status", EXIT_CODE_FAILED, "t: ");
 }
 
-Test(programs, joining_is_refused_and_not_ignored)
+Test(programs, who_joins_must_be_found)
 {
     cr_assert_eq(run("umask 077; ring-admin ticket >t"), EXIT_CODE_OK);
-    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --join 127.0.0.1:1",
-                   EXIT_CODE_USAGE, "not in this version");
+    assert_refused("ringcask node --ticket t --data d --listen 0.0.0.0:0 --join 127.0.0.1:1",
+                   EXIT_CODE_USAGE, "the address at which the other nodes reach this one");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --join 127.0.0.1:x",
+                   EXIT_CODE_USAGE, "--join 127.0.0.1:x: ");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --join ,",
+                   EXIT_CODE_USAGE, "--join ");
 }
 
 Test(programs, a_router_others_can_reach_needs_a_password)

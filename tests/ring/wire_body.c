@@ -233,6 +233,20 @@ static void any_moves(struct dice *dice, struct body *body)
     move->snapshots = any32(dice);
 }
 
+static void any_join(struct dice *dice, struct body *body)
+{
+    dice_fill(dice, body->join.public_key, sizeof body->join.public_key);
+    any_text(dice, body->join.address, sizeof body->join.address);
+    any_text(dice, body->join.zone, sizeof body->join.zone);
+    body->join.weight = any32(dice);
+    body->join_reply.outcome = any8(dice);
+    any_text(dice, body->join_reply.why, sizeof body->join_reply.why);
+    if (dice_below(dice, 2))
+        body->join_reply.genesis = any_bytes(dice);
+    if (dice_below(dice, 2))
+        body->join_reply.map = any_bytes(dice);
+}
+
 void body_any(struct dice *dice, struct body *body)
 {
     struct dice fill = {7};
@@ -260,6 +274,7 @@ void body_any(struct dice *dice, struct body *body)
     any_status(dice, body);
     any_liveness(dice, &body->liveness);
     any_moves(dice, body);
+    any_join(dice, body);
     if (body->type == BODY_OP)
         any_op(dice, body);
     else
@@ -340,6 +355,12 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_LIVENESS:
         wire_put_liveness(buffer, &body->liveness);
         return;
+    case BODY_JOIN:
+        wire_put_join(buffer, &body->join);
+        return;
+    case BODY_JOIN_REPLY:
+        wire_put_join_reply(buffer, &body->join_reply);
+        return;
     default:
         wire_put_node_status(buffer, &body->node);
         return;
@@ -390,6 +411,10 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_moves_head(cursor, &body->moves_head);
     case BODY_MOVE:
         return wire_get_move(cursor, &body->move);
+    case BODY_JOIN:
+        return wire_get_join(cursor, &body->join);
+    case BODY_JOIN_REPLY:
+        return wire_get_join_reply(cursor, &body->join_reply);
     default:
         return wire_get_node_status(cursor, &body->node);
     }

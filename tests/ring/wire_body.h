@@ -39,6 +39,8 @@ struct body {
     uint32_t group_count;
     struct wire_moves_head moves_head;
     struct wire_move move;
+    struct wire_join join;
+    struct wire_join_reply join_reply;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
 
@@ -64,6 +66,8 @@ enum body_type {
     BODY_MOVED,
     BODY_MOVES_HEAD,
     BODY_MOVE,
+    BODY_JOIN,
+    BODY_JOIN_REPLY,
     BODY_TYPES
 };
 

@@ -131,6 +131,12 @@ static bool same_moves_head(const struct wire_moves_head *a, const struct wire_m
     return a->epoch == b->epoch && a->paused == b->paused && a->rate == b->rate;
 }
 
+static bool same_join_reply(const struct wire_join_reply *a, const struct wire_join_reply *b)
+{
+    return a->outcome == b->outcome && strcmp(a->why, b->why) == 0 &&
+           same_bytes(a->genesis, b->genesis) && same_bytes(a->map, b->map);
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -183,6 +189,10 @@ static bool body_same(const struct body *a, const struct body *b)
                strcmp(a->map_reply.why, b->map_reply.why) == 0;
     case BODY_LIVENESS:
         return same_liveness(&a->liveness, &b->liveness);
+    case BODY_JOIN:
+        return memcmp(&a->join, &b->join, sizeof a->join) == 0;
+    case BODY_JOIN_REPLY:
+        return same_join_reply(&a->join_reply, &b->join_reply);
     default:
         return memcmp(&a->node, &b->node, sizeof a->node) == 0; /* both zeroed before filling */
     }

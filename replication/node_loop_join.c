@@ -1,0 +1,73 @@
+/* Node loop: how a node comes into a cluster that is there, and goes for ever. */
+#include "replication/node_loop_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LEAVE_MS_MAX 5000u /* for replicas that are removed with the node to go first */
+
+void loop_join_open(struct node_loop *loop)
+{
+    const struct node_loop_options *options = loop->options;
+
+    if (node_map(loop->node) || options->join_count == 0)
+        return;
+    for (size_t i = 0; i < options->join_count && i < LOOP_SEEDS_MAX; i++) {
+        int r = fabric_dial(loop->fabric, options->join[i], NULL, loop->seeds, &loop->seeds[i]);
+
+        if (r != 0)
+            loop_log("error", "dial_failed", "address=%s error=\"%s\"", options->join[i],
+                     strerror(-r));
+    }
+}
+
+void loop_join_close(struct node_loop *loop)
+{
+    for (size_t i = 0; i < LOOP_SEEDS_MAX; i++) {
+        if (loop->seeds[i])
+            link_close(loop->seeds[i]);
+        loop->seeds[i] = NULL;
+    }
+}
+
+int loop_join_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                   uint8_t box[RINGMAP_BOX_SIZE])
+{
+    const struct node_loop *loop = context;
+    uint8_t exchange[IDENTITY_PUBLIC_SIZE];
+
+    if (!atomic_load(&loop->vault.known[key_id]) || identity_dh_public(exchange, public_key) != 0 ||
+        vault_wrap(key_id, loop->vault.keys[key_id], exchange, box) != 0)
+        return -EBADMSG;
+    return 0;
+}
+
+int loop_join_tell(struct node_loop *loop, const struct node_effects *effects)
+{
+    if (!effects->join_why)
+        return 0;
+    if (effects->join_refused) {
+        loop_log("error", "join_refused", "reason=\"%s\"", effects->join_why);
+        return -EPERM;
+    }
+    if (strcmp(loop->join_told, effects->join_why) != 0)
+        loop_log("warn", "join_waits", "reason=\"%s\"", effects->join_why);
+    snprintf(loop->join_told, sizeof loop->join_told, "%s", effects->join_why);
+    return 0;
+}
+
+void loop_leave_begin(struct node_loop *loop)
+{
+    if (loop->leave_ms != 0)
+        return;
+    loop->leave_ms = loop_now_ms() + LEAVE_MS_MAX;
+    loop_log("warn", "removed", "member=%u epoch=%llu next=\"this node ends by itself\"",
+             loop->member, (unsigned long long)node_map(loop->node)->epoch);
+}
+
+bool loop_leave_due(const struct node_loop *loop)
+{
+    return loop->leave_ms != 0 &&
+           (loop_now_ms() >= loop->leave_ms || loop_shards_hosted(loop) == 0);
+}

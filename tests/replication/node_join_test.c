@@ -1,0 +1,394 @@
+/* How a node comes into a cluster that is there, and what a crash on the way leaves. */
+#include "node_join_scene.h"
+
+Test(node_join, a_node_is_taken_in_as_joining_and_knows_it_after_a_restart)
+{
+    const struct ringmap_member *self;
+
+    begin(0);
+    cr_assert_null(node_map(new.node));
+    ask();
+    cr_assert_eq(sent(&old, WIRE_MAP_CHANGE)->message.partition, WIRE_PARTITION_META);
+    cr_assert_null(sent(&old, WIRE_JOIN_REPLY), "nothing is committed yet");
+    decide(WIRE_MAP_DONE, 2, change_name());
+    cr_assert_eq(node_map(old.node)->epoch, 2);
+    deliver_reply();
+    cr_assert(new.effects.found &&new.effects.map_changed);
+    cr_assert_null(new.effects.join_why);
+    for (int i = 0; i < 2; i++) {
+        self = ringmap_member(node_map(new.node), node_member(new.node));
+        cr_assert_eq(self->id, 4);
+        cr_assert_eq(self->state, RINGMAP_STATE_JOINING);
+        cr_assert_eq(self->weight, 50);
+        cr_assert_str_eq(self->address, "127.0.0.1:7044");
+        cr_assert_str_eq(self->zone, "east");
+        cr_assert_eq(memcmp(self->public_key, new.options.public_key, RINGMAP_KEY_SIZE), 0);
+        cr_assert_eq(node_genesis(new.node)->member_count, 3);
+        cr_assert(node_founding_owed(new.node));
+        reopen(&new);
+    }
+    cr_assert_eq(node_founded(new.node), 0);
+    reopen(&new);
+    cr_assert_not(node_founding_owed(new.node));
+    tick(&new, 1000);
+    cr_assert_null(sent(&new, WIRE_JOIN), "it is in");
+    end();
+}
+
+Test(node_join, who_has_all_data_keys_makes_boxes_of_them)
+{
+    const struct ringmap *map;
+
+    begin(3);
+    join();
+    map = node_map(new.node);
+    cr_assert_eq(map->key_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(memcmp(ringmap_box(map, i, 4), new.options.public_key, RINGMAP_KEY_SIZE), 0);
+        cr_assert_eq(ringmap_box(map, i, 4)[80], i + 1);
+    }
+    end();
+}
+
+Test(node_join, who_lacks_a_data_key_takes_nobody_in)
+{
+    begin(2);
+    old.options.wrap = NULL;
+    reopen(&old);
+    ask();
+    cr_assert_null(sent(&old, WIRE_MAP_CHANGE));
+    cr_assert_eq(replied().outcome, WIRE_JOIN_AGAIN);
+    deliver_reply();
+    cr_assert_str_eq(new.effects.join_why, "the node that was asked has not got all data keys");
+    cr_assert_not(new.effects.join_refused);
+    tick(&new, 500);
+    cr_assert(sent(&new, WIRE_JOIN));
+    end();
+}
+
+Test(node_join, an_answer_that_was_lost_is_given_again)
+{
+    begin(0);
+    ask();
+    decide(WIRE_MAP_DONE, 2, change_name());
+    ask();
+    cr_assert_null(sent(&old, WIRE_MAP_CHANGE), "it is in");
+    cr_assert_eq(replied().outcome, WIRE_JOIN_DONE);
+    deliver_reply();
+    cr_assert_eq(node_member(new.node), 4);
+    bring(&new, seed, WIRE_JOIN_REPLY, &(struct wire_buffer){0}, 0);
+    cr_assert_not(new.effects.map_changed);
+    cr_assert_eq(node_map(new.node)->epoch, 2);
+    end();
+}
+
+/* By another member, whose answer was faster. */
+Test(node_join, a_link_of_a_node_that_has_become_a_member_is_still_answered)
+{
+    struct shard_address from = {.role = LINK_ROLE_NODE, .member = 4, .link = LINK_OF_NEW};
+    struct wire_buffer body;
+
+    begin(0);
+    ask();
+    decide(WIRE_MAP_DONE, 2, change_name());
+    tick(&new, 500);
+    body = body_of(sent(&new, WIRE_JOIN));
+    bring(&old, from, WIRE_JOIN, &body, 0);
+    cr_assert_eq(replied().outcome, WIRE_JOIN_DONE);
+    deliver_reply();
+    cr_assert_eq(node_member(new.node), 4);
+    end();
+}
+
+Test(node_join, asking_again_meanwhile_changes_nothing)
+{
+    uint64_t name;
+
+    begin(0);
+    ask();
+    name = change_name();
+    ask();
+    cr_assert_eq(change_name(), name, "the same change, sent again");
+    cr_assert_eq(old.effects.send_count, 1);
+    decide(WIRE_MAP_DONE, 2, name);
+    cr_assert_eq(node_map(old.node)->member_count, 4);
+    end();
+}
+
+Test(node_join, another_change_that_came_first_is_learnt_and_the_node_asks_again)
+{
+    struct ringmap next;
+    struct ringmap_member other = {.weight = 1, .address = "127.0.0.1:9", .public_key = {42}};
+
+    begin(0);
+    ask();
+    decide(WIRE_MAP_CONFLICT, 2, change_name());
+    cr_assert_eq(replied().outcome, WIRE_JOIN_AGAIN);
+    deliver_reply();
+    cr_assert_str_eq(new.effects.join_why, "another change of the ring map came first");
+    tick(&old, 500);
+    cr_assert_eq(sent(&old, WIRE_MAP_GET)->to.member, 2);
+    cr_assert_eq(ringmap_joined(node_map(old.node), &other, NULL, &next), 0);
+    bring_map(&old, peer, WIRE_MAP, &next);
+    ringmap_deinit(&next);
+    ask();
+    decide(WIRE_MAP_DONE, 3, change_name());
+    deliver_reply();
+    cr_assert_eq(node_member(new.node), 5);
+    cr_assert_eq(node_map(new.node)->epoch, 3);
+    end();
+}
+
+Test(node_join, without_a_leader_of_the_meta_group_it_is_told_so)
+{
+    uint64_t begun;
+
+    begin(0);
+    begun = now_ms;
+    ask();
+    while (!sent(&old, WIRE_JOIN_REPLY)) {
+        cr_assert_leq(now_ms, begun + 11000);
+        tick(&old, 100);
+    }
+    cr_assert_eq(replied().outcome, WIRE_JOIN_AGAIN);
+    deliver_reply();
+    cr_assert_str_eq(new.effects.join_why, "the meta group has no leader that answers");
+    cr_assert_eq(node_map(old.node)->epoch, 1);
+    end();
+}
+
+Test(node_join, a_node_joins_while_a_plan_is_under_way)
+{
+    struct ringmap plan;
+
+    begin(0);
+    cr_assert_eq(ringmap_copy(&plan, node_map(old.node)), 0);
+    plan.epoch++;
+    plan.target = calloc(8, sizeof *plan.target);
+    for (int p = 0; p < 8; p++)
+        plan.target[p] = 2;
+    bring_map(&old, peer, WIRE_MAP, &plan);
+    ringmap_deinit(&plan);
+    cr_assert(ringmap_moving(node_map(old.node)));
+    join();
+    cr_assert_eq(node_member(new.node), 4);
+    cr_assert(ringmap_moving(node_map(new.node)));
+    end();
+}
+
+/* --- who asks ------------------------------------------------------------------------------ */
+
+Test(node_join, seeds_are_asked_in_turn_while_their_links_are_up)
+{
+    struct shard_address other = {.role = LINK_ROLE_NODE, .link = 81};
+    uint64_t first;
+
+    begin(0);
+    tick(&new, 0);
+    step(&new, NODE_EVENT_LINK_UP, other, NULL);
+    tick(&new, 500);
+    first = sent(&new, WIRE_JOIN)->to.link;
+    tick(&new, 100);
+    cr_assert_null(sent(&new, WIRE_JOIN), "an answer may be on its way");
+    tick(&new, 400);
+    cr_assert_neq(sent(&new, WIRE_JOIN)->to.link, first);
+    step(&new, NODE_EVENT_LINK_DOWN, seed, NULL);
+    for (int i = 0; i < 3; i++) {
+        tick(&new, 500);
+        cr_assert_eq(sent(&new, WIRE_JOIN)->to.link, 81);
+    }
+    step(&new, NODE_EVENT_LINK_DOWN, other, NULL);
+    tick(&new, 500);
+    cr_assert_null(sent(&new, WIRE_JOIN));
+    end();
+}
+
+Test(node_join, only_a_seed_answers)
+{
+    struct shard_address other = {.role = LINK_ROLE_NODE, .link = LINK_TO_OLD + 1};
+    struct wire_buffer body;
+
+    begin(0);
+    ask();
+    decide(WIRE_MAP_DONE, 2, change_name());
+    body = body_of(sent(&old, WIRE_JOIN_REPLY));
+    bring(&new, other, WIRE_JOIN_REPLY, &body, 0);
+    cr_assert_null(node_map(new.node));
+    new.options.join = false;
+    reopen(&new);
+    step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+    deliver_reply();
+    cr_assert_null(node_map(new.node), "it did not ask");
+    tick(&new, 500);
+    cr_assert_null(sent(&new, WIRE_JOIN));
+    end();
+}
+
+Test(node_join, a_cluster_that_is_not_the_tickets_is_not_joined)
+{
+    begin(0);
+    new.options.cluster[3] ^= 1;
+    reopen(&new);
+    step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+    join();
+    cr_assert_str_eq(new.effects.join_why,
+                     "the genesis is of another cluster than this node's ticket");
+    cr_assert_null(node_map(new.node));
+    cr_assert_null(node_map_prepared(new.node));
+    end();
+}
+
+/* A seed that lies: each of these is no answer. */
+static void answer_with(const struct ringmap *genesis, const struct ringmap *map, const char *why)
+{
+    struct wire_join_reply reply = {.outcome = WIRE_JOIN_DONE};
+    uint8_t *blobs[2] = {malloc(ringmap_encoded_size(genesis)), malloc(ringmap_encoded_size(map))};
+    struct wire_buffer body = {0};
+
+    ringmap_encode(genesis, blobs[0]);
+    ringmap_encode(map, blobs[1]);
+    reply.genesis = (struct wire_bytes){blobs[0], ringmap_encoded_size(genesis)};
+    reply.map = (struct wire_bytes){blobs[1], ringmap_encoded_size(map)};
+    wire_put_join_reply(&body, &reply);
+    bring(&new, seed, WIRE_JOIN_REPLY, &body, 0);
+    cr_assert_str_eq(new.effects.join_why, why);
+    cr_assert_null(node_map(new.node));
+    free(blobs[0]);
+    free(blobs[1]);
+}
+
+Test(node_join, an_answer_that_does_not_take_it_in_is_none)
+{
+    struct ringmap genesis = founded(0), map;
+    struct ringmap_member who = {.weight = 1, .address = "127.0.0.1:9", .public_key = {99, 7}};
+
+    begin(0);
+    cr_assert_eq(ringmap_joined(&genesis, &who, NULL, &map), 0);
+    answer_with(&map, &map, "the genesis is no ring map of epoch 1");
+    answer_with(&genesis, &genesis, "its epoch is not a later one");
+    map.members[3].public_key[0] = 98;
+    answer_with(&genesis, &map, "the ring map does not name this node");
+    map.members[3].public_key[0] = 99;
+    map.members[3].state = RINGMAP_STATE_REMOVED;
+    answer_with(&genesis, &map, "the ring map does not name this node");
+    map.cluster[0] ^= 1;
+    answer_with(&genesis, &map, "it is a map of another cluster");
+    ringmap_deinit(&map);
+    ringmap_deinit(&genesis);
+    end();
+}
+
+/* Every call of the disk fails once: it is in no cluster then, or in this one, and asks until it
+ * is. */
+Test(node_join, a_crash_on_the_way_leaves_it_out_or_in)
+{
+    bool in = false;
+
+    for (uint64_t n = 1; !in; n++) {
+        cr_assert_lt(n, 40);
+        begin(0);
+        ask();
+        decide(WIRE_MAP_DONE, 2, change_name());
+        vfs_mem_fail_after(new.vfs, n, EIO);
+        deliver_reply();
+        vfs_mem_fail_after(new.vfs, 0, 0);
+        in = new.effects.found;
+        cr_assert_eq(new.effects.fatal, in ? 0 : -EIO, "%lu", (unsigned long)n);
+        reopen(&new);
+        if (!node_map(new.node)) {
+            step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+            ask();
+            deliver_reply();
+        }
+        cr_assert_eq(node_member(new.node), 4, "%lu", (unsigned long)n);
+        cr_assert(node_founding_owed(new.node));
+        end();
+    }
+}
+
+Test(node_join, a_full_disk_is_tried_again)
+{
+    begin(0);
+    ask();
+    decide(WIRE_MAP_DONE, 2, change_name());
+    for (uint64_t n = 1; n < 12; n += 2) {
+        vfs_mem_fail_after(new.vfs, n, ENOSPC);
+        deliver_reply();
+        vfs_mem_fail_after(new.vfs, 0, 0);
+        if (new.effects.found)
+            break;
+        cr_assert_eq(new.effects.fatal, 0);
+        cr_assert_str_eq(new.effects.join_why,
+                         "what it was told cannot be written: see the node's log");
+        ask();
+    }
+    if (!new.effects.found)
+        deliver_reply();
+    cr_assert_eq(node_member(new.node), 4);
+    end();
+}
+
+static void lose_map(void)
+{
+    cr_assert_eq(vfs_remove(new.vfs, "MAP"), 0);
+    reopen(&new);
+    cr_assert_null(node_map(new.node), "the genesis does not name it");
+    cr_assert_eq(node_member(new.node), 0);
+    cr_assert(node_map_prepared(new.node), "those may be asked");
+}
+
+/* Members know it by its key; and so does the seed that it asks. */
+Test(node_join, a_lost_map_comes_again_from_a_member)
+{
+    struct ringmap map;
+
+    begin(0);
+    join();
+    cr_assert_eq(node_founded(new.node), 0);
+    cr_assert_eq(ringmap_copy(&map, node_map(new.node)), 0);
+    lose_map();
+    bring_epoch(&new, (struct shard_address){.role = LINK_ROLE_NODE, .member = 1}, 2);
+    cr_assert(sent(&new, WIRE_MAP_GET));
+    bring_map(&new, (struct shard_address){.role = LINK_ROLE_NODE, .member = 1}, WIRE_MAP, &map);
+    cr_assert(new.effects.map_changed);
+    cr_assert_not(new.effects.found, "its stores are there");
+    cr_assert_eq(node_member(new.node), 4);
+    lose_map();
+    step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+    ask();
+    deliver_reply();
+    cr_assert(new.effects.map_changed);
+    cr_assert_eq(node_member(new.node), 4);
+    ringmap_deinit(&map);
+    end();
+}
+
+Test(node_join, files_of_two_nodes_are_refused)
+{
+    struct node *node;
+
+    begin(0);
+    join();
+    node_close(new.node);
+    new.options.public_key[5] = 1;
+    cr_assert_eq(node_open(&node, new.vfs, &new.options), -EPROTO);
+    new.options.public_key[5] = 0;
+    new.node = NULL;
+    reopen(&new);
+    end();
+}
+
+Test(node_join, who_was_prepared_for_a_founding_does_not_ask)
+{
+    struct ringmap genesis = founded(0);
+
+    begin(0);
+    memset(genesis.members[2].public_key, 0, RINGMAP_KEY_SIZE);
+    memcpy(genesis.members[2].public_key, new.options.public_key, RINGMAP_KEY_SIZE);
+    bring_map(&new, admin, WIRE_PREPARE, &genesis);
+    cr_assert(node_map_prepared(new.node));
+    tick(&new, 1000);
+    cr_assert_null(sent(&new, WIRE_JOIN));
+    ringmap_deinit(&genesis);
+    end();
+}
