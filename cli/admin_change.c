@@ -156,7 +156,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
         }
         if (r == 0 && map->epoch >= epoch && !ringmap_moving(map)) {
             bar_clear(bar);
-            if (!next || map_change_is_in(map, next))
+            if (!next || map_change_holds(map, next))
                 return EXIT_CODE_OK;
             arguments_error(admin->arguments,
                             "another change took the place of this one: see `ring-admin plan`");

@@ -55,10 +55,9 @@ static bool same_keys(const struct ringmap *now, const struct ringmap *next)
     return true;
 }
 
-bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)
+bool map_change_holds(const struct ringmap *now, const struct ringmap *next)
 {
     if (now->epoch < next->epoch || now->partition_count != next->partition_count ||
-        now->paused != next->paused || now->move_rate != next->move_rate ||
         now->meta_voter_count != next->meta_voter_count ||
         memcmp(now->meta_voters, next->meta_voters, sizeof now->meta_voters) != 0)
         return false;
@@ -68,7 +67,13 @@ bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)
     for (uint32_t p = 0; p < next->partition_count; p++)
         if (!same_row(now, next, (uint16_t)p))
             return false;
-    return same_keys(now, next);
+    return true;
+}
+
+bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)
+{
+    return map_change_holds(now, next) && now->paused == next->paused &&
+           now->move_rate == next->move_rate && same_keys(now, next);
 }
 
 /* --- send ---------------------------------------------------------------------------------- */

@@ -13,7 +13,10 @@
  * EXIT_CODE_CONFLICT: another came first; EXIT_CODE_FAILED: refused; EXIT_CODE_UNREACHABLE:
  * unknown. admin->view may have been gathered again. */
 enum exit_code map_change_send(struct admin *admin, const struct ringmap *next);
-/* Whether what `next` says holds in `now`, be it as it was sent or some maps later. */
+/* Whether the members and wanted rows of `next` are those of `now`, be it as it was sent or some
+ * maps later. */
+bool map_change_holds(const struct ringmap *now, const struct ringmap *next);
+/* Whether all that `next` says holds in `now`: settings and data keys too. */
 bool map_change_is_in(const struct ringmap *now, const struct ringmap *next);
 
 #endif

@@ -105,7 +105,7 @@ static void add_tolerance(struct text *text, int8_t count, const char *when)
     if (count < 0)
         text_add(text, "no majority %s", when);
     else
-        text_add(text, "%d more failure%s %s", count, count == 1 ? "" : "s", when);
+        text_add(text, "%d %s", count, when);
 }
 
 static void put_sentences(struct output *output, const struct view *view,
@@ -125,7 +125,7 @@ static void put_sentences(struct output *output, const struct view *view,
              planning->cost.moves, planning->cost.moves_min,
              planning->sizes_known ? "" : "more than ", size, time, rate, plan->wave_count,
              plan->lead_count);
-    add_tolerance(&text, plan->tolerance_before, "now, ");
+    add_tolerance(&text, plan->tolerance_before, "more failures now, ");
     add_tolerance(&text, plan->tolerance_least, "on the way, ");
     add_tolerance(&text, plan->tolerance_after, "after");
     output_field(output, &field_work, (struct output_value){.text = work});

@@ -48,7 +48,7 @@ static bool is_there(const struct ringmap *now, const struct ringmap *wanted)
     struct ringmap same = *wanted;
 
     same.epoch = now->epoch;
-    return now->replica_count == wanted->replica_count && map_change_is_in(now, &same);
+    return now->replica_count == wanted->replica_count && map_change_holds(now, &same);
 }
 
 int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,

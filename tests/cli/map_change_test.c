@@ -53,6 +53,7 @@ Test(map_change, it_is_not_in_a_map_with_other_rows_members_voters_or_settings)
     cr_assert(map_change_is_in(&other, &next));
     other.members[0].state = RINGMAP_STATE_ACTIVE; /* an abort */
     cr_assert_not(map_change_is_in(&other, &next));
+    cr_assert_not(map_change_holds(&other, &next));
     other.members[0].state = RINGMAP_STATE_LEAVING;
     other.members[2].weight++;
     cr_assert_not(map_change_is_in(&other, &next));
@@ -65,6 +66,7 @@ Test(map_change, it_is_not_in_a_map_with_other_rows_members_voters_or_settings)
     other.paused = false;
     other.move_rate = 3;
     cr_assert_not(map_change_is_in(&other, &next));
+    cr_assert(map_change_holds(&other, &next), "somebody gave moves another rate meanwhile");
     other.move_rate = 0;
     other.meta_voters[0]++;
     cr_assert_not(map_change_is_in(&other, &next));
