@@ -55,6 +55,7 @@ struct inbox_item {
     struct link_message message; /* body: set when taken */
     struct store_job *job;
     int result;
+    uint32_t job_us; /* it took */
 };
 
 int inbox_init(struct inbox *inbox);
@@ -116,6 +117,7 @@ struct loop_shard {
     uint64_t snapshots; /* installed */
     uint64_t faults, unread, repairs, outvoted_told, undecided_told;
     uint32_t fenced;
+    bool slow;
     bool drained;
 };
 

@@ -2,7 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
 
 static struct store_job *next_job(struct jobs *jobs)
 {
@@ -26,7 +35,10 @@ static void *work(void *argument)
     struct inbox_item item = {.kind = INBOX_JOB};
 
     while ((item.job = next_job(jobs))) {
+        uint64_t begin_us = now_us();
+
         item.result = store_job_run(item.job);
+        item.job_us = (uint32_t)(now_us() - begin_us);
         inbox_put(&jobs->shard->inbox, &item);
         loop_shard_kick(jobs->shard);
     }

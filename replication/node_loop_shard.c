@@ -62,7 +62,8 @@ static void hand_in(struct loop_shard *shard, const struct inbox_item *item, uin
                                 .shards = item->shards,
                                 .message = &item->message,
                                 .job = item->job,
-                                .job_result = item->result};
+                                .job_result = item->result,
+                                .job_us = item->job_us};
 
     assert(item->kind != INBOX_STOP);
     event.kind = kinds[item->kind];
@@ -141,6 +142,17 @@ static void tell_damage(struct loop_shard *shard, const struct shard_stats *stat
     shard->repairs = stats->repaired;
 }
 
+static void tell_slow(struct loop_shard *shard, const struct shard_stats *stats)
+{
+    if (stats->slow != shard->slow)
+        loop_log(stats->slow ? "warn" : "info", stats->slow ? "disk_slow" : "disk_sound",
+                 "shard=%u next=\"%s\"", shard->number,
+                 stats->slow ? "its journal takes far longer than the other members': it leads "
+                               "nothing until it does not; see to the disk"
+                             : "it leads again");
+    shard->slow = stats->slow;
+}
+
 /* With each tick: what is not asked for often, and what is new for the log. */
 static void tell(struct loop_shard *shard)
 {
@@ -152,6 +164,7 @@ static void tell(struct loop_shard *shard)
     tell_snapshots(shard, &stats);
     tell_damage(shard, &stats, &scrub);
     tell_differences(shard, &stats);
+    tell_slow(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
     atomic_store_explicit(&shard->hosted, stats.leaders + stats.followers + stats.fenced,

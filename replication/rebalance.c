@@ -217,6 +217,40 @@ static void evacuate(struct view *view)
     }
 }
 
+static bool is_voter(const struct rebalance_partition *partition, uint16_t id)
+{
+    for (uint32_t i = 0; i < partition->voter_count; i++) {
+        if (partition->voters[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* To their preferred leaders, as far as that is even. What was handed over for its load rests, and
+ * where it left nobody is that empty soon. */
+static void go_home(struct view *view)
+{
+    const struct rebalance_options *options = &view->rebalance->options;
+    double even = 1 + options->end_percent / 200.0;
+
+    for (uint32_t p = 0; p < options->partitions; p++) {
+        const struct rebalance_partition *partition = &view->event->partitions[p];
+        uint32_t from = index_of(view->event, partition->leader);
+        uint32_t to = index_of(view->event, partition->preferred);
+        double bar;
+
+        if (view->effects->transfer_count >= options->evacuations_max)
+            return;
+        if (from == NOBODY || to == NOBODY || from == to || !view->event->members[to].may_lead ||
+            !is_voter(partition, partition->preferred) || is_taken(view, p) ||
+            view->event->now_ms < view->rebalance->rests[p].until_ms)
+            continue;
+        bar = fullness(view, from, 0) > even ? fullness(view, from, 0) : even;
+        if (fullness(view, to, view->rebalance->load[p]) <= bar)
+            hand_over(view, p, from, to);
+    }
+}
+
 /* How full the fuller of the two would be after the transfer; as full as `from` is when that gains
  * too little. */
 static double outcome(const struct view *view, uint32_t p, uint32_t from, uint32_t to)
@@ -291,6 +325,7 @@ void rebalance_step(struct rebalance *rebalance, const struct rebalance_event *e
         return;
     effects->load_max_percent = (uint32_t)(fullness(&view, most, 0) * 100);
     evacuate(&view);
+    go_home(&view);
     if (effects->load_max_percent >= 100 + options->begin_percent)
         rebalance->balancing = true;
     while (rebalance->balancing && effects->transfer_count < options->transfers_max)

@@ -6,6 +6,10 @@
  * disk, about to leave) go first and at once; then the fullest member gives to the one where the
  * greater of the two becomes the least.
  *
+ * Where evenness leaves a choice, a partition goes home to its preferred leader: when that makes
+ * nobody fuller than half of `end_percent` above the mean, or than the one that hands over is. So
+ * leaders of an idle cluster are where the ring map has them, also after a node was away.
+ *
  * Hysteresis, so that nothing flaps: balancing begins when a member is `begin_percent` above the
  * mean and goes on until none is `end_percent` above it or nothing helps. A transfer must bring the
  * fuller of the two down by `gain_percent` of the load that is handed over, so it is never worth
@@ -24,13 +28,13 @@
 #include <stdint.h>
 
 #define REBALANCE_VOTERS_MAX    7u
-#define REBALANCE_TRANSFERS_MAX 64u
+#define REBALANCE_TRANSFERS_MAX 256u
 
 struct rebalance_options {
     uint32_t partitions;
     uint32_t members_max;
     uint32_t transfers_max;   /* a step; at most REBALANCE_TRANSFERS_MAX */
-    uint32_t evacuations_max; /* a step, of members that must not lead; likewise */
+    uint32_t evacuations_max; /* a step, of members that must not lead, and ways home; likewise */
     uint32_t operation_bytes; /* so many bytes weigh as much as an operation */
     uint32_t smoothing_ms;    /* time constant */
     uint32_t begin_percent;
@@ -47,7 +51,8 @@ struct rebalance_member {
 };
 
 struct rebalance_partition {
-    uint16_t leader; /* 0: unknown */
+    uint16_t leader;    /* 0: unknown */
+    uint16_t preferred; /* a voter that leads it where load does not matter; 0: none */
     uint8_t voter_count;
     uint16_t
         voters[REBALANCE_VOTERS_MAX]; /* that are healthy and caught up; the leader may be one */

@@ -56,7 +56,8 @@ static void stand_early(struct shard *shard)
         uint32_t reachable = 0;
 
         if (raft->role != RAFT_FOLLOWER || raft->leader != 0 || replica->fenced ||
-            replica->preferred != shard->options.self || shard->drain_until_ms)
+            replica->preferred != shard->options.self || shard->drain_until_ms ||
+            shard->load.drained)
             continue;
         for (uint32_t j = 0; j < raft->peer_count; j++) {
             uint16_t member = raft->peers[j].replica.member;
@@ -95,6 +96,37 @@ static void peer_lost(struct shard *shard, uint16_t member)
     }
 }
 
+/* From routers and admins. */
+static void on_request(struct shard *shard, const struct shard_event *event)
+{
+    const struct link_message *message = event->message;
+    bool admin = event->from.role == LINK_ROLE_ADMIN;
+
+    switch (message->type) {
+    case WIRE_OPS:
+        if (event->from.role == LINK_ROLE_ROUTER)
+            shard_operations_frame(shard, event->from.link, message);
+        break;
+    case WIRE_FLUSH:
+        if (admin)
+            shard_client_flush(shard, event->from, message);
+        break;
+    case WIRE_TOP:
+        if (admin)
+            shard_load_top(shard, event->from, message);
+        break;
+    case WIRE_DRAIN:
+        if (admin)
+            shard_load_drain(shard, event->from, message);
+        break;
+    case WIRE_SHARD_STATUS:
+        shard_client_status(shard, event->from, message);
+        break;
+    default: /* of a newer version: not ours to judge */
+        break;
+    }
+}
+
 static void on_message(struct shard *shard, const struct shard_event *event)
 {
     const struct link_message *message = event->message;
@@ -130,13 +162,13 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_snapshot_ack_frame(shard, event->from.member, message);
         break;
-    case WIRE_OPS:
-        if (event->from.role == LINK_ROLE_ROUTER)
-            shard_operations_frame(shard, event->from.link, message);
+    case WIRE_BALANCE:
+        if (node)
+            shard_load_balance(shard, event->from.member, message);
         break;
-    case WIRE_FLUSH:
-        if (event->from.role == LINK_ROLE_ADMIN)
-            shard_client_flush(shard, event->from, message);
+    case WIRE_LOAD:
+        if (node)
+            shard_balance_load(shard, event->from.member, message);
         break;
     case WIRE_MAP_CHANGE:
         if (node)
@@ -154,10 +186,8 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_record_get(shard, &shard->tickets, event->from, message);
         break;
-    case WIRE_SHARD_STATUS:
-        shard_client_status(shard, event->from, message);
-        break;
-    default: /* of a newer version: not ours to judge */
+    default:
+        on_request(shard, event);
         break;
     }
 }
@@ -173,13 +203,16 @@ static void discard_job(struct shard *shard, struct store_job *job, int result)
     (void)store_done(shard->store, job, result);
 }
 
-static void on_job(struct shard *shard, struct store_job *job, int result)
+static void on_job(struct shard *shard, const struct shard_event *event)
 {
+    struct store_job *job = event->job;
     struct shard_read *read;
     const uint8_t *bytes = NULL;
     size_t size = 0;
-    int r;
+    int result = event->job_result, r;
 
+    if (store_job_class(job) == STORE_JOB_WRITE)
+        shard_load_write_ends(shard, event->job_us);
     if (store_job_class(job) == STORE_JOB_READ) {
         shard->reads_out--;
         read = store_read_result(job, &bytes, &size);
@@ -268,7 +301,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         on_message(shard, event);
         break;
     case SHARD_EVENT_JOB:
-        on_job(shard, event->job, event->job_result);
+        on_job(shard, event);
         break;
     case SHARD_EVENT_LINK_UP:
         if (event->from.role != LINK_ROLE_NODE)
@@ -327,6 +360,8 @@ static void hand_out_jobs(struct shard *shard, struct shard_effects *effects)
 
         if (job)
             effects->jobs[effects->job_count++] = job;
+        if (job && classes[i] == STORE_JOB_WRITE)
+            shard_load_write_begins(shard);
     }
     while (effects->job_count < SHARD_JOBS_MAX && reads_waiting(shard)) {
         read = fifo_peek(&shard->reads);
@@ -457,6 +492,8 @@ bool shard_settled(const struct shard *shard, uint16_t partition)
 void shard_stats(const struct shard *shard, struct shard_stats *stats)
 {
     *stats = shard->stats;
+    stats->drained = shard->load.drained;
+    stats->slow = shard->load.slow;
     stats->operations_in_flight = shard->in_flight;
     stats->operations_in_flight_size = shard->in_flight_size;
     for (size_t i = 0; i < shard->hosted_count; i++) {

@@ -95,6 +95,7 @@ struct shard_event {
     const struct link_message *message;
     struct store_job *job;
     int job_result;
+    uint32_t job_us; /* how long it took to run */
 };
 
 struct shard_send {
@@ -144,6 +145,8 @@ struct shard_stats {
     uint64_t compared;    /* partitions led here, with all their replicas; each time counts */
     uint64_t differences; /* replicas that were outvoted, */
     uint64_t undecided;   /* and ranges for which nobody had a majority */
+    bool drained;         /* it is to lead nothing */
+    bool slow;            /* its disk is far off its peers', says the meta group's leader */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

@@ -129,29 +129,16 @@ static void log_measure(struct shard *shard)
         shard->log_size += shard->hosted[i]->raft.log.size;
 }
 
-static bool ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member)
+/* None whose clock is ahead: it would have to hand over again. */
+bool shard_ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member)
 {
     const struct shard_peer *peer = &shard->peers[member];
     const struct raft_progress *progress = raft_peer(&replica->raft, member);
 
-    return peer->up && !peer->full && shard->now_ms >= peer->up_since_ms + LEADER_SETTLE_MS &&
-           progress && progress->voter && progress->match + 64 >= replica->raft.log.last &&
+    return peer->up && !peer->full && peer->behind_ms > -SHARD_CLOCK_AHEAD_MS &&
+           shard->now_ms >= peer->up_since_ms + LEADER_SETTLE_MS && progress && progress->voter &&
+           progress->match + 64 >= replica->raft.log.last &&
            progress->heard_ms + 2 * shard->options.heartbeat_ms >= shard->now_ms;
-}
-
-/* Leaders go back to where the map wants them: spread evenly. */
-static bool send_home(struct shard *shard, struct replica *replica)
-{
-    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
-
-    if (!leads(replica) || replica->preferred == shard->options.self || replica->raft.transfer_to ||
-        shard->now_ms < replica->leader_since_ms + LEADER_SETTLE_MS ||
-        !ready_to_lead(shard, replica, replica->preferred) ||
-        shard->peers[replica->preferred].behind_ms <= -SHARD_CLOCK_AHEAD_MS)
-        return false;
-    event.from.member = replica->preferred;
-    shard_raft_event(shard, replica, &event);
-    return true;
 }
 
 /* A leader without disk for values makes room for one that has it; one whose clock is ahead for one
@@ -165,7 +152,7 @@ static bool leave(struct shard *shard, struct replica *replica, bool ahead)
         return false;
     for (uint32_t i = 0; i < raft->peer_count && !event.from.member; i++)
         if (raft->peers[i].replica.member != shard->options.self &&
-            ready_to_lead(shard, replica, raft->peers[i].replica.member) &&
+            shard_ready_to_lead(shard, replica, raft->peers[i].replica.member) &&
             (!ahead ||
              shard->peers[raft->peers[i].replica.member].behind_ms >= SHARD_CLOCK_AHEAD_MS))
             event.from.member = raft->peers[i].replica.member;
@@ -179,9 +166,7 @@ static bool change_leader(struct shard *shard, struct replica *replica)
 {
     bool ahead = shard_clock_ahead(shard, replica);
 
-    if (ahead || store_disk_full(shard->store))
-        return leave(shard, replica, ahead);
-    return send_home(shard, replica);
+    return (ahead || store_disk_full(shard->store)) && leave(shard, replica, ahead);
 }
 
 void shard_duty(struct shard *shard)
@@ -210,6 +195,8 @@ void shard_duty(struct shard *shard)
     }
     shard_expiry_duty(shard);
     shard_dictionary_duty(shard);
+    shard_load_duty(shard);
+    shard_balance_duty(shard);
 }
 
 /* Who of those that are there is nearest to the end of the log; 0 when nobody is. */

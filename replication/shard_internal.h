@@ -24,7 +24,9 @@
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
  *   shard_tickets.c  and the tickets
- *   shard_duty.c     what time asks for: leaders' places, drain, retention
+ *   shard_load.c     what it does as a leader, and what it is asked to hand over
+ *   shard_balance.c  where leaders should be, at the meta group's
+ *   shard_duty.c     what time asks for: leaders that must go, drain, retention
  *   shard_out.c      frames on their way out
  *
  * Invariants (shard_check): a waiter hangs on exactly one replica; operations_in_flight counts
@@ -42,6 +44,7 @@
 #include "replication/sessions.h"
 #include "replication/shard.h"
 #include "replication/shard_compare.h"
+#include "replication/shard_load.h"
 #include "replication/shard_operation.h"
 #include "replication/shard_record.h"
 #include "replication/shard_snapshot.h"
@@ -125,6 +128,7 @@ struct replica {
     uint64_t compare_begun_ms; /* the newest time over all of it, and */
     uint64_t compare_due_ms;   /* when the next is due */
     uint64_t odd_until_ms;     /* leader: outvoted, hands over until then; 0: not so */
+    struct replica_load load;
 };
 
 /* Durable once `batch` is: the replica's journal up to (index, term) and its hard state. */
@@ -370,6 +374,8 @@ struct shard {
     struct command_outcome outcome;
     struct shard_expiry expiry;
     struct shard_compare compare;
+    struct shard_load load;
+    struct shard_balance balance;
     uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */
 };
 
@@ -498,6 +504,8 @@ int shard_expire_values(struct shard *shard, struct replica *replica,
 
 /* shard_duty.c */
 void shard_duty(struct shard *shard);
+/* A voter that could take over from this leader now. */
+bool shard_ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member);
 void shard_drain_step(struct shard *shard);
 bool shard_drained(const struct shard *shard);
 

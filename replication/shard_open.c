@@ -267,6 +267,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     shard->options.store.digest_context = shard;
     shard->now_ms = now_ms;
     shard->random = random;
+    shard_load_init(shard);
     r = memory_new(shard, map);
     if (r == 0) {
         shard_visitor(shard, &visitor);
@@ -353,6 +354,8 @@ void shard_close(struct shard *shard)
     shard_waiters_free(shard);
     shard_map_deinit(shard);
     shard_record_deinit(&shard->tickets);
+    shard_load_free(shard);
+    shard_balance_free(shard);
     shard_trainer_free(shard);
     shard_out_deinit(shard);
     keyqueue_deinit(&shard->keyqueue);

@@ -341,6 +341,7 @@ static void arrive(struct shard *shard, uint64_t link, uint64_t session, const s
         shard_client_result(shard, link, &result);
         return;
     }
+    shard_load_keys(shard, &request);
     if (is_write(op) && !session_allows(shard, replica, &request))
         return;
     if (keyqueue_blocked(&shard->keyqueue, op->partition, shard->digests, request.key_count + 1) ||

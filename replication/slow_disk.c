@@ -90,8 +90,11 @@ uint32_t slow_disk_step(struct slow_disk *slow_disk, const struct slow_disk_even
         struct slow_disk_state *state = &slow_disk->states[i];
         uint32_t needed_ms = state->slow ? slow_disk->options.end_ms : slow_disk->options.begin_ms;
 
-        if (!sample->fresh || count < 2 ||
-            !speaks_for_change(slow_disk, state->slow, sample->p99_us, median_us)) {
+        if (!sample->fresh || count < 2) {
+            state->counting = state->counting && state->slow;
+            continue;
+        }
+        if (!speaks_for_change(slow_disk, state->slow, sample->p99_us, median_us)) {
             state->counting = false;
             continue;
         }

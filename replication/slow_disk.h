@@ -7,8 +7,8 @@
  * the shorter time is the one to step down, for a leader that waits for its disk makes all its
  * clients wait. With samples every 500 ms and begin_ms 1,000 it is decided within 1.5 s of the
  * first bad one. The median guards against blaming one for what all suffer: when more than half are
- * as slow, nobody is called so. Without a sample there is no evidence: a count that was running
- * begins anew.
+ * as slow, nobody is called so. Without a sample there is no evidence: a count towards slow begins
+ * anew; one towards sound goes on, or a cluster that writes little would never end it.
  */
 #ifndef REPLICATION_SLOW_DISK_H
 #define REPLICATION_SLOW_DISK_H

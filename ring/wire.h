@@ -38,6 +38,7 @@
  *   TICKETS_CHANGE_REPLY: as MAP_CHANGE_REPLY, with versions   TICKET_COMMAND and its REPLY:
  *             ring/tickets_command.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
+ *   BALANCE, LOAD, TOP, DRAIN and their replies: ring/wire_load.h
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H

@@ -49,13 +49,20 @@
     X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */                            \
     X(MOVES_GET, 59, DATA)       /* admin -> shard */                                              \
     X(MOVES, 60, DATA)           /* how far the groups that are led there are with their moves */  \
+    /* load; frame.partition routes to a shard */                                                  \
+    X(BALANCE, 61, CONTROL) /* meta leader's shard 0 -> shard: how is it? hand that over */        \
+    X(LOAD, 62, CONTROL)    /* the answer */                                                       \
+    X(TOP, 63, DATA)        /* admin -> shard: what do you lead, and which keys are asked for? */  \
+    X(TOP_REPLY, 64, DATA)                                                                         \
     X(TICKETS_VERSION, 65, CONTROL) /* node -> node: of the tickets it holds */                    \
     X(TICKETS_GET, 66, CONTROL)     /* member -> node */                                           \
     X(TICKETS, 67, CONTROL)         /* ring/tickets.h; to members only */                          \
     X(TICKETS_CHANGE, 68, CONTROL)  /* node -> meta leader's shard 0: the next ones */             \
     X(TICKETS_CHANGE_REPLY, 69, CONTROL)                                                           \
     X(TICKET_COMMAND, 70, CONTROL) /* admin -> node: ring/tickets_command.h */                     \
-    X(TICKET_COMMAND_REPLY, 71, CONTROL)
+    X(TICKET_COMMAND_REPLY, 71, CONTROL)                                                           \
+    X(DRAIN, 73, DATA) /* admin -> shard: lead nothing, or lead again */                           \
+    X(DRAIN_REPLY, 74, DATA)
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

@@ -297,6 +297,64 @@ Test(rebalance, a_hot_partition_does_not_hide_the_others)
     rebalance_deinit(&scene.rebalance);
 }
 
+static uint32_t at_home(const struct scene *scene)
+{
+    uint32_t count = 0;
+
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        count += scene->partitions[p].leader == scene->partitions[p].preferred;
+    return count;
+}
+
+/* Preferred leaders that are even, as placement makes them. */
+static void prefer_evenly(struct scene *scene)
+{
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        struct rebalance_partition *partition = &scene->partitions[p];
+
+        partition->voter_count = 3;
+        for (uint32_t i = 0; i < 3; i++)
+            partition->voters[i] = (uint16_t)(1 + (p + i) % MEMBERS);
+        partition->preferred = partition->leader = partition->voters[0];
+    }
+}
+
+Test(rebalance, idle_leaders_go_home_when_a_member_is_back)
+{
+    struct draw draw = {1};
+    struct scene scene;
+
+    scene_init(&scene, &draw);
+    prefer_evenly(&scene);
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        if (scene.partitions[p].preferred == 2)
+            scene.partitions[p].leader = scene.partitions[p].voters[1 + p % 2];
+    step(&scene, &draw, 0);
+    cr_assert_eq(at_home(&scene), PARTITIONS, "in one step: %u are", at_home(&scene));
+    cr_assert_eq(steps(&scene, &draw, 0, 3600000), 0);
+    rebalance_deinit(&scene.rebalance);
+}
+
+/* Its home would be fuller than it is where it was sent: it does not go back and forth. */
+Test(rebalance, what_left_home_for_its_load_stays_away)
+{
+    struct draw draw = {1};
+    struct scene scene;
+    uint32_t moved;
+
+    scene_init(&scene, &draw);
+    prefer_evenly(&scene);
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        scene.operations[p] = scene.partitions[p].preferred == 3 ? 400 : 50;
+    moved = steps(&scene, &draw, 20, 600000);
+    cr_assert(moved > 0 && fullest_percent(&scene) <= 130, "%u", fullest_percent(&scene));
+    cr_assert_leq(steps(&scene, &draw, 20, 4 * 3600000), 4);
+    memset(scene.operations, 0, sizeof scene.operations);
+    steps(&scene, &draw, 0, 600000);
+    cr_assert_geq(at_home(&scene), PARTITIONS - 4, "%u are", at_home(&scene));
+    rebalance_deinit(&scene.rebalance);
+}
+
 Test(rebalance, no_memory_is_an_answer)
 {
     struct rebalance_options options;

@@ -87,6 +87,32 @@ static void take_control(struct cluster *cluster, int from, const struct shard_s
     }
 }
 
+static void take_answer(struct cluster *cluster, const struct link_message *message)
+{
+    struct wire_top_partition partition;
+    struct wire_top_key key;
+    struct wire_cursor cursor;
+    bool drained;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (message->type == WIRE_DRAIN_REPLY) {
+        cr_assert(wire_get_drain_reply(&cursor, &drained, &cluster->drain_leaders));
+        return;
+    }
+    if (message->type != WIRE_TOP_REPLY)
+        return;
+    cr_assert(wire_get_top_reply(&cursor, &cluster->top));
+    for (uint32_t i = 0; i < cluster->top.partition_count; i++)
+        cr_assert(wire_get_top_partition(&cursor, &partition));
+    cluster->top_keys = 0;
+    while (!wire_cursor_done(&cursor)) {
+        cr_assert(wire_get_top_key(&cursor, &key));
+        if (cluster->top_keys++ == 0)
+            snprintf(cluster->top_key, sizeof cluster->top_key, "%.*s", (int)key.key.size,
+                     (const char *)key.key.data);
+    }
+}
+
 static void post(struct cluster *cluster, int from, const struct shard_send *send)
 {
     struct parcel *parcel;
@@ -96,6 +122,10 @@ static void post(struct cluster *cluster, int from, const struct shard_send *sen
         return;
     }
 
+    if (send->to.role == LINK_ROLE_ADMIN) {
+        take_answer(cluster, &send->message);
+        return;
+    }
     if (send->to.role == LINK_ROLE_ROUTER) {
         take_results(cluster, &send->message);
         return;
@@ -150,6 +180,7 @@ static void drain(struct cluster *cluster, int node)
             }
 
             event.job_result = store_job_run(jobs[i]);
+            event.job_us = cluster->sync_us[node];
             deliver(cluster, node, &event);
         }
         if (cluster->stepped)
@@ -446,6 +477,20 @@ const struct cluster_result *cluster_do(struct cluster *cluster, uint8_t operati
     cr_assert_geq(leader, 0);
     return await_result(cluster, cluster_send(cluster, leader, operation, flags, args, arg_count),
                         operation);
+}
+
+void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t type,
+                 const struct wire_buffer *body)
+{
+    struct link_message message = {.type = type, .body = body->data, .body_size = body->size};
+    struct shard_event event = {.kind = SHARD_EVENT_MESSAGE,
+                                .from = {.role = member ? LINK_ROLE_NODE : LINK_ROLE_ADMIN,
+                                         .member = member,
+                                         .link = ROUTER_LINK + 1},
+                                .message = &message};
+
+    deliver(cluster, node, &event);
+    settle(cluster);
 }
 
 const struct cluster_result *cluster_do_at(struct cluster *cluster, uint16_t partition,

@@ -5,6 +5,7 @@
 
 #include "replication/shard.h"
 #include "ring/wire.h"
+#include "ring/wire_load.h"
 #include "storage/vfs.h"
 
 #define CLUSTER_NODES      3
@@ -57,6 +58,12 @@ struct cluster {
     /* Read jobs of this node wait while it says so; and what is done behind each step of jobs. */
     bool (*holds)(struct cluster *cluster, int node);
     void (*stepped)(struct cluster *cluster, int node);
+    uint32_t sync_us[CLUSTER_NODES]; /* that a write of the journal is said to take */
+    /* The newest answers to TOP and DRAIN. */
+    struct wire_top top;
+    uint32_t top_keys;
+    char top_key[64]; /* that was asked for most */
+    uint32_t drain_leaders;
     struct store_job *held[16];
     size_t held_count;
     int held_node;
@@ -104,6 +111,11 @@ void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint
 /* Has the partition's leader propose a configuration. */
 void cluster_configure(struct cluster *cluster, uint16_t partition,
                        const struct raft_config *config);
+
+/* A message to a node's shard from a member, or from an admin when that is 0. An answer is there on
+ * return. */
+void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t type,
+                 const struct wire_buffer *body);
 
 /* Started, and every partition has a leader. */
 void cluster_begin(struct cluster *cluster);

@@ -109,6 +109,27 @@ Test(slow_disk, it_is_sound_again_after_a_long_good_time)
     slow_disk_deinit(&scene.slow_disk);
 }
 
+/* Little is written: a sample comes now and then. */
+Test(slow_disk, it_is_sound_again_by_a_few_good_samples)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    scene.samples[0].p99_us = 100000;
+    cr_assert_eq(steps(&scene, 2000), 1);
+    scene.samples[0].p99_us = 2000;
+    for (unsigned i = 0; i < 59; i++) {
+        scene.samples[0].fresh = i % 10 == 0;
+        cr_assert_eq(step(&scene), 0);
+    }
+    scene.samples[0].fresh = false;
+    cr_assert_eq(steps(&scene, 60000), 0, "only a sample tells");
+    scene.samples[0].fresh = true;
+    cr_assert_eq(step(&scene), 1);
+    cr_assert_not(slow_disk_is(&scene.slow_disk, 0));
+    slow_disk_deinit(&scene.slow_disk);
+}
+
 Test(slow_disk, noise_about_the_bars_flaps_rarely)
 {
     struct draw draw = {9};

@@ -247,6 +247,93 @@ static void any_join(struct dice *dice, struct body *body)
         body->join_reply.map = any_bytes(dice);
 }
 
+static void put_load(struct wire_buffer *buffer, const struct body *body)
+{
+    switch (body->type) {
+    case BODY_BALANCE:
+        wire_put_balance(buffer, &body->balance);
+        return;
+    case BODY_WISH:
+        wire_put_wish(buffer, &body->wish);
+        return;
+    case BODY_LOAD:
+        wire_put_load(buffer, &body->load);
+        return;
+    case BODY_LOAD_PARTITION:
+        wire_put_load_partition(buffer, &body->load_partition);
+        return;
+    case BODY_TOP:
+        wire_put_top(buffer, body->number);
+        return;
+    case BODY_TOP_REPLY:
+        wire_put_top_reply(buffer, &body->top);
+        return;
+    case BODY_TOP_PARTITION:
+        wire_put_top_partition(buffer, &body->top_partition);
+        return;
+    case BODY_TOP_KEY:
+        wire_put_top_key(buffer, &body->top_key);
+        return;
+    case BODY_DRAIN:
+        wire_put_drain(buffer, body->begin);
+        return;
+    default:
+        wire_put_drain_reply(buffer, body->begin, body->number);
+        return;
+    }
+}
+
+static bool get_load(struct wire_cursor *cursor, struct body *body)
+{
+    switch (body->type) {
+    case BODY_BALANCE:
+        return wire_get_balance(cursor, &body->balance);
+    case BODY_WISH:
+        return wire_get_wish(cursor, &body->wish);
+    case BODY_LOAD:
+        return wire_get_load(cursor, &body->load);
+    case BODY_LOAD_PARTITION:
+        return wire_get_load_partition(cursor, &body->load_partition);
+    case BODY_TOP:
+        return wire_get_top(cursor, &body->number);
+    case BODY_TOP_REPLY:
+        return wire_get_top_reply(cursor, &body->top);
+    case BODY_TOP_PARTITION:
+        return wire_get_top_partition(cursor, &body->top_partition);
+    case BODY_TOP_KEY:
+        return wire_get_top_key(cursor, &body->top_key);
+    case BODY_DRAIN:
+        return wire_get_drain(cursor, &body->begin);
+    default:
+        return wire_get_drain_reply(cursor, &body->begin, &body->number);
+    }
+}
+
+static void any_load(struct dice *dice, struct body *body)
+{
+    body->balance = (struct wire_balance){any32(dice), any8(dice) & 1, any8(dice) & 1};
+    body->wish = (struct wire_wish){any16(dice), any16(dice)};
+    body->load = (struct wire_load){any32(dice), any8(dice) & 1, any32(dice), any32(dice)};
+    body->load_partition.partition = any16(dice);
+    body->load_partition.term = any32(dice);
+    body->load_partition.operations = any32(dice);
+    body->load_partition.bytes = any64(dice);
+    body->load_partition.voter_count = (uint8_t)dice_below(dice, WIRE_LOAD_VOTERS_MAX + 1);
+    for (uint8_t i = 0; i < body->load_partition.voter_count; i++)
+        body->load_partition.voters[i] = any16(dice);
+    body->number = (uint32_t)dice_below(dice, WIRE_TOP_SAMPLE_MS_MAX + 1);
+    body->top = (struct wire_top){.may_lead = any8(dice) & 1,
+                                  .drained = any8(dice) & 1,
+                                  .slow = any8(dice) & 1,
+                                  .sync_us = any32(dice),
+                                  .sample_ms = any32(dice),
+                                  .seen = any64(dice),
+                                  .partition_count = any32(dice)};
+    body->top_partition = (struct wire_top_partition){any16(dice), any32(dice), any64(dice)};
+    body->top_key = (struct wire_top_key){any_bytes(dice), any32(dice), any64(dice), any64(dice)};
+    body->top_key.key.size %= WIRE_TOP_KEY_SIZE_MAX + 1;
+}
+
 void body_any(struct dice *dice, struct body *body)
 {
     struct dice fill = {7};
@@ -275,6 +362,8 @@ void body_any(struct dice *dice, struct body *body)
     any_liveness(dice, &body->liveness);
     any_moves(dice, body);
     any_join(dice, body);
+    body->begin = dice_below(dice, 2);
+    any_load(dice, body);
     if (body->type == BODY_OP)
         any_op(dice, body);
     else
@@ -361,8 +450,11 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_JOIN_REPLY:
         wire_put_join_reply(buffer, &body->join_reply);
         return;
-    default:
+    case BODY_NODE:
         wire_put_node_status(buffer, &body->node);
+        return;
+    default:
+        put_load(buffer, body);
         return;
     }
 }
@@ -415,7 +507,9 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_join(cursor, &body->join);
     case BODY_JOIN_REPLY:
         return wire_get_join_reply(cursor, &body->join_reply);
-    default:
+    case BODY_NODE:
         return wire_get_node_status(cursor, &body->node);
+    default:
+        return get_load(cursor, body);
     }
 }

@@ -5,6 +5,7 @@
 
 #include "dice.h"
 #include "ring/wire.h"
+#include "ring/wire_load.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,6 +42,14 @@ struct body {
     struct wire_move move;
     struct wire_join join;
     struct wire_join_reply join_reply;
+    struct wire_balance balance;
+    struct wire_wish wish;
+    struct wire_load load;
+    struct wire_load_partition load_partition;
+    uint32_t number; /* of TOP and DRAIN_REPLY */
+    struct wire_top top;
+    struct wire_top_partition top_partition;
+    struct wire_top_key top_key;
     struct wire_bytes bytes[BODY_ARGS_MAX];
 };
 
@@ -68,6 +77,16 @@ enum body_type {
     BODY_MOVE,
     BODY_JOIN,
     BODY_JOIN_REPLY,
+    BODY_BALANCE,
+    BODY_WISH,
+    BODY_LOAD,
+    BODY_LOAD_PARTITION,
+    BODY_TOP,
+    BODY_TOP_REPLY,
+    BODY_TOP_PARTITION,
+    BODY_TOP_KEY,
+    BODY_DRAIN,
+    BODY_DRAIN_REPLY,
     BODY_TYPES
 };
 

@@ -137,6 +137,47 @@ static bool same_join_reply(const struct wire_join_reply *a, const struct wire_j
            same_bytes(a->genesis, b->genesis) && same_bytes(a->map, b->map);
 }
 
+static bool same_load(const struct body *a, const struct body *b)
+{
+    switch (a->type) {
+    case BODY_BALANCE:
+        return a->balance.term == b->balance.term && a->balance.ask == b->balance.ask &&
+               a->balance.slow == b->balance.slow;
+    case BODY_WISH:
+        return a->wish.partition == b->wish.partition && a->wish.to == b->wish.to;
+    case BODY_LOAD:
+        return a->load.term == b->load.term && a->load.may_lead == b->load.may_lead &&
+               a->load.syncs == b->load.syncs && a->load.sync_us == b->load.sync_us;
+    case BODY_LOAD_PARTITION:
+        return a->load_partition.partition == b->load_partition.partition &&
+               a->load_partition.term == b->load_partition.term &&
+               a->load_partition.operations == b->load_partition.operations &&
+               a->load_partition.bytes == b->load_partition.bytes &&
+               a->load_partition.voter_count == b->load_partition.voter_count &&
+               memcmp(a->load_partition.voters, b->load_partition.voters,
+                      sizeof a->load_partition.voters) == 0;
+    case BODY_TOP:
+        return a->number == b->number;
+    case BODY_TOP_REPLY:
+        return a->top.may_lead == b->top.may_lead && a->top.drained == b->top.drained &&
+               a->top.slow == b->top.slow && a->top.sync_us == b->top.sync_us &&
+               a->top.sample_ms == b->top.sample_ms && a->top.seen == b->top.seen &&
+               a->top.partition_count == b->top.partition_count;
+    case BODY_TOP_PARTITION:
+        return a->top_partition.partition == b->top_partition.partition &&
+               a->top_partition.operations == b->top_partition.operations &&
+               a->top_partition.bytes == b->top_partition.bytes;
+    case BODY_TOP_KEY:
+        return same_bytes(a->top_key.key, b->top_key.key) &&
+               a->top_key.key_size == b->top_key.key_size && a->top_key.count == b->top_key.count &&
+               a->top_key.error == b->top_key.error;
+    case BODY_DRAIN:
+        return a->begin == b->begin;
+    default:
+        return a->begin == b->begin && a->number == b->number;
+    }
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -193,8 +234,10 @@ static bool body_same(const struct body *a, const struct body *b)
         return memcmp(&a->join, &b->join, sizeof a->join) == 0;
     case BODY_JOIN_REPLY:
         return same_join_reply(&a->join_reply, &b->join_reply);
-    default:
+    case BODY_NODE:
         return memcmp(&a->node, &b->node, sizeof a->node) == 0; /* both zeroed before filling */
+    default:
+        return same_load(a, b);
     }
 }
 

@@ -37,6 +37,7 @@ struct sim_inbox_item {
     struct sim_message *message;
     struct store_job *job;
     int job_result;
+    uint32_t job_us;
     uint64_t client; /* routers */
     uint8_t *bytes;
     size_t size;
@@ -53,6 +54,7 @@ struct sim_node;
 struct sim_job {
     struct store_job *job;
     uint64_t number;
+    uint32_t us; /* it takes */
 };
 
 struct sim_shard {

@@ -170,9 +170,9 @@ static uint64_t job_latency(struct sim_node *node, const struct store_job *job)
     return sim_random_tail(random, swarm->sync_us, swarm->sync_us_max);
 }
 
-static struct store_job *job_take(struct sim_shard *shard, size_t i)
+static struct sim_job job_take(struct sim_shard *shard, size_t i)
 {
-    struct store_job *job = shard->jobs[i].job;
+    struct sim_job job = shard->jobs[i];
     shard->job_count--;
     memmove(&shard->jobs[i], &shard->jobs[i + 1], (shard->job_count - i) * sizeof *shard->jobs);
     return job;
@@ -187,9 +187,11 @@ static void run_job(void *context, uint64_t number)
     for (size_t i = 0; i < shard->job_count; i++) {
         if (shard->jobs[i].number != number)
             continue;
-        struct store_job *job = job_take(shard, i);
+        struct sim_job taken = job_take(shard, i);
+        struct store_job *job = taken.job;
         struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_JOB);
         item->job_result = store_job_run(job);
+        item->job_us = taken.us;
         item->job = job;
         if (item->job_result)
             sim_trace(sim_of(node), 1, "node %u shard %u job of class %u fails: %s", node->endpoint,
@@ -208,8 +210,9 @@ static void job_start(struct sim_shard *shard, struct store_job *job)
         shard->jobs = realloc(shard->jobs, shard->job_capacity * sizeof *shard->jobs);
         assert(shard->jobs);
     }
-    shard->jobs[shard->job_count++] = (struct sim_job){job, ++shard->job_last};
-    sim_after(sim_of(shard->node), job_latency(shard->node, job), run_job, shard, shard->job_last);
+    uint64_t us = job_latency(shard->node, job);
+    shard->jobs[shard->job_count++] = (struct sim_job){job, ++shard->job_last, (uint32_t)us};
+    sim_after(sim_of(shard->node), us, run_job, shard, shard->job_last);
 }
 
 static struct shard_event shard_event_of(const struct sim_shard *shard,
@@ -226,6 +229,7 @@ static struct shard_event shard_event_of(const struct sim_shard *shard,
         .message = item->message ? &item->message->message : NULL,
         .job = item->job,
         .job_result = item->job_result,
+        .job_us = item->job_us,
     };
 }
 
@@ -294,7 +298,7 @@ void sim_shard_finish(struct sim_shard *shard)
     while (shard->job_count) {
         size_t i = sim_random_below(host_random(node), shard->job_count);
         item = sim_inbox_push(&shard->inbox, SHARD_EVENT_JOB);
-        item->job = job_take(shard, i);
+        item->job = job_take(shard, i).job;
         item->job_result = store_job_run(item->job);
     }
     while ((item = sim_inbox_take(&shard->inbox))) {
