@@ -86,6 +86,20 @@ static const struct option_row moves_options[] = {
     {.name = "rate", .value = "MIB", .text = "what each node may send a second from now on"},
     {.name = NULL},
 };
+static const struct option_row top_options[] = {
+    ADMIN_TICKET(true),
+    ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,
+    {.name = "rows", .value = "COUNT", .text = "of partitions and of keys (default: 10)"},
+    {.name = "keys", .text = "counts keys for some seconds, and lists those asked for most"},
+    {.name = "seconds", .value = "S", .text = "to count keys, 1 to 60 (default: 3)"},
+    {.name = NULL},
+};
+static const struct option_row drain_options[] = {
+    ADMIN_TICKET(true), ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,       {.name = "wait", .text = "returns when it leads nothing"},
+    {.name = NULL},
+};
 
 static const struct command_row commands[] = {
     {.name = "ticket",
@@ -130,6 +144,27 @@ static const struct command_row commands[] = {
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 explain user:42",
      .options = view_options,
      .run = admin_explain},
+    {.name = "top",
+     .operands = "",
+     .text = "lists the busiest partitions, who leads how much, and with --keys the hottest keys",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 top --keys",
+     .options = top_options,
+     .run = admin_top},
+    {.name = "drain",
+     .operands = "NODE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "lets a node lead nothing, until undrain or its next start",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 drain 2 --wait",
+     .options = drain_options,
+     .run = admin_drain},
+    {.name = "undrain",
+     .operands = "NODE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .text = "lets a drained node lead again",
+     .options = view_options,
+     .run = admin_undrain},
     {.name = "flush",
      .operands = "[NODE]",
      .operands_max = 1,

@@ -1,0 +1,225 @@
+#include "cli/admin.h"
+#include "cli/top_view.h"
+#include "ring/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ROWS_DEFAULT    10u
+#define ROWS_MAX        RINGMAP_PARTITIONS_MAX
+#define SECONDS_DEFAULT 3u
+#define SECONDS_MAX     (WIRE_TOP_SAMPLE_MS_MAX / 1000)
+
+static const struct output_column member_columns[] = {
+    {"id", "ID", OUTPUT_NUMBER},
+    {"address", "ADDRESS", OUTPUT_TEXT},
+    {"state", "STATE", OUTPUT_TEXT},
+    {"leaders", "LEADERS", OUTPUT_NUMBER},
+    {"operations", "OPS/S", OUTPUT_NUMBER},
+    {"bytes", "BYTES/S", OUTPUT_SIZE},
+    {"sync_p99_us", "SYNC P99 us", OUTPUT_NUMBER},
+};
+#define MEMBER_COLUMNS (sizeof member_columns / sizeof *member_columns)
+
+static const struct output_column partition_columns[] = {
+    {"partition", "PARTITION", OUTPUT_NUMBER},
+    {"leader", "LEADER", OUTPUT_NUMBER},
+    {"operations", "OPS/S", OUTPUT_NUMBER},
+    {"bytes", "BYTES/S", OUTPUT_SIZE},
+};
+#define PARTITION_COLUMNS (sizeof partition_columns / sizeof *partition_columns)
+
+static const struct output_column key_columns[] = {
+    {"key", "KEY", OUTPUT_TEXT},
+    {"partition", "PARTITION", OUTPUT_NUMBER},
+    {"count_max", "AT MOST", OUTPUT_NUMBER},
+    {"count_min", "AT LEAST", OUTPUT_NUMBER},
+    {"percent", "PERCENT", OUTPUT_NUMBER},
+};
+#define KEY_COLUMNS (sizeof key_columns / sizeof *key_columns)
+
+static const struct output_column field_counted = {"keys_counted", "keys counted", OUTPUT_NUMBER};
+
+struct run {
+    struct admin *admin;
+    struct top_view top;
+    struct top_member *members; /* as view->nodes */
+    struct cluster_request *requests;
+    size_t *asked; /* of each request: whom */
+    size_t rows;
+};
+
+static int run_open(struct run *run)
+{
+    const struct view *view = &run->admin->view;
+    size_t shards = 0;
+
+    for (uint32_t i = 0; i < view->node_count; i++)
+        shards += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
+    run->members = calloc(view->node_count + 1, sizeof *run->members);
+    run->requests = calloc(shards + 1, sizeof *run->requests);
+    run->asked = calloc(shards + 1, sizeof *run->asked);
+    if (!run->members || !run->requests || !run->asked)
+        return -1;
+    for (uint32_t i = 0; i < view->node_count; i++)
+        run->members[i].id = view->nodes[i].id;
+    top_view_init(&run->top, run->members, view->node_count);
+    return 0;
+}
+
+static void run_close(struct run *run)
+{
+    top_view_deinit(&run->top);
+    free(run->members);
+    free(run->requests);
+    free(run->asked);
+}
+
+/* All shards of all that are there. take: their answers are wanted. False: no memory. */
+static bool ask(struct run *run, uint32_t sample_ms, bool take)
+{
+    const struct view *view = &run->admin->view;
+    struct wire_buffer body = {0};
+    size_t count = 0;
+    bool ok = true;
+
+    wire_put_top(&body, sample_ms);
+    for (uint32_t i = 0; i < view->node_count; i++)
+        for (uint16_t shard = 0; view->nodes[i].reachable && shard < view->nodes[i].status.shards;
+             shard++) {
+            run->asked[count] = i;
+            run->requests[count++] = (struct cluster_request){
+                .node = cluster_dial(run->admin->cluster, view->nodes[i].address, NULL),
+                .type = WIRE_TOP,
+                .partition = shard,
+                .body = body.data,
+                .body_size = body.size};
+        }
+    cluster_ask(run->admin->cluster, run->requests, count, CLUSTER_TIMEOUT_MS);
+    for (size_t i = 0; i < count; i++) {
+        const struct cluster_request *request = &run->requests[i];
+
+        if (take && request->answered)
+            ok &= top_view_take(&run->top, run->asked[i], request->reply, request->reply_size) >= 0;
+        cluster_request_deinit(&run->requests[i]);
+    }
+    wire_buffer_deinit(&body);
+    return ok;
+}
+
+static void put_members(struct run *run)
+{
+    const struct view *view = &run->admin->view;
+
+    output_table(run->admin->output, "members", member_columns, MEMBER_COLUMNS);
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        const struct top_member *member = &run->members[i];
+
+        if (view->map.members[i].state == RINGMAP_STATE_REMOVED)
+            continue;
+        output_row(run->admin->output, (const struct output_value[MEMBER_COLUMNS]){
+                                           {.number = member->id},
+                                           {.text = view->nodes[i].address},
+                                           {.text = top_member_state(member)},
+                                           {.number = member->leaders, .absent = !member->heard},
+                                           {.number = member->operations, .absent = !member->heard},
+                                           {.number = member->bytes, .absent = !member->heard},
+                                           {.number = member->sync_us,
+                                            .absent = !member->heard || member->sync_us == 0},
+                                       });
+    }
+}
+
+static void put_partitions(struct run *run)
+{
+    output_table(run->admin->output, "partitions", partition_columns, PARTITION_COLUMNS);
+    for (size_t i = 0; i < run->top.partition_count && i < run->rows; i++) {
+        const struct top_partition *partition = &run->top.partitions[i];
+
+        output_row(run->admin->output, (const struct output_value[PARTITION_COLUMNS]){
+                                           {.number = partition->partition},
+                                           {.number = partition->leader},
+                                           {.number = partition->operations},
+                                           {.number = partition->bytes},
+                                       });
+    }
+}
+
+static void put_keys(struct run *run)
+{
+    const struct ringmap *map = &run->admin->view.map;
+
+    output_field(run->admin->output, &field_counted,
+                 (struct output_value){.number = run->top.seen});
+    output_table(run->admin->output, "keys", key_columns, KEY_COLUMNS);
+    for (size_t i = 0; i < run->top.key_count && i < run->rows; i++) {
+        const struct top_key *key = &run->top.keys[i];
+        bool whole = key->size == key->key_size;
+        char text[TOP_KEY_TEXT_SIZE];
+
+        top_key_text(key, text);
+        output_row(run->admin->output,
+                   (const struct output_value[KEY_COLUMNS]){
+                       {.text = text},
+                       {.number = whole ? hash_partition(map->hash_secret, map->partition_count,
+                                                         key->bytes, key->size, NULL)
+                                        : 0,
+                        .absent = !whole},
+                       {.number = key->count},
+                       {.number = key->count - key->error},
+                       {.number = run->top.seen ? key->count * 100 / run->top.seen : 0},
+                   });
+    }
+}
+
+static enum exit_code top(struct run *run, bool keys, uint64_t seconds)
+{
+    struct timespec pause = {.tv_sec = (time_t)seconds};
+    enum exit_code code;
+    bool ok = true;
+
+    if (keys) {
+        ok = ask(run, (uint32_t)(seconds * 1000), false);
+        nanosleep(&pause, NULL);
+    }
+    if (!ok || !ask(run, 0, true)) {
+        arguments_error(run->admin->arguments, "out of memory");
+        return EXIT_CODE_FAILED;
+    }
+    top_view_sort(&run->top);
+    if (keys)
+        put_keys(run);
+    put_members(run);
+    put_partitions(run);
+    code = admin_print(run->admin);
+    for (uint32_t i = 0; i < run->admin->view.node_count && code == EXIT_CODE_OK; i++)
+        if (!run->members[i].heard &&
+            run->admin->view.map.members[i].state != RINGMAP_STATE_REMOVED)
+            code = EXIT_CODE_UNREACHABLE;
+    return code;
+}
+
+int admin_top(const struct arguments *arguments)
+{
+    struct admin admin = {0};
+    struct run run = {.admin = &admin};
+    uint64_t rows = ROWS_DEFAULT, seconds = SECONDS_DEFAULT;
+    enum exit_code code = EXIT_CODE_USAGE;
+
+    if (!arguments_number(arguments, "rows", 1, ROWS_MAX, &rows) ||
+        !arguments_number(arguments, "seconds", 1, SECONDS_MAX, &seconds))
+        return EXIT_CODE_USAGE;
+    run.rows = (size_t)rows;
+    code = admin_open(&admin, arguments, true);
+    if (code == EXIT_CODE_OK && run_open(&run) != 0) {
+        arguments_error(arguments, "out of memory");
+        code = EXIT_CODE_FAILED;
+    } else if (code == EXIT_CODE_OK) {
+        code = top(&run, arguments_text(arguments, "keys") != NULL, seconds);
+    }
+    run_close(&run);
+    admin_close(&admin);
+    return code;
+}
