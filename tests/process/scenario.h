@@ -25,6 +25,7 @@
     X(demo)    /* `ringcask demo` from its first line to its last */                               \
     X(admin)   /* ring-admin on a founded cluster */                                               \
     X(gossip)  /* a killed node is held dead, and found again at another address */                \
+    X(balance) /* leaders go where there is room: skewed load, a drained node, ring-admin top */   \
     X(flush)   /* ring-admin flush: space comes back, a node down is named, data stays */          \
     X(files)   /* few descriptors: files become fewer and larger, writes wait, all is served */    \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
