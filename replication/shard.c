@@ -178,6 +178,10 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_record_get(shard, &shard->ring.record, event->from, message);
         break;
+    case WIRE_MOVED:
+        if (node)
+            shard_finish_moved(shard, message);
+        break;
     case WIRE_TICKETS_CHANGE:
         if (node)
             shard_record_change(shard, &shard->tickets, event->from, message);

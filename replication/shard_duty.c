@@ -197,6 +197,7 @@ void shard_duty(struct shard *shard)
     shard_dictionary_duty(shard);
     shard_load_duty(shard);
     shard_balance_duty(shard);
+    shard_finish_duty(shard);
 }
 
 /* Who of those that are there is nearest to the end of the log; 0 when nobody is. */

@@ -23,6 +23,7 @@
  *   shard_state.c    what of that state is not records
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
+ *   shard_finish.c   the end of a plan that it is on,
  *   shard_tickets.c  and the tickets
  *   shard_load.c     what it does as a leader, and what it is asked to hand over
  *   shard_balance.c  where leaders should be, at the meta group's
@@ -282,6 +283,10 @@ struct shard_trainer {
 struct shard_ring {
     struct ringmap map; /* what the record's value is; the genesis at first */
     struct shard_record record;
+    /* Groups that are as the map of that epoch wants them; shard_finish.c. */
+    uint64_t done_epoch;
+    uint32_t done_count;
+    uint8_t done[RINGMAP_PARTITIONS_MAX / 8 + 1];
 };
 
 /* Over all keys of one partition, in search of values that need its oldest dictionary. */
@@ -550,6 +555,12 @@ bool shard_state_sound(const uint8_t *state, size_t size);
 /* Sessions and settled go to the replica, the rest to the caller. 0, -EBADMSG or -ENOMEM. */
 int shard_state_load(struct shard *shard, struct replica *replica, const uint8_t *state,
                      size_t size, struct raft_config *config, bool *fenced);
+
+/* shard_finish.c */
+/* All groups have told that they are as the map wants them. */
+bool shard_finish_due(const struct shard *shard);
+void shard_finish_moved(struct shard *shard, const struct link_message *message);
+void shard_finish_duty(struct shard *shard);
 
 /* shard_map.c */
 int shard_map_init(struct shard *shard, const struct ringmap *genesis);

@@ -29,6 +29,9 @@ static int judge(const struct shard *shard, const struct wire_bytes *next, uint6
     }
     *version = map.epoch;
     *problem = ringmap_next_problem(&map, &shard->ring.map);
+    if (!*problem && ringmap_moving(&shard->ring.map) && !ringmap_moving(&map) &&
+        !shard_finish_due(shard))
+        *problem = "a plan ends by itself, once all groups are as it wants them";
     ringmap_deinit(&map);
     return 0;
 }

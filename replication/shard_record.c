@@ -3,6 +3,7 @@
  * compares and sets what is to come next. */
 #include "replication/shard_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,8 @@ static void answer(struct shard *shard, const struct shard_record *record, struc
 {
     struct wire_buffer body = {0};
 
+    if (to.role == 0) /* our own */
+        return;
     reply->epoch = shard->meta ? record->version : 0;
     wire_put_map_reply(&body, reply);
     shard_out(shard, to, record->kind->answered, WIRE_PARTITION_NODE, correlation, &body);
@@ -213,6 +216,29 @@ static bool evaluate(struct shard *shard, const struct shard_record *record,
     return true;
 }
 
+static bool may_set(struct shard *shard, const struct shard_record *record, int64_t *leader)
+{
+    return shard->meta && shard_replica_status(shard, shard->meta, leader) == WIRE_STATUS_OK &&
+           shard_record_known(shard, record) && record->change == 0;
+}
+
+bool shard_record_may_set(struct shard *shard, const struct shard_record *record)
+{
+    int64_t leader = 0;
+
+    return may_set(shard, record, &leader);
+}
+
+void shard_record_set(struct shard *shard, struct shard_record *record,
+                      const struct wire_bytes *value)
+{
+    struct wire_map_reply reply = {.outcome = WIRE_MAP_AGAIN};
+
+    assert(shard_record_may_set(shard, record));
+    if (evaluate(shard, record, value, &reply))
+        propose(shard, record, value, (struct shard_address){0}, 0);
+}
+
 void shard_record_change(struct shard *shard, struct shard_record *record,
                          struct shard_address from, const struct link_message *message)
 {
@@ -225,8 +251,7 @@ void shard_record_change(struct shard *shard, struct shard_record *record,
     value.data = wire_get_bin(&cursor, record->kind->size_max, &value.size);
     if (cursor.failed)
         return;
-    if (!shard->meta || shard_replica_status(shard, shard->meta, &leader) != WIRE_STATUS_OK ||
-        !shard_record_known(shard, record) || record->change != 0)
+    if (!may_set(shard, record, &leader))
         reply.leader = (uint16_t)leader;
     else if (evaluate(shard, record, &value, &reply)) {
         propose(shard, record, &value, from, message->correlation);

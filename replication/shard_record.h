@@ -52,6 +52,10 @@ bool shard_record_known(const struct shard *shard, const struct shard_record *re
 /* From a member's node. */
 void shard_record_change(struct shard *shard, struct shard_record *record,
                          struct shard_address from, const struct link_message *message);
+/* The leader's own change, for which nobody waits; one that may not come next changes nothing. */
+bool shard_record_may_set(struct shard *shard, const struct shard_record *record);
+void shard_record_set(struct shard *shard, struct shard_record *record,
+                      const struct wire_bytes *value);
 void shard_record_get(struct shard *shard, const struct shard_record *record,
                       struct shard_address from, const struct link_message *message);
 /* Leadership of the meta group ended: who asked asks again. */
