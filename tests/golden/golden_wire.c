@@ -226,7 +226,62 @@ static const struct message messages[] = {
                               .leaders = 85}}},
      .body_count = 1},
 };
-#define MESSAGES (sizeof messages / sizeof *messages)
+
+/* What version 2 brought. */
+static const struct message messages_2[] = {
+    {.type = WIRE_HELLO,
+     .partition = WIRE_PARTITION_NODE,
+     .bodies = {{.type = BODY_HELLO,
+                 .hello = {.oldest = 1,
+                           .role = LINK_ROLE_NODE,
+                           .member = 3,
+                           .shards = 2,
+                           .epoch = 9,
+                           .newest = 2}}},
+     .body_count = 1},
+    {.type = WIRE_HOLDS,
+     .bodies = {{.type = BODY_HOLDS, .holds = {.group = 41, .life = 940}}},
+     .body_count = 1},
+    {.type = WIRE_GONE,
+     .bodies = {{.type = BODY_GONE, .gone = {.group = 41, .life = 940, .config_index = 950}}},
+     .body_count = 1},
+    {.type = WIRE_MOVED,
+     .bodies = {{.type = BODY_MOVED, .epoch = 9, .groups = {41, 42, 0xffff}, .group_count = 3}},
+     .body_count = 1},
+    {.type = WIRE_MOVES_GET, .form = EMPTY},
+    {.type = WIRE_MOVES,
+     .bodies = {{.type = BODY_MOVES_HEAD, .moves_head = {.epoch = 9, .paused = true}},
+                {.type = BODY_MOVE,
+                 .move = {.group = 41,
+                          .step = 7,
+                          .member = 5,
+                          .config_index = 950,
+                          .config_epoch = 9,
+                          .committed = true,
+                          .voters = {3, {1, 2, 5}},
+                          .voters_old = {3, {1, 2, 3}},
+                          .learners = {1, {7}},
+                          .bytes = 123456,
+                          .sent = 65536,
+                          .snapshots = 2}}},
+     .body_count = 2},
+    {.type = WIRE_JOIN,
+     .bodies = {{.type = BODY_JOIN,
+                 .join = {.public_key = {1, 2, 3},
+                          .address = "10.0.0.4:7001",
+                          .zone = "rack-d",
+                          .weight = 200}}},
+     .body_count = 1},
+    {.type = WIRE_JOIN_REPLY,
+     .bodies = {{.type = BODY_JOIN_REPLY,
+                 .join_reply = {.outcome = WIRE_JOIN_DONE,
+                                .genesis = ITEM("a genesis"),
+                                .map = ITEM("a ring map")}},
+                {.type = BODY_JOIN_REPLY,
+                 .join_reply = {.outcome = WIRE_JOIN_REFUSED, .why = "it was removed"}}},
+     .body_count = 2},
+};
+#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const uint8_t bin[] = "bytes of a map";
 
@@ -276,12 +331,6 @@ static void put_message(const struct message *message, struct wire_buffer *out)
     wire_buffer_deinit(&body);
 }
 
-static void make(struct wire_buffer *out)
-{
-    for (size_t i = 0; i < MESSAGES; i++)
-        put_message(&messages[i], out);
-}
-
 /* Every body is read, and what was read gives the same bytes; so does what it was made of. */
 static const char *check_body(const struct message *message, const uint8_t *bytes, size_t size)
 {
@@ -307,11 +356,12 @@ static const char *check_body(const struct message *message, const uint8_t *byte
     return NULL;
 }
 
-static const char *check(const uint8_t *bytes, size_t size)
+static const char *check(const struct message *table, size_t count, const uint8_t *bytes,
+                         size_t size)
 {
     size_t at = 0;
 
-    for (size_t i = 0; i < MESSAGES; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint8_t head[LINK_FRAME_HEADER_SIZE];
         struct link_frame frame;
         const char *wrong;
@@ -321,10 +371,10 @@ static const char *check(const uint8_t *bytes, size_t size)
         link_frame_put(&frame, head);
         GOLDEN_EXPECT(memcmp(head, bytes + at, sizeof head) == 0);
         at += LINK_FRAME_HEADER_SIZE;
-        GOLDEN_EXPECT(frame.type == messages[i].type && frame.partition == messages[i].partition);
+        GOLDEN_EXPECT(frame.type == table[i].type && frame.partition == table[i].partition);
         GOLDEN_EXPECT(frame.correlation == 0x0102030405060708);
         GOLDEN_EXPECT(frame.body_size <= size - at);
-        wrong = check_body(&messages[i], bytes + at, frame.body_size);
+        wrong = check_body(&table[i], bytes + at, frame.body_size);
         if (wrong)
             return wrong;
         at += frame.body_size;
@@ -333,5 +383,31 @@ static const char *check(const uint8_t *bytes, size_t size)
     return NULL;
 }
 
-const struct golden golden_wire[] = {{"wire-1", make, check}};
+static void make(const struct message *table, size_t count, struct wire_buffer *out)
+{
+    for (size_t i = 0; i < count; i++)
+        put_message(&table[i], out);
+}
+
+static void make_1(struct wire_buffer *out)
+{
+    make(messages, COUNT(messages), out);
+}
+
+static const char *check_1(const uint8_t *bytes, size_t size)
+{
+    return check(messages, COUNT(messages), bytes, size);
+}
+
+static void make_2(struct wire_buffer *out)
+{
+    make(messages_2, COUNT(messages_2), out);
+}
+
+static const char *check_2(const uint8_t *bytes, size_t size)
+{
+    return check(messages_2, COUNT(messages_2), bytes, size);
+}
+
+const struct golden golden_wire[] = {{"wire-1", make_1, check_1}, {"wire-2", make_2, check_2}};
 const size_t golden_wire_count = sizeof golden_wire / sizeof *golden_wire;
