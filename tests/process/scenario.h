@@ -32,6 +32,7 @@
     X(scrub)   /* rot on the disk of a running node is found and made good by its peers */         \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
     X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
+    X(tickets) /* tickets by role: who gets in, as what, how long; another secret under load */    \
     X(upgrade) /* nodes of the version before are replaced one by one, no request fails */         \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */

@@ -1,0 +1,263 @@
+/* Tickets by role on a running cluster: what each opens, how it ends, and another secret under
+ * load. */
+#include "ring/link_nng.h"
+#include "ring/tickets_command.h"
+#include "tests/process/fleet.h"
+#include "tests/process/intruder.h"
+#include "tests/process/load.h"
+#include "tests/process/resp_client.h"
+#include "tests/process/scenario.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define NODES       3u
+#define CLIENTS     4u
+#define HEALTHY_MS  60000u
+#define IN_MS       5000u /* who may come in does so long before */
+#define NOT_IN_MS   500u  /* an intruder dials a dozen times meanwhile */
+#define OUT_MS      5000u
+#define UNREACHABLE 3
+
+static char text[16u << 10], err[16u << 10];
+
+/* `ring-admin ticket words…` with the fleet's ticket; its exit code. */
+static int ticket(struct fleet *fleet, const char *const *words)
+{
+    const char *all[16] = {"ticket"};
+    size_t count = 1;
+
+    while (*words && count + 1 < sizeof all / sizeof *all)
+        all[count++] = *words++;
+    return fleet_admin_both(fleet, text, err, sizeof text, all);
+}
+
+/* Saves what the command printed as a ticket's file and reads it. */
+static void keep(struct fleet *fleet, const char *name, char path[PATH_MAX], struct ticket *out)
+{
+    fleet_path(fleet, name, ".ticket", path);
+    file_write(path, text, strlen(text));
+    REQUIRE(chmod(path, 0600) == 0, "chmod");
+    REQUIRE(ticket_load(out, path) == 0, "%s is no ticket: %s", name, text);
+}
+
+static void new_ticket(struct fleet *fleet, const char *name, const char *const *words,
+                       char path[PATH_MAX], struct ticket *out)
+{
+    int code = ticket(fleet, words);
+
+    REQUIRE(code == 0, "ticket new: exit code %d: %s", code, err);
+    keep(fleet, name, path, out);
+    REQUIRE(out->id != 0, "%s", text);
+}
+
+static void expect_in(const struct ticket *with, enum link_role role, const char *address, bool in)
+{
+    struct intruder *intruder = intruder_open(with, role, address);
+
+    REQUIRE(intruder_gets_in(intruder, in ? IN_MS : NOT_IN_MS) == in,
+            "ticket %u of role %s as %s: it is %s", with->id, ticket_role_name(with->role),
+            ticket_role_name((uint8_t)role), in ? "kept out" : "let in");
+    intruder_close(intruder);
+}
+
+/* Each role's ticket opens as that role, with its psk and cluster, and as nothing else. */
+static void try_roles(struct fleet *fleet)
+{
+    for (uint8_t role = LINK_ROLE_NODE; role <= LINK_ROLE_ADMIN; role++) {
+        char path[PATH_MAX];
+        struct ticket with, other;
+
+        new_ticket(fleet, ticket_role_name(role),
+                   (const char *[]){"new", "--role", ticket_role_name(role), "--uses", "0", NULL},
+                   path, &with);
+        for (uint8_t claimed = LINK_ROLE_ROUTER; claimed <= LINK_ROLE_ADMIN; claimed++)
+            expect_in(&with, claimed, fleet->addresses[role % NODES], claimed == role);
+        if (role != LINK_ROLE_NODE)
+            expect_in(&with, LINK_ROLE_NODE, fleet->addresses[0], false);
+        other = with;
+        other.psk[31] ^= 1;
+        expect_in(&other, role, fleet->addresses[0], false);
+        other = with;
+        other.cluster[0] ^= 1;
+        expect_in(&other, role, fleet->addresses[0], false);
+    }
+}
+
+/* A router is let in, and says what only others may. */
+static void try_talk(struct fleet *fleet, const struct ticket *router)
+{
+    static const uint8_t types[] = {WIRE_TICKETS_GET, WIRE_MAP_CHANGE, WIRE_PREPARE, WIRE_FLUSH,
+                                    WIRE_GOSSIP,      WIRE_RAFT,       WIRE_BEAT};
+    struct tickets_command command = {.kind = TICKETS_NEW, .terms = {.role = LINK_ROLE_ADMIN}};
+    struct intruder *intruder = intruder_open(router, LINK_ROLE_ROUTER, fleet->addresses[0]);
+    static struct tickets_reply reply;
+    static uint8_t bytes[16u << 10];
+    struct wire_buffer body = {0};
+    size_t size = sizeof bytes;
+    struct wire_cursor cursor;
+
+    REQUIRE(intruder_gets_in(intruder, IN_MS), "the router is kept out");
+    wire_put_map_epoch(&body, 99);
+    for (size_t i = 0; i < sizeof types; i++) {
+        intruder_send(intruder, types[i], WIRE_PARTITION_NODE, body.data, body.size);
+        intruder_send(intruder, types[i], WIRE_PARTITION_META, body.data, body.size);
+    }
+    intruder_send(intruder, WIRE_TICKETS_VERSION, WIRE_PARTITION_NODE, body.data, body.size);
+    intruder_send(intruder, WIRE_TICKETS_GET, WIRE_PARTITION_META, NULL, 0);
+    intruder_send(intruder, WIRE_TICKETS_GET, WIRE_PARTITION_NODE, NULL, 0);
+    wire_buffer_clear(&body);
+    tickets_command_put(&body, &command);
+    intruder_send(intruder, WIRE_TICKET_COMMAND, WIRE_PARTITION_NODE, body.data, body.size);
+    for (uint32_t ms = 0; ms < IN_MS && !intruder_got(intruder, WIRE_TICKET_COMMAND_REPLY, NULL, 0);
+         ms += 20)
+        pause_ms(20);
+    pause_ms(200);
+    REQUIRE(intruder_got(intruder, WIRE_TICKET_COMMAND_REPLY, bytes, &size) == 1, "no answer");
+    wire_cursor_init(&cursor, bytes, size);
+    REQUIRE(tickets_reply_get(&cursor, &reply), "%zu bytes", size);
+    REQUIRE(reply.outcome == WIRE_MAP_REFUSED && reply.count == 0 && !reply.has_psk, "%s",
+            reply.why);
+    REQUIRE(intruder_got(intruder, WIRE_TICKETS, NULL, 0) == 0, "it was given the secret");
+    wire_buffer_deinit(&body);
+    intruder_close(intruder);
+}
+
+/* Spent, expired, revoked: refused, and who is linked is put out. */
+static void try_ends(struct fleet *fleet)
+{
+    struct intruder *intruder;
+    struct ticket with;
+    char path[PATH_MAX], id[16];
+
+    new_ticket(fleet, "once", (const char *[]){"new", "--role", "router", "--uses", "1", NULL},
+               path, &with);
+    intruder = intruder_open(&with, LINK_ROLE_ROUTER, fleet->addresses[0]);
+    REQUIRE(intruder_gets_in(intruder, IN_MS), "its first key is kept out");
+    for (uint32_t k = 0; k < NODES; k++)
+        expect_in(&with, LINK_ROLE_ROUTER, fleet->addresses[k], false);
+    REQUIRE(!intruder_is_put_out(intruder, 100), "the first key was put out");
+    snprintf(id, sizeof id, "%u", with.id);
+    REQUIRE(ticket(fleet, (const char *[]){"revoke", id, NULL}) == 0, "revoke: %s", err);
+    REQUIRE(intruder_is_put_out(intruder, OUT_MS), "its link outlives the ticket");
+    REQUIRE(!intruder_gets_in(intruder, NOT_IN_MS), "a revoked ticket opens");
+    intruder_close(intruder);
+
+    new_ticket(fleet, "brief", (const char *[]){"new", "--role", "admin", "--ttl", "2s", NULL},
+               path, &with);
+    intruder = intruder_open(&with, LINK_ROLE_ADMIN, fleet->addresses[1]);
+    REQUIRE(intruder_gets_in(intruder, 1500), "a fresh ticket is kept out");
+    REQUIRE(intruder_is_put_out(intruder, OUT_MS), "its link outlives the ticket");
+    REQUIRE(!intruder_gets_in(intruder, NOT_IN_MS), "an expired ticket opens");
+    intruder_close(intruder);
+    REQUIRE(ticket(fleet, (const char *[]){"revoke", "999", NULL}) == 1, "%s", text);
+    REQUIRE(strstr(err, "unknown"), "%s", err);
+}
+
+/* An admin's ticket does what an admin does, and makes no tickets. */
+static void try_admin(struct fleet *fleet)
+{
+    char path[PATH_MAX];
+    struct ticket with;
+    int code;
+
+    new_ticket(fleet, "helper", (const char *[]){"new", "--role", "admin", "--uses", "2", NULL},
+               path, &with);
+    REQUIRE(fleet_admin(fleet, text, sizeof text,
+                        (const char *[]){"status", "--check", "--ticket", path, NULL}) == 0,
+            "%s", text);
+    code = ticket(fleet, (const char *[]){"new", "--role", "admin", "--ticket", path, NULL});
+    REQUIRE(code == 1 && strstr(err, "founding ticket"), "exit code %d: %s", code, err);
+    code = ticket(fleet, (const char *[]){"list", "--ticket", path, NULL});
+    REQUIRE(code == UNREACHABLE, "a third key: exit code %d: %s", code, text);
+    REQUIRE(ticket(fleet, (const char *[]){"list", NULL}) == 0 && strstr(text, "spent") &&
+                strstr(text, "revoked") && strstr(text, "expired"),
+            "%s", text);
+}
+
+/* From one secret to the next while clients write; a node that is away holds it up. */
+static uint32_t rotate(struct fleet *fleet)
+{
+    static char next[sizeof text];
+    char old[PATH_MAX], path[PATH_MAX];
+    struct load *load = load_start(fleet->resp_port, CLIENTS);
+    struct load_result result;
+    struct ticket before, after;
+    uint32_t gap;
+
+    REQUIRE(ticket_load(&before, fleet->ticket) == 0, "%s", fleet->ticket);
+    fleet_kill(fleet, &fleet->nodes[2]);
+    REQUIRE(ticket(fleet, (const char *[]){"rotate", NULL}) == UNREACHABLE && text[0] == 0 &&
+                strstr(err, "run this again"),
+            "%s%s", text, err);
+    fleet_start_node(fleet, 2);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    pause_ms(1000);
+    load_window_begin(load);
+    REQUIRE(ticket(fleet, (const char *[]){"rotate", "--wait", NULL}) == 0, "%s", err);
+    memcpy(next, text, sizeof next);
+    keep(fleet, "next", path, &after);
+    REQUIRE(after.id == 0 && memcmp(after.psk, before.psk, sizeof after.psk) != 0, "%s", next);
+    REQUIRE(ticket(fleet, (const char *[]){"rotate", NULL}) == 0 && strcmp(text, next) == 0,
+            "asked again it is the same: %s", text);
+    expect_in(&before, LINK_ROLE_ADMIN, fleet->addresses[0], true);
+    expect_in(&after, LINK_ROLE_ADMIN, fleet->addresses[1], true);
+    REQUIRE(ticket(fleet, (const char *[]){"retire", NULL}) == 1 && strstr(err, "lock out"), "%s",
+            err);
+    gap = load_window_end(load);
+    load_finish(load, &result);
+    REQUIRE(result.refused == 0, "%u operations were refused", result.refused);
+    /* The router gets the new one. Nodes have learned it: one starts with the old file. */
+    fleet_path(fleet, "old", ".ticket", old);
+    REQUIRE(rename(fleet->ticket, old) == 0, "rename");
+    file_write(fleet->ticket, next, strlen(next));
+    REQUIRE(chmod(fleet->ticket, 0600) == 0, "chmod");
+    (void)fleet_stop(fleet, &fleet->router);
+    fleet_start_router(fleet);
+    REQUIRE(ticket(fleet, (const char *[]){"retire", NULL}) == 0, "%s", err);
+    expect_in(&before, LINK_ROLE_ADMIN, fleet->addresses[0], false);
+    expect_in(&before, LINK_ROLE_ROUTER, fleet->addresses[1], false);
+    fleet_kill(fleet, &fleet->nodes[1]);
+    snprintf(path, sizeof path, "%s", fleet->ticket);
+    snprintf(fleet->ticket, sizeof fleet->ticket, "%s", old);
+    fleet_start_node(fleet, 1);
+    snprintf(fleet->ticket, sizeof fleet->ticket, "%s", path);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    return gap;
+}
+
+static void inspect(const struct fleet *fleet)
+{
+    char file[PATH_MAX], bytes[4096];
+    struct stat status;
+
+    REQUIRE(stat(fleet_path(fleet, "node-1", "/TICKETS", file), &status) == 0, "%s", file);
+    REQUIRE((status.st_mode & 0777) == 0600, "mode %o", status.st_mode & 0777u);
+    REQUIRE(file_read(file, bytes, sizeof bytes) > 24, "%s", file);
+}
+
+void scenario_tickets(const struct scenario_options *options)
+{
+    struct fleet fleet;
+    struct ticket router;
+    char path[PATH_MAX];
+    uint32_t gap;
+
+    fleet_open(&fleet, options->folder, NODES);
+    try_roles(&fleet);
+    new_ticket(&fleet, "router-2", (const char *[]){"new", "--role", "router", NULL}, path,
+               &router);
+    try_talk(&fleet, &router);
+    try_ends(&fleet);
+    try_admin(&fleet);
+    gap = rotate(&fleet);
+    expect_in(&router, LINK_ROLE_ROUTER, fleet.addresses[0], false);
+    inspect(&fleet);
+    fleet_close(&fleet);
+    scenario_say(options,
+                 "each ticket opens as its role alone; spent, expired and revoked ones put out who "
+                 "came with them; another secret with no operation refused, longest gap %u ms",
+                 gap);
+}
