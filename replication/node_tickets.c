@@ -156,13 +156,12 @@ static void ask(struct node *node, struct node_effects *effects)
     node->tickets.ask_due_ms = node->now_ms + node->options.ask_ms;
 }
 
-/* Version 1 is nothing to tell: who does not have it cannot be told by whom. */
 static void tell(struct node *node, struct node_effects *effects)
 {
     const struct ringmap *map = node_map(node);
     struct node_tickets *tickets = &node->tickets;
 
-    if (version(tickets) <= 1)
+    if (!tickets->known)
         return;
     if (node->now_ms >= tickets->tell_due_ms) {
         tickets->tell_due_ms = node->now_ms + TELL_AGAIN_MS;
@@ -387,8 +386,11 @@ static void from_member(struct node *node, const struct node_event *event,
     wire_cursor_init(&cursor, event->message->body, event->message->body_size);
     switch (event->message->type) {
     case WIRE_TICKETS_VERSION:
-        if (wire_get_map_epoch(&cursor, &told))
-            want(&node->tickets, told, event->from.member);
+        if (!wire_get_map_epoch(&cursor, &told))
+            break;
+        want(&node->tickets, told, event->from.member);
+        if (told < version(&node->tickets))
+            give(node, event, effects);
         break;
     case WIRE_TICKETS_GET:
         give(node, event, effects);

@@ -3,9 +3,10 @@
  *
  * It is learned as the ring map is: members tell each other which version they hold, and who hears
  * of a later one asks for it; a node takes it from members only, and has it in the file TICKETS
- * before it goes by it. It is given to members only, for the cluster's secret is in it. Version 1
- * follows from the founding's ticket; a node that joined with a ticket of its own has none at first
- * and asks whoever is up.
+ * before it goes by it. Who hears of an earlier one gives its own: a member whose secret is old can
+ * dial us when we cannot dial it. It is given to members only, for the cluster's secret is in it.
+ * Version 1 follows from the founding's ticket; a node that joined with a ticket of its own has
+ * none at first and asks whoever is up.
  *
  * Commands wait in line. The first is worked out against the newest registry, and what comes of it
  * goes to the meta group's leader; when another change came first, it is worked out again.

@@ -8,6 +8,7 @@
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,6 +178,112 @@ static void try_admin(struct fleet *fleet)
             "%s", text);
 }
 
+struct joiner {
+    struct child child;
+    char data[PATH_MAX], log[PATH_MAX];
+};
+
+/* A node with an empty folder, which asks to join. */
+static void join(struct fleet *fleet, struct joiner *joiner, const char *name, const char *path)
+{
+    char program[PATH_MAX], line[256];
+    const char *const words[] = {program_path("ringcask", program),
+                                 "node",
+                                 "--ticket",
+                                 path,
+                                 "--data",
+                                 fleet_path(fleet, name, "", joiner->data),
+                                 "--listen",
+                                 "127.0.0.1:0",
+                                 "--shards",
+                                 "1",
+                                 "--join",
+                                 fleet->addresses[1]};
+
+    child_init(&joiner->child);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        REQUIRE(child_add(&joiner->child, words[i]) == 0, "no memory");
+    fleet_path(fleet, name, ".log", joiner->log);
+    REQUIRE(child_start(&joiner->child, joiner->log) == 0, "%s", joiner->log);
+    REQUIRE(child_line(&joiner->child, -1, 20000, line, sizeof line) == 0, "%s", joiner->log);
+}
+
+static void leave(struct joiner *joiner)
+{
+    struct child *child = &joiner->child;
+
+    child_stop_all(&child, 1, 20000);
+    child_deinit(&joiner->child);
+}
+
+/* Members that the map has, as `ring-admin members` says. */
+static uint32_t members(struct fleet *fleet)
+{
+    json_error_t error;
+    uint32_t count;
+    json_t *root;
+
+    REQUIRE(
+        fleet_admin(fleet, text, sizeof text, (const char *[]){"members", "-o", "json", NULL}) == 0,
+        "%s", text);
+    root = json_loads(text, 0, &error);
+    REQUIRE(root, "%s in %s", error.text, text);
+    count = (uint32_t)json_array_size(json_object_get(root, "members"));
+    json_decref(root);
+    return count;
+}
+
+static bool said(const struct joiner *joiner, const char *what)
+{
+    text[file_read(joiner->log, text, sizeof text - 1)] = 0;
+    return strstr(text, what) != NULL;
+}
+
+static void await_said(const struct joiner *joiner, const char *what)
+{
+    for (uint32_t ms = 0; !said(joiner, what); ms += 50) {
+        REQUIRE(ms < HEALTHY_MS, "\"%s\" is not in %s: %s", what, joiner->log, text);
+        pause_ms(50);
+    }
+}
+
+/* One node joins with a ticket for one; it is a member then, whatever becomes of its ticket. */
+static void try_join(struct fleet *fleet)
+{
+    char path[PATH_MAX], late[PATH_MAX], id[16], file[PATH_MAX];
+    struct joiner first, second;
+    struct ticket with;
+    struct stat status;
+
+    new_ticket(fleet, "joiner", (const char *[]){"new", "--role", "node", NULL}, path, &with);
+    join(fleet, &first, "node-4", path);
+    await_said(&first, "event=serving");
+    REQUIRE(members(fleet) == NODES + 1, "%s", text);
+    join(fleet, &second, "node-5", path);
+    pause_ms(3000);
+    REQUIRE(members(fleet) == NODES + 1, "a spent ticket let another join: %s", text);
+    REQUIRE(!said(&second, "event=serving"), "%s", text);
+    leave(&second);
+    snprintf(id, sizeof id, "%u", with.id);
+    REQUIRE(ticket(fleet, (const char *[]){"revoke", id, NULL}) == 0, "%s", err);
+    leave(&first);
+    REQUIRE(stat(fleet_path(fleet, "node-4", "/TICKETS", file), &status) == 0, "%s", file);
+    REQUIRE(remove(first.log) == 0, "%s", first.log);
+    join(fleet, &first, "node-4", path);
+    await_said(&first, "event=peer_up");
+    leave(&first);
+    new_ticket(fleet, "late", (const char *[]){"new", "--role", "node", "--ttl", "1s", NULL}, late,
+               &with);
+    pause_ms(1500);
+    join(fleet, &second, "node-6", late);
+    pause_ms(2000);
+    REQUIRE(members(fleet) == NODES + 1, "an expired ticket let another join: %s", text);
+    leave(&second);
+    REQUIRE(fleet_admin(fleet, text, sizeof text,
+                        (const char *[]){"remove", "--force", "4", NULL}) == 0,
+            "%s", text);
+}
+
 /* From one secret to the next while clients write; a node that is away holds it up. */
 static uint32_t rotate(struct fleet *fleet)
 {
@@ -252,6 +359,7 @@ void scenario_tickets(const struct scenario_options *options)
     try_talk(&fleet, &router);
     try_ends(&fleet);
     try_admin(&fleet);
+    try_join(&fleet);
     gap = rotate(&fleet);
     expect_in(&router, LINK_ROLE_ROUTER, fleet.addresses[0], false);
     inspect(&fleet);

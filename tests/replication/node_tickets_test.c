@@ -198,8 +198,7 @@ Test(node_tickets, the_founding_s_ticket_is_version_1)
     cr_assert_eq(memcmp(node_tickets(node)->offered.psk, options.secret, TICKET_PSK_SIZE), 0);
     for (int i = 0; i < 5; i++) {
         tick(1000);
-        cr_assert_null(sent(WIRE_TICKETS_VERSION), "nothing to tell");
-        cr_assert_null(sent(WIRE_TICKETS_GET), "nor to ask for");
+        cr_assert_null(sent(WIRE_TICKETS_GET), "there is nothing to ask for");
     }
     end();
 }
@@ -294,6 +293,17 @@ Test(node_tickets, members_are_told_when_they_come_and_when_it_changes)
     step(NODE_EVENT_LINK_DOWN, peer, NULL);
     step(NODE_EVENT_LINK_UP, peer, NULL);
     cr_assert(sent(WIRE_TICKETS_VERSION));
+    end();
+}
+
+Test(node_tickets, who_holds_an_earlier_version_is_given_ours)
+{
+    begin();
+    bring_tickets(peer, 3);
+    bring_version(peer, 3);
+    cr_assert_null(sent(WIRE_TICKETS));
+    bring_version(peer, 2);
+    cr_assert_eq(sent(WIRE_TICKETS)->to.member, 2);
     end();
 }
 
