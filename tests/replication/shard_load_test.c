@@ -248,6 +248,10 @@ Test(shard_load, a_wish_that_cannot_be_is_passed_over)
     say(0, 2, 1000, own, 2);
     cluster_run(&cluster, 100);
     cr_assert_eq(cluster_leader(&cluster, own), 1);
+    cluster_kill(&cluster, 2);
+    cluster_run(&cluster, 100);
+    say(1, 1, 1000, own, 3); /* to one that is away */
+    cr_assert_eq(cluster_set(&cluster, key_of(own), "1")->status, WIRE_STATUS_OK);
     cluster_stop(&cluster);
 }
 
@@ -270,7 +274,7 @@ Test(shard_load, garbage_changes_nothing)
         for (uint32_t term = 0; term < 8; term++) {
             wire_buffer_clear(&body);
             wire_put_load(&body, &(struct wire_load){.term = term, .syncs = 1});
-            for (unsigned p = 0; p < 0x10000; p += 0x0FFF)
+            for (unsigned p = 1; p < 0x10000; p += 0x0FFF)
                 wire_put_load_partition(&body,
                                         &(struct wire_load_partition){.partition = (uint16_t)p,
                                                                       .term = UINT32_MAX,
@@ -284,5 +288,8 @@ Test(shard_load, garbage_changes_nothing)
     wire_buffer_deinit(&body);
     cluster_run(&cluster, 3000);
     cr_assert_eq(led_by(0) + led_by(1) + led_by(2), CLUSTER_PARTITIONS + 1);
+    drain(1, true);
+    cluster_run(&cluster, 2000);
+    cr_assert_eq(led_by(1), 0, "what was made up is forgotten");
     cluster_stop(&cluster);
 }

@@ -42,6 +42,7 @@ Test(route, a_partition_that_moved_is_found_by_the_map_of_whom_it_left)
     cr_assert_str_eq(harness_output(h, client), ":2\r\n");
     cr_assert_eq(router_map(h->router)->epoch, 2);
     cr_assert_eq(h->map_asks, 1);
+    cr_assert_eq(h->operations, 3, "none to the others of the old row");
     harness_free(h);
 }
 
