@@ -265,6 +265,19 @@ struct pending_entry *pending_at(const struct pending *pending, uint64_t index)
     return entry_slot(pending, index);
 }
 
+void pending_move(struct pending *pending, uint64_t index, uint64_t location)
+{
+    struct pending_entry *entry = pending_at(pending, index);
+
+    assert(entry);
+    for (uint32_t i = 0; i < entry->write_count; i++) {
+        struct pending_write *write = write_slot(pending, entry->write_first + i);
+
+        write->location = location + (write->location - entry->location);
+    }
+    entry->location = location;
+}
+
 const struct pending_write *pending_write_at(const struct pending *pending,
                                              const struct pending_entry *entry, uint32_t number)
 {

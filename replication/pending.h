@@ -76,6 +76,9 @@ void pending_add_write(struct pending *pending, const struct pending_write *writ
 /* Apply or pending_add() comes soon: what they begin with is brought nearer, beside other work. */
 void pending_prefetch(const struct pending *pending);
 
+/* The entry of this index, with its records, lies there from now on. */
+void pending_move(struct pending *pending, uint64_t index, uint64_t location);
+
 /* Entries of index >= from go, newest first; older writes of their keys show again. */
 void pending_truncate(struct pending *pending, uint64_t from);
 

@@ -230,6 +230,8 @@ static void on_job(struct shard *shard, const struct shard_event *event)
             shard_compare_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_FETCH)
             shard_fetch_read(shard, read, bytes, size);
+        else if (read->kind == SHARD_READ_RELOCATE)
+            shard_relocate_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_TRAIN)
             shard_dictionary_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_RECORD)

@@ -75,14 +75,19 @@ static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
     return first > far ? first : far;
 }
 
-/* An idle group's last entries must not hold up the segments of all the others. */
-static uint64_t first_wanted(const struct shard *shard, const struct replica *replica)
+/* What the segments that are log may take together. */
+static uint64_t segments_bound(const struct shard *shard)
 {
     uint64_t bound = log_bound(shard);
     uint64_t segments = 2 * (uint64_t)store_segment_size(shard->store);
 
-    return store_retain_wanted(shard->store, replica->partition,
-                               bound > segments ? bound : segments);
+    return bound > segments ? bound : segments;
+}
+
+/* An idle group's last entries must not hold up the segments of all the others. */
+static uint64_t first_wanted(const struct shard *shard, const struct replica *replica)
+{
+    return store_retain_wanted(shard->store, replica->partition, segments_bound(shard));
 }
 
 /* Log that some replica of the group may still ask for is kept, up to a bound: beyond it a
@@ -185,6 +190,7 @@ void shard_duty(struct shard *shard)
 
         if (replica->fenced)
             continue;
+        shard_relocate(shard, replica, segments_bound(shard));
         if (!leads(replica)) {
             retain_wanted(shard, replica);
             continue;

@@ -84,8 +84,8 @@ static bool is_idle(const struct shard *shard, const struct replica *replica)
             return false;
     return !replica->touched && !replica->failing && replica->reads == 0 && !replica->waiters &&
            shard->trainer.replica != replica && shard->walk.replica != replica &&
-           !notes_refer(shard, replica) && !shard_sources_of(shard, replica) &&
-           !shard_compare_of(shard, replica);
+           shard->relocation.replica != replica && !notes_refer(shard, replica) &&
+           !shard_sources_of(shard, replica) && !shard_compare_of(shard, replica);
 }
 
 /* What ends by itself only while its replica leads. */

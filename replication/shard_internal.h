@@ -8,7 +8,7 @@
  *   shard_raft.c     Raft messages, the journal's answers, apply
  *   shard_entries.c  what an append brings, checked
  *   shard_held.c     appends that wait for room in the journal
- *   shard_fetch.c    entries for a peer that lie on disk only
+ *   shard_fetch.c, shard_relocate.c  old entries: for a peer; again, so as to hold up no journal
  *   shard_beat.c     heartbeats and read-index rounds
  *   shard_client.c   lanes, admission, results
  *   shard_operation.c one operation from arrival to proposal
@@ -17,10 +17,8 @@
  *   shard_park.c     operations that wait for the disk, or behind one that does
  *   shard_scan.c     what goes over all keys of a partition
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
- *   shard_snapshot.c a partition's state for a peer that the log cannot help
- *   shard_install.c  the other end of it
+ *   shard_snapshot.c, shard_install.c, shard_state.c  state for a peer that the log cannot help
  *   shard_compare.c  whether the replicas of a partition hold the same
- *   shard_state.c    what of that state is not records
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
  *   shard_finish.c   the end of a plan that it is on,
@@ -48,6 +46,7 @@
 #include "replication/shard_load.h"
 #include "replication/shard_operation.h"
 #include "replication/shard_record.h"
+#include "replication/shard_relocate.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
@@ -59,8 +58,7 @@
 #define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
 #define SHARD_FETCHES_MAX        256u
-#define SHARD_READS_MAX          64u /* read jobs handed out at once */
-
+#define SHARD_READS_MAX          64u         /* read jobs handed out at once */
 #define SHARD_HELD_SIZE_MAX      (16u << 20) /* bytes of appends that wait for room */
 #define SHARD_FETCH_SIZE_MAX     (64u << 20) /* bytes being fetched, or one message */
 #define SHARD_PEER_INFLIGHT_SIZE (24u << 20) /* appends on their way to a peer, about */
@@ -202,6 +200,7 @@ enum shard_read_kind {
     SHARD_READ_TRAIN,  /* no read: a dictionary is made; owner: struct replica */
     SHARD_READ_RECORD, /* owner: struct shard_record */
     SHARD_READ_WALK,   /* owner: struct replica */
+    SHARD_READ_RELOCATE,
 };
 struct shard_read {
     uint8_t kind;
@@ -322,6 +321,7 @@ struct shard {
     struct shard_fetch *fetches;
     uint32_t fetch_count;
     size_t fetch_size; /* bytes of all fetches */
+    struct shard_relocation relocation;
     struct shard_source *sources;
     uint32_t source_count;
     uint64_t log_size;       /* bytes of log that is kept, at the newest duty */

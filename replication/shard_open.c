@@ -337,6 +337,7 @@ void shard_close(struct shard *shard)
     shard_operations_free(shard);
     shard_sources_free(shard);
     shard_compare_free(shard);
+    free(shard->relocation.bytes);
     while (shard->fetches) {
         struct shard_fetch *fetch = shard->fetches;
 

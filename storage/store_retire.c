@@ -69,27 +69,51 @@ static struct journal_segment *next_to_retire(const struct store *store)
     return NULL;
 }
 
-uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max)
+/* How many of the oldest segments, those that are no log any more counted, are to go for the log to
+ * take no more than so many bytes. */
+static size_t segments_over(const struct store *store, uint64_t log_size_max)
 {
-    const struct store_partition *part = store_partition(store, partition);
-    uint64_t size = 0, index = 0;
+    uint64_t size = 0;
 
-    assert(part && part->is_hosted);
-    /* From the newest back: what lies behind the bound is to go. */
     for (size_t i = store->segments.count; i-- > 0;) {
         const struct journal_segment *segment = store->segments.items[i];
 
         if (segment->state == JOURNAL_SEGMENT_RETIRED)
-            break;
+            return 0;
         if (segment->state == JOURNAL_SEGMENT_PREPARED ||
             segment->state == JOURNAL_SEGMENT_DROPPING)
             continue;
         size += segment->base.length;
-        if (size > log_size_max && segment != store->current &&
-            segment->index_max[part->slot] > index)
+        if (size > log_size_max && segment != store->current)
+            return i + 1;
+    }
+    return 0;
+}
+
+uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max)
+{
+    const struct store_partition *part = store_partition(store, partition);
+    uint64_t index = 0;
+
+    assert(part && part->is_hosted);
+    for (size_t i = segments_over(store, log_size_max); i-- > 0;) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_RETIRED)
+            break;
+        if (segment->state != JOURNAL_SEGMENT_DROPPING && segment->index_max[part->slot] > index)
             index = segment->index_max[part->slot];
     }
     return index > 0 ? index + 1 : 0;
+}
+
+bool store_holds_up(const struct store *store, store_location location, uint64_t log_size_max)
+{
+    const struct data_file *file = data_files_at(&store->files, location);
+    size_t over = segments_over(store, log_size_max);
+
+    return over > 0 && file && file->kind == DATA_FILE_SEGMENT &&
+           file->number <= store->segments.items[over - 1]->base.number;
 }
 
 struct hint_subject store_hint_subject(const struct data_file *file)

@@ -172,6 +172,33 @@ Test(pending, truncation_shows_the_older_write_again)
     pending_deinit(&pending);
 }
 
+Test(pending, an_entry_that_moves_takes_its_writes_along)
+{
+    struct keydir_digest digest = digest_of(2);
+    const struct pending_write *found;
+    struct pending pending;
+
+    pending_init(&pending);
+    add_entry(&pending, 10, 1);
+    add_write(&pending, 1, 100, false);
+    add_entry(&pending, 11, 2);
+    add_write(&pending, 1, 200, false);
+    add_write(&pending, 2, 203, false);
+    pending_at(&pending, 11)->location = 200;
+    pending_move(&pending, 11, 900);
+    cr_assert_eq(pending_at(&pending, 11)->location, 900);
+    cr_assert_eq(pending_find(&pending, &digest, &found), PENDING_E_OK);
+    cr_assert_eq(found->location, 903);
+    digest = digest_of(1);
+    cr_assert_eq(pending_find(&pending, &digest, &found), PENDING_E_OK);
+    cr_assert_eq(found->location, 900);
+    pending_truncate(&pending, 11);
+    cr_assert_eq(pending_find(&pending, &digest, &found), PENDING_E_OK);
+    cr_assert_eq(found->location, 100, "the entry before it stays where it is");
+    pending_check(&pending);
+    pending_deinit(&pending);
+}
+
 /* The older write was applied before its newer one is truncated: it must not come back. */
 Test(pending, truncation_does_not_show_an_applied_write)
 {

@@ -143,6 +143,9 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     check_groups(check, node, shard);
     sim_check_map(check, node);
     shard_stats(shard->shard, &stats);
+    if (stats.relocated > shard->relocated_seen)
+        check->relocated += stats.relocated - shard->relocated_seen;
+    shard->relocated_seen = stats.relocated;
     if (stats.snapshots_installed > shard->installed_seen)
         check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
     shard->installed_seen = stats.snapshots_installed;

@@ -66,6 +66,7 @@ struct sim_shard {
     size_t job_count, job_capacity;
     uint64_t job_last;
     uint64_t installed_seen; /* of its stats, and */
+    uint64_t relocated_seen; /* as shard_stats() counts */
     uint64_t flushes_seen;   /* of its store's, */
     uint64_t faults_seen;    /* those of its scrub too */
     uint64_t scrubs_due;     /* the end: passes that must be over; 0: not known yet */

@@ -15,7 +15,7 @@
 struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        maps, scrub_faults, divergences, scans;
+        relocated, maps, scrub_faults, divergences, scans;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -53,6 +53,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->digests += result->digests_compared;
     total->snapshots += result->snapshots_installed;
     total->flushes += result->flushes;
+    total->relocated += result->relocated;
     total->maps += result->maps;
     total->scrub_faults += result->scrub_faults;
     total->scans += result->scans;
@@ -87,13 +88,13 @@ static void total_print(const struct total *total, double took)
     double hours = (double)total->simulated_us / 3.6e9;
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
-                 " snapshots installed, %" PRIu64 " flushes, %" PRIu64
+                 " snapshots installed, %" PRIu64 " flushes, %" PRIu64 " entries moved, %" PRIu64
                  " changes of the ring map, %" PRIu64 " faults scrubbed, %" PRIu64
                  " replicas outvoted, %" PRIu64
                  " times over all keys; the judge held %u configurations at most\n",
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-                 total->snapshots, total->flushes, total->maps, total->scrub_faults,
-                 total->divergences, total->scans, total->judge_peak);
+                 total->snapshots, total->flushes, total->relocated, total->maps,
+                 total->scrub_faults, total->divergences, total->scans, total->judge_peak);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -144,6 +144,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->digests_compared = run->check->digests_compared;
     result->snapshots_installed = run->check->snapshots_installed;
     result->flushes = run->check->flushes;
+    result->relocated = run->check->relocated;
     result->scans = sim_workload_scans(run->workload);
     result->maps = run->cluster.admin.done;
     result->scrub_faults = run->check->scrub_faults;

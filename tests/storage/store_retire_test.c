@@ -161,3 +161,45 @@ Test(store_retire, damage_that_a_snapshot_made_void_holds_up_nothing)
     cr_assert_not(host.parts[0].fenced);
     host_stop(&host);
 }
+
+/* Entries of partition 0 that nobody will decide, appended again whenever they hold up the log. */
+static void busy_beside_undecided(struct host *host, uint64_t first, uint32_t count)
+{
+    struct host_partition *part = &host->parts[0];
+
+    for (uint32_t i = 0; i < 20; i++) {
+        busy(host, 10);
+        if (!store_holds_up(host->store, part->log[first].location, 16u << 10))
+            continue;
+        cr_assert_geq(store_retain_wanted(host->store, 0, 16u << 10), first + count);
+        for (uint32_t j = 0; j < count; j++)
+            cr_assert_eq(host_append(host, 0, first + j, 5, false), 0);
+        cr_assert_not(store_holds_up(host->store, part->log[first].location, 16u << 10));
+    }
+}
+
+Test(store_retire, undecided_entries_that_are_appended_again_hold_up_no_log)
+{
+    struct host host, again;
+    struct store_stats stats;
+    uint64_t first;
+
+    start(&host);
+    first = host.parts[0].last + 1;
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(host_append_next(&host, 0, 5), 0);
+    busy(&host, 100);
+    store_stats(host.store, &stats);
+    cr_assert_gt(stats.tail_bytes, 32u << 10, "they hold up nothing anyway");
+    cr_assert_not(store_holds_up(host.store, host.parts[0].log[first].location, UINT64_MAX));
+    busy_beside_undecided(&host, first, 3);
+    store_stats(host.store, &stats);
+    cr_assert_leq(stats.tail_bytes, 48u << 10, "%llu of log", (unsigned long long)stats.tail_bytes);
+    host_check(&host);
+    host_reopen(&host, &again);
+    cr_assert_eq(again.parts[0].last, first + 2);
+    cr_assert_lt(again.parts[0].commit, first);
+    host_commit(&again, 0, first + 2);
+    host_check(&again);
+    host_stop(&again);
+}
