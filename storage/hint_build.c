@@ -42,6 +42,7 @@ void hint_build_end(struct hint_build *build)
     free(build->spans);
     free(build->floors);
     free(build->last);
+    free(build->bad);
     *build = (struct hint_build){.stage = HINT_BUILD_DONE};
 }
 
@@ -61,6 +62,17 @@ int hint_build_floor(struct hint_build *build, const struct manifest_floor *floo
     if (r == 0)
         build->floors[build->floor_count++] = *floor;
     return r;
+}
+
+/* 0 or -ENOMEM. */
+static int bad_note(struct hint_build *build, uint16_t partition)
+{
+    if (!build->bad)
+        build->bad = calloc(PARTITIONS_MAX, sizeof(*build->bad));
+    if (!build->bad)
+        return -ENOMEM;
+    build->bad[partition] = true;
+    return 0;
 }
 
 /* --- reading a segment --------------------------------------------------------------------- */
@@ -128,7 +140,6 @@ static int run_read(struct hint_build *build, const uint8_t *batch, uint32_t bat
     struct record record;
     uint32_t at;
 
-    build->bad_partition = run->partition;
     if (place_is_void(build, run->partition, batch_offset + run->offset))
         return 0;
     if (!journal_run_check(batch, run, end, build->options.subject.stamp))
@@ -148,21 +159,21 @@ static int run_read(struct hint_build *build, const uint8_t *batch, uint32_t bat
     return cursor.bad ? HINT_BUILD_E_DAMAGED : 0;
 }
 
-/* Goes on behind a batch that does not check; 0, or DAMAGED when damage ends the build. */
+/* Goes on behind a batch that does not check: any partition's records may have been there, but of
+ * those of which all that lies there is void. */
 static int batch_bad(struct hint_build *build)
 {
     struct journal_batch_header header;
     int r;
 
     build->bad_all = true;
-    build->damaged = true;
-    if (!build->options.tolerate)
-        return HINT_BUILD_E_DAMAGED;
-    memset(build->options.tolerate, true, PARTITIONS_MAX);
     build->offset += JOURNAL_BLOCK_SIZE;
     r = journal_reader_seek(&build->reader, &build->offset, &header);
     if (r > 0)
         build->offset = build->options.subject.length;
+    for (uint32_t p = 0; r >= 0 && p < PARTITIONS_MAX; p++)
+        if (!place_is_void(build, (uint16_t)p, build->offset - 1))
+            r = bad_note(build, (uint16_t)p);
     return r < 0 ? r : 0;
 }
 
@@ -177,11 +188,8 @@ static int batch_read(struct hint_build *build, const struct journal_batch_heade
         if (!journal_run_at(batch, header, i, &run, &end))
             return batch_bad(build);
         r = run_read(build, batch, header->offset, &run, end);
-        if (r == HINT_BUILD_E_DAMAGED && build->options.tolerate) {
-            build->options.tolerate[run.partition] = true;
-            build->damaged = true;
-            r = 0;
-        }
+        if (r == HINT_BUILD_E_DAMAGED)
+            r = bad_note(build, run.partition);
         if (r != 0)
             return r;
     }
@@ -216,12 +224,10 @@ static int segment_step(struct hint_build *build)
 /* What lies behind the damage is given up: the cask is of one partition. */
 static int cask_bad(struct hint_build *build)
 {
-    build->damaged = true;
-    if (!build->options.tolerate)
-        return HINT_BUILD_E_DAMAGED;
-    build->options.tolerate[build->options.partition] = true;
+    int r = bad_note(build, build->options.partition);
+
     build->stage = HINT_BUILD_SORT;
-    return HINT_BUILD_E_MORE;
+    return r < 0 ? r : HINT_BUILD_E_MORE;
 }
 
 static int cask_step(struct hint_build *build)
@@ -229,7 +235,6 @@ static int cask_step(struct hint_build *build)
     size_t read = 0;
     int r = 0;
 
-    build->bad_partition = build->options.partition;
     if (!build->cask_opened) {
         r = cask_open(&build->cask, build->options.file);
         if (r < 0)
@@ -292,7 +297,7 @@ static int sort_step(struct hint_build *build)
         build->count = kept;
     if (build->count > 0)
         build->count = hint_entries_sort(build->entries, build->count);
-    if (build->damaged) {
+    if (build->bad || build->bad_all) {
         build->stage = HINT_BUILD_DONE;
         return HINT_BUILD_E_DAMAGED;
     }

@@ -6,6 +6,9 @@
  * The hint goes to its final name at once: it counts only when the manifest says so, or, when it
  * does already, as soon as it checks.
  *
+ * Damage does not end the build: all that a file has is found at once, not the next bit of it when
+ * the first has been repaired.
+ *
  * Owner: one thread at a time, whichever; the data file is borrowed and only read.
  */
 #ifndef STORAGE_HINT_BUILD_H
@@ -20,7 +23,8 @@
 enum hint_build_e {
     HINT_BUILD_E_OK,      /* the hint is written and synced, its name too */
     HINT_BUILD_E_MORE,    /* take the next step */
-    HINT_BUILD_E_DAMAGED, /* the data file does not check; `bad` says where. No hint was written */
+    HINT_BUILD_E_DAMAGED, /* the data file does not check; `bad` says whom that may have hit. No
+                             hint was written, the entries of the rest stay with the build */
 };
 
 enum hint_build_stage { HINT_BUILD_SCAN, HINT_BUILD_SORT, HINT_BUILD_WRITE, HINT_BUILD_DONE };
@@ -34,10 +38,6 @@ struct hint_build_options {
     void (*digest)(const void *context, const uint8_t *key, size_t size, struct keydir_digest *out);
     const void *digest_context;
     size_t step_size; /* bytes, > 0 */
-    /* NULL: damage ends the build. Else one flag a partition number, set for those that damage may
-     * have hit, while the rest is read; no hint is written then, the entries stay with the build.
-     */
-    bool *tolerate;
 };
 
 struct hint_build {
@@ -58,10 +58,10 @@ struct hint_build {
     struct hint_writer writer;
     size_t written; /* entries */
     uint64_t bytes_done;
-    bool cask_opened, writer_begun, damaged;
-    /* DAMAGED: */
-    bool bad_all;           /* the damage may hit any partition */
-    uint16_t bad_partition; /* else this one */
+    bool cask_opened, writer_begun;
+    /* Damage; the whole file is read all the same, so that all of it is found at once. */
+    bool *bad;    /* by partition number: those that may be hit; NULL: none */
+    bool bad_all; /* bytes that may be any partition's: they stay bad whatever is repaired */
 };
 
 /* 0 or -errno; on failure there is nothing to end. */

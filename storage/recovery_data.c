@@ -13,8 +13,6 @@
  * order of digests; of one digest the highest index wins, tombstones included. All that the scan of
  * the log finds behind this is newer. */
 
-#define PARTITIONS_MAX 65536u
-
 /* One hint, on disk or made again in memory. */
 struct source {
     struct data_file *file;
@@ -38,7 +36,6 @@ struct merge {
     size_t cask_count;
     struct source **heap;
     size_t heap_count;
-    bool *hit; /* partitions that damage may have hit */
 };
 
 static void source_close(struct source *source)
@@ -87,17 +84,15 @@ static int source_build(struct merge *merge, struct source *source)
 
     if (!store->options.digest)
         return -EINVAL;
-    memset(merge->hit, 0, PARTITIONS_MAX * sizeof(*merge->hit));
-    r = store_hint_begin(store, file, merge->hit, &source->build);
+    r = store_hint_begin(store, file, &source->build);
     if (r != 0)
         return r;
     source->built = true;
     do
         r = hint_build_step(&source->build);
     while (r == HINT_BUILD_E_MORE);
-    for (size_t i = 0; r == HINT_BUILD_E_DAMAGED && i < store->hosted_count; i++)
-        if (merge->hit[store->hosted[i]])
-            store_damaged(store, file, false, store->hosted[i]);
+    if (r == HINT_BUILD_E_DAMAGED)
+        store_hint_damaged(store, file, &source->build);
     if (r == -ENOSPC && source->build.stage == HINT_BUILD_WRITE)
         r = 0; /* it stays in memory; background jobs write it when there is room */
     else if (r == 0)
@@ -393,8 +388,7 @@ static int sources_open(struct merge *merge)
     int r = 0;
 
     merge->segments = calloc(store->segments.count + 1, sizeof(*merge->segments));
-    merge->hit = calloc(PARTITIONS_MAX, sizeof(*merge->hit));
-    if (!merge->segments || !merge->hit)
+    if (!merge->segments)
         return -ENOMEM;
     for (size_t i = 0; r == 0 && i < store->segments.count; i++) {
         struct journal_segment *segment = store->segments.items[i];
@@ -421,6 +415,5 @@ int recovery_data(struct recovery *recovery)
     for (size_t i = 0; i < merge.segment_count; i++)
         source_close(&merge.segments[i]);
     free(merge.segments);
-    free(merge.hit);
     return r;
 }

@@ -337,7 +337,7 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
     if (result == FLUSH_E_HINT)
         store_file_changed(store, bad->file);
     if (result == FLUSH_E_DAMAGED)
-        store_damaged(store, bad->file, false, flush->bad_partition);
+        store_damaged(store, bad->file, flush->bad_partition);
     flush->stage = FLUSH_ABORT;
 }
 

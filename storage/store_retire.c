@@ -151,8 +151,7 @@ static int truncations_give(const struct store *store, const struct data_file *f
     return r;
 }
 
-int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate,
-                     struct hint_build *build)
+int store_hint_begin(struct store *store, struct data_file *file, struct hint_build *build)
 {
     struct hint_build_options options = {
         .vfs = store->vfs,
@@ -162,11 +161,9 @@ int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate
         .digest = store->options.digest,
         .digest_context = store->options.digest_context,
         .step_size = FLUSH_STEP_SIZE,
-        .tolerate = tolerate,
     };
     int r;
 
-    file->damage_stays = tolerate != NULL; /* at recovery nobody asks whose it is */
     if (file->kind == DATA_FILE_CASK)
         options.partition = ((const struct cask_file *)file)->info.partition;
     r = hint_build_begin(build, &options);
@@ -202,7 +199,7 @@ struct store_job *store_retire_next(struct store *store, uint64_t now_ms)
     if (!store->hint_file) {
         struct data_file *file = now_ms >= store->hint_retry_ms ? next_to_hint(store) : NULL;
 
-        if (!file || store_hint_begin(store, file, NULL, &store->hint) != 0)
+        if (!file || store_hint_begin(store, file, &store->hint) != 0)
             return NULL;
         store->hint_file = file;
         file->pins++;
@@ -253,24 +250,31 @@ static void retire(struct store *store, struct journal_segment *segment)
     store_file_changed(store, &segment->base);
 }
 
-void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition)
+void store_damaged(struct store *store, struct data_file *file, uint16_t partition)
+{
+    struct store_partition *part = store_partition(store, partition);
+
+    file->damaged = true;
+    store_file_changed(store, file);
+    if (!part || !part->is_hosted)
+        return;
+    if (file->kind == DATA_FILE_CASK)
+        snprintf(part->why, sizeof(part->why), "p%04u-%010" PRIu64 ".cask is damaged",
+                 (unsigned)((struct cask_file *)file)->info.partition, file->number);
+    else
+        snprintf(part->why, sizeof(part->why), "journal-%010" PRIu64 ".log is damaged",
+                 file->number);
+    store_fence_partition(store, part, part->why);
+}
+
+void store_hint_damaged(struct store *store, struct data_file *file, const struct hint_build *build)
 {
     file->damaged = true;
-    file->damage_stays = file->damage_stays || all;
+    file->damage_stays |= build->bad_all;
     store_file_changed(store, file);
-    for (size_t i = 0; i < store->hosted_count; i++) {
-        struct store_partition *part = store_partition(store, store->hosted[i]);
-
-        if (!all && part->number != partition)
-            continue;
-        if (file->kind == DATA_FILE_CASK)
-            snprintf(part->why, sizeof(part->why), "p%04u-%010" PRIu64 ".cask is damaged",
-                     (unsigned)((struct cask_file *)file)->info.partition, file->number);
-        else
-            snprintf(part->why, sizeof(part->why), "journal-%010" PRIu64 ".log is damaged",
-                     file->number);
-        store_fence_partition(store, part, part->why);
-    }
+    for (size_t i = 0; build->bad && i < store->hosted_count; i++)
+        if (build->bad[store->hosted[i]])
+            store_damaged(store, file, store->hosted[i]);
 }
 
 void store_retire_done(struct store *store, int result)
@@ -282,7 +286,7 @@ void store_retire_done(struct store *store, int result)
     if (result == HINT_BUILD_E_MORE)
         return;
     if (result == HINT_BUILD_E_DAMAGED)
-        store_damaged(store, file, store->hint.bad_all, store->hint.bad_partition);
+        store_hint_damaged(store, file, &store->hint);
     if (result == 0)
         file->hint_bad = false;
     store_file_changed(store, file);

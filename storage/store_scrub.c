@@ -33,10 +33,10 @@ static bool is_log(const struct data_file *file)
            state == JOURNAL_SEGMENT_SEALED;
 }
 
-/* What is known to be damaged waits for its repair. */
-static bool fit(const struct store *store, const struct data_file *file)
+/* Also what is known to be damaged: who found that may have seen only some of it. */
+static bool fit(const struct data_file *file)
 {
-    if (!file || file->damaged || file->rewrite || store->hint_file == file)
+    if (!file)
         return false;
     if (file->kind == DATA_FILE_CASK)
         return ((const struct cask_file *)file)->state == CASK_FILE_LIVE;
@@ -117,6 +117,14 @@ static void file_end(struct store *store)
 
 /* --- what damage means --------------------------------------------------------------------- */
 
+static void span_judge(struct store *store, const struct scrub_span *span, uint16_t partition)
+{
+    struct data_file *file = store->scrub.file;
+
+    if (!manifest_void(&store->manifest, partition, file->number, span->to - 1))
+        store_damaged(store, file, partition);
+}
+
 static void log_judge(struct store *store)
 {
     struct scrub *scrub = &store->scrub;
@@ -124,9 +132,11 @@ static void log_judge(struct store *store)
     for (size_t i = 0; i < scrub->span_count; i++) {
         const struct scrub_span *span = &scrub->spans[i];
 
-        if (span->all ||
-            !manifest_void(&store->manifest, span->partition, scrub->file->number, span->from))
-            store_damaged(store, scrub->file, span->all, span->partition);
+        scrub->file->damage_stays |= span->all;
+        for (size_t j = 0; span->all && j < store->hosted_count; j++)
+            span_judge(store, span, store->hosted[j]);
+        if (!span->all)
+            span_judge(store, span, span->partition);
     }
 }
 
@@ -139,7 +149,7 @@ static void record_judge(struct store *store, const struct scrub_record *record)
     if (record->bad && part->is_hosted &&
         keydir_get(part->keydir, &record->item.digest, &entry) == 0 &&
         entry.location == record->item.entry.location)
-        store_damaged(store, store->scrub.file, false, record->partition);
+        store_damaged(store, store->scrub.file, record->partition);
 }
 
 static bool partition_concerned(const struct scrub *scrub, uint16_t partition)
@@ -258,7 +268,7 @@ static struct store_job *file_next(struct store *store, uint64_t now_ms)
         size_t slot = store->scrub_slot++ % store->files.slot_count;
 
         store->scrub_left--;
-        if (fit(store, store->files.slots[slot]))
+        if (fit(store->files.slots[slot]))
             return file_begin(store, store->files.slots[slot]) ? step(store) : NULL;
     }
     return manifest_begin(store);

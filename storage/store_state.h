@@ -288,12 +288,13 @@ static inline bool store_is_short(int result)
 /* Retires what is no log any more, in order: the next job for that, or NULL. */
 struct store_job *store_retire_next(struct store *store, uint64_t now_ms);
 void store_retire_done(struct store *store, int result);
-/* Fences what a damaged data file may hit. all: any partition, else `partition`. */
-void store_damaged(struct store *store, struct data_file *file, bool all, uint16_t partition);
-/* Starts a build for a segment or cask of the store, with what is known to be truncated or void.
- * tolerate: as in struct hint_build_options. */
-int store_hint_begin(struct store *store, struct data_file *file, bool *tolerate,
-                     struct hint_build *build);
+/* The file holds something damaged that is the partition's: fences it. */
+void store_damaged(struct store *store, struct data_file *file, uint16_t partition);
+/* Starts a build for a segment or cask of the store, with what is known to be truncated or void. */
+int store_hint_begin(struct store *store, struct data_file *file, struct hint_build *build);
+/* It ended in HINT_BUILD_E_DAMAGED. */
+void store_hint_damaged(struct store *store, struct data_file *file,
+                        const struct hint_build *build);
 struct hint_subject store_hint_subject(const struct data_file *file);
 
 /* store_flush.c */

@@ -11,7 +11,7 @@
 
 #define HOST_VALUE_SIZE_MAX 8192u
 
-static struct keydir_digest host_digest(uint32_t key)
+struct keydir_digest host_digest(uint32_t key)
 {
     return (struct keydir_digest){.high = (key + 1) * 0x9E3779B97F4A7C15ull,
                                   .low = (key + 7) * 0xC2B2AE3D27D4EB4Full};

@@ -57,6 +57,8 @@ struct host {
     struct store_job *write_job, *background_job; /* handed out and held back by the test */
 };
 
+/* Of a key, as the store gets it. */
+struct keydir_digest host_digest(uint32_t key);
 void host_options(struct store_options *options);
 void host_init(struct host *host, struct vfs *vfs);
 void host_deinit(struct host *host); /* closes */

@@ -50,14 +50,20 @@ static void expect_short_log(struct host *host)
     host_check(host);
 }
 
-static void start(struct host *host)
+static void start_with(struct host *host, uint64_t scrub_rate)
 {
     host_init(host, vfs_mem_new());
     host->options.segment_size = 8u << 10;
     host->options.zero_ahead_size = 8u << 10;
+    host->options.scrub_rate = scrub_rate;
     host->padding = 200;
     cr_assert_eq(host_open(host), 0);
     host_found(host);
+}
+
+static void start(struct host *host)
+{
+    start_with(host, 1u << 20);
 }
 
 static void judge(uint32_t between)
@@ -73,7 +79,8 @@ static void judge(uint32_t between)
     host_commit(&again, 0, again.parts[0].last);
     host_retain(&again, 0, again.parts[0].applied + 1);
     expect_short_log(&again);
-    host_stop(&again);
+    host_deinit(&again);
+    host_stop(&host);
 }
 
 Test(store_retire, entries_truncated_in_their_own_segment_are_no_log)
@@ -88,10 +95,10 @@ Test(store_retire, entries_truncated_in_a_later_segment_are_no_log)
 
 /* --- snapshots ----------------------------------------------------------------------------- */
 
-/* Partition 0 gets an empty content as of `index` from elsewhere. */
-static void install(struct host *host, uint64_t index)
+/* The partition gets an empty content as of `index` from elsewhere. */
+static void install(struct host *host, uint16_t partition, uint64_t index)
 {
-    struct host_partition *part = &host->parts[0];
+    struct host_partition *part = &host->parts[partition];
     uint8_t state[5] = {0};
     struct store_checkpoint checkpoint = {.term = part->term,
                                           .applied = index,
@@ -102,7 +109,7 @@ static void install(struct host *host, uint64_t index)
                                           .state_size = sizeof state};
     struct store_install *install;
 
-    cr_assert_eq(store_install_begin(host->store, 0, &install), 0);
+    cr_assert_eq(store_install_begin(host->store, partition, &install), 0);
     cr_assert_eq(store_install_commit(install, &checkpoint), 0);
     for (int i = 0; i < 10 && store_install_state(install) == STORE_INSTALL_COMMIT; i++)
         host_settle(host);
@@ -124,12 +131,12 @@ Test(store_retire, entries_that_a_snapshot_made_void_are_no_log)
         cr_assert_eq(host_append_next(&host, 0, 5), 0);
     host_settle(&host);
     busy(&host, 40);
-    install(&host, 6);
+    install(&host, 0, 6);
     expect_short_log(&host);
     host_stop(&host);
 }
 
-static void damage(struct host *host, store_location location)
+static void damage_at(struct host *host, uint32_t offset)
 {
     struct iovec iov = {.iov_base = "damaged", .iov_len = 7};
     struct vfs_file *file;
@@ -137,9 +144,13 @@ static void damage(struct host *host, store_location location)
 
     cr_assert_eq(filename_journal(path, host->options.folder, 1), 0);
     cr_assert_eq(vfs_open(host->vfs, path, VFS_OPEN_WRITE, &file), 0);
-    cr_assert_eq(vfs_pwritev(file, &iov, 1, data_file_offset(location) + RECORD_HEADER_SIZE + 16),
-                 0);
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, offset), 0);
     vfs_close(file);
+}
+
+static void damage(struct host *host, store_location location)
+{
+    damage_at(host, data_file_offset(location) + RECORD_HEADER_SIZE + 16);
 }
 
 Test(store_retire, damage_that_a_snapshot_made_void_holds_up_nothing)
@@ -156,9 +167,62 @@ Test(store_retire, damage_that_a_snapshot_made_void_holds_up_nothing)
     cr_assert(host.parts[0].fenced);
     store_stats(host.store, &stats);
     cr_assert_gt(stats.tail_bytes, 24u << 10);
-    install(&host, 10);
+    install(&host, 0, 10);
     expect_short_log(&host);
     cr_assert_not(host.parts[0].fenced);
+    host_stop(&host);
+}
+
+/* Who makes the hint of a segment finds all that is damaged in it, not only what comes first: the
+ * rest would wait until that is repaired, and be one more copy that rots. */
+Test(store_retire, all_damage_of_a_segment_is_found_at_once)
+{
+    struct host host;
+
+    start_with(&host, 0);
+    for (uint16_t partition = 0; partition < HOST_PARTITIONS; partition++)
+        write_one(&host, partition, 5);
+    cr_assert(host_sync(&host));
+    damage(&host, host.parts[0].log[1].location);
+    damage(&host, host.parts[2].log[1].location);
+    damage(&host, host.parts[3].log[1].location);
+    for (uint32_t i = 0; i < 200 && !host.parts[0].fenced; i++) {
+        write_one(&host, 1, i % 3);
+        host_settle(&host);
+    }
+    cr_assert(host.parts[0].fenced);
+    cr_assert(host.parts[2].fenced);
+    cr_assert(host.parts[3].fenced);
+    cr_assert_not(host.parts[1].fenced);
+    host_stop(&host);
+}
+
+/* Whose records were in a batch whose head is damaged is not known; but of whom nothing there
+ * counts any more, they harm nobody, however often the file is looked at. */
+Test(store_retire, a_batch_that_is_void_for_all_is_no_damage)
+{
+    struct store_stats stats;
+    struct host host;
+
+    start_with(&host, 0);
+    for (uint16_t partition = 0; partition < HOST_PARTITIONS; partition++)
+        write_one(&host, partition, 5);
+    cr_assert(host_sync(&host));
+    damage_at(&host, 512 + 8); /* the first batch begins there */
+    for (unsigned pass = 0; pass < 2; pass++) {
+        cr_assert_eq(store_scrub(host.store), 0);
+        for (int i = 0; i < 10; i++)
+            host_settle(&host);
+        store_stats(host.store, &stats);
+        cr_assert_eq(stats.scrub.passes, pass + 1);
+        cr_assert_gt(stats.scrub.faults, pass);
+        for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
+            cr_assert_eq(host.parts[p].fenced, pass == 0, "partition %u, pass %u", p, pass);
+            if (pass == 0)
+                install(&host, p, 20);
+        }
+    }
+    host_check(&host);
     host_stop(&host);
 }
 
@@ -201,5 +265,6 @@ Test(store_retire, undecided_entries_that_are_appended_again_hold_up_no_log)
     cr_assert_lt(again.parts[0].commit, first);
     host_commit(&again, 0, first + 2);
     host_check(&again);
-    host_stop(&again);
+    host_deinit(&again);
+    host_stop(&host);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/store_state.h"
 #include "store_host.h"
 #include "vfs_crash.h"
 
@@ -271,6 +272,63 @@ Test(store_scrub, a_flipped_bit_in_the_journal_is_harmless_mended_or_fenced, .ti
     }
     /* Batches' padding, and segments that wait for their turn, are not looked at. */
     cr_assert_gt(found, tried / 2);
+}
+
+/* Where the newest record of the key lies, if that is in a segment; writes its path. */
+static bool find_in_segment(const struct host *host, uint16_t partition, uint32_t key,
+                            char path[FILENAME_PATH_SIZE], uint32_t *offset)
+{
+    struct keydir_digest digest = host_digest(key);
+    const struct data_file *file;
+    struct keydir_entry entry;
+
+    if (store_find(host->store, partition, &digest, &entry) != 0 || entry.tombstone)
+        return false;
+    file = data_files_at(&host->store->files, entry.location);
+    *offset = data_file_offset(entry.location);
+    return file->kind == DATA_FILE_SEGMENT &&
+           filename_journal(path, host->options.folder, file->number) == 0;
+}
+
+static bool path_has(struct host *host, uint16_t partition, const char *path, uint32_t *offset)
+{
+    char other[FILENAME_PATH_SIZE];
+
+    for (uint32_t key = 0; key < HOST_KEYS; key++)
+        if (find_in_segment(host, partition, key, other, offset) && strcmp(path, other) == 0)
+            return true;
+    return false;
+}
+
+/* Rot in the record of one partition does not hide that of another one from a later pass. */
+static void rot_in_turn(uint32_t key)
+{
+    struct vfs *vfs = vfs_crash_new(1);
+    char path[FILENAME_PATH_SIZE];
+    uint32_t offsets[2];
+    struct host host;
+
+    start(&host, vfs);
+    fill(&host);
+    cr_assert(find_in_segment(&host, 0, key, path, &offsets[0]));
+    cr_assert(path_has(&host, 1, path, &offsets[1]));
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t faults = stats_of(&host).scrub.faults;
+
+        cr_assert_not(host.parts[i].fenced);
+        vfs_crash_flip(vfs, path, offsets[i] + RECORD_HEADER_SIZE + 100, 3);
+        cr_assert_gt(scrub(&host).scrub.faults, faults);
+        cr_assert(host.parts[i].fenced, "partition %u of %s", i, path);
+    }
+    cr_assert_eq(fenced_count(&host), 2);
+    host_deinit(&host);
+    vfs_crash_free(vfs);
+}
+
+Test(store_scrub, a_file_that_is_known_to_be_damaged_is_read_again_whole)
+{
+    rot_in_turn(0); /* written last: its segment is log */
+    rot_in_turn(4); /* in one that is retired, and too much alive for flush */
 }
 
 Test(store_scrub, a_lost_edit_of_the_manifest_is_written_again)
