@@ -56,6 +56,7 @@ int admin_drain(const struct arguments *arguments);
 int admin_undrain(const struct arguments *arguments);
 int admin_top(const struct arguments *arguments);
 int admin_flush(const struct arguments *arguments);
+int admin_scrub(const struct arguments *arguments);
 int admin_rotate_key(const struct arguments *arguments);
 int admin_plan(const struct arguments *arguments);
 int admin_commit(const struct arguments *arguments);

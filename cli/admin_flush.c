@@ -1,16 +1,6 @@
-#include "cli/admin.h"
+#include "cli/admin_job.h"
 
-#include "cli/bar.h"
-#include "cli/flush_watch.h"
-
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#define POLL_MS 200u
 
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},
@@ -25,258 +15,64 @@ static const struct output_column columns[] = {
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
-/* A question on its way: whose answer it gets. */
-struct asked {
-    size_t node;
-    uint16_t shard;
-};
+/* What is counted. */
+enum { DISK, LOG, LEFT_FILES, FILES, RECLAIMED };
 
-struct run {
-    struct admin *admin;
-    const struct view_node **nodes; /* that are asked */
-    struct flush_watch *watches;    /* of each */
-    bool *said;                     /* of each: that it is given up */
-    size_t count;
-    struct cluster_request *requests; /* a place for every shard */
-    struct asked *asked;
-    struct bar bar;
-};
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Says once of each node that is given up why. */
-static void say_lost(struct run *run)
-{
-    for (size_t n = 0; n < run->count; n++) {
-        const struct flush_watch *watch = &run->watches[n];
-        bool lost = watch->state == FLUSH_WATCH_LOST;
-
-        if (run->said[n] || (!lost && watch->state != FLUSH_WATCH_FAILED))
-            continue;
-        run->said[n] = true;
-        bar_clear(&run->bar);
-        arguments_error(run->admin->arguments, "node %u (%s) %s: %s", run->nodes[n]->id,
-                        run->nodes[n]->address, lost ? "is unreachable" : "does not flush",
-                        watch->why);
-    }
-}
-
-static size_t shards_of(const struct view *view)
-{
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < view->node_count; i++)
-        count += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
-    return count;
-}
-
-/* only: of this node, or NULL. 0 or -ENOMEM. */
-static int run_open(struct run *run, struct admin *admin, const struct view_node *only)
-{
-    const struct view *view = &admin->view;
-    size_t shards = shards_of(view) + 1;
-
-    *run = (struct run){.admin = admin};
-    bar_init(&run->bar);
-    run->nodes = calloc(view->node_count, sizeof *run->nodes);
-    run->watches = calloc(view->node_count, sizeof *run->watches);
-    run->said = calloc(view->node_count, sizeof *run->said);
-    run->requests = calloc(shards, sizeof *run->requests);
-    run->asked = calloc(shards, sizeof *run->asked);
-    if (!run->nodes || !run->watches || !run->said || !run->requests || !run->asked)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < view->node_count; i++) {
-        const struct view_node *node = &view->nodes[i];
-        struct flush_watch *watch = &run->watches[run->count];
-
-        if (only ? node != only : view->map.members[i].state == RINGMAP_STATE_REMOVED)
-            continue;
-        if (flush_watch_init(watch, node->reachable ? node->status.shards : 0, now_ms()) != 0)
-            return -ENOMEM;
-        if (!node->reachable)
-            flush_watch_lose(watch, node->why, now_ms());
-        run->nodes[run->count++] = node;
-    }
-    return 0;
-}
-
-static void run_close(struct run *run)
-{
-    for (size_t n = 0; n < run->count; n++)
-        flush_watch_deinit(&run->watches[n]);
-    free(run->nodes);
-    free(run->watches);
-    free(run->said);
-    free(run->requests);
-    free(run->asked);
-}
-
-static void take(struct run *run, const struct asked *asked, struct cluster_request *request)
+static bool get(struct wire_cursor *cursor, struct job_watch_answer *answer)
 {
     struct wire_flush_state state;
-    struct wire_cursor cursor;
 
-    wire_cursor_init(&cursor, request->reply, request->reply_size);
-    flush_watch_take(&run->watches[asked->node], asked->shard,
-                     request->answered && wire_get_flush_state(&cursor, &state) ? &state : NULL,
-                     now_ms());
-    cluster_request_deinit(request);
+    if (!wire_get_flush_state(cursor, &state))
+        return false;
+    *answer = (struct job_watch_answer){
+        .accepted = state.accepted,
+        .running = state.flushing,
+        .demands = state.demands,
+        .failed = state.failed,
+        .left_bytes = state.left_bytes,
+        .counts = {[DISK] = state.disk_bytes,
+                   [LOG] = state.log_bytes,
+                   [LEFT_FILES] = state.left_files,
+                   [FILES] = state.files,
+                   /* Merging small files may cost more than it gives. */
+                   [RECLAIMED] = state.reclaimed},
+    };
+    return true;
 }
 
-/* Asks every shard that is not done, once. */
-static void ask(struct run *run)
+static void tell(const struct job_watch_sum *sum, char text[ADMIN_JOB_TEXT_SIZE])
 {
-    struct wire_buffer begin = {0}, look = {0};
-    size_t count = 0;
-
-    wire_put_flush(&begin, true);
-    wire_put_flush(&look, false);
-    for (size_t n = 0; n < run->count; n++)
-        for (uint16_t shard = 0; shard < run->watches[n].shard_count; shard++) {
-            bool begun = run->watches[n].shards[shard].begun;
-
-            if (!flush_watch_wants(&run->watches[n], shard))
-                continue;
-            run->asked[count] = (struct asked){n, shard};
-            run->requests[count++] = (struct cluster_request){
-                .node = cluster_dial(run->admin->cluster, run->nodes[n]->address, NULL),
-                .type = WIRE_FLUSH,
-                .partition = shard,
-                .body = begun ? look.data : begin.data,
-                .body_size = begun ? look.size : begin.size};
-        }
-    cluster_ask(run->admin->cluster, run->requests, count, CLUSTER_TIMEOUT_MS);
-    for (size_t i = 0; i < count; i++)
-        take(run, &run->asked[i], &run->requests[i]);
-    wire_buffer_deinit(&begin);
-    wire_buffer_deinit(&look);
-    say_lost(run);
+    snprintf(text, ADMIN_JOB_TEXT_SIZE, "%.1f MiB reclaimed",
+             (double)sum->grown[RECLAIMED] / (1 << 20));
 }
 
-static void say_progress(struct run *run)
+static const char *done(const struct job_watch_sum *sum)
 {
-    unsigned percent = flush_watch_percent(run->watches, run->count), ended = 0;
-    uint64_t reclaimed = 0;
-    char text[96];
-
-    for (size_t n = 0; n < run->count; n++) {
-        struct flush_watch_sum sum;
-
-        flush_watch_sum(&run->watches[n], &sum);
-        reclaimed += sum.reclaimed;
-        ended += run->watches[n].state != FLUSH_WATCH_RUNNING;
-    }
-    snprintf(text, sizeof text, "%.1f MiB reclaimed, %u of %zu nodes done",
-             (double)reclaimed / (1 << 20), ended, run->count);
-    bar_draw(&run->bar, percent, text);
+    return sum->grown[FILES] > 0 ? "done" : "nothing to reclaim";
 }
 
-static void wait_for_all(struct run *run)
+static void row(const struct job_watch *watch, const struct job_watch_sum *sum, bool waited,
+                struct output_value *values)
 {
-    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
-
-    for (;;) {
-        say_progress(run);
-        if (flush_watch_percent(run->watches, run->count) == 100)
-            break;
-        nanosleep(&pause, NULL);
-        ask(run);
-    }
-    bar_clear(&run->bar);
-}
-
-static const char *state_text(const struct flush_watch *watch, const struct flush_watch_sum *sum)
-{
-    switch (watch->state) {
-    case FLUSH_WATCH_DONE:
-        return sum->files > 0 ? "done" : "nothing to reclaim";
-    case FLUSH_WATCH_FAILED:
-        return "failed";
-    case FLUSH_WATCH_LOST:
-        return "unreachable";
-    default:
-        return sum->begun ? "accepted" : "no answer";
-    }
-}
-
-/* waited: what has been done is told; else what is to be. */
-static void put_node(struct run *run, size_t n, bool waited)
-{
-    const struct flush_watch *watch = &run->watches[n];
-    struct flush_watch_sum sum;
-    bool gone;
-
-    flush_watch_sum(watch, &sum);
-    gone = !sum.begun;
-    output_row(run->admin->output,
-               (const struct output_value[COLUMN_COUNT]){
-                   {.number = run->nodes[n]->id},
-                   {.text = run->nodes[n]->address},
-                   {.text = state_text(watch, &sum)},
-                   {.number = sum.before, .absent = gone},
-                   {.number = sum.reclaimed, .absent = gone || !waited},
-                   {.number = sum.after, .absent = gone || !waited},
-                   {.number = sum.log, .absent = gone},
-                   {.number = waited ? sum.files : sum.left_files, .absent = gone},
-                   {.number = watch->end_ms - watch->begin_ms, .absent = gone || !waited},
-               });
-}
-
-/* What failed weighs more than what could not be asked. */
-static enum exit_code verdict(const struct run *run, bool waited)
-{
-    enum exit_code code = EXIT_CODE_OK;
-
-    for (size_t n = 0; n < run->count; n++) {
-        struct flush_watch_sum sum;
-
-        flush_watch_sum(&run->watches[n], &sum);
-        if (run->watches[n].state == FLUSH_WATCH_FAILED)
-            return EXIT_CODE_FAILED;
-        if (run->watches[n].state == FLUSH_WATCH_LOST || (!waited && !sum.begun))
-            code = EXIT_CODE_UNREACHABLE;
-    }
-    return code;
-}
-
-static enum exit_code flush(struct run *run, bool wait)
-{
-    enum exit_code code;
-
-    say_lost(run);
-    ask(run);
-    if (wait)
-        wait_for_all(run);
-    output_table(run->admin->output, "nodes", columns, COLUMN_COUNT);
-    for (size_t n = 0; n < run->count; n++)
-        put_node(run, n, wait);
-    code = admin_print(run->admin);
-    return code == EXIT_CODE_OK ? verdict(run, wait) : code;
+    values[0] = (struct output_value){.number = sum->first[DISK]};
+    values[1] = (struct output_value){.number = sum->grown[RECLAIMED], .absent = !waited};
+    values[2] = (struct output_value){.number = sum->now[DISK], .absent = !waited};
+    values[3] = (struct output_value){.number = sum->now[LOG]};
+    values[4] = (struct output_value){.number = waited ? sum->grown[FILES] : sum->now[LEFT_FILES]};
+    values[5] = (struct output_value){.number = watch->end_ms - watch->begin_ms, .absent = !waited};
 }
 
 int admin_flush(const struct arguments *arguments)
 {
-    const char *operand = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
-    const struct view_node *only = NULL;
-    struct admin admin;
-    struct run run = {0};
-    enum exit_code code = admin_open(&admin, arguments, true);
+    static const struct admin_job job = {.type = WIRE_FLUSH,
+                                         .put = wire_put_flush,
+                                         .get = get,
+                                         .refusing = "does not flush",
+                                         .tell = tell,
+                                         .done = done,
+                                         .columns = columns,
+                                         .column_count = COLUMN_COUNT,
+                                         .row = row};
 
-    if (code == EXIT_CODE_OK && operand)
-        code = admin_node(&admin, operand, &only);
-    if (code == EXIT_CODE_OK && run_open(&run, &admin, only) != 0) {
-        arguments_error(arguments, "out of memory");
-        code = EXIT_CODE_FAILED;
-    } else if (code == EXIT_CODE_OK) {
-        code = flush(&run, arguments_text(arguments, "wait") != NULL);
-    }
-    run_close(&run);
-    admin_close(&admin);
-    return code;
+    return admin_job_run(arguments, &job);
 }

@@ -47,6 +47,11 @@ static const struct option_row flush_options[] = {
     ADMIN_OUTPUT,       {.name = "wait", .text = "until it is done, and say what it gave back"},
     {.name = NULL},
 };
+static const struct option_row scrub_options[] = {
+    ADMIN_TICKET(true), ADMIN_SEEDS(true),
+    ADMIN_OUTPUT,       {.name = "wait", .text = "until it is done, and say what was damaged"},
+    {.name = NULL},
+};
 static const struct option_row rotate_options[] = {
     ADMIN_TICKET(true),
     ADMIN_SEEDS(true),
@@ -172,6 +177,13 @@ static const struct command_row commands[] = {
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 flush --wait",
      .options = flush_options,
      .run = admin_flush},
+    {.name = "scrub",
+     .operands = "[NODE]",
+     .operands_max = 1,
+     .text = "reads all files of all nodes, or of one, again at once to find what is damaged",
+     .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 scrub --wait",
+     .options = scrub_options,
+     .run = admin_scrub},
     {.name = "rotate-key",
      .operands = "",
      .text = "gives an encrypted cluster a new data key for what is written from now on",

@@ -170,6 +170,10 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         if (node)
             shard_balance_load(shard, event->from.member, message);
         break;
+    case WIRE_SCRUB:
+        if (event->from.role == LINK_ROLE_ADMIN)
+            shard_client_scrub(shard, event->from, message);
+        break;
     case WIRE_MAP_CHANGE:
         if (node)
             shard_record_change(shard, &shard->ring.record, event->from, message);

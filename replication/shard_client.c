@@ -272,3 +272,34 @@ void shard_client_flush(struct shard *shard, struct shard_address from,
     shard_out(shard, from, WIRE_FLUSH_REPLY, message->partition, message->correlation, &body);
     wire_buffer_deinit(&body);
 }
+
+void shard_client_scrub(struct shard *shard, struct shard_address from,
+                        const struct link_message *message)
+{
+    struct wire_buffer body = {0};
+    struct wire_cursor cursor;
+    struct store_scrub_stats scrub;
+    struct shard_stats stats;
+    bool begin, accepted = true;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_scrub(&cursor, &begin))
+        return;
+    if (begin)
+        accepted = store_scrub(shard->store) == 0;
+    store_scrub_stats(shard->store, &scrub);
+    shard_stats(shard, &stats);
+    wire_put_scrub_state(&body, &(struct wire_scrub_state){
+                                    .accepted = accepted,
+                                    .running = scrub.running,
+                                    .demands = scrub.demands,
+                                    .left_bytes = store_scrub_left(shard->store),
+                                    .files = scrub.files,
+                                    .bytes = scrub.bytes,
+                                    .faults = scrub.faults,
+                                    .unread = scrub.unread,
+                                    .fenced = stats.fenced,
+                                });
+    shard_out(shard, from, WIRE_SCRUB_REPLY, message->partition, message->correlation, &body);
+    wire_buffer_deinit(&body);
+}

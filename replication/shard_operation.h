@@ -29,6 +29,8 @@ void shard_client_status(struct shard *shard, struct shard_address from,
 /* A flush is asked for, or how far it is. Nothing is kept of who asked. */
 void shard_client_flush(struct shard *shard, struct shard_address from,
                         const struct link_message *message);
+void shard_client_scrub(struct shard *shard, struct shard_address from,
+                        const struct link_message *message);
 /* Counts against admission from here until it is freed. NULL: no memory (fatal is set). */
 struct shard_waiter *shard_waiter_new(struct shard *shard, size_t charge);
 /* The answer that it holds counts as well: values may be large where their requests were small. */

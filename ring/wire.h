@@ -33,6 +33,7 @@
  *   HOLDS: per replica [group, life]   GONE: per replica [group, life, configuration's index]
  *   MOVED: [epoch, [group …]]
  *   MOVES_GET: empty   MOVES: wire_put_moves_head(), then per group wire_put_move()
+ *   SCRUB: [begin bool] SCRUB_REPLY: wire_put_scrub_state()
  *   GOSSIP: ring/swim_codec.h
  *   TICKETS_VERSION: [version]   TICKETS, TICKETS_CHANGE: bin (tickets_encode)   TICKETS_GET: empty
  *   TICKETS_CHANGE_REPLY: as MAP_CHANGE_REPLY, with versions   TICKET_COMMAND and its REPLY:
@@ -404,6 +405,24 @@ struct wire_move {
 };
 void wire_put_move(struct wire_buffer *buffer, const struct wire_move *move);
 bool wire_get_move(struct wire_cursor *cursor, struct wire_move *move);
+
+/* SCRUB: begins a pass over all files, as fast as it goes; without `begin` only asks. */
+void wire_put_scrub(struct wire_buffer *buffer, bool begin);
+bool wire_get_scrub(struct wire_cursor *cursor, bool *begin);
+
+/* SCRUB_REPLY: how far a shard is. */
+struct wire_scrub_state {
+    bool accepted;         /* false: the shard is fenced as a whole */
+    bool running;          /* a pass that was asked for is not over */
+    uint64_t demands;      /* since the node's start */
+    uint64_t left_bytes;   /* to be read still */
+    uint64_t files, bytes; /* read, in this pass or the newest */
+    uint64_t faults;       /* places that did not check, and */
+    uint64_t unread;       /* files that the disk did not give; since the node's start */
+    uint32_t fenced;       /* partitions that wait for their content from a peer */
+};
+void wire_put_scrub_state(struct wire_buffer *buffer, const struct wire_scrub_state *state);
+bool wire_get_scrub_state(struct wire_cursor *cursor, struct wire_scrub_state *state);
 
 /* What a node says of itself. */
 /* What the scrubs of a node's shards found since its start. */

@@ -28,6 +28,8 @@
     X(HOLDS, 29, CONTROL) /* shard -> shard: these replicas are here; are they still of use? */    \
     X(GONE, 30, CONTROL)  /* the answer for those that are not */                                  \
     X(MOVED, 31, CONTROL) /* leader's shard -> meta voters' shard 0: groups as the map wants */    \
+    X(SCRUB, 90, DATA)    /* admin -> shard: read all files again, or only say how far */          \
+    X(SCRUB_REPLY, 91, DATA)                                                                       \
     /* control plane; frame.partition = WIRE_PARTITION_NODE */                                     \
     X(MAP_GET, 32, CONTROL) /* anyone -> node */                                                   \
     X(MAP, 33, CONTROL)     /* the committed ring map */                                           \

@@ -348,11 +348,15 @@ int store_flush(struct store *store);
 
 /* Asks for a pass of the scrub from its beginning, as fast as it goes: all that is synced is
  * read again and checked. store_stats() tells how far it is: scrub.running is true until
- * it is over. What was damaged and alive has fenced its partitions then. */
-void store_scrub(struct store *store);
+ * it is over. What was damaged and alive has fenced its partitions then. 0, or STORE_E_FENCED:
+ * nothing is read here any more. */
+int store_scrub(struct store *store);
+/* Bytes of files that the pass under way, or asked for, is still to read. Goes over all files. */
+uint64_t store_scrub_left(const struct store *store);
 
 struct store_scrub_stats {
     bool running;          /* store_scrub() is not done with yet */
+    uint64_t demands;      /* calls of it */
     uint64_t files, bytes; /* of the pass under way, or of the last */
     uint64_t passes;       /* that are over, since the start */
     uint64_t ended_ms;     /* when the last was, as of store_next_job()'s now_ms */

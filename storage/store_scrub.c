@@ -379,10 +379,32 @@ void store_scrub_done(struct store *store, int result)
     pause(store, paced ? cost * 1000 / store->options.scrub_rate : 0);
 }
 
-void store_scrub(struct store *store)
+int store_scrub(struct store *store)
 {
+    if (store->fenced)
+        return STORE_E_FENCED;
+    store->stats.scrub.demands++;
     store->scrub_demanded = true;
     store->scrub_due_ms = 0;
+    return 0;
+}
+
+uint64_t store_scrub_left(const struct store *store)
+{
+    size_t count = store->scrub_demanded ? store->files.slot_count : store->scrub_left;
+    const struct scrub *scrub = &store->scrub;
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct data_file *file =
+            store->files.slots[(store->scrub_slot + i) % store->files.slot_count];
+
+        if (fit(file))
+            bytes += durable_length(store, file);
+    }
+    if (scrub->file && scrub->stage == SCRUB_DATA && !store->scrub_demanded)
+        bytes += scrub->subject.length - scrub->offset; /* of a cask it is all or nothing */
+    return bytes;
 }
 
 void store_scrub_stats(const struct store *store, struct store_scrub_stats *stats)

@@ -156,6 +156,9 @@ static void any_status(struct dice *dice, struct body *body)
     body->flush = (struct wire_flush_state){
         any8(dice) & 1, any8(dice) & 1, any64(dice), any64(dice), any64(dice),
         any64(dice),    any64(dice),    any64(dice), any64(dice), any64(dice)};
+    body->scrub = (struct wire_scrub_state){any8(dice) & 1, any8(dice) & 1, any64(dice),
+                                            any64(dice),    any64(dice),    any64(dice),
+                                            any64(dice),    any64(dice),    any32(dice)};
     node->member = any16(dice);
     node->founded = any8(dice);
     node->shards = any16(dice);
@@ -438,6 +441,12 @@ void body_put(struct wire_buffer *buffer, const struct body *body)
     case BODY_FLUSH_STATE:
         wire_put_flush_state(buffer, &body->flush);
         return;
+    case BODY_SCRUB:
+        wire_put_scrub(buffer, body->begin);
+        return;
+    case BODY_SCRUB_STATE:
+        wire_put_scrub_state(buffer, &body->scrub);
+        return;
     case BODY_MAP_REPLY:
         wire_put_map_reply(buffer, &body->map_reply);
         return;
@@ -488,6 +497,10 @@ bool body_get(struct wire_cursor *cursor, struct body *body)
         return wire_get_flush(cursor, &body->begin);
     case BODY_FLUSH_STATE:
         return wire_get_flush_state(cursor, &body->flush);
+    case BODY_SCRUB:
+        return wire_get_scrub(cursor, &body->begin);
+    case BODY_SCRUB_STATE:
+        return wire_get_scrub_state(cursor, &body->scrub);
     case BODY_MAP_REPLY:
         return wire_get_map_reply(cursor, &body->map_reply);
     case BODY_LIVENESS:

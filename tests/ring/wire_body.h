@@ -29,6 +29,7 @@ struct body {
     struct wire_partition_status partition;
     bool begin;
     struct wire_flush_state flush;
+    struct wire_scrub_state scrub;
     struct wire_compare compare;
     struct wire_node_status node;
     struct wire_map_reply map_reply;
@@ -67,6 +68,8 @@ enum body_type {
     BODY_COMPARE,
     BODY_FLUSH,
     BODY_FLUSH_STATE,
+    BODY_SCRUB,
+    BODY_SCRUB_STATE,
     BODY_MAP_REPLY,
     BODY_NODE,
     BODY_LIVENESS,

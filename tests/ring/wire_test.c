@@ -178,6 +178,13 @@ static bool same_load(const struct body *a, const struct body *b)
     }
 }
 
+static bool same_scrub(const struct wire_scrub_state *a, const struct wire_scrub_state *b)
+{
+    return a->accepted == b->accepted && a->running == b->running && a->demands == b->demands &&
+           a->left_bytes == b->left_bytes && a->files == b->files && a->bytes == b->bytes &&
+           a->faults == b->faults && a->unread == b->unread && a->fenced == b->fenced;
+}
+
 static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
@@ -218,11 +225,14 @@ static bool body_same(const struct body *a, const struct body *b)
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
     case BODY_FLUSH:
+    case BODY_SCRUB:
         return a->begin == b->begin;
     case BODY_COMPARE:
         return same_compare(&a->compare, &b->compare);
     case BODY_FLUSH_STATE:
         return same_flush(&a->flush, &b->flush);
+    case BODY_SCRUB_STATE:
+        return same_scrub(&a->scrub, &b->scrub);
     case BODY_MAP_REPLY:
         return a->map_reply.outcome == b->map_reply.outcome &&
                a->map_reply.epoch == b->map_reply.epoch &&

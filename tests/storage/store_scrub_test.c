@@ -61,11 +61,13 @@ static struct store_stats scrub(struct host *host)
 {
     uint64_t passes = stats_of(host).scrub.passes;
 
-    store_scrub(host->store);
+    cr_assert_eq(store_scrub(host->store), 0);
     cr_assert(stats_of(host).scrub.running);
+    cr_assert_gt(store_scrub_left(host->store), 0);
     for (int i = 0; i < 40 && stats_of(host).scrub.running; i++)
         host_settle(host);
     cr_assert_eq(stats_of(host).scrub.passes, passes + 1);
+    cr_assert_eq(store_scrub_left(host->store), 0);
     settle(host);
     return stats_of(host);
 }
@@ -391,7 +393,7 @@ Test(store_scrub, any_failed_call_fences_nothing_and_is_tried_again, .timeout = 
         start(&host, vfs);
         fill(&host);
         calls = vfs_mem_calls(vfs);
-        store_scrub(host.store);
+        cr_assert_eq(store_scrub(host.store), 0);
         vfs_mem_fail_after(vfs, n, EIO);
         for (int i = 0; i < 60 && stats_of(&host).scrub.running; i++) {
             cr_assert_eq(host_background(&host), 0);
