@@ -281,6 +281,43 @@ static const struct message messages_2[] = {
                  .join_reply = {.outcome = WIRE_JOIN_REFUSED, .why = "it was removed"}}},
      .body_count = 2},
 };
+
+/* Too: those by which leaders go where there is room for them. */
+static const struct message messages_2_load[] = {
+    {.type = WIRE_BALANCE,
+     .bodies = {{.type = BODY_BALANCE, .balance = {.term = 7, .ask = true, .slow = true}},
+                {.type = BODY_WISH, .wish = {.partition = 41, .to = 3}}},
+     .body_count = 2},
+    {.type = WIRE_LOAD,
+     .partition = WIRE_PARTITION_META,
+     .bodies = {{.type = BODY_LOAD,
+                 .load = {.term = 7, .may_lead = true, .syncs = 40, .sync_us = 1500}},
+                {.type = BODY_LOAD_PARTITION,
+                 .load_partition = {.partition = 41,
+                                    .term = 3,
+                                    .operations = 1000,
+                                    .bytes = 123456,
+                                    .voter_count = 2,
+                                    .voters = {2, 3}}}},
+     .body_count = 2},
+    {.type = WIRE_TOP, .bodies = {{.type = BODY_TOP, .number = 3000}}, .body_count = 1},
+    {.type = WIRE_TOP_REPLY,
+     .bodies = {{.type = BODY_TOP_REPLY,
+                 .top = {.may_lead = true,
+                         .sync_us = 1500,
+                         .sample_ms = 2000,
+                         .seen = 54321,
+                         .partition_count = 1}},
+                {.type = BODY_TOP_PARTITION,
+                 .top_partition = {.partition = 41, .operations = 1000, .bytes = 123456}},
+                {.type = BODY_TOP_KEY,
+                 .top_key = {.key = ITEM("user:42"), .key_size = 7, .count = 900, .error = 20}}},
+     .body_count = 3},
+    {.type = WIRE_DRAIN, .bodies = {{.type = BODY_DRAIN, .begin = true}}, .body_count = 1},
+    {.type = WIRE_DRAIN_REPLY,
+     .bodies = {{.type = BODY_DRAIN_REPLY, .begin = true, .number = 85}},
+     .body_count = 1},
+};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const uint8_t bin[] = "bytes of a map";
@@ -409,5 +446,17 @@ static const char *check_2(const uint8_t *bytes, size_t size)
     return check(messages_2, COUNT(messages_2), bytes, size);
 }
 
-const struct golden golden_wire[] = {{"wire-1", make_1, check_1}, {"wire-2", make_2, check_2}};
+static void make_2_load(struct wire_buffer *out)
+{
+    make(messages_2_load, COUNT(messages_2_load), out);
+}
+
+static const char *check_2_load(const uint8_t *bytes, size_t size)
+{
+    return check(messages_2_load, COUNT(messages_2_load), bytes, size);
+}
+
+const struct golden golden_wire[] = {{"wire-1", make_1, check_1},
+                                     {"wire-2", make_2, check_2},
+                                     {"wire-2-load", make_2_load, check_2_load}};
 const size_t golden_wire_count = sizeof golden_wire / sizeof *golden_wire;
