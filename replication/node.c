@@ -431,6 +431,9 @@ static void on_message(struct node *node, const struct node_event *event,
     case WIRE_JOIN: /* it has become a member while it asked */
         node_join_asked(node, event, effects);
         break;
+    case WIRE_JOIN_REPLY:
+        node_join_told(node, event, effects);
+        break;
     case WIRE_PREPARE:
         answer_founding(node, effects, event, WIRE_PREPARE_REPLY, prepare(node, event, effects));
         break;

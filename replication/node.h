@@ -90,7 +90,8 @@ struct node_effects {
                              then node_founded() */
     bool map_changed;     /* node_map() is another: dial its members, take its data keys */
     bool tickets_changed; /* node_tickets() are others: open to those, end links that are not */
-    const char *join_why; /* a seed did not take this node in: why; borrowed. NULL: nothing new */
+    const char *join_why; /* a seed did not take this node in, or a member does not listen to it:
+                             why; borrowed. NULL: nothing new */
     bool join_refused;    /* and never will */
     int fatal;
 };

@@ -137,6 +137,9 @@ void node_join_answer(struct node *node, struct node_effects *effects, struct sh
                       uint64_t correlation, const uint8_t key[RINGMAP_KEY_SIZE], const char *why);
 void node_join_answered(struct node *node, const struct node_event *event,
                         struct node_effects *effects);
+/* A member does not listen to this one. That is for the log: the member may be wrong. */
+void node_join_told(struct node *node, const struct node_event *event,
+                    struct node_effects *effects);
 /* A seed's link is up, or down. */
 void node_join_link(struct node *node, const struct node_event *event);
 /* Asks the next seed. */

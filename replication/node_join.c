@@ -269,6 +269,19 @@ static void tell_removed(struct node *node, const struct node_event *event,
         node_map_send(node, event, effects);
 }
 
+void node_join_told(struct node *node, const struct node_event *event, struct node_effects *effects)
+{
+    struct wire_join_reply reply;
+    struct wire_cursor cursor;
+
+    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
+    if (event->from.role != LINK_ROLE_NODE || !wire_get_join_reply(&cursor, &reply) ||
+        reply.outcome != WIRE_JOIN_REFUSED)
+        return;
+    memcpy(node->join.why, reply.why, sizeof node->join.why);
+    effects->join_why = node->join.why;
+}
+
 void node_stranger(struct node *node, const struct node_event *event, struct node_effects *effects)
 {
     switch (event->message->type) {

@@ -525,6 +525,7 @@ int node_loop_run(const struct node_loop_options *options)
         return NODE_LOOP_E_FAILED;
     }
     loop->options = options;
+    loop->instance = loop_random() | 1;
     pthread_mutex_init(&loop->links_mutex, NULL);
     block_signals();
     loop_files_raise(loop);

@@ -136,6 +136,9 @@ struct host_link {
     _Atomic uint16_t member; /* NODE: 0 while the map does not name its key, or as removed */
     uint32_t ticket;         /* accepted: that opened it, as in struct link_peer */
     uint32_t generation;
+    uint64_t instance; /* of the process at the other end; 0: it has not told */
+    bool deaf;         /* accepted: another process has its identity; nothing of it is heard */
+    char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
@@ -163,6 +166,7 @@ struct node_loop {
     struct link *seeds[LOOP_SEEDS_MAX]; /* until the node has joined; while one is down, its user
                                            is this table */
     char join_told[WIRE_MAP_WHY_SIZE];  /* why it has not, as last told to the log */
+    uint64_t instance;                  /* of this process */
     uint64_t leave_ms;                  /* when a removed node ends at the latest; 0: it is none */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
@@ -229,6 +233,12 @@ int loop_join_tell(struct node_loop *loop, const struct node_effects *effects);
 /* The node is removed: it ends once its replicas are gone, or soon. */
 void loop_leave_begin(struct node_loop *loop);
 bool loop_leave_due(const struct node_loop *loop);
+/* Whether another process with the same key is linked: then it is told so, and not heard.
+ * links_mutex is held. */
+bool loop_identity_taken(struct node_loop *loop, struct host_link *host);
+/* A link of that key is down: one that was not heard because of it may try again; NULL: there is
+ * none. links_mutex is held. */
+struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);
 
 /* node_loop_files.c */
 /* As many descriptors as the administrator allows. */

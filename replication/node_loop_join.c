@@ -52,9 +52,58 @@ int loop_join_tell(struct node_loop *loop, const struct node_effects *effects)
         return -EPERM;
     }
     if (strcmp(loop->join_told, effects->join_why) != 0)
-        loop_log("warn", "join_waits", "reason=\"%s\"", effects->join_why);
+        loop_log("warn", node_map(loop->node) ? "identity_taken" : "join_waits", "reason=\"%s\"",
+                 effects->join_why);
     snprintf(loop->join_told, sizeof loop->join_told, "%s", effects->join_why);
     return 0;
+}
+
+static bool same_key(const struct host_link *a, const struct host_link *b)
+{
+    return memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0;
+}
+
+static void tell_taken(struct node_loop *loop, struct host_link *host, struct host_link *other)
+{
+    struct wire_join_reply reply = {.outcome = WIRE_JOIN_REFUSED};
+    struct link_message message = {.type = WIRE_JOIN_REPLY, .partition = WIRE_PARTITION_NODE};
+    struct wire_buffer body = {0};
+
+    loop_log("error", "identity_taken",
+             "member=%u address=%s other=%s next=\"two processes run with copies of one data "
+             "directory: stop and delete the copy\"",
+             loop_link_member(loop, other), host->address, other->address);
+    snprintf(reply.why, sizeof reply.why,
+             "member %u is linked to a process with a copy of this data directory", loop->member);
+    wire_put_join_reply(&body, &reply);
+    message.body = body.data;
+    message.body_size = body.size;
+    if (!body.failed)
+        (void)link_send(host->link, &message, 1);
+    wire_buffer_deinit(&body);
+}
+
+/* The link stays, so that it is not dialled again at once. A process that was restarted is another
+ * one, too, to whom has not noticed yet that the one before is gone. */
+bool loop_identity_taken(struct node_loop *loop, struct host_link *host)
+{
+    for (struct host_link *other = loop->links; other; other = other->next) {
+        if (other->deaf || other->instance == 0 || host->instance == 0 ||
+            other->instance == host->instance || !same_key(other, host))
+            continue;
+        tell_taken(loop, host, other);
+        host->deaf = true;
+        return true;
+    }
+    return false;
+}
+
+struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone)
+{
+    for (struct host_link *link = loop->links; link && !gone->deaf; link = link->next)
+        if (link->deaf && same_key(link, gone))
+            return link->link;
+    return NULL;
 }
 
 void loop_leave_begin(struct node_loop *loop)

@@ -50,6 +50,7 @@ static void send_hello(struct node_loop *loop, struct link *link)
     hello.member = loop->member;
     hello.shards = loop->shard_count;
     hello.epoch = loop->map_known ? loop->map.epoch : 0;
+    hello.instance = loop->instance;
     wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
@@ -90,6 +91,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->role = (uint8_t)peer->role;
     added->dialled = peer->dialled;
     added->seed = link_user(link) == loop->seeds;
+    memcpy(added->address, peer->address, sizeof added->address);
     added->ticket = peer->ticket;
     added->generation = peer->generation;
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
@@ -131,6 +133,7 @@ static void on_down(void *context, struct link *link, const char *why)
     struct node_loop *loop = context;
     struct inbox_item item = {.kind = INBOX_LINK_DOWN};
     struct host_link *gone = NULL;
+    struct link *next = NULL;
     uint64_t id = link_id(link);
 
     pthread_mutex_lock(&loop->links_mutex);
@@ -141,11 +144,14 @@ static void on_down(void *context, struct link *link, const char *why)
         *at = gone->next;
         item.from = address_of(loop, gone);
         link_set_user(link, gone->seed ? loop->seeds : NULL);
+        next = loop_identity_next(loop, gone);
         break;
     }
     pthread_mutex_unlock(&loop->links_mutex);
     if (!gone)
         return;
+    if (next)
+        link_close(next);
     if (gone->role != LINK_ROLE_NODE) {
         put_to_shards(loop, &item);
     } else if (gone->dialled && item.from.member != 0) {
@@ -174,6 +180,7 @@ static void answer_hello(struct node_loop *loop, struct host_link *host)
         send_hello(loop, host->link);
 }
 
+/* links_mutex is held. */
 static void on_hello(struct node_loop *loop, struct host_link *host,
                      const struct link_message *message)
 {
@@ -181,13 +188,17 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
     char why[WIRE_HELLO_WHY_SIZE];
     struct wire_cursor cursor;
     struct wire_hello hello;
+    bool known;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
+    known = wire_get_hello(&cursor, &hello);
+    host->instance = known ? hello.instance : 0;
     if (!host->dialled) { /* whoever dialled judges by the answer */
-        answer_hello(loop, host);
+        if (!loop_identity_taken(loop, host))
+            answer_hello(loop, host);
         return;
     }
-    if (!wire_get_hello(&cursor, &hello) || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
+    if (!known || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
         return;
     if (wire_hello_version(&hello) == 0) {
         wire_hello_why(&hello, why);
@@ -238,13 +249,15 @@ static void on_message(void *context, struct link *link, const struct link_messa
     struct inbox_item item = {.kind = INBOX_MESSAGE, .message = *message};
     struct inbox *inbox = route(loop, message->partition);
     struct host_link *host = link_user(link);
-    bool stranger;
+    bool stranger, heard = true;
 
     if (host && inbox && message->type != WIRE_HELLO) {
         item.from = sender(loop, host, &stranger);
         item.link = host->id;
         item.ticket = host->ticket;
-        if (!stranger || (inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE)) {
+        if (stranger)
+            heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
+        if (heard && !host->deaf) {
             inbox_put(inbox, &item);
             return;
         }

@@ -279,12 +279,13 @@ bool wire_get_snapshot_ack(struct wire_cursor *cursor, struct wire_snapshot_ack 
 
 /* HELLO: the first message of either side. */
 struct wire_hello {
-    uint32_t oldest; /* version that the sender speaks */
-    uint8_t role;    /* enum link_role */
-    uint16_t member; /* own member id, 0 when none yet */
-    uint16_t shards; /* nodes: how many; partition p is served by shard p mod shards */
-    uint64_t epoch;  /* of the ring map it holds; 0: none */
-    uint32_t newest; /* version that the sender speaks; not sent by version 1, which is it then */
+    uint32_t oldest;   /* version that the sender speaks */
+    uint8_t role;      /* enum link_role */
+    uint16_t member;   /* own member id, 0 when none yet */
+    uint16_t shards;   /* nodes: how many; partition p is served by shard p mod shards */
+    uint64_t epoch;    /* of the ring map it holds; 0: none */
+    uint32_t newest;   /* version that the sender speaks; not sent by version 1, which is it then */
+    uint64_t instance; /* nodes: drawn by the process at its start; 0: not told */
 };
 /* Versions, role and the rest zero: what everybody's own begins with. */
 struct wire_hello wire_hello_own(uint8_t role);

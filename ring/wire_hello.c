@@ -3,20 +3,23 @@
 #include <stdio.h>
 
 #define HELLO_FIELDS     5u
-#define HELLO_FIELDS_NEW 1u /* that version 1 did not have */
+#define HELLO_FIELDS_NEW 2u /* that version 1 did not have */
 
 void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
 {
-    bool one = hello->newest == hello->oldest; /* said once, as version 1 did */
+    /* What is as version 1 had it is said as version 1 did. */
+    uint32_t more = hello->instance != 0 ? 2 : hello->newest != hello->oldest ? 1 : 0;
 
-    wire_put_array(buffer, HELLO_FIELDS + (one ? 0 : HELLO_FIELDS_NEW));
+    wire_put_array(buffer, HELLO_FIELDS + more);
     wire_put_uint(buffer, hello->oldest);
     wire_put_uint(buffer, hello->role);
     wire_put_uint(buffer, hello->shards);
     wire_put_uint(buffer, hello->member);
     wire_put_uint(buffer, hello->epoch);
-    if (!one)
+    if (more > 0)
         wire_put_uint(buffer, hello->newest);
+    if (more > 1)
+        wire_put_uint(buffer, hello->instance);
 }
 
 bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
@@ -29,7 +32,8 @@ bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
     hello->member = wire_get_u16(cursor);
     hello->epoch = wire_get_u64(cursor);
     hello->newest = unknown > 0 ? wire_get_u32(cursor) : hello->oldest;
-    return wire_fields_close(cursor, unknown > 0 ? unknown - HELLO_FIELDS_NEW : 0);
+    hello->instance = unknown > 1 ? wire_get_u64(cursor) : 0;
+    return wire_fields_close(cursor, unknown > HELLO_FIELDS_NEW ? unknown - HELLO_FIELDS_NEW : 0);
 }
 
 struct wire_hello wire_hello_own(uint8_t role)

@@ -217,6 +217,24 @@ Test(node_join_refused, who_was_removed_is_told_the_map_whatever_it_asks)
     end();
 }
 
+/* It says why, and nothing ends by it. */
+Test(node_join_refused, a_member_that_does_not_listen_is_for_the_log_only)
+{
+    struct wire_join_reply reply = {.outcome = WIRE_JOIN_REFUSED, .why = "a copy is here"};
+    struct wire_buffer body = {0};
+
+    begin(0);
+    wire_put_join_reply(&body, &reply);
+    bring(&old, peer, WIRE_JOIN_REPLY, &body, 0);
+    cr_assert_str_eq(old.effects.join_why, "a copy is here");
+    cr_assert_not(old.effects.join_refused);
+    cr_assert(node_map(old.node));
+    wire_put_join_reply(&body, &reply);
+    bring(&old, admin, WIRE_JOIN_REPLY, &body, 0);
+    cr_assert_null(old.effects.join_why);
+    end();
+}
+
 Test(node_join_refused, who_is_removed_is_told_by_the_link_that_is_still_there)
 {
     struct shard_address fourth = {.role = LINK_ROLE_NODE, .member = 4};

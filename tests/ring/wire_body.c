@@ -357,8 +357,13 @@ void body_any(struct dice *dice, struct body *body)
                                     .term = any32(dice),
                                     .commit = body->ack ? 0 : any64(dice),
                                     .first = body->ack ? 0 : any64(dice)};
-    body->hello = (struct wire_hello){any32(dice), any8(dice),  any16(dice),
-                                      any16(dice), any64(dice), any32(dice)};
+    body->hello = (struct wire_hello){.oldest = any32(dice),
+                                      .role = any8(dice),
+                                      .member = any16(dice),
+                                      .shards = any16(dice),
+                                      .epoch = any64(dice),
+                                      .newest = any32(dice),
+                                      .instance = dice_below(dice, 2) ? any64(dice) : 0};
     any_raft(dice, &body->raft);
     any_snapshot(dice, body);
     any_status(dice, body);
