@@ -117,7 +117,8 @@ void shard_balance_load(struct shard *shard, uint16_t id, const struct link_mess
         load.term != shard->balance.term || !(member = member_at(shard, id)))
         return;
     member->heard_ms = shard->now_ms;
-    member->may_lead = member->may_lead && load.may_lead;
+    member->may_lead = load.may_lead && (!member->answered || member->may_lead);
+    member->answered = true;
     if (load.syncs > 0) {
         member->sync_us =
             member->fresh && member->sync_us > load.sync_us ? member->sync_us : load.sync_us;
@@ -174,7 +175,7 @@ static void ask(struct shard *shard)
 
         if (map->members[i].state == RINGMAP_STATE_REMOVED)
             continue;
-        shard->balance.members[i].may_lead = true;
+        shard->balance.members[i].answered = false;
         for (uint16_t number = 0; number < shards_of(shard, member); number++) {
             wire_buffer_clear(&body);
             put_head(shard, member, true, &body);

@@ -1,8 +1,6 @@
 #include "replication/shard_internal.h"
 #include "ring/wire_load.h"
 
-#include <errno.h>
-
 #define MEASURE_MS    500u
 #define SMOOTH_MS     2000.0 /* time constant */
 #define WRITE_LONG_MS 100u   /* one under way for so long counts as it is */
@@ -195,7 +193,7 @@ static uint32_t count_led(const struct shard *shard)
     return count;
 }
 
-/* Whoever asks while keys are counted makes it last longer. */
+/* Whoever asks while keys are counted makes it last longer. Without memory none are. */
 static void count_keys(struct shard *shard, uint32_t sample_ms)
 {
     struct shard_load *load = &shard->load;
@@ -204,10 +202,8 @@ static void count_keys(struct shard *shard, uint32_t sample_ms)
     if (load->counting && shard->now_ms >= load->count_until_ms)
         shard_load_free(shard);
     if (!load->counting) {
-        if (topkeys_init(&load->keys, COUNTERS) != 0) {
-            shard->fatal = -ENOMEM;
+        if (topkeys_init(&load->keys, COUNTERS) != 0)
             return;
-        }
         load->counting = true;
         load->count_until_ms = until_ms;
     }

@@ -53,6 +53,7 @@ struct shard_load {
 /* What the meta group's leader has heard of a member; by its slot in the map. */
 struct balance_member {
     uint64_t heard_ms; /* 0: never */
+    bool answered;     /* the newest question, so far; until then the rest is of the one before */
     bool may_lead;
     bool fresh; /* heard of its disk since it was last judged */
     uint32_t sync_us;
