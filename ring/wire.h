@@ -30,7 +30,8 @@
  *   COMPARE, COMPARE_ACK: [kind, group, from member, from life, to member, to life, term, index,
  *             from, to, count, sum]
  *   FLUSH: [begin bool] FLUSH_REPLY: wire_put_flush_state()
- *   HOLDS: per replica [group, life]   GONE: per replica [group, life, configuration's index]
+ *   HOLDS: per replica [group, member, life]
+ *   GONE: per replica [group, member, life, configuration's index]
  *   MOVED: [epoch, [group …]]
  *   MOVES_GET: empty   MOVES: wire_put_moves_head(), then per group wire_put_move()
  *   SCRUB: [begin bool] SCRUB_REPLY: wire_put_scrub_state()
@@ -351,18 +352,19 @@ struct wire_flush_state {
 void wire_put_flush_state(struct wire_buffer *buffer, const struct wire_flush_state *state);
 bool wire_get_flush_state(struct wire_cursor *cursor, struct wire_flush_state *state);
 
-/* HOLDS: a replica that hears of no leader asks whoever may know. The message's sender has it. */
+/* HOLDS: a replica that hears of no leader asks whoever may know. */
 struct wire_holds {
     uint16_t group;
+    uint16_t member; /* that has it: the sender */
     uint64_t life;
 };
 void wire_put_holds(struct wire_buffer *buffer, const struct wire_holds *holds);
 bool wire_get_holds(struct wire_cursor *cursor, struct wire_holds *holds);
 
-/* GONE: of the member that it is sent to. The committed configuration does not have that replica,
- * and none will ever have it. */
+/* GONE: the committed configuration does not have that replica, and none will ever have it. */
 struct wire_gone {
     uint16_t group;
+    uint16_t member; /* that it is of: the receiver */
     uint64_t life;
     uint64_t config_index; /* of that configuration */
 };

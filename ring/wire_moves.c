@@ -1,7 +1,7 @@
 #include "ring/wire_fields.h"
 
-#define HOLDS_FIELDS      2u
-#define GONE_FIELDS       3u
+#define HOLDS_FIELDS      3u
+#define GONE_FIELDS       4u
 #define MOVED_FIELDS      2u
 #define MOVES_HEAD_FIELDS 3u
 #define MOVE_FIELDS       12u
@@ -12,6 +12,7 @@ void wire_put_holds(struct wire_buffer *buffer, const struct wire_holds *holds)
 {
     wire_put_array(buffer, HOLDS_FIELDS);
     wire_put_uint(buffer, holds->group);
+    wire_put_uint(buffer, holds->member);
     wire_put_uint(buffer, holds->life);
 }
 
@@ -20,6 +21,7 @@ bool wire_get_holds(struct wire_cursor *cursor, struct wire_holds *holds)
     uint32_t unknown = wire_fields_open(cursor, HOLDS_FIELDS);
 
     holds->group = wire_get_u16(cursor);
+    holds->member = wire_get_u16(cursor);
     holds->life = wire_get_u64(cursor);
     return wire_fields_close(cursor, unknown);
 }
@@ -28,6 +30,7 @@ void wire_put_gone(struct wire_buffer *buffer, const struct wire_gone *gone)
 {
     wire_put_array(buffer, GONE_FIELDS);
     wire_put_uint(buffer, gone->group);
+    wire_put_uint(buffer, gone->member);
     wire_put_uint(buffer, gone->life);
     wire_put_uint(buffer, gone->config_index);
 }
@@ -37,6 +40,7 @@ bool wire_get_gone(struct wire_cursor *cursor, struct wire_gone *gone)
     uint32_t unknown = wire_fields_open(cursor, GONE_FIELDS);
 
     gone->group = wire_get_u16(cursor);
+    gone->member = wire_get_u16(cursor);
     gone->life = wire_get_u64(cursor);
     gone->config_index = wire_get_u64(cursor);
     return wire_fields_close(cursor, unknown);

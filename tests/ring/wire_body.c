@@ -214,8 +214,8 @@ static void any_moves(struct dice *dice, struct body *body)
 {
     struct wire_move *move = &body->move;
 
-    body->holds = (struct wire_holds){.group = any16(dice), .life = any64(dice)};
-    body->gone = (struct wire_gone){any16(dice), any64(dice), any64(dice)};
+    body->holds = (struct wire_holds){any16(dice), any16(dice), any64(dice)};
+    body->gone = (struct wire_gone){any16(dice), any16(dice), any64(dice), any64(dice)};
     body->epoch = any64(dice);
     body->group_count = (uint32_t)dice_below(dice, BODY_GROUPS_MAX + 1);
     for (uint32_t i = 0; i < body->group_count; i++)

@@ -189,10 +189,11 @@ static bool body_same(const struct body *a, const struct body *b)
 {
     switch (a->type) {
     case BODY_HOLDS:
-        return a->holds.group == b->holds.group && a->holds.life == b->holds.life;
+        return a->holds.group == b->holds.group && a->holds.member == b->holds.member &&
+               a->holds.life == b->holds.life;
     case BODY_GONE:
-        return a->gone.group == b->gone.group && a->gone.life == b->gone.life &&
-               a->gone.config_index == b->gone.config_index;
+        return a->gone.group == b->gone.group && a->gone.member == b->gone.member &&
+               a->gone.life == b->gone.life && a->gone.config_index == b->gone.config_index;
     case BODY_MOVED:
         return same_moved(a, b);
     case BODY_MOVES_HEAD:
