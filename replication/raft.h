@@ -61,6 +61,7 @@
 #define RAFT_VOTERS_MAX   7u
 #define RAFT_LEARNERS_MAX 7u
 #define RAFT_PEERS_MAX    (2u * RAFT_VOTERS_MAX + RAFT_LEARNERS_MAX)
+#define RAFT_MEMBER_MAX   1000u /* of a member's number */
 
 /* A replica of the group: which member, and in which of its lives there (the index of the
  * configuration entry that added it; 1 for those of genesis). */
@@ -277,6 +278,10 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ef
 uint64_t raft_deadline_ms(const struct raft *raft);
 /* The progress of a member, or NULL. */
 const struct raft_progress *raft_peer(const struct raft *raft, uint16_t member);
+/* The index of the newest configuration that is known to be committed here, when it proves that the
+ * replica is none, and that no later one will have it: a life is the index of the entry that began
+ * it, and all up to there is decided. Else 0. */
+uint64_t raft_config_without(const struct raft *raft, struct raft_replica replica);
 /* Asserts the invariants above; looks at the newest entries of the log only. */
 void raft_check(const struct raft *raft);
 
@@ -290,8 +295,8 @@ enum raft_config_e { RAFT_CONFIG_E_OK, RAFT_CONFIG_E_INVALID };
 size_t raft_config_encode(const struct raft_config *config, uint8_t out[RAFT_CONFIG_SIZE_MAX]);
 /* Returns 0 or RAFT_CONFIG_E_INVALID: other version, wrong size or counts, a member twice. */
 int raft_config_decode(const uint8_t *bytes, size_t size, struct raft_config *config);
-/* RAFT_CONFIG_E_INVALID unless the counts are in their limits, there is a voter, no member is twice
- * in a half and no voter is a learner. */
+/* RAFT_CONFIG_E_INVALID unless counts and members are in their limits, there is a voter, no member
+ * is twice in a half and no voter is a learner. */
 int raft_config_valid(const struct raft_config *config);
 
 #endif

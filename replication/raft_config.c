@@ -53,6 +53,17 @@ bool raft_knows(const struct raft *raft, struct raft_replica from)
            config_names(&raft->config_previous, from);
 }
 
+uint64_t raft_config_without(const struct raft *raft, struct raft_replica replica)
+{
+    const struct raft_config *config =
+        raft->config.index <= raft->commit ? &raft->config : &raft->config_previous;
+
+    if (config->index == 0 || config->index > raft->commit || replica.life > raft->commit ||
+        config_names(config, replica))
+        return 0;
+    return config->index;
+}
+
 bool raft_self_votes(const struct raft *raft)
 {
     return config_votes(&raft->config, raft->options.self);
@@ -201,7 +212,8 @@ static bool member_in(const struct raft_replica *replicas, uint32_t count, uint1
 static bool distinct(const struct raft_replica *replicas, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (replicas[i].member == 0 || member_in(replicas, i, replicas[i].member))
+        if (replicas[i].member == 0 || replicas[i].member > RAFT_MEMBER_MAX ||
+            member_in(replicas, i, replicas[i].member))
             return false;
     }
     return true;

@@ -260,6 +260,15 @@ static void change_voters(const struct transfer_view *view, struct transfer_acti
     }
 }
 
+/* The same configuration for this epoch. */
+static void confirm(const struct transfer_view *view, struct transfer_action *action)
+{
+    action->step = TRANSFER_PROPOSE;
+    action->config = view->raft->config;
+    action->config.index = 0;
+    action->config.epoch = view->epoch;
+}
+
 void transfer_next(const struct transfer_view *view, struct transfer_action *action)
 {
     const struct raft *raft = view->raft;
@@ -275,6 +284,8 @@ void transfer_next(const struct transfer_view *view, struct transfer_action *act
         action->step = TRANSFER_MAP;
     else if (!change_learners(view, action))
         change_voters(view, action);
+    if (action->step == TRANSFER_DONE && view->moving && raft->config.epoch < view->epoch)
+        confirm(view, action);
 }
 
 const char *transfer_step_name(uint8_t step)

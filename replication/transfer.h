@@ -11,6 +11,10 @@
  * A map that changes on the way - also back, which is how a plan is aborted - is just another row
  * to go to: a joint configuration is left first, learners that nobody wants any more go.
  *
+ * While the map is on its way to another, a group that is as it should be says so by a
+ * configuration of that epoch, the same but for it: no leader with an older map takes it elsewhere
+ * then, so that what was told of as done stays so when the map has arrived.
+ *
  * What is never done: fewer voters than the smaller of before and wanted; a set of voters of which
  * no majority was heard of lately; a configuration of a lower epoch than the group's own.
  *
@@ -32,6 +36,7 @@ struct transfer_view {
     uint32_t silent_ms; /* who has not been heard of for so long does not count */
     bool may_begin;     /* this node may take on one more learner now */
     bool paused;        /* nothing new is begun; what is joint is brought to its end */
+    bool moving;        /* the map is on its way to another: DONE is a configuration of its epoch */
 };
 
 enum transfer_step {

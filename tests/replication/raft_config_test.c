@@ -98,6 +98,19 @@ Test(raft_config, damaged_bytes_are_refused)
     cr_assert_eq(raft_config_decode(bytes, size, &back), RAFT_CONFIG_E_INVALID);
 }
 
+Test(raft_config, there_are_no_members_beyond_those_of_a_ring_map)
+{
+    struct raft_config config = script_config(3, 1);
+
+    config.voters[1].member = RAFT_MEMBER_MAX;
+    cr_assert_eq(raft_config_valid(&config), RAFT_CONFIG_E_OK);
+    config.voters[1].member = RAFT_MEMBER_MAX + 1;
+    cr_assert_eq(raft_config_valid(&config), RAFT_CONFIG_E_INVALID);
+    config.voters[1].member = 2;
+    config.learners[0].member = UINT16_MAX;
+    cr_assert_eq(raft_config_valid(&config), RAFT_CONFIG_E_INVALID);
+}
+
 Test(raft_config, a_learner_may_not_vote_too)
 {
     struct raft_config config = script_config(3, 1);
@@ -206,6 +219,34 @@ Test(raft_config, a_new_life_begins_at_its_entry)
     cr_assert_eq(s.raft.config.learners[0].life, 6);
     script_event(&s, RAFT_EVENT_FLUSH);
     cr_assert_eq(script_sent(&s, RAFT_APPEND, 9, 0)->to.life, 6);
+    script_deinit(&s);
+}
+
+/* Whether it was removed or never came to be. Before all up to its entry is decided, nothing is. */
+Test(raft_config, a_life_is_over_when_a_committed_configuration_is_without_it)
+{
+    struct script s;
+    struct raft_config next;
+    struct raft_replica learner = script_replica(4);
+    struct raft_replica earlier = {.member = 4, .life = SCRIPT_LIFE - 1};
+    struct raft_replica later = {.member = 4, .life = 6};
+
+    lead_committed(&s, 3, 1);
+    cr_assert_eq(raft_config_without(&s.raft, learner), 0);
+    cr_assert_eq(raft_config_without(&s.raft, earlier), SCRIPT_LIFE);
+    cr_assert_eq(raft_config_without(&s.raft, later), 0, "it may be the next entry");
+    next = s.raft.config;
+    next.learner_count = 0;
+    propose_config(&s, &next);
+    script_event(&s, RAFT_EVENT_FLUSH);
+    script_synced(&s);
+    cr_assert_eq(s.raft.config.index, 6);
+    cr_assert_eq(raft_config_without(&s.raft, learner), 0, "it may be rolled back");
+    script_accept(&s, 2, 6);
+    cr_assert_eq(raft_config_without(&s.raft, learner), 6);
+    cr_assert_eq(raft_config_without(&s.raft, later), 6, "the entry was another");
+    for (uint16_t member = 1; member <= 3; member++)
+        cr_assert_eq(raft_config_without(&s.raft, script_replica(member)), 0);
     script_deinit(&s);
 }
 
