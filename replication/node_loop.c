@@ -286,6 +286,8 @@ static int start_shards(struct node_loop *loop, const struct ringmap *map, bool 
 
     if (r == 0)
         r = loop_shards_start(loop, found);
+    if (r == 0)
+        r = loop_shards_map(loop, map);
     if (r == 0 && found)
         r = node_founded(loop->node);
     if (r == 0)
@@ -319,7 +321,7 @@ static int follow_map(struct node_loop *loop)
     take_keys(loop, map);
     if (node_removed(loop->node))
         loop_leave_begin(loop);
-    return 0;
+    return loop_shards_map(loop, map);
 }
 
 int loop_step_node(struct node_loop *loop, const struct node_event *event)

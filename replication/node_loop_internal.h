@@ -42,7 +42,8 @@ enum inbox_kind {
     INBOX_JOB,
     INBOX_REDEEM, /* control only; the message's body is a struct tickets_command */
     INBOX_STOP,   /* control only */
-    INBOX_DRAIN
+    INBOX_DRAIN,
+    INBOX_MAP /* shards only; body: ringmap_encode() */
 };
 
 struct inbox_item {
@@ -248,6 +249,8 @@ int loop_files_share(const struct node_loop *loop, uint16_t shard, uint32_t *fil
 
 /* node_loop_shard.c */
 int loop_shards_start(struct node_loop *loop, bool found);
+/* Each shard gets a copy of the ring map. 0 or -ENOMEM. */
+int loop_shards_map(struct node_loop *loop, const struct ringmap *map);
 /* Something was put into the shard's inbox: works on it unless somebody does. No lock is held. */
 void loop_shard_kick(struct loop_shard *shard);
 void loop_shards_kick(struct node_loop *loop); /* all of them */

@@ -48,14 +48,30 @@ static void give_back(struct loop_shard *shard, struct used *used)
     *used = (struct used){0};
 }
 
+/* Encoded by the control plane, which is this process. */
+static void hand_in_map(struct loop_shard *shard, const struct inbox_item *item,
+                        struct shard_event event)
+{
+    struct ringmap map;
+    int r = ringmap_decode(item->message.body, item->message.body_size, &map);
+
+    if (r < 0) {
+        loop_log("error", "out_of_memory", "what=map");
+        _exit(1);
+    }
+    assert(r == 0);
+    event.map = &map;
+    shard_step(shard->shard, &event);
+    ringmap_deinit(&map);
+}
+
 static void hand_in(struct loop_shard *shard, const struct inbox_item *item, uint64_t now_ms,
                     struct used *used)
 {
-    static const uint8_t kinds[] = {[INBOX_MESSAGE] = SHARD_EVENT_MESSAGE,
-                                    [INBOX_LINK_UP] = SHARD_EVENT_LINK_UP,
-                                    [INBOX_LINK_DOWN] = SHARD_EVENT_LINK_DOWN,
-                                    [INBOX_JOB] = SHARD_EVENT_JOB,
-                                    [INBOX_DRAIN] = SHARD_EVENT_DRAIN};
+    static const uint8_t kinds[] = {
+        [INBOX_MESSAGE] = SHARD_EVENT_MESSAGE,     [INBOX_LINK_UP] = SHARD_EVENT_LINK_UP,
+        [INBOX_LINK_DOWN] = SHARD_EVENT_LINK_DOWN, [INBOX_JOB] = SHARD_EVENT_JOB,
+        [INBOX_DRAIN] = SHARD_EVENT_DRAIN,         [INBOX_MAP] = SHARD_EVENT_MAP};
     struct shard_event event = {.now_ms = now_ms,
                                 .wall_ms = loop_wall_ms(),
                                 .from = item->from,
@@ -67,6 +83,10 @@ static void hand_in(struct loop_shard *shard, const struct inbox_item *item, uin
 
     assert(item->kind != INBOX_STOP);
     event.kind = kinds[item->kind];
+    if (item->kind == INBOX_MAP) {
+        hand_in_map(shard, item, event);
+        return;
+    }
     shard_step(shard->shard, &event);
     if (item->kind != INBOX_MESSAGE)
         return;
@@ -352,6 +372,23 @@ int loop_shards_start(struct node_loop *loop, bool found)
     if (r == 0)
         loop_links_announce(loop);
     return r;
+}
+
+int loop_shards_map(struct node_loop *loop, const struct ringmap *map)
+{
+    struct inbox_item item = {.kind = INBOX_MAP};
+    uint8_t *bytes = malloc(ringmap_encoded_size(map));
+
+    if (!bytes)
+        return -ENOMEM;
+    ringmap_encode(map, bytes);
+    item.message.body = bytes;
+    item.message.body_size = ringmap_encoded_size(map);
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        inbox_put(&loop->shards[number].inbox, &item);
+    free(bytes);
+    loop_shards_kick(loop);
+    return 0;
 }
 
 /* Jobs on the way are waited for and given back: the store closes with none. */

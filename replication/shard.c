@@ -23,7 +23,8 @@ void shard_options_default(struct shard_options *options)
         .retain_entries_min = 16,
         .log_size_max = 128u << 20,
         .log_ms_max = 3600000,
-        .snapshot_rate = 64u << 20,
+        .snapshot_rate = (uint64_t)RINGMAP_MOVE_RATE_DEFAULT << 20,
+        .moves_max = 4,
         .train_samples = 400,
         .train_again_ms = 600000,
         .drain_ms = 2000,
@@ -82,11 +83,13 @@ static void peer_up(struct shard *shard, uint16_t member, uint16_t shards)
     }
     peer->up = true;
     peer->shards = shards;
+    if (member > shard->member_count)
+        shard->member_count = member;
     peer->up_since_ms = shard->now_ms;
     stand_early(shard);
 }
 
-static void peer_lost(struct shard *shard, uint16_t member)
+void shard_peer_lost(struct shard *shard, uint16_t member)
 {
     shard_peer_down(&shard->peers[member]);
     for (size_t i = 0; i < shard->hosted_count; i++) {
@@ -96,31 +99,83 @@ static void peer_lost(struct shard *shard, uint16_t member)
     }
 }
 
-/* From routers and admins. */
-static void on_request(struct shard *shard, const struct shard_event *event)
+/* From a member's shard, or its node. */
+static void on_member_message(struct shard *shard, struct shard_address from,
+                              const struct link_message *message)
+{
+    switch (message->type) {
+    case WIRE_RAFT:
+        shard_raft_frame(shard, from.member, message);
+        break;
+    case WIRE_BEAT:
+        shard_beat_frame(shard, from.member, message);
+        break;
+    case WIRE_BEAT_ACK:
+        shard_beat_ack_frame(shard, from.member, message);
+        break;
+    case WIRE_SNAPSHOT:
+        shard_snapshot_frame(shard, from.member, message);
+        break;
+    case WIRE_SNAPSHOT_ACK:
+        shard_snapshot_ack_frame(shard, from.member, message);
+        break;
+    case WIRE_COMPARE:
+        shard_compare_frame(shard, from.member, message);
+        break;
+    case WIRE_COMPARE_ACK:
+        shard_compare_ack_frame(shard, from.member, message);
+        break;
+    case WIRE_HOLDS:
+        shard_holds_frame(shard, from.member, message);
+        break;
+    case WIRE_GONE:
+        shard_gone_frame(shard, message);
+        break;
+    case WIRE_MAP_CHANGE:
+        shard_record_change(shard, &shard->ring.record, from, message);
+        break;
+    case WIRE_MAP_GET:
+        shard_record_get(shard, &shard->ring.record, from, message);
+        break;
+    case WIRE_MOVED:
+        shard_finish_moved(shard, message);
+        break;
+    case WIRE_BALANCE:
+        shard_load_balance(shard, from.member, message);
+        break;
+    case WIRE_LOAD:
+        shard_balance_load(shard, from.member, message);
+        break;
+    case WIRE_TICKETS_CHANGE:
+        shard_record_change(shard, &shard->tickets, from, message);
+        break;
+    case WIRE_TICKETS_GET:
+        shard_record_get(shard, &shard->tickets, from, message);
+        break;
+    default: /* of a newer version: not ours to judge */
+        break;
+    }
+}
+
+static void on_admin_message(struct shard *shard, const struct shard_event *event)
 {
     const struct link_message *message = event->message;
-    bool admin = event->from.role == LINK_ROLE_ADMIN;
 
     switch (message->type) {
-    case WIRE_OPS:
-        if (event->from.role == LINK_ROLE_ROUTER)
-            shard_operations_frame(shard, event->from.link, message);
-        break;
     case WIRE_FLUSH:
-        if (admin)
-            shard_client_flush(shard, event->from, message);
+        shard_client_flush(shard, event->from, message);
+        break;
+    case WIRE_SCRUB:
+        shard_client_scrub(shard, event->from, message);
+        break;
+    case WIRE_MOVES_GET:
+        shard_moves_get(shard, event->from, message);
         break;
     case WIRE_TOP:
-        if (admin)
-            shard_load_top(shard, event->from, message);
+        shard_load_top(shard, event->from, message);
         break;
     case WIRE_DRAIN:
-        if (admin)
-            shard_load_drain(shard, event->from, message);
-        break;
-    case WIRE_SHARD_STATUS:
-        shard_client_status(shard, event->from, message);
+        shard_load_drain(shard, event->from, message);
         break;
     default: /* of a newer version: not ours to judge */
         break;
@@ -130,74 +185,16 @@ static void on_request(struct shard *shard, const struct shard_event *event)
 static void on_message(struct shard *shard, const struct shard_event *event)
 {
     const struct link_message *message = event->message;
-    bool node = event->from.role == LINK_ROLE_NODE && event->from.member >= 1 &&
-                event->from.member <= shard->member_count;
+    uint8_t role = event->from.role;
 
-    switch (message->type) {
-    case WIRE_RAFT:
-        if (node)
-            shard_raft_frame(shard, event->from.member, message);
-        break;
-    case WIRE_BEAT:
-        if (node)
-            shard_beat_frame(shard, event->from.member, message);
-        break;
-    case WIRE_BEAT_ACK:
-        if (node)
-            shard_beat_ack_frame(shard, event->from.member, message);
-        break;
-    case WIRE_SNAPSHOT:
-        if (node)
-            shard_snapshot_frame(shard, event->from.member, message);
-        break;
-    case WIRE_COMPARE:
-        if (node)
-            shard_compare_frame(shard, event->from.member, message);
-        break;
-    case WIRE_COMPARE_ACK:
-        if (node)
-            shard_compare_ack_frame(shard, event->from.member, message);
-        break;
-    case WIRE_SNAPSHOT_ACK:
-        if (node)
-            shard_snapshot_ack_frame(shard, event->from.member, message);
-        break;
-    case WIRE_BALANCE:
-        if (node)
-            shard_load_balance(shard, event->from.member, message);
-        break;
-    case WIRE_LOAD:
-        if (node)
-            shard_balance_load(shard, event->from.member, message);
-        break;
-    case WIRE_SCRUB:
-        if (event->from.role == LINK_ROLE_ADMIN)
-            shard_client_scrub(shard, event->from, message);
-        break;
-    case WIRE_MAP_CHANGE:
-        if (node)
-            shard_record_change(shard, &shard->ring.record, event->from, message);
-        break;
-    case WIRE_MAP_GET:
-        if (node)
-            shard_record_get(shard, &shard->ring.record, event->from, message);
-        break;
-    case WIRE_MOVED:
-        if (node)
-            shard_finish_moved(shard, message);
-        break;
-    case WIRE_TICKETS_CHANGE:
-        if (node)
-            shard_record_change(shard, &shard->tickets, event->from, message);
-        break;
-    case WIRE_TICKETS_GET:
-        if (node)
-            shard_record_get(shard, &shard->tickets, event->from, message);
-        break;
-    default:
-        on_request(shard, event);
-        break;
-    }
+    if (message->type == WIRE_SHARD_STATUS)
+        shard_client_status(shard, event->from, message);
+    else if (role == LINK_ROLE_NODE && shard_heeds(shard, event->from.member))
+        on_member_message(shard, event->from, message);
+    else if (role == LINK_ROLE_ROUTER && message->type == WIRE_OPS)
+        shard_operations_frame(shard, event->from.link, message);
+    else if (role == LINK_ROLE_ADMIN)
+        on_admin_message(shard, event);
 }
 
 /* A shard that has failed takes its jobs back and does nothing with them. */
@@ -285,14 +282,6 @@ static void on_tick(struct shard *shard)
     shard_duty(shard);
 }
 
-static void on_configure(struct shard *shard, const struct shard_event *event)
-{
-    struct replica *replica = shard_replica(shard, event->partition);
-
-    if (replica)
-        (void)shard_propose_config(shard, replica, event->config);
-}
-
 void shard_step(struct shard *shard, const struct shard_event *event)
 {
     if (shard->fatal) {
@@ -316,14 +305,14 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     case SHARD_EVENT_LINK_UP:
         if (event->from.role != LINK_ROLE_NODE)
             shard_client_open(shard, event->from);
-        else if (event->from.member <= shard->member_count && event->shards > 0)
+        else if (shard_links(shard, event->from.member) && event->shards > 0)
             peer_up(shard, event->from.member, event->shards);
         break;
     case SHARD_EVENT_LINK_DOWN:
         if (event->from.role != LINK_ROLE_NODE)
             shard_client_close(shard, event->from.link);
-        else if (event->from.member <= shard->member_count)
-            peer_lost(shard, event->from.member);
+        else if (event->from.member <= RINGMAP_MEMBERS_MAX)
+            shard_peer_lost(shard, event->from.member);
         break;
     case SHARD_EVENT_TICK:
         on_tick(shard);
@@ -332,14 +321,8 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         if (!shard->drain_until_ms)
             shard->drain_until_ms = shard->now_ms + shard->options.drain_ms;
         break;
-    case SHARD_EVENT_HOST:
-        shard_host(shard, event->partition, event->life);
-        break;
-    case SHARD_EVENT_DESTROY:
-        shard_destroy(shard, event->partition, event->life);
-        break;
-    case SHARD_EVENT_CONFIGURE:
-        on_configure(shard, event);
+    case SHARD_EVENT_MAP:
+        shard_intent_take(shard, event->map);
         break;
     default:
         assert(!"unknown event");

@@ -20,6 +20,12 @@
  * asks for it (MAP_GET); a node's MAP_CHANGE is evaluated by the group's leader. No client gets to
  * it.
  *
+ * Replicas come and go. The ring map (SHARD_EVENT_MAP, at start and whenever it changes) says where
+ * they are wanted; the leader of each group takes it there step by step (shard_moves.c). A replica
+ * comes to be by the first append that is sent to it, and is destroyed when a committed
+ * configuration without it is known (shard_lives.c); what is over is never there again. A member
+ * that is removed is neither heard nor sent to, and a shard whose own member is serves nothing.
+ *
  * Ownership: one thread. Memory of an event is borrowed for the call; sends point into buffers of
  * the shard until the next call of shard_step or shard_flush.
  */
@@ -34,7 +40,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct raft_config;
 struct shard;
 
 struct shard_options {
@@ -52,7 +57,9 @@ struct shard_options {
     uint64_t log_size_max;   /* log kept for peers that are behind, about, and no more than half as
                                 much as is alive (or 16 MiB); beyond it they get a snapshot */
     uint32_t log_ms_max;     /* or once nothing was heard of them for so long */
-    uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards; 0: as it comes */
+    uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards, unless the ring map
+                                says another; 0: as it comes */
+    uint32_t moves_max;      /* learners that are helped to catch up at once, all shards: 4 */
     uint32_t train_samples;  /* values that a dictionary is made of: 400; 0: none is made */
     uint32_t train_again_ms; /* before a partition is looked at again: 600,000 */
     bool train_sealed;       /* also where values are sealed; default: not */
@@ -76,10 +83,7 @@ enum shard_event_kind {
     SHARD_EVENT_LINK_DOWN, /* from */
     SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
-    SHARD_EVENT_HOST,      /* partition, life: a replica is to be here, which begins empty */
-    SHARD_EVENT_DESTROY,   /* partition, life: that replica goes, with all that it has. Only when a
-                              committed configuration without it is known */
-    SHARD_EVENT_CONFIGURE, /* partition, config: propose it, where it may follow; else nothing */
+    SHARD_EVENT_MAP,       /* map: the newest ring map; one that is not newer changes nothing */
 };
 
 struct shard_event {
@@ -89,9 +93,7 @@ struct shard_event {
     uint64_t random;
     struct shard_address from;
     uint16_t shards;
-    uint16_t partition;
-    uint64_t life;
-    const struct raft_config *config;
+    const struct ringmap *map;
     const struct link_message *message;
     struct store_job *job;
     int job_result;

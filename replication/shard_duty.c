@@ -146,6 +146,11 @@ bool shard_ready_to_lead(const struct shard *shard, const struct replica *replic
            progress->heard_ms + 2 * shard->options.heartbeat_ms >= shard->now_ms;
 }
 
+bool shard_leader_settled(const struct shard *shard, const struct replica *replica)
+{
+    return shard->now_ms >= replica->leader_since_ms + LEADER_SETTLE_MS;
+}
+
 /* A leader without disk for values makes room for one that has it; one whose clock is ahead for one
  * whose is not. */
 static bool leave(struct shard *shard, struct replica *replica, bool ahead)
@@ -153,7 +158,7 @@ static bool leave(struct shard *shard, struct replica *replica, bool ahead)
     struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
     const struct raft *raft = &replica->raft;
 
-    if (raft->transfer_to || shard->now_ms < replica->leader_since_ms + LEADER_SETTLE_MS)
+    if (raft->transfer_to || !shard_leader_settled(shard, replica))
         return false;
     for (uint32_t i = 0; i < raft->peer_count && !event.from.member; i++)
         if (raft->peers[i].replica.member != shard->options.self &&
@@ -199,6 +204,8 @@ void shard_duty(struct shard *shard)
         if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
             transfers += change_leader(shard, replica);
     }
+    shard_moves_duty(shard);
+    shard_lives_duty(shard);
     shard_expiry_duty(shard);
     shard_dictionary_duty(shard);
     shard_load_duty(shard);

@@ -15,6 +15,8 @@
 
 static bool belongs(const struct shard *shard, uint16_t partition)
 {
+    if (partition == STORE_PARTITION_META)
+        return shard->options.number == 0;
     return partition < shard->partition_count &&
            partition % shard->options.shards == shard->options.number;
 }
@@ -45,7 +47,7 @@ void shard_host(struct shard *shard, uint16_t partition, uint64_t life)
     if (!belongs(shard, partition) || life == 0 || shard_replica(shard, partition) ||
         is_arriving(shard, partition))
         return;
-    /* Without memory or manifest nothing has happened: the host is told of it again. */
+    /* Without memory or manifest nothing has happened: the leader sends it again. */
     if (shard_replica_new(shard, partition, life, NULL, &replica) != 0)
         return;
     if (take_on(shard, replica) != 0) {
@@ -56,10 +58,22 @@ void shard_host(struct shard *shard, uint16_t partition, uint64_t life)
     shard->arriving = replica;
 }
 
+static void set_replica(struct shard *shard, uint16_t partition, struct replica *replica)
+{
+    if (partition != STORE_PARTITION_META) {
+        shard->replicas[partition] = replica;
+        return;
+    }
+    shard->meta = replica;
+    shard_record_reset(&shard->ring.record);
+    shard_record_reset(&shard->tickets);
+}
+
 static void take_part(struct shard *shard, struct replica *replica)
 {
     shard->hosted[shard->hosted_count++] = replica;
-    shard->replicas[replica->partition] = replica;
+    set_replica(shard, replica->partition, replica);
+    shard_prefer(shard, replica);
     shard_share_links(shard);
 }
 
@@ -85,7 +99,8 @@ static bool is_idle(const struct shard *shard, const struct replica *replica)
     return !replica->touched && !replica->failing && replica->reads == 0 && !replica->waiters &&
            shard->trainer.replica != replica && shard->walk.replica != replica &&
            shard->relocation.replica != replica && !notes_refer(shard, replica) &&
-           !shard_sources_of(shard, replica) && !shard_compare_of(shard, replica);
+           !shard_sources_of(shard, replica) && !shard_compare_of(shard, replica) &&
+           !(replica == shard->meta && (shard->ring.record.reading || shard->tickets.reading));
 }
 
 /* What ends by itself only while its replica leads. */
@@ -110,7 +125,7 @@ void shard_host_gone(struct shard *shard, struct replica *replica)
     shard->hosted_count--;
     memmove(&shard->hosted[at], &shard->hosted[at + 1],
             (shard->hosted_count - at) * sizeof *shard->hosted);
-    shard->replicas[replica->partition] = NULL;
+    set_replica(shard, replica->partition, NULL);
     shard_replica_free(shard, replica);
 }
 
@@ -129,7 +144,8 @@ void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 static bool leave(struct shard *shard, struct replica *replica)
 {
     let_go(shard, replica);
-    if (!is_idle(shard, replica) || store_unhost(shard->store, replica->partition) != 0)
+    if (!is_idle(shard, replica) ||
+        store_unhost(shard->store, replica->partition, replica->raft.options.self.life) != 0)
         return false;
     shard_host_gone(shard, replica);
     return true;

@@ -155,7 +155,7 @@ static void commit_begin(struct replica *replica)
         .state_size = target->state_size,
     };
 
-    shard_state_settle(target->state, target->settled);
+    shard_state_settle(target->state, raft->options.self.life, target->settled);
     if (store_install_commit(target->install, &checkpoint) != 0) {
         shard_target_free(replica); /* no memory: it is sent again */
         return;
@@ -372,8 +372,13 @@ void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct lin
     while (!wire_cursor_done(&cursor) && wire_get_snapshot(&cursor, &piece)) {
         struct replica *replica = shard_replica(shard, piece.group);
 
-        if (!replica || replica->installing || replica->lost || piece.from_member != member ||
-            piece.to_member != shard->options.self ||
+        if (piece.from_member != member || piece.to_member != shard->options.self)
+            continue;
+        if (!replica || replica->raft.options.self.life < piece.to_life) {
+            shard_life_begin(shard, piece.group, piece.to_life);
+            continue;
+        }
+        if (replica->installing || replica->lost ||
             piece.to_life != replica->raft.options.self.life || !piece_sound(&piece))
             continue;
         if (admitted(shard, replica, &piece))

@@ -2,7 +2,10 @@
  *
  *   shard.c          events, the end of a round
  *   shard_open.c     life
- *   shard_hosting.c  replicas that come while it runs
+ *   shard_hosting.c  replicas that come while it runs, and go
+ *   shard_lives.c    when they do
+ *   shard_intent.c   what the ring map wants
+ *   shard_moves.c    leaders take their groups there
  *   shard_recover.c  the store's visitor: replay and checkpoints
  *   shard_ahead.c    fetches what is needed soon into the caches
  *   shard_raft.c     Raft messages, the journal's answers, apply
@@ -44,6 +47,7 @@
 #include "replication/shard.h"
 #include "replication/shard_compare.h"
 #include "replication/shard_load.h"
+#include "replication/shard_moves.h"
 #include "replication/shard_operation.h"
 #include "replication/shard_record.h"
 #include "replication/shard_relocate.h"
@@ -93,6 +97,7 @@ struct replica {
     bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
     struct replica *arriving_next;
+    bool doubted;   /* a leader sends to a later life of it */
     bool leaving;   /* fenced for good; goes when nothing refers to it any more */
     uint32_t reads; /* jobs under way whose owner it is */
     bool dirty;     /* RAFT_EVENT_FLUSH is owed */
@@ -121,6 +126,7 @@ struct replica {
     struct shard_waiter *waiters;
     struct shard_waiter **waiters_end;
     struct replica_expiry expiry;
+    struct replica_move move;
     /* shard_compare.h */
     uint64_t compare_at;       /* the index at which its content is asked for; 0: none */
     uint64_t compare_from;     /* leader: position from which it goes on */
@@ -305,16 +311,18 @@ struct shard {
     struct store *store;
     uint8_t hash_secret[HASH_KEY_SIZE];
     uint32_t partition_count;
-    uint16_t member_count;
+    uint16_t member_count; /* no link is up to a member of a higher id */
+    struct shard_intent intent;
+    uint64_t moved_due_ms, holds_due_ms;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
-    struct shard_ring ring;      /* when meta is there */
+    struct shard_ring ring;      /* of shard 0 */
     struct shard_record tickets; /* too */
     struct replica **hosted;     /* all of them */
     size_t hosted_count;
     struct replica *arriving;                     /* a list: the store has yet to take them on */
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
-    struct shard_peer *peers;                     /* by member id */
+    struct shard_peer *peers;                     /* by member id, of all there can be */
     struct shard_client *clients;
     struct keyqueue keyqueue;
     struct shard_operation *operations;
@@ -513,12 +521,18 @@ void shard_duty(struct shard *shard);
 bool shard_ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member);
 void shard_drain_step(struct shard *shard);
 bool shard_drained(const struct shard *shard);
+/* It has led for a while, or was not given up by the heir for as long. */
+bool shard_leader_settled(const struct shard *shard, const struct replica *replica);
+
+/* shard.c */
+void shard_peer_lost(struct shard *shard, uint16_t member);
 
 /* shard_hosting.c */
 /* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is
  * one, or it is on its way. */
 void shard_host(struct shard *shard, uint16_t partition, uint64_t life);
-/* The partition's replica of that life is to go. It stops at once. */
+/* The partition's replica of that life is to go, with all that it has. It stops at once, and is
+ * never here again. Only when a committed configuration without it is known. */
 void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life);
 /* Recovery: the manifest does not have it, so it was given up. */
 void shard_host_gone(struct shard *shard, struct replica *replica);
@@ -547,8 +561,9 @@ void shard_peer_down(struct shard_peer *peer);
 /* shard_state.c */
 /* Writes the replica's state to shard->state. False: no memory (fatal is set). */
 bool shard_state_save(struct shard *shard, const struct replica *replica, size_t *size);
-/* Of a state that came with a snapshot: its content lags behind up to `settled`. */
-void shard_state_settle(uint8_t *state, uint64_t settled);
+/* Of a state that came with a snapshot: from now on it is that of another replica, of `life`, and
+ * its content lags behind up to `settled`. */
+void shard_state_settle(uint8_t *state, uint64_t life, uint64_t settled);
 /* Of the replica that saved it; 0: it does not decode. */
 uint64_t shard_state_life(const uint8_t *state, size_t size);
 bool shard_state_sound(const uint8_t *state, size_t size);

@@ -51,7 +51,7 @@ int shard_map_init(struct shard *shard, const struct ringmap *genesis)
     uint8_t *value;
     int r;
 
-    if (!shard->meta)
+    if (shard->options.number != 0)
         return shard_record_init(&shard->ring.record, &kind, NULL, 0);
     value = malloc(size);
     if (!value)

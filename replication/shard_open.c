@@ -167,12 +167,11 @@ static int memory_new(struct shard *shard, const struct ringmap *map)
     fifo_init(&shard->held, sizeof(struct shard_held));
     fifo_init(&shard->reads, sizeof(struct store_job *));
     shard->partition_count = map->partition_count;
-    shard->member_count = (uint16_t)map->member_count;
     memcpy(shard->hash_secret, map->hash_secret, sizeof shard->hash_secret);
     r = keyqueue_init(&shard->keyqueue, &queue);
     if (r != 0)
         return r;
-    shard->peers = calloc(map->member_count + 1, sizeof *shard->peers);
+    shard->peers = calloc(RINGMAP_MEMBERS_MAX + 1, sizeof *shard->peers);
     if (!shard->peers)
         return -ENOMEM;
     r = scratch_new(shard);
@@ -210,14 +209,8 @@ static int check_founding(struct shard *shard, const uint8_t *hash, bool found)
 
         for (size_t j = 0; j < count && !known; j++)
             known = partitions[j] == replica->partition;
-        if (known)
-            continue;
-        if (replica != shard->meta) {
+        if (!known)
             shard_host_gone(shard, replica);
-            continue;
-        }
-        replica->lost = true;
-        shard_fence(shard, replica, "the manifest does not know the partition");
     }
     return 0;
 }
@@ -367,6 +360,7 @@ void shard_close(struct shard *shard)
     command_outcome_deinit(&shard->outcome);
     if (shard->store)
         store_close(shard->store);
+    free(shard->intent.wanted);
     free(shard->replicas);
     free(shard->hosted);
     free(shard->peers);

@@ -439,8 +439,14 @@ void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
 {
     struct replica *replica = shard_replica(shard, wire->group);
 
-    if (replica && !replica->fenced && wire->to_member == shard->options.self)
-        raft_message(shard, replica, wire);
+    if (wire->to_member != shard->options.self)
+        return;
+    if (replica && replica->raft.options.self.life >= wire->to_life) {
+        if (!replica->fenced)
+            raft_message(shard, replica, wire);
+    } else if (wire->kind == RAFT_APPEND) {
+        shard_life_begin(shard, wire->group, wire->to_life);
+    }
 }
 
 /* Reads ahead: while a message is worked on, what the next two need is fetched into the caches. */

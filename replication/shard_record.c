@@ -277,6 +277,12 @@ void shard_record_forget(struct shard_record *record)
     record->change = 0;
 }
 
+void shard_record_reset(struct shard_record *record)
+{
+    record->looked = 0;
+    record->change = 0;
+}
+
 void shard_record_step(struct shard *shard, struct shard_record *record)
 {
     if (!shard->meta || shard->meta->fenced || !shard_settled(shard, STORE_PARTITION_META))

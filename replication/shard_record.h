@@ -60,5 +60,8 @@ void shard_record_get(struct shard *shard, const struct shard_record *record,
                       struct shard_address from, const struct link_message *message);
 /* Leadership of the meta group ended: who asked asks again. */
 void shard_record_forget(struct shard_record *record);
+/* The group's replica has come, or gone: nothing was looked up in it. What was known before is of
+ * the same group. */
+void shard_record_reset(struct shard_record *record);
 
 #endif

@@ -140,6 +140,7 @@ static void source_begin(struct shard *shard, struct replica *replica,
     shard->sources = source;
     shard->source_count++;
     shard->stats.snapshots_begun++;
+    shard_move_begun(replica, source->to);
 }
 
 /* Still what the core thinks is under way? */
@@ -164,7 +165,7 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
 /* Is it for us to go on, and not for the target? */
 static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
 {
-    return shard->options.snapshot_rate != 0 && shard->snapshot_budget <= 0 &&
+    return shard_snapshot_rate(shard) != 0 && shard->snapshot_budget <= 0 &&
            source->piece_count == 0 && !source->building && shard->now_ms >= source->pause_ms &&
            shard->peers[source->to.member].up;
 }
@@ -191,7 +192,7 @@ static void source_duty(struct shard *shard, struct shard_source *source)
 
 static void budget_refill(struct shard *shard)
 {
-    uint64_t rate = shard->options.snapshot_rate / shard->options.shards;
+    uint64_t rate = shard_snapshot_rate(shard);
     uint64_t elapsed_ms = shard->now_ms - shard->snapshot_ms;
 
     elapsed_ms = elapsed_ms < BUDGET_PERIOD ? elapsed_ms : BUDGET_PERIOD;
@@ -267,6 +268,7 @@ static void piece_send(struct shard *shard, struct shard_source *source, size_t 
     source->sent_ms = shard->now_ms;
     shard->snapshot_budget -= (int64_t)(size + piece.state.size);
     shard->stats.snapshot_bytes_sent += size;
+    shard_move_sent(source->replica, source->to, size);
     shard_out(shard, shard_to_member(member), WIRE_SNAPSHOT,
               shard_out_route(shard, member, replica->partition), 0, &body);
     wire_buffer_deinit(&body);
@@ -352,9 +354,9 @@ static uint64_t position_of(const struct keydir_item *item)
 
 static size_t piece_size_max(const struct shard *shard)
 {
-    uint64_t size = shard->options.snapshot_rate / shard->options.shards * PIECE_MS / 1000;
+    uint64_t rate = shard_snapshot_rate(shard), size = rate * PIECE_MS / 1000;
 
-    if (shard->options.snapshot_rate == 0 || size > SHARD_FRAME_SIZE)
+    if (rate == 0 || size > SHARD_FRAME_SIZE)
         return SHARD_FRAME_SIZE;
     return size > PIECE_MIN ? (size_t)size : PIECE_MIN;
 }
@@ -441,7 +443,7 @@ static bool may_send(const struct shard *shard, const struct shard_source *sourc
            source->piece_count < PIECES_MAX && shard->now_ms >= source->pause_ms &&
            shard->peers[source->to.member].up && source_current(source) &&
            fifo_count(&shard->outgoing) < OUTGOING_MAX &&
-           (shard->options.snapshot_rate == 0 || shard->snapshot_budget > 0);
+           (shard_snapshot_rate(shard) == 0 || shard->snapshot_budget > 0);
 }
 
 /* A piece each in turn: whoever has sent goes behind the others, so that all get on. */

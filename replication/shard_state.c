@@ -72,8 +72,9 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     return true;
 }
 
-void shard_state_settle(uint8_t *state, uint64_t settled)
+void shard_state_settle(uint8_t *state, uint64_t life, uint64_t settled)
 {
+    codec_put_u64(state + STATE_LIFE_AT, life);
     state[STATE_FENCED_AT] = 0;
     codec_put_u64(state + STATE_SETTLED_AT, settled);
 }

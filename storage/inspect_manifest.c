@@ -67,6 +67,8 @@ static const struct item_field item_fields[] = {
     {MANIFEST_ITEM_FLOOR, 8, 4, "offset"},
     {MANIFEST_ITEM_HOST, 0, 2, "partition"},
     {MANIFEST_ITEM_UNHOST, 0, 2, "partition"},
+    {MANIFEST_ITEM_ENDED, 0, 2, "partition"},
+    {MANIFEST_ITEM_ENDED, 8, 8, "life"},
 };
 
 static uint64_t field_value(const struct item_field *field, const uint8_t *payload)

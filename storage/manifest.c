@@ -25,6 +25,7 @@ void manifest_deinit(struct manifest *manifest)
     for (size_t i = 0; i < manifest->floor_count; i++)
         free(manifest->floors[i].state);
     free(manifest->floors);
+    free(manifest->ended);
     free(manifest->queued);
     *manifest = (struct manifest){0};
 }
@@ -94,6 +95,24 @@ const struct manifest_floor *manifest_floor_find(const struct manifest *manifest
     if (at == manifest->floor_count || manifest->floors[at].partition != partition)
         return NULL;
     return &manifest->floors[at];
+}
+
+size_t manifest_ended_at(const struct manifest *manifest, uint16_t partition)
+{
+    size_t at = 0;
+
+    while (at < manifest->ended_count && manifest->ended[at].partition < partition)
+        at++;
+    return at;
+}
+
+uint64_t manifest_ended(const struct manifest *manifest, uint16_t partition)
+{
+    size_t at = manifest_ended_at(manifest, partition);
+
+    if (at == manifest->ended_count || manifest->ended[at].partition != partition)
+        return 0;
+    return manifest->ended[at].life;
 }
 
 bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t segment,
@@ -218,6 +237,17 @@ int manifest_host(struct manifest *manifest, uint16_t partition)
 int manifest_unhost(struct manifest *manifest, uint16_t partition)
 {
     return partition_queue(manifest, MANIFEST_ITEM_UNHOST, partition);
+}
+
+int manifest_end(struct manifest *manifest, uint16_t partition, uint64_t life)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_ENDED, MANIFEST_ENDED_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    codec_put_u16(out, partition);
+    codec_put_u64(out + 8, life);
+    return item_end(manifest);
 }
 
 int manifest_segment_add(struct manifest *manifest, uint64_t number, uint64_t epoch)
@@ -353,6 +383,8 @@ int manifest_reserve(struct manifest *manifest, size_t items)
     if (r == 0)
         r = GROW(manifest->partitions, manifest->partition_capacity,
                  manifest->partition_count + items);
+    if (r == 0)
+        r = GROW(manifest->ended, manifest->ended_capacity, manifest->ended_count + items);
     return r;
 }
 
@@ -404,6 +436,8 @@ int manifest_queue_state(struct manifest *manifest)
         r = manifest_span_add(&fresh, &state.spans[i]);
     for (size_t i = 0; r == 0 && i < state.floor_count; i++)
         r = manifest_floor_set(&fresh, &state.floors[i]);
+    for (size_t i = 0; r == 0 && i < state.ended_count; i++)
+        r = manifest_end(&fresh, state.ended[i].partition, state.ended[i].life);
     if (r == 0)
         r = queue_counters(&fresh, &state);
     if (r == 0) {

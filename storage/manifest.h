@@ -54,7 +54,8 @@
     X(SEGMENT_RETIRE, 9, "segment-retire")                                                         \
     X(FLOOR, 10, "floor")                                                                          \
     X(HOST, 11, "host")                                                                            \
-    X(UNHOST, 12, "unhost")
+    X(UNHOST, 12, "unhost")                                                                        \
+    X(ENDED, 13, "ended")
 
 enum manifest_item_kind {
 #define X(name, number, text) MANIFEST_ITEM_##name = (number),
@@ -112,6 +113,12 @@ struct manifest_floor {
     uint8_t *state; /* of a floor in the manifest: owned by it; NULL when there is none */
 };
 
+/* The highest of the partition's lives that are over here. */
+struct manifest_ended {
+    uint16_t partition;
+    uint64_t life;
+};
+
 struct manifest {
     bool founded;
     bool whole; /* loading: the state that the file begins with has come to its end */
@@ -135,6 +142,9 @@ struct manifest {
     struct manifest_floor *floors; /* ascending by partition, one each */
     size_t floor_count;
     size_t floor_capacity;
+    struct manifest_ended *ended; /* ascending by partition, one each; for ever */
+    size_t ended_count;
+    size_t ended_capacity;
 
     uint8_t *queued; /* items that no write has taken yet */
     size_t queued_size;
@@ -182,6 +192,8 @@ int manifest_found(struct manifest *manifest, const uint8_t hash[MANIFEST_HASH_S
 /* Takes on a partition that is not hosted, and gives one up that is and has no casks any more. */
 int manifest_host(struct manifest *manifest, uint16_t partition);
 int manifest_unhost(struct manifest *manifest, uint16_t partition);
+/* That life of the partition, and all lower ones, are over here. It only rises. */
+int manifest_end(struct manifest *manifest, uint16_t partition, uint64_t life);
 int manifest_segment_add(struct manifest *manifest, uint64_t number, uint64_t epoch);
 int manifest_segment_seal(struct manifest *manifest, uint64_t number, uint32_t length,
                           uint64_t last_batch);
@@ -215,6 +227,8 @@ const struct manifest_cask *manifest_cask_find(const struct manifest *manifest, 
 /* NULL: the partition has no floor. */
 const struct manifest_floor *manifest_floor_find(const struct manifest *manifest,
                                                  uint16_t partition);
+/* The highest of the partition's lives that is over here; 0: none is. */
+uint64_t manifest_ended(const struct manifest *manifest, uint16_t partition);
 /* True when a record of the partition at (segment, offset) of the journal lies before its floor. */
 bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t segment,
                    uint32_t offset);

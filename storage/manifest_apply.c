@@ -292,6 +292,34 @@ static int apply_floor(struct manifest *manifest, const uint8_t *payload, size_t
     return 0;
 }
 
+static int apply_ended(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_ended ended;
+    size_t at;
+    int r;
+
+    if (size != MANIFEST_ENDED_SIZE)
+        return MANIFEST_E_CORRUPT;
+    ended = (struct manifest_ended){.partition = codec_get_u16(payload),
+                                    .life = codec_get_u64(payload + 8)};
+    if (ended.life == 0)
+        return MANIFEST_E_CORRUPT;
+    at = manifest_ended_at(manifest, ended.partition);
+    if (manifest_ended(manifest, ended.partition) > 0) {
+        if (ended.life > manifest->ended[at].life)
+            manifest->ended[at] = ended;
+        return 0;
+    }
+    r = GROW(manifest->ended, manifest->ended_capacity, manifest->ended_count + 1);
+    if (r != 0)
+        return r;
+    memmove(&manifest->ended[at + 1], &manifest->ended[at],
+            (manifest->ended_count - at) * sizeof(ended));
+    manifest->ended[at] = ended;
+    manifest->ended_count++;
+    return 0;
+}
+
 int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
 {
     switch (item->kind) {
@@ -319,6 +347,8 @@ int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
         return apply_host(manifest, item->payload, item->payload_size);
     case MANIFEST_ITEM_UNHOST:
         return apply_unhost(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_ENDED:
+        return apply_ended(manifest, item->payload, item->payload_size);
     default:
         return MANIFEST_E_CORRUPT;
     }

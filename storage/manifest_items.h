@@ -12,10 +12,13 @@
 #define MANIFEST_CASK_DROP_SIZE  16u
 #define MANIFEST_FLOOR_SIZE      16u /* its state follows */
 #define MANIFEST_HOST_SIZE       8u  /* UNHOST too */
+#define MANIFEST_ENDED_SIZE      16u
 
 /* Where the cask is among manifest->casks, or belongs. */
 size_t manifest_cask_at(const struct manifest *manifest, uint16_t partition, uint64_t number);
 /* The same for the floor of a partition. */
 size_t manifest_floor_at(const struct manifest *manifest, uint16_t partition);
+/* The same for what is over of it. */
+size_t manifest_ended_at(const struct manifest *manifest, uint16_t partition);
 
 #endif

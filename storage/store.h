@@ -165,12 +165,15 @@ size_t store_partitions(const struct store *store, const uint16_t **partitions);
  *
  * store_host(): checkpoint, if not NULL, is what recovery gives first until a newer one was taken;
  * applied must be 0. 0 (also when it is here or coming), STORE_E_FENCED, -ENOMEM or -EFBIG.
- * store_unhost(): at once nothing of it is here any more. What is under way comes to nothing: an
- * install is FAILED (and to be ended as ever), flush and scrub leave it out; reads that are out are
+ * store_unhost(): at once nothing of it is here any more, and that life of it (a number of the
+ * host's, not 0) is over for ever: store_ended(). What is under way comes to nothing: an install is
+ * FAILED (and to be ended as ever), flush and scrub leave it out; reads that are out are
  * given back as ever. 0 (also when it is not here), STORE_E_AGAIN (it is coming, or jobs must run
  * first), STORE_E_FENCED or -ENOMEM. */
 int store_host(struct store *store, uint16_t partition, const struct store_checkpoint *checkpoint);
-int store_unhost(struct store *store, uint16_t partition);
+int store_unhost(struct store *store, uint16_t partition, uint64_t life);
+/* The highest of the partition's lives that are over here; 0: none is. */
+uint64_t store_ended(const struct store *store, uint16_t partition);
 enum store_hosting {
     STORE_HOSTING_NONE,
     STORE_HOSTING_COMING, /* jobs must run */

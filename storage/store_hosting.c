@@ -181,13 +181,18 @@ static void segments_forget(struct store *store, const struct store_partition *p
     }
 }
 
-int store_unhost(struct store *store, uint16_t partition)
+uint64_t store_ended(const struct store *store, uint16_t partition)
+{
+    return manifest_ended(&store->manifest, partition);
+}
+
+int store_unhost(struct store *store, uint16_t partition, uint64_t life)
 {
     struct store_partition *part = store_partition(store, partition);
     struct manifest_floor floor = {.partition = partition};
     int r;
 
-    assert(part);
+    assert(part && life > 0);
     store_scratch_reset(store);
     if (store->fenced)
         return STORE_E_FENCED;
@@ -198,7 +203,7 @@ int store_unhost(struct store *store, uint16_t partition)
     /* The batch it waits for may be promised, and a crash may undo this. */
     if (part->hard_pending && !store_seal(store))
         return STORE_E_AGAIN;
-    r = manifest_reserve(&store->manifest, store->casks.count + 2);
+    r = manifest_reserve(&store->manifest, store->casks.count + 3);
     if (r == 0)
         r = floor_queue(store, &floor);
     if (r != 0)
@@ -208,6 +213,8 @@ int store_unhost(struct store *store, uint16_t partition)
     store_casks_drop(store, part);
     r = manifest_unhost(&store->manifest, partition);
     assert(r == 0); /* room was made */
+    r = manifest_end(&store->manifest, partition, life);
+    assert(r == 0);
     list_leave(store, part);
     segments_forget(store, part);
     store_dictionaries_clear(store, partition);

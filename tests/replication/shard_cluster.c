@@ -1,9 +1,8 @@
-#include "shard_cluster.h"
-
-#include "replication/raft.h"
+#include "shard_cluster_internal.h"
 
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +10,7 @@
 #define ROUTER_LINK 77
 #define JOBS_MAX    256
 
-static void drain(struct cluster *cluster, int node);
-
-static void deliver(struct cluster *cluster, int node, struct shard_event *event)
+void cluster_deliver(struct cluster *cluster, int node, struct shard_event *event)
 {
     event->now_ms = cluster->now_ms;
     event->wall_ms = CLUSTER_EPOCH_MS + cluster->now_ms + (uint64_t)cluster->skew_ms[node];
@@ -21,128 +18,16 @@ static void deliver(struct cluster *cluster, int node, struct shard_event *event
     shard_step(cluster->shards[node], event);
 }
 
-static void take_results(struct cluster *cluster, const struct link_message *message)
+/* Its disk was cut, and it cannot go on: jobs come back, undone. */
+static void end_node(struct cluster *cluster, int node, struct store_job **jobs, size_t count)
 {
-    struct wire_bytes values[CLUSTER_SCANNED];
-    struct wire_result result;
-    struct wire_cursor cursor;
+    cr_assert(cluster->dying[node], "node %d ends: %d", node, cluster->effects.fatal);
+    for (size_t i = 0; i < count; i++) {
+        struct shard_event event = {.kind = SHARD_EVENT_JOB, .job = jobs[i], .job_result = -EIO};
 
-    wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) &&
-           wire_get_result(&cursor, &result, values, CLUSTER_SCANNED)) {
-        struct cluster_result *kept = &cluster->results[cluster->result_count++];
-        struct wire_bytes bytes = result.value_count > 0 ? values[0] : result.bytes;
-
-        cluster->scanned_count = result.value_count > 0 ? result.value_count - 1 : 0;
-        for (uint32_t i = 0; i < cluster->scanned_count; i++)
-            snprintf(cluster->scanned[i], sizeof cluster->scanned[i], "%.*s",
-                     (int)values[i + 1].size, (const char *)values[i + 1].data);
-
-        cr_assert_lt(cluster->result_count, CLUSTER_RESULTS);
-        *kept = (struct cluster_result){.id = result.id,
-                                        .status = result.status,
-                                        .is_int = result.is_int,
-                                        .integer = result.integer,
-                                        .is_nil = !result.is_int && !bytes.data};
-        if (bytes.data) {
-            cr_assert_lt(bytes.size, sizeof kept->bytes);
-            memcpy(kept->bytes, bytes.data, bytes.size);
-            kept->size = bytes.size;
-        }
+        cluster_deliver(cluster, node, &event);
     }
-    cr_assert_not(cursor.failed);
-}
-
-/* Bodies are borrowed from the sender until its next step, so they are copied and passed on after
- * its effects have been read. */
-struct parcel {
-    struct parcel *next;
-    int to;
-    struct shard_event event;
-    struct link_message message;
-    uint8_t body[];
-};
-
-static struct parcel *parcels, **parcels_end = &parcels;
-
-static void take_control(struct cluster *cluster, int from, const struct shard_send *send)
-{
-    struct wire_cursor cursor;
-
-    wire_cursor_init(&cursor, send->message.body, send->message.body_size);
-    if (send->message.type == WIRE_MAP_EPOCH) {
-        cr_assert_eq(send->to.member, from + 1, "a shard tells its own node");
-        cr_assert(wire_get_map_epoch(&cursor, &cluster->told[from]));
-    } else if (send->message.type == WIRE_MAP_CHANGE_REPLY) {
-        cr_assert(wire_get_map_reply(&cursor, &cluster->reply));
-        cluster->reply_count++;
-    } else if (send->message.type == WIRE_TICKETS_VERSION) {
-        cr_assert_eq(send->to.member, from + 1, "a shard tells its own node");
-        cr_assert(wire_get_map_epoch(&cursor, &cluster->told_tickets[from]));
-    } else if (send->message.type == WIRE_TICKETS_CHANGE_REPLY) {
-        cr_assert(wire_get_map_reply(&cursor, &cluster->tickets_reply));
-    } else if (send->message.type == WIRE_TICKETS) {
-        cr_assert_eq(send->to.role, LINK_ROLE_NODE);
-        cluster->tickets_given += send->message.body_size;
-    }
-}
-
-static void take_answer(struct cluster *cluster, const struct link_message *message)
-{
-    struct wire_top_partition partition;
-    struct wire_top_key key;
-    struct wire_cursor cursor;
-    bool drained;
-
-    wire_cursor_init(&cursor, message->body, message->body_size);
-    if (message->type == WIRE_DRAIN_REPLY) {
-        cr_assert(wire_get_drain_reply(&cursor, &drained, &cluster->drain_leaders));
-        return;
-    }
-    if (message->type != WIRE_TOP_REPLY)
-        return;
-    cr_assert(wire_get_top_reply(&cursor, &cluster->top));
-    for (uint32_t i = 0; i < cluster->top.partition_count; i++)
-        cr_assert(wire_get_top_partition(&cursor, &partition));
-    cluster->top_keys = 0;
-    while (!wire_cursor_done(&cursor)) {
-        cr_assert(wire_get_top_key(&cursor, &key));
-        if (cluster->top_keys++ == 0)
-            snprintf(cluster->top_key, sizeof cluster->top_key, "%.*s", (int)key.key.size,
-                     (const char *)key.key.data);
-    }
-}
-
-static void post(struct cluster *cluster, int from, const struct shard_send *send)
-{
-    struct parcel *parcel;
-
-    if (send->message.partition == WIRE_PARTITION_NODE) {
-        take_control(cluster, from, send);
-        return;
-    }
-
-    if (send->to.role == LINK_ROLE_ADMIN) {
-        take_answer(cluster, &send->message);
-        return;
-    }
-    if (send->to.role == LINK_ROLE_ROUTER) {
-        take_results(cluster, &send->message);
-        return;
-    }
-    if (cluster->cut[from] || cluster->cut[send->to.member - 1] ||
-        !cluster->shards[send->to.member - 1])
-        return;
-    parcel = calloc(1, sizeof *parcel + send->message.body_size);
-    parcel->to = send->to.member - 1;
-    parcel->message = send->message;
-    memcpy(parcel->body, send->message.body, send->message.body_size);
-    parcel->message.body = parcel->body;
-    parcel->event =
-        (struct shard_event){.kind = SHARD_EVENT_MESSAGE,
-                             .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(from + 1)}};
-    *parcels_end = parcel;
-    parcels_end = &parcel->next;
+    cluster_kill(cluster, node);
 }
 
 static void drain(struct cluster *cluster, int node)
@@ -155,12 +40,15 @@ static void drain(struct cluster *cluster, int node)
         job_count = 0;
         do {
             more = shard_flush(cluster->shards[node], cluster->now_ms, &cluster->effects);
-            cr_assert_eq(cluster->effects.fatal, 0);
             cluster->drained[node] = cluster->effects.drained;
-            for (size_t i = 0; i < cluster->effects.send_count; i++)
-                post(cluster, node, &cluster->effects.sends[i]);
             for (size_t i = 0; i < cluster->effects.job_count; i++)
                 jobs[job_count++] = cluster->effects.jobs[i];
+            if (cluster->effects.fatal) {
+                end_node(cluster, node, jobs, job_count);
+                return;
+            }
+            for (size_t i = 0; i < cluster->effects.send_count; i++)
+                cluster_post(cluster, node, &cluster->effects.sends[i]);
         } while (more);
         if (cluster->held_count > 0 && cluster->held_node == node &&
             !cluster->holds(cluster, node)) {
@@ -181,27 +69,24 @@ static void drain(struct cluster *cluster, int node)
 
             event.job_result = store_job_run(jobs[i]);
             event.job_us = cluster->sync_us[node];
-            deliver(cluster, node, &event);
+            cluster_deliver(cluster, node, &event);
         }
         if (cluster->stepped)
             cluster->stepped(cluster, node);
     } while (job_count > 0);
 }
 
-static void settle(struct cluster *cluster)
+void cluster_settle(struct cluster *cluster)
 {
-    for (int node = 0; node < CLUSTER_NODES; node++)
+    struct cluster_parcel *parcel;
+
+    for (int node = 0; node < cluster->nodes; node++)
         if (cluster->shards[node])
             drain(cluster, node);
-    while (parcels) {
-        struct parcel *parcel = parcels;
-
-        parcels = parcel->next;
-        if (!parcels)
-            parcels_end = &parcels;
+    while ((parcel = cluster_parcel_next(cluster))) {
         if (cluster->shards[parcel->to]) {
             parcel->event.message = &parcel->message;
-            deliver(cluster, parcel->to, &parcel->event);
+            cluster_deliver(cluster, parcel->to, &parcel->event);
             drain(cluster, parcel->to);
         }
         free(parcel);
@@ -212,21 +97,21 @@ void cluster_tick(struct cluster *cluster, int node)
 {
     struct shard_event tick = {.kind = SHARD_EVENT_TICK};
 
-    deliver(cluster, node, &tick);
-    settle(cluster);
+    cluster_deliver(cluster, node, &tick);
+    cluster_settle(cluster);
 }
 
 void cluster_run(struct cluster *cluster, uint64_t ms)
 {
     for (uint64_t end = cluster->now_ms + ms; cluster->now_ms < end; cluster->now_ms += 10) {
-        for (int node = 0; node < CLUSTER_NODES; node++) {
+        for (int node = 0; node < cluster->nodes; node++) {
             struct shard_event tick = {.kind = SHARD_EVENT_TICK};
 
             if (cluster->shards[node])
-                deliver(cluster, node, &tick);
+                cluster_deliver(cluster, node, &tick);
         }
-        settle(cluster);
-        for (int node = 0; node < CLUSTER_NODES; node++)
+        cluster_settle(cluster);
+        for (int node = 0; node < cluster->nodes; node++)
             if (cluster->shards[node])
                 shard_check(cluster->shards[node]);
     }
@@ -239,10 +124,10 @@ static void link_event(struct cluster *cluster, int node, uint8_t kind, int peer
                                 .shards = 1};
 
     if (cluster->shards[node] && cluster->shards[peer] && node != peer)
-        deliver(cluster, node, &event);
+        cluster_deliver(cluster, node, &event);
 }
 
-static void open_node(struct cluster *cluster, int node, bool found)
+void cluster_open(struct cluster *cluster, int node, bool found)
 {
     uint8_t hash[RINGMAP_HASH_SIZE] = {1};
     struct shard_event router = {.kind = SHARD_EVENT_LINK_UP,
@@ -254,8 +139,11 @@ static void open_node(struct cluster *cluster, int node, bool found)
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
                             &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
                  0);
-    deliver(cluster, node, &router);
-    for (int peer = 0; peer < CLUSTER_NODES; peer++) {
+    cluster->dying[node] = false;
+    if (!cluster->deaf[node])
+        cluster_map_tell_node(cluster, node);
+    cluster_deliver(cluster, node, &router);
+    for (int peer = 0; peer < cluster->nodes; peer++) {
         link_event(cluster, node, SHARD_EVENT_LINK_UP, peer);
         link_event(cluster, peer, SHARD_EVENT_LINK_UP, node);
     }
@@ -271,12 +159,26 @@ void cluster_start_sealed(struct cluster *cluster, const struct vault *vault)
     cluster_start_replicas(cluster, CLUSTER_NODES, vault);
 }
 
+static struct vfs *memory_make(uint64_t seed)
+{
+    (void)seed;
+    return vfs_mem_new();
+}
+
 void cluster_start_replicas(struct cluster *cluster, uint32_t replicas, const struct vault *vault)
 {
-    *cluster = (struct cluster){.now_ms = 1000};
+    static const struct cluster_disks memory = {memory_make, vfs_mem_free};
+
+    cluster_start_on(cluster, replicas, vault, &memory);
+}
+
+void cluster_start_on(struct cluster *cluster, uint32_t replicas, const struct vault *vault,
+                      const struct cluster_disks *media)
+{
+    *cluster = (struct cluster){.now_ms = 1000, .nodes = CLUSTER_NODES, .media = media};
     cr_assert_eq(ringmap_init(&cluster->map, CLUSTER_NODES, CLUSTER_PARTITIONS, replicas), 0);
     cluster->map.epoch = 1;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
+    for (int node = 0; node < cluster->nodes; node++) {
         cluster->map.members[node].id = (uint16_t)(node + 1);
         cluster->map.members[node].state = RINGMAP_STATE_ACTIVE;
         cluster->map.members[node].weight = 100;
@@ -284,7 +186,7 @@ void cluster_start_replicas(struct cluster *cluster, uint32_t replicas, const st
         snprintf(cluster->map.members[node].address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%d",
                  7001 + node);
         cluster->map.meta_voters[node] = (uint16_t)(node + 1);
-        cluster->disks[node] = vfs_mem_new();
+        cluster->disks[node] = media->make((uint64_t)node + 1);
     }
     cluster->map.meta_voter_count = CLUSTER_NODES;
     for (int p = 0; p < CLUSTER_PARTITIONS; p++)
@@ -302,44 +204,47 @@ void cluster_start_replicas(struct cluster *cluster, uint32_t replicas, const st
     cluster->options.train_samples = 100;
     cluster->options.train_again_ms = 1000;
     cluster->options.store.vault = vault;
-    for (int node = 0; node < CLUSTER_NODES; node++)
-        open_node(cluster, node, true);
-    settle(cluster);
+    cluster_map_begin(cluster);
+    for (int node = 0; node < cluster->nodes; node++)
+        cluster_open(cluster, node, true);
+    cluster_settle(cluster);
 }
 
 void cluster_kill(struct cluster *cluster, int node)
 {
     shard_close(cluster->shards[node]);
     cluster->shards[node] = NULL;
-    for (int peer = 0; peer < CLUSTER_NODES; peer++) {
+    for (int peer = 0; peer < cluster->nodes; peer++) {
         struct shard_event event = {
             .kind = SHARD_EVENT_LINK_DOWN,
             .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(node + 1)}};
 
         if (cluster->shards[peer])
-            deliver(cluster, peer, &event);
+            cluster_deliver(cluster, peer, &event);
     }
 }
 
 void cluster_restart(struct cluster *cluster, int node)
 {
-    open_node(cluster, node, false);
-    settle(cluster);
+    cluster_open(cluster, node, false);
+    cluster_settle(cluster);
 }
 
 void cluster_stop(struct cluster *cluster)
 {
-    settle(cluster);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
+    cluster_settle(cluster);
+    for (int node = 0; node < cluster->nodes; node++) {
         shard_close(cluster->shards[node]);
-        vfs_mem_free(cluster->disks[node]);
+        cluster->disks[node] = cluster->media->unmake(cluster->disks[node]);
     }
+    cluster_parcels_free();
     ringmap_deinit(&cluster->map);
+    cluster_map_end(cluster);
 }
 
 int cluster_leader(const struct cluster *cluster, uint16_t partition)
 {
-    for (int node = 0; node < CLUSTER_NODES; node++) {
+    for (int node = 0; node < cluster->nodes; node++) {
         const struct raft *raft =
             cluster->shards[node] ? shard_raft(cluster->shards[node], partition) : NULL;
 
@@ -391,7 +296,7 @@ static uint32_t send_op(struct cluster *cluster, int node, struct wire_op *op,
     message.body = body.data;
     message.body_size = body.size;
     message.partition = op->partition;
-    deliver(cluster, node, &event);
+    cluster_deliver(cluster, node, &event);
     wire_buffer_deinit(&body);
     return op->id;
 }
@@ -434,31 +339,6 @@ uint32_t cluster_send_at(struct cluster *cluster, int node, uint16_t partition, 
     return send_op(cluster, node, &op, args);
 }
 
-void cluster_host(struct cluster *cluster, int node, uint16_t partition, uint64_t life)
-{
-    struct shard_event event = {.kind = SHARD_EVENT_HOST, .partition = partition, .life = life};
-
-    deliver(cluster, node, &event);
-}
-
-void cluster_destroy(struct cluster *cluster, int node, uint16_t partition, uint64_t life)
-{
-    struct shard_event event = {.kind = SHARD_EVENT_DESTROY, .partition = partition, .life = life};
-
-    deliver(cluster, node, &event);
-}
-
-void cluster_configure(struct cluster *cluster, uint16_t partition,
-                       const struct raft_config *config)
-{
-    struct shard_event event = {
-        .kind = SHARD_EVENT_CONFIGURE, .partition = partition, .config = config};
-    int leader = cluster_leader(cluster, partition);
-
-    cr_assert_geq(leader, 0);
-    deliver(cluster, leader, &event);
-}
-
 static const struct cluster_result *await_result(struct cluster *cluster, uint32_t id,
                                                  uint8_t operation)
 {
@@ -489,8 +369,8 @@ void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t typ
                                          .link = ROUTER_LINK + 1},
                                 .message = &message};
 
-    deliver(cluster, node, &event);
-    settle(cluster);
+    cluster_deliver(cluster, node, &event);
+    cluster_settle(cluster);
 }
 
 const struct cluster_result *cluster_do_at(struct cluster *cluster, uint16_t partition,

@@ -318,7 +318,7 @@ static void from_the_middle(struct wire_snapshot *piece)
 
 static void other_life(struct wire_snapshot *piece)
 {
-    piece->to_life = 9;
+    piece->to_life = 0;
 }
 
 static void earlier_term(struct wire_snapshot *piece)

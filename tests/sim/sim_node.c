@@ -164,8 +164,13 @@ static void follow_map(struct sim_node *node)
     const struct ringmap *map = node_map(node->node);
     sim_gossip_map(node);
     dial_members(node, map ? map : node_map_prepared(node->node));
-    if (node->serving)
-        sim_node_take_keys(node);
+    if (!node->serving)
+        return;
+    sim_node_take_keys(node);
+    for (uint16_t i = 0; i < sim_of(node)->swarm.shards; i++) {
+        (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_MAP);
+        sim_shard_wake(&node->shards[i]);
+    }
 }
 
 static void run_node_tick(void *context, uint64_t life)

@@ -78,10 +78,11 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
     };
 }
 
-/* Tells the open shards about every link that is up. */
-static void shard_push_links(struct sim_shard *shard)
+/* Tells the open shards the ring map, and about every link that is up. */
+static void shard_push_all(struct sim_shard *shard)
 {
     const struct sim_node *node = shard->node;
+    (void)sim_inbox_push(&shard->inbox, SHARD_EVENT_MAP);
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
         if (node->link_up[peer]) {
             struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_LINK_UP);
@@ -124,7 +125,7 @@ void sim_shards_open(struct sim_node *node, bool found)
     }
     node->serving = true;
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
-        shard_push_links(&node->shards[i]);
+        shard_push_all(&node->shards[i]);
         sim_shard_wake(&node->shards[i]);
     }
     if (node->cluster->observer.on_open)
@@ -226,6 +227,7 @@ static struct shard_event shard_event_of(const struct sim_shard *shard,
         .random = core_bits(node),
         .from = item->from,
         .shards = item->shards,
+        .map = item->kind == SHARD_EVENT_MAP ? node_map(node->node) : NULL,
         .message = item->message ? &item->message->message : NULL,
         .job = item->job,
         .job_result = item->job_result,

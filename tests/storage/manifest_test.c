@@ -507,6 +507,36 @@ Test(manifest, partitions_come_and_go_and_a_rewrite_keeps_what_is_left)
     vfs_crash_free(vfs);
 }
 
+/* Whatever else is left out when the file is written anew. */
+Test(manifest, a_life_that_is_over_stays_so_and_the_highest_counts)
+{
+    struct vfs *vfs = folder_new(1);
+    struct manifest manifest, again;
+
+    for (int rewrite = 0; rewrite < 2; rewrite++) {
+        manifest_init(&manifest);
+        cr_assert_eq(manifest_found(&manifest, hash, partitions, 3), 0);
+        cr_assert_eq(manifest_rewrite(&manifest, vfs, "s"), 0);
+        cr_assert_eq(manifest_ended(&manifest, 3), 0);
+        cr_assert_eq(manifest_end(&manifest, 3, 70), 0);
+        cr_assert_eq(manifest_end(&manifest, 1, 5), 0);
+        cr_assert_eq(manifest_end(&manifest, 3, 9), 0);
+        cr_assert_eq(manifest_end(&manifest, 65535, UINT64_MAX), 0);
+        cr_assert_eq(write_queued(&manifest, vfs), 0);
+        if (rewrite)
+            cr_assert_eq(manifest_rewrite(&manifest, vfs, "s"), 0);
+        manifest_init(&again);
+        cr_assert_eq(manifest_load(&again, vfs, "s"), 0);
+        cr_assert_eq(manifest_ended(&again, 1), 5);
+        cr_assert_eq(manifest_ended(&again, 2), 0);
+        cr_assert_eq(manifest_ended(&again, 3), 70);
+        cr_assert_eq(manifest_ended(&again, 65535), UINT64_MAX);
+        manifest_deinit(&again);
+        manifest_deinit(&manifest);
+    }
+    vfs_crash_free(vfs);
+}
+
 Test(manifest, items_that_contradict_the_state_are_corruption)
 {
     static const struct {
@@ -514,6 +544,8 @@ Test(manifest, items_that_contradict_the_state_are_corruption)
         uint8_t payload[48];
         size_t size;
     } bad[] = {
+        {MANIFEST_ITEM_ENDED, {3}, 16}, /* life 0 */
+        {MANIFEST_ITEM_ENDED, {3, [8] = 1}, 8},
         {MANIFEST_ITEM_CASK_ADD, {1, 0, 0, 0, 0, 0, 0, 0, 3}, 48}, /* listed already */
         {MANIFEST_ITEM_CASK_ADD, {0, 0, 0, 0, 0, 0, 0, 0, 3}, 48}, /* number 0 */
         {MANIFEST_ITEM_CASK_ADD, {99, [44] = 1}, 48},           /* more tombstones than records */

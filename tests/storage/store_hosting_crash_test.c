@@ -33,7 +33,7 @@ static void change(struct host *host, struct vfs *vfs, struct changes *changes)
             cr_assert_eq(hosting_begin(host, p, 0), 0);
             changes->of[p] = CHANGE_COMING;
         } else {
-            int r = store_unhost(host->store, p);
+            int r = store_unhost(host->store, p, 1);
 
             cr_assert(r == 0 || r == STORE_E_AGAIN);
             host->parts[p].gone = r == 0;

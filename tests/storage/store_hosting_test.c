@@ -19,7 +19,7 @@ static void arrive(struct host *host, uint16_t partition, uint32_t term)
     cr_assert_eq(hosting_begin(host, partition, term), 0);
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_COMING);
     cr_assert_not(hosting_is(host, partition));
-    cr_assert_eq(store_unhost(host->store, partition), STORE_E_AGAIN);
+    cr_assert_eq(store_unhost(host->store, partition, 1), STORE_E_AGAIN);
     for (int i = 0; i < 4 && store_hosting(host->store, partition) != STORE_HOSTING_HERE; i++)
         host_settle(host);
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_HERE);
@@ -30,7 +30,7 @@ static void arrive(struct host *host, uint16_t partition, uint32_t term)
 
 static void leave(struct host *host, uint16_t partition)
 {
-    cr_assert_eq(store_unhost(host->store, partition), 0);
+    cr_assert_eq(store_unhost(host->store, partition, 1), 0);
     host->parts[partition].gone = true;
     cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_GOING);
     cr_assert_not(hosting_is(host, partition));
@@ -130,6 +130,28 @@ Test(store_hosting, a_partition_taken_on_again_begins_empty_and_stays_so_after_r
     cr_assert_eq(store_keys(host.store, P), 1);
     host_check(&host);
     reopen(&host);
+    host_stop(&host);
+}
+
+/* Whoever hears of it late: it is over for good, here and after any restart. */
+Test(store_hosting, a_life_that_is_over_is_known_for_ever)
+{
+    struct host host;
+
+    host_start(&host);
+    cr_assert_eq(store_ended(host.store, P), 0);
+    cr_assert_eq(store_unhost(host.store, P, 40), 0);
+    host.parts[P].gone = true;
+    host_settle(&host);
+    hosting_forget(&host, P);
+    cr_assert_eq(store_ended(host.store, P), 40);
+    reopen(&host);
+    cr_assert_eq(store_ended(host.store, P), 40);
+    cr_assert_eq(store_ended(host.store, P + 1), 0);
+    arrive(&host, P, 0);
+    leave(&host, P); /* life 1: the highest counts */
+    reopen(&host);
+    cr_assert_eq(store_ended(host.store, P), 40);
     host_stop(&host);
 }
 
@@ -277,7 +299,7 @@ Test(store_hosting, a_flush_under_way_ends_soundly)
             cr_assert(host_background_half(&host));
             cr_assert(host_write_half(&host));
         }
-        cr_assert_eq(store_unhost(host.store, P), 0);
+        cr_assert_eq(store_unhost(host.store, P, 1), 0);
         host.parts[P].gone = true;
         host_check(&host);
         host_settle(&host);
@@ -368,7 +390,7 @@ Test(store_hosting, an_install_under_way_fails_and_leaves_nothing)
             (void)store_install_state(install);
         }
         late = store_install_state(install) == STORE_INSTALL_DONE;
-        cr_assert_eq(store_unhost(host.store, P), 0);
+        cr_assert_eq(store_unhost(host.store, P, 1), 0);
         host.parts[P].gone = true;
         now = store_install_state(install);
         cr_assert_eq(now, late ? STORE_INSTALL_DONE : STORE_INSTALL_FAILED, "%d", jobs);
@@ -491,7 +513,7 @@ static bool cut_at(uint64_t n, bool power)
     host_commit_all(&host);
     host_settle(&host);
     vfs_crash_cut_after(vfs, n);
-    cr_assert_eq(store_unhost(host.store, P), 0);
+    cr_assert_eq(store_unhost(host.store, P, 1), 0);
     left = work_until(&host, STORE_HOSTING_NONE);
     if (left && hosting_begin(&host, P, 7) == 0)
         came = work_until(&host, STORE_HOSTING_HERE);
@@ -540,7 +562,7 @@ Test(store_hosting, without_memory_all_stays_as_it_is)
     fill_casks(&host);
     for (n = 1; r == -ENOMEM; n++) {
         alloc_fail_after(n);
-        r = store_unhost(host.store, P);
+        r = store_unhost(host.store, P, 1);
         alloc_fail_after(0);
         if (r != 0)
             cr_assert(hosting_is(&host, P));

@@ -1,0 +1,234 @@
+#include "replication/shard_internal.h"
+#include "replication/transfer.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Every leader takes its group to what the ring map wants. transfer.h decides each step from the
+ * group's configuration alone, so whoever leads next goes on from where it is.
+ *
+ * So many learners are helped at once, all groups of this shard together; the others wait for their
+ * turn. What is sent to them keeps the byte budget of all snapshots (shard_snapshot.h). */
+
+#define TELL_MS       1000u
+#define PROPOSALS_MAX 64u /* of configurations, in one duty */
+
+_Static_assert(WIRE_MOVE_MEMBERS_MAX == RAFT_VOTERS_MAX &&
+                   WIRE_MOVE_MEMBERS_MAX == RAFT_LEARNERS_MAX,
+               "a configuration's lists go on the wire whole");
+_Static_assert(RAFT_MEMBER_MAX == RINGMAP_MEMBERS_MAX, "there is a peer for every replica");
+
+static bool leads(const struct replica *replica)
+{
+    return replica->raft.role == RAFT_LEADER && !replica->fenced;
+}
+
+/* --- steps --------------------------------------------------------------------------------- */
+
+/* Learners that are there and not as far as they should be. One whose node is away takes nobody's
+ * turn. */
+static uint32_t learners_fed(const struct shard *shard, const struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint32_t count = 0;
+
+    for (uint8_t i = 0; i < raft->config.learner_count; i++) {
+        uint16_t member = raft->config.learners[i].member;
+        const struct raft_progress *peer = raft_peer(raft, member);
+
+        count +=
+            shard->peers[member].up && (peer->snapshot_wanted || peer->match < raft->config.index ||
+                                        peer->match + TRANSFER_LAG_MAX < raft->log.last);
+    }
+    return count;
+}
+
+static uint32_t all_fed(const struct shard *shard)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        if (leads(shard->hosted[i]))
+            count += learners_fed(shard, shard->hosted[i]);
+    return count;
+}
+
+static uint32_t fed_max(const struct shard *shard)
+{
+    uint32_t max = shard->options.moves_max / shard->options.shards;
+
+    return max > 0 ? max : 1;
+}
+
+static void hand_over(struct shard *shard, struct replica *replica, uint16_t member)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER, .from.member = member};
+
+    if (!replica->raft.transfer_to && shard_leader_settled(shard, replica))
+        shard_raft_event(shard, replica, &event);
+}
+
+bool shard_moved(const struct shard *shard, const struct replica *replica)
+{
+    const struct replica_move *move = &replica->move;
+
+    return leads(replica) && move->step == TRANSFER_DONE && move->epoch == shard->intent.epoch &&
+           move->index == replica->raft.config.index &&
+           replica->raft.commit >= replica->raft.term_start;
+}
+
+/* Learners that it began; *proposals counts. */
+static uint32_t move_on(struct shard *shard, struct replica *replica, bool may_begin,
+                        uint32_t *proposals)
+{
+    const struct raft_config *config = &replica->raft.config;
+    struct transfer_view view = {.raft = &replica->raft,
+                                 .epoch = shard->intent.epoch,
+                                 .now_ms = shard->now_ms,
+                                 .silent_ms = 2 * shard->options.election_ms_max,
+                                 .may_begin = may_begin,
+                                 .paused = shard->intent.paused,
+                                 .moving = shard->intent.moving};
+    struct transfer_action action;
+    uint32_t learners = config->learner_count;
+
+    view.wanted = shard_wanted(shard, replica->partition, &view.wanted_count);
+    transfer_next(&view, &action);
+    replica->move.step = action.step;
+    replica->move.member = action.member;
+    replica->move.epoch = shard->intent.epoch;
+    replica->move.index = config->index;
+    if (action.step == TRANSFER_HAND_OVER)
+        hand_over(shard, replica, action.member);
+    if (action.step != TRANSFER_PROPOSE || *proposals == PROPOSALS_MAX)
+        return 0;
+    ++*proposals;
+    if (shard_propose_config(shard, replica, &action.config) != 0)
+        return 0; /* no room, or not now: the next duty has it again */
+    return config->learner_count > learners ? config->learner_count - learners : 0;
+}
+
+/* To the voters of the meta group: its leader ends the plan when all groups are done. */
+static void tell(struct shard *shard)
+{
+    uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
+    uint32_t count = 0;
+
+    if (!shard->intent.moving || shard->now_ms < shard->moved_due_ms)
+        return;
+    shard->moved_due_ms = shard->now_ms + TELL_MS;
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        if (shard_moved(shard, shard->hosted[i]))
+            groups[count++] = shard->hosted[i]->partition;
+    for (uint32_t i = 0; count > 0 && i < shard->intent.meta_count; i++) {
+        struct wire_buffer body = {0};
+        uint16_t member = shard->intent.meta[i];
+
+        if (member != shard->options.self && !shard->peers[member].up)
+            continue;
+        wire_put_moved(&body, shard->intent.epoch, groups, count);
+        shard_out(shard, shard_to_member(member), WIRE_MOVED, WIRE_PARTITION_META, 0, &body);
+        wire_buffer_deinit(&body);
+    }
+}
+
+void shard_moves_duty(struct shard *shard)
+{
+    uint32_t fed, proposals = 0;
+
+    if (shard->intent.epoch == 0 || shard->drain_until_ms)
+        return;
+    fed = all_fed(shard);
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica *replica = shard->hosted[i];
+
+        if (leads(replica) && !replica->raft.transfer_to && !shard_moved(shard, replica))
+            fed += move_on(shard, replica, fed < fed_max(shard), &proposals);
+    }
+    tell(shard);
+}
+
+/* --- what people see ----------------------------------------------------------------------- */
+
+void shard_move_begun(struct replica *replica, struct raft_replica to)
+{
+    struct replica_move *move = &replica->move;
+
+    if (move->fed.member != to.member || move->fed.life != to.life)
+        move->fed_times = 0;
+    move->fed = to;
+    move->fed_times++;
+    move->fed_bytes = 0;
+}
+
+void shard_move_sent(struct replica *replica, struct raft_replica to, size_t size)
+{
+    if (replica->move.fed.member == to.member && replica->move.fed.life == to.life)
+        replica->move.fed_bytes += size;
+}
+
+static void list_members(const struct raft_replica *replicas, uint8_t count,
+                         struct wire_members *members)
+{
+    members->count = count;
+    for (uint8_t i = 0; i < count; i++)
+        members->ids[i] = replicas[i].member;
+}
+
+static uint64_t keys_of(const struct shard *shard, const struct replica *replica)
+{
+    return replica->partition == STORE_PARTITION_META
+               ? 0
+               : store_keys(shard->store, replica->partition);
+}
+
+static void describe(const struct shard *shard, const struct replica *replica, uint64_t keys,
+                     struct wire_move *out)
+{
+    const struct raft_config *config = &replica->raft.config;
+
+    *out = (struct wire_move){.group = replica->partition,
+                              .step = replica->move.step,
+                              .member = replica->move.member,
+                              .config_index = config->index,
+                              .config_epoch = config->epoch,
+                              .committed = config->index <= replica->raft.commit};
+    list_members(config->voters, config->voter_count, &out->voters);
+    list_members(config->voters_old, config->voter_old_count, &out->voters_old);
+    list_members(config->learners, config->learner_count, &out->learners);
+    /* The shard's average for each key. */
+    if (keys > 0)
+        out->bytes = (uint64_t)((double)store_live(shard->store) * (double)keys_of(shard, replica) /
+                                (double)keys);
+    for (uint8_t i = 0; i < config->learner_count; i++)
+        if (config->learners[i].member == replica->move.fed.member &&
+            config->learners[i].life == replica->move.fed.life) {
+            out->sent = replica->move.fed_bytes;
+            out->snapshots = replica->move.fed_times;
+        }
+}
+
+void shard_moves_get(struct shard *shard, struct shard_address from,
+                     const struct link_message *message)
+{
+    struct wire_moves_head head = {.epoch = shard->intent.epoch,
+                                   .paused = shard->intent.paused,
+                                   .rate = shard->intent.rate ? shard->intent.rate
+                                                              : shard->options.snapshot_rate};
+    struct wire_buffer body = {0};
+    uint64_t keys = 0;
+
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        keys += keys_of(shard, shard->hosted[i]);
+    wire_put_moves_head(&body, &head);
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct wire_move move;
+
+        if (!leads(shard->hosted[i]))
+            continue;
+        describe(shard, shard->hosted[i], keys, &move);
+        wire_put_move(&body, &move);
+    }
+    shard_out(shard, from, WIRE_MOVES, message->partition, message->correlation, &body);
+    wire_buffer_deinit(&body);
+}

@@ -1,0 +1,302 @@
+#include "shard_writer.h"
+
+#include "replication/raft.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* How lives of replicas begin and end: never twice, and never before it is proven. */
+
+#define MOVE_MS 20000u
+
+struct scene {
+    struct cluster cluster;
+    struct writer writer;
+    uint16_t p;
+    int leader, other, goes, comes;
+};
+
+static const struct raft *raft_at(const struct scene *scene, int node)
+{
+    return scene->cluster.shards[node] ? shard_raft(scene->cluster.shards[node], scene->p) : NULL;
+}
+
+/* Three replicas on three nodes, and a node that has joined. */
+static void begin(struct scene *scene)
+{
+    cluster_start(&scene->cluster);
+    cluster_await_leaders(&scene->cluster);
+    writer_init(&scene->writer, &scene->cluster);
+    scene->p = scene->writer.partition;
+    scene->comes = cluster_map_join(&scene->cluster, true);
+    writer_await(&scene->writer, 40);
+    scene->leader = cluster_leader(&scene->cluster, scene->p);
+    scene->other = (scene->leader + 1) % 3;
+    scene->goes = (scene->leader + 2) % 3;
+}
+
+static void end(struct scene *scene)
+{
+    writer_check(&scene->writer);
+    cluster_stop(&scene->cluster);
+}
+
+/* `comes` instead of `goes`. */
+static void tell_plan(struct scene *scene)
+{
+    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->leader, scene->other, scene->comes},
+                     3);
+    cluster_map_tell(&scene->cluster);
+}
+
+static void tell_back(struct scene *scene)
+{
+    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->leader, scene->other, scene->goes},
+                     3);
+    cluster_map_tell(&scene->cluster);
+}
+
+static void expect_moved(struct scene *scene)
+{
+    cr_assert(writer_await_moved(&scene->writer, MOVE_MS));
+    writer_await(&scene->writer, 20);
+}
+
+static void send_raft(struct scene *scene, int from, int to, uint8_t kind, uint64_t to_life)
+{
+    struct wire_buffer body = {0};
+    const struct raft *raft = raft_at(scene, from);
+
+    wire_put_raft(&body, &(struct wire_raft){.kind = kind,
+                                             .group = scene->p,
+                                             .from_member = (uint16_t)(from + 1),
+                                             .from_life = raft ? raft->options.self.life : 1,
+                                             .to_member = (uint16_t)(to + 1),
+                                             .to_life = to_life,
+                                             .term = raft ? raft->term : 1,
+                                             .index = 1,
+                                             .log_term = 1});
+    cluster_inject(&scene->cluster, from, to, WIRE_RAFT, scene->p, &body);
+    wire_buffer_deinit(&body);
+}
+
+/* --- the beginning ------------------------------------------------------------------------- */
+
+Test(shard_lives, only_an_append_to_a_life_that_was_never_here_begins_one, .timeout = 120)
+{
+    struct scene scene;
+    uint64_t life;
+
+    begin(&scene);
+    send_raft(&scene, scene.leader, scene.comes, RAFT_VOTE, 5);
+    send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, 0);
+    cluster_run(&scene.cluster, 200);
+    cr_assert_null(raft_at(&scene, scene.comes));
+    tell_plan(&scene);
+    expect_moved(&scene);
+    life = raft_at(&scene, scene.comes)->options.self.life;
+    tell_back(&scene);
+    expect_moved(&scene);
+    cr_assert_null(raft_at(&scene, scene.comes));
+    for (int restarts = 0; restarts < 2; restarts++) {
+        for (uint64_t late = 1; late <= life; late++)
+            send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, late);
+        cluster_run(&scene.cluster, 500);
+        cr_assert_null(raft_at(&scene, scene.comes), "what is over is not there again");
+        cluster_kill(&scene.cluster, scene.comes);
+        cluster_restart(&scene.cluster, scene.comes);
+    }
+    tell_plan(&scene);
+    expect_moved(&scene);
+    cr_assert_gt(raft_at(&scene, scene.comes)->options.self.life, life);
+    end(&scene);
+}
+
+/* Its entry never came to be; it knows no group, disturbs none, and goes. */
+Test(shard_lives, a_life_that_no_log_has_ends, .timeout = 120)
+{
+    struct scene scene;
+    uint64_t last;
+
+    begin(&scene);
+    writer_run(&scene.writer, 500);
+    writer_check(&scene.writer);
+    last = raft_at(&scene, scene.leader)->log.last;
+    for (uint64_t ahead = 0; ahead < 200; ahead += 99) {
+        last = raft_at(&scene, cluster_leader(&scene.cluster, scene.p))->log.last;
+        send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, last + ahead);
+        cluster_run(&scene.cluster, 100);
+        cr_assert(raft_at(&scene, scene.comes));
+        cr_assert_eq(raft_at(&scene, scene.comes)->config.index, 0);
+        cluster_run(&scene.cluster, 8000);
+        cr_assert_null(raft_at(&scene, scene.comes), "%llu ahead", (unsigned long long)ahead);
+    }
+    tell_plan(&scene); /* another one can begin */
+    expect_moved(&scene);
+    end(&scene);
+}
+
+Test(shard_lives, a_node_that_does_not_take_part_takes_on_nothing, .timeout = 120)
+{
+    static const uint8_t states[] = {RINGMAP_STATE_JOINING, RINGMAP_STATE_LEAVING,
+                                     RINGMAP_STATE_REMOVED};
+    struct scene scene;
+
+    begin(&scene);
+    for (size_t i = 0; i < sizeof states; i++) {
+        cluster_map_state(&scene.cluster, scene.comes, states[i]);
+        cluster_map_tell(&scene.cluster);
+        send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, 100);
+        cluster_run(&scene.cluster, 300);
+        cr_assert_null(raft_at(&scene, scene.comes));
+    }
+    end(&scene);
+}
+
+/* --- the end ------------------------------------------------------------------------------- */
+
+Test(shard_lives, one_that_was_away_when_it_was_removed_goes_when_it_is_back, .timeout = 120)
+{
+    struct scene scene;
+
+    begin(&scene);
+    cluster_kill(&scene.cluster, scene.goes);
+    tell_plan(&scene);
+    expect_moved(&scene);
+    cluster_restart(&scene.cluster, scene.goes);
+    cr_assert(raft_at(&scene, scene.goes));
+    writer_run(&scene.writer, 4000);
+    cr_assert_null(raft_at(&scene, scene.goes));
+    cluster_kill(&scene.cluster, scene.goes);
+    cluster_restart(&scene.cluster, scene.goes);
+    cr_assert_null(raft_at(&scene, scene.goes));
+    end(&scene);
+}
+
+/* It was removed and is wanted again before it has heard of either. */
+Test(shard_lives, a_later_life_takes_the_place_of_one_that_is_over, .timeout = 120)
+{
+    struct scene scene;
+
+    begin(&scene);
+    scene.cluster.cut[scene.goes] = true;
+    tell_plan(&scene);
+    writer_run(&scene.writer, 4000);
+    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    tell_back(&scene);
+    writer_run(&scene.writer, 2000);
+    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    scene.cluster.cut[scene.goes] = false;
+    expect_moved(&scene);
+    cr_assert_gt(raft_at(&scene, scene.goes)->options.self.life, 1);
+    send_raft(&scene, scene.leader, scene.goes, RAFT_APPEND, 1);
+    cluster_run(&scene.cluster, 500);
+    cr_assert_gt(raft_at(&scene, scene.goes)->options.self.life, 1, "not the other way round");
+    end(&scene);
+}
+
+/* Its group is there without it for as long as you like: it is still one of it. */
+Test(shard_lives, one_that_is_cut_off_is_not_destroyed, .timeout = 120)
+{
+    struct scene scene;
+
+    begin(&scene);
+    scene.cluster.cut[scene.goes] = true;
+    writer_run(&scene.writer, 5000);
+    scene.cluster.cut[scene.goes] = false;
+    writer_run(&scene.writer, 3000);
+    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    /* Also when the map does not want it, but nothing is committed yet. */
+    cluster_kill(&scene.cluster, scene.comes);
+    tell_plan(&scene);
+    writer_run(&scene.writer, 3000);
+    scene.cluster.cut[scene.goes] = true;
+    writer_run(&scene.writer, 3000);
+    scene.cluster.cut[scene.goes] = false;
+    writer_run(&scene.writer, 3000);
+    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    cluster_restart(&scene.cluster, scene.comes);
+    expect_moved(&scene);
+    cr_assert_null(raft_at(&scene, scene.goes));
+    end(&scene);
+}
+
+/* The leader of before, and one other, never hear of the change. The other is told by the rest, and
+ * its replica begins anew in a later life: the old leader finds nobody who counts for it. */
+Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .timeout = 120)
+{
+    struct scene scene;
+    const struct raft *old;
+    uint64_t commit;
+    uint32_t id;
+
+    begin(&scene);
+    scene.leader = cluster_leader(&scene.cluster, scene.p);
+    tell_plan(&scene); /* the group is leader, other, comes */
+    expect_moved(&scene);
+    cr_assert_eq(cluster_leader(&scene.cluster, scene.p), scene.leader);
+    /* Alone with what it knows: it led with {leader, other, comes}. */
+    scene.cluster.cut[scene.leader] = true;
+    old = raft_at(&scene, scene.leader);
+    id = cluster_send(&scene.cluster, scene.leader, WIRE_OP_SET, 0,
+                      (const char *const[]){"key-0", "old"}, 2);
+    scene.cluster.sequences[scene.p]--;
+    commit = old->commit;
+    writer_await(&scene.writer, 20);
+    /* The others go on to {other, goes, and a fifth}: comes is destroyed, then wanted again. */
+    cluster_map_want(&scene.cluster, scene.p,
+                     (int[]){scene.other, scene.goes, cluster_map_join(&scene.cluster, true)}, 3);
+    cluster_map_tell(&scene.cluster);
+    for (int i = 0; i < 2000 && raft_at(&scene, scene.comes); i++)
+        writer_run(&scene.writer, 10);
+    cr_assert_null(raft_at(&scene, scene.comes));
+    cluster_map_want(&scene.cluster, scene.p, (int[]){scene.other, scene.goes, scene.comes}, 3);
+    cluster_map_tell(&scene.cluster);
+    for (int i = 0; i < 2000 && !raft_at(&scene, scene.comes); i++)
+        writer_run(&scene.writer, 10);
+    /* Only these two, and the old leader asks for votes and sends its entry. */
+    scene.cluster.cut[scene.other] = scene.cluster.cut[scene.goes] = true;
+    scene.cluster.cut[scene.leader] = false;
+    scene.cluster.cut[4] = true;
+    for (int i = 0; i < 500; i++) {
+        cluster_run(&scene.cluster, 10);
+        old = raft_at(&scene, scene.leader);
+        cr_assert_neq(old->role, RAFT_LEADER, "nobody's vote");
+        cr_assert_eq(old->commit, commit, "nothing more is committed");
+    }
+    cr_assert(!cluster_result(&scene.cluster, id) ||
+              cluster_result(&scene.cluster, id)->status != WIRE_STATUS_OK);
+    memset(scene.cluster.cut, 0, sizeof scene.cluster.cut);
+    expect_moved(&scene);
+    cr_assert_null(raft_at(&scene, scene.leader));
+    end(&scene);
+}
+
+/* --- members ------------------------------------------------------------------------------- */
+
+Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeout = 120)
+{
+    struct scene scene;
+    uint32_t term;
+
+    begin(&scene);
+    /* It does not hear of it: the others do not listen any more. */
+    scene.cluster.deaf[scene.goes] = true;
+    cluster_map_state(&scene.cluster, scene.goes, RINGMAP_STATE_REMOVED);
+    cluster_map_tell(&scene.cluster);
+    writer_run(&scene.writer, 5000);
+    term = raft_at(&scene, scene.leader)->term;
+    cr_assert_neq(raft_at(&scene, scene.goes)->role, RAFT_LEADER);
+    writer_run(&scene.writer, 3000);
+    cr_assert_eq(raft_at(&scene, scene.leader)->term, term, "nor does it disturb");
+    /* It does: it stops at once. */
+    scene.cluster.deaf[scene.goes] = false;
+    cluster_map_tell_node(&scene.cluster, scene.goes);
+    cluster_run(&scene.cluster, 50);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert(shard_fenced(scene.cluster.shards[scene.goes], p, NULL));
+    cluster_kill(&scene.cluster, scene.goes);
+    end(&scene);
+}

@@ -1,0 +1,406 @@
+#include "shard_writer.h"
+
+#include "replication/raft.h"
+#include "replication/transfer.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* Leaders take their groups to what the ring map wants, while a client writes. shard_lives_test has
+ * how replicas begin and end, shard_moves_crash_test what happens when nodes end on the way. */
+
+#define MOVE_MS 20000u
+
+struct scene {
+    struct cluster cluster;
+    struct writer writer;
+    uint16_t p;
+};
+
+static void begin(struct scene *scene, uint32_t replicas)
+{
+    cluster_start_replicas(&scene->cluster, replicas, NULL);
+    cluster_await_leaders(&scene->cluster);
+    writer_init(&scene->writer, &scene->cluster);
+    scene->p = scene->writer.partition;
+    writer_await(&scene->writer, 40);
+}
+
+static void end(struct scene *scene)
+{
+    writer_check(&scene->writer);
+    cluster_stop(&scene->cluster);
+}
+
+static void move_to(struct scene *scene, const int *nodes, uint32_t count)
+{
+    cluster_map_want(&scene->cluster, scene->p, nodes, count);
+    cluster_map_tell(&scene->cluster);
+}
+
+static void expect_moved(struct scene *scene)
+{
+    cr_assert(writer_await_moved(&scene->writer, MOVE_MS), "in time");
+    writer_await(&scene->writer, 20);
+}
+
+/* How many write operations a key had before is no matter: so many more bytes are there. */
+static void fill(struct scene *scene, unsigned keys)
+{
+    char key[16], value[60];
+
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    for (unsigned i = 0; i < keys; i++) {
+        snprintf(key, sizeof key, "fill-%u", i);
+        if (cluster_partition(&scene->cluster, key) == scene->p) {
+            scene->cluster.epochs[scene->p]++;
+            cluster_set(&scene->cluster, key, value);
+        }
+        scene->cluster.result_count = 0;
+    }
+}
+
+static const struct wire_move *move_of(struct scene *scene)
+{
+    cluster_moves(&scene->cluster, cluster_leader(&scene->cluster, scene->p));
+    for (uint32_t i = 0; i < scene->cluster.move_count; i++)
+        if (scene->cluster.moves[i].group == scene->p)
+            return &scene->cluster.moves[i];
+    cr_assert_fail("the leader tells of its group");
+    return NULL;
+}
+
+Test(shard_moves, a_node_that_joins_takes_the_place_of_another, .timeout = 120)
+{
+    struct scene scene;
+    uint64_t before;
+    int node;
+
+    begin(&scene, 3);
+    node = cluster_map_join(&scene.cluster, false);
+    writer_run(&scene.writer, 1500);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_null(shard_raft(scene.cluster.shards[node], p), "it has joined, no more");
+    before = scene.cluster.newest.epoch;
+    cluster_map_state(&scene.cluster, node, RINGMAP_STATE_ACTIVE);
+    move_to(&scene, (int[]){0, 1, node}, 3);
+    expect_moved(&scene);
+    cr_assert_null(shard_raft(scene.cluster.shards[2], scene.p));
+    writer_run(&scene.writer, 1500);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_eq(scene.cluster.moved[p], before + 1, "partition %u is told of as done", p);
+    cr_assert_eq(scene.cluster.moved[CLUSTER_PARTITIONS], before + 1, "so is the meta group");
+    cr_assert_eq(move_of(&scene)->step, TRANSFER_DONE);
+    cr_assert_eq(move_of(&scene)->config_epoch, before + 1);
+    cr_assert(move_of(&scene)->committed);
+    cluster_map_finish(&scene.cluster);
+    cluster_map_tell(&scene.cluster);
+    writer_run(&scene.writer, 1500);
+    cr_assert_eq(move_of(&scene)->config_epoch, before + 1, "nothing is to do");
+    end(&scene);
+}
+
+Test(shard_moves, a_leader_that_is_to_go_hands_over_and_goes, .timeout = 120)
+{
+    struct scene scene;
+    int leader, comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    writer_run(&scene.writer, 2000);
+    scene.writer.pause_ms = 0;
+    move_to(&scene, (int[]){comes, (leader + 1) % 3, (leader + 2) % 3}, 3);
+    expect_moved(&scene);
+    cr_assert_null(shard_raft(scene.cluster.shards[leader], scene.p));
+    cr_assert_leq(scene.writer.pause_ms, 100, "no election was waited for: %llu ms",
+                  (unsigned long long)scene.writer.pause_ms);
+    writer_run(&scene.writer, 4000);
+    cr_assert_eq(cluster_leader(&scene.cluster, scene.p), comes, "the first of the row leads");
+    end(&scene);
+}
+
+Test(shard_moves, a_group_goes_to_other_nodes_altogether, .timeout = 120)
+{
+    struct scene scene;
+    int comes[3];
+
+    begin(&scene, 3);
+    for (int i = 0; i < 3; i++)
+        comes[i] = cluster_map_join(&scene.cluster, true);
+    move_to(&scene, comes, 3);
+    expect_moved(&scene);
+    for (int node = 0; node < 3; node++)
+        cr_assert_null(shard_raft(scene.cluster.shards[node], scene.p));
+    move_to(&scene, (int[]){0, 1, 2}, 3);
+    expect_moved(&scene);
+    cr_assert_gt(shard_raft(scene.cluster.shards[0], scene.p)->options.self.life, 1);
+    end(&scene);
+}
+
+Test(shard_moves, what_has_left_the_log_comes_as_a_snapshot, .timeout = 240)
+{
+    struct scene scene;
+    struct shard_stats stats;
+    uint64_t life;
+    int comes;
+
+    begin(&scene, 3);
+    fill(&scene, 3000);
+    comes = cluster_map_join(&scene.cluster, true);
+    cr_assert_gt(shard_raft(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], scene.p)
+                     ->log.first,
+                 1);
+    move_to(&scene, (int[]){0, comes, 2}, 3);
+    expect_moved(&scene);
+    shard_stats(scene.cluster.shards[comes], &stats);
+    cr_assert_eq(stats.snapshots_installed, 1);
+    /* It is still the replica that it was, whoever's state that was. */
+    life = shard_raft(scene.cluster.shards[comes], scene.p)->options.self.life;
+    cr_assert_gt(life, 1);
+    cluster_kill(&scene.cluster, comes);
+    cluster_restart(&scene.cluster, comes);
+    cr_assert_eq(shard_raft(scene.cluster.shards[comes], scene.p)->options.self.life, life);
+    writer_run(&scene.writer, 3000);
+    expect_moved(&scene);
+    end(&scene);
+}
+
+/* The log that it lacks is gone before it was ever there: nothing but a snapshot is sent to it. */
+Test(shard_moves, a_learner_may_begin_with_a_snapshot, .timeout = 240)
+{
+    struct scene scene;
+    const struct raft *raft;
+    int comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    cluster_kill(&scene.cluster, comes);
+    move_to(&scene, (int[]){0, comes, 2}, 3);
+    writer_run(&scene.writer, 2000);
+    scene.cluster.options.log_ms_max = 0;
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        cluster_restart(&scene.cluster, node);
+        writer_run(&scene.writer, 2000);
+    }
+    fill(&scene, 3000);
+    raft = shard_raft(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], scene.p);
+    cr_assert_gt(raft->log.first, raft->config.index);
+    cr_assert(raft_peer(raft, (uint16_t)(comes + 1))->snapshot_wanted);
+    cluster_restart(&scene.cluster, comes);
+    expect_moved(&scene);
+    end(&scene);
+}
+
+/* One after the other and by twos, up and down. */
+Test(shard_moves, the_number_of_replicas_changes, .timeout = 240)
+{
+    static const uint32_t counts[] = {3, 5, 4, 2, 1, 3};
+    struct scene scene;
+
+    begin(&scene, 2);
+    for (int i = 0; i < 2; i++)
+        (void)cluster_map_join(&scene.cluster, true);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        move_to(&scene, (int[]){4, 1, 2, 3, 0}, counts[i]);
+        expect_moved(&scene);
+        writer_check(&scene.writer);
+    }
+    end(&scene);
+}
+
+Test(shard_moves, a_dead_node_is_replaced, .timeout = 120)
+{
+    struct scene scene;
+    int leader, dead, comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    dead = (leader + 1) % 3;
+    cluster_kill(&scene.cluster, dead);
+    writer_run(&scene.writer, 3000);
+    cluster_map_state(&scene.cluster, dead, RINGMAP_STATE_REMOVED);
+    move_to(&scene, (int[]){leader, comes, (leader + 2) % 3}, 3);
+    expect_moved(&scene);
+    end(&scene);
+}
+
+/* The ring map itself is of a group that moves. */
+Test(shard_moves, the_meta_group_moves_and_comes_back, .timeout = 120)
+{
+    struct scene scene;
+    int comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    cr_assert_null(shard_raft(scene.cluster.shards[comes], STORE_PARTITION_META));
+    for (int back = 0; back < 2; back++) {
+        cluster_map_meta(&scene.cluster, (int[]){back ? 0 : comes, 1, 2}, 3);
+        cluster_map_tell(&scene.cluster);
+        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, MOVE_MS));
+        cr_assert_null(shard_raft(scene.cluster.shards[back ? comes : 0], STORE_PARTITION_META));
+        cluster_run(&scene.cluster, 2000);
+        for (int node = 0; node < scene.cluster.nodes; node++) {
+            cluster_kill(&scene.cluster, node);
+            cluster_restart(&scene.cluster, node);
+        }
+        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, MOVE_MS));
+    }
+    end(&scene);
+}
+
+/* Back to where it was, in any state that it may be in by then. */
+Test(shard_moves, an_aborted_plan_leaves_no_learner_behind, .timeout = 240)
+{
+    for (uint32_t ms = 0; ms < 1500; ms += 50) {
+        struct scene scene;
+        int comes;
+
+        begin(&scene, 3);
+        comes = cluster_map_join(&scene.cluster, true);
+        move_to(&scene, (int[]){0, comes, 2}, 3);
+        writer_run(&scene.writer, ms);
+        move_to(&scene, (int[]){0, 1, 2}, 3);
+        expect_moved(&scene);
+        cr_assert_null(shard_raft(scene.cluster.shards[comes], scene.p), "%u", ms);
+        end(&scene);
+    }
+}
+
+static uint32_t learners(const struct scene *scene)
+{
+    uint32_t count = 0;
+
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        int leader = cluster_leader(&scene->cluster, p);
+
+        count +=
+            leader < 0 ? 0 : shard_raft(scene->cluster.shards[leader], p)->config.learner_count;
+    }
+    return count;
+}
+
+static bool all_moved(struct scene *scene)
+{
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        if (!cluster_await_moved(&scene->cluster, p, 0))
+            return false;
+    return true;
+}
+
+/* Each leader begins so many at once, and a map that says stop lets no more begin. */
+Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_paused,
+     .timeout = 240)
+{
+    struct scene scene;
+    uint32_t most = 0;
+    int comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        scene.cluster.options.moves_max = 1;
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    scene.cluster.cut[comes] = true; /* there, and never far enough */
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cluster_map_want(&scene.cluster, p, (int[]){0, 1, comes}, 3);
+    scene.cluster.newest.paused = true;
+    cluster_map_tell(&scene.cluster);
+    writer_run(&scene.writer, 1000);
+    cr_assert_eq(learners(&scene), 0);
+    cr_assert_eq(move_of(&scene)->step, TRANSFER_PAUSED);
+    cr_assert(scene.cluster.moves_head.paused);
+    scene.cluster.newest.paused = false;
+    cluster_map_tell(&scene.cluster);
+    for (int i = 0; i < 200; i++) {
+        writer_run(&scene.writer, 10);
+        most = learners(&scene) > most ? learners(&scene) : most;
+    }
+    cr_assert(most >= 1 && most <= CLUSTER_NODES, "one for each leader: %u", most);
+    scene.cluster.cut[comes] = false;
+    for (int i = 0; i < 3000 && !all_moved(&scene); i++)
+        writer_run(&scene.writer, 10);
+    cr_assert(all_moved(&scene));
+    end(&scene);
+}
+
+/* What a node sends as snapshots in a second is at most what the map says. */
+Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
+{
+    struct scene scene;
+    struct shard_stats before, after;
+    int comes, leader;
+
+    begin(&scene, 3);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        scene.cluster.options.snapshot_rate = 20u << 10;
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    fill(&scene, 6000);
+    comes = cluster_map_join(&scene.cluster, true);
+    move_to(&scene, (int[]){0, 1, comes}, 3);
+    writer_run(&scene.writer, 500);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    shard_stats(scene.cluster.shards[leader], &before);
+    writer_run(&scene.writer, 2000);
+    cr_assert_eq(cluster_leader(&scene.cluster, scene.p), leader);
+    shard_stats(scene.cluster.shards[leader], &after);
+    cr_assert(after.snapshot_bytes_sent > before.snapshot_bytes_sent &&
+                  after.snapshot_bytes_sent - before.snapshot_bytes_sent <= 60u << 10,
+              "%llu bytes",
+              (unsigned long long)(after.snapshot_bytes_sent - before.snapshot_bytes_sent));
+    cr_assert_eq(move_of(&scene)->step, TRANSFER_CATCH_UP);
+    cr_assert_eq(move_of(&scene)->member, comes + 1);
+    cr_assert(move_of(&scene)->sent > 0 && move_of(&scene)->sent < move_of(&scene)->bytes);
+    scene.cluster.newest.move_rate = 64;
+    cluster_map_tell(&scene.cluster);
+    cr_assert(writer_await_moved(&scene.writer, 3000), "faster, while it runs");
+    cr_assert_eq(scene.cluster.moves_head.rate, 20u << 10);
+    cluster_moves(&scene.cluster, 0);
+    cr_assert_eq(scene.cluster.moves_head.rate, 64u << 20);
+    end(&scene);
+}
+
+/* A leader that goes by an older map does not take the group back. */
+Test(shard_moves, an_older_map_moves_nothing, .timeout = 120)
+{
+    struct scene scene;
+    int comes, leader, other;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    other = (leader + 1) % 3;
+    scene.cluster.deaf[other] = scene.cluster.deaf[(leader + 2) % 3] = true;
+    move_to(&scene, (int[]){comes, leader, other}, 3); /* nobody who is there stands early */
+    expect_moved(&scene);
+    cluster_kill(&scene.cluster, comes);
+    for (int i = 0; i < 20 && cluster_leader(&scene.cluster, scene.p) != other; i++) {
+        cluster_kill(&scene.cluster, leader);
+        writer_run(&scene.writer, 1000);
+        cluster_restart(&scene.cluster, leader);
+        for (int j = 0; j < 200 && cluster_leader(&scene.cluster, scene.p) < 0; j++)
+            writer_run(&scene.writer, 10);
+    }
+    cr_assert_eq(cluster_leader(&scene.cluster, scene.p), other);
+    writer_run(&scene.writer, 500);
+    cr_assert_eq(move_of(&scene)->step, TRANSFER_MAP);
+    cluster_restart(&scene.cluster, comes);
+    writer_run(&scene.writer, 1000);
+    cr_assert(cluster_await_moved(&scene.cluster, scene.p, 0),
+              "it is where the newest map wants it");
+    scene.cluster.deaf[other] = false;
+    cluster_map_tell_node(&scene.cluster, other);
+    expect_moved(&scene);
+    end(&scene);
+}
