@@ -1,35 +1,17 @@
 #include "cli/admin.h"
 #include "cli/ticket_ask.h"
+#include "cli/ticket_table.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
 /* Unless said otherwise, a node's ticket is for one node and one day. */
 #define NODE_TTL_MS UINT64_C(86400000)
 #define DAYS_MAX    36500u
-
-static const struct output_column field_secret = {"secret", "secret", OUTPUT_NUMBER};
-static const struct output_column field_rotation = {"rotation", "rotation", OUTPUT_TEXT};
-static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},       {"role", "ROLE", OUTPUT_TEXT},
-    {"state", "STATE", OUTPUT_TEXT},   {"uses", "USES", OUTPUT_NUMBER},
-    {"uses_max", "OF", OUTPUT_NUMBER}, {"age_ms", "AGE", OUTPUT_TIME},
-    {"left_ms", "LEFT", OUTPUT_TIME},
-};
-#define COLUMN_COUNT (sizeof columns / sizeof *columns)
-
-static uint64_t wall_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static enum exit_code print_credential(void)
 {
@@ -144,46 +126,16 @@ static enum exit_code new (struct admin *admin) {
     return EXIT_CODE_OK;
 }
 
-static const char *state_of(const struct tickets_record *record, uint64_t now_ms)
-{
-    if (record->revoked_ms != 0)
-        return "revoked";
-    if (record->expires_ms != 0 && now_ms >= record->expires_ms)
-        return "expired";
-    return record->uses_max > 0 && record->uses == record->uses_max ? "spent" : "good";
-}
-
 static enum exit_code list(struct admin *admin)
 {
-    static const char *const phases[] = {[TICKETS_STEADY] = "none",
-                                         [TICKETS_PREPARED] = "prepared",
-                                         [TICKETS_RETIRING] = "the old secret opens still"};
     struct tickets_command command = {.kind = TICKETS_LIST};
     struct tickets_reply reply;
-    uint64_t now_ms = wall_ms();
     enum exit_code code = ticket_ask(admin, &command, &reply);
 
     if (code != EXIT_CODE_OK)
         return code;
-    output_field(admin->output, &field_secret, (struct output_value){.number = reply.offered});
-    output_field(admin->output, &field_rotation,
-                 (struct output_value){.text = phases[reply.phase]});
-    output_table(admin->output, "tickets", columns, COLUMN_COUNT);
-    for (uint32_t i = 0; i < reply.count; i++) {
-        const struct tickets_record *record = &reply.records[i];
-        uint64_t left_ms = record->expires_ms > now_ms ? record->expires_ms - now_ms : 0;
-        uint64_t age_ms = now_ms > record->created_ms ? now_ms - record->created_ms : 0;
-        bool counted = record->uses_max > 0;
-
-        output_row(admin->output, (const struct output_value[COLUMN_COUNT]){
-                                      {.number = record->id},
-                                      {.text = ticket_role_name(record->role)},
-                                      {.text = state_of(record, now_ms)},
-                                      {.absent = !counted, .number = record->uses},
-                                      {.absent = !counted, .number = record->uses_max},
-                                      {.number = age_ms},
-                                      {.absent = record->expires_ms == 0, .number = left_ms}});
-    }
+    ticket_secret_put(admin->output, reply.offered, reply.phase);
+    ticket_table_put(admin->output, reply.records, reply.count);
     return admin_print(admin);
 }
 

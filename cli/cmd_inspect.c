@@ -2,6 +2,7 @@
 #include "cli/folder_view.h"
 #include "cli/map_view.h"
 #include "cli/output.h"
+#include "cli/ticket_table.h"
 #include "storage/filename.h"
 #include "storage/inspect.h"
 
@@ -103,6 +104,8 @@ int command_inspect(const struct arguments *arguments)
         }
         if (map_view_is_for(path))
             return map_view(arguments, path, format);
+        if (ticket_view_is_for(path))
+            return ticket_view(arguments, path, format);
         inspect_one(&inspection, path);
         return inspection.code;
     }

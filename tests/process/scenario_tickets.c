@@ -337,12 +337,19 @@ static uint32_t rotate(struct fleet *fleet)
 
 static void inspect(const struct fleet *fleet)
 {
-    char file[PATH_MAX], bytes[4096];
+    char file[PATH_MAX], program[PATH_MAX];
     struct stat status;
+    int code;
 
     REQUIRE(stat(fleet_path(fleet, "node-1", "/TICKETS", file), &status) == 0, "%s", file);
     REQUIRE((status.st_mode & 0777) == 0600, "mode %o", status.st_mode & 0777u);
-    REQUIRE(file_read(file, bytes, sizeof bytes) > 24, "%s", file);
+    code = program_run(text, err, sizeof text, 20000,
+                       (const char *[]){program_path("ringcask", program), "inspect", file, NULL});
+    REQUIRE(code == 0 && strstr(text, "secret: 2\n") && strstr(text, "revoked"), "%s%s", text, err);
+    file_write(file, "RICK", 4);
+    code = program_run(text, err, sizeof text, 20000,
+                       (const char *[]){program, "inspect", file, NULL});
+    REQUIRE(code == 1 && strstr(err, "damaged"), "%s%s", text, err);
 }
 
 void scenario_tickets(const struct scenario_options *options)
