@@ -75,7 +75,7 @@ static int take_node(struct parser *parser, const char *verb, const struct view_
         return refuse(parser, CHANGES_E_USAGE, "%s: NODE is missing", verb);
     *node = view_find(parser->view, word);
     if (!*node)
-        return refuse(parser, CHANGES_E_REFUSED,
+        return refuse(parser, CHANGES_E_USAGE,
                       "%s %s: no node has this id or address; see `ring-admin members`", verb,
                       word);
     return CHANGES_E_OK;

@@ -21,8 +21,8 @@
 
 enum changes_e {
     CHANGES_E_OK,
-    CHANGES_E_USAGE,   /* not words of this language */
-    CHANGES_E_REFUSED, /* it cannot be: a member that is not there, or in no state for it */
+    CHANGES_E_USAGE,   /* not words of this language, or a node that there is not */
+    CHANGES_E_REFUSED, /* it cannot be: a member is in no state for it */
 };
 
 /* 0, or another with `why` naming the word. */

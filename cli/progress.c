@@ -97,7 +97,8 @@ void progress_waits(const struct moves *moves, const struct ringmap *map, char *
         if (!moves_changes(map, (uint16_t)p) || moves_is_done(moves, map, (uint16_t)p))
             continue;
         unknown += !group->known;
-        if (group->known && group->move.step < STEPS_MAX)
+        /* Done with the map before: it has not heard of this one yet. */
+        if (group->known && group->move.step != TRANSFER_DONE && group->move.step < STEPS_MAX)
             counts[group->move.step]++;
     }
     for (uint8_t step = 0; step < STEPS_MAX; step++) {

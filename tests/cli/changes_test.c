@@ -104,9 +104,9 @@ Test(changes, what_cannot_be_names_the_word)
     expect_refused("jion 3", CHANGES_E_USAGE, "jion: no change; did you mean join?");
     expect_refused("frobnicate", CHANGES_E_USAGE, "weight, zone or replicas is needed");
     expect_refused("join", CHANGES_E_USAGE, "join: NODE is missing");
-    expect_refused("join 9", CHANGES_E_REFUSED, "join 9: no node has this id");
+    expect_refused("join 9", CHANGES_E_USAGE, "join 9: no node has this id");
     expect_refused("join 1", CHANGES_E_REFUSED, "join: node 1 is a member already");
-    expect_refused("leave 10.0.0.9:1", CHANGES_E_REFUSED, "leave 10.0.0.9:1: no node");
+    expect_refused("leave 10.0.0.9:1", CHANGES_E_USAGE, "leave 10.0.0.9:1: no node");
     expect_refused("leave 1 leave 2", CHANGES_E_REFUSED, "leave: no node would be left");
     expect_refused("replace 1", CHANGES_E_USAGE, "replace: NODE is missing");
     expect_refused("replace 3 3", CHANGES_E_USAGE, "cannot replace itself");
