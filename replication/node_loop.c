@@ -315,12 +315,14 @@ static int follow_map(struct node_loop *loop)
     r = loop_gossip_map(loop, map);
     if (r != 0)
         return r;
-    if (!atomic_load(&loop->shards_started))
-        return start_shards(loop, map, node_founding_owed(loop->node));
-    loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
-    take_keys(loop, map);
     if (node_removed(loop->node))
         loop_leave_begin(loop);
+    else if (!atomic_load(&loop->shards_started))
+        return start_shards(loop, map, node_founding_owed(loop->node));
+    if (!atomic_load(&loop->shards_started))
+        return 0;
+    loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
+    take_keys(loop, map);
     return loop_shards_map(loop, map);
 }
 
