@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEAVE_MS_MAX 5000u /* for replicas that are removed with the node to go first */
+#define LEAVE_MS_MAX 1000u /* for replicas that are about to go; nobody answers to the others */
 
 void loop_join_open(struct node_loop *loop)
 {

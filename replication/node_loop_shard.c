@@ -187,8 +187,7 @@ static void tell(struct loop_shard *shard)
     tell_slow(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
-    atomic_store_explicit(&shard->hosted, stats.leaders + stats.followers + stats.fenced,
-                          memory_order_relaxed);
+    atomic_store_explicit(&shard->hosted, stats.hosted, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_ended_ms, scrub.ended_ms, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_bytes, scrub.bytes, memory_order_relaxed);

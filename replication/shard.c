@@ -484,15 +484,19 @@ bool shard_settled(const struct shard *shard, uint16_t partition)
 
 void shard_stats(const struct shard *shard, struct shard_stats *stats)
 {
+    bool removed = shard->intent.states[shard->options.self] == RINGMAP_STATE_REMOVED;
+
     *stats = shard->stats;
     stats->drained = shard->load.drained;
     stats->slow = shard->load.slow;
     stats->operations_in_flight = shard->in_flight;
     stats->operations_in_flight_size = shard->in_flight_size;
+    stats->hosted = (uint32_t)shard->hosted_count;
     for (size_t i = 0; i < shard->hosted_count; i++) {
         const struct replica *replica = shard->hosted[i];
 
-        stats->fenced += replica->fenced != NULL;
+        stats->fenced +=
+            shard_fenced(shard, replica->partition, NULL) && !replica->leaving && !removed;
         stats->leaders += !replica->fenced && replica->raft.role == RAFT_LEADER;
         stats->followers += !replica->fenced && replica->raft.role != RAFT_LEADER;
     }

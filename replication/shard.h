@@ -141,8 +141,10 @@ bool shard_settled(const struct shard *shard, uint16_t partition);
 struct shard_stats {
     uint64_t operations, refused, proposed, applied, operations_in_flight;
     size_t operations_in_flight_size;
-    uint32_t leaders, followers, fenced;
-    uint64_t relocated; /* undecided entries that were appended again */
+    uint32_t hosted;                     /* replicas: */
+    uint32_t leaders, followers, fenced; /* fenced: and not about to go, as all of a removed member
+                                            are */
+    uint64_t relocated;                  /* undecided entries that were appended again */
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
     uint64_t repaired;    /* of those installed, how many ended a fence */
     uint64_t compared;    /* partitions led here, with all their replicas; each time counts */

@@ -278,6 +278,7 @@ Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .t
 
 Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeout = 120)
 {
+    struct shard_stats stats;
     struct scene scene;
     uint32_t term;
 
@@ -297,6 +298,9 @@ Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeou
     cluster_run(&scene.cluster, 50);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cr_assert(shard_fenced(scene.cluster.shards[scene.goes], p, NULL));
+    shard_stats(scene.cluster.shards[scene.goes], &stats);
+    cr_assert_eq(stats.fenced, 0, "nothing is to be repaired");
+    cr_assert_geq(stats.hosted, CLUSTER_PARTITIONS);
     cluster_kill(&scene.cluster, scene.goes);
     end(&scene);
 }
