@@ -456,6 +456,13 @@ const struct raft *shard_raft(const struct shard *shard, uint16_t partition)
     return replica ? &replica->raft : NULL;
 }
 
+bool shard_leaving(const struct shard *shard, uint16_t partition)
+{
+    const struct replica *replica = shard_replica(shard, partition);
+
+    return replica && replica->leaving;
+}
+
 struct store *shard_store(struct shard *shard)
 {
     return shard->store;

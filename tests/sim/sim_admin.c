@@ -1,6 +1,7 @@
 #include "tests/sim/sim_admin.h"
 
 #include "ring/wire.h"
+#include "tests/sim/sim_change.h"
 #include "tests/sim/sim_cluster.h"
 
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define STEP_US       (200 * SIM_MS)
+#define MEND_US       (500 * SIM_MS)
 #define CHANGE_NUMBER (UINT64_C(1) << 32) /* correlations of changes begin here */
 
 static struct sim_random *admin_random(const struct sim_admin *admin)
@@ -21,6 +23,15 @@ bool sim_admin_founded(const struct sim_admin *admin)
     return admin->step == 2;
 }
 
+void sim_admin_make_box(uint8_t *box, uint8_t id, const uint8_t key[VAULT_KEY_SIZE],
+                        const uint8_t *public_key)
+{
+    memset(box, 0, RINGMAP_BOX_SIZE);
+    memcpy(box, key, VAULT_KEY_SIZE);
+    box[VAULT_KEY_SIZE] = id;
+    box[VAULT_KEY_SIZE + 1] = public_key[0];
+}
+
 void sim_admin_add_key(struct ringmap *map, struct sim_random *random)
 {
     uint8_t(*boxes)[RINGMAP_BOX_SIZE], key[VAULT_KEY_SIZE];
@@ -29,18 +40,15 @@ void sim_admin_add_key(struct ringmap *map, struct sim_random *random)
     assert(r == 0);
     for (size_t i = 0; i < sizeof key; i++)
         key[i] = (uint8_t)sim_random_next(random);
-    for (uint32_t i = 0; i < map->member_count; i++) {
-        memcpy(boxes[i], key, sizeof key);
-        boxes[i][VAULT_KEY_SIZE] = id;
-        boxes[i][VAULT_KEY_SIZE + 1] = (uint8_t)map->members[i].id;
-    }
+    for (uint32_t i = 0; i < map->member_count; i++)
+        sim_admin_make_box(boxes[i], id, key, map->members[i].public_key);
 }
 
-bool sim_admin_open_box(const uint8_t *box, uint16_t member, uint8_t id,
+bool sim_admin_open_box(const uint8_t *box, uint8_t endpoint, uint8_t id,
                         uint8_t key[VAULT_KEY_SIZE])
 {
     memcpy(key, box, VAULT_KEY_SIZE);
-    return box[VAULT_KEY_SIZE] == id && box[VAULT_KEY_SIZE + 1] == member;
+    return box[VAULT_KEY_SIZE] == id && box[VAULT_KEY_SIZE + 1] == endpoint;
 }
 
 void sim_admin_map_seen(struct sim_admin *admin, uint64_t epoch, const uint8_t *hash,
@@ -83,7 +91,7 @@ static void run_founding(void *context, uint64_t argument)
     (void)argument;
     if (sim_admin_founded(admin))
         return;
-    for (uint8_t i = 1; i <= cluster->node_count; i++) {
+    for (uint8_t i = 1; i <= cluster->sim->swarm.nodes; i++) {
         if (admin->replies >> i & 1)
             continue;
         if (admin->step == 0)
@@ -99,6 +107,8 @@ static void run_change(void *context, uint64_t argument);
 static void wait_for_change(struct sim_admin *admin)
 {
     uint64_t mean_us = admin->cluster->sim->swarm.change_ms * SIM_MS;
+    if (admin->cluster->healing)
+        mean_us = MEND_US;
     sim_after(admin->cluster->sim,
               sim_random_between(admin_random(admin), mean_us / 2, 2 * mean_us), run_change, admin,
               0);
@@ -119,7 +129,7 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
                   why ? why : "");
     else
         admin->replies |= 1u << message->from;
-    if (admin->replies != (1u << (cluster->node_count + 1)) - 2)
+    if (admin->replies != (1u << (cluster->sim->swarm.nodes + 1)) - 2)
         return;
     admin->replies = 0;
     admin->step++;
@@ -136,17 +146,21 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
 
 /* --- changes of the ring map --------------------------------------------------------------- */
 
+/* That was ever a member: it may be down, or removed meanwhile. */
 static uint8_t any_node(struct sim_admin *admin)
 {
-    return (uint8_t)(1 + sim_random_below(admin_random(admin), admin->cluster->node_count));
+    uint8_t node;
+    do {
+        uint64_t member = 1 + sim_random_below(admin_random(admin), SIM_NODES_MAX);
+        node = admin->cluster->endpoints[member];
+    } while (node == 0);
+    return node;
 }
 
 static void run_change(void *context, uint64_t argument)
 {
     struct sim_admin *admin = context;
     (void)argument;
-    if (admin->cluster->healing)
-        return;
     send(admin, any_node(admin), WIRE_MAP_GET, ++admin->asked, NULL, 0);
     wait_for_change(admin);
 }
@@ -156,11 +170,10 @@ static void ask_change(struct sim_admin *admin, const struct ringmap *map)
 {
     struct ringmap next;
     uint64_t number = admin->changes + 1;
-    int r = ringmap_copy(&next, map);
-    assert(r == 0);
-    next.epoch++;
-    if (next.key_count > 0 && next.key_count < RINGMAP_KEYS_MAX)
-        sim_admin_add_key(&next, admin_random(admin));
+    if (!(admin->cluster->healing ? sim_change_mend(admin, map, &next)
+                                  : sim_change_next(admin, map, &next)))
+        return;
+    ringmap_check(&next);
     size_t size = ringmap_encoded_size(&next);
     uint8_t *blob = malloc(size);
     assert(blob);
@@ -184,7 +197,7 @@ static void on_map(struct sim_admin *admin, const struct link_message *message)
     size_t size;
     wire_cursor_init(&cursor, message->body, message->body_size);
     const uint8_t *blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
-    if (cursor.failed || message->correlation != admin->asked || admin->cluster->healing)
+    if (cursor.failed || message->correlation != admin->asked)
         return;
     int r = ringmap_decode(blob, size, &map);
     if (r != 0) {
@@ -192,12 +205,15 @@ static void on_map(struct sim_admin *admin, const struct link_message *message)
         return;
     }
     uint32_t rivals = sim_random_below(admin_random(admin), 4) == 0 ? 2 : 1;
+    if (admin->cluster->healing)
+        rivals = 1;
     for (uint32_t i = 0; i < rivals; i++)
         ask_change(admin, &map);
     ringmap_deinit(&map);
 }
 
-static void on_change_reply(struct sim_admin *admin, const struct link_message *message)
+static void on_change_reply(struct sim_admin *admin, const struct link_message *message,
+                            const struct sim_node *from)
 {
     struct wire_cursor cursor;
     struct wire_map_reply reply;
@@ -209,7 +225,9 @@ static void on_change_reply(struct sim_admin *admin, const struct link_message *
     }
     sim_trace(admin->cluster->sim, 1, "admin: change %" PRIu64 " ends with %u %s", number,
               reply.outcome, reply.why);
-    if (reply.outcome == WIRE_MAP_REFUSED)
+    /* One that has yet to learn that it has joined may refuse, and one that was removed. */
+    if (reply.outcome == WIRE_MAP_REFUSED && from->node && node_map(from->node) &&
+        !node_removed(from->node))
         sim_fail(admin->cluster->sim, "a change of the ring map is refused: %s", reply.why);
     if (reply.outcome != WIRE_MAP_DONE)
         return;
@@ -237,7 +255,7 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
         on_map(admin, &message->message);
         break;
     case WIRE_MAP_CHANGE_REPLY:
-        on_change_reply(admin, &message->message);
+        on_change_reply(admin, &message->message, sim_cluster_node(admin->cluster, message->from));
         break;
     default:
         on_founding_reply(admin, message);
@@ -250,7 +268,7 @@ void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster)
     struct sim_net_handler handler = {admin, on_link, on_link, on_message};
     admin->cluster = cluster;
     sim_net_start(cluster->net, 0, &handler);
-    for (uint8_t i = 1; i <= cluster->node_count; i++)
+    for (uint8_t i = 1; i <= cluster->sim->swarm.nodes; i++)
         sim_net_dial(cluster->net, 0, i);
     sim_after(cluster->sim, 10 * SIM_MS, run_founding, admin, 0);
 }

@@ -4,7 +4,7 @@
  * alone is new), and asks some node for the change; at times it asks for two that compete, or for
  * one of them twice.
  *
- * Boxes of data keys are the key, its number and the member's; nothing is encrypted in them.
+ * Boxes of data keys are the key, its number and the node's; nothing is encrypted in them.
  */
 #ifndef TESTS_SIM_SIM_ADMIN_H
 #define TESTS_SIM_SIM_ADMIN_H
@@ -26,6 +26,7 @@ struct sim_admin {
     uint64_t changes;    /* asked for so far */
     uint64_t done;       /* and confirmed */
     uint64_t epoch_done; /* the latest that was confirmed */
+    uint64_t aborted;    /* the epoch of the newest abort that was asked for */
     /* The one map of each epoch that anybody has seen committed. */
     struct {
         bool known;
@@ -42,8 +43,11 @@ void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster);
 bool sim_admin_founded(const struct sim_admin *admin);
 /* A data key for every member. */
 void sim_admin_add_key(struct ringmap *map, struct sim_random *random);
-/* False: it is not this member's, or of another key. */
-bool sim_admin_open_box(const uint8_t *box, uint16_t member, uint8_t id,
+/* Of one key, for whom the public key belongs to. */
+void sim_admin_make_box(uint8_t *box, uint8_t id, const uint8_t key[VAULT_KEY_SIZE],
+                        const uint8_t *public_key);
+/* False: it is not this node's, or of another key. */
+bool sim_admin_open_box(const uint8_t *box, uint8_t endpoint, uint8_t id,
                         uint8_t key[VAULT_KEY_SIZE]);
 /* Somebody goes by this map: fails unless everyone else's of that epoch is the same. */
 void sim_admin_map_seen(struct sim_admin *admin, uint64_t epoch, const uint8_t *hash,

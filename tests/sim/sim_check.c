@@ -26,6 +26,17 @@ const struct raft *sim_check_raft(const struct sim_check *check, uint8_t number,
     return shard_raft(shard, sim_group_partition(group));
 }
 
+const struct raft *sim_check_group_leader(const struct sim_check *check, uint32_t group)
+{
+    const struct raft *leader = NULL;
+    for (uint8_t i = 1; i <= check->cluster->node_count; i++) {
+        const struct raft *raft = sim_check_raft(check, i, group);
+        if (raft && raft->role == RAFT_LEADER && (!leader || raft->term > leader->term))
+            leader = raft;
+    }
+    return leader;
+}
+
 struct sim_check *sim_check_new(struct sim_cluster *cluster)
 {
     struct sim_check *check = calloc(1, sizeof *check);
@@ -43,9 +54,12 @@ struct sim_check *sim_check_free(struct sim_check *check)
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
         free(check->groups[group].leaders);
         free(check->groups[group].committed);
+        free(check->groups[group].configs);
         for (uint32_t node = 0; node < SIM_NODES_MAX; node++)
             free(check->replicas[node][group].mirror.terms);
     }
+    if (check->newest.members)
+        ringmap_deinit(&check->newest);
     free(check);
     return NULL;
 }
@@ -55,7 +69,7 @@ static bool replica_changed(const struct sim_replica *replica, const struct raft
     return !replica->open || replica->role != raft->role || replica->term != raft->term ||
            replica->commit != raft->commit || replica->applied != raft->applied ||
            replica->synced != raft->synced || replica->last != raft->log.last ||
-           replica->first != raft->log.first ||
+           replica->first != raft->log.first || replica->config != raft->config.index ||
            replica->last_term != raft_log_term(&raft->log, raft->log.last);
 }
 
@@ -79,9 +93,17 @@ static void check_replica(struct sim_check *check, struct sim_node *node, struct
                           uint32_t group)
 {
     struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
+    uint16_t partition = sim_group_partition(group);
     const struct raft *raft = sim_check_raft(check, node->endpoint, group);
     const char *why = NULL;
-    if (shard_fenced(shard->shard, sim_group_partition(group), &why)) {
+    bool fenced = shard_fenced(shard->shard, partition, &why);
+    if (!fenced || !node->rotten)
+        sim_check_life(check, node, group, shard_raft(shard->shard, partition), false);
+    if (shard_leaving(shard->shard, partition) || node_removed(node->node)) {
+        replica->open = false;
+        return;
+    }
+    if (fenced) {
         if (!replica->fenced)
             sim_trace(check->sim, 1, "node %u p%02u is fenced: %s", node->endpoint, group, why);
         replica->fenced = true;
@@ -93,8 +115,11 @@ static void check_replica(struct sim_check *check, struct sim_node *node, struct
     if (!raft || !replica_changed(replica, raft))
         return;
     trace_role(check, replica, node->endpoint, group, raft);
-    if (raft->role == RAFT_LEADER)
+    if (raft->role == RAFT_LEADER) {
         sim_check_leader(check, node->endpoint, group, raft);
+        sim_check_quorum(check, node->endpoint, group, raft);
+    }
+    sim_check_config(check, node->endpoint, group, raft);
     if (replica->open && raft->term < replica->term)
         sim_fail(check->sim, "node %u p%02u goes back from term %u to %u", node->endpoint, group,
                  replica->term, raft->term);
@@ -140,8 +165,8 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     struct sim_random *random = sim_stream(check->sim, SIM_STREAM_CHECK);
     struct shard_stats stats;
     check->rounds++;
-    check_groups(check, node, shard);
     sim_check_map(check, node);
+    check_groups(check, node, shard);
     shard_stats(shard->shard, &stats);
     if (stats.relocated > shard->relocated_seen)
         check->relocated += stats.relocated - shard->relocated_seen;
@@ -158,9 +183,14 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
 
 void sim_check_open(struct sim_check *check, struct sim_node *node)
 {
+    sim_check_map(check, node);
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
         struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
         const struct raft *raft = sim_check_raft(check, node->endpoint, group);
+        const struct shard *shard = group_shard(node, group)->shard;
+        uint16_t partition = sim_group_partition(group);
+        if (!node->rotten || !shard_fenced(shard, partition, NULL))
+            sim_check_life(check, node, group, shard_raft(shard, partition), true);
         replica->open = false;
         replica->commit = replica->applied = 0;
         if (raft)
@@ -170,7 +200,6 @@ void sim_check_open(struct sim_check *check, struct sim_node *node)
     }
     for (uint32_t i = 0; i < check->sim->swarm.shards; i++)
         check_groups(check, node, &node->shards[i]);
-    sim_check_map(check, node);
 }
 
 enum sim_phase sim_check_phase(const struct sim_check *check)
@@ -183,12 +212,10 @@ enum sim_phase sim_check_phase(const struct sim_check *check)
             return SIM_PHASE_RECOVERY;
     }
     for (uint32_t group = 0; group < SIM_PARTITIONS; group++) {
-        const struct raft *leader = NULL;
+        const struct raft *leader = sim_check_group_leader(check, group);
         uint64_t least = UINT64_MAX;
         for (uint8_t i = 1; i <= check->cluster->node_count; i++) {
             const struct raft *raft = sim_check_raft(check, i, group);
-            if (raft && raft->role == RAFT_LEADER && (!leader || raft->term > leader->term))
-                leader = raft;
             if (raft && raft->log.last < least)
                 least = raft->log.last;
         }

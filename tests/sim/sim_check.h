@@ -7,6 +7,10 @@
  *   sim_check_promise.c  term, vote and synced entries that were promised survive any crash
  *   sim_check_digest.c   equal content of replicas at equal applied index
  *   sim_check_map.c      one ring map an epoch, which no crash takes from a node
+ *   sim_check_config.c   one configuration after the other, whose majorities meet; a replica lives
+ *                        once, and is destroyed only on a committed configuration without it
+ *   sim_check_quorum.c   who leads was voted for, and what it commits is held, by a quorum of those
+ *                        who vote: no learner counts, and nobody who was removed
  *   sim_check_bounds.c   queues within their limits; x_check() of the cores (costly ones sampled)
  *   sim_check_scrub.c    at the end: what was damaged, or differed in silence, is found and mended
  *   sim_check_history.c  at the end: progress, convergence, and the judge on every key
@@ -22,6 +26,7 @@
 
 #define SIM_GROUPS  (SIM_PARTITIONS + 1u) /* the last is the meta group */
 #define SIM_DIGESTS 32u
+#define SIM_VOTES   8u
 
 enum sim_phase {
     SIM_PHASE_ELECTION,
@@ -53,6 +58,23 @@ struct sim_replica {
     uint16_t vote;
     uint64_t synced_promised;
     uint64_t asked_us; /* when a leader last asked it to campaign */
+    /* Which replica it is, of those that the node has had of the group. */
+    uint64_t life; /* 0: it hosts none */
+    uint64_t life_last;
+    uint64_t config;       /* index of the newest that was looked at, and */
+    uint64_t config_known; /* of the newest that was taken for committed */
+    struct sim_voted {
+        uint16_t candidate;
+        uint32_t term;
+        uint64_t life;
+    } voted[SIM_VOTES]; /* granted by it, in turn */
+    uint32_t voted_at;
+    struct sim_acked {
+        uint64_t index; /* the most that it said to hold */
+        uint32_t term;
+        uint64_t life;
+    } acked[SIM_VOTES]; /* of its newest terms, in turn */
+    uint32_t acked_at;
 };
 
 /* What anyone knew to be committed. */
@@ -72,6 +94,8 @@ struct sim_group {
         uint64_t digest;
     } digests[SIM_DIGESTS]; /* the newest ones, in turn */
     uint32_t digest_at;
+    struct raft_config *configs; /* that were committed, by index */
+    uint32_t config_count, config_capacity;
 };
 
 /* Entries ever seen: (group, index, term) -> term before it and checksum. Open addressing. */
@@ -91,11 +115,15 @@ struct sim_check {
     uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes, relocated;
     uint32_t judge_peak;            /* configurations at once */
     uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
+    struct ringmap newest;          /* of all of them; members NULL: none was seen yet */
     uint64_t scrub_faults, divergences;
     uint32_t diverged; /* group, when there are any */
+    uint64_t configs, lives, destroyed;
 };
 
 uint16_t sim_group_partition(uint32_t group);
+/* The one that leads in the latest term; NULL: nobody does. */
+const struct raft *sim_check_group_leader(const struct sim_check *check, uint32_t group);
 /* NULL when the node is not up, does not host the group, or is fenced there. */
 const struct raft *sim_check_raft(const struct sim_check *check, uint8_t node, uint32_t group);
 
@@ -107,6 +135,23 @@ enum sim_phase sim_check_phase(const struct sim_check *check);
 /* The node that leads most partitions; 0: none leads any. */
 uint8_t sim_check_chief(const struct sim_check *check);
 
+/* Whether those for whom there() is true are a quorum of it, of both halves of a joint one. */
+bool sim_check_config_quorum(const struct raft_config *config,
+                             bool (*there)(const void *context, struct raft_replica replica),
+                             const void *context);
+bool sim_check_config_names(const struct raft_config *config, struct raft_replica replica);
+void sim_check_config(struct sim_check *check, uint8_t node, uint32_t group,
+                      const struct raft *raft);
+/* raft: what the node hosts now, fenced or not; NULL: nothing. opened: the process has just
+ * begun. */
+void sim_check_life(struct sim_check *check, const struct sim_node *node, uint32_t group,
+                    const struct raft *raft, bool opened);
+/* A replica grants its vote, or acknowledges an append. */
+void sim_check_quorum_send(struct sim_check *check, uint8_t node, uint32_t group,
+                           const struct wire_raft *raft);
+/* Of a leader; before what is known of it is brought up to date. */
+void sim_check_quorum(struct sim_check *check, uint8_t node, uint32_t group,
+                      const struct raft *raft);
 void sim_check_leader(struct sim_check *check, uint8_t node, uint32_t group,
                       const struct raft *raft);
 void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
@@ -123,8 +168,13 @@ void sim_check_promise_open(struct sim_check *check, uint8_t node, uint32_t grou
 /* Compares the replicas of one group, as far as they can be read now. Returns how many were. */
 uint32_t sim_check_digest(struct sim_check *check, uint32_t group);
 void sim_check_map(struct sim_check *check, const struct sim_node *node);
-/* All nodes go by the same ring map, and no later one was confirmed. */
+/* All members go by the same ring map, and no later one was confirmed. */
 bool sim_check_maps_converged(const struct sim_check *check, char *why, size_t size);
+/* The newest map has not removed it: it is to be there when all faults are over. */
+bool sim_check_belongs(const struct sim_check *check, const struct sim_node *node);
+/* No plan is under way, each group has the voters that the map names, and nobody runs whom it has
+ * removed. */
+bool sim_check_settled(const struct sim_check *check, char *why, size_t size);
 void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim_shard *shard);
 
 /* The end, faults being over. True when it holds now; *why is what is missing otherwise. */

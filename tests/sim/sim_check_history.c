@@ -9,32 +9,26 @@
 bool sim_check_converged(struct sim_check *check, char *why, size_t size)
 {
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
-        const struct raft *leader = NULL;
-        uint8_t leading = 0;
-        for (uint8_t i = 1; i <= check->cluster->node_count; i++) {
-            const struct raft *raft = sim_check_raft(check, i, group);
-            if (raft && raft->role == RAFT_LEADER && (!leader || raft->term > leader->term)) {
-                leader = raft;
-                leading = i;
-            }
-        }
+        const struct raft *leader = sim_check_group_leader(check, group);
         if (!leader) {
             (void)snprintf(why, size, "p%02u has no leader", group);
             return false;
         }
         for (uint32_t i = 0; i < leader->config.voter_count; i++) {
-            uint8_t member = (uint8_t)leader->config.voters[i].member;
-            const struct sim_node *node = sim_cluster_node(check->cluster, member);
-            const struct raft *raft = sim_check_raft(check, member, group);
+            const struct sim_node *node =
+                sim_cluster_member(check->cluster, leader->config.voters[i].member);
+            assert(node);
+            const struct raft *raft = sim_check_raft(check, node->endpoint, group);
             if (node->rotten && !raft)
                 continue;
             if (!raft || raft->term != leader->term || raft->applied != leader->applied ||
                 leader->applied != leader->log.last) {
                 (void)snprintf(why, size,
                                "p%02u of node %u has applied %" PRIu64 " in term %u, its leader "
-                               "(node %u) %" PRIu64 " of %" PRIu64 " in term %u",
-                               group, member, raft ? raft->applied : 0, raft ? raft->term : 0,
-                               leading, leader->applied, leader->log.last, leader->term);
+                               "(member %u) %" PRIu64 " of %" PRIu64 " in term %u",
+                               group, node->endpoint, raft ? raft->applied : 0,
+                               raft ? raft->term : 0, leader->options.self.member, leader->applied,
+                               leader->log.last, leader->term);
                 return false;
             }
         }

@@ -14,15 +14,15 @@ static void check_match(struct sim_check *check, uint8_t node, uint32_t group,
 {
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         const struct raft_progress *peer = &raft->peers[i];
-        uint8_t member = (uint8_t)peer->replica.member;
-        const struct raft *follower = sim_check_raft(check, member, group);
-        if (member == node || !follower || follower->term != raft->term ||
-            sim_cluster_node(check->cluster, member)->rotten)
+        const struct sim_node *there = sim_cluster_member(check->cluster, peer->replica.member);
+        const struct raft *follower = there ? sim_check_raft(check, there->endpoint, group) : NULL;
+        if (!follower || there->endpoint == node || there->rotten || follower->term != raft->term ||
+            follower->options.self.life != peer->replica.life)
             continue;
         if (peer->match > follower->log.last)
             sim_fail(check->sim,
                      "node %u p%02u counts on node %u up to %" PRIu64 ", which has %" PRIu64, node,
-                     group, member, peer->match, follower->log.last);
+                     group, there->endpoint, peer->match, follower->log.last);
     }
 }
 
@@ -54,8 +54,10 @@ void sim_check_campaign(struct sim_check *check, uint8_t node, uint32_t group,
         (replica->asked_us && replica->asked_us + patience > check->sim->now_us))
         return;
     for (uint32_t i = 0; i < raft->config.voter_count; i++) {
-        uint8_t member = (uint8_t)raft->config.voters[i].member;
-        reached += member != node && !sim_net_cut_off(check->cluster->net, node, member, patience);
+        const struct sim_node *there =
+            sim_cluster_member(check->cluster, raft->config.voters[i].member);
+        reached += there && there->endpoint != node &&
+                   !sim_net_cut_off(check->cluster->net, node, there->endpoint, patience);
     }
     if (reached <= raft->config.voter_count / 2)
         sim_fail(check->sim,

@@ -9,7 +9,7 @@ static void promise_vote(struct sim_check *check, uint8_t node, uint32_t group, 
 {
     struct sim_replica *replica = &check->replicas[node - 1][group];
     if (replica->vote_term == term && replica->vote != candidate)
-        sim_fail(check->sim, "node %u p%02u votes twice in term %u: for node %u and node %u", node,
+        sim_fail(check->sim, "node %u p%02u votes twice in term %u: for members %u and %u", node,
                  group, term, replica->vote, candidate);
     if (term >= replica->vote_term) {
         replica->vote_term = term;
@@ -40,25 +40,28 @@ void sim_check_promise_send(struct sim_check *check, const struct sim_node *node
     struct wire_raft raft;
     if (message->type != WIRE_RAFT)
         return;
+    uint16_t self = node_member(node->node);
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
         bool reject = raft.flags & 1;
         trace_message(check, &raft);
         uint32_t group = raft.group == WIRE_PARTITION_META ? SIM_PARTITIONS : raft.group;
-        if (raft.from_member != node->endpoint || group > SIM_PARTITIONS) {
-            sim_fail(check->sim, "node %u sends a message in the name of node %u", node->endpoint,
+        if (raft.from_member != self || group > SIM_PARTITIONS) {
+            sim_fail(check->sim, "node %u sends a message in the name of member %u", node->endpoint,
                      raft.from_member);
             return;
         }
         struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
-        if (raft.kind == RAFT_TIMEOUT_NOW && raft.to_member <= SIM_NODES_MAX)
-            check->replicas[raft.to_member - 1][group].asked_us = check->sim->now_us;
+        const struct sim_node *to = sim_cluster_member(check->cluster, raft.to_member);
+        if (raft.kind == RAFT_TIMEOUT_NOW && to)
+            check->replicas[to->endpoint - 1][group].asked_us = check->sim->now_us;
+        sim_check_quorum_send(check, node->endpoint, group, &raft);
         if (raft.kind == RAFT_PREVOTE || raft.kind == RAFT_PREVOTE_REPLY || reject)
             continue;
         if (raft.term > replica->term_promised)
             replica->term_promised = raft.term;
         if (raft.kind == RAFT_VOTE)
-            promise_vote(check, node->endpoint, group, raft.term, node->endpoint);
+            promise_vote(check, node->endpoint, group, raft.term, self);
         if (raft.kind == RAFT_VOTE_REPLY)
             promise_vote(check, node->endpoint, group, raft.term, raft.to_member);
     }

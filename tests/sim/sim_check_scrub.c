@@ -58,10 +58,11 @@ static bool outvotable(const struct sim_check *check, const struct sim_node *nod
     bool votes = false;
 
     for (uint32_t i = 0; raft && i < raft->config.voter_count; i++) {
-        uint8_t member = (uint8_t)raft->config.voters[i].member;
+        const struct sim_node *there =
+            sim_cluster_member(check->cluster, raft->config.voters[i].member);
 
-        votes |= member == node->endpoint;
-        if (!sim_check_raft(check, member, group))
+        votes |= there == node;
+        if (!there || !sim_check_raft(check, there->endpoint, group))
             return false;
     }
     return votes && raft->config.voter_count >= 3;
@@ -103,12 +104,29 @@ static bool diverge(struct sim_check *check, struct sim_node *node, uint32_t gro
     return true;
 }
 
+/* Of whatever the node holds there are two copies more: bits flip anywhere. */
+static bool all_copied(const struct sim_check *check, const struct sim_node *node)
+{
+    for (uint32_t group = 0; group < SIM_GROUPS; group++) {
+        const struct raft *leader = sim_check_group_leader(check, group);
+
+        for (uint32_t i = 0; leader && i < leader->config.voter_count; i++)
+            if (leader->config.voter_count < 3 &&
+                sim_cluster_member(check->cluster, leader->config.voters[i].member) == node)
+                return false;
+    }
+    return true;
+}
+
 void sim_check_spoil(struct sim_check *check)
 {
     struct sim_random *random = sim_stream(check->sim, SIM_STREAM_FAULT);
     struct sim_node *node = sim_cluster_node(check->cluster, (uint8_t)check->sim->swarm.victim);
     uint32_t first = (uint32_t)sim_random_below(random, SIM_GROUPS);
     bool spoilt = false;
+
+    if (!all_copied(check, node))
+        return;
 
     for (uint32_t n = 0; n < SIM_GROUPS && !spoilt; n++)
         spoilt = diverge(check, node, (first + n) % SIM_GROUPS);
@@ -152,6 +170,8 @@ bool sim_check_scrubbed(struct sim_check *check, char *why, size_t size)
     for (uint8_t i = 1; i <= check->cluster->node_count; i++) {
         struct sim_node *node = sim_cluster_node(check->cluster, i);
 
+        if (!sim_check_belongs(check, node))
+            continue;
         if (node->state == SIM_DOWN || !node->serving) {
             (void)snprintf(why, size, "node %u does not serve", i);
             return false;

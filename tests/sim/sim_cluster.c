@@ -4,7 +4,6 @@
 #include "ring/voters.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,36 @@ struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number)
     assert(number >= 1);
     assert(number <= cluster->node_count);
     return &cluster->nodes[number - 1];
+}
+
+uint8_t sim_cluster_endpoint_in(const struct ringmap *map, uint16_t member)
+{
+    const struct ringmap_member *found = map ? ringmap_member(map, member) : NULL;
+    return found ? found->public_key[0] : 0;
+}
+
+uint16_t sim_cluster_member_in(const struct ringmap *map, uint8_t endpoint)
+{
+    for (uint32_t i = 0; map && i < map->member_count; i++)
+        if (map->members[i].public_key[0] == endpoint)
+            return map->members[i].id;
+    return 0;
+}
+
+void sim_cluster_meet(struct sim_cluster *cluster, const struct ringmap *map)
+{
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        assert(map->members[i].id <= SIM_NODES_MAX);
+        cluster->endpoints[map->members[i].id] = map->members[i].public_key[0];
+    }
+}
+
+struct sim_node *sim_cluster_member(struct sim_cluster *cluster, uint16_t member)
+{
+    assert(member >= 1);
+    assert(member <= SIM_NODES_MAX);
+    uint8_t endpoint = cluster->endpoints[member];
+    return endpoint ? sim_cluster_node(cluster, endpoint) : NULL;
 }
 
 bool sim_cluster_founded(const struct sim_cluster *cluster)
@@ -37,8 +66,7 @@ static void genesis_make(struct sim_cluster *cluster)
         member->id = (uint16_t)(i + 1);
         member->state = RINGMAP_STATE_ACTIVE;
         member->weight = RINGMAP_WEIGHT_DEFAULT;
-        member->public_key[0] = (uint8_t)(i + 1);
-        (void)snprintf(member->address, sizeof member->address, "127.0.0.1:%u", 7000 + i);
+        sim_node_identity((uint8_t)(i + 1), member->public_key, member->address);
     }
     r = placement_solve(map);
     assert(r == 0);
@@ -66,11 +94,14 @@ void sim_cluster_init(struct sim_cluster *cluster, struct sim *sim,
     cluster->sim = sim;
     cluster->observer = *observer;
     cluster->net = sim_net_new(sim);
-    cluster->node_count = sim->swarm.nodes;
+    cluster->node_count = sim->swarm.nodes + sim->swarm.spares;
     cluster->router_count = sim->swarm.routers;
     genesis_make(cluster);
+    sim_cluster_meet(cluster, &cluster->map);
     for (uint32_t i = 0; i < cluster->node_count; i++)
         sim_node_init(&cluster->nodes[i], cluster, (uint8_t)(i + 1));
+    for (uint32_t i = sim->swarm.nodes; i < cluster->node_count; i++)
+        cluster->nodes[i].spare = true;
     for (uint32_t i = 0; i < cluster->router_count; i++)
         sim_router_init(&cluster->routers[i], cluster, (uint8_t)i);
 }
@@ -89,7 +120,7 @@ void sim_cluster_deinit(struct sim_cluster *cluster)
 
 void sim_cluster_start(struct sim_cluster *cluster)
 {
-    for (uint32_t i = 0; i < cluster->node_count; i++)
+    for (uint32_t i = 0; i < cluster->sim->swarm.nodes; i++)
         sim_node_start(&cluster->nodes[i]);
     for (uint32_t i = 0; i < cluster->router_count; i++)
         sim_router_start(&cluster->routers[i]);

@@ -73,7 +73,7 @@ struct sim_shard {
     bool drained;
 };
 
-/* A link that a router or the admin dialled. */
+/* A link that was dialled from elsewhere. */
 struct sim_accepted {
     uint64_t link;
     uint8_t endpoint;
@@ -81,9 +81,11 @@ struct sim_accepted {
 
 struct sim_node {
     struct sim_cluster *cluster;
-    uint8_t endpoint; /* and number, from 1 */
-    uint8_t state;    /* enum sim_process */
-    uint64_t life;    /* counts starts and ends: events of another life are void */
+    uint8_t endpoint; /* and number, from 1; what member it is, its own map says */
+    uint8_t public_key[RINGMAP_KEY_SIZE];
+    char address[RINGMAP_ADDRESS_SIZE];
+    uint8_t state; /* enum sim_process */
+    uint64_t life; /* counts starts and ends: events of another life are void */
     struct sim_disk *disk;
     struct sim_clock clock;
     struct node *node;
@@ -93,16 +95,23 @@ struct sim_node {
     struct sim_shard shards[SIM_SHARDS_MAX];
     bool serving; /* shards are open */
     struct vault vault;
-    bool link_up[SIM_ENDPOINTS_MAX];
+    uint64_t links[SIM_ENDPOINTS_MAX];     /* dialled here and up; 0: not up */
+    uint16_t linked_as[SIM_ENDPOINTS_MAX]; /* the member that it was told of as; 0: a stranger */
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
     uint64_t started_us;
-    uint32_t slow_ppm; /* of the disk: chance that a write takes up to slow_us */
+    uint64_t removed_us; /* since when its map says that it is none any more; 0: it does not */
+    uint32_t slow_ppm;   /* of the disk: chance that a write takes up to slow_us */
     uint64_t slow_us;
     uint8_t dying; /* enum sim_end: how it ends when its disk stops working */
     bool draining;
     bool rotten; /* its disk has had flipped bits */
     bool lost;   /* one of its shards cannot be mended */
+    /* Who runs it: */
+    bool spare;             /* nobody has installed it yet */
+    bool scrapped;          /* its disk was wiped: it never comes back */
+    bool left;              /* it ended because it had been removed */
+    uint64_t away_until_us; /* nobody starts it before */
 };
 
 struct sim_router {
@@ -115,6 +124,7 @@ struct sim_router {
     struct sim_clock clock;
     struct sim_inbox inbox;
     uint64_t tick_at_us;
+    uint64_t epoch;             /* of the newest map whose members it has dialled */
     struct client_bytes *bytes; /* on their way from and to clients */
 };
 
@@ -139,6 +149,7 @@ struct sim_cluster {
     size_t blob_size;
     struct sim_node nodes[SIM_NODES_MAX]; /* [i] is number and endpoint i + 1 */
     uint32_t node_count;
+    uint8_t endpoints[SIM_NODES_MAX + 1]; /* of each member that any committed map names; else 0 */
     struct sim_router routers[SIM_ROUTERS_MAX];
     uint32_t router_count;
     struct sim_observer observer;
@@ -155,8 +166,18 @@ void sim_cluster_deinit(struct sim_cluster *cluster);
 void sim_cluster_start(struct sim_cluster *cluster);
 bool sim_cluster_founded(const struct sim_cluster *cluster);
 struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number);
+/* A committed map is known somewhere: notes which node each member is. */
+void sim_cluster_meet(struct sim_cluster *cluster, const struct ringmap *map);
+/* NULL: no map that anybody has seen names it. */
+struct sim_node *sim_cluster_member(struct sim_cluster *cluster, uint16_t member);
+/* Which endpoint the map's member is, and the other way round; 0: the map names none. */
+uint8_t sim_cluster_endpoint_in(const struct ringmap *map, uint16_t member);
+uint16_t sim_cluster_member_in(const struct ringmap *map, uint8_t endpoint);
 
 /* sim_node.c */
+/* What the node of that number is known by. */
+void sim_node_identity(uint8_t number, uint8_t public_key[RINGMAP_KEY_SIZE],
+                       char address[RINGMAP_ADDRESS_SIZE]);
 void sim_node_init(struct sim_node *node, struct sim_cluster *cluster, uint8_t number);
 void sim_node_deinit(struct sim_node *node);
 void sim_node_start(struct sim_node *node);
@@ -171,6 +192,10 @@ bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
 
+/* The newest committed map it has, else the one it was prepared with; NULL: neither. Borrowed. */
+const struct ringmap *sim_node_map(const struct sim_node *node);
+/* Which member of its map the endpoint is; member 0 and the link: a stranger, or removed. */
+struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link);
 /* Takes the data keys of the node's map. */
 void sim_node_take_keys(struct sim_node *node);
 

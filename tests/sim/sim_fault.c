@@ -122,7 +122,11 @@ static void node_kill(struct sim_faults *faults, struct sim_node *node, enum sim
 static void node_restart(struct sim_faults *faults, struct sim_node *node)
 {
     struct sim_random *random = random_of(faults);
-    if (node->state != SIM_DOWN || faults->hold[node->endpoint - 1])
+    if (node->state != SIM_DOWN || faults->hold[node->endpoint - 1] || node->spare ||
+        node->scrapped || node->away_until_us > faults->sim->now_us)
+        return;
+    /* Somebody may try again with what is on its disk. */
+    if (node->left && (faults->over || sim_random_below(random, 40)))
         return;
     bool dies_again = !faults->over && sim_random_below(random, 5) == 0;
     if (dies_again)

@@ -90,11 +90,10 @@ void sim_gossip_open(struct sim_node *node)
 {
     if (!sim_of(node)->swarm.gossip)
         return;
-    const struct ringmap_member *self = ringmap_member(&node->cluster->map, node->endpoint);
     struct node_gossip_options options = {
-        .signer = {.sign = sign, .verify = verify, .context = self->public_key}};
+        .signer = {.sign = sign, .verify = verify, .context = node->public_key}};
     memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
-    memcpy(options.address, self->address, sizeof options.address);
+    memcpy(options.address, node->address, sizeof options.address);
     int r = node_gossip_open(&node->gossip, &options);
     assert(r == 0);
     sim_after(sim_of(node), 0, run_tick, node, node->life);
@@ -136,10 +135,14 @@ bool sim_gossip_converged(const struct sim_cluster *cluster, char *why, size_t s
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct sim_node *node = &cluster->nodes[i];
         const struct swim *swim = node->gossip ? node_gossip_swim(node->gossip) : NULL;
-        for (uint16_t member = 1; swim && member <= cluster->node_count; member++) {
-            const struct swim_member *seen = swim_find(swim, member);
-            if (cluster->nodes[member - 1].state != SIM_UP || cluster->nodes[member - 1].draining ||
-                node->draining || (seen && seen->standing == SWIM_ALIVE))
+        for (uint32_t j = 0; swim && j < cluster->node_count; j++) {
+            const struct sim_node *other = &cluster->nodes[j];
+            const struct ringmap *map = node_map(node->node);
+            uint16_t member = sim_cluster_member_in(map, other->endpoint);
+            const struct swim_member *seen = member ? swim_find(swim, member) : NULL;
+            if (!member || ringmap_member(map, member)->state == RINGMAP_STATE_REMOVED ||
+                other->state != SIM_UP || other->draining || node->draining ||
+                (seen && seen->standing == SWIM_ALIVE))
                 continue;
             (void)snprintf(why, size, "node %u holds %u %s", node->endpoint, member,
                            seen ? swim_standing_name(seen->standing) : "unknown");

@@ -15,7 +15,7 @@
 struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        relocated, maps, scrub_faults, divergences, scans;
+        relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -58,6 +58,9 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->scrub_faults += result->scrub_faults;
     total->scans += result->scans;
     total->divergences += result->divergences;
+    total->configs += result->configs;
+    total->lives += result->lives;
+    total->destroyed += result->destroyed;
     if (result->judge_peak > total->judge_peak)
         total->judge_peak = result->judge_peak;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
@@ -95,6 +98,9 @@ static void total_print(const struct total *total, double took)
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
                  total->snapshots, total->flushes, total->relocated, total->maps,
                  total->scrub_faults, total->divergences, total->scans, total->judge_peak);
+    (void)printf("%" PRIu64 " replicas begun and %" PRIu64 " destroyed, %" PRIu64
+                 " configurations of groups committed\n",
+                 total->lives, total->destroyed, total->configs);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

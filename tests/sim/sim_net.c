@@ -389,15 +389,16 @@ static void appends_note(struct sim_net *net, uint8_t to, const struct link_mess
     }
 }
 
-/* What another life of a replica could say: its log had other entries, its term was another. Only
- * an earlier one speaks so: a later one, of which the receiver may have yet to hear, is believed,
- * and leads in no term in which nobody was elected. */
+/* What an earlier life of a replica could have said, or have been told: its log had other entries,
+ * its term was another. A later one is believed: the receiver may have yet to hear of it. As the
+ * sender it leads in no term in which nobody was elected; meant as the receiver, it proves that the
+ * one that is there has been removed. */
 static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raft)
 {
     struct sim_random *random = net_random(net);
     const uint64_t *appended = appended_at(net, from, raft->group);
     if (sim_random_below(random, 2))
-        raft->to_life += 1 + sim_random_below(random, 9);
+        raft->to_life = raft->to_life > 0 ? sim_random_below(random, raft->to_life) : 0;
     else if (raft->from_life > 0)
         raft->from_life = sim_random_below(random, raft->from_life);
     if (raft->kind == SIM_NET_APPEND_REPLY && appended && sim_random_below(random, 4)) {

@@ -15,10 +15,10 @@
  *    and until then one may go on sending into nothing.
  *  - A process that ends resets its links; a machine that loses power says nothing: its peers find
  *    out by silence.
- *  - Messages for a later life of a replica or from an earlier one (misroute) are copies of real
- *    Raft messages in which that life was changed, as a peer would send them that does not know
- *    that a replica was removed and added again. They claim what an earlier life had: that votes
- *    were given, and that all was received that this one was ever sent.
+ *  - Messages for or from an earlier life of a replica (misroute) are copies of real Raft messages
+ *    in which that life was changed, as a peer would send them that does not know that a replica
+ *    was removed and added again. They claim what an earlier life had: that votes were given, and
+ *    that all was received that this one was ever sent.
  * Not modelled: corrupted or invented bytes (the sealed link refuses them), a second link between
  * the same ends in the same direction.
  */

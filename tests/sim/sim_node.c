@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEAVE_US (5 * SIM_SECOND)
+
 static struct sim *sim_of(const struct sim_node *node)
 {
     return node->cluster->sim;
@@ -23,12 +25,27 @@ static uint64_t node_ms(const struct sim_node *node)
     return sim_clock_ms(&node->clock, sim_of(node)->now_us);
 }
 
+void sim_node_identity(uint8_t number, uint8_t public_key[RINGMAP_KEY_SIZE],
+                       char address[RINGMAP_ADDRESS_SIZE])
+{
+    memset(public_key, 0, RINGMAP_KEY_SIZE);
+    public_key[0] = number;
+    (void)snprintf(address, RINGMAP_ADDRESS_SIZE, "127.0.0.1:%u", 7000u + number);
+}
+
+const struct ringmap *sim_node_map(const struct sim_node *node)
+{
+    const struct ringmap *map = node->node ? node_map(node->node) : NULL;
+    return map || !node->node ? map : node_map_prepared(node->node);
+}
+
 void sim_node_init(struct sim_node *node, struct sim_cluster *cluster, uint8_t number)
 {
     struct sim *sim = cluster->sim;
     int32_t rate = sim->swarm.clock_rate_ppm_max;
     node->cluster = cluster;
     node->endpoint = number;
+    sim_node_identity(number, node->public_key, node->address);
     node->disk = sim_disk_new(sim->seed, SIM_STREAM_DISK + number, &sim->now_us);
     sim_disk_faults(node->disk)->nowait_again_ppm = sim->swarm.nowait_again_ppm;
     sim_inbox_init(&node->inbox);
@@ -59,6 +76,7 @@ bool sim_node_lives(const struct sim_node *node, uint64_t life)
 }
 
 static void run_node_round(void *context, uint64_t life);
+static void follow_links(struct sim_node *node);
 
 void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context)
 {
@@ -77,9 +95,10 @@ static void wake_node(struct sim_node *node)
 void sim_node_take_keys(struct sim_node *node)
 {
     const struct ringmap *map = node_map(node->node);
+    uint16_t self = node_member(node->node);
     for (uint32_t i = 0; i < map->key_count; i++) {
         uint8_t id = map->key_ids[i], key[VAULT_KEY_SIZE];
-        if (!sim_admin_open_box(ringmap_box(map, i, node->endpoint), node->endpoint, id, key) ||
+        if (!sim_admin_open_box(ringmap_box(map, i, self), node->endpoint, id, key) ||
             vault_add(&node->vault, id, key) != 0)
             sim_fail(sim_of(node), "node %u does not open its box of data key %u", node->endpoint,
                      id);
@@ -98,7 +117,8 @@ static void deliver(struct sim_node *node, struct sim_message *message, struct s
         wake_node(node);
         return;
     }
-    if (!node->serving) {
+    bool stranger = from.role == LINK_ROLE_NODE && from.member == 0;
+    if (!node->serving || stranger) {
         sim_message_free(message);
         return;
     }
@@ -109,18 +129,34 @@ static void deliver(struct sim_node *node, struct sim_message *message, struct s
     sim_shard_wake(&node->shards[number]);
 }
 
+/* By the link that it names, whoever dialled it. */
+static void send_to_stranger(struct sim_node *node, const struct shard_send *send)
+{
+    for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
+        if (node->links[peer] && node->links[peer] == send->to.link)
+            sim_net_send(node->cluster->net, node->endpoint, peer, true, send->to.link,
+                         &send->message);
+    for (size_t i = 0; i < node->accepted_count; i++)
+        if (node->accepted[i].link == send->to.link)
+            sim_net_send(node->cluster->net, node->endpoint, node->accepted[i].endpoint, false,
+                         send->to.link, &send->message);
+}
+
 void sim_node_send(struct sim_node *node, const struct shard_send *send)
 {
     struct sim_net *net = node->cluster->net;
     if (node->cluster->observer.on_send)
         node->cluster->observer.on_send(node->cluster->observer.context, node, &send->message);
+    if (send->to.role == LINK_ROLE_NODE && send->to.member == 0) {
+        send_to_stranger(node, send);
+        return;
+    }
     if (send->to.role == LINK_ROLE_NODE) {
-        assert(send->to.member >= 1 && send->to.member <= node->cluster->node_count);
-        if (send->to.member == node->endpoint) {
-            deliver(node, sim_message_copy(&send->message, node->endpoint), send->to);
-            return;
-        }
-        sim_net_send(net, node->endpoint, (uint8_t)send->to.member, true, 0, &send->message);
+        uint8_t endpoint = sim_cluster_endpoint_in(sim_node_map(node), send->to.member);
+        if (endpoint == node->endpoint)
+            deliver(node, sim_message_copy(&send->message, endpoint), send->to);
+        else if (endpoint)
+            sim_net_send(net, node->endpoint, endpoint, true, 0, &send->message);
         return;
     }
     for (size_t i = 0; i < node->accepted_count; i++)
@@ -155,22 +191,47 @@ void sim_node_fatal(struct sim_node *node, const char *what, int error)
 static void dial_members(struct sim_node *node, const struct ringmap *map)
 {
     for (uint32_t i = 0; map && i < map->member_count; i++)
-        if (map->members[i].id != node->endpoint)
-            sim_net_dial(node->cluster->net, node->endpoint, (uint8_t)map->members[i].id);
+        if (map->members[i].public_key[0] != node->endpoint &&
+            map->members[i].state != RINGMAP_STATE_REMOVED)
+            sim_net_dial(node->cluster->net, node->endpoint, map->members[i].public_key[0]);
 }
 
 static void follow_map(struct sim_node *node)
 {
-    const struct ringmap *map = node_map(node->node);
     sim_gossip_map(node);
-    dial_members(node, map ? map : node_map_prepared(node->node));
-    if (!node->serving)
-        return;
-    sim_node_take_keys(node);
-    for (uint16_t i = 0; i < sim_of(node)->swarm.shards; i++) {
+    dial_members(node, sim_node_map(node));
+    if (node->serving)
+        sim_node_take_keys(node);
+    for (uint16_t i = 0; node->serving && i < sim_of(node)->swarm.shards; i++) {
         (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_MAP);
         sim_shard_wake(&node->shards[i]);
     }
+    follow_links(node);
+}
+
+static bool hosts_nothing(const struct sim_node *node)
+{
+    for (uint32_t group = 0; node->serving && group <= SIM_PARTITIONS; group++) {
+        bool meta = group == SIM_PARTITIONS;
+        const struct sim_shard *shard =
+            &node->shards[meta ? 0 : group % sim_of(node)->swarm.shards];
+        if (shard_raft(shard->shard, meta ? WIRE_PARTITION_META : (uint16_t)group))
+            return false;
+    }
+    return true;
+}
+
+/* It was removed: it ends once it has nothing any more, or has had time to get rid of it. */
+static void leave(struct sim_node *node)
+{
+    struct sim *sim = sim_of(node);
+    if (node->removed_us == 0)
+        node->removed_us = sim->now_us;
+    if (!hosts_nothing(node) && sim->now_us < node->removed_us + LEAVE_US)
+        return;
+    sim_trace(sim, 1, "node %u has left", node->endpoint);
+    node->left = true;
+    sim_node_end(node, SIM_END_CLEAN);
 }
 
 static void run_node_tick(void *context, uint64_t life)
@@ -204,6 +265,8 @@ static void run_node_round(void *context, uint64_t life)
                                    .from = item->from,
                                    .key_id = node->vault.current,
                                    .message = item->message ? &item->message->message : NULL};
+        if (item->message && item->message->from >= 1 && item->message->from <= SIM_NODES_MAX)
+            event.public_key = sim_cluster_node(node->cluster, item->message->from)->public_key;
         node_step(node->node, &event, &effects);
         node_check(node->node);
         sim_inbox_item_free(item);
@@ -220,10 +283,22 @@ static void run_node_round(void *context, uint64_t life)
         if (effects.map_changed)
             follow_map(node);
     }
-    (void)sim_node_halted(node);
+    if (sim_node_halted(node))
+        return;
+    if (node_removed(node->node))
+        leave(node);
 }
 
 /* Links. */
+
+struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link)
+{
+    const struct ringmap *map = sim_node_map(node);
+    uint16_t member = sim_cluster_member_in(map, endpoint);
+    if (member && ringmap_member(map, member)->state == RINGMAP_STATE_REMOVED)
+        member = 0;
+    return (struct shard_address){LINK_ROLE_NODE, member, member ? 0 : link};
+}
 
 static void shards_push_link(struct sim_node *node, uint8_t kind, struct shard_address from)
 {
@@ -235,43 +310,63 @@ static void shards_push_link(struct sim_node *node, uint8_t kind, struct shard_a
     }
 }
 
-static void node_push_link(struct sim_node *node, uint8_t kind, struct shard_address from)
+/* A link that this node dialled has come, or gone; to a stranger only the control plane talks. */
+static void tell_link(struct sim_node *node, uint8_t peer, struct shard_address from, bool up)
 {
-    sim_inbox_push(&node->inbox, kind)->from = from;
+    if (from.member)
+        shards_push_link(node, up ? SHARD_EVENT_LINK_UP : SHARD_EVENT_LINK_DOWN, from);
+    sim_inbox_push(&node->inbox, up ? NODE_EVENT_LINK_UP : NODE_EVENT_LINK_DOWN)->from = from;
     wake_node(node);
+    node->linked_as[peer] = up ? from.member : 0;
+}
+
+static void link_gone(struct sim_node *node, uint8_t peer, uint64_t link)
+{
+    struct shard_address from = {LINK_ROLE_NODE, node->linked_as[peer], 0};
+    if (!from.member)
+        from.link = link;
+    tell_link(node, peer, from, false);
+}
+
+/* The map says of some whose links are up that they are members, or none any more. */
+static void follow_links(struct sim_node *node)
+{
+    for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++) {
+        struct shard_address from = sim_node_peer(node, peer, node->links[peer]);
+        if (!node->links[peer] || node->linked_as[peer] == from.member)
+            continue;
+        link_gone(node, peer, node->links[peer]);
+        tell_link(node, peer, from, true);
+    }
 }
 
 static void on_up(void *context, uint8_t peer, uint64_t link, bool by_us)
 {
     struct sim_node *node = context;
     if (by_us) {
-        struct shard_address from = {LINK_ROLE_NODE, peer, 0};
-        node->link_up[peer] = true;
-        shards_push_link(node, SHARD_EVENT_LINK_UP, from);
-        node_push_link(node, NODE_EVENT_LINK_UP, from);
-    } else if (peer == 0 || peer > SIM_NODES_MAX) {
-        assert(node->accepted_count < SIM_LINKS_MAX);
-        node->accepted[node->accepted_count++] = (struct sim_accepted){link, peer};
-        if (peer)
-            shards_push_link(node, SHARD_EVENT_LINK_UP,
-                             (struct shard_address){LINK_ROLE_ROUTER, 0, link});
+        node->links[peer] = link;
+        tell_link(node, peer, sim_node_peer(node, peer, link), true);
+        return;
     }
+    assert(node->accepted_count < SIM_LINKS_MAX);
+    node->accepted[node->accepted_count++] = (struct sim_accepted){link, peer};
+    if (peer > SIM_NODES_MAX)
+        shards_push_link(node, SHARD_EVENT_LINK_UP,
+                         (struct shard_address){LINK_ROLE_ROUTER, 0, link});
 }
 
 static void on_down(void *context, uint8_t peer, uint64_t link, bool by_us)
 {
     struct sim_node *node = context;
     if (by_us) {
-        struct shard_address from = {LINK_ROLE_NODE, peer, 0};
-        node->link_up[peer] = false;
-        shards_push_link(node, SHARD_EVENT_LINK_DOWN, from);
-        node_push_link(node, NODE_EVENT_LINK_DOWN, from);
+        node->links[peer] = 0;
+        link_gone(node, peer, link);
         return;
     }
     for (size_t i = 0; i < node->accepted_count; i++)
         if (node->accepted[i].link == link) {
             node->accepted[i] = node->accepted[--node->accepted_count];
-            if (peer)
+            if (peer > SIM_NODES_MAX)
                 shards_push_link(node, SHARD_EVENT_LINK_DOWN,
                                  (struct shard_address){LINK_ROLE_ROUTER, 0, link});
             return;
@@ -281,8 +376,9 @@ static void on_down(void *context, uint8_t peer, uint64_t link, bool by_us)
 static void on_message(void *context, struct sim_message *message, bool by_us)
 {
     struct sim_node *node = context;
-    struct shard_address from = {LINK_ROLE_NODE, message->from, 0};
+    struct shard_address from = sim_node_peer(node, message->from, message->link);
     (void)by_us;
+    from.link = message->link;
     if (message->from == 0 || message->from > SIM_NODES_MAX)
         from = (struct shard_address){message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
                                       message->link};
@@ -291,20 +387,46 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
 
 /* Life. */
 
+/* As a member opens its own box and makes one of what is in it. */
+static int wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                uint8_t box[RINGMAP_BOX_SIZE])
+{
+    const struct sim_node *node = context;
+    const struct ringmap *map = node_map(node->node);
+    for (uint32_t i = 0; i < map->key_count; i++)
+        if (map->key_ids[i] == key_id) {
+            sim_admin_make_box(box, key_id, ringmap_box(map, i, node_member(node->node)),
+                               public_key);
+            return 0;
+        }
+    return -ENOENT;
+}
+
+/* Those who founded the cluster are the seeds, also when they are members no more. */
+static void dial_seeds(struct sim_node *node)
+{
+    for (uint8_t i = 1; i <= sim_of(node)->swarm.nodes; i++)
+        sim_net_dial(node->cluster->net, node->endpoint, i);
+}
+
 void sim_node_start(struct sim_node *node)
 {
     struct sim *sim = sim_of(node);
     assert(node->state == SIM_DOWN);
-    struct node_options options = {
-        .weight = RINGMAP_WEIGHT_DEFAULT, .shards = (uint16_t)sim->swarm.shards, .ask_ms = 500};
-    const struct ringmap_member *member = ringmap_member(&node->cluster->map, node->endpoint);
-    memcpy(options.public_key, member->public_key, sizeof options.public_key);
-    memcpy(options.address, member->address, sizeof options.address);
+    struct node_options options = {.weight = RINGMAP_WEIGHT_DEFAULT,
+                                   .shards = (uint16_t)sim->swarm.shards,
+                                   .ask_ms = 500,
+                                   .join = node->endpoint > sim->swarm.nodes,
+                                   .wrap = wrap,
+                                   .wrap_context = node};
+    memcpy(options.public_key, node->public_key, sizeof options.public_key);
+    memcpy(options.address, node->address, sizeof options.address);
     memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
     node->life++;
     node->state = SIM_UP;
     node->started_us = sim->now_us;
-    node->draining = false;
+    node->draining = node->left = false;
+    node->removed_us = 0;
     node->dying = SIM_END_KILL;
     for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
         node->shards[i].tick_at_us = UINT64_MAX;
@@ -320,6 +442,11 @@ void sim_node_start(struct sim_node *node)
         sim_node_fatal(node, "opening the node", r);
         return;
     }
+    if (node_removed(node->node)) {
+        node->left = true;
+        sim_node_end(node, SIM_END_CLEAN);
+        return;
+    }
     uint64_t life = node->life;
     sim_gossip_open(node);
     sim_gossip_map(node);
@@ -327,7 +454,9 @@ void sim_node_start(struct sim_node *node)
         sim_shards_open(node, node_founding_owed(node->node));
     if (node->life != life || node->state == SIM_DOWN)
         return;
-    dial_members(node, node_map(node->node) ? node_map(node->node) : node_map_prepared(node->node));
+    dial_members(node, sim_node_map(node));
+    if (options.join && !node_map(node->node))
+        dial_seeds(node);
     sim_after(sim, 0, run_node_tick, node, node->life);
 }
 
@@ -356,7 +485,8 @@ void sim_node_end(struct sim_node *node, enum sim_end how)
     vault_init(&node->vault);
     sim_inbox_clear(&node->inbox);
     sim_net_stop(node->cluster->net, node->endpoint, how == SIM_END_POWER);
-    memset(node->link_up, 0, sizeof node->link_up);
+    memset(node->links, 0, sizeof node->links);
+    memset(node->linked_as, 0, sizeof node->linked_as);
     node->accepted_count = 0;
     if (sim_disk_open_count(node->disk))
         sim_fail(sim, "node %u left %u files open", node->endpoint,

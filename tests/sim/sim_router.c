@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ASK_US (500 * SIM_MS)
+
 /* Bytes on their way between a client and its router. A router that ends loses them. */
 struct client_bytes {
     struct client_bytes *next, *previous;
@@ -33,6 +35,13 @@ static uint64_t router_ms(const struct sim_router *router)
     return sim_clock_ms(&router->clock, sim_of(router)->now_us);
 }
 
+/* What it goes by; the first it is given is the genesis. */
+static const struct ringmap *map_of(const struct sim_router *router)
+{
+    const struct ringmap *map = router->router ? router_map(router->router) : NULL;
+    return map ? map : &router->cluster->map;
+}
+
 void sim_router_init(struct sim_router *router, struct sim_cluster *cluster, uint8_t number)
 {
     struct sim *sim = cluster->sim;
@@ -50,6 +59,7 @@ void sim_router_init(struct sim_router *router, struct sim_cluster *cluster, uin
 }
 
 static void run_round(void *context, uint64_t life);
+static void follow_map(struct sim_router *router);
 
 static void wake(struct sim_router *router)
 {
@@ -91,9 +101,9 @@ static void carry_out(struct sim_router *router, const struct router_effects *ef
 {
     for (size_t i = 0; i < effects->send_count; i++) {
         const struct router_send *send = &effects->sends[i];
-        assert(send->member >= 1 && send->member <= router->cluster->node_count);
-        sim_net_send(router->cluster->net, router->endpoint, (uint8_t)send->member, true, 0,
-                     &send->message);
+        uint8_t endpoint = sim_cluster_endpoint_in(map_of(router), send->member);
+        assert(endpoint);
+        sim_net_send(router->cluster->net, router->endpoint, endpoint, true, 0, &send->message);
     }
     for (size_t i = 0; i < effects->output_count; i++) {
         const struct router_output *output = &effects->outputs[i];
@@ -134,6 +144,8 @@ static void run_round(void *context, uint64_t life)
         carry_out(router, &effects);
     }
     tick_schedule(router, effects.deadline_ms);
+    if (map_of(router)->epoch != router->epoch)
+        follow_map(router);
     if (router_in_flight(router->router) > sim_of(router)->swarm.router_operations_max)
         sim_fail(sim_of(router), "router %u has %u operations, of at most %u", router->number,
                  router_in_flight(router->router), sim_of(router)->swarm.router_operations_max);
@@ -141,12 +153,37 @@ static void run_round(void *context, uint64_t life)
         router_check(router->router);
 }
 
+/* Dials who is in its map; sim_net_dial() knows those whom it dials already. */
+static void follow_map(struct sim_router *router)
+{
+    const struct ringmap *map = map_of(router);
+    router->epoch = map->epoch;
+    for (uint32_t i = 0; i < map->member_count; i++)
+        if (map->members[i].state != RINGMAP_STATE_REMOVED)
+            sim_net_dial(router->cluster->net, router->endpoint, map->members[i].public_key[0]);
+}
+
+/* Asks one of the nodes that it knows for the map. */
+static void run_ask(void *context, uint64_t life)
+{
+    struct sim_router *router = context;
+    struct sim *sim = sim_of(router);
+    if (router->state == SIM_DOWN || router->life != life)
+        return;
+    const struct ringmap *map = map_of(router);
+    struct link_message message = {.type = WIRE_MAP_GET, .partition = WIRE_PARTITION_NODE};
+    uint8_t to =
+        map->members[sim_random_below(host_random(router), map->member_count)].public_key[0];
+    sim_net_send(router->cluster->net, router->endpoint, to, true, 0, &message);
+    sim_after(sim, ASK_US, run_ask, router, life);
+}
+
 /* Links: routers only dial. */
 
 static void push_link(struct sim_router *router, uint8_t kind, uint8_t peer)
 {
     struct sim_inbox_item *item = sim_inbox_push(&router->inbox, kind);
-    item->from.member = peer;
+    item->from.member = sim_cluster_member_in(map_of(router), peer);
     item->shards = (uint16_t)sim_of(router)->swarm.shards;
     wake(router);
 }
@@ -171,7 +208,7 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
     struct sim_inbox_item *item = sim_inbox_push(&router->inbox, ROUTER_EVENT_MESSAGE);
     (void)by_us;
     item->message = message;
-    item->from.member = message->from;
+    item->from.member = sim_cluster_member_in(map_of(router), message->from);
     wake(router);
 }
 
@@ -280,8 +317,9 @@ void sim_router_start(struct sim_router *router)
     sim_net_start(router->cluster->net, router->endpoint, &handler);
     (void)sim_inbox_push(&router->inbox, ROUTER_EVENT_MAP);
     wake(router);
-    for (uint8_t i = 1; i <= router->cluster->node_count; i++)
-        sim_net_dial(router->cluster->net, router->endpoint, i);
+    follow_map(router);
+    if (sim->swarm.change_ms)
+        run_ask(router, router->life);
     if (router->cluster->observer.on_router_start)
         router->cluster->observer.on_router_start(router->cluster->observer.context, router);
 }

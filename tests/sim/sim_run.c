@@ -72,6 +72,12 @@ static bool finished(struct run *run)
     return sim_workload_finished(run->workload);
 }
 
+static bool settled(struct run *run)
+{
+    char why[200];
+    return sim_check_settled(run->check, why, sizeof why);
+}
+
 static bool converged(struct run *run)
 {
     char why[200];
@@ -108,6 +114,11 @@ static void phases(struct run *run)
         sim_workload_describe(run->workload, why, sizeof why);
         sim_fail(sim, "no progress within %" PRIu64 " s after all faults ended:%s",
                  PROGRESS_US / SIM_SECOND, why);
+        return;
+    }
+    if (!run_while(run, PROGRESS_US, settled)) {
+        (void)sim_check_settled(run->check, why, sizeof why);
+        sim_fail(sim, "members do not settle: %s", why);
         return;
     }
     if (!run_while(run, PROGRESS_US, converged)) {
@@ -147,6 +158,9 @@ static void collect(const struct run *run, struct sim_result *result)
     result->relocated = run->check->relocated;
     result->scans = sim_workload_scans(run->workload);
     result->maps = run->cluster.admin.done;
+    result->configs = run->check->configs;
+    result->lives = run->check->lives;
+    result->destroyed = run->check->destroyed;
     result->scrub_faults = run->check->scrub_faults;
     result->divergences = run->check->divergences;
     result->judge_peak = run->check->judge_peak;
@@ -184,8 +198,9 @@ void sim_run_describe(uint64_t seed)
     struct sim sim;
     sim_init(&sim, seed, 0);
     const struct sim_swarm *s = &sim.swarm;
-    (void)printf("seed %" PRIu64 ": %u nodes, %u replicas, %u shards, %u routers, victim %u\n",
-                 seed, s->nodes, s->replicas, s->shards, s->routers, s->victim);
+    (void)printf("seed %" PRIu64
+                 ": %u nodes and %u spare, %u replicas, %u shards, %u routers, victim %u\n",
+                 seed, s->nodes, s->spares, s->replicas, s->shards, s->routers, s->victim);
     (void)printf("  journal: segment %u, batch %u, queue %u, memory %u, zero ahead %u, cache %u; "
                  "retain %u; zstd %u; encryption %u\n",
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
@@ -212,6 +227,11 @@ void sim_run_describe(uint64_t seed)
                  s->clients, s->pipeline_max, s->think_us, s->keys, s->tags, s->value_size_max);
     (void)printf("  focus: %s; gossip %u; the ring map changes every %u ms\n",
                  sim_focus_name(s->focus), s->gossip, s->change_ms);
+    (void)printf("  changes:");
+    for (uint8_t i = 0; s->change_ms && i < SIM_CHANGE_KINDS; i++)
+        if (s->change_mask >> i & 1)
+            (void)printf(" %s", sim_change_name(i));
+    (void)printf("; N from %u\n", s->replicas_min);
     (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
                  s->overlap_max);
     for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)

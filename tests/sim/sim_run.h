@@ -22,7 +22,8 @@ struct sim_result {
     uint64_t rounds, entries_compared, digests_compared, snapshots_installed, flushes, maps,
         relocated;
     uint64_t scrub_faults, divergences;
-    uint64_t scans; /* iterations over all keys */
+    uint64_t configs, lives, destroyed; /* committed, begun, and ended before their process */
+    uint64_t scans;                     /* iterations over all keys */
     uint32_t judge_peak;
     uint32_t fault_count; /* entries of the schedule */
     uint32_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];

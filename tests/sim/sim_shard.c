@@ -43,7 +43,7 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
     datadir_shard_folder(folder, number);
     options->number = number;
     options->shards = (uint16_t)swarm->shards;
-    options->self = node->endpoint;
+    options->self = node_member(node->node);
     options->operations_max = swarm->operations_max;
     options->operations_size_max = swarm->operations_size_max;
     options->sessions_max = swarm->sessions_max;
@@ -84,13 +84,13 @@ static void shard_push_all(struct sim_shard *shard)
     const struct sim_node *node = shard->node;
     (void)sim_inbox_push(&shard->inbox, SHARD_EVENT_MAP);
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
-        if (node->link_up[peer]) {
+        if (node->linked_as[peer]) {
             struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_LINK_UP);
-            item->from = (struct shard_address){LINK_ROLE_NODE, peer, 0};
+            item->from = (struct shard_address){LINK_ROLE_NODE, node->linked_as[peer], 0};
             item->shards = (uint16_t)sim_of(node)->swarm.shards;
         }
     for (size_t i = 0; i < node->accepted_count; i++)
-        if (node->accepted[i].endpoint != 0) {
+        if (node->accepted[i].endpoint > SIM_NODES_MAX) {
             struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_LINK_UP);
             item->from = (struct shard_address){LINK_ROLE_ROUTER, 0, node->accepted[i].link};
         }
@@ -283,11 +283,12 @@ static void run_shard_round(void *context, uint64_t life)
         if (!shard_carry_out(shard, &effects))
             return;
     }
+    /* What was said is said, also when the disk has stopped meanwhile. */
+    if (cluster->observer.on_round)
+        cluster->observer.on_round(cluster->observer.context, node, shard);
     if (sim_node_halted(node))
         return;
     tick_schedule(shard, effects.deadline_ms);
-    if (cluster->observer.on_round)
-        cluster->observer.on_round(cluster->observer.context, node, shard);
     if (node->draining)
         drained_end(node);
 }

@@ -24,6 +24,16 @@ const char *sim_focus_name(uint8_t focus)
     return names[focus];
 }
 
+const char *sim_change_name(uint8_t change)
+{
+    static const char *const names[] = {
+#define X(name, weight) #name,
+        SIM_CHANGES(X)
+#undef X
+    };
+    return names[change];
+}
+
 static bool one_in(struct sim_random *random, uint32_t n)
 {
     return sim_random_below(random, n) == 0;
@@ -369,6 +379,24 @@ static void focus_draw(struct sim_swarm *swarm, struct sim_random *random)
     }
 }
 
+/* In two seeds of five members come and go. N is less than three only where no disk is lost: a
+ * minority of fewer is nobody. */
+static void draw_members(struct sim_swarm *swarm, struct sim_random *random)
+{
+    uint32_t losing = 1u << SIM_CHANGE_REMOVE | 1u << SIM_CHANGE_REPLACE | 1u << SIM_CHANGE_WIPE;
+    swarm->change_mask = 1u << SIM_CHANGE_KEY;
+    if (between(random, 1, 5) > 2)
+        return;
+    swarm->spares = between(random, 1, SIM_NODES_MAX - SIM_FOUNDERS_MAX);
+    swarm->change_ms = between(random, 200, 1500);
+    swarm->change_mask |= 1u << SIM_CHANGE_JOIN | (uint32_t)sim_random_next(random);
+    swarm->replicas_min = 3;
+    if (swarm->fault_mask >> SIM_FAULT_BIT_FLIP & 1)
+        swarm->change_mask &= ~(1u << SIM_CHANGE_WIPE);
+    else if (!(swarm->change_mask & losing))
+        swarm->replicas_min = 1;
+}
+
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
@@ -392,4 +420,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     swarm->scrub_rate = between(random, 256u << 10, 8u << 20);
     swarm->scrub_every_ms = between(random, 100, 2000);
     swarm->gossip = one_in(random, 4);
+    draw_members(swarm, random);
 }

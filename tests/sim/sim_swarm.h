@@ -11,11 +11,12 @@
 
 #include <stddef.h>
 
-#define SIM_NODES_MAX   5u
-#define SIM_ROUTERS_MAX 2u
-#define SIM_SHARDS_MAX  2u
-#define SIM_PARTITIONS  8u
-#define SIM_CLIENTS_MAX 16u
+#define SIM_FOUNDERS_MAX 5u
+#define SIM_NODES_MAX    8u /* spares included */
+#define SIM_ROUTERS_MAX  2u
+#define SIM_SHARDS_MAX   2u
+#define SIM_PARTITIONS   8u
+#define SIM_CLIENTS_MAX  16u
 
 /* Kinds of faults. X(NAME, weight in the schedule, shortest and longest duration in ms) */
 #define SIM_FAULTS(X)                                                                              \
@@ -47,6 +48,26 @@ enum sim_fault_kind {
         SIM_FAULT_KINDS
 };
 
+/* What an admin changes the ring map for. X(NAME, weight) */
+#define SIM_CHANGES(X)                                                                             \
+    X(KEY, 6)     /* a data key, or the epoch alone */                                             \
+    X(JOIN, 6)    /* a spare node is installed, or those who are joining are taken in */           \
+    X(LEAVE, 3)   /* a node hands over what it has */                                              \
+    X(REMOVE, 3)  /* the victim is dead, and removed by force */                                   \
+    X(REPLACE, 3) /* the same, and a spare node takes its place */                                 \
+    X(WIPE, 2)    /* the victim's disk is lost, and a new node takes its place */                  \
+    X(WEIGHT, 3)                                                                                   \
+    X(REPLICAS, 3) /* N */                                                                         \
+    X(PAUSE, 3)    /* a plan stands still, or goes on */                                           \
+    X(ABORT, 2)    /* back to what the groups have */
+
+enum sim_change {
+#define X(name, weight) SIM_CHANGE_##name,
+    SIM_CHANGES(X)
+#undef X
+        SIM_CHANGE_KINDS
+};
+
 /* What a seed brings together. X(NAME, of 16 seeds) */
 #define SIM_FOCI(X)                                                                                \
     X(NONE, 5)       /* whatever was drawn */                                                      \
@@ -67,7 +88,10 @@ enum sim_focus {
 
 struct sim_swarm {
     /* Cluster. */
-    uint32_t nodes, replicas, shards, routers;
+    uint32_t nodes;  /* that found it, and */
+    uint32_t spares; /* with empty disks, that may join */
+    uint32_t replicas, shards, routers;
+    uint32_t replicas_min; /* N may be changed, to no less than this */
     /* Hosts' limits, see shard_options and router_options. */
     uint32_t segment_size, batch_size_max, queue_size_max, memory_size_max, zero_ahead_size;
     uint32_t cache_size, compress_level, train_samples, train_again_ms, train_sealed, encrypt;
@@ -109,11 +133,13 @@ struct sim_swarm {
     uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
     uint8_t focus;           /* enum sim_focus */
     uint32_t change_ms;      /* mean time between changes of the ring map; 0: none */
+    uint32_t change_mask;    /* which kinds; those of members only where there are spares */
     uint32_t gossip;         /* the nodes gossip; it takes no part in what is checked else */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
 const char *sim_fault_name(enum sim_fault_kind kind);
 const char *sim_focus_name(uint8_t focus);
+const char *sim_change_name(uint8_t change);
 
 #endif

@@ -1,0 +1,343 @@
+#include "tests/sim/sim_change.h"
+
+#include "ring/next_map.h"
+#include "ring/staged.h"
+#include "ring/wire.h"
+#include "tests/sim/sim_cluster.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLICAS_WANTED_MAX 5u
+#define AWAY_US_MAX         (8 * SIM_SECOND)
+
+static struct sim_random *random_of(const struct sim_admin *admin)
+{
+    return sim_stream(admin->cluster->sim, SIM_STREAM_ADMIN);
+}
+
+static uint32_t count_of(const struct ringmap *map, uint8_t state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < map->member_count; i++)
+        count += map->members[i].state == state;
+    return count;
+}
+
+/* Any of them; NULL: there is none. */
+static const struct ringmap_member *any_of(const struct sim_admin *admin, const struct ringmap *map,
+                                           uint8_t state)
+{
+    uint32_t count = count_of(map, state);
+    uint32_t at = count ? (uint32_t)sim_random_below(random_of(admin), count) : 0;
+    for (uint32_t i = 0; count && i < map->member_count; i++)
+        if (map->members[i].state == state && at-- == 0)
+            return &map->members[i];
+    return NULL;
+}
+
+static bool stage(struct staged *staged, const struct ringmap *now, uint8_t op, uint16_t member,
+                  uint32_t value)
+{
+    struct staged_change change = {.op = op, .member = member, .value = value};
+    return staged_add(staged, now, &change) == STAGED_E_OK;
+}
+
+static void stage_joining(struct staged *staged, const struct ringmap *now)
+{
+    for (uint32_t i = 0; i < now->member_count; i++)
+        if (now->members[i].state == RINGMAP_STATE_JOINING)
+            (void)stage(staged, now, STAGED_JOIN, now->members[i].id, 0);
+}
+
+/* --- the next map -------------------------------------------------------------------------- */
+
+/* The map by which the plan begins that leads to what is staged. */
+static bool plan(const struct ringmap *now, const struct staged *staged, struct ringmap *next)
+{
+    struct placement_cost cost;
+    struct ringmap wanted;
+    if (staged->count == 0 || staged_wanted(staged, now, &wanted, &cost) != 0)
+        return false;
+    int r = next_map_commit(now, &wanted, next);
+    assert(r == 0);
+    ringmap_deinit(&wanted);
+    return true;
+}
+
+static bool is_removed(const struct ringmap *map, uint16_t member)
+{
+    return ringmap_member(map, member)->state == RINGMAP_STATE_REMOVED;
+}
+
+/* --- machines ------------------------------------------------------------------------------ */
+
+static bool install_spare(struct sim_admin *admin)
+{
+    struct sim_cluster *cluster = admin->cluster;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        struct sim_node *node = &cluster->nodes[i];
+        if (!node->spare)
+            continue;
+        node->spare = false;
+        sim_net_dial(cluster->net, 0, node->endpoint);
+        sim_node_start(node);
+        return true;
+    }
+    return false;
+}
+
+static struct sim_node *victim_of(const struct sim_admin *admin)
+{
+    return sim_cluster_node(admin->cluster, (uint8_t)admin->cluster->sim->swarm.victim);
+}
+
+/* The one of the group that leads in the latest term; NULL: nobody does. */
+static const struct raft *leader_of(const struct sim_cluster *cluster, uint16_t partition)
+{
+    const struct raft *leader = NULL;
+    uint32_t shards = cluster->sim->swarm.shards;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        const struct sim_node *node = &cluster->nodes[i];
+        if (node->state == SIM_DOWN || !node->serving)
+            continue;
+        const struct shard *shard =
+            node->shards[partition == WIRE_PARTITION_META ? 0 : partition % shards].shard;
+        const struct raft *raft = shard_raft(shard, partition);
+        if (raft && raft->role == RAFT_LEADER && !shard_fenced(shard, partition, NULL) &&
+            (!leader || raft->term > leader->term))
+            leader = raft;
+    }
+    return leader;
+}
+
+static bool majority_without(const struct sim_cluster *cluster, uint16_t partition,
+                             const struct raft_replica *voters, uint32_t count,
+                             const struct sim_node *gone)
+{
+    uint32_t there = 0, shards = cluster->sim->swarm.shards;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t endpoint = cluster->endpoints[voters[i].member];
+        const struct sim_node *node = endpoint ? &cluster->nodes[endpoint - 1] : NULL;
+        if (!node || node == gone || node->state == SIM_DOWN || !node->serving)
+            continue;
+        const struct shard *shard =
+            node->shards[partition == WIRE_PARTITION_META ? 0 : partition % shards].shard;
+        there += shard_raft(shard, partition) && !shard_fenced(shard, partition, NULL);
+    }
+    return 2 * there > count;
+}
+
+/* Every group has a leader, and a majority of its voters that are there, without that node. */
+static bool can_do_without(const struct sim_cluster *cluster, const struct sim_node *gone)
+{
+    for (uint32_t group = 0; group <= SIM_PARTITIONS; group++) {
+        uint16_t partition = group == SIM_PARTITIONS ? WIRE_PARTITION_META : (uint16_t)group;
+        const struct raft *leader = leader_of(cluster, partition);
+        if (!leader ||
+            !majority_without(cluster, partition, leader->config.voters, leader->config.voter_count,
+                              gone) ||
+            (leader->config.voter_old_count > 0 &&
+             !majority_without(cluster, partition, leader->config.voters_old,
+                               leader->config.voter_old_count, gone)))
+            return false;
+    }
+    return true;
+}
+
+/* --- what is asked for --------------------------------------------------------------------- */
+
+static bool change_key(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    int r = ringmap_copy(next, now);
+    assert(r == 0);
+    next->epoch++;
+    if (next->key_count > 0 && next->key_count < RINGMAP_KEYS_MAX)
+        sim_admin_add_key(next, random_of(admin));
+    return true;
+}
+
+static bool change_join(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct staged staged = {.count = 0};
+    if (count_of(now, RINGMAP_STATE_JOINING) == 0) {
+        (void)install_spare(admin);
+        return false;
+    }
+    stage_joining(&staged, now);
+    return plan(now, &staged, next);
+}
+
+static bool change_leave(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct staged staged = {.count = 0};
+    const struct ringmap_member *member = any_of(admin, now, RINGMAP_STATE_ACTIVE);
+    return count_of(now, RINGMAP_STATE_ACTIVE) > ringmap_copies(now) &&
+           stage(&staged, now, STAGED_LEAVE, member->id, 0) && plan(now, &staged, next);
+}
+
+/* Once the victim is down nothing but this is done to it, and it stays down for a while. */
+static bool change_remove(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
+                          uint8_t kind)
+{
+    struct sim *sim = admin->cluster->sim;
+    struct sim_node *victim = victim_of(admin);
+    uint16_t id = sim_cluster_member_in(now, victim->endpoint);
+    struct staged staged = {.count = 0};
+    uint32_t left = count_of(now, RINGMAP_STATE_ACTIVE) -
+                    (ringmap_member(now, id)->state == RINGMAP_STATE_ACTIVE);
+    if (kind != SIM_CHANGE_REMOVE) {
+        stage_joining(&staged, now);
+        left += staged.count;
+    }
+    if (is_removed(now, id) || left < ringmap_copies(now) ||
+        !can_do_without(admin->cluster, victim) || !stage(&staged, now, STAGED_REMOVE, id, 0))
+        return false;
+    if (victim->state != SIM_DOWN) {
+        victim->away_until_us = sim->now_us + sim_random_below(random_of(admin), AWAY_US_MAX);
+        sim_node_end(victim, SIM_END_POWER);
+    }
+    if (kind == SIM_CHANGE_WIPE && victim->state == SIM_DOWN && !victim->scrapped) {
+        victim->scrapped = true;
+        sim_trace(sim, 1, "the disk of node %u is lost", victim->endpoint);
+    }
+    return plan(now, &staged, next);
+}
+
+static bool change_weight(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    static const uint32_t weights[] = {50, 100, 200};
+    struct staged staged = {.count = 0};
+    const struct ringmap_member *member = any_of(admin, now, RINGMAP_STATE_ACTIVE);
+    uint32_t weight = weights[sim_random_below(random_of(admin), 3)];
+    return stage(&staged, now, STAGED_WEIGHT, member->id, weight) && plan(now, &staged, next);
+}
+
+static bool change_replicas(struct sim_admin *admin, const struct ringmap *now,
+                            struct ringmap *next)
+{
+    struct staged staged = {.count = 0};
+    uint32_t most = count_of(now, RINGMAP_STATE_ACTIVE);
+    uint32_t least = admin->cluster->sim->swarm.replicas_min;
+    most = most < REPLICAS_WANTED_MAX ? most : REPLICAS_WANTED_MAX;
+    if (most < least)
+        return false;
+    uint32_t replicas = (uint32_t)sim_random_between(random_of(admin), least, most);
+    return replicas != ringmap_copies(now) && stage(&staged, now, STAGED_REPLICAS, 0, replicas) &&
+           plan(now, &staged, next);
+}
+
+static bool change_pause(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    (void)admin;
+    if (!ringmap_moving(now) && !now->paused)
+        return false;
+    int r = ringmap_copy(next, now);
+    assert(r == 0);
+    next->epoch++;
+    next->paused = !now->paused;
+    return true;
+}
+
+/* What every group has; one without a leader cannot be asked. */
+static bool change_abort(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct next_map_held held[SIM_PARTITIONS] = {0};
+    for (uint16_t p = 0; p < SIM_PARTITIONS; p++) {
+        const struct raft *leader = leader_of(admin->cluster, p);
+        if (!leader)
+            continue;
+        const struct raft_config *config = &leader->config;
+        if (config->index > leader->commit)
+            config = &leader->config_previous;
+        held[p].voter_count = config->voter_count;
+        for (uint32_t i = 0; i < config->voter_count; i++)
+            held[p].voters[i] = config->voters[i].member;
+    }
+    int r = next_map_abort(now, held, next);
+    assert(r >= 0);
+    if (r == 0)
+        admin->aborted = next->epoch;
+    return r == 0;
+}
+
+static uint8_t choose(const struct sim_admin *admin)
+{
+    static const uint32_t weights[] = {
+#define X(name, weight) weight,
+        SIM_CHANGES(X)
+#undef X
+    };
+    uint32_t mask = admin->cluster->sim->swarm.change_mask, total = 0;
+    for (uint32_t i = 0; i < SIM_CHANGE_KINDS; i++)
+        total += mask >> i & 1 ? weights[i] : 0;
+    uint32_t at = (uint32_t)sim_random_below(random_of(admin), total);
+    for (uint8_t i = 0; i < SIM_CHANGE_KINDS; i++) {
+        uint32_t weight = mask >> i & 1 ? weights[i] : 0;
+        if (at < weight)
+            return i;
+        at -= weight;
+    }
+    return SIM_CHANGE_KEY;
+}
+
+bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    uint8_t kind = choose(admin);
+    bool moving = ringmap_moving(now), changes = false;
+    switch ((enum sim_change)kind) {
+    case SIM_CHANGE_KEY:
+        changes = change_key(admin, now, next);
+        break;
+    case SIM_CHANGE_JOIN:
+        changes = !moving && change_join(admin, now, next);
+        break;
+    case SIM_CHANGE_LEAVE:
+        changes = !moving && change_leave(admin, now, next);
+        break;
+    case SIM_CHANGE_REMOVE:
+        changes = !moving && change_remove(admin, now, next, kind);
+        break;
+    case SIM_CHANGE_REPLACE:
+    case SIM_CHANGE_WIPE:
+        if (count_of(now, RINGMAP_STATE_JOINING) == 0)
+            (void)install_spare(admin);
+        else if (!moving)
+            changes = change_remove(admin, now, next, kind);
+        break;
+    case SIM_CHANGE_WEIGHT:
+        changes = !moving && change_weight(admin, now, next);
+        break;
+    case SIM_CHANGE_REPLICAS:
+        changes = !moving && change_replicas(admin, now, next);
+        break;
+    case SIM_CHANGE_PAUSE:
+        changes = change_pause(admin, now, next);
+        break;
+    case SIM_CHANGE_ABORT:
+        changes = change_abort(admin, now, next);
+        break;
+    case SIM_CHANGE_KINDS:
+        break;
+    }
+    if (changes)
+        sim_trace(admin->cluster->sim, 1, "admin: asks for %s, as epoch %u", sim_change_name(kind),
+                  (unsigned)next->epoch);
+    return changes;
+}
+
+bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct sim_node *victim = victim_of(admin);
+    uint16_t id = sim_cluster_member_in(now, victim->endpoint);
+    struct staged staged = {.count = 0};
+    if (now->paused)
+        return change_pause(admin, now, next);
+    if (!victim->scrapped || is_removed(now, id))
+        return false;
+    if (ringmap_moving(now)) /* it may be one that cannot end without the victim */
+        return now->epoch != admin->aborted && change_abort(admin, now, next);
+    stage_joining(&staged, now);
+    return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(now, &staged, next);
+}

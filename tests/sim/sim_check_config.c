@@ -1,0 +1,248 @@
+#include "tests/sim/sim_check.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Replicas of two configurations that follow each other: both halves of a joint one, and who
+ * comes. */
+#define UNION_MAX (4u * RAFT_VOTERS_MAX)
+
+static bool same_replica(struct raft_replica one, struct raft_replica other)
+{
+    return one.member == other.member && one.life == other.life;
+}
+
+static bool names(const struct raft_replica *replicas, uint32_t count, struct raft_replica replica)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (same_replica(replicas[i], replica))
+            return true;
+    return false;
+}
+
+bool sim_check_config_names(const struct raft_config *config, struct raft_replica replica)
+{
+    return names(config->voters, config->voter_count, replica) ||
+           names(config->voters_old, config->voter_old_count, replica) ||
+           names(config->learners, config->learner_count, replica);
+}
+
+/* --- quorums ------------------------------------------------------------------------------- */
+
+struct replica_set {
+    struct raft_replica replicas[UNION_MAX];
+    uint32_t count;
+};
+
+/* The bit of each; those that are new are taken in. */
+static uint32_t set_of(struct replica_set *all, const struct raft_replica *replicas, uint32_t count)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        while (at < all->count && !same_replica(all->replicas[at], replicas[i]))
+            at++;
+        assert(at < UNION_MAX);
+        if (at == all->count)
+            all->replicas[all->count++] = replicas[i];
+        bits |= 1u << at;
+    }
+    return bits;
+}
+
+static bool majority(uint32_t of, uint32_t there)
+{
+    return 2 * __builtin_popcount(of & there) > __builtin_popcount(of);
+}
+
+static bool is_quorum(uint32_t voters, uint32_t voters_old, uint32_t there)
+{
+    return majority(voters, there) && (voters_old == 0 || majority(voters_old, there));
+}
+
+/* Has every quorum of the one a replica in common with every quorum of the other? Else some set is
+ * a quorum of the one, and who is not in it one of the other. */
+static bool overlap(const struct raft_config *one, const struct raft_config *other)
+{
+    struct replica_set all = {.count = 0};
+    uint32_t a = set_of(&all, one->voters, one->voter_count);
+    uint32_t a_old = set_of(&all, one->voters_old, one->voter_old_count);
+    uint32_t b = set_of(&all, other->voters, other->voter_count);
+    uint32_t b_old = set_of(&all, other->voters_old, other->voter_old_count);
+    uint32_t voters = a | a_old;
+    for (uint32_t there = voters;; there = (there - 1) & voters) {
+        if (is_quorum(a, a_old, there) && is_quorum(b, b_old, ~there))
+            return false;
+        if (there == 0)
+            return true;
+    }
+}
+
+bool sim_check_config_quorum(const struct raft_config *config,
+                             bool (*there)(const void *context, struct raft_replica replica),
+                             const void *context)
+{
+    struct replica_set all = {.count = 0};
+    uint32_t voters = set_of(&all, config->voters, config->voter_count);
+    uint32_t voters_old = set_of(&all, config->voters_old, config->voter_old_count);
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < all.count; i++)
+        have |= there(context, all.replicas[i]) ? 1u << i : 0;
+    return is_quorum(voters, voters_old, have);
+}
+
+/* --- the committed ones -------------------------------------------------------------------- */
+
+static bool same_config(const struct raft_config *one, const struct raft_config *other)
+{
+    uint8_t bytes[2][RAFT_CONFIG_SIZE_MAX];
+    size_t size = raft_config_encode(one, bytes[0]);
+    return size == raft_config_encode(other, bytes[1]) && memcmp(bytes[0], bytes[1], size) == 0;
+}
+
+/* By index; a replica that learns late of an old one finds it there. */
+static void committed(struct sim_check *check, uint8_t node, uint32_t number,
+                      const struct raft_config *config)
+{
+    struct sim_group *group = &check->groups[number];
+    uint32_t at = group->config_count;
+    while (at > 0 && group->configs[at - 1].index > config->index)
+        at--;
+    if (at > 0 && group->configs[at - 1].index == config->index) {
+        if (!same_config(&group->configs[at - 1], config))
+            sim_fail(check->sim,
+                     "node %u p%02u has another configuration of index %" PRIu64
+                     " than was committed",
+                     node, number, config->index);
+        return;
+    }
+    if (group->config_count == group->config_capacity) {
+        group->config_capacity = group->config_capacity ? 2 * group->config_capacity : 8;
+        group->configs = realloc(group->configs, group->config_capacity * sizeof *group->configs);
+        assert(group->configs);
+    }
+    memmove(&group->configs[at + 1], &group->configs[at],
+            (group->config_count - at) * sizeof *group->configs);
+    group->configs[at] = *config;
+    group->config_count++;
+    check->configs++;
+    if ((at > 0 && group->configs[at - 1].epoch > config->epoch) ||
+        (at + 1 < group->config_count && group->configs[at + 1].epoch < config->epoch))
+        sim_fail(check->sim,
+                 "p%02u committed a configuration of epoch %" PRIu64 " at %" PRIu64
+                 ", against the order of epochs",
+                 number, config->epoch, config->index);
+}
+
+static void check_step(struct sim_check *check, uint8_t node, uint32_t group,
+                       const struct raft *raft)
+{
+    const struct raft_config *before = &raft->config_previous, *now = &raft->config;
+    if (before->index == now->index || before->voter_count == 0)
+        return;
+    if (before->index > raft->commit)
+        sim_fail(check->sim,
+                 "node %u p%02u changes its configuration at %" PRIu64
+                 ", and the one before it, of %" PRIu64 ", is not committed",
+                 node, group, now->index, before->index);
+    if (raft->role == RAFT_LEADER && now->index >= raft->term_start &&
+        raft->commit < raft->term_start)
+        sim_fail(check->sim,
+                 "node %u p%02u changes its configuration at %" PRIu64
+                 ", and nothing of its term %u is committed",
+                 node, group, now->index, raft->term);
+    if (now->epoch < before->epoch)
+        sim_fail(check->sim,
+                 "node %u p%02u goes from a configuration of epoch %" PRIu64 " to one of %" PRIu64,
+                 node, group, before->epoch, now->epoch);
+    if (!overlap(before, now))
+        sim_fail(check->sim,
+                 "p%02u: a majority before the configuration of %" PRIu64
+                 " has nobody in common with one behind it",
+                 group, now->index);
+}
+
+void sim_check_config(struct sim_check *check, uint8_t node, uint32_t group,
+                      const struct raft *raft)
+{
+    struct sim_replica *replica = &check->replicas[node - 1][group];
+    if (raft->config.voter_count == 0) /* it came to be just now, and knows none yet */
+        return;
+    if (replica->config != raft->config.index)
+        check_step(check, node, group, raft);
+    replica->config = raft->config.index;
+    if (replica->config_known >= raft->config.index)
+        return;
+    if (raft->config_previous.voter_count > 0 && raft->config_previous.index <= raft->commit &&
+        replica->config_known < raft->config_previous.index) {
+        committed(check, node, group, &raft->config_previous);
+        replica->config_known = raft->config_previous.index;
+    }
+    if (raft->config.index <= raft->commit) {
+        committed(check, node, group, &raft->config);
+        replica->config_known = raft->config.index;
+    }
+}
+
+/* --- lives --------------------------------------------------------------------------------- */
+
+/* Somebody has committed a configuration behind the replica's life that it is not in. */
+static bool is_gone(const struct sim_group *group, struct raft_replica replica)
+{
+    for (uint32_t i = group->config_count; i > 0; i--) {
+        const struct raft_config *config = &group->configs[i - 1];
+        if (config->index > replica.life && !sim_check_config_names(config, replica))
+            return true;
+    }
+    return false;
+}
+
+/* What the replica before it promised and had is no business of the next one. */
+static void forget(struct sim_replica *replica)
+{
+    struct sim_mirror mirror = {.terms = replica->mirror.terms,
+                                .capacity = replica->mirror.capacity};
+    struct sim_replica before = *replica;
+    *replica = (struct sim_replica){.mirror = mirror,
+                                    .life_last = before.life_last,
+                                    .voted_at = before.voted_at,
+                                    .acked_at = before.acked_at};
+    memcpy(replica->voted, before.voted, sizeof replica->voted);
+    memcpy(replica->acked, before.acked, sizeof replica->acked);
+}
+
+void sim_check_life(struct sim_check *check, const struct sim_node *node, uint32_t group,
+                    const struct raft *raft, bool opened)
+{
+    struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
+    uint64_t life = raft ? raft->options.self.life : 0;
+    bool goes = replica->life != 0 && life != replica->life;
+    if (goes && !opened) {
+        struct raft_replica gone = {.member = node_member(node->node), .life = replica->life};
+        if (!is_gone(&check->groups[group], gone))
+            sim_fail(check->sim,
+                     "node %u p%02u is destroyed in its life %" PRIu64
+                     ", and no configuration without it is committed",
+                     node->endpoint, group, replica->life);
+        sim_trace(check->sim, 1, "node %u p%02u of life %" PRIu64 " is gone", node->endpoint, group,
+                  replica->life);
+        check->destroyed++;
+    }
+    if (life == replica->life)
+        return;
+    forget(replica);
+    if (life != 0) {
+        bool again = opened ? life < replica->life_last : life <= replica->life_last;
+        if (again)
+            sim_fail(check->sim,
+                     "node %u p%02u lives again in life %" PRIu64 ", after that of %" PRIu64,
+                     node->endpoint, group, life, replica->life_last);
+        sim_fold(check->sim, 12, (uint64_t)node->endpoint << 32 | group, life);
+        sim_trace(check->sim, 1, "node %u p%02u begins life %" PRIu64, node->endpoint, group, life);
+        replica->life_last = life > replica->life_last ? life : replica->life_last;
+        check->lives++;
+    }
+    replica->life = life;
+}
