@@ -304,6 +304,23 @@ static bool hash_keys(struct shard *shard, const struct shard_request *request)
     return true;
 }
 
+/* Who does not host the partition names whom the newest map would have lead it. */
+static uint8_t status_of(const struct shard *shard, uint16_t partition, int64_t *payload)
+{
+    const struct replica *replica = shard_replica(shard, partition);
+    const uint16_t *wanted;
+    uint32_t count;
+
+    if (replica && replica != shard->meta)
+        return shard_replica_status(shard, replica, payload);
+    if (partition >= shard->partition_count)
+        return WIRE_STATUS_NOT_LEADER;
+    wanted = shard_wanted(shard, partition, &count);
+    if (count > 0 && wanted[0] != shard->options.self)
+        *payload = wanted[0];
+    return WIRE_STATUS_NOT_LEADER;
+}
+
 static void arrive(struct shard *shard, uint64_t link, uint64_t session, const struct wire_op *op)
 {
     struct replica *replica = shard_replica(shard, op->partition);
@@ -315,9 +332,7 @@ static void arrive(struct shard *shard, uint64_t link, uint64_t session, const s
                                     .digests = shard->digests,
                                     .charge = 64};
     int64_t payload = 0;
-    uint8_t status = replica && replica != shard->meta
-                         ? shard_replica_status(shard, replica, &payload)
-                         : WIRE_STATUS_NOT_LEADER;
+    uint8_t status = status_of(shard, op->partition, &payload);
 
     shard->stats.operations++;
     for (uint32_t i = 0; i < op->arg_count; i++)

@@ -231,6 +231,9 @@ static void member_dial(struct links *links, const struct ringmap_member *member
     if (!node)
         return;
     if (member->state == RINGMAP_STATE_REMOVED) {
+        if (node->link)
+            links_log(links, "info", "event=member_removed member=%u address=%s", member->id,
+                      node->address);
         node_drop(links, node);
         return;
     }

@@ -235,6 +235,27 @@ Test(shard, a_follower_says_who_leads)
     cluster_stop(&cluster);
 }
 
+/* A router's map may be older than the node's. */
+Test(shard, a_member_without_a_replica_names_who_should_lead)
+{
+    const char *const args[] = {"a"};
+    const struct cluster_result *result;
+    uint16_t partition;
+    int node;
+
+    cluster_begin(&cluster);
+    node = cluster_map_join(&cluster, true);
+    cluster_map_tell(&cluster);
+    cluster_run(&cluster, 100);
+    partition = cluster_partition(&cluster, "a");
+    cluster_send(&cluster, node, WIRE_OP_GET, 0, args, 1);
+    cluster_run(&cluster, 10);
+    result = cluster_result(&cluster, cluster.next_id);
+    cr_assert_eq(result->status, WIRE_STATUS_NOT_LEADER);
+    cr_assert_eq(result->integer, ringmap_row(&cluster.map, partition)[0]);
+    cluster_stop(&cluster);
+}
+
 Test(shard, a_refused_lane_stays_closed_until_its_next_epoch)
 {
     uint16_t partition;
