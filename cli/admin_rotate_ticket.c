@@ -71,10 +71,10 @@ static enum exit_code cancel(struct admin *admin, struct tickets_reply *reply)
     return code;
 }
 
-enum exit_code ticket_rotate(struct admin *admin)
+enum exit_code ticket_rotate(struct admin *admin, const struct tickets_command *list)
 {
     struct tickets_reply reply;
-    enum exit_code code = ask(admin, TICKETS_LIST, 0, &reply);
+    enum exit_code code = ticket_ask(admin, list, &reply);
 
     if (code == EXIT_CODE_OK && arguments_text(admin->arguments, "cancel"))
         return cancel(admin, &reply);
@@ -95,10 +95,10 @@ enum exit_code ticket_rotate(struct admin *admin)
     return code;
 }
 
-enum exit_code ticket_retire(struct admin *admin)
+enum exit_code ticket_retire(struct admin *admin, const struct tickets_command *list)
 {
     struct tickets_reply reply;
-    enum exit_code code = ask(admin, TICKETS_LIST, 0, &reply);
+    enum exit_code code = ticket_ask(admin, list, &reply);
 
     if (code == EXIT_CODE_OK && reply.phase != TICKETS_RETIRING) {
         arguments_error(admin->arguments, "there is no old secret: `ring-admin ticket rotate` "

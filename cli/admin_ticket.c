@@ -57,12 +57,14 @@ static bool parse_ttl(const char *text, uint64_t *ttl_ms)
     return false;
 }
 
-static enum exit_code parse_terms(const struct arguments *arguments, struct tickets_terms *terms)
+static enum exit_code parse_new(const struct arguments *arguments, struct tickets_command *command)
 {
     const char *role = arguments_text(arguments, "role");
     const char *ttl = arguments_text(arguments, "ttl");
+    struct tickets_terms *terms = &command->terms;
     uint64_t uses;
 
+    command->kind = TICKETS_NEW;
     terms->role = role ? ticket_role(role) : 0;
     if (terms->role == 0) {
         arguments_error(arguments, "--role %s: node, router or admin is needed", role ? role : "");
@@ -79,6 +81,21 @@ static enum exit_code parse_terms(const struct arguments *arguments, struct tick
     terms->uses_max = (uint32_t)uses;
     randombytes_buf(&terms->name, sizeof terms->name);
     return EXIT_CODE_OK;
+}
+
+static enum exit_code parse_revoke(const struct arguments *arguments,
+                                   struct tickets_command *command)
+{
+    const char *text = arguments->operand_count == 2 ? arguments->operands[1] : "";
+    char *end;
+
+    command->kind = TICKETS_REVOKE;
+    command->id = (uint32_t)strtoul(text, &end, 10);
+    if (*text >= '1' && *text <= '9' && *end == 0 && strlen(text) <= 9)
+        return EXIT_CODE_OK;
+    arguments_error(arguments, "revoke %s: a ticket's id is needed, see `ring-admin ticket list`",
+                    text);
+    return EXIT_CODE_USAGE;
 }
 
 static void say_terms(const struct tickets_terms *terms, uint32_t id)
@@ -103,34 +120,34 @@ static void say_lacking(struct admin *admin, const struct view_node *node)
                         node->reachable ? "" : node->why);
 }
 
-static enum exit_code new (struct admin *admin) {
-    struct tickets_command command = {.kind = TICKETS_NEW}; struct ticket ticket;
+static enum exit_code run_new(struct admin *admin, const struct tickets_command *command)
+{
+    struct ticket ticket;
     struct tickets_reply reply;
     char text[TICKET_TEXT_SIZE];
-    enum exit_code code = parse_terms(admin->arguments, &command.terms);
+    enum exit_code code = ticket_ask(admin, command, &reply);
 
-    if (code == EXIT_CODE_OK) code = ticket_ask(admin, &command, &reply);
-    if (code != EXIT_CODE_OK) return code;
+    if (code != EXIT_CODE_OK)
+        return code;
     memset(&ticket, 0, sizeof ticket);
     memcpy(ticket.cluster, admin->ticket.cluster, sizeof ticket.cluster);
     memcpy(ticket.psk, reply.psk, sizeof ticket.psk);
     ticket.id = reply.id;
-    ticket.role = command.terms.role;
+    ticket.role = command->terms.role;
     ticket_encode(&ticket, text);
     say_lacking(admin, ticket_spread(admin, reply.version, false));
     fputs(text, stdout);
-    say_terms(&command.terms, reply.id);
+    say_terms(&command->terms, reply.id);
     sodium_memzero(text, sizeof text);
     sodium_memzero(&reply, sizeof reply);
     ticket_wipe(&ticket);
     return EXIT_CODE_OK;
 }
 
-static enum exit_code list(struct admin *admin)
+static enum exit_code run_list(struct admin *admin, const struct tickets_command *command)
 {
-    struct tickets_command command = {.kind = TICKETS_LIST};
     struct tickets_reply reply;
-    enum exit_code code = ticket_ask(admin, &command, &reply);
+    enum exit_code code = ticket_ask(admin, command, &reply);
 
     if (code != EXIT_CODE_OK)
         return code;
@@ -139,61 +156,64 @@ static enum exit_code list(struct admin *admin)
     return admin_print(admin);
 }
 
-static enum exit_code revoke(struct admin *admin)
+static enum exit_code run_revoke(struct admin *admin, const struct tickets_command *command)
 {
-    const char *text = admin->arguments->operand_count == 2 ? admin->arguments->operands[1] : "";
-    struct tickets_command command = {.kind = TICKETS_REVOKE};
     struct tickets_reply reply;
-    enum exit_code code;
-    char *end;
+    enum exit_code code = ticket_ask(admin, command, &reply);
 
-    errno = 0;
-    command.id = (uint32_t)strtoul(text, &end, 10);
-    if (*text < '1' || *text > '9' || *end != 0 || errno != 0 || strlen(text) > 9) {
-        arguments_error(admin->arguments,
-                        "revoke %s: a ticket's id is needed, see `ring-admin ticket list`", text);
-        return EXIT_CODE_USAGE;
-    }
-    code = ticket_ask(admin, &command, &reply);
     if (code != EXIT_CODE_OK)
         return code;
     say_lacking(admin, ticket_spread(admin, reply.version, false));
-    printf("ticket %u is revoked\n", command.id);
+    printf("ticket %u is revoked\n", command->id);
     return EXIT_CODE_OK;
 }
 
 struct subcommand {
     const char *name;
-    enum exit_code (*run)(struct admin *admin);
+    unsigned operands; /* with the name */
+    /* NULL: it begins with the list. */
+    enum exit_code (*parse)(const struct arguments *arguments, struct tickets_command *command);
+    enum exit_code (*run)(struct admin *admin, const struct tickets_command *command);
 };
 
-static const struct subcommand subcommands[] = {{"new", new},
-                                                {"list", list},
-                                                {"revoke", revoke},
-                                                {"rotate", ticket_rotate},
-                                                {"retire", ticket_retire}};
+static const struct subcommand subcommands[] = {{"new", 1, parse_new, run_new},
+                                                {"list", 1, NULL, run_list},
+                                                {"revoke", 2, parse_revoke, run_revoke},
+                                                {"rotate", 1, NULL, ticket_rotate},
+                                                {"retire", 1, NULL, ticket_retire}};
 #define SUBCOMMAND_COUNT (sizeof subcommands / sizeof *subcommands)
 
-static enum exit_code run(const struct arguments *arguments, const struct subcommand *subcommand)
+/* Before anybody is asked. */
+static enum exit_code check(const struct arguments *arguments, const struct subcommand *subcommand,
+                            struct tickets_command *command)
 {
     static const char *const needed[] = {"ticket", "seeds"};
-    struct admin admin;
-    enum exit_code code;
 
+    if (arguments->operand_count > subcommand->operands) {
+        arguments_error(arguments, "what is %s for?",
+                        arguments->operands[arguments->operand_count - 1]);
+        return EXIT_CODE_USAGE;
+    }
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         if (arguments_text(arguments, needed[i]))
             continue;
         arguments_error(arguments, "%s: --%s is needed", subcommand->name, needed[i]);
         return EXIT_CODE_USAGE;
     }
-    if (arguments->operand_count > (subcommand->run == revoke ? 2u : 1u)) {
-        arguments_error(arguments, "what is %s for?",
-                        arguments->operands[arguments->operand_count - 1]);
-        return EXIT_CODE_USAGE;
-    }
+    return subcommand->parse ? subcommand->parse(arguments, command) : EXIT_CODE_OK;
+}
+
+static enum exit_code run(const struct arguments *arguments, const struct subcommand *subcommand)
+{
+    struct tickets_command command = {.kind = TICKETS_LIST};
+    struct admin admin;
+    enum exit_code code = check(arguments, subcommand, &command);
+
+    if (code != EXIT_CODE_OK)
+        return code;
     code = admin_open(&admin, arguments, true);
     if (code == EXIT_CODE_OK)
-        code = subcommand->run(&admin);
+        code = subcommand->run(&admin, &command);
     admin_close(&admin);
     return code;
 }

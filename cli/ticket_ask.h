@@ -16,7 +16,7 @@ enum exit_code ticket_ask(struct admin *admin, const struct tickets_command *com
 const struct view_node *ticket_spread(struct admin *admin, uint64_t version, bool wait);
 
 /* cli/admin_rotate_ticket.c */
-enum exit_code ticket_rotate(struct admin *admin);
-enum exit_code ticket_retire(struct admin *admin);
+enum exit_code ticket_rotate(struct admin *admin, const struct tickets_command *list);
+enum exit_code ticket_retire(struct admin *admin, const struct tickets_command *list);
 
 #endif

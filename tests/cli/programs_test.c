@@ -118,6 +118,35 @@ Test(programs, a_ticket_goes_to_stdout_and_its_care_to_stderr)
     cr_assert(strstr(err, "umask 077"));
 }
 
+Test(programs, tickets_for_roles_that_are_not_whole_are_refused_before_anybody_is_asked)
+{
+    assert_refused("ring-admin --ticket t ticket list", EXIT_CODE_USAGE, "--seeds is needed");
+    assert_refused("ring-admin --seeds 127.0.0.1:1 ticket new --role node", EXIT_CODE_USAGE,
+                   "--ticket is needed");
+    assert_refused(SOME "ticket nw", EXIT_CODE_USAGE, "did you mean new?");
+    assert_refused(SOME "ticket new", EXIT_CODE_USAGE, "node, router or admin");
+    assert_refused(SOME "ticket new --role king", EXIT_CODE_USAGE, "--role king");
+    assert_refused(SOME "ticket new --role node --ttl 5x", EXIT_CODE_USAGE, "--ttl 5x");
+    assert_refused(SOME "ticket new --role node --ttl 0h", EXIT_CODE_USAGE, "--ttl 0h");
+    assert_refused(SOME "ticket new --role node --ttl 99999999d", EXIT_CODE_USAGE, "--ttl 9");
+    assert_refused(SOME "ticket new --role node --uses 1025", EXIT_CODE_USAGE, "from 0 to 1024");
+    assert_refused(SOME "ticket list all", EXIT_CODE_USAGE, "what is all for");
+    assert_refused(SOME "ticket revoke", EXIT_CODE_USAGE, "id is needed");
+    assert_refused(SOME "ticket revoke 1x", EXIT_CODE_USAGE, "id is needed");
+    assert_refused(SOME "ticket revoke 0", EXIT_CODE_USAGE, "id is needed");
+}
+
+Test(programs, a_ticket_for_one_role_is_refused_by_the_programs_of_others)
+{
+    cr_assert_eq(
+        run("(umask 077; echo ringcask-ticket-2 "
+            "AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMAcAAAACWddKaQ >t)"),
+        EXIT_CODE_OK);
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0", EXIT_CODE_FAILED,
+                   "t: this ticket is for the role router, not node");
+    assert_refused(SOME "status", EXIT_CODE_FAILED, "for the role router, not admin");
+}
+
 Test(programs, a_ticket_that_others_can_read_is_refused)
 {
     cr_assert_eq(run("ring-admin ticket >t && chmod 644 t"), EXIT_CODE_OK);
