@@ -58,6 +58,19 @@ static int start(struct fleet *fleet, struct child *child, const char *name, cha
     return child_line(child, -1, READY_MS, line, size);
 }
 
+const char *fleet_seeds(const struct fleet *fleet, char text[512])
+{
+    size_t size = 0;
+
+    text[0] = 0;
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        if (fleet->addresses[k][0] && !fleet->left[k])
+            size += (size_t)snprintf(text + size, 512 - size, "%s%s", size > 0 ? "," : "",
+                                     fleet->addresses[k]);
+    REQUIRE(size < 512, "too many seeds");
+    return text;
+}
+
 static const char *program_of(const char *name, char path[PATH_MAX])
 {
     return program_path(name ? name : "ringcask", path);
@@ -65,10 +78,11 @@ static const char *program_of(const char *name, char path[PATH_MAX])
 
 void fleet_start_node(struct fleet *fleet, uint32_t k)
 {
-    char program[PATH_MAX], data[PATH_MAX], name[16], zone[16], line[256];
+    char program[PATH_MAX], data[PATH_MAX], name[16], zone[16], line[256], others[512];
     bool is_new = fleet->addresses[k][0] == 0;
     int r;
 
+    fleet_seeds(fleet, others);
     snprintf(name, sizeof name, "node-%u", k + 1);
     snprintf(zone, sizeof zone, "zone-%u", k + 1);
     do {
@@ -83,22 +97,13 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
                                    "--log", "1",      /* who was away gets snapshots */
                                    "--compress", k % 2 ? "off" : "zstd", NULL});
         add_words(&fleet->nodes[k], fleet->node_words);
+        if (fleet->joins[k])
+            add_words(&fleet->nodes[k], (const char *[]){"--join", others, NULL});
         r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
     } while (r == CHILD_E_ENDED && is_new && WIFEXITED(fleet->nodes[k].status) &&
              WEXITSTATUS(fleet->nodes[k].status) == CONFLICT);
     REQUIRE(r == 0, "%s is not ready, see %s/%s.log", name, fleet->folder, name);
     REQUIRE(strncmp(line, "listening ", 10) == 0, "%s", line);
-}
-
-static const char *seeds(const struct fleet *fleet, char text[512])
-{
-    size_t size = 0;
-
-    text[0] = 0;
-    for (uint32_t k = 0; k < fleet->node_count; k++)
-        size += (size_t)snprintf(text + size, 512 - size, "%s%s", k > 0 ? "," : "",
-                                 fleet->addresses[k]);
-    return text;
 }
 
 void fleet_start_router(struct fleet *fleet)
@@ -108,9 +113,9 @@ void fleet_start_router(struct fleet *fleet)
     int r;
 
     snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet->resp_port);
-    set_words(&fleet->router,
-              (const char *[]){program_of(fleet->router_program, program), "router", "--ticket",
-                               fleet->ticket, "--seeds", seeds(fleet, text), "--resp", resp, NULL});
+    set_words(&fleet->router, (const char *[]){program_of(fleet->router_program, program), "router",
+                                               "--ticket", fleet->ticket, "--seeds",
+                                               fleet_seeds(fleet, text), "--resp", resp, NULL});
     r = start(fleet, &fleet->router, "router", line, sizeof line);
     REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
     REQUIRE(strncmp(line, "ready resp=", 11) == 0, "%s", line);
@@ -128,7 +133,7 @@ int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
 {
     char program[PATH_MAX], text[512];
     const char *all[24] = {program_path("ring-admin", program), "--ticket", fleet->ticket,
-                           "--seeds", seeds(fleet, text)};
+                           "--seeds", fleet_seeds(fleet, text)};
     size_t count = 5;
 
     while (*words && count + 1 < sizeof all / sizeof *all)
@@ -262,8 +267,9 @@ void fleet_close(struct fleet *fleet)
         children[k] = &fleet->nodes[k];
     child_stop_all(children, fleet->node_count, STOP_MS);
     for (uint32_t k = 0; k < fleet->node_count; k++)
-        REQUIRE(fleet->nodes[k].status == 0, "node-%u ended with status %d, see %s/node-%u.log",
-                k + 1, fleet->nodes[k].status, fleet->folder, k + 1);
+        REQUIRE(fleet->left[k] || fleet->nodes[k].status == 0,
+                "node-%u ended with status %d, see %s/node-%u.log", k + 1, fleet->nodes[k].status,
+                fleet->folder, k + 1);
     check_logs(fleet);
     for (uint32_t k = 0; k < fleet->node_count; k++)
         child_deinit(&fleet->nodes[k]);

@@ -9,7 +9,7 @@
 #include "cli/child.h"
 #include "tests/process/program.h"
 
-#define FLEET_NODES_MAX 5u
+#define FLEET_NODES_MAX 16u
 
 struct fleet {
     char folder[PATH_MAX - 64];
@@ -18,6 +18,8 @@ struct fleet {
     struct child nodes[FLEET_NODES_MAX];
     char addresses[FLEET_NODES_MAX][64];
     const char *programs[FLEET_NODES_MAX]; /* NULL: this build's ringcask */
+    bool joins[FLEET_NODES_MAX];           /* started with --join */
+    bool left[FLEET_NODES_MAX];            /* gone for good */
     struct child router;
     const char *router_program; /* NULL: this build's ringcask */
     uint16_t resp_port;         /* the same after a restart */
@@ -38,6 +40,11 @@ void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
 /* Stops all; each must end well, and no log may hold a sanitizer's report. */
 void fleet_close(struct fleet *fleet);
 void fleet_start_node(struct fleet *fleet, uint32_t k);
+/* Starts a node more, with --join and an empty folder. Returns which. It may have to be started
+ * again, as any node. */
+uint32_t fleet_join_node(struct fleet *fleet);
+/* Until node k has ended by itself, with exit code 0; it is a seed no more. */
+void fleet_wait_left(struct fleet *fleet, uint32_t k, uint32_t timeout_ms);
 void fleet_start_router(struct fleet *fleet);
 /* SIGKILL, and waits until it is gone. */
 void fleet_kill(struct fleet *fleet, struct child *child);
@@ -45,11 +52,23 @@ void fleet_kill(struct fleet *fleet, struct child *child);
 uint32_t fleet_stop(struct fleet *fleet, struct child *child);
 /* Until `ring-admin status --check` is satisfied. */
 void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms);
+/* All nodes that have not left, as --seeds has it. */
+const char *fleet_seeds(const struct fleet *fleet, char text[512]);
 /* Runs ring-admin with the fleet's ticket and seeds. Returns the exit code. */
 int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words);
 /* The same with its stderr; both buffers are of `size`. */
 int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
                      const char *const *words);
+/* The same, beside what the scenario does meanwhile: its stdout and stderr go to NAME.log. */
+void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *name,
+                       const char *const *words);
+/* Waits for its end. Returns the exit code. */
+int fleet_admin_end(struct fleet *fleet, struct child *admin, uint32_t timeout_ms);
+/* What the member of that address is in the ring map: "joining", "active" or "leaving"; "" when
+ * there is none, or nobody answers. */
+void fleet_state(struct fleet *fleet, const char *address, char state[16]);
+void fleet_wait_state(struct fleet *fleet, const char *address, const char *state,
+                      uint32_t timeout_ms);
 /* "node-2", ".log" -> path. */
 const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
                        char path[PATH_MAX]);

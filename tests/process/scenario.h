@@ -33,6 +33,7 @@
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
     X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(tickets) /* tickets by role: who gets in, as what, how long; another secret under load */    \
+    X(grow)    /* nodes join, leave and are replaced by ring-admin, under load */                  \
     X(upgrade) /* nodes of the version before are replaced one by one, no request fails */         \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */

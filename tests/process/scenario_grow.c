@@ -1,0 +1,311 @@
+/* A cluster grows, shrinks and is mended by ring-admin while clients read and write: join, plan,
+ * commit, leave, replace, another number of replicas, a plan that is paused and aborted, and all
+ * that is to be refused. */
+#include "tests/process/fleet.h"
+#include "tests/process/load.h"
+#include "tests/process/resp_client.h"
+#include "tests/process/scenario.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define NODES      3u
+#define CLIENTS    4u
+#define VALUE_SIZE (16u << 10)
+#define WAIT_MS    120000u
+#define CALL_MS    30000u
+#define REMOVED    1 /* exit code of a node that may not come back */
+
+static char text[256u << 10], errors[256u << 10];
+
+/* Runs ring-admin with up to seven words; its exit code and a text in its output or errors. */
+static void admin(struct fleet *fleet, int code, const char *said, ...) __attribute__((sentinel));
+
+static void admin(struct fleet *fleet, int code, const char *said, ...)
+{
+    const char *words[8] = {NULL};
+    size_t count = 0;
+    va_list list;
+    int r;
+
+    va_start(list, said);
+    while (count < 7 && (words[count] = va_arg(list, const char *)))
+        count++;
+    va_end(list);
+    r = fleet_admin_both(fleet, text, errors, sizeof text, words);
+    REQUIRE(r == code, "ring-admin %s: exit code %d, not %d: %s%s", words[0], r, code, text,
+            errors);
+    REQUIRE(strstr(text, said) || strstr(errors, said), "ring-admin %s does not say \"%s\": %s%s",
+            words[0], said, text, errors);
+}
+
+static json_t *ask(struct fleet *fleet, const char *command, const char *word)
+{
+    json_error_t error;
+    json_t *root;
+    int code =
+        fleet_admin(fleet, text, sizeof text, (const char *[]){command, "-o", "json", word, NULL});
+
+    REQUIRE(code == 0, "%s: exit code %d: %s", command, code, text);
+    root = json_loads(text, 0, &error);
+    REQUIRE(root, "%s in %s", error.text, text);
+    return root;
+}
+
+static json_int_t epoch_of(struct fleet *fleet)
+{
+    json_t *root = ask(fleet, "status", NULL);
+    json_int_t epoch = json_integer_value(json_object_get(root, "epoch"));
+
+    json_decref(root);
+    return epoch;
+}
+
+/* Its hash, of a plan that moves something and never leaves any partition without a spare node. */
+static void plan(struct fleet *fleet, char hash[32])
+{
+    json_t *root = ask(fleet, "plan", NULL);
+
+    REQUIRE(json_integer_value(json_object_get(root, "moves")) > 0, "%s", text);
+    REQUIRE(json_integer_value(json_object_get(root, "tolerates_least")) >= 1, "%s", text);
+    REQUIRE(json_is_true(json_object_get(root, "bytes_complete")), "%s", text);
+    snprintf(hash, 32, "%s", json_string_value(json_object_get(root, "plan")));
+    REQUIRE(strlen(hash) >= 8, "%s", text);
+    json_decref(root);
+}
+
+static uint32_t replicas_of(struct fleet *fleet, uint32_t id)
+{
+    json_t *root = ask(fleet, "status", NULL), *row;
+    uint32_t replicas = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "nodes"), i, row)
+    {
+        if (json_integer_value(json_object_get(row, "id")) == (json_int_t)id)
+            replicas = (uint32_t)json_integer_value(json_object_get(row, "replicas"));
+    }
+    json_decref(root);
+    return replicas;
+}
+
+/* --- data ---------------------------------------------------------------------------------- */
+
+/* Values that do not compress, and that tell their key. */
+static void value_of(uint32_t i, char *value)
+{
+    uint64_t state = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
+
+    for (size_t at = 0; at < VALUE_SIZE; at++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        value[at] = (char)('!' + (state >> 33) % 90);
+    }
+    value[VALUE_SIZE] = 0;
+}
+
+static void set_all(struct resp_client *client, uint32_t keys)
+{
+    static char value[VALUE_SIZE + 1];
+
+    for (uint32_t i = 0; i < keys; i++) {
+        struct resp_value reply;
+        char key[32];
+
+        snprintf(key, sizeof key, "grow:%u", i);
+        value_of(i, value);
+        REQUIRE(resp_client_command(client, &reply, "SET", key, value, NULL) == 0 &&
+                    reply.kind == '+',
+                "SET %s", key);
+    }
+}
+
+static void check_all(struct resp_client *client, uint32_t keys)
+{
+    static char value[VALUE_SIZE + 1];
+
+    for (uint32_t i = 0; i < keys; i++) {
+        struct resp_value reply;
+        char key[32];
+
+        snprintf(key, sizeof key, "grow:%u", i);
+        value_of(i, value);
+        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
+                    resp_value_is(&reply, value),
+                "%s is lost or wrong", key);
+    }
+}
+
+/* --- the story ----------------------------------------------------------------------------- */
+
+/* What was planned before the map changed is not carried out; what is planned then is. */
+static void join_fourth(struct fleet *fleet)
+{
+    uint32_t joined = fleet_join_node(fleet);
+    char hash[32];
+    json_int_t epoch;
+
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    admin(fleet, 4, "ring-admin plan join 4", "doctor", NULL);
+    plan(fleet, hash);
+    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    epoch = epoch_of(fleet);
+    admin(fleet, 5, "is stale", "commit", "--plan", hash, NULL);
+    REQUIRE(epoch_of(fleet) == epoch, "a stale plan has changed the map");
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    plan(fleet, hash);
+    admin(fleet, 0, "committed, epoch", "commit", "--plan", hash, NULL);
+    admin(fleet, 0, "settled", "moves", "--watch", NULL);
+    fleet_wait_state(fleet, fleet->addresses[joined], "active", WAIT_MS);
+    fleet_wait_healthy(fleet, WAIT_MS);
+    REQUIRE(replicas_of(fleet, 4) > 0, "%s", text);
+    admin(fleet, 0, "OK", "doctor", NULL);
+}
+
+static void leave_first(struct fleet *fleet)
+{
+    admin(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[0], "--wait", NULL);
+    fleet_wait_left(fleet, 0, WAIT_MS);
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+/* Three nodes are left, each with all: nothing that takes from it can be. */
+static void refuse(struct fleet *fleet)
+{
+    json_int_t epoch = epoch_of(fleet);
+
+    admin(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "leave", "2", NULL);
+    admin(fleet, 1, "4 replicas need 4 nodes, 3 would be active", "set-replicas", "4", NULL);
+    admin(fleet, 2, "--force is needed", "remove", "2", NULL);
+    admin(fleet, 1, "let it leave", "remove", "--force", "2", NULL);
+    admin(fleet, 1, "node 1 was removed", "weight", "1", "200", NULL);
+    admin(fleet, 2, "no node has this id", "leave", "77", NULL);
+    admin(fleet, 2, "is no number", "weight", "2", "heavy", NULL);
+    admin(fleet, 2, "did you mean leave?", "plan", "laeve", "2", NULL);
+    admin(fleet, 2, "--auto", "commit", NULL);
+    admin(fleet, 1, "no plan is under way", "pause", NULL);
+    admin(fleet, 1, "no plan is under way", "abort", NULL);
+    admin(fleet, 0, "nothing to do", "set-replicas", "3", NULL);
+    REQUIRE(epoch_of(fleet) == epoch, "what was refused has changed the map");
+}
+
+/* `ring-admin members` holds it dead. */
+static void wait_dead(struct fleet *fleet, uint32_t k)
+{
+    uint64_t end_ns = now_ns() + UINT64_C(1000000) * WAIT_MS;
+
+    for (;;) {
+        json_t *root = ask(fleet, "members", NULL), *row;
+        bool dead = false;
+        size_t i;
+
+        json_array_foreach(json_object_get(root, "members"), i, row)
+        {
+            const char *address = json_string_value(json_object_get(row, "address"));
+            const char *standing = json_string_value(json_object_get(row, "liveness"));
+
+            dead |= address && standing && strcmp(address, fleet->addresses[k]) == 0 &&
+                    strcmp(standing, "dead") == 0;
+        }
+        json_decref(root);
+        if (dead)
+            return;
+        REQUIRE(now_ns() < end_ns, "%s is never held dead: %s", fleet->addresses[k], text);
+        pause_ms(100);
+    }
+}
+
+/* Comes back with its old disk, is told that it is out, and ends. */
+static void come_back(struct fleet *fleet, uint32_t k)
+{
+    char program[PATH_MAX], data[PATH_MAX], name[16];
+    int code;
+
+    snprintf(name, sizeof name, "node-%u", k + 1);
+    code = program_run(text, errors, sizeof text, WAIT_MS,
+                       (const char *[]){program_path("ringcask", program), "node", "--ticket",
+                                        fleet->ticket, "--data", fleet_path(fleet, name, "", data),
+                                        "--listen", fleet->addresses[k], NULL});
+    REQUIRE(code == 0 || code == REMOVED, "it ends with %d: %s%s", code, text, errors);
+    REQUIRE(strstr(errors, "removed"), "it does not say why it ends: %s", errors);
+}
+
+static void replace_second(struct fleet *fleet)
+{
+    uint32_t joined;
+
+    fleet_kill(fleet, &fleet->nodes[1]);
+    wait_dead(fleet, 1);
+    admin(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "remove", "--force", "2", NULL);
+    joined = fleet_join_node(fleet);
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    admin(fleet, 0, "settled, epoch", "replace", "2", fleet->addresses[joined], "--wait", NULL);
+    fleet->left[1] = true;
+    fleet_wait_healthy(fleet, WAIT_MS);
+    come_back(fleet, 1);
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+static void change_replicas(struct fleet *fleet)
+{
+    admin(fleet, 0, "settled, epoch", "set-replicas", "1", "--wait", NULL);
+    admin(fleet, 0, "tolerates 0 more failures", "status", NULL);
+    admin(fleet, 0, "settled, epoch", "set-replicas", "3", "--wait", NULL);
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+/* A slow plan that is paused, cannot be overtaken, and is given up; then its node leaves again. */
+static void give_up(struct fleet *fleet)
+{
+    uint32_t joined = fleet_join_node(fleet);
+
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
+    admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
+    admin(fleet, 0, "a plan is paused", "pause", NULL);
+    admin(fleet, 5, "a plan is under way", "commit", "--auto", NULL);
+    admin(fleet, 4, "ring-admin resume", "doctor", NULL);
+    admin(fleet, 0, "a plan is under way", "resume", NULL);
+    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
+    fleet_wait_healthy(fleet, WAIT_MS);
+    admin(fleet, 0, "can be committed", "plan", NULL);
+    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    admin(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[joined], "--wait", NULL);
+    fleet_wait_left(fleet, joined, WAIT_MS);
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+void scenario_grow(const struct scenario_options *options)
+{
+    uint32_t keys = options->is_short ? 600 : 2400;
+    struct resp_client client;
+    struct load_result result;
+    struct fleet fleet;
+    struct load *load;
+
+    fleet_open_with(&fleet, options->folder, NODES, "--partitions=64", NULL);
+    resp_client_init(&client);
+    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    set_all(&client, keys);
+    load = load_start(fleet.resp_port, CLIENTS);
+    join_fourth(&fleet);
+    check_all(&client, keys);
+    leave_first(&fleet);
+    check_all(&client, keys);
+    refuse(&fleet);
+    replace_second(&fleet);
+    check_all(&client, keys);
+    change_replicas(&fleet);
+    check_all(&client, keys);
+    give_up(&fleet);
+    load_finish(load, &result);
+    check_all(&client, keys);
+    resp_client_deinit(&client);
+    fleet_close(&fleet);
+    scenario_say(options,
+                 "join, leave, replace, 1 and 3 replicas, abort: %u keys of %u KiB stay, %u "
+                 "operations linearizable (%u unknown, %u refused)",
+                 keys, VALUE_SIZE >> 10, result.operations, result.unknown, result.refused);
+}
