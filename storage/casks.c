@@ -39,6 +39,7 @@ int casks_add(struct casks *casks, struct data_files *files, const struct manife
     cask->base.kind = DATA_FILE_CASK;
     cask->base.number = info->number;
     cask->base.length = info->length;
+    cask->base.key_id = info->key_id;
     cask->base.file = file;
     cask->info = *info;
     r = data_files_add(files, &cask->base);

@@ -59,6 +59,7 @@ static const struct item_field item_fields[] = {
     {MANIFEST_ITEM_CASK_ADD, 44, 4, "tombstones"},
     {MANIFEST_ITEM_CASK_ADD, 24, 8, "index_min"},
     {MANIFEST_ITEM_CASK_ADD, 32, 8, "index_max"},
+    {MANIFEST_ITEM_CASK_ADD, 10, 1, "key_id"},
     {MANIFEST_ITEM_CASK_DROP, 8, 2, "partition"},
     {MANIFEST_ITEM_CASK_DROP, 0, 8, "cask"},
     {MANIFEST_ITEM_SEGMENT_RETIRE, 0, 8, "segment"},
@@ -75,7 +76,8 @@ static uint64_t field_value(const struct item_field *field, const uint8_t *paylo
 {
     const uint8_t *at = payload + field->offset;
 
-    return field->size == 2   ? codec_get_u16(at)
+    return field->size == 1   ? *at
+           : field->size == 2 ? codec_get_u16(at)
            : field->size == 4 ? codec_get_u32(at)
                               : codec_get_u64(at);
 }

@@ -13,6 +13,7 @@ void install_reset(struct install *install)
     install->used = 0;
     install->count = 0;
     install->info = (struct manifest_cask){0};
+    install->key_id = 0;
     install->sorted = false;
     install->written = false;
     install->at = 0;
@@ -90,6 +91,10 @@ static void sort(struct install *install)
 
         assert(r == 0);
         one->key = record.key;
+        if (i == 0)
+            install->key_id = record.key_id;
+        else if (install->key_id != record.key_id)
+            install->key_id = 0;
     }
     if (install->count > 0)
         qsort(install->records, install->count, sizeof(*install->records), compare);
@@ -174,7 +179,8 @@ static int finish(struct install *install)
                                    .count = cask.count,
                                    .tombstones = cask.tombstones,
                                    .index_min = cask.index_min,
-                                   .index_max = cask.index_max};
+                                   .index_max = cask.index_max,
+                                   .key_id = install->key_id};
     install->written = true;
     return 0;
 }

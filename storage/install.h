@@ -46,6 +46,7 @@ struct install {
     struct vfs_file *file;
     struct cask_writer writer;
     bool sorted, writing, written;
+    uint8_t key_id; /* with which all are sealed; 0: none, or several */
     size_t at;
 };
 

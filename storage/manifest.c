@@ -326,6 +326,7 @@ int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cas
         return -ENOMEM;
     codec_put_u64(out, cask->number);
     codec_put_u16(out + 8, cask->partition);
+    codec_put_u8(out + 10, cask->key_id);
     codec_put_u32(out + 12, cask->length);
     codec_put_u64(out + 16, cask->stamp);
     codec_put_u64(out + 24, cask->index_min);

@@ -99,6 +99,7 @@ struct manifest_cask {
     uint32_t tombstones; /* of count */
     uint64_t index_min;  /* of its records */
     uint64_t index_max;
+    uint8_t key_id; /* all sealed records in it are sealed with this data key; 0: not known */
 };
 
 /* All records of a partition that lie in the journal before (segment, offset) are void: a snapshot

@@ -203,6 +203,7 @@ static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, siz
     cask = (struct manifest_cask){
         .number = codec_get_u64(payload),
         .partition = codec_get_u16(payload + 8),
+        .key_id = payload[10],
         .length = codec_get_u32(payload + 12),
         .stamp = codec_get_u64(payload + 16),
         .index_min = codec_get_u64(payload + 24),

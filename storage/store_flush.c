@@ -89,10 +89,10 @@ static int outputs_open(struct store *store)
     for (size_t i = 0; r == 0 && i < flush->output_count; i++) {
         struct flush_output *output = &flush->outputs[i];
 
+        output->info.key_id = flush->key_missed ? 0 : flush->key_id;
         r = casks_add(&store->casks, &store->files, &output->info, output->file, &output->cask);
         if (r != 0)
             break;
-        output->cask->base.key_id = flush->key_missed ? 0 : flush->key_id;
         output->cask->base.pins++;
     }
     for (size_t i = 0; r != 0 && i < flush->output_count; i++) {

@@ -295,6 +295,8 @@ void store_retire_done(struct store *store, int result)
     if (result == 0 && segment && segment->state == JOURNAL_SEGMENT_SEALED)
         retire(store, segment);
     store->hint_failed = store->hint_failed || result < 0;
+    if (result < 0 && store->flush_demanded) /* which may wait for this hint */
+        store->stats.flushes_failed++;
     hint_build_end(&store->hint);
     file->pins--;
     store->hint_file = NULL;

@@ -79,9 +79,11 @@ uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
 
     *bytes = 0;
     for (size_t i = 0; i < store->files.slot_count && store->flush_demanded; i++) {
-        const struct data_file *file = candidate(store, i);
+        const struct data_file *file = store->files.slots[i];
 
-        if (!file || !demanded(store, file))
+        /* Also one that has to wait for its hint to be made again. */
+        if (!file || (!store_file_is_data(file) && !file->counts.hint_bad) ||
+            !demanded(store, file))
             continue;
         *bytes += file->length;
         count++;

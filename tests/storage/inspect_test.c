@@ -269,7 +269,7 @@ Test(inspect, prints_what_a_manifest_lists)
     assert_says(vfs, "s/MANIFEST", false, 0, "  segment-retire: segment 1\n");
     assert_says(vfs, "s/MANIFEST", false, 0,
                 "  cask-add: partition 3, cask 6, length 8192, records 9, tombstones 2, index_min "
-                "11, index_max 12\n");
+                "11, index_max 12, key_id 0\n");
     assert_says(vfs, "s/MANIFEST", false, 0, "  floor: partition 3, segment 2, offset 1024\n");
     assert_says(vfs, "s/MANIFEST", false, 0, "last batch 5, retired\n");
     assert_says(vfs, "s/MANIFEST", false, 0, "  cask of partition 3, number 6, 8192 B");
