@@ -39,6 +39,7 @@ void shard_options_default(struct shard_options *options)
                 .compress_size_min = 256,
                 .journal_size_max = UINT64_C(1) << 40,
                 .space_reserve = 64u << 20,
+                .slack_size = 44u << 20,
                 .flush_size_max = 32u << 20,
                 .flush_rate = 16u << 20,
                 .scrub_rate = 4u << 20,

@@ -53,6 +53,9 @@ struct store_options {
     /* Segments and casks together, 0: any. Over it STORE_E_NOSPACE; only a flush round exceeds it,
      * by what it moves, until its victims are gone. */
     uint64_t size_max;
+    /* Bytes that the files may take beyond three times what is alive before values wait for flush
+     * (STORE_E_FULL), where it has something to gain; 0: any. */
+    uint64_t slack_size;
     uint32_t files_max;     /* segments and casks, each of them a descriptor for as long as it is
                                there: over it STORE_E_NOSPACE; ≥ store_files_min(); 0: as many
                                as there are places */

@@ -374,8 +374,9 @@ static int make_room(struct store *store, size_t size)
     if (batch && batch->length > JOURNAL_BATCH_HEADER_SIZE &&
         batch->length + size > store->options.batch_size_max)
         seal_placed(store);
+    /* Hard states and marks do not come this way: flush can always go on. */
     if (!current_fits(store, size))
-        return rotate(store, size);
+        return store_flush_lags(store) ? no_room(store) : rotate(store, size);
     if (!journal_open_batch(journal)) {
         if (journal_is_full(journal))
             return STORE_E_FULL;

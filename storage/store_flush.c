@@ -230,6 +230,7 @@ static void round_end(struct store *store)
         store->stats.flush_reclaimed -= flush->outputs[i].info.length;
         flush->outputs[i].cask->base.pins--;
     }
+    store->flush_stuck = false;
     store_flush_release(store);
     flush_end(flush);
 }
@@ -328,6 +329,7 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
         flush_end(flush);
         store->stats.flushes_failed++;
         store->flush_failed = true;
+        store->flush_stuck = true;
         return;
     }
     if (result == FLUSH_E_OK || result == FLUSH_E_MORE)

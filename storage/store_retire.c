@@ -90,6 +90,11 @@ static size_t segments_over(const struct store *store, uint64_t log_size_max)
     return 0;
 }
 
+bool store_retire_pending(const struct store *store)
+{
+    return next_to_retire(store) != NULL;
+}
+
 uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max)
 {
     const struct store_partition *part = store_partition(store, partition);
@@ -295,6 +300,7 @@ void store_retire_done(struct store *store, int result)
     if (result == 0 && segment && segment->state == JOURNAL_SEGMENT_SEALED)
         retire(store, segment);
     store->hint_failed = store->hint_failed || result < 0;
+    store->flush_stuck = result < 0;
     if (result < 0 && store->flush_demanded) /* which may wait for this hint */
         store->stats.flushes_failed++;
     hint_build_end(&store->hint);

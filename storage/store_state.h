@@ -170,7 +170,8 @@ struct store {
     uint64_t flush_due_ms;   /* the pace: no step before */
     uint64_t flush_now_ms;   /* when the step that is out began */
     bool flush_turn;         /* before the next step of retiring */
-    bool flush_failed;       /* the last round ended in ABORT: wait a while */
+    bool flush_failed;       /* the last round ended in ABORT: wait a while, */
+    bool flush_stuck;        /* and nobody waits for it until one, or a hint, ends well */
     bool flush_demanded;     /* store_flush() */
     uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these, */
     uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
@@ -287,6 +288,8 @@ static inline bool store_is_short(int result)
 /* store_retire.c */
 /* Retires what is no log any more, in order: the next job for that, or NULL. */
 struct store_job *store_retire_next(struct store *store, uint64_t now_ms);
+/* There is a segment to be retired. */
+bool store_retire_pending(const struct store *store);
 void store_retire_done(struct store *store, int result);
 /* The file holds something damaged that is the partition's: fences it. */
 void store_damaged(struct store *store, struct data_file *file, uint16_t partition);
@@ -325,6 +328,8 @@ void store_installs_free(struct store *store);
 /* store_victims.c */
 /* Dead bytes in data files beyond what may be. */
 uint64_t store_flush_backlog(const struct store *store);
+/* It has fallen behind: the files take more than they may, and it could do something about that. */
+bool store_flush_lags(const struct store *store);
 /* The pace does not matter now: there is no room. */
 bool store_flush_urgent(const struct store *store);
 /* Files that store_flush() asked for and that are still to be taken, and their length. */

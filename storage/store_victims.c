@@ -12,6 +12,7 @@
 #define SLACK_PART     16u   /* of the data files: gained beyond the backlog, or rounds are tiny */
 #define DEMANDED_SCORE 1e200 /* on top: what is asked for goes first */
 #define DOUBT          0.25  /* of a file's death rate: what counts as seen to die */
+#define LIVE_TIMES     3u    /* what is alive: a store may take about so much */
 #define IDLE_MS        1000u /* a look that found nothing is not repeated before */
 
 /* --- is there anything --------------------------------------------------------------------- */
@@ -31,9 +32,20 @@ static bool journal_is_full_soon(const struct store *store)
            store_files_short_soon(store);
 }
 
+bool store_flush_lags(const struct store *store)
+{
+    uint64_t bytes = store_journal_bytes(store) + casks_bytes(&store->casks);
+
+    if (store->options.slack_size == 0 || store->flush_stuck ||
+        bytes <= LIVE_TIMES * store->totals.live + store->options.slack_size)
+        return false;
+    return store->flush.stage != FLUSH_IDLE || store_flush_backlog(store) > 0 ||
+           store_retire_pending(store);
+}
+
 bool store_flush_urgent(const struct store *store)
 {
-    return store->disk_full || journal_is_full_soon(store);
+    return store->disk_full || journal_is_full_soon(store) || store_flush_lags(store);
 }
 
 static bool too_many_casks(const struct store *store)

@@ -74,6 +74,63 @@ Test(store_space, overwritten_segments_are_dropped_and_their_files_recycled)
     host_stop(&host);
 }
 
+static void run_one(struct host *host)
+{
+    struct store_job *job = store_next_job(host->store, STORE_JOB_BACKGROUND, host->now_ms++);
+
+    if (job)
+        cr_assert_eq(store_done(host->store, job, store_job_run(job)), 0);
+}
+
+/* Background work gets hardly a turn, and the next segment goes before flush: nothing but values
+ * that wait keeps what is dead from filling the disk. */
+Test(store_space, values_wait_for_flush_that_has_fallen_behind)
+{
+    uint64_t slack = 128u << 10, most = 0;
+    struct store_stats stats;
+    struct host host;
+    unsigned held = 0;
+
+    host_init(&host, vfs_mem_new());
+    host.options.segment_size = 8u << 10;
+    host.options.zero_ahead_size = 8u << 10;
+    host.options.flush_size_max = 8u << 10;
+    host.options.flush_rate = 1;
+    host.options.slack_size = slack;
+    host.padding = 200;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    for (unsigned i = 0; i < 4000; i++) {
+        bool cold = i % 24 == 0; /* of which something stays alive in each segment */
+        unsigned n = cold ? i / 24 : i;
+        uint16_t partition = (uint16_t)(n % HOST_PARTITIONS);
+        uint32_t key = cold ? 2 + n / HOST_PARTITIONS % (HOST_KEYS - 2) : n / HOST_PARTITIONS % 2;
+        int r;
+
+        while ((r = host_append_next(&host, partition, key)) == STORE_E_FULL) {
+            cr_assert(host_sync(&host));
+            run_one(&host);
+            cr_assert_lt(++held, 100000, "nothing moves any more");
+        }
+        cr_assert_eq(r, 0);
+        cr_assert(host_sync(&host));
+        host_commit_all(&host);
+        host_retain_none(&host);
+        store_stats(host.store, &stats);
+        most = stats.journal_bytes + stats.cask_bytes > most
+                   ? stats.journal_bytes + stats.cask_bytes
+                   : most;
+        cr_assert_leq(stats.journal_bytes + stats.cask_bytes,
+                      3 * store_live(host.store) + slack + 4 * host.options.segment_size,
+                      "after %u writes", i);
+    }
+    cr_assert_gt(most, slack);
+    host_settle(&host);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 Test(store_space, log_that_replication_retains_keeps_its_segment)
 {
     struct store_stats stats;
