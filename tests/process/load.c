@@ -297,6 +297,13 @@ uint32_t load_window_end(struct load *load)
     return (uint32_t)(longest_ns / 1000000);
 }
 
+void load_count(struct load *load, struct load_result *result)
+{
+    pthread_mutex_lock(&load->mutex);
+    *result = load->result;
+    pthread_mutex_unlock(&load->mutex);
+}
+
 /* A GET that must be answered: the last word on what is there. */
 static void read_key(struct load_client *client, const char *key)
 {

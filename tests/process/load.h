@@ -24,6 +24,8 @@ struct load *load_start(uint16_t resp_port, uint32_t clients);
 void load_window_begin(struct load *load);
 /* The longest time any client had between two commands that succeeded, ms. */
 uint32_t load_window_end(struct load *load);
+/* What there was until now. */
+void load_count(struct load *load, struct load_result *result);
 /* Stops the clients, reads every key that was ever written, and has all of it judged; anything but
  * a linearizable history ends the scenario. */
 void load_finish(struct load *load, struct load_result *result);

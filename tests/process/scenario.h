@@ -34,6 +34,8 @@
     X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(tickets) /* tickets by role: who gets in, as what, how long; another secret under load */    \
     X(grow)    /* nodes join, leave and are replaced by ring-admin, under load */                  \
+    X(rounds)  /* a node joins and the oldest leaves, again and again, with kills in between */    \
+    X(attack)  /* attacks on membership: each is refused with the reason, nothing changes */       \
     X(upgrade) /* nodes of the version before are replaced one by one, no request fails */         \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
     X(idle)    /* CPU and memory of a cluster that does nothing */

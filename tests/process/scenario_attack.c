@@ -1,0 +1,247 @@
+/* Attacks on membership, and mistakes that look like them: each is refused with the reason, and the
+ * ring map is what it was. */
+#include "tests/process/fleet.h"
+#include "tests/process/load.h"
+#include "tests/process/scenario.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define NODES      4u
+#define CLIENTS    4u
+#define HEALTHY_MS 60000u
+#define WAIT_MS    120000u
+#define AWAY_MS    2500u /* a stranger has that long to get in */
+#define USAGE      2
+#define CONFLICT   5
+
+struct attack {
+    struct fleet fleet;
+    char text[64u << 10], errors[64u << 10];
+};
+
+static struct attack all;
+
+static json_int_t epoch(void)
+{
+    json_error_t error;
+    json_t *root;
+    json_int_t value;
+    int code = fleet_admin(&all.fleet, all.text, sizeof all.text,
+                           (const char *[]){"status", "-o", "json", NULL});
+
+    REQUIRE(code == 0, "status: exit code %d: %s", code, all.text);
+    root = json_loads(all.text, 0, &error);
+    REQUIRE(root, "%s", error.text);
+    value = json_integer_value(json_object_get(root, "epoch"));
+    json_decref(root);
+    return value;
+}
+
+/* The command is refused with that code, and says why. */
+static void refused(int want, const char *says, const char *const *words)
+{
+    int code = fleet_admin_both(&all.fleet, all.text, all.errors, sizeof all.errors, words);
+
+    REQUIRE(code == want, "%s %s: exit code %d, not %d: %s%s", words[0], words[1] ? words[1] : "",
+            code, want, all.text, all.errors);
+    REQUIRE(strstr(all.text, says) || strstr(all.errors, says), "%s: no \"%s\" in: %s%s", words[0],
+            says, all.text, all.errors);
+}
+
+static void carried_out(const char *const *words)
+{
+    int code = fleet_admin_both(&all.fleet, all.text, all.errors, sizeof all.errors, words);
+
+    REQUIRE(code == 0, "%s %s: exit code %d: %s%s", words[0], words[1], code, all.text, all.errors);
+}
+
+static void copy_folder(const char *from, const char *to, char path[PATH_MAX])
+{
+    char source[PATH_MAX];
+    int code =
+        program_run(NULL, NULL, 0, 60000,
+                    (const char *[]){"/bin/cp", "-r", fleet_path(&all.fleet, from, "", source),
+                                     fleet_path(&all.fleet, to, "", path), NULL});
+
+    REQUIRE(code == 0, "cp %s: %d", from, code);
+}
+
+/* A node that the scenario starts by hand, on a folder and with a ticket of its choice. */
+static void start(struct child *node, const char *name, const char *data, const char *ticket)
+{
+    char program[PATH_MAX], log[PATH_MAX], text[512];
+    const char *words[] = {program_path("ringcask", program),
+                           "node",
+                           "--ticket",
+                           ticket,
+                           "--data",
+                           data,
+                           "--listen",
+                           "127.0.0.1:0",
+                           "--join",
+                           fleet_seeds(&all.fleet, text)};
+
+    child_init(node);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        REQUIRE(child_add(node, words[i]) == 0, "no memory");
+    REQUIRE(child_start(node, fleet_path(&all.fleet, name, ".log", log)) == 0, "%s", log);
+}
+
+/* Whether it ended by itself meanwhile; else it is stopped. */
+static bool ended(struct child *node, uint32_t after_ms)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)after_ms * 1000000;
+    bool over = false;
+
+    while (!over && now_ns() < until_ns) {
+        over = child_reap(node);
+        pause_ms(10);
+    }
+    if (!over) {
+        child_signal(node, SIGKILL);
+        while (!child_reap(node))
+            pause_ms(1);
+    }
+    child_deinit(node);
+    return over;
+}
+
+static void log_says(const char *name, const char *says)
+{
+    char path[PATH_MAX];
+
+    all.text[file_read(fleet_path(&all.fleet, name, ".log", path), all.text, sizeof all.text)] = 0;
+    REQUIRE(strstr(all.text, says), "no \"%s\" in %s", says, path);
+}
+
+static void wrong_ticket(void)
+{
+    char path[PATH_MAX], data[PATH_MAX], program[PATH_MAX];
+    json_int_t before = epoch();
+    struct child node;
+
+    REQUIRE(program_run(all.text, NULL, sizeof all.text, 10000,
+                        (const char *[]){program_path("ring-admin", program), "ticket", NULL}) == 0,
+            "ring-admin ticket");
+    fleet_path(&all.fleet, "other", ".ticket", path);
+    file_write(path, all.text, strlen(all.text));
+    REQUIRE(chmod(path, 0600) == 0, "chmod");
+    start(&node, "stranger", fleet_path(&all.fleet, "stranger", "", data), path);
+    (void)ended(&node, AWAY_MS);
+    log_says("stranger", "ticket");
+    log_says("node-1", "connection_refused");
+    REQUIRE(epoch() == before, "a stranger changed the map");
+}
+
+/* A second node of one key: it is refused, and the first one goes on. */
+static void copied_folder(void)
+{
+    json_int_t before = epoch();
+    char data[PATH_MAX];
+    struct child node;
+
+    copy_folder("node-2", "copy", data);
+    start(&node, "copy", data, all.fleet.ticket);
+    (void)ended(&node, AWAY_MS);
+    REQUIRE(epoch() == before, "a copy changed the map");
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
+    fleet_wait_state(&all.fleet, all.fleet.addresses[1], "active", HEALTHY_MS);
+}
+
+/* The disk of a node that has left is put into another machine: it stays out. */
+static void stolen_disk(void)
+{
+    char data[PATH_MAX], *address = all.fleet.addresses[3];
+    struct child node;
+    json_int_t before;
+
+    fleet_kill(&all.fleet, &all.fleet.nodes[3]);
+    copy_folder("node-4", "stolen", data);
+    fleet_start_node(&all.fleet, 3);
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
+    carried_out((const char *[]){"leave", address, "--wait", NULL});
+    fleet_wait_left(&all.fleet, 3, HEALTHY_MS);
+    before = epoch();
+    start(&node, "stolen", data, all.fleet.ticket);
+    REQUIRE(ended(&node, HEALTHY_MS), "a removed node's disk serves again");
+    log_says("stolen", "removed");
+    REQUIRE(epoch() == before, "a removed node's disk changed the map");
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
+    /* Nor does its own folder bring it back. */
+    start(&node, "again", fleet_path(&all.fleet, "node-4", "", data), all.fleet.ticket);
+    REQUIRE(ended(&node, HEALTHY_MS), "a removed node serves again");
+    log_says("again", "removed");
+    REQUIRE(epoch() == before, "a removed node changed the map");
+}
+
+static const char *plan_hash(json_t *root)
+{
+    const char *hash = json_string_value(json_object_get(root, "plan"));
+
+    REQUIRE(hash && strlen(hash) >= 8, "no hash in %s", all.text);
+    return hash;
+}
+
+/* Two operators plan; the first one commits. */
+static void stale_plan(void)
+{
+    const char *words[] = {"plan", "-o", "json", "weight", "1", "200", NULL};
+    json_error_t error;
+    json_int_t after;
+    json_t *root;
+
+    REQUIRE(fleet_admin(&all.fleet, all.text, sizeof all.text, words) == 0, "%s", all.text);
+    root = json_loads(all.text, 0, &error);
+    REQUIRE(root, "%s", error.text);
+    carried_out((const char *[]){"weight", "2", "150", "--wait", NULL});
+    after = epoch();
+    refused(CONFLICT, "stale",
+            (const char *[]){"commit", "--plan", plan_hash(root), "weight", "1", "200", NULL});
+    refused(CONFLICT, "stale",
+            (const char *[]){"commit", "--plan", "00000000000000000000000000000000", "weight", "1",
+                             "200", NULL});
+    REQUIRE(epoch() == after, "a stale plan was committed");
+    json_decref(root);
+}
+
+/* Two of three nodes are away: who is left changes nothing, and says why. */
+static void minority(void)
+{
+    json_int_t before = epoch();
+
+    refused(USAGE, "no node has", (const char *[]){"leave", "99", NULL});
+    fleet_kill(&all.fleet, &all.fleet.nodes[1]);
+    refused(1, "", (const char *[]){"remove", "--force", all.fleet.addresses[0], NULL});
+    fleet_kill(&all.fleet, &all.fleet.nodes[2]);
+    refused(1, "", (const char *[]){"remove", "--force", all.fleet.addresses[1], NULL});
+    refused(1, "", (const char *[]){"leave", all.fleet.addresses[1], NULL});
+    fleet_start_node(&all.fleet, 1);
+    fleet_start_node(&all.fleet, 2);
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
+    REQUIRE(epoch() == before, "a minority changed the map");
+}
+
+void scenario_attack(const struct scenario_options *options)
+{
+    struct load_result result;
+    struct load *load;
+
+    fleet_open_with(&all.fleet, options->folder, NODES, "--partitions=16", NULL);
+    load = load_start(all.fleet.resp_port, CLIENTS);
+    wrong_ticket();
+    copied_folder();
+    stolen_disk();
+    stale_plan();
+    minority();
+    load_finish(load, &result);
+    fleet_close(&all.fleet);
+    scenario_say(options,
+                 "wrong ticket, copied folder, stolen disk, stale plan, minority: refused; %u "
+                 "operations linearizable",
+                 result.operations);
+}
