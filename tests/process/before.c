@@ -2,8 +2,10 @@
  *
  * It says version 1 in its HELLO, in the five fields that HELLO had, and what came after version 1
  * never reaches it, as if it did not know the messages. wire_version_newest() is alone in its file,
- * so this one takes its place; two other functions are wrapped by the linker. With
+ * so this one takes its place; two others get another name where they are called. With
  * RINGCASK_PRETEND_VERSION in its environment it is of that version, and speaks no other. */
+#undef fabric_open
+#undef wire_hello_own
 #include "ring/link_nng.h"
 #include "ring/wire.h"
 
@@ -17,12 +19,11 @@ uint32_t wire_version_newest(void)
     return text ? (uint32_t)strtoul(text, NULL, 10) : 1;
 }
 
-struct wire_hello __real_wire_hello_own(uint8_t role);
-struct wire_hello __wrap_wire_hello_own(uint8_t role);
+struct wire_hello before_wire_hello_own(uint8_t role);
 
-struct wire_hello __wrap_wire_hello_own(uint8_t role)
+struct wire_hello before_wire_hello_own(uint8_t role)
 {
-    struct wire_hello hello = __real_wire_hello_own(role);
+    struct wire_hello hello = wire_hello_own(role);
 
     hello.oldest = hello.newest;
     return hello;
@@ -45,10 +46,9 @@ static void filter(void *context, struct link *link, const struct link_message *
         link_consumed(link, message->body_size, 1);
 }
 
-int __real_fabric_open(struct fabric **fabric, const struct fabric_options *options);
-int __wrap_fabric_open(struct fabric **fabric, const struct fabric_options *options);
+int before_fabric_open(struct fabric **fabric, const struct fabric_options *options);
 
-int __wrap_fabric_open(struct fabric **fabric, const struct fabric_options *options)
+int before_fabric_open(struct fabric **fabric, const struct fabric_options *options)
 {
     struct fabric_options changed = *options;
 
@@ -56,5 +56,5 @@ int __wrap_fabric_open(struct fabric **fabric, const struct fabric_options *opti
         abort();
     deliver = options->on_message;
     changed.on_message = filter;
-    return __real_fabric_open(fabric, &changed);
+    return fabric_open(fabric, &changed);
 }
