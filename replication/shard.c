@@ -370,6 +370,7 @@ static uint64_t next_deadline(const struct shard *shard)
     uint64_t deadline =
         shard->beat_due_ms < shard->duty_due_ms ? shard->beat_due_ms : shard->duty_due_ms;
 
+    deadline = shard->hurry_ms < deadline ? shard->hurry_ms : deadline;
     return shard->raft_due_ms < deadline ? shard->raft_due_ms : deadline;
 }
 

@@ -183,8 +183,10 @@ void shard_duty(struct shard *shard)
 {
     uint32_t transfers = 0;
 
-    if (shard->now_ms < shard->duty_due_ms)
+    if (shard->now_ms < shard->duty_due_ms) {
+        shard_moves_in_between(shard);
         return;
+    }
     shard->duty_due_ms = shard->now_ms + DUTY_MS;
     shard_operations_expire(shard);
     shard_targets_step(shard);

@@ -40,7 +40,8 @@ static int take_on(struct shard *shard, const struct replica *replica)
     return store_host(shard->store, replica->partition, &checkpoint);
 }
 
-void shard_host(struct shard *shard, uint16_t partition, uint64_t life)
+void shard_host(struct shard *shard, uint16_t partition, uint64_t life,
+                const struct wire_raft *first)
 {
     struct replica *replica;
 
@@ -53,6 +54,11 @@ void shard_host(struct shard *shard, uint16_t partition, uint64_t life)
     if (take_on(shard, replica) != 0) {
         shard_replica_free(shard, replica);
         return;
+    }
+    if (first) {
+        replica->first = *first;
+        replica->first.entry_count = 0;
+        replica->first.entries = (struct wire_bytes){0};
     }
     replica->arriving_next = shard->arriving;
     shard->arriving = replica;
@@ -169,6 +175,8 @@ void shard_hosting_step(struct shard *shard)
         *at = replica->arriving_next;
         take_part(shard, replica);
         shard_touch(shard, replica);
+        if (replica->first.kind != 0) /* the answer says what it lacks: all */
+            shard_raft_wire(shard, &replica->first);
     }
 }
 

@@ -375,7 +375,7 @@ void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct lin
         if (piece.from_member != member || piece.to_member != shard->options.self)
             continue;
         if (!replica || replica->raft.options.self.life < piece.to_life) {
-            shard_life_begin(shard, piece.group, piece.to_life);
+            shard_life_begin(shard, piece.group, piece.to_life, NULL);
             continue;
         }
         if (replica->installing || replica->lost ||

@@ -97,10 +97,11 @@ struct replica {
     bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
     struct replica *arriving_next;
-    bool doubted;   /* a leader sends to a later life of it */
-    bool leaving;   /* fenced for good; goes when nothing refers to it any more */
-    uint32_t reads; /* jobs under way whose owner it is */
-    bool dirty;     /* RAFT_EVENT_FLUSH is owed */
+    struct wire_raft first; /* that it was begun by, without its entries; kind 0: by none */
+    bool doubted;           /* a leader sends to a later life of it */
+    bool leaving;           /* fenced for good; goes when nothing refers to it any more */
+    uint32_t reads;         /* jobs under way whose owner it is */
+    bool dirty;             /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
     bool failing;                /* fenced in this round: what waits is to be answered */
@@ -313,6 +314,8 @@ struct shard {
     uint32_t partition_count;
     uint16_t member_count; /* no link is up to a member of a higher id */
     struct shard_intent intent;
+    uint64_t moves_ms; /* of the newest look at them, and */
+    uint64_t hurry_ms; /* when the next is due before the duties; UINT64_MAX: it has time */
     uint64_t moved_due_ms, holds_due_ms;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
@@ -529,8 +532,9 @@ void shard_peer_lost(struct shard *shard, uint16_t member);
 
 /* shard_hosting.c */
 /* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is
- * one, or it is on its way. */
-void shard_host(struct shard *shard, uint16_t partition, uint64_t life);
+ * one, or it is on its way. first: the append that is told of it, or NULL. */
+void shard_host(struct shard *shard, uint16_t partition, uint64_t life,
+                const struct wire_raft *first);
 /* The partition's replica of that life is to go, with all that it has. It stops at once, and is
  * never here again. Only when a committed configuration without it is known. */
 void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life);

@@ -24,14 +24,15 @@ static bool may_begin(const struct shard *shard)
     return shard->intent.states[shard->options.self] == RINGMAP_STATE_ACTIVE;
 }
 
-void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life)
+void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life,
+                      const struct wire_raft *first)
 {
     struct replica *replica = shard_replica(shard, group);
 
     if (!may_begin(shard) || life <= store_ended(shard->store, group))
         return;
     if (!replica) {
-        shard_host(shard, group, life);
+        shard_host(shard, group, life, first);
         return;
     }
     /* The earlier one goes first, when that is proven; the message comes again. */

@@ -11,6 +11,7 @@
  * turn. What is sent to them keeps the byte budget of all snapshots (shard_snapshot.h). */
 
 #define TELL_MS       1000u
+#define HURRY_MS      10u
 #define PROPOSALS_MAX 64u /* of configurations, in one duty */
 
 _Static_assert(WIRE_MOVE_MEMBERS_MAX == RAFT_VOTERS_MAX &&
@@ -108,6 +109,35 @@ static uint32_t move_on(struct shard *shard, struct replica *replica, bool may_b
     return config->learner_count > learners ? config->learner_count - learners : 0;
 }
 
+void shard_moves_begin(struct replica *replica)
+{
+    replica->move = (struct replica_move){.step = TRANSFER_NOT_HERE};
+}
+
+void shard_moves_hurry(struct shard *shard)
+{
+    uint64_t soon_ms = shard->moves_ms + HURRY_MS;
+
+    shard->hurry_ms = soon_ms < shard->hurry_ms ? soon_ms : shard->hurry_ms;
+}
+
+void shard_moves_committed(struct shard *shard, const struct replica *replica)
+{
+    const struct raft *raft = &replica->raft;
+    uint8_t step = replica->move.step;
+
+    if (raft->role == RAFT_LEADER && raft->commit >= raft->term_start &&
+        raft->commit >= raft->config.index &&
+        (step == TRANSFER_NOT_HERE || step == TRANSFER_COMMIT || step == TRANSFER_PROPOSE))
+        shard_moves_hurry(shard);
+}
+
+void shard_moves_heard(struct shard *shard, const struct replica *replica, uint16_t member)
+{
+    if (replica->move.step == TRANSFER_CATCH_UP && replica->move.member == member)
+        shard_moves_hurry(shard);
+}
+
 /* To the voters of the meta group: its leader ends the plan when all groups are done. */
 static void tell(struct shard *shard)
 {
@@ -136,6 +166,8 @@ void shard_moves_duty(struct shard *shard)
 {
     uint32_t fed, proposals = 0;
 
+    shard->moves_ms = shard->now_ms;
+    shard->hurry_ms = UINT64_MAX;
     if (shard->intent.epoch == 0 || shard->drain_until_ms)
         return;
     fed = all_fed(shard);
@@ -146,6 +178,14 @@ void shard_moves_duty(struct shard *shard)
             fed += move_on(shard, replica, fed < fed_max(shard), &proposals);
     }
     tell(shard);
+}
+
+void shard_moves_in_between(struct shard *shard)
+{
+    if (shard->now_ms < shard->hurry_ms)
+        return;
+    shard_sources_duty(shard);
+    shard_moves_duty(shard);
 }
 
 /* --- what people see ----------------------------------------------------------------------- */

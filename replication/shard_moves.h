@@ -67,13 +67,25 @@ void shard_moves_duty(struct shard *shard);
 bool shard_moved(const struct shard *shard, const struct replica *replica);
 void shard_moves_get(struct shard *shard, struct shard_address from,
                      const struct link_message *message);
+/* Leadership began: nothing is known of what is to be done. */
+void shard_moves_begin(struct replica *replica);
+/* There may be something to do before the next duty. */
+void shard_moves_hurry(struct shard *shard);
+/* Does it, when that is due. */
+void shard_moves_in_between(struct shard *shard);
+/* More is committed. */
+void shard_moves_committed(struct shard *shard, const struct replica *replica);
+/* A peer has answered. */
+void shard_moves_heard(struct shard *shard, const struct replica *replica, uint16_t member);
 /* A snapshot for the peer was begun; a piece of it was sent. */
 void shard_move_begun(struct replica *replica, struct raft_replica to);
 void shard_move_sent(struct replica *replica, struct raft_replica to, size_t size);
 
 /* shard_lives.c */
-/* A leader sends to a life of the group that is later than what is here, if anything is. */
-void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life);
+/* A leader sends to a life of the group that is later than what is here, if anything is. first: an
+ * append, or NULL. */
+void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life,
+                      const struct wire_raft *first);
 /* Asks for those that hear of nobody. */
 void shard_lives_duty(struct shard *shard);
 void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_message *message);

@@ -159,6 +159,7 @@ static void role_changed(struct shard *shard, struct replica *replica)
         return;
     }
     replica->leader_since_ms = shard->now_ms;
+    shard_moves_begin(replica);
     shard_expiry_begin(replica);
     replica->noop_owed = true;
     shard_propose_noop(shard, replica);
@@ -173,13 +174,17 @@ static void carry_out(struct shard *shard, struct replica *replica, bool was_lea
 
     if (effects->transfer_ended) /* given up: not again before it has settled */
         replica->leader_since_ms = shard->now_ms;
+    if (effects->snapshot_wanted)
+        shard_moves_hurry(shard);
     if (effects->write_hard_state)
         write_hard_state(shard, replica);
     send_messages(shard, replica);
     if (role && (was_leader || replica->raft.role == RAFT_LEADER))
         role_changed(shard, replica);
-    if (commit)
+    if (commit) {
         shard_apply(shard, replica);
+        shard_moves_committed(shard, replica);
+    }
     if (read_round)
         shard_waiters_release(shard, replica);
 }
@@ -433,6 +438,8 @@ static void raft_message(struct shard *shard, struct replica *replica, const str
     carry_out(shard, replica, was_leader);
     if (replica->raft.role == RAFT_LEADER)
         replica->dirty = true;
+    if (wire->kind == RAFT_APPEND_REPLY)
+        shard_moves_heard(shard, replica, wire->from_member);
 }
 
 void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
@@ -445,7 +452,7 @@ void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
         if (!replica->fenced)
             raft_message(shard, replica, wire);
     } else if (wire->kind == RAFT_APPEND) {
-        shard_life_begin(shard, wire->group, wire->to_life);
+        shard_life_begin(shard, wire->group, wire->to_life, wire);
     }
 }
 
