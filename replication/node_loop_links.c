@@ -115,8 +115,8 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
     if (stranger)
-        loop_log("warn", refused ? "node_refused" : "node_unknown", "address=%s reason=\"%s\"",
-                 peer->address,
+        loop_log(refused ? "warn" : "info", refused ? "node_refused" : "node_unknown",
+                 "address=%s reason=\"%s\"", peer->address,
                  refused ? "too many nodes that are no members"
                          : "no member has its key: it may only ask to join");
     if (refused) {
