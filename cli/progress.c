@@ -125,6 +125,11 @@ void progress_text(const struct progress *progress, char *text, size_t size)
     uint64_t left_ms = progress_left_ms(progress);
     struct text out = {text, size, 0};
 
+    text_add(&out, "%u of %u partitions, %u retr%s", sum->groups_done, sum->groups, sum->retries,
+             sum->retries == 1 ? "y" : "ies");
+    if (sum->bytes == 0)
+        return;
+    text_add(&out, "; ");
     add_size(&out, sum->bytes_done);
     text_add(&out, " of ");
     add_size(&out, sum->bytes);
@@ -135,6 +140,4 @@ void progress_text(const struct progress *progress, char *text, size_t size)
         text_add(&out, "time left unknown");
     else
         text_add(&out, "%02" PRIu64 ":%02" PRIu64 " left", left_ms / 60000, left_ms / 1000 % 60);
-    text_add(&out, "; %u of %u partitions, %u retr%s", sum->groups_done, sum->groups, sum->retries,
-             sum->retries == 1 ? "y" : "ies");
 }

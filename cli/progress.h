@@ -33,7 +33,7 @@ uint64_t progress_left_ms(const struct progress *progress);
 /* Why what is not done waits: "12 wait for the budget, 4 for node-3 to catch up". "" when nothing
  * does. */
 void progress_waits(const struct moves *moves, const struct ringmap *map, char *text, size_t size);
-/* "412.0 MiB of 1.0 GiB, 48.1 MiB/s, 21 s left; 12 of 47 partitions, 2 retries". */
+/* "12 of 47 partitions, 2 retries; 412.0 MiB of 1.0 GiB, 48.1 MiB/s, 00:21 left". */
 void progress_text(const struct progress *progress, char *text, size_t size);
 
 #endif

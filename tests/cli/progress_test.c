@@ -66,8 +66,11 @@ Test(progress, per_cent_are_of_bytes_or_else_of_partitions_and_all_is_all)
     take(0, 0, 0);
     take(1000, 50, 3);
     progress_text(&progress, text, sizeof text);
-    cr_assert_str_eq(text, "50.0 MiB of 100.0 MiB, 50.0 MiB/s, 00:01 left; 3 of 10 partitions, 0 "
-                           "retries");
+    cr_assert_str_eq(text, "3 of 10 partitions, 0 retries; 50.0 MiB of 100.0 MiB, 50.0 MiB/s, "
+                           "00:01 left");
+    progress.sum = (struct moves_sum){.groups = 2, .groups_done = 1, .retries = 1};
+    progress_text(&progress, text, sizeof text);
+    cr_assert_str_eq(text, "1 of 2 partitions, 1 retry");
 }
 
 Test(progress, it_says_why_what_waits_does)
