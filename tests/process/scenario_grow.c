@@ -277,6 +277,41 @@ static void give_up(struct fleet *fleet)
     fleet_wait_healthy(fleet, WAIT_MS);
 }
 
+/* `ring-admin moves` says whom it waits for. */
+static void wait_blocked(struct fleet *fleet, const char *why)
+{
+    uint64_t end_ns = now_ns() + UINT64_C(1000000) * WAIT_MS;
+
+    for (;;) {
+        admin(fleet, 0, "a plan is under way", "moves", NULL);
+        if (strstr(text, why))
+            return;
+        REQUIRE(now_ns() < end_ns, "moves does not say \"%s\": %s", why, text);
+        pause_ms(100);
+    }
+}
+
+/* A newcomer dies on the way: the plan stands still and says why, is ended where it is, and what
+ * the dead one has got already goes elsewhere. */
+static void lose_newcomer(struct fleet *fleet)
+{
+    uint32_t joined = fleet_join_node(fleet);
+
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
+    admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
+    fleet_kill(fleet, &fleet->nodes[joined]);
+    wait_blocked(fleet, "not heard of (node-");
+    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
+    wait_dead(fleet, joined);
+    admin(fleet, 4, "ring-admin remove --force", "doctor", NULL);
+    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[joined], "--wait",
+          NULL);
+    fleet->left[joined] = true;
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
 void scenario_grow(const struct scenario_options *options)
 {
     uint32_t keys = options->is_short ? 600 : 2400;
@@ -300,6 +335,7 @@ void scenario_grow(const struct scenario_options *options)
     change_replicas(&fleet);
     check_all(&client, keys);
     give_up(&fleet);
+    lose_newcomer(&fleet);
     load_finish(load, &result);
     check_all(&client, keys);
     resp_client_deinit(&client);
