@@ -257,9 +257,9 @@ static enum exit_code check_same(const struct founding *founding)
         return EXIT_CODE_CONFLICT;
     }
     if ((options->partitions && options->partitions != founding->map.partition_count) ||
-        (options->replicas && options->replicas != founding->map.replica_count)) {
+        (options->replicas && options->replicas != ringmap_copies(&founding->map))) {
         fprintf(stderr, "%s: the cluster was founded with %u partitions and %u replicas\n",
-                founding->prefix, founding->map.partition_count, founding->map.replica_count);
+                founding->prefix, founding->map.partition_count, ringmap_copies(&founding->map));
         return EXIT_CODE_CONFLICT;
     }
     if (options->encrypt && !founding->map.boxes) {
@@ -343,7 +343,7 @@ enum exit_code founding_run(struct cluster *cluster, const struct address_list *
         *result = (struct founding_result){.already = founding->committed == founding->count,
                                            .nodes = founding->count,
                                            .partitions = founding->map.partition_count,
-                                           .replicas = founding->map.replica_count,
+                                           .replicas = ringmap_copies(&founding->map),
                                            .encrypted = founding->map.boxes != NULL};
     if (founding->map_made)
         ringmap_deinit(&founding->map);

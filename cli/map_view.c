@@ -11,9 +11,15 @@
 #include <string.h>
 
 static const struct output_column fields[] = {
-    {"epoch", "epoch", OUTPUT_NUMBER},           {"founding", "founding", OUTPUT_TEXT},
-    {"partitions", "partitions", OUTPUT_NUMBER}, {"replicas", "replicas", OUTPUT_NUMBER},
-    {"meta_voters", "meta voters", OUTPUT_LIST}, {"data_keys", "data keys", OUTPUT_LIST},
+    {"epoch", "epoch", OUTPUT_NUMBER},
+    {"founding", "founding", OUTPUT_TEXT},
+    {"partitions", "partitions", OUTPUT_NUMBER},
+    {"replicas", "replicas", OUTPUT_NUMBER},
+    {"meta_voters", "meta voters", OUTPUT_LIST},
+    {"data_keys", "data keys", OUTPUT_LIST},
+    {"plan", "plan", OUTPUT_TEXT},
+    {"paused", "paused", OUTPUT_BOOL},
+    {"move_rate_mib", "move rate MiB", OUTPUT_NUMBER},
 };
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},     {"address", "ADDRESS", OUTPUT_TEXT},
@@ -76,10 +82,16 @@ static void put_fields(struct output *output, const struct ringmap *map, uint16_
     if (state > 0 && state < sizeof founding / sizeof *founding)
         output_field(output, &fields[1], (struct output_value){.text = founding[state]});
     output_field(output, &fields[2], (struct output_value){.number = map->partition_count});
-    output_field(output, &fields[3], (struct output_value){.number = map->replica_count});
+    output_field(output, &fields[3], (struct output_value){.number = ringmap_copies(map)});
     output_field(output, &fields[4], voters);
     if (map->key_count > 0)
         output_field(output, &fields[5], keys);
+    if (ringmap_moving(map))
+        output_field(output, &fields[6], (struct output_value){.text = "under way"});
+    if (map->paused)
+        output_field(output, &fields[7], (struct output_value){.number = 1});
+    if (map->move_rate > 0)
+        output_field(output, &fields[8], (struct output_value){.number = map->move_rate});
 }
 
 static void put_members(struct output *output, const struct ringmap *map)

@@ -102,7 +102,7 @@ static void info_ringcask(struct router *router, struct buffer *out)
                   "partitions:%u\r\nreplicas:%u\r\npartitions_with_leader:%u\r\n"
                   "lanes_stalled:%u\r\noperations_in_flight:%u\r\n",
                   router->map_known ? router->map.epoch : 0, nodes, router->pool.up_count,
-                  router->lane_count, router->map_known ? router->map.replica_count : 0, leaders,
+                  router->lane_count, router->map_known ? ringmap_copies(&router->map) : 0, leaders,
                   stalled, router->operations);
 }
 

@@ -1,5 +1,7 @@
 /* Programs: exit codes, stdout and stderr of the built binaries, without a cluster. */
 #include "cli/exit_code.h"
+#include "replication/node_file.h"
+#include "ring/ringmap.h"
 #include "storage/engine.h"
 
 #include <criterion/criterion.h>
@@ -177,6 +179,51 @@ Test(programs, a_damaged_or_absent_ticket_is_refused)
                    EXIT_CODE_FAILED, "none: no such ticket");
     cr_assert_eq(run("umask 077; ring-admin ticket | tr 0-9a 1-9a0 >t"), EXIT_CODE_OK);
     assert_refused("ring-admin --ticket t --seeds 127.0.0.1:1 status", EXIT_CODE_FAILED, "t: ");
+}
+
+/* A MAP in the folder: of two members, on the way to fewer copies, with settings. */
+static void write_map(void)
+{
+    struct ringmap map;
+    struct node_file file;
+    struct vfs *vfs;
+
+    cr_assert_eq(ringmap_init(&map, 2, 8, 2), 0);
+    map.epoch = 7;
+    for (uint16_t i = 0; i < 2; i++) {
+        map.members[i] = (struct ringmap_member){.id = (uint16_t)(i + 1),
+                                                 .state = RINGMAP_STATE_ACTIVE,
+                                                 .weight = 100,
+                                                 .address = "10.0.0.1:7001"};
+        map.members[i].public_key[0] = (uint8_t)i;
+    }
+    map.target = calloc(16, sizeof *map.target);
+    for (uint32_t i = 0; i < 16; i++) {
+        map.replicas[i] = (uint16_t)(i % 2 + 1);
+        map.target[i] = i % 2 ? 0 : 1;
+    }
+    map.meta_voters[0] = 1;
+    map.meta_voter_count = 1;
+    map.paused = true;
+    map.move_rate = 48;
+    file = (struct node_file){.size = ringmap_encoded_size(&map)};
+    file.blob = malloc(file.size);
+    ringmap_encode(&map, file.blob);
+    cr_assert_eq(vfs_posix_open(&vfs, folder), 0);
+    cr_assert_eq(node_file_write(vfs, &node_file_map, &file), 0);
+    vfs_posix_close(vfs);
+    free(file.blob);
+    ringmap_deinit(&map);
+}
+
+Test(programs, inspect_tells_of_a_plan_and_of_settings)
+{
+    write_map();
+    cr_assert_eq(run("ringcask inspect MAP"), EXIT_CODE_OK, "%s", err);
+    cr_assert(strstr(out, "epoch: 7\n") && strstr(out, "replicas: 1\n"), "%s", out);
+    cr_assert(strstr(out, "plan: under way\n") && strstr(out, "paused: yes\n") &&
+                  strstr(out, "move rate MiB: 48\n"),
+              "%s", out);
 }
 
 Test(programs, who_joins_must_be_found)
