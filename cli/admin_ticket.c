@@ -129,6 +129,13 @@ static enum exit_code run_new(struct admin *admin, const struct tickets_command 
 
     if (code != EXIT_CODE_OK)
         return code;
+    if (!reply.has_psk) {
+        arguments_error(admin->arguments,
+                        "the secret was changed meanwhile, and ticket %u has "
+                        "ended with the old one: make another",
+                        reply.id);
+        return EXIT_CODE_FAILED;
+    }
     memset(&ticket, 0, sizeof ticket);
     memcpy(ticket.cluster, admin->ticket.cluster, sizeof ticket.cluster);
     memcpy(ticket.psk, reply.psk, sizeof ticket.psk);
