@@ -42,12 +42,12 @@ static const struct output_column scrub_columns[] = {
 
 static const char *node_state(const struct view_node *node, const struct ringmap_member *member)
 {
-    if (member && member->state == RINGMAP_STATE_REMOVED)
-        return "removed";
     if (!node->reachable)
         return "unreachable";
     if (node->status.disk_full)
         return "disk full";
+    if (member && member->state != RINGMAP_STATE_ACTIVE)
+        return view_state_name(member->state);
     return node->status.founded == 2 ? "up" : node->status.founded == 1 ? "prepared" : "empty";
 }
 
@@ -140,6 +140,12 @@ static void put_scrub(struct output *output, const struct view_node *node)
     output_row(output, values);
 }
 
+/* `members` lists those who were removed. */
+static bool is_gone(const struct view *view, uint32_t i)
+{
+    return view->founded && view->map.members[i].state == RINGMAP_STATE_REMOVED;
+}
+
 int admin_status(const struct arguments *arguments)
 {
     struct admin admin;
@@ -155,7 +161,8 @@ int admin_status(const struct arguments *arguments)
             put_meta(admin.output, &admin.view);
         output_table(admin.output, "nodes", columns, COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)
-            put_node(admin.output, &admin.view, &admin.view.nodes[i]);
+            if (!is_gone(&admin.view, i))
+                put_node(admin.output, &admin.view, &admin.view.nodes[i]);
         output_table(admin.output, "scrub", scrub_columns, SCRUB_COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)
             if (admin.view.nodes[i].reachable)
