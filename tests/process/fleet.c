@@ -109,13 +109,14 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
 void fleet_start_router(struct fleet *fleet)
 {
     char program[PATH_MAX], line[256], resp[64], text[512];
+    const char *seeds = fleet->router_seeds ? fleet->router_seeds : fleet_seeds(fleet, text);
     const char *colon;
     int r;
 
     snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet->resp_port);
-    set_words(&fleet->router, (const char *[]){program_of(fleet->router_program, program), "router",
-                                               "--ticket", fleet->ticket, "--seeds",
-                                               fleet_seeds(fleet, text), "--resp", resp, NULL});
+    set_words(&fleet->router,
+              (const char *[]){program_of(fleet->router_program, program), "router", "--ticket",
+                               fleet->ticket, "--seeds", seeds, "--resp", resp, NULL});
     r = start(fleet, &fleet->router, "router", line, sizeof line);
     REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
     REQUIRE(strncmp(line, "ready resp=", 11) == 0, "%s", line);

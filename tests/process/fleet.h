@@ -22,6 +22,7 @@ struct fleet {
     bool left[FLEET_NODES_MAX];            /* gone for good */
     struct child router;
     const char *router_program; /* NULL: this build's ringcask */
+    const char *router_seeds;   /* at its start; NULL: all nodes */
     uint16_t resp_port;         /* the same after a restart */
     const char *const *node_words;
 };

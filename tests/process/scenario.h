@@ -30,6 +30,7 @@
     X(files)   /* few descriptors: files become fewer and larger, writes wait, all is served */    \
     X(expiry)  /* deadlines and SCAN through redis-cli, changes of leaders and another router */   \
     X(scrub)   /* rot on the disk of a running node is found and made good by its peers */         \
+    X(seeds)   /* a router that slept while all members were replaced needs one live seed */       \
     X(sealed)  /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */    \
     X(rotate)  /* data keys change under load, through the meta leader's death and restarts */     \
     X(tickets) /* tickets by role: who gets in, as what, how long; another secret under load */    \
