@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "storage/store_state.h"
 #include "store_host.h"
 #include "vfs_crash.h"
 
@@ -85,6 +86,84 @@ Test(store_flush, on_demand_everything_dead_is_reclaimed)
     cr_assert_gt(stats.flush_reclaimed, before.flush_reclaimed);
     host_check(&host);
     host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* Everything as of now, and nothing is left of it. Returns how many files that took. */
+static uint64_t flush_all(struct host *host)
+{
+    struct store_stats before, stats;
+
+    store_stats(host->store, &before);
+    cr_assert_eq(store_flush(host->store), 0);
+    for (int i = 0; i < 20; i++)
+        host_settle(host);
+    store_stats(host->store, &stats);
+    cr_assert_not(stats.flush_demanded);
+    cr_assert_eq(stats.flush_left_files, 0);
+    return stats.flush_files - before.flush_files;
+}
+
+static struct vault *two_keys(void)
+{
+    static struct vault vault;
+
+    vault_init(&vault);
+    cr_assert_eq(vault_add(&vault, 1, (const uint8_t[VAULT_KEY_SIZE]){7}), 0);
+    cr_assert_eq(vault_add(&vault, 2, (const uint8_t[VAULT_KEY_SIZE]){8}), 0);
+    vault_use(&vault, 1);
+    return &vault;
+}
+
+Test(store_flush, what_a_cask_is_sealed_with_is_known_behind_a_restart)
+{
+    struct vault *vault = two_keys();
+    struct host host, again;
+
+    start(&host, vfs_mem_new());
+    host_close(&host);
+    host.options.vault = vault;
+    cr_assert_eq(host_open(&host), 0);
+    live(&host, 100);
+    cr_assert_gt(flush_all(&host), 0);
+    vault_use(vault, 2);
+    cr_assert_gt(flush_all(&host), 0, "nothing is sealed anew");
+    cr_assert_eq(flush_all(&host), 0);
+    host_reopen(&host, &again);
+    cr_assert_eq(flush_all(&again), 0, "what is sealed with the newest key is written again");
+    host_check(&again);
+    host_deinit(&again);
+    host_stop(&host);
+}
+
+Test(store_flush, a_demand_waits_for_a_hint_that_is_made_again)
+{
+    struct vault *vault = two_keys();
+    struct store_stats stats;
+    struct host host;
+    uint64_t casks;
+
+    start(&host, vfs_mem_new());
+    host_close(&host);
+    host.options.vault = vault;
+    cr_assert_eq(host_open(&host), 0);
+    live(&host, 100);
+    flush_all(&host);
+    store_stats(host.store, &stats);
+    casks = stats.casks;
+    cr_assert_gt(casks, 0);
+    for (size_t i = 0; i < host.store->casks.count; i++) {
+        host.store->casks.items[i]->base.hint_bad = true;
+        store_file_changed(host.store, &host.store->casks.items[i]->base);
+    }
+    vault_use(vault, 2);
+    cr_assert_eq(store_flush(host.store), 0);
+    store_stats(host.store, &stats);
+    cr_assert_geq(stats.flush_left_files, casks);
+    cr_assert_geq(flush_all(&host), casks);
+    for (size_t i = 0; i < host.store->casks.count; i++)
+        cr_assert_eq(host.store->casks.items[i]->base.key_id, 2);
+    host_check(&host);
     host_stop(&host);
 }
 
