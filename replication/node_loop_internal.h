@@ -137,6 +137,7 @@ struct host_link {
     _Atomic uint16_t member; /* NODE: 0 while the map does not name its key, or as removed */
     uint32_t ticket;         /* accepted: that opened it, as in struct link_peer */
     uint32_t generation;
+    bool ended;        /* its ticket opens no more: it is being closed */
     uint64_t instance; /* of the process at the other end; 0: it has not told */
     bool deaf;         /* accepted: another process has its identity; nothing of it is heard */
     char address[RINGMAP_ADDRESS_SIZE];
@@ -216,7 +217,7 @@ void loop_links_announce(struct node_loop *loop);
 /* The node's tickets are there, or others, or some may have expired: opens to those who may come
  * in, and ends the links of those who may not. */
 void loop_tickets_apply(struct node_loop *loop);
-/* A link comes up that we did not dial: NULL, or why it may not. links_mutex is held. A new key of
+/* A link comes up: NULL, or why it may not. links_mutex is held. A new key of
  * a ticket that counts its uses is refused until that use is committed: it dials again. */
 const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
 /* Tells the log of it, at most once a second. links_mutex is held. */

@@ -70,8 +70,8 @@ const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *
 {
     const char *why;
 
-    if (peer->dialled)
-        return NULL;
+    if (peer->dialled) /* nothing that we dial may give us an admin's orders */
+        return peer->role == LINK_ROLE_NODE ? NULL : "it is no storage node";
     why = problem(loop, peer->ticket, peer->generation, (uint8_t)peer->role, peer->public_key);
     if (why || peer->ticket == 0 ||
         tickets_redeemed(&loop->tickets, peer->ticket, peer->public_key))
@@ -99,13 +99,14 @@ static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
     for (struct host_link *host = loop->links; host && count < CLOSE_MAX; host = host->next) {
         const char *why;
 
-        if (host->dialled || loop_link_member(loop, host) != 0)
+        if (host->dialled || host->ended || loop_link_member(loop, host) != 0)
             continue;
         why = problem(loop, host->ticket, host->generation, host->role, host->public_key);
         if (!why)
             continue;
         loop_log("info", "link_ended", "ticket=%u role=%s reason=\"%s\"", host->ticket,
                  ticket_role_name(host->role), why);
+        host->ended = true;
         ended[count++] = host->link;
     }
     return count;
