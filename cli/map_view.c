@@ -70,7 +70,8 @@ static int load(const char *path, struct ringmap *map, uint16_t *state)
 
 static void put_fields(struct output *output, const struct ringmap *map, uint16_t state)
 {
-    static const char *const founding[] = {"", "prepared", "committed", "done"};
+    static const char *const founding[] = {"",     "prepared",          "committed",
+                                           "done", "committed, joined", "done, joined"};
     struct output_value voters = {.list_count = map->meta_voter_count};
     struct output_value keys = {.list_count = map->key_count};
 

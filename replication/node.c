@@ -8,41 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int node_genesis_decode(const struct node *node, const uint8_t *blob, size_t size,
-                        struct ringmap *map, const char **why)
-{
-    int r = ringmap_decode(blob, size, map);
-
-    if (r != 0) {
-        *why = "the genesis does not decode";
-        return r < 0 ? r : -EBADMSG;
-    }
-    if (map->epoch != 1) {
-        *why = "the genesis is no ring map of epoch 1";
-        r = -EBADMSG;
-    } else if (memcmp(map->cluster, node->options.cluster, RINGMAP_CLUSTER_SIZE) != 0) {
-        *why = "the genesis is of another cluster than this node's ticket";
-        r = -EPROTO;
-    }
-    if (r != 0)
-        ringmap_deinit(map);
-    return r;
-}
-
-/* One that is prepared here names this node. Other nodes may join later. */
-static int decode_own(const struct node *node, const uint8_t *blob, size_t size,
-                      struct ringmap *map, const char **why)
-{
-    int r = node_genesis_decode(node, blob, size, map, why);
-
-    if (r == 0 && !ringmap_member_by_key(map, node->options.public_key)) {
-        *why = "the genesis does not name this node's key";
-        ringmap_deinit(map);
-        r = -EPROTO;
-    }
-    return r;
-}
-
 const struct ringmap *node_newest(const struct node *node)
 {
     assert(node->founding == FOUNDING_COMMITTED);
@@ -56,51 +21,6 @@ void node_know_self(struct node *node)
     member = ringmap_member_by_key(node->newest_blob ? &node->newest : &node->genesis,
                                    node->options.public_key);
     node->member = member ? member->id : 0;
-}
-
-static int write_genesis(struct node *node, uint8_t founding, const uint8_t *blob, size_t size)
-{
-    struct node_file file = {.state = founding, .blob = (uint8_t *)blob, .size = size};
-
-    return node_file_write(node->vfs, &node_file_genesis, &file);
-}
-
-/* Takes over the bytes when it returns 0. */
-static int take_genesis(struct node *node, struct node_file *file)
-{
-    const char *why;
-    int r;
-
-    if (file->state < FOUNDING_PREPARED || file->state > FOUNDING_FOUNDED)
-        return -EBADMSG;
-    if (file->state == FOUNDING_PREPARED)
-        r = decode_own(node, file->blob, file->size, &node->genesis, &why);
-    else
-        r = node_genesis_decode(node, file->blob, file->size, &node->genesis, &why);
-    if (r != 0)
-        return r;
-    node->founded = file->state == FOUNDING_FOUNDED;
-    node->founding = node->founded ? FOUNDING_COMMITTED : (uint8_t)file->state;
-    node->blob = file->blob;
-    node->blob_size = file->size;
-    ringmap_hash(node->blob, node->blob_size, node->hash);
-    node_know_self(node);
-    return 0;
-}
-
-static int read_genesis(struct node *node)
-{
-    struct node_file file;
-    int r = node_file_read(node->vfs, &node_file_genesis, &file);
-
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0) {
-        r = take_genesis(node, &file);
-        if (r != 0)
-            free(file.blob);
-    }
-    return r;
 }
 
 int node_peek_map(struct vfs *vfs, struct ringmap *map)
@@ -126,7 +46,7 @@ int node_open(struct node **out, struct vfs *vfs, const struct node_options *opt
         return -ENOMEM;
     node->options = *options;
     node->vfs = vfs;
-    r = read_genesis(node);
+    r = node_founding_read(node);
     if (r == 0 && node->founding == FOUNDING_COMMITTED)
         r = node_map_read(node);
     if (r == 0)
@@ -178,157 +98,6 @@ static void finish_sends(struct node *node, struct node_effects *effects)
         if (node->replies[i].failed)
             effects->fatal = -ENOMEM;
     }
-}
-
-static void answer_founding(struct node *node, struct node_effects *effects,
-                            const struct node_event *event, uint8_t type, const char *why)
-{
-    struct wire_buffer *reply =
-        node_send(node, effects, event->from, type, event->message->correlation);
-
-    if (!reply)
-        return;
-    wire_put_array(reply, 3);
-    wire_put_bool(reply, why == NULL);
-    wire_put_string(reply, why ? why : "");
-    wire_put_bin(reply, node->hash, sizeof node->hash);
-}
-
-/* Takes over the map when it returns 0. */
-static int adopt(struct node *node, uint8_t founding, struct ringmap *map, const uint8_t *blob,
-                 size_t size)
-{
-    uint8_t *copy = malloc(size);
-    int r = copy ? write_genesis(node, founding, blob, size) : -ENOMEM;
-
-    if (r != 0) {
-        free(copy);
-        return r;
-    }
-    memcpy(copy, blob, size);
-    if (node->founding != FOUNDING_NONE)
-        ringmap_deinit(&node->genesis);
-    free(node->blob);
-    node->genesis = *map;
-    node->blob = copy;
-    node->blob_size = size;
-    node->founding = founding;
-    ringmap_hash(copy, size, node->hash);
-    node_know_self(node);
-    return 0;
-}
-
-int node_genesis_adopt(struct node *node, struct ringmap *genesis, const uint8_t *blob, size_t size)
-{
-    return adopt(node, FOUNDING_COMMITTED, genesis, blob, size);
-}
-
-static int adopt_prepared(struct node *node, const uint8_t *blob, size_t size, const char **why)
-{
-    struct ringmap map;
-    int r = decode_own(node, blob, size, &map, why);
-
-    if (r != 0)
-        return r;
-    r = adopt(node, FOUNDING_PREPARED, &map, blob, size);
-    if (r != 0) {
-        ringmap_deinit(&map);
-        *why = "the genesis cannot be written: see the node's log";
-    }
-    return r;
-}
-
-static const char *prepare(struct node *node, const struct node_event *event,
-                           struct node_effects *effects)
-{
-    uint8_t hash[RINGMAP_HASH_SIZE];
-    struct wire_cursor cursor;
-    const char *why = NULL;
-    const uint8_t *blob;
-    size_t size;
-
-    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    blob = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
-    if (event->from.role != LINK_ROLE_ADMIN)
-        return "only an admin may found a cluster";
-    if (cursor.failed || !blob)
-        return "the genesis does not decode";
-    ringmap_hash(blob, size, hash);
-    if (node->founding == FOUNDING_COMMITTED)
-        return memcmp(hash, node->hash, sizeof hash) == 0
-                   ? NULL
-                   : "this node already belongs to a founded cluster";
-    if (adopt_prepared(node, blob, size, &why) != 0)
-        return why;
-    effects->map_changed = true;
-    return NULL;
-}
-
-static const char *commit(struct node *node, const uint8_t *hash, size_t size,
-                          struct node_effects *effects)
-{
-    int r;
-
-    if (node->founding == FOUNDING_NONE || !hash || size != RINGMAP_HASH_SIZE ||
-        memcmp(hash, node->hash, size) != 0)
-        return "this genesis was not prepared here";
-    if (node->founding == FOUNDING_COMMITTED)
-        return NULL;
-    r = write_genesis(node, FOUNDING_COMMITTED, node->blob, node->blob_size);
-    if (r != 0) {
-        effects->fatal = r;
-        return "the genesis cannot be written: see the node's log";
-    }
-    node->founding = FOUNDING_COMMITTED;
-    effects->found = true;
-    effects->map_changed = true;
-    return NULL;
-}
-
-static const char *commit_message(struct node *node, const struct node_event *event,
-                                  struct node_effects *effects)
-{
-    struct wire_cursor cursor;
-    const uint8_t *hash;
-    size_t size;
-
-    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    hash = wire_get_bin(&cursor, RINGMAP_HASH_SIZE, &size);
-    if (event->from.role == LINK_ROLE_ROUTER)
-        return "a router may not found a cluster";
-    return commit(node, cursor.failed ? NULL : hash, size, effects);
-}
-
-static void send_genesis(struct node *node, const struct node_event *event,
-                         struct node_effects *effects)
-{
-    struct wire_buffer *reply =
-        node_send(node, effects, event->from, WIRE_GENESIS, event->message->correlation);
-
-    if (!reply)
-        return;
-    wire_put_array(reply, 2);
-    wire_put_uint(reply, node->founding);
-    wire_put_bin(reply, node->hash, sizeof node->hash);
-}
-
-/* A peer's word that the genesis prepared here was committed. */
-static void on_genesis(struct node *node, const struct node_event *event,
-                       struct node_effects *effects)
-{
-    struct wire_cursor cursor;
-    const uint8_t *hash;
-    uint64_t founding;
-    size_t size;
-
-    wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    if (wire_get_array(&cursor, 2) != 2)
-        return;
-    founding = wire_get_uint(&cursor, FOUNDING_COMMITTED);
-    hash = wire_get_bin(&cursor, RINGMAP_HASH_SIZE, &size);
-    if (!cursor.failed && event->from.role == LINK_ROLE_NODE && event->from.member != 0 &&
-        founding == FOUNDING_COMMITTED)
-        (void)commit(node, hash, size, effects);
 }
 
 struct usage {
@@ -435,39 +204,17 @@ static void on_message(struct node *node, const struct node_event *event,
         node_join_told(node, event, effects);
         break;
     case WIRE_PREPARE:
-        answer_founding(node, effects, event, WIRE_PREPARE_REPLY, prepare(node, event, effects));
-        break;
     case WIRE_COMMIT:
-        answer_founding(node, effects, event, WIRE_COMMIT_REPLY,
-                        commit_message(node, event, effects));
+    case WIRE_GENESIS_GET:
+    case WIRE_GENESIS:
+        node_founding_message(node, event, effects);
         break;
     case WIRE_NODE_STATUS:
         send_status(node, event, effects);
         break;
-    case WIRE_GENESIS_GET:
-        send_genesis(node, event, effects);
-        break;
-    case WIRE_GENESIS:
-        on_genesis(node, event, effects);
-        break;
     default: /* the tickets', or of a newer version */
         (void)node_tickets_message(node, event, effects);
         break;
-    }
-}
-
-static void ask_peers(struct node *node, struct node_effects *effects)
-{
-    if (node->founding != FOUNDING_PREPARED || node->now_ms < node->ask_due_ms)
-        return;
-    node->ask_due_ms = node->now_ms + node->options.ask_ms;
-    for (uint32_t i = 0; i < node->genesis.member_count; i++) {
-        uint16_t member = node->genesis.members[i].id;
-
-        if (member != node_member(node) && node->peers[member].up)
-            (void)node_send(node, effects,
-                            (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
-                            WIRE_GENESIS_GET, 0);
     }
 }
 
@@ -513,7 +260,7 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
     default:
         assert(!"unknown event");
     }
-    ask_peers(node, effects);
+    node_founding_due(node, effects);
     node_join_due(node, effects);
     if (node->founding == FOUNDING_COMMITTED)
         node_map_due(node, effects);
@@ -549,16 +296,6 @@ const struct ringmap *node_genesis(const struct node *node)
 bool node_founding_owed(const struct node *node)
 {
     return node->founding == FOUNDING_COMMITTED && !node->founded;
-}
-
-int node_founded(struct node *node)
-{
-    int r;
-
-    assert(node->founding == FOUNDING_COMMITTED);
-    r = write_genesis(node, FOUNDING_FOUNDED, node->blob, node->blob_size);
-    node->founded = r == 0;
-    return r;
 }
 
 const uint8_t *node_genesis_hash(const struct node *node)

@@ -1,6 +1,7 @@
 /* Node, inside: what node*.c share. Nothing else includes this.
  *
- *   node.c        events, founding, status
+ *   node.c        events, status
+ *   node_founding.c the founding, which may be long past
  *   node_map.c    the newest ring map: durable here, and on its way to all members
  *   node_change.c a change of it, on its way to the leader of the meta group
  *   node_tickets.c the same of the tickets
@@ -14,7 +15,14 @@
 #include "replication/node_tickets.h"
 
 /* FOUNDED is in the file only: committed, and the stores are there. */
-enum founding { FOUNDING_NONE, FOUNDING_PREPARED, FOUNDING_COMMITTED, FOUNDING_FOUNDED };
+enum founding {
+    FOUNDING_NONE,
+    FOUNDING_PREPARED,
+    FOUNDING_COMMITTED,
+    FOUNDING_FOUNDED,
+    FOUNDING_JOINED, /* in the file only: as COMMITTED and then FOUNDED, but the genesis does not */
+    FOUNDING_JOINED_FOUNDED, /* name this node, which has joined later */
+};
 
 struct node_peer {
     bool up;
@@ -78,6 +86,15 @@ struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
 const struct ringmap *node_newest(const struct node *node);
 /* After any of the maps has become another. */
 void node_know_self(struct node *node);
+
+/* node_founding.c */
+/* At start: GENESIS, if there is one. 0 or -errno. */
+int node_founding_read(struct node *node);
+/* PREPARE, COMMIT, GENESIS_GET or GENESIS. */
+void node_founding_message(struct node *node, const struct node_event *event,
+                           struct node_effects *effects);
+/* A prepared node asks whether the commit came. */
+void node_founding_due(struct node *node, struct node_effects *effects);
 /* A genesis of this cluster. 0, -ENOMEM, or another -errno and *why. */
 int node_genesis_decode(const struct node *node, const uint8_t *blob, size_t size,
                         struct ringmap *map, const char **why);

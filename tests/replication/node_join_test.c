@@ -373,6 +373,7 @@ Test(node_join, files_of_two_nodes_are_refused)
     new.options.public_key[5] = 1;
     cr_assert_eq(node_open(&node, new.vfs, &new.options), -EPROTO);
     new.options.public_key[5] = 0;
+    cr_assert_eq(node_open(&node, old.vfs, &new.options), -EPROTO, "a founder's, without a MAP");
     new.node = NULL;
     reopen(&new);
     end();
