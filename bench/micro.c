@@ -119,11 +119,8 @@ int micro_run(const char *name, const struct micro_options *options)
     static const struct {
         const char *name;
         int (*run)(const struct micro_options *options);
-    } groups[] = {{"keydir", micro_keydir},
-                  {"value", micro_value},
-                  {"journal", micro_journal},
-                  {"wire", micro_wire},
-                  {"raft", micro_raft}};
+    } groups[] = {{"keydir", micro_keydir},   {"value", micro_value}, {"copy", micro_copy},
+                  {"journal", micro_journal}, {"wire", micro_wire},   {"raft", micro_raft}};
 
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (strcmp(groups[i].name, name) == 0) {

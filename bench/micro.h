@@ -28,7 +28,7 @@ struct micro_case {
     void (*prepare)(void *context, uint64_t count); /* before each run, untimed; or NULL */
 };
 
-/* name: keydir, value, journal, wire or raft. 0 or -errno. */
+/* name: keydir, value, copy, journal, wire or raft. 0 or -errno. */
 int micro_run(const char *name, const struct micro_options *options);
 /* For the groups of cases: */
 void micro_time(const struct micro_options *options, const struct micro_case *row, void *context);
@@ -39,6 +39,7 @@ void micro_figure(const struct micro_options *options, const char *name, double 
 void micro_keep(const void *value);
 
 int micro_keydir(const struct micro_options *options);
+int micro_copy(const struct micro_options *options);
 int micro_journal(const struct micro_options *options);
 int micro_wire(const struct micro_options *options);
 int micro_raft(const struct micro_options *options);

@@ -261,6 +261,8 @@ static const struct command_row commands[] = {
     {"keydir", "", 0, 0, "Times the index in memory.", NULL, micro_rows, run_micro},
     {"value", "", 0, 0, "Times the cache and the compression of values.", NULL, micro_rows,
      run_micro},
+    {"copy", "", 0, 0, "Times a file that is copied through a socket, on a real disk.", NULL,
+     micro_rows, run_micro},
     {"journal", "", 0, 0, "Times the store's write path on a real disk.", NULL, micro_rows,
      run_micro},
     {"wire", "", 0, 0, "Times hashing, encoding, decoding and sealing.", NULL, micro_rows,

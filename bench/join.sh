@@ -1,0 +1,256 @@
+#!/bin/sh
+# Measures what a join costs, on this machine, in one run: three nodes and a router under YCSB-B at
+# half of what they can do, and a fourth node that joins.
+#   quiet, during   p99 of clients, and their longest update (which bounds the pause of a hand-over)
+#   moves, copy     MiB/s of replicas that move while no client asks, and of a file that is copied
+#                   through a socket (ring-bench copy)
+#   bytes           received by a node that joins while no client asks, to the live bytes it is due
+#   detection       from kill -9 until gossip holds the node dead; re-election: the longest gap that
+#                   any client has, over many kills
+# Prints tables for docs/benchmarks.md; each figure is a line of bench/results/join/*.json.
+#
+#   sh bench/join.sh            about four minutes
+#   sh bench/join.sh --quick    about one
+#
+# Only processes that were started here are ended, by number.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$top" || exit 1
+bin=${RINGCASK_BIN:-$top/build/release/bin}
+keys=200000
+seconds=15
+kills=30
+fast=100000 # MiB/s: no budget at all
+for word in "$@"; do
+    case $word in
+    --quick) keys=30000 seconds=4 kills=5 ;;
+    *)
+        echo "usage: sh bench/join.sh [--quick]" >&2
+        exit 2
+        ;;
+    esac
+done
+
+die()
+{
+    echo "bench/join.sh: $*" >&2
+    exit 1
+}
+
+command -v ss >/dev/null || die "ss is needed (package iproute2)"
+if [ -z "${RINGCASK_BIN:-}" ]; then
+    echo "building (build/release)" >&2
+    mkdir -p build
+    { cmake --preset release && cmake --build --preset release \
+        --target ringcask ring-admin ring-bench process_test; } >build/join.log 2>&1 || {
+        tail -n 30 build/join.log >&2
+        exit 1
+    }
+fi
+
+mkdir -p build bench/results/join
+dir=$(mktemp -d "$top/build/join.XXXXXX") || exit 1
+pids=
+# Ends what was started, the newest first, and removes its data.
+clean_up()
+{
+    trap - EXIT INT TERM
+    for pid in $pids; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    done
+    rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+started()
+{
+    pids="$1 $pids"
+}
+
+# --- figures ----------------------------------------------------------------------------------
+commit=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
+stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+kernel=$(uname -r)
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+cores=$(nproc)
+results=bench/results/join/$(date -u +%Y%m%d-%H%M%S)-$commit.json
+
+put() # name value
+{
+    [ -n "$2" ] || die "no figure for $1"
+    printf '{"date":"%s","commit":"%s","kernel":"%s","cpu":"%s","cores":%s,"name":"%s","value":%s}\n' \
+        "$stamp" "$commit" "$kernel" "${cpu:-unknown}" "$cores" "$1" "$2" >>"$results"
+}
+got() # name -> its value
+{
+    sed -n "s/.*\"name\":\"$1\",\"value\":\\([-0-9.e+]*\\)}/\\1/p" "$results" | tail -n 1
+}
+# A number of a JSON document, by its name: the first of that name.
+number() # file name
+{
+    tr -d '\n ' <"$1" | awk -v name="\"$2\":" '{
+        at = index($0, name)
+        if (at && match(substr($0, at + length(name)), /^[-0-9.e+]+/))
+            print substr($0, at + length(name), RLENGTH) }'
+}
+# A number of an object of ring-bench's line. Times there are microseconds.
+of() # file object name
+{
+    tr -d '\n ' <"$1" | sed -n "s/.*\"$2\":{\\([^{}]*\\)}.*/,\\1,/p" |
+        sed -n "s/.*,\"$3\":\\([0-9.]*\\),.*/\\1/p"
+}
+now_ms()
+{
+    date +%s%3N
+}
+
+# --- the cluster ------------------------------------------------------------------------------
+resp=127.0.0.1:$((21000 + $$ % 20000))
+"$bin/ringcask" demo --dir "$dir/ringcask" --resp "$resp" >"$dir/demo.out" 2>"$dir/demo.log" &
+started $!
+tries=0
+until grep -q '^ready ' "$dir/demo.out"; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || die "the demo does not get ready: $(tail -n 5 "$dir/demo.log")"
+    sleep 0.1
+done
+export RINGCASK_TICKET="$dir/ringcask/cluster.ticket"
+RINGCASK_SEEDS=$(cat "$dir"/ringcask/node-1.address),$(cat "$dir"/ringcask/node-2.address)
+export RINGCASK_SEEDS
+
+admin() # words...
+{
+    "$bin/ring-admin" "$@" >"$dir/admin.out" 2>"$dir/admin.err" ||
+        die "ring-admin $*: $(cat "$dir/admin.out" "$dir/admin.err")"
+}
+load() # file seconds options...
+{
+    file=$1
+    duration=$2
+    shift 2
+    "$bin/ring-bench" load --resp "$resp" --workload b --clients 50 --keys "$keys" \
+        --value-size 1000 --seconds "$duration" -o json "$@" >"$file" || die "ring-bench failed"
+}
+# Starts a node that joins, and waits until it is known. Its number: $dir/NAME.pid
+join() # name
+{
+    mkfifo "$dir/$1.out"
+    "$bin/ringcask" node --ticket "$RINGCASK_TICKET" --data "$dir/$1" --listen 127.0.0.1:0 \
+        --join "$RINGCASK_SEEDS" >"$dir/$1.out" 2>"$dir/$1.log" &
+    started $!
+    echo $! >"$dir/$1.pid"
+    read -r line <"$dir/$1.out" || die "$1: $(tail -n 3 "$dir/$1.log")"
+    echo "${line#listening }" | cut -d ' ' -f 1 >"$dir/$1.address"
+    tries=0
+    until admin members && grep -q joining "$dir/admin.out"; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || die "$1 does not join: $(tail -n 3 "$dir/$1.log")"
+        sleep 0.1
+    done
+}
+# Bytes that a process has received over its connections.
+received() # pid
+{
+    ss -tinp | awk -v pid="pid=$1," '
+        /^[A-Z]/ { ours = index($0, pid) > 0; next }
+        ours && match($0, /bytes_received:[0-9]+/) {
+            sum += substr($0, RSTART + 15, RLENGTH - 15)
+        }
+        END { printf "%d", sum }'
+}
+
+echo "peak and half of it" >&2
+load "$dir/peak.json" "$((seconds / 3 + 1))" --warmup 1
+put peak "$(number "$dir/peak.json" achieved)"
+rate=$(got peak | awk '{ printf "%d", $1 / 2 }')
+load "$dir/quiet.json" "$seconds" --no-fill --rate "$rate"
+put quiet_p99_ms "$(of "$dir/quiet.json" all p99 | awk '{ print $1 / 1000 }')"
+put quiet_update_max_ms "$(of "$dir/quiet.json" update max | awk '{ print $1 / 1000 }')"
+
+echo "a join under load" >&2
+join node-4
+(
+    begin=$(now_ms)
+    "$bin/ring-admin" commit --auto --wait -o json >"$dir/commit.json" 2>"$dir/commit.err"
+    echo "$? $(($(now_ms) - begin))" >"$dir/commit.end"
+) &
+window=0
+while [ ! -e "$dir/commit.end" ]; do
+    window=$((window + 1))
+    load "$dir/during-$window.json" 4 --no-fill --warmup 0 --rate "$rate"
+done
+wait $! 2>/dev/null
+read -r code took <"$dir/commit.end"
+[ "$code" = 0 ] || die "commit: $(cat "$dir/commit.json" "$dir/commit.err")"
+put join_under_load_s "$(awk -v ms="$took" 'BEGIN { print ms / 1000 }')"
+put moves "$(number "$dir/commit.json" moves)"
+put moves_least "$(number "$dir/commit.json" moves_least)"
+for i in $(seq "$window"); do
+    of "$dir/during-$i.json" all p99
+done | sort -n | tail -n 1 >"$dir/worst"
+put during_p99_ms "$(awk '{ print $1 / 1000 }' "$dir/worst")"
+for i in $(seq "$window"); do
+    of "$dir/during-$i.json" update max
+done | sort -n | tail -n 1 >"$dir/worst"
+put during_update_max_ms "$(awk '{ print $1 / 1000 }' "$dir/worst")"
+
+echo "a join while nobody asks" >&2
+admin leave "$(cat "$dir/node-4.address")" --wait
+admin moves --rate "$fast"
+join node-5
+admin plan -o json
+due=$(number "$dir/admin.out" bytes)
+[ -n "$due" ] && [ "$due" -gt 0 ] || die "the plan names no bytes"
+before=$(received "$(cat "$dir/node-5.pid")")
+begin=$(now_ms)
+admin commit --auto --wait
+took=$(($(now_ms) - begin))
+after=$(received "$(cat "$dir/node-5.pid")")
+put due_bytes "$due"
+put received_bytes "$((after - before))"
+put moves_mib_s "$(awk -v b="$due" -v ms="$took" 'BEGIN { print b / 1048576 / (ms / 1000) }')"
+"$bin/ring-bench" copy --dir "$dir" -o json >"$dir/copy.json" || die "ring-bench copy failed"
+put copy_mib_s "$(number "$dir/copy.json" value)"
+
+echo "$kills kills" >&2
+kill "$(cat "$dir/node-5.pid")" 2>/dev/null
+"$bin/process_test" --scenario gossip >"$dir/gossip.out" || die "$(cat "$dir/gossip.out")"
+put detection_ms "$(sed -n 's/.*held dead after \([0-9]*\) ms.*/\1/p' "$dir/gossip.out")"
+"$bin/process_test" --scenario kill --rounds "$kills" >"$dir/kill.out" || die "$(cat "$dir/kill.out")"
+put election_longest_ms "$(sed -n 's/.*longest gap \([0-9]*\) ms, mean.*/\1/p' "$dir/kill.out")"
+put election_mean_ms "$(sed -n 's/.* mean \([0-9]*\) ms.*/\1/p' "$dir/kill.out")"
+
+# --- the table --------------------------------------------------------------------------------
+row() # what value unit bound at-most(1)-or-at-least(0)
+{
+    awk -v what="$1" -v value="$2" -v unit="$3" -v bound="$4" -v most="$5" 'BEGIN {
+        met = most ? value <= bound : value >= bound
+        printf "| %s | %.2f%s | %s %s%s | %s |\n", what, value, unit, most ? "≤" : "≥", bound, unit,
+            met ? "yes" : "no" }'
+}
+ratio() # a b
+{
+    awk -v a="$(got "$1")" -v b="$(got "$2")" 'BEGIN { print (b > 0 ? a / b : 0) }'
+}
+plain() # what value unit
+{
+    printf '| %s | %s%s | | |\n' "$1" "$2" "$3"
+}
+echo "$cores cores of ${cpu:-unknown}, Linux $kernel, ${stamp%T*}, commit $commit; $keys keys with values of 1,000 B," \
+    "256 partitions, three replicas."
+echo
+echo "| | measured | bound | met |"
+echo "|---|---|---|---|"
+row "p99 of clients during the join, to the quiet one" "$(ratio during_p99_ms quiet_p99_ms)" " ×" 2 1
+row "moves while nobody asks, to a copy through a socket" "$(ratio moves_mib_s copy_mib_s)" "" 0.6 0
+row "replicas moved, to the least" "$(ratio moves moves_least)" " ×" 1.02 1
+row "bytes received, to the live bytes due" "$(ratio received_bytes due_bytes)" " ×" 1.05 1
+row "longest update during the join" "$(got during_update_max_ms)" " ms" 50 1
+row "a killed node is held dead after" "$(got detection_ms)" " ms" 2000 1
+row "longest gap of a client over $kills kills" "$(got election_longest_ms)" " ms" 1500 1
+plain "offered: half of the peak" "$rate" " op/s"
+plain "p99 quiet, during" "$(got quiet_p99_ms), $(got during_p99_ms)" " ms"
+plain "longest update quiet" "$(got quiet_update_max_ms)" " ms"
+plain "the join under load took" "$(got join_under_load_s)" " s"
+plain "moves, copy" "$(got moves_mib_s), $(got copy_mib_s)" " MiB/s"
+echo "kept in $results" >&2
