@@ -148,12 +148,13 @@ struct shard_stats {
                                             are */
     uint64_t relocated;                  /* undecided entries that were appended again */
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
-    uint64_t repaired;    /* of those installed, how many ended a fence */
-    uint64_t compared;    /* partitions led here, with all their replicas; each time counts */
-    uint64_t differences; /* replicas that were outvoted, */
-    uint64_t undecided;   /* and ranges for which nobody had a majority */
-    bool drained;         /* it is to lead nothing */
-    bool slow;            /* its disk is far off its peers', says the meta group's leader */
+    uint64_t snapshots_resumed; /* where another leader, or an earlier attempt, left off */
+    uint64_t repaired;          /* of those installed, how many ended a fence */
+    uint64_t compared;          /* partitions led here, with all their replicas; each time counts */
+    uint64_t differences;       /* replicas that were outvoted, */
+    uint64_t undecided;         /* and ranges for which nobody had a majority */
+    bool drained;               /* it is to lead nothing */
+    bool slow;                  /* its disk is far off its peers', says the meta group's leader */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

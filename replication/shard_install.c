@@ -23,6 +23,8 @@ struct shard_target {
     uint8_t *state;
     size_t state_size;
     uint64_t heard_ms;
+    uint32_t told_term; /* of a newer snapshot whose source was told of this one, */
+    uint64_t told_index;
 };
 
 /* --- answers ------------------------------------------------------------------------------- */
@@ -39,8 +41,9 @@ static void ack_send(struct shard *shard, uint16_t member, const struct wire_sna
     wire_buffer_deinit(&body);
 }
 
-static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8_t kind,
-                   uint64_t next)
+/* index: of the snapshot that it is about. */
+static void answer_of(struct shard *shard, const struct wire_snapshot *piece, uint8_t kind,
+                      uint64_t index, uint64_t next)
 {
     struct wire_snapshot_ack ack = {.kind = kind,
                                     .group = piece->group,
@@ -49,10 +52,16 @@ static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8
                                     .to_member = piece->from_member,
                                     .to_life = piece->from_life,
                                     .term = piece->term,
-                                    .index = piece->index,
+                                    .index = index,
                                     .next = next};
 
     ack_send(shard, piece->from_member, &ack);
+}
+
+static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8_t kind,
+                   uint64_t next)
+{
+    answer_of(shard, piece, kind, piece->index, next);
 }
 
 void shard_snapshot_want(struct shard *shard, struct replica *replica, struct raft_replica leader,
@@ -135,6 +144,33 @@ static bool target_older(const struct shard_target *target, const struct wire_sn
 {
     return target->term < piece->term ||
            (target->term == piece->term && target->index < piece->index);
+}
+
+/* A later leader goes on with it. */
+static bool target_adopts(struct shard_target *target, const struct wire_snapshot *piece)
+{
+    if (target->term >= piece->term || target->index != piece->index ||
+        target->log_term != piece->log_term)
+        return false;
+    target->term = piece->term;
+    target->from = (struct raft_replica){piece->from_member, piece->from_life};
+    return true;
+}
+
+/* A newer snapshot begins: its source may go on with this one, and is told of it once. False: it
+ * does not, or there is nothing to go on with. */
+static bool target_stays(struct shard *shard, struct shard_target *target,
+                         const struct wire_snapshot *piece)
+{
+    if (piece->from != 0) /* those behind the beginning, which was answered */
+        return true;
+    if (target->position == 0 ||
+        (target->told_term == piece->term && target->told_index == piece->index))
+        return false;
+    target->told_term = piece->term;
+    target->told_index = piece->index;
+    answer_of(shard, piece, WIRE_SNAPSHOT_HELD, target->index, target->position);
+    return true;
 }
 
 /* --- the switch ---------------------------------------------------------------------------- */
@@ -318,8 +354,9 @@ static void take_piece(struct shard *shard, struct replica *replica,
 static void on_piece(struct shard *shard, struct replica *replica,
                      const struct wire_snapshot *piece)
 {
-    if (replica->target && !target_fits(replica->target, piece)) {
-        if (!target_older(replica->target, piece))
+    if (replica->target && !target_fits(replica->target, piece) &&
+        !target_adopts(replica->target, piece)) {
+        if (!target_older(replica->target, piece) || target_stays(shard, replica->target, piece))
             return;
         shard_target_free(replica);
     }

@@ -504,6 +504,33 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
         source->at = position;
 }
 
+/* The target has the beginning of an earlier snapshot. Its records of that index are ours, and what
+ * came behind it is in the log; what the earlier source had applied when it sent them is applied
+ * here too when this term has begun. Else this one is sent from its beginning. */
+static void go_on(struct shard *shard, struct shard_source *source, uint64_t index,
+                  uint64_t position)
+{
+    const struct raft *raft = &source->replica->raft;
+    const struct raft_progress *peer = raft_peer(raft, source->to.member);
+    struct raft_event failed = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
+    struct raft_event begin = {
+        .kind = RAFT_EVENT_SNAPSHOT_BEGIN, .from = source->to, .index = index};
+
+    if (source->acked > 0 || !source_current(source))
+        return;
+    if (peer->fenced != 0 || raft->applied < raft->term_start || index > raft->applied ||
+        index + 1 < raft->log.first || raft_log_term(&raft->log, index) == 0) {
+        rewind_to(shard, source, 0);
+        return;
+    }
+    shard_raft_event(shard, source->replica, &failed);
+    shard_raft_event(shard, source->replica, &begin);
+    source->index = index;
+    source->log_term = raft_log_term(&raft->log, index);
+    shard->stats.snapshots_resumed++;
+    rewind_to(shard, source, position);
+}
+
 static void on_ack(struct shard *shard, struct replica *replica,
                    const struct wire_snapshot_ack *ack)
 {
@@ -525,8 +552,13 @@ static void on_ack(struct shard *shard, struct replica *replica,
             shard_raft_event(shard, replica, &fenced);
         return;
     }
-    if (!source || source->to.life != ack->from_life || source->index != ack->index ||
-        source->term != ack->term)
+    if (!source || source->to.life != ack->from_life || source->term != ack->term)
+        return;
+    if (ack->kind == WIRE_SNAPSHOT_HELD && ack->next != 0) {
+        go_on(shard, source, ack->index, ack->next);
+        return;
+    }
+    if (source->index != ack->index)
         return;
     if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);

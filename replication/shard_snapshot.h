@@ -13,6 +13,10 @@
  * target that takes nothing for 10 s (60 s if it says that its disk is behind) is given up, and the
  * log that was kept for it may go; what waits for the budget waits as long as it has to.
  *
+ * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
+ * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that
+ * index when its log still reaches back to it. The records of an index are the same everywhere.
+ *
  * Target. Pieces go to store_install_*. With the last one the replica stops: it takes no messages
  * until the switch is durable, then its core starts behind A and answers the leader. A replica
  * that was fenced comes back this way.

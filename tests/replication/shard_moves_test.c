@@ -63,6 +63,14 @@ static void fill(struct scene *scene, unsigned keys)
     }
 }
 
+static uint64_t installed(const struct scene *scene, int node)
+{
+    struct shard_stats stats;
+
+    shard_stats(scene->cluster.shards[node], &stats);
+    return stats.snapshots_installed;
+}
+
 static const struct wire_move *move_of(struct scene *scene)
 {
     cluster_moves(&scene->cluster, cluster_leader(&scene->cluster, scene->p));
@@ -368,6 +376,44 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     cr_assert_eq(scene.cluster.moves_head.rate, 20u << 10);
     cluster_moves(&scene.cluster, 0);
     cr_assert_eq(scene.cluster.moves_head.rate, 64u << 20);
+    end(&scene);
+}
+
+/* The source dies half way; the new one sends what is left, and not what is there. */
+Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeout = 240)
+{
+    struct scene scene;
+    struct shard_stats stats;
+    uint64_t before;
+    int comes, leader, next;
+
+    begin(&scene, 3);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        scene.cluster.options.snapshot_rate = 20u << 10;
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    fill(&scene, 6000);
+    comes = cluster_map_join(&scene.cluster, true);
+    move_to(&scene, (int[]){0, 1, comes}, 3);
+    writer_run(&scene.writer, 3500);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    shard_stats(scene.cluster.shards[leader], &stats);
+    before = stats.snapshot_bytes_sent;
+    cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CATCH_UP, "half way");
+    cluster_kill(&scene.cluster, leader);
+    writer_await(&scene.writer, 50);
+    next = cluster_leader(&scene.cluster, scene.p);
+    cr_assert_neq(next, leader);
+    for (int i = 0; i < 2000 && installed(&scene, comes) == 0; i++)
+        writer_run(&scene.writer, 10);
+    shard_stats(scene.cluster.shards[next], &stats);
+    cr_assert_eq(stats.snapshots_resumed, 1);
+    cr_assert_lt(stats.snapshot_bytes_sent, before, "%llu of about 100,000 bytes were there",
+                 (unsigned long long)before);
+    cluster_restart(&scene.cluster, leader);
+    expect_moved(&scene);
     end(&scene);
 }
 
