@@ -3,6 +3,8 @@
 asan=build/asan/bin
 tsan=build/tsan/bin
 release=build/release/bin
+# Scenarios that take long by waiting: beside the others.
+members=balance,tickets,grow,rounds,attack,upgrade
 
 if [ -x "$release/sim" ]; then
     echo "sim.seeds|$release/sim --seeds 1..500"
@@ -10,14 +12,19 @@ if [ -x "$release/sim" ]; then
 fi
 [ -x build/mutants/bin/sim ] &&
     echo "sim.mutants|sh tests/sim/mutants.sh build/mutants/bin/sim build/kill-table.md"
-[ -x "$release/process_test" ] &&
-    echo "process.release|$release/process_test"
+if [ -x "$release/process_test" ]; then
+    echo "process.release|$release/process_test --skip $members"
+    echo "process.members|$release/process_test --scenario $members"
+fi
+# Of what only measures, or repeats with other numbers, one build is enough; and tsan looks at those
+# in which threads meet.
 [ -x "$asan/process_test" ] &&
-    echo "process.asan|$asan/process_test --short"
+    echo "process.asan|$asan/process_test --short --skip keys,wear,files,balance,bench,idle"
 [ -x "$tsan/process_test" ] &&
-    echo "process.tsan|$tsan/process_test --short"
-echo "lint|sh tests/lint.sh"
+    echo "process.tsan|$tsan/process_test --short \
+--scenario kill,stop,all,router,behind,demo,gossip,flush,sealed,rotate,tickets,grow,rounds"
 [ -f tests/docs/tour_test.sh ] && echo "docs.tour|sh tests/docs/tour_test.sh"
+echo "lint|sh tests/lint.sh"
 [ -f build/release/storage/libringcask-storage.a ] &&
     echo "docs.embedding|sh tests/docs/embedding_test.sh"
 for test in "$asan"/tests/*_test; do

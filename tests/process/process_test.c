@@ -1,6 +1,6 @@
 /* Process tests: real processes, real disks. One line a scenario, and a closing line.
  *
- *   process_test [--short] [--scenario NAME] [--rounds N] [--keep]
+ *   process_test [--short] [--scenario NAME,...] [--skip NAME,...] [--rounds N] [--keep]
  * Exit code 0 when all passed.
  */
 #include "tests/process/program.h"
@@ -93,10 +93,21 @@ static bool run(size_t i, struct scenario_options *options, bool keep)
     return code == 0;
 }
 
+/* names: with commas between them. */
+static bool is_in(const char *names, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (const char *at = strstr(names, name); at; at = strstr(at + 1, name))
+        if ((at == names || at[-1] == ',') && (at[size] == ',' || at[size] == 0))
+            return true;
+    return false;
+}
+
 static void usage(void)
 {
-    fprintf(stderr, "usage: process_test [--short] [--scenario NAME] [--rounds N] [--keep]\n"
-                    "scenarios:");
+    fprintf(stderr, "usage: process_test [--short] [--scenario NAME,...] [--skip NAME,...] "
+                    "[--rounds N] [--keep]\nscenarios:");
     for (size_t i = 0; i < SCENARIO_COUNT; i++)
         fprintf(stderr, " %s", scenarios[i].name);
     fputc('\n', stderr);
@@ -105,14 +116,13 @@ static void usage(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"short", no_argument, NULL, 's'},
-                                          {"scenario", required_argument, NULL, 'n'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"keep", no_argument, NULL, 'k'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"short", no_argument, NULL, 's'},      {"scenario", required_argument, NULL, 'n'},
+        {"skip", required_argument, NULL, 'x'}, {"rounds", required_argument, NULL, 'r'},
+        {"keep", no_argument, NULL, 'k'},       {0}};
     struct scenario_options options = {0};
     unsigned passed = 0, failed = 0;
-    const char *only = NULL;
+    const char *only = NULL, *skip = "";
     bool keep = false;
     int code;
 
@@ -121,6 +131,8 @@ int main(int argc, char **argv)
             options.is_short = true;
         else if (code == 'n')
             only = optarg;
+        else if (code == 'x')
+            skip = optarg;
         else if (code == 'r')
             options.rounds = (uint32_t)strtoul(optarg, NULL, 10);
         else if (code == 'k')
@@ -135,7 +147,7 @@ int main(int argc, char **argv)
     setenv("TSAN_OPTIONS",
            "suppressions=" RINGCASK_SOURCE_DIR "/tests/process/tsan.txt atexit_sleep_ms=0", 0);
     for (size_t i = 0; i < SCENARIO_COUNT; i++) {
-        if (only && strcmp(only, scenarios[i].name) != 0)
+        if ((only && !is_in(only, scenarios[i].name)) || is_in(skip, scenarios[i].name))
             continue;
         if (run(i, &options, keep))
             passed++;
