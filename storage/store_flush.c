@@ -9,8 +9,9 @@
 /* Flush, the shard thread's half: chooses victims, keeps what is alive, lists the output, moves the
  * keydir. flush.h has the whole. */
 
-#define RETRY_MS   1000u
-#define PACE_SHARE 2u
+#define RETRY_MS     1000u
+#define PACE_SHARE   2u
+#define PACE_BACKLOG 4.0 /* more does not make it faster: 69 times */
 
 /* --- KEEP ---------------------------------------------------------------------------------- */
 
@@ -312,6 +313,8 @@ static void pace(struct store *store, uint64_t bytes)
     if (unit < store_segment_size(store))
         unit = store_segment_size(store);
     backlog = (double)store_flush_backlog(store) / (double)unit;
+    if (backlog > PACE_BACKLOG)
+        backlog = PACE_BACKLOG;
     rate += (uint64_t)((double)rate * (backlog + backlog * backlog * backlog));
     store->flush_due_ms = store->flush_now_ms + bytes * 1000 / rate;
 }
