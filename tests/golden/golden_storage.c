@@ -198,20 +198,34 @@ static const char *check_manifest(const uint8_t *bytes, size_t size)
     return compare_written(&again, bytes, size, wrong);
 }
 
-static void append_edits(struct manifest *manifest, struct vfs *vfs)
+static void edit_files(struct manifest *manifest)
 {
-    struct manifest_write write;
-
     assert(manifest_segment_drop(manifest, 1) == 0);
     assert(manifest_segment_retire(manifest, 2) == 0);
     assert(manifest_cask_drop(manifest, 3, 1) == 0);
+}
+
+/* Partition 7 comes, partition 1 goes. */
+static void edit_hosting(struct manifest *manifest)
+{
+    assert(manifest_host(manifest, 7) == 0);
+    assert(manifest_unhost(manifest, 1) == 0);
+    assert(manifest_end(manifest, 1, 940) == 0);
+}
+
+static void append_edits(struct manifest *manifest, struct vfs *vfs,
+                         void (*edit)(struct manifest *manifest))
+{
+    struct manifest_write write;
+
+    edit(manifest);
     assert(manifest_write_begin(manifest, vfs, "s", &write) == 0);
     manifest_write_end(manifest, &write, manifest_write_run(&write));
     assert(!manifest_pending(manifest));
 }
 
 /* The same with edits behind it, in a group of their own. */
-static void make_manifest_edits(struct wire_buffer *out)
+static void make_edited(struct wire_buffer *out, void (*edit)(struct manifest *manifest))
 {
     struct vfs *vfs = vfs_mem_new();
     struct manifest manifest;
@@ -220,10 +234,20 @@ static void make_manifest_edits(struct wire_buffer *out)
     manifest_init(&manifest);
     fill_manifest(&manifest);
     assert(manifest_rewrite(&manifest, vfs, "s") == 0);
-    append_edits(&manifest, vfs);
+    append_edits(&manifest, vfs, edit);
     take_manifest(&manifest, out);
     manifest_deinit(&manifest);
     vfs_mem_free(vfs);
+}
+
+static void make_manifest_edits(struct wire_buffer *out)
+{
+    make_edited(out, edit_files);
+}
+
+static void make_manifest_hosting(struct wire_buffer *out)
+{
+    make_edited(out, edit_hosting);
 }
 
 static const char *check_manifest_edits(const uint8_t *bytes, size_t size)
@@ -241,6 +265,24 @@ static const char *check_manifest_edits(const uint8_t *bytes, size_t size)
     vfs_mem_free(vfs);
     GOLDEN_EXPECT(good);
     make_manifest_edits(&again);
+    return compare_written(&again, bytes, size, NULL);
+}
+
+static const char *check_manifest_hosting(const uint8_t *bytes, size_t size)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_buffer again = {0};
+    struct manifest manifest;
+    bool good;
+
+    GOLDEN_EXPECT(load_manifest(&manifest, vfs, bytes, size) == 0);
+    good = manifest.partition_count == 3 && manifest.partitions[0] == 3 &&
+           manifest.partitions[2] == 7 && manifest_ended(&manifest, 1) == 940 &&
+           manifest_ended(&manifest, 3) == 0 && manifest_floor_find(&manifest, 1);
+    manifest_deinit(&manifest);
+    vfs_mem_free(vfs);
+    GOLDEN_EXPECT(good);
+    make_manifest_hosting(&again);
     return compare_written(&again, bytes, size, NULL);
 }
 
@@ -269,5 +311,6 @@ const struct golden golden_storage[] = {
     {"manifest-2-edits", NULL, check_manifest_edits},
     {"manifest-3", make_manifest, check_manifest},
     {"manifest-3-edits", make_manifest_edits, check_manifest_edits},
+    {"manifest-3-hosting", make_manifest_hosting, check_manifest_hosting},
 };
 const size_t golden_storage_count = sizeof golden_storage / sizeof *golden_storage;
