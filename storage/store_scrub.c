@@ -221,12 +221,15 @@ static struct store_job *step(struct store *store)
     return job;
 }
 
-/* Passes begin where the clock says, so that restarts do not leave the same files out for ever. */
+/* Passes begin where the clock says, so that restarts do not leave the same files out for ever. A
+ * pass is over the slots that there are now: more that come meanwhile are the next one's. */
 static void pass_begin(struct store *store, uint64_t now_ms)
 {
     size_t count = store->files.slot_count;
 
-    store->scrub_left = count;
+    if (store->scrub_slots > 0)
+        store->scrub_slot %= store->scrub_slots;
+    store->scrub_left = store->scrub_slots = count;
     store->scrub_urgent = store->scrub_demanded;
     store->scrub_demanded = false;
     if (store->stats.scrub.passes == 0 && count > 0)
@@ -265,7 +268,7 @@ static struct store_job *file_next(struct store *store, uint64_t now_ms)
         pass_begin(store, now_ms);
     }
     while (store->scrub_left > 0) {
-        size_t slot = store->scrub_slot++ % store->files.slot_count;
+        size_t slot = store->scrub_slot++ % store->scrub_slots;
 
         store->scrub_left--;
         if (fit(store->files.slots[slot]))
@@ -391,13 +394,13 @@ int store_scrub(struct store *store)
 
 uint64_t store_scrub_left(const struct store *store)
 {
-    size_t count = store->scrub_demanded ? store->files.slot_count : store->scrub_left;
+    size_t slots = store->scrub_demanded ? store->files.slot_count : store->scrub_slots;
+    size_t count = store->scrub_demanded ? slots : store->scrub_left;
     const struct scrub *scrub = &store->scrub;
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct data_file *file =
-            store->files.slots[(store->scrub_slot + i) % store->files.slot_count];
+        const struct data_file *file = store->files.slots[(store->scrub_slot + i) % slots];
 
         if (fit(file))
             bytes += durable_length(store, file);

@@ -179,8 +179,9 @@ struct store {
     size_t install_count;
     struct scrub scrub;
     bool scrub_pass;         /* one is under way, */
-    size_t scrub_slot;       /* its next file, modulo the slots there are, */
-    size_t scrub_left;       /* and slots that it has not come to */
+    size_t scrub_slots;      /* over so many of them, */
+    size_t scrub_slot;       /* its next one, modulo those, */
+    size_t scrub_left;       /* and how many it has not come to */
     bool scrub_demanded;     /* store_scrub(): the next pass begins now */
     bool scrub_urgent;       /* the pass was demanded: as fast as it goes */
     unsigned scrub_tries;    /* of a step that failed */

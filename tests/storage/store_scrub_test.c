@@ -9,6 +9,7 @@
 #include "vfs_crash.h"
 
 #define FILES_MAX 64u
+#define SLOTS_MAX 512u
 
 static void start(struct host *host, struct vfs *vfs)
 {
@@ -116,6 +117,48 @@ Test(store_scrub, a_sound_store_has_no_faults_and_is_read_whole)
     cr_assert_eq(fenced_count(&host), 0);
     host_check(&host);
     host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* The slot of the file that it reads now is marked. */
+static void see(const struct host *host, bool seen[SLOTS_MAX])
+{
+    const struct data_files *files = &host->store->files;
+
+    cr_assert_leq(files->slot_count, SLOTS_MAX);
+    for (size_t i = 0; i < files->slot_count; i++)
+        seen[i] |= files->slots[i] && host->store->scrub.file == files->slots[i];
+}
+
+Test(store_scrub, new_files_leave_none_out_of_a_pass)
+{
+    struct data_file *before[SLOTS_MAX] = {0};
+    bool seen[SLOTS_MAX] = {false};
+    uint64_t passes;
+    struct host host;
+    size_t count;
+
+    start(&host, vfs_mem_new());
+    fill(&host);
+    for (unsigned pass = 0; pass < 3; pass++) {
+        memset(seen, 0, sizeof(seen));
+        count = host.store->files.slot_count;
+        memcpy(before, host.store->files.slots, count * sizeof(struct data_file *));
+        passes = stats_of(&host).scrub.passes;
+        cr_assert_eq(store_scrub(host.store), 0);
+        for (unsigned i = 0; i < 2000 && stats_of(&host).scrub.passes == passes; i++) {
+            cr_assert(host_background_half(&host));
+            see(&host, seen);
+            host.now_ms += 60;
+            /* Segments come, for which the next one is made ready by the jobs between. */
+            if (i > 10 && host_append(&host, 0, host.parts[0].last + 1, 0, false) == 0)
+                cr_assert(host_sync(&host));
+        }
+        cr_assert_eq(stats_of(&host).scrub.passes, passes + 1);
+        for (size_t i = 0; i < count; i++)
+            cr_assert(seen[i] || !before[i] || host.store->files.slots[i] != before[i],
+                      "pass %u leaves out the file of slot %zu", pass, i);
+    }
     host_stop(&host);
 }
 
