@@ -77,6 +77,40 @@ bool raft_may_campaign(const struct raft *raft)
                                      config_votes(&raft->config_previous, raft->options.self));
 }
 
+/* Mutants: who does not vote stands in for the voter that is furthest behind. */
+static void count_others(const struct raft *raft,
+                         uint64_t (*value)(const struct raft *raft,
+                                           const struct raft_progress *peer),
+                         uint64_t *values, uint32_t count)
+{
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+        uint32_t last = 0;
+
+        if (peer->voter || peer->voter_old ||
+            config_names(&raft->config, peer->replica) != mutant(MUTANT_LEARNER_COUNTS))
+            continue;
+        for (uint32_t j = 1; j < count; j++)
+            last = values[j] < values[last] ? j : last;
+        if (count > 0 && values[last] < value(raft, peer))
+            values[last] = value(raft, peer);
+    }
+}
+
+/* Mutant. */
+static uint64_t quorum_as_one(const struct raft *raft,
+                              uint64_t (*value)(const struct raft *raft,
+                                                const struct raft_progress *peer))
+{
+    uint64_t values[2 * RAFT_VOTERS_MAX];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++)
+        if (raft->peers[i].voter || raft->peers[i].voter_old)
+            values[count++] = value(raft, &raft->peers[i]);
+    return quorum_value(values, count);
+}
+
 uint64_t raft_quorum(const struct raft *raft,
                      uint64_t (*value)(const struct raft *raft, const struct raft_progress *peer))
 {
@@ -94,6 +128,10 @@ uint64_t raft_quorum(const struct raft *raft,
     }
     assert(count == raft->config.voter_count);
     assert(count_old == raft->config.voter_old_count);
+    if (mutant(MUTANT_LEARNER_COUNTS) || mutant(MUTANT_REMOVED_COUNTS))
+        count_others(raft, value, values, count);
+    if (mutant(MUTANT_JOINT_AS_ONE))
+        return quorum_as_one(raft, value);
     one = quorum_value(values, count);
     other = quorum_value(values_old, count_old);
     return one < other ? one : other;
@@ -139,6 +177,9 @@ void raft_config_set(struct raft *raft, const struct raft_config *config, uint64
         carry_over(raft, before, before_count, config->voters_old[i], now_ms)->voter_old = true;
     for (uint32_t i = 0; i < config->learner_count; i++)
         carry_over(raft, before, before_count, config->learners[i], now_ms);
+    for (uint32_t i = 0; mutant(MUTANT_REMOVED_COUNTS) && i < before_count; i++)
+        if (raft->peer_count < RAFT_PEERS_MAX)
+            carry_over(raft, before, before_count, before[i].replica, now_ms);
 }
 
 static void begin_lives(struct raft_replica *replicas, uint32_t count, uint64_t index)
@@ -164,7 +205,8 @@ void raft_config_append(struct raft *raft, uint64_t index, const struct raft_con
 
 bool raft_config_truncate(struct raft *raft, uint64_t index)
 {
-    if (raft->config.index < index || raft->config_previous.index == raft->config.index)
+    if (raft->config.index < index || raft->config_previous.index == raft->config.index ||
+        mutant(MUTANT_CONFIG_KEPT))
         return false;
     /* One step back is enough: a change is proposed only when the one before it is committed. */
     assert(raft->config_previous.index < index);
@@ -188,11 +230,13 @@ bool raft_config_follows(const struct raft *raft, const struct raft_config *next
 {
     const struct raft_config *now = &raft->config;
 
-    if (raft_config_valid(next) != RAFT_CONFIG_E_OK || next->epoch < now->epoch)
+    if (raft_config_valid(next) != RAFT_CONFIG_E_OK ||
+        (next->epoch < now->epoch && !mutant(MUTANT_EPOCH_IGNORED)))
         return false;
     /* Neither beside another change, nor before this term has committed something: the latter is
      * the bug of the first single-server changes (Ongaro 2015). */
-    if (now->index > raft->commit || raft->commit < raft->term_start)
+    if ((now->index > raft->commit && !mutant(MUTANT_TWO_CHANGES)) ||
+        (raft->commit < raft->term_start && !mutant(MUTANT_CHANGE_BEFORE_OWN_TERM)))
         return false;
     if (now->voter_old_count == 0 && next->voter_old_count > 0)
         return same_voters(next->voters_old, next->voter_old_count, now->voters, now->voter_count);

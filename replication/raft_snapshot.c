@@ -131,7 +131,7 @@ void raft_on_snapshot_installed(struct raft *raft, const struct raft_event *even
     }
     raft->commit = event->index;
     raft->applied = event->index;
-    if (!holds || raft->config.index <= event->index) {
+    if ((!holds || raft->config.index <= event->index) && !mutant(MUTANT_SNAPSHOT_WITHOUT_CONFIG)) {
         raft_config_set(raft, event->configs, event->now_ms);
         effects->config_changed = true;
     }

@@ -1,4 +1,5 @@
 #include "replication/shard_internal.h"
+#include "storage/checksum.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -456,6 +457,21 @@ const struct raft *shard_raft(const struct shard *shard, uint16_t partition)
     const struct replica *replica = shard_replica(shard, partition);
 
     return replica ? &replica->raft : NULL;
+}
+
+uint64_t shard_sessions_sum(const struct shard *shard, uint16_t partition)
+{
+    const struct sessions *sessions = &shard_replica(shard, partition)->sessions;
+    size_t size = sessions_save_size(sessions);
+    uint8_t *bytes = malloc(size);
+    uint64_t sum = 0;
+
+    if (bytes) {
+        sessions_save(sessions, bytes);
+        sum = checksum(bytes, size);
+    }
+    free(bytes);
+    return sum;
 }
 
 bool shard_leaving(const struct shard *shard, uint16_t partition)

@@ -136,6 +136,8 @@ struct raft;
 const struct raft *shard_raft(const struct shard *shard, uint16_t partition);
 struct store *shard_store(struct shard *shard);
 bool shard_fenced(const struct shard *shard, uint16_t partition, const char **why);
+/* Checksum of the results that it keeps of requests; 0: no memory. */
+uint64_t shard_sessions_sum(const struct shard *shard, uint16_t partition);
 /* It goes, on a committed configuration without it: nothing of it counts any more. */
 bool shard_leaving(const struct shard *shard, uint16_t partition);
 /* False while a snapshot is settling: its content is not that of applied yet. */

@@ -215,6 +215,12 @@ static int core_restart(struct shard *shard, struct replica *replica,
 
     if (r != 0)
         return r;
+    if (mutant(MUTANT_SNAPSHOT_WITHOUT_SESSIONS)) {
+        struct sessions_options options = replica->sessions.options;
+
+        sessions_deinit(&replica->sessions);
+        sessions_init(&replica->sessions, &options);
+    }
     pending_deinit(&replica->pending);
     pending_init(&replica->pending);
     replica->placed = target->index;

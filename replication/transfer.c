@@ -1,6 +1,7 @@
 #include "replication/transfer.h"
 
 #include "replication/quorum.h"
+#include "storage/mutant.h"
 
 #include <string.h>
 
@@ -276,11 +277,12 @@ void transfer_next(const struct transfer_view *view, struct transfer_action *act
     *action = (struct transfer_action){.step = TRANSFER_DONE};
     if (raft->role != RAFT_LEADER || raft->term_start == 0)
         action->step = TRANSFER_NOT_HERE;
-    else if (raft->config.index > raft->commit || raft->commit < raft->term_start)
+    else if ((raft->config.index > raft->commit && !mutant(MUTANT_TWO_CHANGES)) ||
+             (raft->commit < raft->term_start && !mutant(MUTANT_CHANGE_BEFORE_OWN_TERM)))
         action->step = TRANSFER_COMMIT;
     else if (raft->config.voter_old_count > 0)
         leave_joint(view, action);
-    else if (view->epoch < raft->config.epoch)
+    else if (view->epoch < raft->config.epoch && !mutant(MUTANT_EPOCH_IGNORED))
         action->step = TRANSFER_MAP;
     else if (!change_learners(view, action))
         change_voters(view, action);

@@ -53,7 +53,23 @@
     X(SCRUB_TRUSTS, 28, "takes what the scrub finds damaged for dead", "none that we know")        \
     X(SCAN_ENDS_EARLY, 29, "takes a cursor that another leader gave for the partition's end",      \
       "Redis, Valkey after a failover")                                                            \
-    X(COMPARED_ANYWHERE, 30, "compares replicas at different indexes", "none that we know")
+    X(COMPARED_ANYWHERE, 30, "compares replicas at different indexes", "none that we know")        \
+    X(LEARNER_COUNTS, 31, "counts the acknowledgements of learners", "none that we know")          \
+    X(JOINT_AS_ONE, 32, "takes a majority of all for one of both halves of a joint configuration", \
+      "none that we know")                                                                         \
+    X(REMOVED_COUNTS, 33, "goes on counting the acknowledgements of who was removed",              \
+      "redisraft #17")                                                                             \
+    X(SNAPSHOT_WITHOUT_CONFIG, 34, "installs a snapshot without its configuration",                \
+      "canonical #323")                                                                            \
+    X(EPOCH_IGNORED, 35, "starts a configuration of an earlier epoch than the group's",            \
+      "TiKV #13311")                                                                               \
+    X(TWO_CHANGES, 36, "changes the configuration while the one before is not committed",          \
+      "Raft's first single-server changes (Ongaro 2015)")                                          \
+    X(CHANGE_BEFORE_OWN_TERM, 37, "changes the configuration before its term has committed",       \
+      "Raft's first single-server changes (Ongaro 2015)")                                          \
+    X(CONFIG_KEPT, 38, "keeps a configuration whose entry was truncated", "canonical #323")        \
+    X(SNAPSHOT_WITHOUT_SESSIONS, 39, "installs a snapshot without its sessions", "openraft #2096") \
+    X(PLAN_ENDS_EARLY, 40, "ends a plan while a group has not come to its end", "none that we know")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */
 #define MUTANTS_OF_SUITES(X)                                                                       \

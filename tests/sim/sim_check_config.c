@@ -188,9 +188,15 @@ void sim_check_config(struct sim_check *check, uint8_t node, uint32_t group,
 
 /* --- lives --------------------------------------------------------------------------------- */
 
-/* Somebody has committed a configuration behind the replica's life that it is not in. */
+/* What began its life, or something else in that place, is committed, and so is a configuration
+ * that it is not in and that is not older than its life's, if that came to be. */
 static bool is_gone(const struct sim_group *group, struct raft_replica replica)
 {
+    if (group->commit_max < replica.life)
+        return false;
+    if (group->config_count > 0 &&
+        !sim_check_config_names(&group->configs[group->config_count - 1], replica))
+        return true;
     for (uint32_t i = group->config_count; i > 0; i--) {
         const struct raft_config *config = &group->configs[i - 1];
         if (config->index > replica.life && !sim_check_config_names(config, replica))

@@ -12,7 +12,8 @@ static void digest_compare(struct sim_check *check, uint8_t node, uint32_t group
         check->digests_compared++;
         if (g->digests[i].digest != digest)
             sim_fail(check->sim,
-                     "node %u p%02u has other content than another replica at applied %" PRIu64,
+                     "node %u p%02u has other content or results than another replica at applied "
+                     "%" PRIu64,
                      node, group, applied);
         return;
     }
@@ -36,6 +37,7 @@ uint32_t sim_check_digest(struct sim_check *check, uint32_t group)
             continue; /* a snapshot's content, on its way to be that of applied */
         if (store_digest(shard_store(shard->shard), sim_group_partition(group), &digest) != 0)
             continue; /* not to be read without waiting, or a read failed */
+        digest ^= shard_sessions_sum(shard->shard, sim_group_partition(group));
         digest_compare(check, i, group, raft->applied, digest);
         count++;
     }

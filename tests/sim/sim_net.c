@@ -10,6 +10,7 @@
 #define SIM_NET_VOTE_REPLY   4u
 #define SIM_NET_APPEND_REPLY 6u
 #define SIM_NET_GROUPS       (SIM_PARTITIONS + 1u)
+#define OLD_EVERY            64u
 
 enum { DIALLER, ACCEPTOR };
 
@@ -52,7 +53,11 @@ struct sim_net {
     uint32_t blocks[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];       /* [from][to] */
     uint64_t blocked_us[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];   /* since when */
     uint64_t appended[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS];        /* newest index sent to it */
-    struct packet *packets; /* all that are in flight or stuck */
+    struct old {
+        struct sim_message *message; /* some RAFT message that it sent; NULL: none yet */
+        uint8_t to;
+    } old[SIM_ENDPOINTS_MAX]; /* by sender */
+    struct packet *packets;   /* all that are in flight or stuck */
     uint64_t id_last;
     uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
     uint32_t duplicate_ppm, reorder_ppm;
@@ -120,6 +125,8 @@ struct sim_net *sim_net_free(struct sim_net *net)
 {
     while (net && net->packets)
         packet_free(net->packets);
+    for (unsigned i = 0; net && i < SIM_ENDPOINTS_MAX; i++)
+        sim_message_free(net->old[i].message);
     free(net);
     return NULL;
 }
@@ -432,6 +439,23 @@ static void send_misrouted(struct net_link *link, unsigned to_end,
     wire_buffer_deinit(&buffer);
 }
 
+/* Remembers a message now and then, and sends it once more long after. */
+static void send_old(struct sim_net *net, uint8_t from, uint8_t to,
+                     const struct link_message *message)
+{
+    struct old *old = &net->old[from];
+    if (old->message && sim_random_below(net_random(net), 2)) {
+        struct net_link *link = &net->links[from][old->to];
+        if (link->up[DIALLER] && !link->broken && link->up_id[DIALLER] == link->id)
+            link_send(link, ACCEPTOR, &old->message->message);
+        net->stats.misrouted++;
+    }
+    if (!old->message || sim_random_below(net_random(net), OLD_EVERY) == 0) {
+        sim_message_free(old->message);
+        *old = (struct old){sim_message_copy(message, from), to};
+    }
+}
+
 void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uint64_t link_id,
                   const struct link_message *message)
 {
@@ -449,6 +473,9 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
     if (message->type == WIRE_RAFT &&
         sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
         send_misrouted(link, 1 - from_end, message);
+    if (message->type == WIRE_RAFT && by_us &&
+        sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
+        send_old(net, from, to, message);
 }
 
 void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)

@@ -18,7 +18,7 @@
  *  - Messages for or from an earlier life of a replica (misroute) are copies of real Raft messages
  *    in which that life was changed, as a peer would send them that does not know that a replica
  *    was removed and added again. They claim what an earlier life had: that votes were given, and
- *    that all was received that this one was ever sent.
+ *    that all was received that this one was ever sent. Also, a message of long ago comes again.
  * Not modelled: corrupted or invented bytes (the sealed link refuses them), a second link between
  * the same ends in the same direction.
  */

@@ -85,7 +85,7 @@ Test(sim_net, what_is_misrouted_is_of_an_earlier_life)
     for (unsigned i = 0; i < COUNT; i++)
         send_one(net, (uint8_t)(1 + i % 6));
     sim_run_until(&sim, 2 * SIM_SECOND);
-    cr_assert_eq(heard.count, 2 * COUNT);
+    cr_assert_gt(heard.count, 2 * COUNT, "old ones come again");
     cr_assert_eq(heard.to_earlier + heard.from_earlier, COUNT);
     cr_assert_gt(heard.to_earlier, 0);
     cr_assert_gt(heard.from_earlier, 0);

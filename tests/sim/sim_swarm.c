@@ -336,6 +336,19 @@ static void draw_expiry(struct sim_swarm *swarm, struct sim_random *random)
     swarm->weights[JUDGE_PERSIST] = swarm->weights[JUDGE_SETPX] ? between(random, 0, 4) : 0;
 }
 
+/* Members that come and go while leaders are cut off from the rest, and logs are short. */
+static void focus_members(struct sim_swarm *swarm, struct sim_random *random)
+{
+    swarm->log_size_max = one_in(random, 2) ? between(random, 512, 4096) : 128u << 20;
+    swarm->retain_entries_min = between(random, 0, 16);
+    swarm->run_ms = between(random, 9000, 16000);
+    swarm->fault_every_ms = between(random, 300, 1200);
+    swarm->overlap_max = 2;
+    swarm->fault_mask = 1u << SIM_FAULT_ISOLATE_LEADER | 1u << SIM_FAULT_PARTITION |
+                        1u << SIM_FAULT_ONE_WAY | 1u << SIM_FAULT_CRASH | 1u << SIM_FAULT_POWER |
+                        1u << SIM_FAULT_LINK_DROP | 1u << SIM_FAULT_MISROUTE;
+}
+
 static void focus_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     static const uint8_t shares[] = {
@@ -376,20 +389,26 @@ static void focus_draw(struct sim_swarm *swarm, struct sim_random *random)
     case SIM_FOCUS_PACKING:
         focus_packing(swarm, random);
         return;
+    case SIM_FOCUS_MEMBERS:
+        focus_members(swarm, random);
+        return;
     }
 }
 
-/* In two seeds of five members come and go. N is less than three only where no disk is lost: a
- * minority of fewer is nobody. */
+/* In two seeds of five, about, members come and go. N is less than three only where no disk is
+ * lost: a minority of fewer is nobody. */
 static void draw_members(struct sim_swarm *swarm, struct sim_random *random)
 {
     uint32_t losing = 1u << SIM_CHANGE_REMOVE | 1u << SIM_CHANGE_REPLACE | 1u << SIM_CHANGE_WIPE;
     swarm->change_mask = 1u << SIM_CHANGE_KEY;
-    if (between(random, 1, 5) > 2)
+    bool much = swarm->focus == SIM_FOCUS_MEMBERS;
+    if (!much && between(random, 1, 3) > 1)
         return;
-    swarm->spares = between(random, 1, SIM_NODES_MAX - SIM_FOUNDERS_MAX);
-    swarm->change_ms = between(random, 200, 1500);
+    swarm->spares = between(random, much ? 2 : 1, SIM_NODES_MAX - SIM_FOUNDERS_MAX);
+    swarm->change_ms = between(random, much ? 100 : 200, much ? 500 : 1500);
     swarm->change_mask |= 1u << SIM_CHANGE_JOIN | (uint32_t)sim_random_next(random);
+    if (much)
+        swarm->change_mask |= (1u << SIM_CHANGE_KINDS) - 1;
     swarm->replicas_min = 3;
     if (swarm->fault_mask >> SIM_FAULT_BIT_FLIP & 1)
         swarm->change_mask &= ~(1u << SIM_CHANGE_WIPE);

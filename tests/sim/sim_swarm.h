@@ -68,7 +68,7 @@ enum sim_change {
         SIM_CHANGE_KINDS
 };
 
-/* What a seed brings together. X(NAME, of 16 seeds) */
+/* What a seed brings together. X(NAME, of 18 seeds) */
 #define SIM_FOCI(X)                                                                                \
     X(NONE, 5)       /* whatever was drawn */                                                      \
     X(OLD_LEADER, 1) /* a leader that is cut off, and routers that keep to it */                   \
@@ -78,7 +78,8 @@ enum sim_change {
     X(UNSENT, 1)     /* writes that wait at a leader, are read there, and go with it */            \
     X(MOVING, 2)     /* snapshots from a slow disk, while flush moves what they read */            \
     X(CLOCKS, 2)     /* clocks that jump and leaders that change, while values go */               \
-    X(PACKING, 1)    /* values of many kinds, so that dictionaries come and go */
+    X(PACKING, 1)    /* values of many kinds, so that dictionaries come and go */                  \
+    X(MEMBERS, 2)    /* many changes of members, while leaders are cut off */
 
 enum sim_focus {
 #define X(name, share) SIM_FOCUS_##name,
