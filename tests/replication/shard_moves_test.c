@@ -101,6 +101,11 @@ Test(shard_moves, a_node_that_joins_takes_the_place_of_another, .timeout = 120)
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cr_assert_eq(scene.cluster.moved[p], before + 1, "partition %u is told of as done", p);
     cr_assert_eq(scene.cluster.moved[CLUSTER_PARTITIONS], before + 1, "so is the meta group");
+    for (int i = 0; i < scene.cluster.nodes; i++) {
+        cluster_moves(&scene.cluster, i);
+        for (uint32_t j = 0; j < scene.cluster.move_count; j++)
+            cr_assert_eq(scene.cluster.moves[j].config_epoch, before + 1, "moved or not");
+    }
     cr_assert_eq(move_of(&scene)->step, TRANSFER_DONE);
     cr_assert_eq(move_of(&scene)->config_epoch, before + 1);
     cr_assert(move_of(&scene)->committed);
