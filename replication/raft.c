@@ -292,11 +292,14 @@ static void on_message(struct raft *raft, const struct raft_event *event,
     }
 }
 
-static void on_applied(struct raft *raft, const struct raft_event *event)
+static void on_applied(struct raft *raft, const struct raft_event *event,
+                       struct raft_effects *effects)
 {
     assert(event->index <= raft->commit);
-    if (event->index > raft->applied)
-        raft->applied = event->index;
+    if (event->index <= raft->applied)
+        return;
+    raft->applied = event->index;
+    raft_transfer_advance(raft, effects);
 }
 
 static void on_retain(struct raft *raft, const struct raft_event *event)
@@ -368,7 +371,7 @@ static void dispatch(struct raft *raft, const struct raft_event *event,
         raft_on_synced(raft, event, effects);
         return;
     case RAFT_EVENT_APPLIED:
-        on_applied(raft, event);
+        on_applied(raft, event, effects);
         return;
     case RAFT_EVENT_BEAT:
         raft_on_beat(raft, event, effects);

@@ -272,12 +272,14 @@ void raft_on_transfer(struct raft *raft, const struct raft_event *event,
     raft_transfer_advance(raft, effects);
 }
 
+/* Not before all that was proposed here is applied here: who waits for it gets its answer. After a
+ * change of leaders it could be asked for again, but an answer that is not a number is not kept. */
 void raft_transfer_advance(struct raft *raft, struct raft_effects *effects)
 {
     const struct raft_progress *target;
     struct raft_message *message;
 
-    if (raft->transfer_to == 0)
+    if (raft->transfer_to == 0 || raft->applied != raft->log.last)
         return;
     target = raft_peer(raft, raft->transfer_to);
     if (!target || target->match != raft->log.last)

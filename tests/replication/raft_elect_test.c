@@ -375,6 +375,9 @@ Test(raft_elect, transfer_waits_for_the_target_and_takes_no_proposals)
     script_accept(&s, 2, 1);
     cr_assert_null(script_sent(&s, RAFT_TIMEOUT_NOW, 0, 0));
     script_accept(&s, 3, 1);
+    cr_assert_eq(s.raft.commit, 1);
+    cr_assert_null(script_sent(&s, RAFT_TIMEOUT_NOW, 0, 0), "who waits has no answer yet");
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 1});
     cr_assert_not_null(script_sent(&s, RAFT_TIMEOUT_NOW, 3, 0));
     script_message(&s, 3,
                    (struct raft_message){
@@ -413,6 +416,7 @@ Test(raft_elect, transfer_to_nobody_in_particular_takes_the_best_voter)
     script_lead(&s);
     script_accept(&s, 4, 1);
     script_accept(&s, 3, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 1});
     script_step(&s, (struct raft_event){.kind = RAFT_EVENT_TRANSFER});
     cr_assert_not_null(script_sent(&s, RAFT_TIMEOUT_NOW, 3, 0));
     script_deinit(&s);
