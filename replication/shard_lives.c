@@ -140,6 +140,29 @@ static void fill_log(struct shard *shard, struct replica *replica, uint64_t life
     }
 }
 
+/* The member is to learn in a lower life: its entry came into a log that had not come so far. That
+ * one could not begin once the higher has ended; so its place is given to another first. */
+static bool is_in_the_way(const struct replica *replica, struct raft_replica held)
+{
+    const struct raft_config *config = &replica->raft.config;
+
+    for (uint8_t i = 0; i < config->learner_count; i++)
+        if (config->learners[i].member == held.member && config->learners[i].life < held.life)
+            return true;
+    return false;
+}
+
+static void renew_life(struct shard *shard, struct replica *replica, uint16_t member)
+{
+    struct raft_config next = replica->raft.config;
+
+    next.index = 0;
+    for (uint8_t i = 0; i < next.learner_count; i++)
+        if (next.learners[i].member == member)
+            next.learners[i].life = 0;
+    (void)shard_propose_config(shard, replica, &next); /* not now: it asks again */
+}
+
 void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_buffer body = {0};
@@ -158,6 +181,10 @@ void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_m
             raft_config_without(&replica->raft, (struct raft_replica){member, holds.life});
         if (gone.config_index == 0) {
             fill_log(shard, replica, holds.life);
+            continue;
+        }
+        if (is_in_the_way(replica, (struct raft_replica){member, holds.life})) {
+            renew_life(shard, replica, member);
             continue;
         }
         wire_put_gone(&body, &gone);

@@ -139,6 +139,24 @@ Test(shard_lives, a_life_that_no_log_has_ends, .timeout = 120)
     end(&scene);
 }
 
+/* A leader that did not last had begun one further on in its log. The next leader wants the same
+ * member, from an entry that comes before: the plan ends all the same. */
+Test(shard_lives, a_life_that_no_log_has_stands_in_nobody_s_way, .timeout = 120)
+{
+    struct scene scene;
+    uint64_t lost;
+
+    begin(&scene);
+    lost = raft_at(&scene, scene.leader)->log.last + 50;
+    send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, lost);
+    cluster_run(&scene.cluster, 100);
+    cr_assert_eq(raft_at(&scene, scene.comes)->options.self.life, lost);
+    tell_plan(&scene);
+    expect_moved(&scene);
+    cr_assert_gt(raft_at(&scene, scene.comes)->options.self.life, lost);
+    end(&scene);
+}
+
 Test(shard_lives, a_node_that_does_not_take_part_takes_on_nothing, .timeout = 120)
 {
     static const uint8_t states[] = {RINGMAP_STATE_JOINING, RINGMAP_STATE_LEAVING,
