@@ -177,6 +177,11 @@ void node_join_due(struct node *node, struct node_effects *effects)
     node->join.due_ms = node->now_ms + node->options.ask_ms;
 }
 
+/* Who has votes and entries somewhere, and here nothing: with an empty store it would vote again in
+ * terms in which it has voted, and its log would lack what it has acknowledged. */
+static const char lost[] = "this member's GENESIS is lost: restore it, or replace the member by a "
+                           "node with an empty data directory";
+
 /* 0: both are good. > 0: what was sent is not, *why. */
 static int decode(const struct node *node, const struct wire_join_reply *reply,
                   struct ringmap *genesis, struct ringmap *map, const char **why)
@@ -193,6 +198,8 @@ static int decode(const struct node *node, const struct wire_join_reply *reply,
         *why = ringmap_follows_problem(map, genesis);
         if (!*why && (!self || self->state == RINGMAP_STATE_REMOVED))
             *why = "the ring map does not name this node";
+        if (!*why && self->state != RINGMAP_STATE_JOINING)
+            *why = lost;
         if (!*why)
             return 0;
         ringmap_deinit(map);
@@ -251,7 +258,7 @@ void node_join_answered(struct node *node, const struct node_event *event,
     if (!why)
         return;
     snprintf(node->join.why, sizeof node->join.why, "%s", why);
-    effects->join_refused = reply.outcome == WIRE_JOIN_REFUSED;
+    effects->join_refused = reply.outcome == WIRE_JOIN_REFUSED || why == lost;
     effects->join_why = node->join.why;
 }
 

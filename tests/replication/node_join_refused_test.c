@@ -41,6 +41,60 @@ Test(node_join_refused, who_was_removed_never_comes_back)
     end();
 }
 
+static void expect_lost(void)
+{
+    ask();
+    cr_assert_eq(replied().outcome, WIRE_JOIN_DONE);
+    deliver_reply();
+    cr_assert_not(new.effects.found, "it would found stores with nothing in them");
+    cr_assert(new.effects.join_refused);
+    cr_assert_str_eq(new.effects.join_why,
+                     "this member's GENESIS is lost: restore it, or replace the member by a node "
+                     "with an empty data directory");
+    cr_assert_null(node_map(new.node));
+    reopen(&new);
+    cr_assert_null(node_genesis(new.node));
+}
+
+static void grow(struct ringmap *map)
+{
+    map->members[0].weight++;
+}
+
+static void settle_fourth(struct ringmap *map)
+{
+    map->members[3].state = RINGMAP_STATE_ACTIVE;
+}
+
+/* Its key was restored, and nothing else. */
+Test(node_join_refused, a_founder_whose_disk_is_lost_does_not_come_back_empty)
+{
+    begin(0);
+    change_map(&old, grow);
+    memset(new.options.public_key, 0, sizeof new.options.public_key);
+    new.options.public_key[0] = 3;
+    memcpy(link_key, new.options.public_key, sizeof link_key);
+    reopen(&new);
+    step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+    expect_lost();
+    end();
+}
+
+Test(node_join_refused, nor_does_who_has_joined)
+{
+    begin(0);
+    join();
+    change_map(&old, settle_fourth);
+    node_close(new.node);
+    vfs_mem_free(new.vfs);
+    new.vfs = vfs_mem_new();
+    new.node = NULL;
+    reopen(&new);
+    step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+    expect_lost();
+    end();
+}
+
 Test(node_join_refused, the_key_must_be_the_links)
 {
     begin(0);
