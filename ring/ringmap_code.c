@@ -1,3 +1,4 @@
+#include "ring/bytes.h"
 #include "ring/ringmap_internal.h"
 
 #include <assert.h>
@@ -35,24 +36,10 @@ static size_t keys_size(uint16_t version, uint32_t keys, uint32_t members)
            keys * (1 + (size_t)members * RINGMAP_BOX_SIZE);
 }
 
-static uint8_t *put_number(uint8_t *at, uint64_t value, unsigned width)
-{
-    for (unsigned i = 0; i < width; i++)
-        *at++ = (uint8_t)(value >> (8 * i));
-    return at;
-}
-
-static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t size)
-{
-    memcpy(at, bytes, size);
-    return at + size;
-}
-
-static uint8_t *put_table(uint8_t *at, const uint16_t *table, size_t count)
+static void put_table(struct bytes_writer *writer, const uint16_t *table, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        at = put_number(at, table[i], RINGMAP_REPLICA_ID_SIZE);
-    return at;
+        bytes_put_number(writer, table[i], RINGMAP_REPLICA_ID_SIZE);
 }
 
 size_t ringmap_encoded_size(const struct ringmap *map)
@@ -70,127 +57,73 @@ size_t ringmap_encoded_size(const struct ringmap *map)
     return size + tables * ringmap_places(map) * RINGMAP_REPLICA_ID_SIZE;
 }
 
-static uint8_t *put_members(uint8_t *at, const struct ringmap *map)
+static void put_members(struct bytes_writer *writer, const struct ringmap *map)
 {
     for (uint32_t i = 0; i < map->member_count; i++) {
         const struct ringmap_member *member = &map->members[i];
-        size_t address_size = strlen(member->address);
-        size_t zone_size = strlen(member->zone);
 
-        at = put_number(at, member->id, 2);
-        at = put_number(at, member->state, 1);
-        at = put_number(at, member->weight, 4);
-        at = put_bytes(at, member->public_key, sizeof member->public_key);
-        at = put_number(at, address_size, 1);
-        at = put_bytes(at, member->address, address_size);
-        at = put_number(at, zone_size, 1);
-        at = put_bytes(at, member->zone, zone_size);
+        bytes_put_number(writer, member->id, 2);
+        bytes_put_number(writer, member->state, 1);
+        bytes_put_number(writer, member->weight, 4);
+        bytes_put(writer, member->public_key, sizeof member->public_key);
+        bytes_put_text(writer, member->address, sizeof member->address);
+        bytes_put_text(writer, member->zone, sizeof member->zone);
     }
-    return at;
 }
 
-static uint8_t *put_keys(uint8_t *at, const struct ringmap *map, uint16_t version)
+static void put_keys(struct bytes_writer *writer, const struct ringmap *map, uint16_t version)
 {
     if (map->key_count == 0)
-        return at;
+        return;
     if (version != RINGMAP_VERSION_ONE_KEY)
-        at = put_number(at, map->key_count, 1);
+        bytes_put_number(writer, map->key_count, 1);
     for (uint32_t i = 0; i < map->key_count; i++) {
-        at = put_number(at, map->key_ids[i], 1);
-        at = put_bytes(at, map->boxes + (size_t)i * map->member_count,
-                       map->member_count * sizeof *map->boxes);
+        bytes_put_number(writer, map->key_ids[i], 1);
+        bytes_put(writer, map->boxes + (size_t)i * map->member_count,
+                  map->member_count * sizeof *map->boxes);
     }
-    return at;
+}
+
+static uint8_t flags_of(const struct ringmap *map, uint16_t version)
+{
+    return (uint8_t)((map->target ? RINGMAP_FLAG_TARGET : 0) |
+                     (map->boxes ? RINGMAP_FLAG_BOXES : 0) |
+                     (version == RINGMAP_VERSION_SETTINGS ? RINGMAP_FLAG_SETTINGS : 0));
 }
 
 void ringmap_encode(const struct ringmap *map, uint8_t *out)
 {
+    struct bytes_writer writer = {.at = out};
     uint16_t version = version_of(map);
-    uint8_t *at = out;
 
     ringmap_check(map);
-    at = put_number(at, RINGMAP_MAGIC, 4);
-    at = put_number(at, version, 2);
-    at =
-        put_number(at,
-                   (map->target ? RINGMAP_FLAG_TARGET : 0) | (map->boxes ? RINGMAP_FLAG_BOXES : 0) |
-                       (version == RINGMAP_VERSION_SETTINGS ? RINGMAP_FLAG_SETTINGS : 0),
-                   1);
-    at = put_number(at, map->replica_count, 1);
-    at = put_number(at, map->epoch, 8);
-    at = put_bytes(at, map->cluster, sizeof map->cluster);
-    at = put_bytes(at, map->hash_secret, sizeof map->hash_secret);
-    at = put_number(at, map->partition_count, 4);
-    at = put_number(at, map->member_count, 2);
-    at = put_number(at, map->meta_voter_count, 2);
-    at = put_table(at, map->meta_voters, map->meta_voter_count);
-    at = put_members(at, map);
-    at = put_table(at, map->replicas, ringmap_places(map));
+    bytes_put_number(&writer, RINGMAP_MAGIC, 4);
+    bytes_put_number(&writer, version, 2);
+    bytes_put_number(&writer, flags_of(map, version), 1);
+    bytes_put_number(&writer, map->replica_count, 1);
+    bytes_put_number(&writer, map->epoch, 8);
+    bytes_put(&writer, map->cluster, sizeof map->cluster);
+    bytes_put(&writer, map->hash_secret, sizeof map->hash_secret);
+    bytes_put_number(&writer, map->partition_count, 4);
+    bytes_put_number(&writer, map->member_count, 2);
+    bytes_put_number(&writer, map->meta_voter_count, 2);
+    put_table(&writer, map->meta_voters, map->meta_voter_count);
+    put_members(&writer, map);
+    put_table(&writer, map->replicas, ringmap_places(map));
     if (map->target)
-        at = put_table(at, map->target, ringmap_places(map));
+        put_table(&writer, map->target, ringmap_places(map));
     if (version == RINGMAP_VERSION_SETTINGS) {
-        at = put_number(at, map->paused, 1);
-        at = put_number(at, map->move_rate, 4);
+        bytes_put_number(&writer, map->paused, 1);
+        bytes_put_number(&writer, map->move_rate, 4);
     }
-    at = put_keys(at, map, version);
-    assert((size_t)(at - out) == ringmap_encoded_size(map));
+    put_keys(&writer, map, version);
+    assert(writer.size == ringmap_encoded_size(map));
 }
 
-/* Reader of untrusted bytes; beyond the end it gives zeros and stays failed. */
-struct reader {
-    const uint8_t *at;
-    size_t left;
-    bool failed;
-};
-
-static const uint8_t *take(struct reader *reader, size_t size)
-{
-    const uint8_t *bytes = reader->at;
-
-    if (reader->failed || reader->left < size) {
-        reader->failed = true;
-        return NULL;
-    }
-    reader->at += size;
-    reader->left -= size;
-    return bytes;
-}
-
-static uint64_t take_number(struct reader *reader, unsigned width)
-{
-    const uint8_t *bytes = take(reader, width);
-    uint64_t value = 0;
-
-    for (unsigned i = 0; bytes && i < width; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
-static void take_copy(struct reader *reader, void *out, size_t size)
-{
-    const uint8_t *bytes = take(reader, size);
-
-    if (bytes)
-        memcpy(out, bytes, size);
-}
-
-/* out was zeroed: what is shorter ends in zeros. A zero inside would cut the text when it is
- * encoded again, so it is refused. */
-static void take_text(struct reader *reader, char *out, size_t capacity)
-{
-    size_t size = (size_t)take_number(reader, 1);
-
-    if (size >= capacity)
-        reader->failed = true;
-    take_copy(reader, out, size);
-    if (!reader->failed && strnlen(out, capacity) != size)
-        reader->failed = true;
-}
-
-static void take_table(struct reader *reader, uint16_t *table, size_t count)
+static void take_table(struct bytes_reader *reader, uint16_t *table, size_t count)
 {
     for (size_t i = 0; i < count && !reader->failed; i++)
-        table[i] = (uint16_t)take_number(reader, RINGMAP_REPLICA_ID_SIZE);
+        table[i] = (uint16_t)bytes_take_number(reader, RINGMAP_REPLICA_ID_SIZE);
 }
 
 /* Of the encoding, what the map itself does not say. */
@@ -212,50 +145,50 @@ static bool layout_valid(const struct layout *layout)
 }
 
 /* Fixed fields into *map, whose tables are not there yet. */
-static void take_header(struct reader *reader, struct ringmap *map, struct layout *layout)
+static void take_header(struct bytes_reader *reader, struct ringmap *map, struct layout *layout)
 {
-    if (take_number(reader, 4) != RINGMAP_MAGIC)
+    if (bytes_take_number(reader, 4) != RINGMAP_MAGIC)
         reader->failed = true;
-    layout->version = (uint16_t)take_number(reader, 2);
-    layout->flags = (uint8_t)take_number(reader, 1);
+    layout->version = (uint16_t)bytes_take_number(reader, 2);
+    layout->flags = (uint8_t)bytes_take_number(reader, 1);
     if (!layout_valid(layout))
         reader->failed = true;
-    map->replica_count = (uint32_t)take_number(reader, 1);
-    map->epoch = take_number(reader, 8);
-    take_copy(reader, map->cluster, sizeof map->cluster);
-    take_copy(reader, map->hash_secret, sizeof map->hash_secret);
-    map->partition_count = (uint32_t)take_number(reader, 4);
-    map->member_count = (uint32_t)take_number(reader, 2);
-    map->meta_voter_count = (uint32_t)take_number(reader, 2);
+    map->replica_count = (uint32_t)bytes_take_number(reader, 1);
+    map->epoch = bytes_take_number(reader, 8);
+    bytes_take_copy(reader, map->cluster, sizeof map->cluster);
+    bytes_take_copy(reader, map->hash_secret, sizeof map->hash_secret);
+    map->partition_count = (uint32_t)bytes_take_number(reader, 4);
+    map->member_count = (uint32_t)bytes_take_number(reader, 2);
+    map->meta_voter_count = (uint32_t)bytes_take_number(reader, 2);
     if (map->meta_voter_count > RINGMAP_META_VOTERS_MAX)
         reader->failed = true;
     else
         take_table(reader, map->meta_voters, map->meta_voter_count);
 }
 
-static void take_members(struct reader *reader, struct ringmap *map)
+static void take_members(struct bytes_reader *reader, struct ringmap *map)
 {
     for (uint32_t i = 0; i < map->member_count && !reader->failed; i++) {
         struct ringmap_member *member = &map->members[i];
 
-        member->id = (uint16_t)take_number(reader, 2);
-        member->state = (uint8_t)take_number(reader, 1);
-        member->weight = (uint32_t)take_number(reader, 4);
-        take_copy(reader, member->public_key, sizeof member->public_key);
-        take_text(reader, member->address, sizeof member->address);
-        take_text(reader, member->zone, sizeof member->zone);
+        member->id = (uint16_t)bytes_take_number(reader, 2);
+        member->state = (uint8_t)bytes_take_number(reader, 1);
+        member->weight = (uint32_t)bytes_take_number(reader, 4);
+        bytes_take_copy(reader, member->public_key, sizeof member->public_key);
+        bytes_take_text(reader, member->address, sizeof member->address);
+        bytes_take_text(reader, member->zone, sizeof member->zone);
     }
 }
 
 /* 0 or -ENOMEM; nothing is allocated for keys that the bytes cannot hold. */
-static int take_keys(struct reader *reader, struct ringmap *map, const struct layout *layout)
+static int take_keys(struct bytes_reader *reader, struct ringmap *map, const struct layout *layout)
 {
     uint64_t count = 1, count_min = layout->version == RINGMAP_VERSION_KEYS ? 2 : 1;
 
     if (!(layout->flags & RINGMAP_FLAG_BOXES))
         return 0;
     if (layout->version != RINGMAP_VERSION_ONE_KEY)
-        count = take_number(reader, 1);
+        count = bytes_take_number(reader, 1);
     if (reader->failed || count < count_min || count > RINGMAP_KEYS_MAX ||
         reader->left != keys_size(RINGMAP_VERSION_ONE_KEY, (uint32_t)count, map->member_count)) {
         reader->failed = true;
@@ -265,26 +198,27 @@ static int take_keys(struct reader *reader, struct ringmap *map, const struct la
     if (!map->boxes)
         return -ENOMEM;
     for (map->key_count = 0; map->key_count < count; map->key_count++) {
-        map->key_ids[map->key_count] = (uint8_t)take_number(reader, 1);
-        take_copy(reader, map->boxes + (size_t)map->key_count * map->member_count,
-                  map->member_count * sizeof *map->boxes);
+        map->key_ids[map->key_count] = (uint8_t)bytes_take_number(reader, 1);
+        bytes_take_copy(reader, map->boxes + (size_t)map->key_count * map->member_count,
+                        map->member_count * sizeof *map->boxes);
     }
     return 0;
 }
 
 /* Those that are the usual ones have no block: it would be another encoding of the same map. */
-static void take_settings(struct reader *reader, struct ringmap *map)
+static void take_settings(struct bytes_reader *reader, struct ringmap *map)
 {
-    uint64_t paused = take_number(reader, 1);
+    uint64_t paused = bytes_take_number(reader, 1);
 
     map->paused = paused != 0;
-    map->move_rate = (uint32_t)take_number(reader, 4);
+    map->move_rate = (uint32_t)bytes_take_number(reader, 4);
     if (paused > 1 || (paused == 0 && map->move_rate == 0))
         reader->failed = true;
 }
 
 /* 0 or -ENOMEM. */
-static int take_tables(struct reader *reader, struct ringmap *map, const struct layout *layout)
+static int take_tables(struct bytes_reader *reader, struct ringmap *map,
+                       const struct layout *layout)
 {
     take_members(reader, map);
     take_table(reader, map->replicas, ringmap_places(map));
@@ -307,7 +241,7 @@ static size_t size_min(const struct ringmap *head, uint8_t flags)
 
 int ringmap_decode(const uint8_t *bytes, size_t size, struct ringmap *map)
 {
-    struct reader reader = {.at = bytes, .left = size};
+    struct bytes_reader reader = {.at = bytes, .left = size};
     struct ringmap head = {0};
     struct ringmap decoded;
     struct layout layout = {0};
