@@ -162,5 +162,7 @@ const struct cluster_result *cluster_set(struct cluster *cluster, const char *ke
                                          const char *value);
 /* The value of the key is this; NULL: there is none. */
 void cluster_expect(struct cluster *cluster, const char *key, const char *value);
+/* How many files of that node's shard hold that text. */
+uint32_t cluster_files_with(struct cluster *cluster, int node, const char *text);
 
 #endif

@@ -190,7 +190,7 @@ Test(shard_dictionary, the_oldest_goes_when_nothing_needs_it)
     }
     keys = store_keys(shard_store(cluster.shards[0]), partition);
     cr_assert_eq(keys, KINDS * KEYS);
-    cr_assert_gt(kinds_files_with(&cluster, 0, "Rotterdam"), 0,
+    cr_assert_gt(cluster_files_with(&cluster, 0, "Rotterdam"), 0,
                  "it is looked for in vain where nothing is sealed");
     kinds_expect_dictionaries(&cluster, partition, COMPRESS_DICTIONARIES_MAX);
     for (int kind = 0; kind < KINDS; kind++)

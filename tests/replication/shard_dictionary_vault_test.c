@@ -56,7 +56,7 @@ Test(shard_dictionary_vault, a_sealed_one_is_used_and_is_in_no_file)
         kinds_expect(&cluster, 0);
     }
     for (int node = 0; node < CLUSTER_NODES; node++)
-        cr_assert_eq(kinds_files_with(&cluster, node, "Berlin"), 0, "node %d", node);
+        cr_assert_eq(cluster_files_with(&cluster, node, "Berlin"), 0, "node %d", node);
     cluster_stop(&cluster);
 }
 

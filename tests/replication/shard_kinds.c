@@ -53,52 +53,6 @@ void kinds_expect_dictionaries(struct cluster *cluster, uint16_t partition, uint
     }
 }
 
-#define FILES_MAX 64
-
-struct names {
-    char paths[FILES_MAX][96];
-    size_t count;
-};
-
-static int note_name(void *context, const char *name)
-{
-    struct names *names = context;
-
-    cr_assert_lt(names->count, FILES_MAX);
-    snprintf(names->paths[names->count++], sizeof names->paths[0], "shard-00/%s", name);
-    return 0;
-}
-
-static bool file_holds(struct vfs *disk, const char *path, const char *text)
-{
-    struct vfs_file *file;
-    uint64_t size;
-    uint8_t *bytes;
-    bool holds;
-
-    cr_assert_eq(vfs_open(disk, path, VFS_OPEN_READ, &file), 0);
-    cr_assert_eq(vfs_size(file, &size), 0);
-    bytes = malloc(size + 1);
-    cr_assert(bytes);
-    cr_assert_eq(vfs_pread(file, bytes, size, 0), (int64_t)size);
-    holds = memmem(bytes, size, text, strlen(text)) != NULL;
-    free(bytes);
-    vfs_close(file);
-    return holds;
-}
-
-uint32_t kinds_files_with(struct cluster *cluster, int node, const char *text)
-{
-    struct names names = {.count = 0};
-    uint32_t found = 0;
-
-    cr_assert_eq(vfs_list(cluster->disks[node], "shard-00", note_name, &names), 0);
-    cr_assert_gt(names.count, 1);
-    for (size_t i = 0; i < names.count; i++)
-        found += file_holds(cluster->disks[node], names.paths[i], text);
-    return found;
-}
-
 /* Values of one kind have little in common with those of another. */
 void kinds_value(char value[64], int kind, int number)
 {

@@ -23,8 +23,6 @@ uint32_t kinds_newest(struct cluster *cluster, uint16_t partition);
 void kinds_expect_dictionaries(struct cluster *cluster, uint16_t partition, uint32_t count);
 /* How many records in the partition's log on that node have that codec. */
 uint32_t kinds_records_with(struct cluster *cluster, int node, uint16_t partition, uint8_t codec);
-/* How many files of that node's shard hold that text. */
-uint32_t kinds_files_with(struct cluster *cluster, int node, const char *text);
 void kinds_restart(struct cluster *cluster, uint16_t partition);
 
 #endif

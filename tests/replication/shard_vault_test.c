@@ -65,52 +65,6 @@ static void expect_all(int round)
     }
 }
 
-#define FILES_MAX 64
-
-struct names {
-    char paths[FILES_MAX][64];
-    size_t count;
-};
-
-static int note_name(void *context, const char *name)
-{
-    struct names *names = context;
-
-    cr_assert_lt(names->count, FILES_MAX);
-    snprintf(names->paths[names->count++], sizeof names->paths[0], "shard-00/%s", name);
-    return 0;
-}
-
-static bool file_holds(struct vfs *vfs, const char *path, const char *what)
-{
-    struct vfs_file *file;
-    uint64_t size;
-    uint8_t *bytes;
-    bool holds;
-
-    cr_assert_eq(vfs_open(vfs, path, VFS_OPEN_READ, &file), 0);
-    cr_assert_eq(vfs_size(file, &size), 0);
-    bytes = malloc(size + 1);
-    cr_assert(bytes);
-    cr_assert_eq(vfs_pread(file, bytes, size, 0), (int64_t)size);
-    holds = memmem(bytes, size, what, strlen(what)) != NULL;
-    free(bytes);
-    vfs_close(file);
-    return holds;
-}
-
-static uint32_t files_with(int node, const char *what)
-{
-    struct names names = {.count = 0};
-    uint32_t found = 0;
-
-    cr_assert_eq(vfs_list(cluster.disks[node], "shard-00", note_name, &names), 0);
-    cr_assert_gt(names.count, 1);
-    for (size_t i = 0; i < names.count; i++)
-        found += file_holds(cluster.disks[node], names.paths[i], what);
-    return found;
-}
-
 static void expect_same_digests(void)
 {
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
@@ -141,7 +95,7 @@ Test(shard_vault, no_file_holds_a_key_or_value_in_plain_text)
     write_all(1);
     cluster_run(&cluster, 1000);
     for (int node = 0; node < CLUSTER_NODES; node++)
-        cr_assert_eq(files_with(node, SECRET), 0, "node %d", node);
+        cr_assert_eq(cluster_files_with(&cluster, node, SECRET), 0, "node %d", node);
     expect_all(1);
     expect_same_digests();
     cluster_stop(&cluster);
@@ -155,7 +109,7 @@ Test(shard_vault, without_a_current_key_files_do)
     cluster_await_leaders(&cluster);
     write_all(1);
     cluster_run(&cluster, 1000);
-    cr_assert_gt(files_with(0, SECRET), 0);
+    cr_assert_gt(cluster_files_with(&cluster, 0, SECRET), 0);
     cluster_stop(&cluster);
 }
 
@@ -196,7 +150,7 @@ Test(shard_vault, what_flush_moved_is_read)
     store_stats(shard_store(cluster.shards[0]), &stats);
     cr_assert_gt(stats.flush_bytes, 0, "nothing was moved");
     for (int node = 0; node < CLUSTER_NODES; node++)
-        cr_assert_eq(files_with(node, SECRET), 0, "node %d", node);
+        cr_assert_eq(cluster_files_with(&cluster, node, SECRET), 0, "node %d", node);
     expect_all(29);
     restart_all();
     expect_all(29);
