@@ -195,17 +195,24 @@ static void answer_liveness(struct node_gossip *gossip, const struct node_gossip
                                         .correlation = event->message->correlation}};
 }
 
+/* Of nodes only members are: it is their addresses that are told. */
+static bool is_heard(const struct node_gossip *gossip, struct shard_address from)
+{
+    return from.role != LINK_ROLE_NODE || (gossip->open && swim_find(&gossip->swim, from.member));
+}
+
 static void on_message(struct node_gossip *gossip, const struct node_gossip_event *event,
                        struct node_gossip_effects *effects, size_t offsets[SWIM_PACKETS_MAX + 1])
 {
     struct swim_packet packet;
 
+    if (!is_heard(gossip, event->from))
+        return;
     if (event->message->type == WIRE_LIVENESS_GET) {
         answer_liveness(gossip, event, effects, offsets);
         return;
     }
-    if (event->message->type != WIRE_GOSSIP || !gossip->open ||
-        event->from.role != LINK_ROLE_NODE || event->from.member == 0 ||
+    if (event->message->type != WIRE_GOSSIP || event->from.role != LINK_ROLE_NODE ||
         swim_get_packet(event->message->body, event->message->body_size, &packet, gossip->items) !=
             SWIM_CODEC_E_OK)
         return;

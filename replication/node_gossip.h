@@ -1,8 +1,8 @@
 /* Node gossip: the host of the swim core (ring/swim.h), one a process, beside the node.
  *
  * It carries the core's packets in GOSSIP messages, tells it of the ring map and of this node, and
- * answers whoever asks what it has heard (LIVENESS_GET). It decides nothing. It is silent while
- * no map names this node.
+ * answers routers, admins and members what it has heard (LIVENESS_GET); a node that is no member,
+ * or none any more, hears nothing. It decides nothing. It is silent while no map names this node.
  *
  * Owner: the control plane's thread. Memory: about 600 KB, taken once: a table for 1,000 members,
  * and room for packets. What it sends is borrowed until the next step.

@@ -359,6 +359,7 @@ void loop_send_either(struct node_loop *loop, const struct shard_send *send)
                             ? atomic_load(&loop->dialled[send->to.member])
                             : NULL;
 
+    assert(send->to.member != 0); /* any stranger's link would do */
     if (link && link_send(link, &send->message, 1) != -ENOTCONN)
         return;
     link = link_from(loop, send->to.member);

@@ -47,7 +47,7 @@
     X(JOIN, 51, CONTROL) /* a node that is no member yet -> node */                                \
     X(JOIN_REPLY, 52, CONTROL)                                                                     \
     X(GOSSIP, 56, CONTROL)       /* member -> member: ring/swim_codec.h */                         \
-    X(LIVENESS_GET, 57, CONTROL) /* anyone -> node */                                              \
+    X(LIVENESS_GET, 57, CONTROL) /* router, admin or member -> node */                             \
     X(LIVENESS, 58, CONTROL)     /* what it has heard of the members */                            \
     X(MOVES_GET, 59, DATA)       /* admin -> shard */                                              \
     X(MOVES, 60, DATA)           /* how far the groups that are led there are with their moves */  \

@@ -176,6 +176,24 @@ static struct wire_liveness ask(struct cluster *cluster, uint16_t node, uint16_t
     return found;
 }
 
+/* Whether who asks by a node's link is told; the answer goes to that very link. */
+static bool is_told(struct cluster *cluster, uint16_t node, struct shard_address from)
+{
+    static struct node_gossip_effects effects;
+    struct link_message question = {.type = WIRE_LIVENESS_GET, .partition = WIRE_PARTITION_NODE};
+    struct node_gossip_event event = {
+        .kind = NODE_GOSSIP_MESSAGE, .now_ms = cluster->now_ms, .from = from, .message = &question};
+
+    node_gossip_step(cluster->nodes[node], &event, &effects);
+    if (effects.send_count == 0)
+        return false;
+    cr_assert_eq(effects.send_count, 1);
+    cr_assert_eq(effects.sends[0].to.role, from.role);
+    cr_assert_eq(effects.sends[0].to.member, from.member);
+    cr_assert_eq(effects.sends[0].to.link, from.link);
+    return true;
+}
+
 Test(node_gossip, members_learn_of_each_other_and_of_a_death_and_of_a_leave)
 {
     struct cluster cluster;
@@ -275,14 +293,34 @@ Test(node_gossip, only_members_gossip_and_bad_bytes_do_no_harm)
     cluster_close(&cluster);
 }
 
+/* A stranger's or a removed node's link has no member, or one that the map does not know. */
+Test(node_gossip, what_was_heard_is_told_to_nobody_who_is_no_member)
+{
+    struct shard_address from = {.role = LINK_ROLE_NODE, .link = 70};
+    struct cluster cluster;
+
+    cluster_open(&cluster);
+    start(&cluster, 1);
+    cr_assert_not(is_told(&cluster, 1, from));
+    from.member = NODES + 1;
+    cr_assert_not(is_told(&cluster, 1, from));
+    from.member = 2;
+    cr_assert(is_told(&cluster, 1, from));
+    from = (struct shard_address){.role = LINK_ROLE_ROUTER, .link = 71};
+    cr_assert(is_told(&cluster, 1, from));
+    cluster_close(&cluster);
+}
+
 Test(node_gossip, a_removed_node_is_silent_and_not_heard)
 {
+    const struct shard_address third = {.role = LINK_ROLE_NODE, .member = 3, .link = 73};
     struct cluster cluster;
 
     cluster_open(&cluster);
     for (uint16_t member = 1; member <= NODES; member++)
         start(&cluster, member);
     run(&cluster, 1000);
+    cr_assert(is_told(&cluster, 1, third));
     cluster.map.epoch = 2;
     cluster.map.members[2].state = RINGMAP_STATE_REMOVED;
     for (uint16_t member = 1; member < NODES; member++)
@@ -292,9 +330,12 @@ Test(node_gossip, a_removed_node_is_silent_and_not_heard)
     run(&cluster, 3000);
     cr_assert_eq(ask(&cluster, 1, 3).member, 0);
     cr_assert_eq(ask(&cluster, 1, 2).epoch, 2);
+    cr_assert_not(is_told(&cluster, 1, third), "as when its message was under way");
     step(&cluster, 3,
          &(struct node_gossip_event){.kind = NODE_GOSSIP_MAP, .map = &cluster.map, .self = 3});
     cr_assert_null(node_gossip_swim(cluster.nodes[3]));
+    cr_assert_not(is_told(&cluster, 3, (struct shard_address){.role = LINK_ROLE_NODE, .member = 1}),
+                  "it has heard of nobody");
     step(&cluster, 3, &(struct node_gossip_event){.kind = NODE_GOSSIP_TICK});
     cr_assert_null(cluster.letters);
     stop(&cluster, 3);

@@ -231,10 +231,24 @@ Test(node_join_refused, routers_and_admins_do_not_join)
 
 Test(node_join_refused, a_stranger_may_say_nothing_else)
 {
-    static const uint8_t types[] = {WIRE_MAP_GET,     WIRE_PREPARE,     WIRE_COMMIT,
-                                    WIRE_NODE_STATUS, WIRE_GENESIS_GET, WIRE_GENESIS,
-                                    WIRE_MAP_CHANGE,  WIRE_MAP_EPOCH,   WIRE_MAP_CHANGE_REPLY,
-                                    WIRE_GOSSIP,      WIRE_MAP,         WIRE_JOIN_REPLY};
+    static const uint8_t types[] = {WIRE_MAP_GET,
+                                    WIRE_PREPARE,
+                                    WIRE_COMMIT,
+                                    WIRE_NODE_STATUS,
+                                    WIRE_GENESIS_GET,
+                                    WIRE_GENESIS,
+                                    WIRE_MAP_CHANGE,
+                                    WIRE_MAP_EPOCH,
+                                    WIRE_MAP_CHANGE_REPLY,
+                                    WIRE_GOSSIP,
+                                    WIRE_MAP,
+                                    WIRE_JOIN_REPLY,
+                                    WIRE_TICKETS_GET,
+                                    WIRE_TICKETS_VERSION,
+                                    WIRE_TICKETS,
+                                    WIRE_TICKET_COMMAND,
+                                    WIRE_TICKETS_CHANGE_REPLY,
+                                    WIRE_LIVENESS_GET};
 
     begin(0);
     for (size_t i = 0; i < sizeof types; i++) {
