@@ -164,6 +164,9 @@ static void on_admin_message(struct shard *shard, const struct shard_event *even
     const struct link_message *message = event->message;
 
     switch (message->type) {
+    case WIRE_SHARD_STATUS:
+        shard_client_status(shard, event->from, message);
+        break;
     case WIRE_FLUSH:
         shard_client_flush(shard, event->from, message);
         break;
@@ -189,9 +192,7 @@ static void on_message(struct shard *shard, const struct shard_event *event)
     const struct link_message *message = event->message;
     uint8_t role = event->from.role;
 
-    if (message->type == WIRE_SHARD_STATUS)
-        shard_client_status(shard, event->from, message);
-    else if (role == LINK_ROLE_NODE && shard_heeds(shard, event->from.member))
+    if (role == LINK_ROLE_NODE && shard_heeds(shard, event->from.member))
         on_member_message(shard, event->from, message);
     else if (role == LINK_ROLE_ROUTER && message->type == WIRE_OPS)
         shard_operations_frame(shard, event->from.link, message);

@@ -76,6 +76,7 @@ struct cluster {
     uint32_t top_keys;
     char top_key[64]; /* that was asked for most */
     uint32_t drain_leaders;
+    uint32_t statuses; /* SHARD_STATUS_REPLYs that were sent, whoever to */
     struct store_job *held[16];
     size_t held_count;
     int held_node;

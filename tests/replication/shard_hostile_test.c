@@ -74,6 +74,19 @@ Test(shard_hostile, garbage_changes_nothing)
     cluster_stop(&cluster);
 }
 
+/* It tells how much there is: that is for operators. */
+Test(shard_hostile, only_an_admin_is_told_of_the_partitions)
+{
+    const struct wire_buffer body = {0};
+
+    cluster_begin(&cluster);
+    cluster_ask(&cluster, 0, 2, WIRE_SHARD_STATUS, &body);
+    cr_assert_eq(cluster.statuses, 0);
+    cluster_ask(&cluster, 0, 0, WIRE_SHARD_STATUS, &body);
+    cr_assert_eq(cluster.statuses, 1);
+    cluster_stop(&cluster);
+}
+
 /* An APPEND of these records to a follower of the partition, as its leader would send it. */
 static void append_by_hand(uint16_t partition, struct record *records, size_t count)
 {
