@@ -36,12 +36,19 @@ void node_changes_free(struct node *node)
         free(node->changes[i].blob);
 }
 
-static struct node_change *free_change(struct node *node)
+/* NODE_CHANGES_MAX: there is none. */
+static size_t free_change(const struct node *node)
 {
-    for (size_t i = 0; i < NODE_CHANGES_MAX; i++)
-        if (!node->changes[i].blob)
-            return &node->changes[i];
-    return NULL;
+    size_t i = 0;
+
+    while (i < NODE_CHANGES_MAX && node->changes[i].blob)
+        i++;
+    return i;
+}
+
+const char *node_changes_full(const struct node *node)
+{
+    return free_change(node) < NODE_CHANGES_MAX ? NULL : "too many changes at a time";
 }
 
 uint64_t node_attempt_name(const uint8_t *value, size_t size)
@@ -56,10 +63,12 @@ uint64_t node_attempt_name(const uint8_t *value, size_t size)
 static const char *begin(struct node *node, const struct node_event *event, uint8_t *blob,
                          size_t size, struct node_change **out)
 {
-    struct node_change *change = free_change(node);
+    const char *why = node_changes_full(node);
+    struct node_change *change;
 
-    if (!change)
-        return "too many changes at a time";
+    if (why)
+        return why;
+    change = &node->changes[free_change(node)];
     *change = (struct node_change){.blob = blob,
                                    .size = size,
                                    .asker = event->from,

@@ -126,6 +126,8 @@ void node_change_begin(struct node *node, const struct node_event *event,
                        struct node_effects *effects);
 void node_change_answered(struct node *node, const struct node_event *event,
                           struct node_effects *effects);
+/* NULL, or why no other change can begin now. */
+const char *node_changes_full(const struct node *node);
 /* The map with a node in it that joins. NULL: it is on its way, node_join_answer() follows; else
  * why it cannot be. */
 const char *node_change_join(struct node *node, const struct node_event *event,

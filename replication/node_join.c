@@ -41,7 +41,8 @@ void node_join_answer(struct node *node, struct node_effects *effects, struct sh
     answer(node, effects, to, correlation, &reply);
 }
 
-/* The boxes of all data keys for whom the key belongs to. NULL, or why they cannot be made here. */
+/* The boxes of all data keys for whom the key belongs to. NULL, or why they cannot be made here.
+ * That is work: up to RINGMAP_KEYS_MAX boxes. */
 static const char *make_boxes(const struct node *node, const struct ringmap *map,
                               const uint8_t key[RINGMAP_KEY_SIZE],
                               uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE])
@@ -62,10 +63,12 @@ static void take_in(struct node *node, const struct node_event *event, const str
     const struct ringmap *map = node_map(node);
     uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE];
     struct ringmap_member who = {.weight = join->weight};
-    const char *why = make_boxes(node, map, join->public_key, boxes);
+    const char *why = node_changes_full(node);
     struct ringmap next;
     int r;
 
+    if (!why)
+        why = make_boxes(node, map, join->public_key, boxes);
     memcpy(who.public_key, join->public_key, sizeof who.public_key);
     memcpy(who.address, join->address, sizeof who.address);
     memcpy(who.zone, join->zone, sizeof who.zone);

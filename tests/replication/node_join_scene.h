@@ -32,11 +32,13 @@ struct side {
 static struct side old, new;
 static uint64_t now_ms = 1;
 static uint8_t link_key[RINGMAP_KEY_SIZE];
+static unsigned wrapped; /* boxes that were made */
 
 static inline int wrap(void *context, uint8_t key_id, const uint8_t key[RINGMAP_KEY_SIZE],
                        uint8_t box[RINGMAP_BOX_SIZE])
 {
     (void)context;
+    wrapped++;
     memset(box, key_id, RINGMAP_BOX_SIZE);
     memcpy(box, key, RINGMAP_KEY_SIZE);
     return 0;

@@ -66,6 +66,23 @@ Test(node_join, who_lacks_a_data_key_takes_nobody_in)
     end();
 }
 
+/* Each box is a public-key operation, and whoever has a node's ticket may ask. */
+Test(node_join, who_has_no_room_for_a_change_makes_no_boxes)
+{
+    begin(2);
+    for (int i = 0; i < 4; i++) {
+        bring_map(&old, admin, WIRE_MAP_CHANGE, node_map(old.node));
+        cr_assert_null(sent(&old, WIRE_MAP_CHANGE_REPLY), "%d", i);
+    }
+    wrapped = 0;
+    ask();
+    cr_assert_eq(replied().outcome, WIRE_JOIN_AGAIN);
+    deliver_reply();
+    cr_assert_str_eq(new.effects.join_why, "too many changes at a time");
+    cr_assert_eq(wrapped, 0);
+    end();
+}
+
 Test(node_join, an_answer_that_was_lost_is_given_again)
 {
     begin(0);
