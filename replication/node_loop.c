@@ -59,7 +59,8 @@ void loop_log(const char *level, const char *event, const char *format, ...)
             event, text);
 }
 
-/* Signals are taken by a thread of their own and become items of the control inbox. */
+/* A signal is taken by a thread of its own, which ends with it, and becomes an item of the control
+ * inbox. */
 static void *wait_for_signals(void *argument)
 {
     struct node_loop *loop = argument;
@@ -73,6 +74,14 @@ static void *wait_for_signals(void *argument)
     sigwait(&set, &number);
     inbox_put(&loop->inbox, &item);
     return NULL;
+}
+
+/* Before the inbox goes. One that comes later, or a second one, stays pending: the process is about
+ * to end. */
+static void stop_waiting(pthread_t signals)
+{
+    (void)pthread_kill(signals, SIGTERM); /* nothing happens when it has ended */
+    pthread_join(signals, NULL);
 }
 
 static void block_signals(void)
@@ -502,7 +511,6 @@ static int serve(struct node_loop *loop)
         return NODE_LOOP_E_FAILED;
     if (pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
         return NODE_LOOP_E_FAILED;
-    pthread_detach(signals);
     identity_fingerprint(loop->identity.public_key, fingerprint);
     loop_log("info", "listening", "address=%s key=%s%s", loop->address, fingerprint,
              what_next(loop));
@@ -516,6 +524,7 @@ static int serve(struct node_loop *loop)
         loop_gossip_leave(loop);
         drain(loop);
     }
+    stop_waiting(signals);
     return ended(r);
 }
 

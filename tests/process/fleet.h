@@ -70,6 +70,9 @@ int fleet_admin_end(struct fleet *fleet, struct child *admin, uint32_t timeout_m
 void fleet_state(struct fleet *fleet, const char *address, char state[16]);
 void fleet_wait_state(struct fleet *fleet, const char *address, const char *state,
                       uint32_t timeout_ms);
+/* Until a line of NAME.log holds the words. */
+void fleet_wait_log(const struct fleet *fleet, const char *name, const char *words,
+                    uint32_t timeout_ms);
 /* "node-2", ".log" -> path. */
 const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
                        char path[PATH_MAX]);

@@ -110,3 +110,29 @@ void fleet_wait_state(struct fleet *fleet, const char *address, const char *stat
         pause_ms(20);
     }
 }
+
+static bool log_says(const char *path, const char *words)
+{
+    FILE *file = fopen(path, "re");
+    char line[2048];
+    bool says = false;
+
+    REQUIRE(file, "%s", path);
+    while (!says && fgets(line, sizeof line, file))
+        says = strstr(line, words) != NULL;
+    fclose(file);
+    return says;
+}
+
+void fleet_wait_log(const struct fleet *fleet, const char *name, const char *words,
+                    uint32_t timeout_ms)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)timeout_ms * 1000000;
+    char path[PATH_MAX];
+
+    fleet_path(fleet, name, ".log", path);
+    while (!log_says(path, words)) {
+        REQUIRE(now_ns() < until_ns, "no \"%s\" in %s", words, path);
+        pause_ms(1);
+    }
+}

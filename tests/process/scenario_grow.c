@@ -7,6 +7,7 @@
 #include "tests/process/scenario.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,9 +165,19 @@ static void join_fourth(struct fleet *fleet)
     admin(fleet, 0, "OK", "doctor", NULL);
 }
 
+/* It is told to stop when it is just about to end by itself, which ends it no worse. */
 static void leave_first(struct fleet *fleet)
 {
-    admin(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[0], "--wait", NULL);
+    struct child leave;
+    int code;
+
+    fleet_admin_start(fleet, &leave, "leave",
+                      (const char *[]){"leave", fleet->addresses[0], "--wait", NULL});
+    fleet_wait_log(fleet, "node-1", "event=left", WAIT_MS);
+    child_signal(&fleet->nodes[0], SIGTERM);
+    code = fleet_admin_end(fleet, &leave, WAIT_MS);
+    REQUIRE(code == 0, "leave: exit code %d, see %s/leave.log", code, fleet->folder);
+    fleet_wait_log(fleet, "leave", "SAFE TO REMOVE", WAIT_MS);
     fleet_wait_left(fleet, 0, WAIT_MS);
     fleet_wait_healthy(fleet, WAIT_MS);
 }
