@@ -364,7 +364,7 @@ static int tick(struct node_loop *loop)
         loop->tickets_due_ms = event.now_ms + TICKETS_MS;
         loop_tickets_apply(loop);
     }
-
+    loop_identity_tell(loop);
     return r != 0 ? r : loop_gossip_tick(loop);
 }
 

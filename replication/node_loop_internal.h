@@ -139,7 +139,9 @@ struct host_link {
     uint32_t generation;
     bool ended;        /* its ticket opens no more: it is being closed */
     uint64_t instance; /* of the process at the other end; 0: it has not told */
-    bool deaf;         /* accepted: another process has its identity; nothing of it is heard */
+    uint64_t deaf_ms;  /* accepted: since when nothing of it is heard, another process having its
+                          identity; 0: it is heard */
+    bool deaf_told;    /* that it is not */
     char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     uint8_t public_key[RINGMAP_KEY_SIZE];
@@ -235,9 +237,11 @@ int loop_join_tell(struct node_loop *loop, const struct node_effects *effects);
 /* The node is removed: it ends once its replicas are gone, or soon. */
 void loop_leave_begin(struct node_loop *loop);
 bool loop_leave_due(const struct node_loop *loop);
-/* Whether another process with the same key is linked: then it is told so, and not heard.
- * links_mutex is held. */
+/* Whether another process with the same key is linked: then this one is not heard. links_mutex is
+ * held. */
 bool loop_identity_taken(struct node_loop *loop, struct host_link *host);
+/* With each tick: tells those, and the log, when it is sure that two processes run. */
+void loop_identity_tell(struct node_loop *loop);
 /* A link of that key is down: one that was not heard because of it may try again; NULL: there is
  * none. links_mutex is held. */
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LEAVE_MS_MAX 1000u /* for replicas that are about to go; nobody answers to the others */
+#define SURE_MS      5000u /* links whose other end is gone are broken after three seconds */
 
 void loop_join_open(struct node_loop *loop)
 {
@@ -63,6 +64,27 @@ static bool same_key(const struct host_link *a, const struct host_link *b)
     return memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0;
 }
 
+/* One that is heard, of another process with the same key. */
+static struct host_link *heard_link(struct node_loop *loop, const struct host_link *host)
+{
+    struct host_link *other = loop->links;
+
+    while (other && (other->deaf_ms != 0 || other->instance == 0 ||
+                     other->instance == host->instance || !same_key(other, host)))
+        other = other->next;
+    return other;
+}
+
+/* The link stays, so that it is not dialled again at once. */
+bool loop_identity_taken(struct node_loop *loop, struct host_link *host)
+{
+    bool taken = host->instance != 0 && heard_link(loop, host);
+
+    if (taken)
+        host->deaf_ms = loop_now_ms();
+    return taken;
+}
+
 static void tell_taken(struct node_loop *loop, struct host_link *host, struct host_link *other)
 {
     struct wire_join_reply reply = {.outcome = WIRE_JOIN_REFUSED};
@@ -71,7 +93,7 @@ static void tell_taken(struct node_loop *loop, struct host_link *host, struct ho
 
     loop_log("error", "identity_taken",
              "member=%u address=%s other=%s next=\"two processes run with copies of one data "
-             "directory: stop and delete the copy\"",
+             "directory: stop the one that is the copy, and delete it\"",
              loop_link_member(loop, other), host->address, other->address);
     snprintf(reply.why, sizeof reply.why,
              "member %u is linked to a process with a copy of this data directory", loop->member);
@@ -83,25 +105,30 @@ static void tell_taken(struct node_loop *loop, struct host_link *host, struct ho
     wire_buffer_deinit(&body);
 }
 
-/* The link stays, so that it is not dialled again at once. A process that was restarted is another
- * one, too, to whom has not noticed yet that the one before is gone. */
-bool loop_identity_taken(struct node_loop *loop, struct host_link *host)
+/* A process that was restarted is another one, too, to whom has not noticed yet that the one before
+ * is gone: that is not worth a word. */
+void loop_identity_tell(struct node_loop *loop)
 {
-    for (struct host_link *other = loop->links; other; other = other->next) {
-        if (other->deaf || other->instance == 0 || host->instance == 0 ||
-            other->instance == host->instance || !same_key(other, host))
+    uint64_t now_ms = loop_now_ms();
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link *host = loop->links; host; host = host->next) {
+        struct host_link *other;
+
+        if (host->deaf_ms == 0 || host->deaf_told || now_ms < host->deaf_ms + SURE_MS)
             continue;
-        tell_taken(loop, host, other);
-        host->deaf = true;
-        return true;
+        other = heard_link(loop, host);
+        if (other)
+            tell_taken(loop, host, other);
+        host->deaf_told = true;
     }
-    return false;
+    pthread_mutex_unlock(&loop->links_mutex);
 }
 
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone)
 {
-    for (struct host_link *link = loop->links; link && !gone->deaf; link = link->next)
-        if (link->deaf && same_key(link, gone))
+    for (struct host_link *link = loop->links; link && gone->deaf_ms == 0; link = link->next)
+        if (link->deaf_ms != 0 && same_key(link, gone))
             return link->link;
     return NULL;
 }

@@ -257,7 +257,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
         item.ticket = host->ticket;
         if (stranger)
             heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
-        if (heard && !host->deaf) {
+        if (heard && host->deaf_ms == 0) {
             inbox_put(inbox, &item);
             return;
         }
