@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define NODES      4u
+#define NODES      5u
 #define CLIENTS    4u
 #define HEALTHY_MS 60000u
 #define WAIT_MS    120000u
@@ -138,19 +138,26 @@ static void wrong_ticket(void)
     REQUIRE(epoch() == before, "a stranger changed the map");
 }
 
-/* A second node of one key: it is refused, and the first one goes on. */
+/* A second node of one key: it is refused and told why, and the first one goes on. */
 static void copied_folder(void)
 {
+    struct child node, *first = &all.fleet.nodes[1];
     json_int_t before = epoch();
     char data[PATH_MAX];
-    struct child node;
 
     copy_folder("node-2", "copy", data);
     start(&node, "copy", data, all.fleet.ticket);
-    (void)ended(&node, AWAY_MS);
+    fleet_wait_log(&all.fleet, "copy", "a process with a copy of this data directory", HEALTHY_MS);
+    fleet_wait_log(&all.fleet, "node-1", "event=identity_taken member=2", HEALTHY_MS);
     REQUIRE(epoch() == before, "a copy changed the map");
+    REQUIRE(!child_reap(first), "the first one has ended, see %s/node-2.log", all.fleet.folder);
     fleet_wait_healthy(&all.fleet, HEALTHY_MS);
     fleet_wait_state(&all.fleet, all.fleet.addresses[1], "active", HEALTHY_MS);
+    (void)ended(&node, 0);
+    /* It is still the member, and not the copy, that is known by that key. */
+    (void)fleet_stop(&all.fleet, first);
+    fleet_start_node(&all.fleet, 1);
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
 }
 
 /* The disk of a node that has left is put into another machine: it stays out. */
@@ -177,6 +184,30 @@ static void stolen_disk(void)
     REQUIRE(ended(&node, HEALTHY_MS), "a removed node serves again");
     log_says("again", "removed");
     REQUIRE(epoch() == before, "a removed node changed the map");
+}
+
+/* A node that is dead when it is removed has not heard of it. Its disk is started again, in another
+ * machine. */
+static void forgotten_disk(void)
+{
+    const char *words[] = {"remove", "--force", all.fleet.addresses[4], "--wait", NULL};
+    uint64_t until_ns = now_ns() + (uint64_t)WAIT_MS * 1000000;
+    char data[PATH_MAX];
+    struct child node;
+    json_int_t before;
+
+    fleet_kill(&all.fleet, &all.fleet.nodes[4]);
+    while (fleet_admin_both(&all.fleet, all.text, all.errors, sizeof all.errors, words) != 0) {
+        REQUIRE(now_ns() < until_ns, "remove --force: %s%s", all.text, all.errors);
+        pause_ms(100); /* the others do not hold it dead yet */
+    }
+    all.fleet.left[4] = true;
+    before = epoch();
+    start(&node, "forgotten", fleet_path(&all.fleet, "node-5", "", data), all.fleet.ticket);
+    REQUIRE(ended(&node, HEALTHY_MS), "a node that was removed by force serves again");
+    log_says("forgotten", "event=removed");
+    REQUIRE(epoch() == before, "a node that was removed by force changed the map");
+    fleet_wait_healthy(&all.fleet, HEALTHY_MS);
 }
 
 static const char *plan_hash(json_t *root)
@@ -236,12 +267,13 @@ void scenario_attack(const struct scenario_options *options)
     wrong_ticket();
     copied_folder();
     stolen_disk();
+    forgotten_disk();
     stale_plan();
     minority();
     load_finish(load, &result);
     fleet_close(&all.fleet);
     scenario_say(options,
-                 "wrong ticket, copied folder, stolen disk, stale plan, minority: refused; %u "
-                 "operations linearizable",
+                 "wrong ticket, copied folder, stolen and forgotten disks, stale plan, minority: "
+                 "refused; %u operations linearizable",
                  result.operations);
 }
