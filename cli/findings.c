@@ -26,13 +26,13 @@ struct looking {
     uint32_t alike; /* lines that are not OK */
 };
 
-/* Where a line goes; NULL: there is no room, or enough of them. */
+/* Where a line goes; NULL: there is no room, or enough of them; or all is not OK. */
 static struct finding *add(struct looking *looking, enum finding_level level)
 {
     struct findings *findings = looking->findings;
     struct finding *finding;
 
-    if (findings->count == FINDINGS_MAX)
+    if (findings->count == FINDINGS_MAX || (level == FINDING_OK && looking->alike > 0))
         return NULL;
     if (level != FINDING_OK && looking->alike++ >= FINDINGS_ALIKE_MAX)
         return NULL;
@@ -44,6 +44,7 @@ static struct finding *add(struct looking *looking, enum finding_level level)
 static void tell(struct looking *looking, enum finding_level level, const char *mend,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* OK: only when the check has told nothing else. */
 static void tell(struct looking *looking, enum finding_level level, const char *mend,
                  const char *format, ...)
 {
@@ -56,22 +57,6 @@ static void tell(struct looking *looking, enum finding_level level, const char *
     vsnprintf(finding->text, sizeof finding->text, format, list);
     va_end(list);
     snprintf(finding->mend, sizeof finding->mend, "%s", mend);
-}
-
-/* When the check has said nothing else. */
-static void tell_ok(struct looking *looking, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void tell_ok(struct looking *looking, const char *format, ...)
-{
-    struct finding *finding = looking->alike == 0 ? add(looking, FINDING_OK) : NULL;
-    va_list list;
-
-    if (!finding)
-        return;
-    va_start(list, format);
-    vsnprintf(finding->text, sizeof finding->text, format, list);
-    va_end(list);
 }
 
 static const struct ringmap_member *member_at(const struct looking *looking, uint32_t i)
@@ -109,7 +94,7 @@ static void check_quorums(struct looking *looking)
 
     verdict_reach(&verdict, looking->view);
     if (verdict.state == VERDICT_HEALTHY)
-        tell_ok(looking, "%s", verdict.sentence);
+        tell(looking, FINDING_OK, "", "%s", verdict.sentence);
     else
         tell(looking, verdict.state == VERDICT_DEGRADED ? FINDING_WARN : FINDING_ERROR,
              verdict.mend, "%s", verdict.sentence);
@@ -142,7 +127,7 @@ static void check_meta(struct looking *looking)
     else if (map->meta_voter_count < wanted && !ringmap_moving(map))
         tell(looking, FINDING_WARN, "ring-admin commit --auto",
              "the meta group has %u voters and could have %u", map->meta_voter_count, wanted);
-    tell_ok(looking, "%u voters, node-%u leads", map->meta_voter_count, leader);
+    tell(looking, FINDING_OK, "", "%u voters, node-%u leads", map->meta_voter_count, leader);
 }
 
 static void check_map(struct looking *looking)
@@ -157,7 +142,7 @@ static void check_map(struct looking *looking)
                  "node-%u goes by the ring map of epoch %" PRIu64 ", the newest is %" PRIu64,
                  node->id, node->status.epoch, map->epoch);
     }
-    tell_ok(looking, "all that answer go by epoch %" PRIu64, map->epoch);
+    tell(looking, FINDING_OK, "", "all that answer go by epoch %" PRIu64, map->epoch);
 }
 
 static void check_plan(struct looking *looking)
@@ -178,9 +163,9 @@ static void check_plan(struct looking *looking)
         tell(looking, FINDING_WARN, mend, "node-%u (%s) is joining and holds nothing yet",
              member_at(looking, i)->id, looking->view->nodes[i].address);
     }
-    tell_ok(looking, "%s",
-            ringmap_moving(map) ? "a plan is under way: ring-admin moves"
-                                : "settled, nobody waits to be taken in");
+    tell(looking, FINDING_OK, "", "%s",
+         ringmap_moving(map) ? "a plan is under way: ring-admin moves"
+                             : "settled, nobody waits to be taken in");
 }
 
 static void check_links(struct looking *looking)
@@ -201,7 +186,7 @@ static void check_links(struct looking *looking)
             tell(looking, FINDING_WARN, "look at the network between it and the others",
                  "node-%u answers here, and others hold it dead", node->id);
     }
-    tell_ok(looking, "all that answer reach each other");
+    tell(looking, FINDING_OK, "", "all that answer reach each other");
 }
 
 static bool is_known_zone(const struct looking *looking, uint32_t i)
@@ -223,7 +208,7 @@ static void check_zones(struct looking *looking)
     if (zones > 1 && zones < copies)
         tell(looking, FINDING_WARN, "add nodes in further zones, or ring-admin zone NODE Z",
              "%u replicas in %u zones: the loss of one zone may stop partitions", copies, zones);
-    tell_ok(looking, "%u replicas, %u zone%s", copies, zones, zones == 1 ? "" : "s");
+    tell(looking, FINDING_OK, "", "%u replicas, %u zone%s", copies, zones, zones == 1 ? "" : "s");
 }
 
 static void check_divergence(struct looking *looking)
@@ -250,7 +235,7 @@ static void check_divergence(struct looking *looking)
             tell(looking, FINDING_ERROR, "replace the disk",
                  "node-%u: %" PRIu64 " files that its disk does not give", node->id, scrub->unread);
     }
-    tell_ok(looking, "no replicas differ, no damage found");
+    tell(looking, FINDING_OK, "", "no replicas differ, no damage found");
 }
 
 static void check_disks(struct looking *looking)
@@ -272,7 +257,7 @@ static void check_disks(struct looking *looking)
                  "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored", node->id,
                  status->disk_free >> 20, status->disk_bytes >> 20);
     }
-    tell_ok(looking, "room on all");
+    tell(looking, FINDING_OK, "", "room on all");
 }
 
 static uint64_t keys_of(const struct view *view, uint16_t member)
@@ -316,7 +301,8 @@ static void check_memory(struct looking *looking)
                  "memory",
                  node->id, full / (1u << 30), memory / (1u << 30));
     }
-    tell_ok(looking, "the index fits into memory on %u nodes, and will with full disks", told);
+    tell(looking, FINDING_OK, "",
+         "the index fits into memory on %u nodes, and will with full disks", told);
 }
 
 static int clock_compare(const void *left, const void *right)
@@ -351,7 +337,7 @@ static void check_clocks(struct looking *looking)
                  "node-%u: its clock is %" PRIu64 " ms %s of the others'", view->nodes[i].id, off,
                  clock > median ? "ahead" : "behind");
     }
-    tell_ok(looking, "%u clocks within %u ms", count, FINDINGS_CLOCK_MS);
+    tell(looking, FINDING_OK, "", "%u clocks within %u ms", count, FINDINGS_CLOCK_MS);
     free(clocks);
 }
 
@@ -371,7 +357,7 @@ static void check_versions(struct looking *looking)
                  "one node after the other: SIGTERM, then start it with the newer version",
                  "node-%u runs version %s, others %s", node->id, node->status.version, newest);
     }
-    tell_ok(looking, "all run version %s", newest ? newest : "?");
+    tell(looking, FINDING_OK, "", "all run version %s", newest ? newest : "?");
 }
 
 static void check_keys(struct looking *looking)
@@ -388,9 +374,9 @@ static void check_keys(struct looking *looking)
                  newest);
     }
     if (newest > 0)
-        tell_ok(looking, "all seal with data key %u", newest);
+        tell(looking, FINDING_OK, "", "all seal with data key %u", newest);
     else
-        tell_ok(looking, "the cluster was founded without encryption");
+        tell(looking, FINDING_OK, "", "the cluster was founded without encryption");
 }
 
 void findings_reach(struct findings *findings, const struct view *view)
