@@ -1,7 +1,9 @@
 #include "cli/admin.h"
 #include "cli/findings.h"
+#include "cli/top_ask.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct output_column line = {NULL, NULL, OUTPUT_TEXT};
 static const struct output_column columns[] = {
@@ -44,25 +46,45 @@ static bool put_findings(struct admin *admin, const struct findings *findings)
             put_row(admin->output, &findings->items[i]);
         else
             put_line(admin->output, &findings->items[i]);
-        is_well &= findings->items[i].level == FINDING_OK;
+        is_well &= findings->items[i].level <= FINDING_HINT;
     }
     return is_well;
 }
 
-int admin_doctor(const struct arguments *arguments)
+static enum exit_code look(struct admin *admin, struct top_member *members)
 {
     static struct findings findings;
+    struct top_view top;
+    enum exit_code code;
+    bool is_well;
+    int r;
+
+    top_view_init(&top, members, admin->view.node_count);
+    r = top_ask(&top, admin->cluster, &admin->view, 0);
+    top_view_deinit(&top);
+    if (r != 0) {
+        arguments_error(admin->arguments, "out of memory");
+        return EXIT_CODE_FAILED;
+    }
+    findings_reach(&findings, &admin->view, members);
+    is_well = put_findings(admin, &findings);
+    code = admin_print(admin);
+    return code == EXIT_CODE_OK && !is_well ? EXIT_CODE_DEGRADED : code;
+}
+
+int admin_doctor(const struct arguments *arguments)
+{
+    struct top_member *members = NULL;
     struct admin admin;
     enum exit_code code = admin_open(&admin, arguments, true);
-    bool is_well = true;
 
-    if (code == EXIT_CODE_OK) {
-        findings_reach(&findings, &admin.view);
-        is_well = put_findings(&admin, &findings);
-        code = admin_print(&admin);
-        if (code == EXIT_CODE_OK && !is_well)
-            code = EXIT_CODE_DEGRADED;
+    if (code == EXIT_CODE_OK && !(members = top_members_of(&admin.view))) {
+        arguments_error(arguments, "out of memory");
+        code = EXIT_CODE_FAILED;
+    } else if (code == EXIT_CODE_OK) {
+        code = look(&admin, members);
     }
+    free(members);
     admin_close(&admin);
     return code;
 }

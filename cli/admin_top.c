@@ -1,5 +1,5 @@
 #include "cli/admin.h"
-#include "cli/top_view.h"
+#include "cli/top_ask.h"
 #include "ring/hash.h"
 
 #include <stdio.h>
@@ -46,68 +46,8 @@ struct run {
     struct admin *admin;
     struct top_view top;
     struct top_member *members; /* as view->nodes */
-    struct cluster_request *requests;
-    size_t *asked; /* of each request: whom */
     size_t rows;
 };
-
-static int run_open(struct run *run)
-{
-    const struct view *view = &run->admin->view;
-    size_t shards = 0;
-
-    for (uint32_t i = 0; i < view->node_count; i++)
-        shards += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
-    run->members = calloc(view->node_count + 1, sizeof *run->members);
-    run->requests = calloc(shards + 1, sizeof *run->requests);
-    run->asked = calloc(shards + 1, sizeof *run->asked);
-    if (!run->members || !run->requests || !run->asked)
-        return -1;
-    for (uint32_t i = 0; i < view->node_count; i++)
-        run->members[i].id = view->nodes[i].id;
-    top_view_init(&run->top, run->members, view->node_count);
-    return 0;
-}
-
-static void run_close(struct run *run)
-{
-    top_view_deinit(&run->top);
-    free(run->members);
-    free(run->requests);
-    free(run->asked);
-}
-
-/* All shards of all that are there. take: their answers are wanted. False: no memory. */
-static bool ask(struct run *run, uint32_t sample_ms, bool take)
-{
-    const struct view *view = &run->admin->view;
-    struct wire_buffer body = {0};
-    size_t count = 0;
-    bool ok = true;
-
-    wire_put_top(&body, sample_ms);
-    for (uint32_t i = 0; i < view->node_count; i++)
-        for (uint16_t shard = 0; view->nodes[i].reachable && shard < view->nodes[i].status.shards;
-             shard++) {
-            run->asked[count] = i;
-            run->requests[count++] = (struct cluster_request){
-                .node = cluster_dial(run->admin->cluster, view->nodes[i].address, NULL),
-                .type = WIRE_TOP,
-                .partition = shard,
-                .body = body.data,
-                .body_size = body.size};
-        }
-    cluster_ask(run->admin->cluster, run->requests, count, CLUSTER_TIMEOUT_MS);
-    for (size_t i = 0; i < count; i++) {
-        const struct cluster_request *request = &run->requests[i];
-
-        if (take && request->answered)
-            ok &= top_view_take(&run->top, run->asked[i], request->reply, request->reply_size) >= 0;
-        cluster_request_deinit(&run->requests[i]);
-    }
-    wire_buffer_deinit(&body);
-    return ok;
-}
 
 static void put_members(struct run *run)
 {
@@ -177,15 +117,18 @@ static void put_keys(struct run *run)
 static enum exit_code top(struct run *run, bool keys, uint64_t seconds)
 {
     struct timespec pause = {.tv_sec = (time_t)seconds};
+    struct admin *admin = run->admin;
     enum exit_code code;
-    bool ok = true;
+    int r = 0;
 
     if (keys) {
-        ok = ask(run, (uint32_t)(seconds * 1000), false);
+        r = top_ask(NULL, admin->cluster, &admin->view, (uint32_t)(seconds * 1000));
         nanosleep(&pause, NULL);
     }
-    if (!ok || !ask(run, 0, true)) {
-        arguments_error(run->admin->arguments, "out of memory");
+    if (r == 0)
+        r = top_ask(&run->top, admin->cluster, &admin->view, 0);
+    if (r != 0) {
+        arguments_error(admin->arguments, "out of memory");
         return EXIT_CODE_FAILED;
     }
     top_view_sort(&run->top);
@@ -193,10 +136,9 @@ static enum exit_code top(struct run *run, bool keys, uint64_t seconds)
         put_keys(run);
     put_members(run);
     put_partitions(run);
-    code = admin_print(run->admin);
-    for (uint32_t i = 0; i < run->admin->view.node_count && code == EXIT_CODE_OK; i++)
-        if (!run->members[i].heard &&
-            run->admin->view.map.members[i].state != RINGMAP_STATE_REMOVED)
+    code = admin_print(admin);
+    for (uint32_t i = 0; i < admin->view.node_count && code == EXIT_CODE_OK; i++)
+        if (!run->members[i].heard && admin->view.map.members[i].state != RINGMAP_STATE_REMOVED)
             code = EXIT_CODE_UNREACHABLE;
     return code;
 }
@@ -213,13 +155,15 @@ int admin_top(const struct arguments *arguments)
         return EXIT_CODE_USAGE;
     run.rows = (size_t)rows;
     code = admin_open(&admin, arguments, true);
-    if (code == EXIT_CODE_OK && run_open(&run) != 0) {
+    if (code == EXIT_CODE_OK && !(run.members = top_members_of(&admin.view))) {
         arguments_error(arguments, "out of memory");
         code = EXIT_CODE_FAILED;
     } else if (code == EXIT_CODE_OK) {
+        top_view_init(&run.top, run.members, admin.view.node_count);
         code = top(&run, arguments_text(arguments, "keys") != NULL, seconds);
     }
-    run_close(&run);
+    top_view_deinit(&run.top);
+    free(run.members);
     admin_close(&admin);
     return code;
 }

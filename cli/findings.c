@@ -12,8 +12,10 @@
 
 const char *finding_level_name(uint8_t level)
 {
-    static const char *const names[] = {
-        [FINDING_OK] = "OK", [FINDING_WARN] = "WARN", [FINDING_ERROR] = "ERROR"};
+    static const char *const names[] = {[FINDING_OK] = "OK",
+                                        [FINDING_HINT] = "HINT",
+                                        [FINDING_WARN] = "WARN",
+                                        [FINDING_ERROR] = "ERROR"};
 
     return names[level];
 }
@@ -22,6 +24,7 @@ const char *finding_level_name(uint8_t level)
 struct looking {
     struct findings *findings;
     const struct view *view;
+    const struct top_member *members; /* as view->nodes */
     const char *check;
     uint32_t alike; /* lines that are not OK */
 };
@@ -166,6 +169,22 @@ static void check_plan(struct looking *looking)
     tell(looking, FINDING_OK, "", "%s",
          ringmap_moving(map) ? "a plan is under way: ring-admin moves"
                              : "settled, nobody waits to be taken in");
+}
+
+/* Somebody has wanted it, so nothing is wrong; but it stays until somebody ends it. */
+static void check_leaders(struct looking *looking)
+{
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        uint16_t id = looking->view->nodes[i].id;
+        char mend[FINDING_TEXT_SIZE];
+
+        if (!is_there(looking, i) || !looking->members[i].drained)
+            continue;
+        snprintf(mend, sizeof mend, "ring-admin undrain %u", id);
+        tell(looking, FINDING_HINT, mend,
+             "node-%u is drained: it leads nothing as long as another can", id);
+    }
+    tell(looking, FINDING_OK, "", "no node is drained");
 }
 
 static void check_links(struct looking *looking)
@@ -379,23 +398,24 @@ static void check_keys(struct looking *looking)
         tell(looking, FINDING_OK, "", "the cluster was founded without encryption");
 }
 
-void findings_reach(struct findings *findings, const struct view *view)
+void findings_reach(struct findings *findings, const struct view *view,
+                    const struct top_member *members)
 {
     static const struct {
         const char *name;
         void (*look)(struct looking *looking);
     } checks[] = {
-        {"quorums", check_quorums},       {"meta group", check_meta},
-        {"ring map", check_map},          {"plan", check_plan},
-        {"links", check_links},           {"zones", check_zones},
-        {"divergence", check_divergence}, {"disks", check_disks},
-        {"memory", check_memory},         {"clocks", check_clocks},
-        {"versions", check_versions},     {"data keys", check_keys},
+        {"quorums", check_quorums}, {"meta group", check_meta},       {"ring map", check_map},
+        {"plan", check_plan},       {"leaders", check_leaders},       {"links", check_links},
+        {"zones", check_zones},     {"divergence", check_divergence}, {"disks", check_disks},
+        {"memory", check_memory},   {"clocks", check_clocks},         {"versions", check_versions},
+        {"data keys", check_keys},
     };
 
     findings->count = 0;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        struct looking looking = {.findings = findings, .view = view, .check = checks[i].name};
+        struct looking looking = {
+            .findings = findings, .view = view, .members = members, .check = checks[i].name};
 
         checks[i].look(&looking);
     }

@@ -1,12 +1,13 @@
 /* Findings: what a doctor sees in a view of the cluster, check by check, and what mends it. Pure.
  *
  * Every check says at least one line, so that one sees what was looked at; lines that are not OK
- * name the command, or the thing to do. Of what many nodes have the first FINDINGS_ALIKE_MAX are
- * named.
+ * name the command, or the thing to do. A hint is of what somebody has wanted so: no fault. Of what
+ * many nodes have the first FINDINGS_ALIKE_MAX are named.
  */
 #ifndef CLI_FINDINGS_H
 #define CLI_FINDINGS_H
 
+#include "cli/top_view.h"
 #include "cli/view.h"
 
 #define FINDINGS_MAX         128u
@@ -18,7 +19,7 @@
 #define FINDINGS_FREE_SHARE  5u   /* of what is stored, so much should be free at least: a fifth */
 #define FINDINGS_RAM_PERCENT 75u  /* that the index may take */
 
-enum finding_level { FINDING_OK, FINDING_WARN, FINDING_ERROR };
+enum finding_level { FINDING_OK, FINDING_HINT, FINDING_WARN, FINDING_ERROR };
 
 struct finding {
     uint8_t level;
@@ -32,8 +33,9 @@ struct findings {
     uint32_t count;
 };
 
-/* view: founded. */
-void findings_reach(struct findings *findings, const struct view *view);
+/* view: founded. members: as its nodes, what their shards say of themselves. */
+void findings_reach(struct findings *findings, const struct view *view,
+                    const struct top_member *members);
 const char *finding_level_name(uint8_t level);
 
 #endif

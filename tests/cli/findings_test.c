@@ -8,6 +8,7 @@
 #include "view_scene.h"
 
 static struct view view;
+static struct top_member members[40]; /* as its nodes */
 static struct findings findings;
 
 /* The first line of the check that is not OK; NULL: none is. */
@@ -15,7 +16,7 @@ static const struct finding *fault_of(const char *check)
 {
     bool told = false;
 
-    findings_reach(&findings, &view);
+    findings_reach(&findings, &view, members);
     for (uint32_t i = 0; i < findings.count; i++) {
         const struct finding *finding = &findings.items[i];
 
@@ -43,8 +44,8 @@ static void expect(const char *check, enum finding_level level, const char *text
 Test(findings, a_healthy_cluster_has_none_and_every_check_says_so)
 {
     view = scene_view(3, 0, 16, 3);
-    findings_reach(&findings, &view);
-    cr_assert_eq(findings.count, 12);
+    findings_reach(&findings, &view, members);
+    cr_assert_eq(findings.count, 13);
     for (uint32_t i = 0; i < findings.count; i++)
         cr_assert_eq(findings.items[i].level, FINDING_OK, "%s", findings.items[i].text);
     view_deinit(&view);
@@ -76,6 +77,24 @@ Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
     view = scene_view(3, 0, 16, 3);
     view.map.paused = true;
     expect("plan", FINDING_WARN, "the next plan will be too", "ring-admin resume");
+    view_deinit(&view);
+}
+
+Test(findings, who_is_drained_is_told_with_the_command_that_ends_it)
+{
+    unsigned named = 0;
+
+    view = scene_view(3, 0, 16, 3);
+    members[1].drained = true;
+    expect("leaders", FINDING_HINT, "node-2 is drained", "ring-admin undrain 2");
+    members[2].drained = true;
+    cr_assert_not_null(fault_of("leaders"));
+    for (uint32_t i = 0; i < findings.count; i++)
+        named += findings.items[i].level == FINDING_HINT;
+    cr_assert_eq(named, 2);
+    members[1].drained = false;
+    scene_lose(&view, 3);
+    cr_assert_null(fault_of("leaders"), "it does not answer: that is what is told of it");
     view_deinit(&view);
 }
 
@@ -161,7 +180,7 @@ Test(findings, what_hundreds_of_nodes_have_is_said_of_some)
         view.nodes[id - 1].status.disk_full = true;
         view.nodes[id - 1].status.links_up = 0;
     }
-    findings_reach(&findings, &view);
+    findings_reach(&findings, &view, members);
     cr_assert_leq(findings.count, FINDINGS_MAX);
     expect("ring map", FINDING_WARN, "node-1", "wait");
     cr_assert_null(fault_of("clocks"));
