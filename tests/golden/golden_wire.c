@@ -421,43 +421,21 @@ static const char *check(const struct message *table, size_t count, const uint8_
     return NULL;
 }
 
-static void make(const struct message *table, size_t count, struct wire_buffer *out)
-{
-    for (size_t i = 0; i < count; i++)
-        put_message(&table[i], out);
-}
+#define WIRE_GOLDEN(table)                                                                         \
+    static void make_##table(struct wire_buffer *out)                                              \
+    {                                                                                              \
+        for (size_t i = 0; i < COUNT(table); i++)                                                  \
+            put_message(&(table)[i], out);                                                         \
+    }                                                                                              \
+    static const char *check_##table(const uint8_t *bytes, size_t size)                            \
+    {                                                                                              \
+        return check(table, COUNT(table), bytes, size);                                            \
+    }
+WIRE_GOLDEN(messages)
+WIRE_GOLDEN(messages_2)
+WIRE_GOLDEN(messages_2_load)
 
-static void make_1(struct wire_buffer *out)
-{
-    make(messages, COUNT(messages), out);
-}
-
-static const char *check_1(const uint8_t *bytes, size_t size)
-{
-    return check(messages, COUNT(messages), bytes, size);
-}
-
-static void make_2(struct wire_buffer *out)
-{
-    make(messages_2, COUNT(messages_2), out);
-}
-
-static const char *check_2(const uint8_t *bytes, size_t size)
-{
-    return check(messages_2, COUNT(messages_2), bytes, size);
-}
-
-static void make_2_load(struct wire_buffer *out)
-{
-    make(messages_2_load, COUNT(messages_2_load), out);
-}
-
-static const char *check_2_load(const uint8_t *bytes, size_t size)
-{
-    return check(messages_2_load, COUNT(messages_2_load), bytes, size);
-}
-
-const struct golden golden_wire[] = {{"wire-1", make_1, check_1},
-                                     {"wire-2", make_2, check_2},
-                                     {"wire-2-load", make_2_load, check_2_load}};
+const struct golden golden_wire[] = {{"wire-1", make_messages, check_messages},
+                                     {"wire-2", make_messages_2, check_messages_2},
+                                     {"wire-2-load", make_messages_2_load, check_messages_2_load}};
 const size_t golden_wire_count = sizeof golden_wire / sizeof *golden_wire;

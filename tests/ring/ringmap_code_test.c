@@ -83,6 +83,37 @@ static void expect_same(const struct ringmap *a, const struct ringmap *b)
     }
 }
 
+/* The bytes decode to that map. */
+static void expect_decoded(const uint8_t *bytes, size_t size, const struct ringmap *map)
+{
+    struct ringmap decoded;
+
+    cr_assert_eq(ringmap_decode(bytes, size, &decoded), 0);
+    ringmap_check(&decoded);
+    expect_same(map, &decoded);
+    ringmap_deinit(&decoded);
+}
+
+static void expect_refused(const uint8_t *bytes, size_t size, const char *what)
+{
+    struct ringmap out;
+
+    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "%s", what);
+}
+
+static void expect_encoding(const struct ringmap *map, const char *hex)
+{
+    size_t size;
+    uint8_t *bytes = encode(map, &size);
+    char made[2 * 512 + 1];
+
+    cr_assert_lt(size, sizeof made / 2);
+    for (size_t i = 0; i < size; i++)
+        snprintf(made + 2 * i, 3, "%02x", bytes[i]);
+    cr_assert_str_eq(made, hex);
+    free(bytes);
+}
+
 Test(ringmap_code, every_map_is_decoded_as_it_was_encoded_and_copied)
 {
     for (uint64_t seed = 0; seed < 5000; seed++) {
@@ -108,15 +139,8 @@ Test(ringmap_code, every_map_is_decoded_as_it_was_encoded_and_copied)
 Test(ringmap_code, encoding_is_the_documented_example)
 {
     struct ringmap map = example();
-    size_t size;
-    uint8_t *bytes = encode(&map, &size);
-    char hex[2 * 512 + 1];
 
-    cr_assert_lt(size, sizeof hex / 2);
-    for (size_t i = 0; i < size; i++)
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    cr_assert_str_eq(hex, example_hex);
-    free(bytes);
+    expect_encoding(&map, example_hex);
     ringmap_deinit(&map);
 }
 
@@ -124,9 +148,6 @@ Test(ringmap_code, encoding_is_the_documented_example)
 Test(ringmap_code, encoding_of_a_plan_is_the_documented_example)
 {
     struct ringmap map;
-    size_t size;
-    uint8_t *bytes;
-    char hex[2 * 512 + 1];
 
     cr_assert_eq(ringmap_init(&map, 2, 8, 1), 0);
     map.epoch = 6;
@@ -145,12 +166,7 @@ Test(ringmap_code, encoding_of_a_plan_is_the_documented_example)
     map.meta_voters[0] = 2;
     map.meta_voter_count = 1;
     map.move_rate = 8;
-    bytes = encode(&map, &size);
-    cr_assert_lt(size, sizeof hex / 2);
-    for (size_t i = 0; i < size; i++)
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    cr_assert_str_eq(hex, plan_hex);
-    free(bytes);
+    expect_encoding(&map, plan_hex);
     ringmap_deinit(&map);
 }
 
@@ -281,7 +297,6 @@ Test(ringmap_code, every_limit_is_checked)
         {AT_MEMBER + 112, 9, "replica on no member"},
     };
     struct ringmap map = example();
-    struct ringmap out;
     size_t size;
     uint8_t *bytes = encode(&map, &size);
 
@@ -290,11 +305,11 @@ Test(ringmap_code, every_limit_is_checked)
 
         cr_assert_neq(was, changes[i].value);
         bytes[changes[i].at] = changes[i].value;
-        cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "%s", changes[i].what);
+        expect_refused(bytes, size, changes[i].what);
         bytes[changes[i].at] = was;
     }
     memset(bytes + AT_MEMBER + 56 + 7, 1, RINGMAP_KEY_SIZE);
-    cr_assert_eq(ringmap_decode(bytes, size, &out), RINGMAP_E_MALFORMED, "two members of one key");
+    expect_refused(bytes, size, "two members of one key");
     free(bytes);
     ringmap_deinit(&map);
 }
@@ -384,7 +399,6 @@ Test(ringmap_code, nothing_is_allocated_for_counts_that_the_bytes_cannot_hold)
 Test(ringmap_code, the_largest_map_goes_through)
 {
     struct ringmap map;
-    struct ringmap decoded;
     size_t size;
     uint8_t *bytes;
 
@@ -399,10 +413,8 @@ Test(ringmap_code, the_largest_map_goes_through)
     map.meta_voters[0] = 1000;
     map.meta_voter_count = 1;
     bytes = encode(&map, &size);
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), 0);
-    expect_same(&map, &decoded);
+    expect_decoded(bytes, size, &map);
     free(bytes);
-    ringmap_deinit(&decoded);
     ringmap_deinit(&map);
 }
 
@@ -416,7 +428,7 @@ static void add_key(struct ringmap *map, uint8_t id, int fill)
 
 Test(ringmap_code, each_member_has_a_box_of_the_data_key)
 {
-    struct ringmap map = example(), decoded;
+    struct ringmap map = example();
     uint8_t *bytes;
     size_t size;
 
@@ -430,11 +442,9 @@ Test(ringmap_code, each_member_has_a_box_of_the_data_key)
     cr_assert_eq(bytes[AT_VERSION], 1, "what one key was founded with is read by all versions");
     cr_assert_eq(bytes[AT_FLAGS], 2);
     cr_assert_eq(bytes[sizeof example_hex / 2], 7);
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
-    expect_same(&map, &decoded);
-    ringmap_deinit(&decoded);
+    expect_decoded(bytes, size, &map);
     bytes[sizeof example_hex / 2] = 0;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "no key has number 0");
+    expect_refused(bytes, size, "no key has number 0");
     free(bytes);
     ringmap_deinit(&map);
 }
@@ -454,31 +464,28 @@ Test(ringmap_code, settings_are_in_the_encoding_when_they_are_not_the_usual_ones
     cr_assert_eq(bytes[AT_FLAGS], 2 | 4);
     cr_assert_eq(size, at + 5 + 1 + 1 + 2 * RINGMAP_BOX_SIZE);
     cr_assert_eq(memcmp(bytes + at, "\1\4\3\2\1\1\7", 7), 0);
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
-    expect_same(&map, &decoded);
-    ringmap_deinit(&decoded);
+    expect_decoded(bytes, size, &map);
     bytes[at] = 2;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "paused is 0 or 1");
+    expect_refused(bytes, size, "paused is 0 or 1");
     memset(bytes + at, 0, 5);
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED,
-                 "the usual ones are said by leaving them out");
+    expect_refused(bytes, size, "the usual ones are said by leaving them out");
     bytes[at + 4] = 1;
     cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
     cr_assert_eq(decoded.move_rate, 1u << 24);
     cr_assert_not(decoded.paused);
     ringmap_deinit(&decoded);
     bytes[at + 5] = 0;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "boxes of no key");
+    expect_refused(bytes, size, "boxes of no key");
     bytes[at + 5] = 1;
     bytes[AT_VERSION] = 2;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "version 2 has none");
+    expect_refused(bytes, size, "version 2 has none");
     free(bytes);
     ringmap_deinit(&map);
 }
 
 Test(ringmap_code, several_data_keys_ascend_and_each_has_its_boxes)
 {
-    struct ringmap map = example(), decoded;
+    struct ringmap map = example();
     size_t at = sizeof example_hex / 2, size;
     uint8_t *bytes;
 
@@ -491,16 +498,14 @@ Test(ringmap_code, several_data_keys_ascend_and_each_has_its_boxes)
     cr_assert_eq(bytes[AT_VERSION], 2);
     cr_assert_eq(size, at + 1 + 2 * (1 + 2 * RINGMAP_BOX_SIZE));
     cr_assert_eq(bytes[at], 2);
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_OK);
-    expect_same(&map, &decoded);
-    ringmap_deinit(&decoded);
+    expect_decoded(bytes, size, &map);
     bytes[at + 1] = 9;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "9 twice");
+    expect_refused(bytes, size, "9 twice");
     bytes[at + 1] = 3;
     bytes[at] = 1;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "one is version 1's");
+    expect_refused(bytes, size, "one is version 1's");
     bytes[at] = 3;
-    cr_assert_eq(ringmap_decode(bytes, size, &decoded), RINGMAP_E_MALFORMED, "one is not there");
+    expect_refused(bytes, size, "one is not there");
     free(bytes);
     ringmap_deinit(&map);
 }
