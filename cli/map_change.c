@@ -76,6 +76,17 @@ bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)
            now->move_rate == next->move_rate && same_keys(now, next);
 }
 
+/* One map is committed an epoch. Of an earlier one that was lost from sight, as an attempt whose
+ * answer never came, nobody can tell. */
+const char *map_change_conflict(uint64_t epoch, const struct ringmap *next)
+{
+    if (epoch == next->epoch)
+        return "another change of the ring map came first: nothing was changed by this one";
+    return "other changes of the ring map came: this one is not in the newest, and whether it was "
+           "in "
+           "one before is unknown; see `ring-admin members` and `ring-admin moves`";
+}
+
 /* --- send ---------------------------------------------------------------------------------- */
 
 static enum exit_code tell(struct admin *admin, const struct ringmap *next,
@@ -92,8 +103,7 @@ static enum exit_code tell(struct admin *admin, const struct ringmap *next,
         map_change_is_in(&admin->view.map, next))
         return EXIT_CODE_OK;
     if (reply->outcome == WIRE_MAP_CONFLICT) {
-        arguments_error(admin->arguments, "another change of the ring map came first: nothing was "
-                                          "changed by this one");
+        arguments_error(admin->arguments, "%s", map_change_conflict(reply->epoch, next));
         return EXIT_CODE_CONFLICT;
     }
     arguments_error(admin->arguments,

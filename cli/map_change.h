@@ -13,6 +13,8 @@
  * EXIT_CODE_CONFLICT: another came first; EXIT_CODE_FAILED: refused; EXIT_CODE_UNREACHABLE:
  * unknown. admin->view may have been gathered again. */
 enum exit_code map_change_send(struct admin *admin, const struct ringmap *next);
+/* What another's change of that epoch, when next is not in the newest map, says of `next`. */
+const char *map_change_conflict(uint64_t epoch, const struct ringmap *next);
 /* Whether the members and wanted rows of `next` are those of `now`, be it as it was sent or some
  * maps later. */
 bool map_change_holds(const struct ringmap *now, const struct ringmap *next);

@@ -97,3 +97,12 @@ Test(map_change, of_two_data_keys_with_one_number_it_knows_its_own)
     ringmap_deinit(&other);
     ended();
 }
+
+Test(map_change, that_nothing_was_changed_is_said_only_when_it_is_certain)
+{
+    begun();
+    cr_assert(strstr(map_change_conflict(next.epoch, &next), "nothing was changed by this one"));
+    cr_assert_not(strstr(map_change_conflict(next.epoch + 1, &next), "nothing was changed"));
+    cr_assert(strstr(map_change_conflict(next.epoch + 1, &next), "unknown"));
+    ended();
+}
