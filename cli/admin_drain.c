@@ -1,7 +1,9 @@
 #include "cli/admin.h"
 #include "ring/wire_load.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define POLL_MS     200u
@@ -15,39 +17,57 @@ static const struct output_column columns[] = {
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
-/* Tells all shards of the node, any number of times; false: one did not answer. */
-static bool tell(struct admin *admin, const struct view_node *node, bool drained, uint32_t *leaders)
+/* What the shards of a node answered. */
+struct told {
+    uint32_t shards;
+    uint32_t answered;
+    uint32_t leaders; /* of those */
+};
+
+/* Tells all shards of the node, any number of times. 0 or -ENOMEM. */
+static int tell(struct admin *admin, const struct view_node *node, bool drained, struct told *told)
 {
     uint16_t shards = node->status.shards;
     struct cluster_request *requests = calloc(shards + 1u, sizeof *requests);
     struct wire_buffer body = {0};
-    bool ok = requests != NULL;
 
-    *leaders = 0;
+    *told = (struct told){.shards = shards};
     wire_put_drain(&body, drained);
-    for (uint16_t shard = 0; ok && shard < shards; shard++)
+    if (!requests || body.failed) {
+        wire_buffer_deinit(&body);
+        free(requests);
+        return -ENOMEM;
+    }
+    for (uint16_t shard = 0; shard < shards; shard++)
         requests[shard] =
             (struct cluster_request){.node = cluster_dial(admin->cluster, node->address, NULL),
                                      .type = WIRE_DRAIN,
                                      .partition = shard,
                                      .body = body.data,
                                      .body_size = body.size};
-    if (ok)
-        cluster_ask(admin->cluster, requests, shards, CLUSTER_TIMEOUT_MS);
-    for (uint16_t shard = 0; requests && shard < shards; shard++) {
+    cluster_ask(admin->cluster, requests, shards, CLUSTER_TIMEOUT_MS);
+    for (uint16_t shard = 0; shard < shards; shard++) {
         struct wire_cursor cursor;
         uint32_t led;
         bool now;
 
         wire_cursor_init(&cursor, requests[shard].reply, requests[shard].reply_size);
-        ok = ok && requests[shard].answered && wire_get_drain_reply(&cursor, &now, &led) &&
-             now == drained;
-        *leaders += ok ? led : 0;
+        if (requests[shard].answered && wire_get_drain_reply(&cursor, &now, &led) &&
+            now == drained) {
+            told->answered++;
+            told->leaders += led;
+        }
         cluster_request_deinit(&requests[shard]);
     }
     wire_buffer_deinit(&body);
     free(requests);
-    return ok;
+    return 0;
+}
+
+static enum exit_code fail(const struct admin *admin, int r)
+{
+    arguments_error(admin->arguments, "%s", strerror(-r));
+    return EXIT_CODE_FAILED;
 }
 
 static enum exit_code unreachable(struct admin *admin, const struct view_node *node)
@@ -56,21 +76,44 @@ static enum exit_code unreachable(struct admin *admin, const struct view_node *n
     return EXIT_CODE_UNREACHABLE;
 }
 
-/* Until it leads nothing: others have to be there to take over. */
-static enum exit_code wait_for(struct admin *admin, const struct view_node *node, uint32_t *leaders)
+static enum exit_code unfinished(struct admin *admin, const struct view_node *node,
+                                 const struct told *told)
+{
+    if (told->answered == 0)
+        return unreachable(admin, node);
+    arguments_error(admin->arguments,
+                    "%u of %u shards of node %u (%s) have not answered in time: say it again, "
+                    "ring-admin %s %u",
+                    told->shards - told->answered, told->shards, node->id, node->address,
+                    admin->arguments->command->name, node->id);
+    return EXIT_CODE_UNREACHABLE;
+}
+
+/* Until it leads nothing: others have to be there to take over. A shard that is late is asked
+ * again. */
+static enum exit_code wait_for(struct admin *admin, const struct view_node *node, struct told *told)
 {
     struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
+    uint32_t waited = 0;
 
-    for (uint32_t waited = 0; *leaders > 0; waited += POLL_MS) {
+    while (told->answered < told->shards || told->leaders > 0) {
+        int r;
+
+        if (waited >= WAIT_MS_MAX && told->answered < told->shards)
+            return unfinished(admin, node, told);
         if (waited >= WAIT_MS_MAX) {
             arguments_error(admin->arguments,
                             "node %u still leads %u groups: no other member is ready to; see "
                             "`ring-admin status`",
-                            node->id, *leaders);
+                            node->id, told->leaders);
             return EXIT_CODE_FAILED;
         }
+        waited += POLL_MS + (told->answered < told->shards ? CLUSTER_TIMEOUT_MS : 0);
         nanosleep(&pause, NULL);
-        if (!tell(admin, node, true, leaders))
+        r = tell(admin, node, true, told);
+        if (r < 0)
+            return fail(admin, r);
+        if (told->answered == 0)
             return unreachable(admin, node);
     }
     return EXIT_CODE_OK;
@@ -80,17 +123,22 @@ static enum exit_code drain(struct admin *admin, const struct view_node *node, b
 {
     bool wait = drained && arguments_text(admin->arguments, "wait") != NULL;
     enum exit_code code = EXIT_CODE_OK, printed;
-    uint32_t leaders;
+    struct told told;
+    int r = tell(admin, node, drained, &told);
 
-    if (!tell(admin, node, drained, &leaders))
-        return unreachable(admin, node);
+    if (r < 0)
+        return fail(admin, r);
+    if (told.answered == 0 || (!wait && told.answered < told.shards))
+        return unfinished(admin, node, &told);
     if (wait)
-        code = wait_for(admin, node, &leaders);
+        code = wait_for(admin, node, &told);
+    if (told.answered < told.shards)
+        return code;
     output_table(admin->output, "nodes", columns, COLUMN_COUNT);
     output_row(admin->output, (const struct output_value[COLUMN_COUNT]){{.number = node->id},
                                                                         {.text = node->address},
                                                                         {.number = drained},
-                                                                        {.number = leaders}});
+                                                                        {.number = told.leaders}});
     printed = admin_print(admin);
     return code != EXIT_CODE_OK ? code : printed;
 }
