@@ -35,36 +35,84 @@ static void say_why(const struct arguments *arguments, const char *why)
     arguments_error(arguments, "%s", why);
 }
 
-enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
-                                 char *const *words, unsigned count)
+/* One plan at a time; but what it waits for may never come back, and it must not stand in the way
+ * of going on without that. */
+static bool may_replace_plan(const struct staged *staged)
 {
-    struct staged staged = {.count = 0};
-    char why[CHANGES_WHY_SIZE];
-    int r;
+    for (uint32_t i = 0; i < staged->count; i++)
+        if (staged->changes[i].op == STAGED_REMOVE)
+            return true;
+    return false;
+}
 
-    *change = (struct admin_change){.admin = admin};
-    changes_words(words, count, change->words);
-    if (ringmap_moving(&admin->view.map)) {
-        arguments_error(admin->arguments,
+static void say_under_way(const struct admin_change *change)
+{
+    const struct view *view = &change->admin->view;
+    const struct view_node *missing = moves_missing(&change->moves, &view->map, view);
+    char text[PROGRESS_TEXT_SIZE];
+
+    if (missing) {
+        progress_missing(missing, text, sizeof text);
+        arguments_error(change->admin->arguments, "a plan is under way, and waits: %s", text);
+    } else {
+        arguments_error(change->admin->arguments,
                         "a plan is under way: wait for it (`ring-admin moves --watch`), or end it "
                         "where it is (`ring-admin abort`)");
-        return EXIT_CODE_CONFLICT;
     }
-    r = changes_parse(&admin->view, words, count, &staged, why);
+}
+
+/* EXIT_CODE_CONFLICT: another plan is under way. */
+static enum exit_code parse(const struct admin *admin, char *const *words, unsigned count,
+                            struct staged *staged)
+{
+    char why[CHANGES_WHY_SIZE];
+    int r = changes_parse(&admin->view, words, count, staged, why);
+
     if (r != 0) {
         say_why(admin->arguments, why);
         return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
     }
+    return ringmap_moving(&admin->view.map) && !may_replace_plan(staged) ? EXIT_CODE_CONFLICT
+                                                                         : EXIT_CODE_OK;
+}
+
+enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
+                                 char *const *words, unsigned count)
+{
+    bool moving = ringmap_moving(&admin->view.map);
+    struct staged staged = {.count = 0};
+    enum exit_code code;
+    int r;
+
+    *change = (struct admin_change){.admin = admin};
+    changes_words(words, count, change->words);
+    code = parse(admin, words, count, &staged);
+    if (code == EXIT_CODE_USAGE || (code != EXIT_CODE_OK && !moving))
+        return code;
     r = moves_ask(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
-    if (r == 0)
+    if (r == 0 && code == EXIT_CODE_OK)
         r = planning_make(&change->planning, &admin->view, &change->moves, &staged);
-    return r == 0 ? EXIT_CODE_OK : fail(admin, r);
+    if (r != 0)
+        return fail(admin, r);
+    if (code != EXIT_CODE_OK)
+        say_under_way(change);
+    return code;
 }
 
 void admin_change_close(struct admin_change *change)
 {
     moves_deinit(&change->moves);
     planning_deinit(&change->planning);
+}
+
+/* With a plan under way there is no `set-replicas` before it. */
+static void say_fewer(const struct admin_change *change, const struct plan_note *note)
+{
+    if (note->code == PLAN_NOTE_NODES && ringmap_moving(&change->admin->view.map) &&
+        change->planning.plan.replicas_after <= ringmap_copies(&change->admin->view.map))
+        arguments_error(change->admin->arguments,
+                        "with fewer replicas: ring-admin commit --auto %s replicas %llu",
+                        change->words, (unsigned long long)note->have);
 }
 
 static void say_refusals(const struct admin_change *change)
@@ -76,8 +124,10 @@ static void say_refusals(const struct admin_change *change)
 
         if (!plan_note_refuses(plan->notes[i].code))
             continue;
-        planning_note_text(&change->admin->view, &plan->notes[i], text, sizeof text);
+        planning_note_text(&change->admin->view, &change->planning, &plan->notes[i], text,
+                           sizeof text);
         arguments_error(change->admin->arguments, "refused: %s", text);
+        say_fewer(change, &plan->notes[i]);
     }
 }
 

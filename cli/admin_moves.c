@@ -22,6 +22,8 @@ static const struct output_column field_bytes = {"bytes", "bytes", OUTPUT_SIZE};
 static const struct output_column field_sent = {"bytes_done", "copied", OUTPUT_SIZE};
 static const struct output_column field_retries = {"retries", "retries", OUTPUT_NUMBER};
 static const struct output_column field_waits = {"waits", "waits", OUTPUT_TEXT};
+static const struct output_column field_mend = {"mend", "missing", OUTPUT_TEXT};
+/* Without a partition: the meta group. */
 static const struct output_column columns[] = {
     {"partition", "PARTITION", OUTPUT_NUMBER},
     {"leader", "LEADER", OUTPUT_NUMBER},
@@ -55,7 +57,8 @@ static void put_group(struct output *output, const struct ringmap *map, const st
 {
     const struct moves_group *group = moves_group(moves, id);
     const struct wire_move *move = &group->move;
-    const uint16_t *wanted = ringmap_wanted(map, id);
+    uint32_t wanted_count;
+    const uint16_t *wanted = moves_wanted(map, id, &wanted_count);
     struct output_value voters = list_of(move->voters.ids, move->voters.count);
     struct output_value learners = list_of(move->learners.ids, move->learners.count);
     bool gone = !group->known;
@@ -65,22 +68,24 @@ static void put_group(struct output *output, const struct ringmap *map, const st
     voters.absent = learners.absent = gone;
     output_row(output,
                (const struct output_value[COLUMN_COUNT]){
-                   {.number = id},
+                   {.number = id, .absent = id == WIRE_PARTITION_META},
                    {.number = group->leader, .absent = gone},
                    {.text = gone ? "no leader answers" : transfer_step_name(move->step)},
                    {.number = move->member, .absent = gone || move->member == 0},
                    voters,
                    learners,
-                   list_of(wanted, ringmap_row_count(map, wanted)),
+                   list_of(wanted, wanted_count),
                    {.number = bytes, .absent = gone},
                    {.number = done, .absent = gone},
                    {.number = move->snapshots > 1 ? move->snapshots - 1 : 0, .absent = gone},
                });
 }
 
-static void put_moves(struct output *output, const struct ringmap *map, const struct moves *moves)
+static void put_moves(struct output *output, const struct view *view, const struct moves *moves)
 {
-    char waits[PROGRESS_TEXT_SIZE];
+    char waits[PROGRESS_TEXT_SIZE], mend[PROGRESS_TEXT_SIZE];
+    const struct ringmap *map = &view->map;
+    const struct view_node *missing = moves_missing(moves, map, view);
     struct moves_sum sum;
 
     moves_sum(moves, map, &sum);
@@ -91,10 +96,19 @@ static void put_moves(struct output *output, const struct ringmap *map, const st
     put_number(output, &field_sent, sum.bytes_done);
     put_number(output, &field_retries, sum.retries);
     output_field(output, &field_waits, (struct output_value){.text = waits, .absent = !waits[0]});
+    if (missing) {
+        progress_missing(missing, mend, sizeof mend);
+        output_field(output, &field_mend, (struct output_value){.text = mend});
+    }
     output_table(output, "moves", columns, COLUMN_COUNT);
-    for (uint32_t p = 0; p < map->partition_count; p++)
-        if (moves_changes(map, (uint16_t)p) && !moves_is_done(moves, map, (uint16_t)p))
-            put_group(output, map, moves, (uint16_t)p);
+    if (!ringmap_moving(map))
+        return;
+    for (uint32_t i = 0; i <= map->partition_count; i++) {
+        uint16_t group = i < map->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
+
+        if (!moves_is_done(moves, map, group))
+            put_group(output, map, moves, group);
+    }
 }
 
 static enum exit_code fail(const struct admin *admin, int r)
@@ -118,7 +132,7 @@ static enum exit_code show(struct admin *admin)
     put_number(admin->output, &field_rate, (uint64_t)rate << 20);
     r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
     if (r == 0)
-        put_moves(admin->output, map, &moves);
+        put_moves(admin->output, &admin->view, &moves);
     moves_deinit(&moves);
     return r == 0 ? admin_print(admin) : fail(admin, r);
 }
@@ -203,10 +217,11 @@ int admin_resume(const struct arguments *arguments)
     return code;
 }
 
-/* The map whose wanted rows are those that the groups have. 0 or -errno. */
-static int make_abort(struct admin *admin, struct ringmap *next)
+/* The map whose wanted rows are those that the groups have. *missing: who is not alive and would be
+ * needed all the same. 0 or -errno. */
+static int make_abort(struct admin *admin, struct ringmap *next, const struct view_node **missing)
 {
-    struct next_map_held *held = calloc(admin->view.map.partition_count, sizeof *held);
+    struct next_map_held *held = calloc(admin->view.map.partition_count + 1u, sizeof *held);
     struct moves moves;
     int r;
 
@@ -217,11 +232,30 @@ static int make_abort(struct admin *admin, struct ringmap *next)
         moves_held(&moves, held);
         r = next_map_abort(&admin->view.map, held, next);
     }
-    if (r == 0)
+    if (r == 0) {
         next->paused = false; /* it would never end */
+        *missing = moves_missing(&moves, next, &admin->view);
+    }
     moves_deinit(&moves);
     free(held);
     return r;
+}
+
+static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
+{
+    const struct view_node *missing = NULL;
+    int r = make_abort(admin, next, &missing);
+
+    if (r < 0)
+        return fail(admin, r);
+    if (!missing)
+        return map_change_send(admin, next);
+    arguments_error(admin->arguments,
+                    "an abort would not end either: node-%u (%s) is not alive, and partitions that "
+                    "cannot go back need it; go on without it: ring-admin remove --force %u, or "
+                    "ring-admin replace %u NEW with a node that is joining",
+                    missing->id, missing->address, missing->id, missing->id);
+    return EXIT_CODE_FAILED;
 }
 
 int admin_abort(const struct arguments *arguments)
@@ -229,14 +263,11 @@ int admin_abort(const struct arguments *arguments)
     struct admin admin;
     struct ringmap next = {0};
     enum exit_code code = admin_open(&admin, arguments, true);
-    int r;
 
     if (code == EXIT_CODE_OK)
         code = need_plan(&admin);
-    if (code == EXIT_CODE_OK) {
-        r = make_abort(&admin, &next);
-        code = r < 0 ? fail(&admin, r) : map_change_send(&admin, &next);
-    }
+    if (code == EXIT_CODE_OK)
+        code = abort_plan(&admin, &next);
     if (code == EXIT_CODE_OK && arguments_text(arguments, "wait"))
         code = admin_change_wait(&admin, &next);
     else if (code == EXIT_CODE_OK)

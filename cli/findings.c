@@ -148,6 +148,32 @@ static void check_map(struct looking *looking)
     tell(looking, FINDING_OK, "", "all that answer go by epoch %" PRIu64, map->epoch);
 }
 
+/* A plan is to bring it a partition. */
+static bool receives(const struct ringmap *map, uint16_t member)
+{
+    for (uint32_t p = 0; p < map->partition_count; p++)
+        if (ringmap_wants(map, (uint16_t)p, member) && !ringmap_holds(map, (uint16_t)p, member))
+            return true;
+    return false;
+}
+
+static void check_receivers(struct looking *looking)
+{
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct view_node *node = &looking->view->nodes[i];
+        char mend[FINDING_TEXT_SIZE];
+
+        if (view_is_alive(node) || !receives(&looking->view->map, node->id))
+            continue;
+        snprintf(mend, sizeof mend,
+                 "start it; if it is lost: ring-admin abort, ring-admin remove --force %u, or "
+                 "ring-admin replace %u NEW",
+                 node->id, node->id);
+        tell(looking, FINDING_WARN, mend, "a plan is under way to node-%u (%s), which is down",
+             node->id, node->address);
+    }
+}
+
 static void check_plan(struct looking *looking)
 {
     const struct ringmap *map = &looking->view->map;
@@ -157,6 +183,7 @@ static void check_plan(struct looking *looking)
     else if (!ringmap_moving(map) && map->paused)
         tell(looking, FINDING_WARN, "ring-admin resume",
              "moves are paused, and the next plan will be too");
+    check_receivers(looking);
     for (uint32_t i = 0; i < looking->view->node_count && !ringmap_moving(map); i++) {
         char mend[FINDING_TEXT_SIZE];
 

@@ -110,8 +110,7 @@ static bool members_have(const struct wire_members *members, uint16_t member)
     return has(members->ids, members->count, member);
 }
 
-/* The row that the group is to have. */
-static const uint16_t *wanted_of(const struct ringmap *map, uint16_t group, uint32_t *count)
+const uint16_t *moves_wanted(const struct ringmap *map, uint16_t group, uint32_t *count)
 {
     const uint16_t *row;
 
@@ -142,7 +141,7 @@ bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_
     const struct moves_group *found = moves_group(moves, group);
     const struct wire_move *move = &found->move;
     uint32_t count;
-    const uint16_t *wanted = wanted_of(map, group, &count);
+    const uint16_t *wanted = moves_wanted(map, group, &count);
 
     if (!found->known || !move->committed || move->voters_old.count > 0 ||
         move->learners.count > 0 || move->voters.count != count)
@@ -157,11 +156,15 @@ void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t 
                  uint64_t *bytes, uint64_t *done)
 {
     const struct moves_group *found = moves_group(moves, group);
-    const uint16_t *wanted = ringmap_wanted(map, group), *before = ringmap_row(map, group);
     uint64_t sent = found->move.sent < found->move.bytes ? found->move.sent : found->move.bytes;
+    const uint16_t *wanted, *before;
 
     *bytes = 0;
     *done = 0;
+    if (group == WIRE_PARTITION_META)
+        return;
+    wanted = ringmap_wanted(map, group);
+    before = ringmap_row(map, group);
     for (uint32_t i = 0; found->known && i < ringmap_row_count(map, wanted); i++) {
         if (has(before, ringmap_row_count(map, before), wanted[i]))
             continue;
@@ -196,16 +199,46 @@ void moves_sum(const struct moves *moves, const struct ringmap *map, struct move
 
 void moves_held(const struct moves *moves, struct next_map_held *held)
 {
-    for (uint32_t p = 0; p < moves->partition_count; p++) {
-        const struct moves_group *group = &moves->groups[p];
+    for (uint32_t i = 0; i <= moves->partition_count; i++) {
+        const struct wire_move *move = &moves->groups[i].move;
+        const struct wire_members *voters = &move->voters;
 
-        held[p] = (struct next_map_held){.voter_count = 0};
-        if (!group->known)
+        held[i] = (struct next_map_held){.voter_count = 0};
+        if (!moves->groups[i].known)
             continue;
-        held[p].voter_count = group->move.voters.count;
-        memcpy(held[p].voters, group->move.voters.ids,
-               group->move.voters.count * sizeof *held[p].voters);
+        if (!move->committed && move->voters_old.count > 0)
+            voters = &move->voters_old;
+        held[i].voter_count = voters->count;
+        memcpy(held[i].voters, voters->ids, voters->count * sizeof *held[i].voters);
     }
+}
+
+static bool needs(const struct moves *moves, const struct ringmap *map, uint16_t group,
+                  uint16_t member)
+{
+    const struct moves_group *found = moves_group(moves, group);
+    uint32_t count;
+    const uint16_t *wanted = moves_wanted(map, group, &count);
+
+    return found->known && has(wanted, count, member) && !members_have(&found->move.voters, member);
+}
+
+bool moves_need(const struct moves *moves, const struct ringmap *map, uint16_t member)
+{
+    bool needed = needs(moves, map, WIRE_PARTITION_META, member);
+
+    for (uint32_t p = 0; p < map->partition_count && !needed; p++)
+        needed = needs(moves, map, (uint16_t)p, member);
+    return needed;
+}
+
+const struct view_node *moves_missing(const struct moves *moves, const struct ringmap *map,
+                                      const struct view *view)
+{
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (!view_is_alive(&view->nodes[i]) && moves_need(moves, map, view->nodes[i].id))
+            return &view->nodes[i];
+    return NULL;
 }
 
 bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member)

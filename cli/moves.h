@@ -40,16 +40,27 @@ int moves_ask(struct moves *moves, const struct view *view, struct cluster *clus
               uint32_t timeout_ms);
 /* The meta group's for WIRE_PARTITION_META. */
 const struct moves_group *moves_group(const struct moves *moves, uint16_t group);
-/* Whether the map is on its way to another row for this group. */
+/* The row that the group is to have. */
+const uint16_t *moves_wanted(const struct ringmap *map, uint16_t group, uint32_t *count);
+/* Whether the map is on its way to another row for this partition. */
 bool moves_changes(const struct ringmap *map, uint16_t group);
 /* Whether its committed configuration is the wanted row, and no more. */
 bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group);
-/* Bytes that its newcomers are to get, and have got. */
+/* Bytes that its newcomers are to get, and have got; of the meta group's few nothing is counted. */
 void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t group,
                  uint64_t *bytes, uint64_t *done);
 void moves_sum(const struct moves *moves, const struct ringmap *map, struct moves_sum *sum);
-/* By partition, for next_map_abort(); partition_count of them. */
+/* Of the newest configurations that are committed, by partition, and behind them the meta group:
+ * for next_map_abort() and next_map_from(). One that is not committed yet follows one that is and
+ * that it tells: a joint one follows its old voters, any other has the voters of the one before it
+ * (raft_config_follows()). */
 void moves_held(const struct moves *moves, struct next_map_held *held);
+/* Whether some group is to have the member as a voter, and has not. */
+bool moves_need(const struct moves *moves, const struct ringmap *map, uint16_t member);
+/* A member that is not alive and that the way to the map's wanted rows needs; NULL: there is none.
+ * Lives as long as the view. */
+const struct view_node *moves_missing(const struct moves *moves, const struct ringmap *map,
+                                      const struct view *view);
 /* Whether the member is certainly out of the group: its newest configuration is committed and has
  * not got it in any part. */
 bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member);

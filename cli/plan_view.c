@@ -153,14 +153,17 @@ static void put_node(struct output *output, const struct view *view,
                        });
 }
 
-static void put_notes(struct output *output, const struct view *view, const struct plan *plan)
+static void put_notes(struct output *output, const struct view *view,
+                      const struct planning *planning)
 {
+    const struct plan *plan = &planning->plan;
+
     output_table(output, "notes", note_columns, NOTE_COLUMN_COUNT);
     for (uint32_t i = 0; i < plan->note_count; i++) {
         const struct plan_note *note = &plan->notes[i];
         char text[2 * PLAN_NOTE_SIZE];
 
-        planning_note_text(view, note, text, sizeof text);
+        planning_note_text(view, planning, note, text, sizeof text);
         output_row(output,
                    (const struct output_value[NOTE_COLUMN_COUNT]){
                        {.text = plan_note_refuses(note->code) ? "refused" : "warning"},
@@ -220,7 +223,7 @@ void plan_view(struct output *output, const struct view *view, const struct plan
     for (uint32_t i = 0; i < plan->member_count; i++)
         put_node(output, view, &plan->members[i]);
     if (plan->note_count > 0)
-        put_notes(output, view, plan);
+        put_notes(output, view, planning);
     if (moves)
         put_moves(output, plan);
 }

@@ -51,21 +51,46 @@ static bool is_there(const struct ringmap *now, const struct ringmap *wanted)
     return now->replica_count == wanted->replica_count && map_change_holds(now, &same);
 }
 
+/* The map whose `replicas` are what the groups have. */
+static const struct ringmap *from_of(const struct planning *planning, const struct view *view)
+{
+    return planning->from.members ? &planning->from : &view->map;
+}
+
+static int find_from(struct planning *planning, const struct ringmap *now,
+                     const struct moves *moves)
+{
+    struct next_map_held *held;
+    int r;
+
+    if (!ringmap_moving(now))
+        return 0;
+    held = calloc(now->partition_count + 1u, sizeof *held);
+    if (!held)
+        return -ENOMEM;
+    moves_held(moves, held);
+    r = next_map_from(now, held, &planning->from);
+    free(held);
+    return r;
+}
+
 int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,
                   const struct staged *staged)
 {
     const struct ringmap *now = &view->map;
     uint32_t rate = now->move_rate > 0 ? now->move_rate : RINGMAP_MOVE_RATE_DEFAULT;
     struct measured measured = {0};
-    struct plan_input input = {.now = now,
-                               .rate_bytes = (uint64_t)rate << 20,
+    struct plan_input input = {.rate_bytes = (uint64_t)rate << 20,
                                .moves_per_node_max = PLANNING_MOVES_PER_NODE};
     int r;
 
     *planning = (struct planning){0};
     r = measure(&measured, view, moves);
+    if (r == 0)
+        r = find_from(planning, now, moves);
     if (r == 0) {
-        r = staged_wanted(staged, now, &planning->wanted, &planning->cost);
+        input.now = from_of(planning, view);
+        r = staged_wanted(staged, input.now, &planning->wanted, &planning->cost);
         assert(r <= 0); /* somebody is active: staged_add() sees to that */
     }
     if (r == 0) {
@@ -89,6 +114,8 @@ int planning_make(struct planning *planning, const struct view *view, const stru
 
 void planning_deinit(struct planning *planning)
 {
+    if (planning->from.members)
+        ringmap_deinit(&planning->from);
     if (planning->wanted.members)
         ringmap_deinit(&planning->wanted);
     if (planning->next.members)
@@ -106,9 +133,10 @@ bool planning_is(const struct planning *planning, const char *hash)
            strncasecmp(planning->hash, hash, size) == 0;
 }
 
-void planning_note_text(const struct view *view, const struct plan_note *note, char *text,
-                        size_t size)
+void planning_note_text(const struct view *view, const struct planning *planning,
+                        const struct plan_note *note, char *text, size_t size)
 {
+    const struct ringmap *from = from_of(planning, view);
     char sentence[PLAN_NOTE_SIZE];
     struct text out = {text, size, 0};
     const uint16_t *row;
@@ -118,8 +146,8 @@ void planning_note_text(const struct view *view, const struct plan_note *note, c
     text_add(&out, "%s", sentence);
     if (note->partition == PLAN_PARTITION_ANY)
         return;
-    row = ringmap_row(&view->map, note->partition);
-    for (uint32_t i = 0; i < ringmap_row_count(&view->map, row); i++) {
+    row = ringmap_row(from, note->partition);
+    for (uint32_t i = 0; i < ringmap_row_count(from, row); i++) {
         const struct view_node *node = view_node(view, row[i]);
 
         if (!view_is_alive(node))

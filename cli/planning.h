@@ -14,6 +14,7 @@
 #define PLANNING_MOVES_PER_NODE 4u                       /* as shards help learners at once */
 
 struct planning {
+    struct ringmap from;   /* of next_map_from() while a plan is under way; else none */
     struct ringmap wanted; /* as staged_wanted() has it */
     struct placement_cost cost;
     struct plan plan;
@@ -23,15 +24,16 @@ struct planning {
     char hash[PLANNING_HASH_SIZE];
 };
 
-/* view: founded, no plan under way. moves: of the same moment. The caller gives *planning to
- * planning_deinit() whatever the result. 0 or -ENOMEM. */
+/* view: founded. moves: of the same moment. A plan that is under way is replaced: it goes out from
+ * what the groups have. The caller gives *planning to planning_deinit() whatever the result. 0 or
+ * -ENOMEM. */
 int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,
                   const struct staged *staged);
 void planning_deinit(struct planning *planning);
 /* Whether `hash`, the first digits of one, names this plan. */
 bool planning_is(const struct planning *planning, const char *hash);
 /* A note for people; it names the members that are dead where a partition lacks them. */
-void planning_note_text(const struct view *view, const struct plan_note *note, char *text,
-                        size_t size);
+void planning_note_text(const struct view *view, const struct planning *planning,
+                        const struct plan_note *note, char *text, size_t size);
 
 #endif

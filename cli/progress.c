@@ -61,22 +61,30 @@ uint64_t progress_left_ms(const struct progress *progress)
                : UINT64_MAX;
 }
 
+/* All groups are waited for: those too that only go back to where they came from. */
+static bool is_waited_for(const struct moves *moves, const struct ringmap *map, uint32_t i)
+{
+    uint16_t group = i < map->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
+
+    return ringmap_moving(map) && !moves_is_done(moves, map, group);
+}
+
 /* " (node-3, node-4)": whom groups in this step wait for. */
 static void add_members(const struct moves *moves, const struct ringmap *map, uint8_t step,
                         struct text *text)
 {
-    uint16_t named[3];
+    uint16_t named[3] = {0};
     uint32_t count = 0;
 
-    for (uint32_t p = 0; p < map->partition_count && count < 3; p++) {
-        const struct moves_group *group = &moves->groups[p];
+    for (uint32_t i = 0; i <= map->partition_count && count < 3; i++) {
+        const struct moves_group *group = &moves->groups[i];
         bool is_named = false;
 
         if (!group->known || group->move.step != step || group->move.member == 0 ||
-            moves_is_done(moves, map, (uint16_t)p))
+            !is_waited_for(moves, map, i))
             continue;
-        for (uint32_t i = 0; i < count; i++)
-            is_named |= named[i] == group->move.member;
+        for (uint32_t k = 0; k < count; k++)
+            is_named |= named[k] == group->move.member;
         if (is_named)
             continue;
         text_add(text, "%snode-%u", count == 0 ? " (" : ", ", group->move.member);
@@ -91,10 +99,10 @@ void progress_waits(const struct moves *moves, const struct ringmap *map, char *
     uint32_t counts[STEPS_MAX] = {0}, unknown = 0;
 
     text[0] = 0;
-    for (uint32_t p = 0; p < map->partition_count; p++) {
-        const struct moves_group *group = &moves->groups[p];
+    for (uint32_t i = 0; i <= map->partition_count; i++) {
+        const struct moves_group *group = &moves->groups[i];
 
-        if (!moves_changes(map, (uint16_t)p) || moves_is_done(moves, map, (uint16_t)p))
+        if (!is_waited_for(moves, map, i))
             continue;
         unknown += !group->known;
         /* Done with the map before: it has not heard of this one yet. */
@@ -109,6 +117,16 @@ void progress_waits(const struct moves *moves, const struct ringmap *map, char *
     }
     if (unknown > 0)
         text_add(&out, "%s%u without a leader that answers", out.size > 0 ? ", " : "", unknown);
+}
+
+void progress_missing(const struct view_node *node, char *text, size_t size)
+{
+    struct text out = {text, size, 0};
+
+    text_add(&out,
+             "node-%u (%s) is not alive: start it; if it is lost: ring-admin abort, ring-admin "
+             "remove --force %u, or ring-admin replace %u NEW with a node that is joining",
+             node->id, node->address, node->id, node->id);
 }
 
 static void add_size(struct text *text, uint64_t bytes)

@@ -30,9 +30,11 @@ unsigned progress_percent(const struct progress *progress);
 uint64_t progress_rate(const struct progress *progress);
 /* UINT64_MAX: nobody knows. */
 uint64_t progress_left_ms(const struct progress *progress);
-/* Why what is not done waits: "12 wait for the budget, 4 for node-3 to catch up". "" when nothing
- * does. */
+/* Why groups that are not done, the meta group among them, wait: "12 waiting for its turn, 4
+ * catching up (node-3)". "" when none does. */
 void progress_waits(const struct moves *moves, const struct ringmap *map, char *text, size_t size);
+/* That the plan waits for this node of moves_missing(), and what helps. */
+void progress_missing(const struct view_node *node, char *text, size_t size);
 /* "12 of 47 partitions, 2 retries; 412.0 MiB of 1.0 GiB, 48.1 MiB/s, 00:21 left". */
 void progress_text(const struct progress *progress, char *text, size_t size);
 

@@ -6,10 +6,14 @@
  * zone - is in effect at once. Members that are removed by force are in no row of either table from
  * then on: their groups go on without them.
  *
- * An abort is a way too, a short one: every partition stays with what it has, LEAVING members stay
- * ACTIVE, and so do weights, zones and the meta group's voters. Rows of a map are equally long, so
- * while N changes a partition that has come to the new N goes back to where it came from; and what
- * lies on removed members goes on to its target, for there is nothing to go back to.
+ * A plan that is under way may be given up for another: groups turn round wherever they are. What
+ * they are to have next is placed anew from what they have now (next_map_from()), and `replicas`
+ * stays but for who is removed.
+ *
+ * An abort is such a plan, with the shortest way: every group stays with what it has, the meta
+ * group too, LEAVING members stay ACTIVE, and so do weights and zones. Rows of a map are equally
+ * long, so while N changes a partition that has come to the new N goes back to where it came from;
+ * and what lies on removed members goes on to its target, for there is nothing to go back to.
  *
  * Pure. Every result passes ringmap_next_problem().
  */
@@ -30,10 +34,15 @@ enum next_map_e {
     NEXT_MAP_E_SETTLED, /* no plan is under way */
 };
 
-/* wanted: of staged_wanted() on `now`, which is settled. The caller deinits *next on 0. 0 or
- * -ENOMEM. */
+/* wanted: of staged_wanted() on `now`, or while that is moving on next_map_from() of it. The caller
+ * deinits *next on 0. 0 or -ENOMEM. */
 int next_map_commit(const struct ringmap *now, const struct ringmap *wanted, struct ringmap *next);
-/* held: by partition. 0, NEXT_MAP_E_SETTLED or -ENOMEM. */
+/* What placement goes out from while `now` is moving: that map with `replicas` as the groups have
+ * them, unequally long, and the meta group's voters too. It is not one to be sent. held: by
+ * partition, and behind them the meta group. 0 or -ENOMEM. */
+int next_map_from(const struct ringmap *now, const struct next_map_held *held,
+                  struct ringmap *from);
+/* held: as above. 0, NEXT_MAP_E_SETTLED or -ENOMEM. */
 int next_map_abort(const struct ringmap *now, const struct next_map_held *held,
                    struct ringmap *next);
 

@@ -125,7 +125,8 @@ struct plan_node {
 
 /* Everything is borrowed for the call. */
 struct plan_input {
-    const struct ringmap *now;       /* no plan is under way */
+    const struct ringmap *now;       /* its `replicas` are what groups have: settled, or of
+                                      * next_map_from() */
     const struct ringmap *wanted;    /* same Q; its rows are the goal, see placement_change() */
     const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */

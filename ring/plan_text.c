@@ -30,7 +30,10 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
                  partition, have, need);
         break;
     case PLAN_NOTE_TARGET_DEAD:
-        snprintf(text, size, "node %u is to receive partitions and is not alive; start it", member);
+        snprintf(
+            text, size,
+            "node %u is to receive partitions and is not alive; start it, or remove it by force",
+            member);
         break;
     default:
         assert(note->code == PLAN_NOTE_DISK);

@@ -113,6 +113,19 @@ static bool same_row(const struct ringmap *map, const uint16_t *row, const struc
     return same == count;
 }
 
+/* All that a group on its way came from is removed: it comes from where it goes to. */
+static bool begins_anew(const struct ringmap *map, const struct ringmap *before, uint16_t partition)
+{
+    const uint16_t *row = ringmap_row(map, partition), *was = ringmap_row(before, partition);
+
+    if (!map->target || !before->target)
+        return false;
+    for (uint32_t i = 0; i < ringmap_row_count(before, was); i++)
+        if (!is_removed(map, was[i]))
+            return false;
+    return memcmp(row, ringmap_wanted(map, partition), map->replica_count * sizeof *row) == 0;
+}
+
 /* `replicas` is where a plan leads away from: while one is under way nothing but force changes it,
  * and when it ends it is what was wanted. */
 static const char *rows_problem(const struct ringmap *map, const struct ringmap *before)
@@ -123,7 +136,8 @@ static const char *rows_problem(const struct ringmap *map, const struct ringmap 
         const uint16_t *was =
             ends ? ringmap_wanted(before, (uint16_t)p) : ringmap_row(before, (uint16_t)p);
 
-        if (!same_row(map, ringmap_row(map, (uint16_t)p), before, was))
+        if (!same_row(map, ringmap_row(map, (uint16_t)p), before, was) &&
+            !begins_anew(map, before, (uint16_t)p))
             return ends ? "a plan ends where it led to" : "replicas move by a plan only";
     }
     return NULL;

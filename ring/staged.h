@@ -60,8 +60,9 @@ enum staged_e {
 /* 0 or why it cannot be staged, and then nothing has changed. */
 int staged_add(struct staged *staged, const struct ringmap *now,
                const struct staged_change *change);
-/* The map that is wanted: epoch, members, N, rows and meta voters; no target. The caller deinits it
- * on 0. STAGED_E_NOBODY or -ENOMEM otherwise. */
+/* The map that is wanted: epoch, members, N, rows and meta voters; no target. now: settled, or of
+ * next_map_from(), whose N is that of its target. The caller deinits it on 0. STAGED_E_NOBODY or
+ * -ENOMEM otherwise. */
 int staged_wanted(const struct staged *staged, const struct ringmap *now, struct ringmap *wanted,
                   struct placement_cost *cost);
 const char *staged_op_name(uint8_t op);

@@ -71,6 +71,10 @@ Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
     expect("plan", FINDING_WARN, "node-4 (127.0.0.1:7004) is joining", "ring-admin plan join 4");
     scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
     cr_assert_null(fault_of("plan"));
+    scene_lose(&view, 4);
+    expect("plan", FINDING_WARN, "a plan is under way to node-4 (127.0.0.1:7004), which is down",
+           "ring-admin remove --force 4");
+    scene_answer(&view);
     view.map.paused = true;
     expect("plan", FINDING_WARN, "a plan is paused", "ring-admin resume");
     view_deinit(&view);

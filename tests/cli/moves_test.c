@@ -140,7 +140,7 @@ Test(moves, more_replicas_are_copied_to_each_newcomer_one_after_another)
 
 Test(moves, what_is_not_known_is_counted_and_proves_nothing)
 {
-    struct next_map_held held[PARTITIONS];
+    struct next_map_held held[PARTITIONS + 1];
     struct moves_sum sum;
     uint16_t p;
 
@@ -161,11 +161,58 @@ Test(moves, what_is_not_known_is_counted_and_proves_nothing)
     moves_held(&moves, held);
     cr_assert_eq(held[p].voter_count, 3);
     cr_assert_eq(held[p].voters[0], moves.groups[p].move.voters.ids[0]);
+    cr_assert_eq(held[PARTITIONS].voter_count, view.map.meta_voter_count);
     moves.groups[p] = (struct moves_group){0};
     cr_assert_not(moves_is_without(&moves, p, 4));
     moves_sum(&moves, &view.map, &sum);
     cr_assert_eq(sum.groups_unknown, 1);
     moves_held(&moves, held);
     cr_assert_eq(held[p].voter_count, 0);
+    done();
+}
+
+/* A joint configuration that is not committed may yet be lost, and then its newcomer has no vote.
+ */
+Test(moves, an_abort_stays_with_what_is_committed)
+{
+    struct next_map_held held[PARTITIONS + 1];
+    struct wire_move *move;
+    uint16_t p;
+
+    joining();
+    p = a_moving();
+    move = &moves.groups[p].move;
+    move->voters_old = move->voters;
+    move->voters.ids[2] = 4;
+    move->committed = false;
+    moves_held(&moves, held);
+    cr_assert_arr_eq(held[p].voters, move->voters_old.ids, 3 * sizeof *held[p].voters);
+    move->committed = true; /* and is on its way into the new one */
+    moves_held(&moves, held);
+    cr_assert_eq(held[p].voters[2], 4);
+    move->voters_old.count = 0;
+    move->committed = false; /* the end of a joint one that is: it has its voters */
+    moves_held(&moves, held);
+    cr_assert_eq(held[p].voters[2], 4);
+    done();
+}
+
+Test(moves, who_is_yet_to_get_a_vote_and_is_dead_is_missing)
+{
+    joining();
+    cr_assert(moves_need(&moves, &view.map, 4));
+    cr_assert_not(moves_need(&moves, &view.map, 1));
+    cr_assert_null(moves_missing(&moves, &view.map, &view));
+    scene_lose(&view, 4);
+    cr_assert_eq(moves_missing(&moves, &view.map, &view)->id, 4);
+    for (uint16_t p = 0; p < PARTITIONS; p++)
+        scene_move(&view, &moves, p, 20);
+    cr_assert_null(moves_missing(&moves, &view.map, &view));
+    moves.groups[PARTITIONS].move.voters.count =
+        0; /* the meta group's vote counts like any other */
+    scene_lose(&view, view.map.meta_voters[0]);
+    cr_assert_eq(moves_missing(&moves, &view.map, &view)->id, view.map.meta_voters[0]);
+    moves.groups[PARTITIONS].known = false;
+    cr_assert_null(moves_missing(&moves, &view.map, &view));
     done();
 }

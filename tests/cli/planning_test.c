@@ -88,7 +88,7 @@ Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
     plan(&(struct staged_change){.op = STAGED_LEAVE, .member = 1}, 1);
     cr_assert(plan_refused(&planning.plan));
     cr_assert_null(planning.next.members);
-    planning_note_text(&view, &planning.plan.notes[0], text, sizeof text);
+    planning_note_text(&view, &planning, &planning.plan.notes[0], text, sizeof text);
     cr_assert(strstr(text, "3 replicas need 3 nodes, 2 would be active"), "%s", text);
     done();
     view_deinit(&view);
@@ -102,7 +102,7 @@ Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
             note = &planning.plan.notes[i];
     cr_assert_not_null(note);
     cr_assert_null(planning.next.members);
-    planning_note_text(&view, note, text, sizeof text);
+    planning_note_text(&view, &planning, note, text, sizeof text);
     cr_assert(strstr(text, "has 1 replicas alive and needs 2 to change"), "%s", text);
     cr_assert(strstr(text, "node-1 (127.0.0.1:7001)"), "%s", text);
     cr_assert(strstr(text, "node-2 (127.0.0.1:7002)"), "%s", text);
@@ -123,6 +123,34 @@ Test(planning, the_rate_of_the_map_tells_the_time)
     view.map.move_rate = 0;
     plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
     cr_assert_eq(planning.plan.seconds, 1);
+    done();
+    view_deinit(&view);
+}
+
+/* The newcomer dies for good when a part has moved to it. */
+Test(planning, a_plan_in_the_place_of_another_begins_at_what_the_groups_have)
+{
+    uint32_t moved = 0;
+
+    view = scene_view(4, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    scene_lose(&view, 5);
+    moves = scene_moves(&view);
+    for (uint16_t p = 0; p < 16 && moved < 2; p++)
+        if (ringmap_wants(&view.map, p, 5)) {
+            scene_move(&view, &moves, p, 20);
+            moved++;
+        }
+    cr_assert_eq(planning_make(
+                     &planning, &view, &moves,
+                     &(struct staged){.changes = {{.op = STAGED_REMOVE, .member = 5}}, .count = 1}),
+                 0);
+    cr_assert_not(plan_refused(&planning.plan));
+    cr_assert_eq(planning.plan.move_count, moved, "what has not moved stays");
+    cr_assert_eq(planning.plan.members[4].holds_before, moved);
+    cr_assert_eq(planning.plan.members[4].holds_after, 0);
+    cr_assert_null(ringmap_next_problem(&planning.next, &view.map));
+    cr_assert_not_null(planning.next.target);
     done();
     view_deinit(&view);
 }

@@ -103,6 +103,14 @@ Test(progress, it_says_why_what_waits_does)
         scene_move(&view, &moves, p, 30);
     progress_waits(&moves, &view.map, text, sizeof text);
     cr_assert_str_eq(text, "");
+    moves.groups[16].move.voters.count--;
+    moves.groups[16].move.step = TRANSFER_SILENT;
+    moves.groups[16].move.member = 4;
+    progress_waits(&moves, &view.map, text, sizeof text);
+    cr_assert_str_eq(text, "1 not heard of (node-4)", "the meta group is one of them");
+    progress_missing(&view.nodes[3], text, sizeof text);
+    cr_assert(strstr(text, "node-4 (127.0.0.1:7004) is not alive"), "%s", text);
+    cr_assert(strstr(text, "ring-admin remove --force 4"), "%s", text);
     moves_deinit(&moves);
     view_deinit(&view);
 }

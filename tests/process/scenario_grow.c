@@ -1,6 +1,6 @@
 /* A cluster grows, shrinks and is mended by ring-admin while clients read and write: join, plan,
- * commit, leave, replace, another number of replicas, a plan that is paused and aborted, and all
- * that is to be refused. */
+ * commit, leave, replace, another number of replicas, a plan that is paused and aborted, newcomers
+ * that die for good on the way, and all that is to be refused. */
 #include "tests/process/fleet.h"
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
@@ -302,24 +302,79 @@ static void wait_blocked(struct fleet *fleet, const char *why)
     }
 }
 
-/* A newcomer dies on the way: the plan stands still and says why, is ended where it is, and what
- * the dead one has got already goes elsewhere. */
-static void lose_newcomer(struct fleet *fleet)
+/* A newcomer of a slow plan that is killed for good on the way. The plan stands still and says why,
+ * and so does whatever is refused meanwhile. Returns which. */
+static uint32_t lose_newcomer(struct fleet *fleet, const char *replaces)
 {
     uint32_t joined = fleet_join_node(fleet);
+    const char *address = fleet->addresses[joined];
+    char remove[96];
 
-    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    fleet_wait_state(fleet, address, "joining", WAIT_MS);
     admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
-    admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
+    if (replaces)
+        admin(fleet, 0, "committed, epoch", "replace", replaces, address, NULL);
+    else
+        admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
     fleet_kill(fleet, &fleet->nodes[joined]);
     wait_blocked(fleet, "not heard of (node-");
-    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
     wait_dead(fleet, joined);
+    snprintf(remove, sizeof remove, "ring-admin remove --force %u", joined + 1);
+    admin(fleet, 0, remove, "moves", NULL);
+    admin(fleet, 4, remove, "doctor", NULL);
+    admin(fleet, 5, remove, "commit", "--auto", NULL);
+    return joined;
+}
+
+/* The plan is ended where it is; what the dead one has got already goes elsewhere after it. */
+static void abort_without(struct fleet *fleet)
+{
+    uint32_t lost = lose_newcomer(fleet, NULL);
+
+    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
     admin(fleet, 4, "ring-admin remove --force", "doctor", NULL);
     admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[joined], "--wait",
-          NULL);
-    fleet->left[joined] = true;
+    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait", NULL);
+    fleet->left[lost] = true;
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+/* The dead one is removed while the plan waits for it: all is as it was before. */
+static void remove_on_the_way(struct fleet *fleet)
+{
+    uint32_t lost = lose_newcomer(fleet, NULL);
+
+    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait", NULL);
+    fleet->left[lost] = true;
+    fleet_wait_healthy(fleet, WAIT_MS);
+    admin(fleet, 0, "nothing to do", "plan", NULL);
+    come_back(fleet, lost);
+    fleet_wait_healthy(fleet, WAIT_MS);
+}
+
+/* One dies, and on the way the one that was to replace it too. There is no way back, nor with so
+ * many nodes fewer; what is refused says what helps. */
+static void replace_twice(struct fleet *fleet)
+{
+    char fewer[160];
+    uint32_t lost, joined;
+
+    fleet_kill(fleet, &fleet->nodes[2]);
+    wait_dead(fleet, 2);
+    lost = lose_newcomer(fleet, "3");
+    fleet->left[2] = true;
+    admin(fleet, 1, "an abort would not end either", "abort", NULL);
+    snprintf(fewer, sizeof fewer, "ring-admin commit --auto remove %s replicas 2",
+             fleet->addresses[lost]);
+    admin(fleet, 1, fewer, "remove", "--force", fleet->addresses[lost], NULL);
+    admin(fleet, 1, "node 3 was removed", "remove", "--force", "3", NULL);
+    joined = fleet_join_node(fleet);
+    fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    admin(fleet, 0, "settled, epoch", "replace", fleet->addresses[lost], fleet->addresses[joined],
+          "--wait", NULL);
+    fleet->left[lost] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
 }
 
@@ -346,13 +401,17 @@ void scenario_grow(const struct scenario_options *options)
     change_replicas(&fleet);
     check_all(&client, keys);
     give_up(&fleet);
-    lose_newcomer(&fleet);
+    abort_without(&fleet);
+    remove_on_the_way(&fleet);
+    check_all(&client, keys);
+    replace_twice(&fleet);
     load_finish(load, &result);
     check_all(&client, keys);
     resp_client_deinit(&client);
     fleet_close(&fleet);
-    scenario_say(options,
-                 "join, leave, replace, 1 and 3 replicas, abort: %u keys of %u KiB stay, %u "
-                 "operations linearizable (%u unknown, %u refused)",
-                 keys, VALUE_SIZE >> 10, result.operations, result.unknown, result.refused);
+    scenario_say(
+        options,
+        "join, leave, replace, 1 and 3 replicas, abort, lost newcomers: %u keys of %u KiB stay, %u "
+        "operations linearizable (%u unknown, %u refused)",
+        keys, VALUE_SIZE >> 10, result.operations, result.unknown, result.refused);
 }

@@ -374,6 +374,60 @@ Test(ringmap_follow, who_is_removed_by_force_is_in_no_row_any_more)
     ringmap_deinit(&map);
 }
 
+/* All three that the first partition comes from are removed, whoever was to get it: it comes from
+ * where it goes to. */
+static void begin_anew(struct ringmap *map)
+{
+    uint16_t dead[SCENE_COPIES], left = 1 + 2 + 3 + 4;
+
+    memcpy(dead, map->replicas, sizeof dead);
+    for (uint32_t i = 0; i < SCENE_COPIES; i++) {
+        strip(map, map->replicas, dead[i]);
+        left = (uint16_t)(left - dead[i]);
+    }
+    map->members[left - 1].state = RINGMAP_STATE_ACTIVE;
+    for (uint32_t p = 0; p < SCENE_PARTITIONS; p++) {
+        uint16_t *from = map->replicas + p * SCENE_COPIES, *to = map->target + p * SCENE_COPIES;
+
+        memcpy(to, (const uint16_t[SCENE_COPIES]){left, 5}, SCENE_COPIES * sizeof *to);
+        if (from[0] == 0)
+            memcpy(from, to, SCENE_COPIES * sizeof *to);
+    }
+    memset(map->meta_voters, 0, sizeof map->meta_voters);
+    map->meta_voters[0] = left;
+    map->meta_voter_count = 1;
+    ringmap_check(map);
+}
+
+static void begin_elsewhere(struct ringmap *map)
+{
+    begin_anew(map);
+    map->replicas[1] = 0;
+    ringmap_check(map);
+}
+
+static void lose_all(struct ringmap *map)
+{
+    struct ringmap plan = scene_plan(map);
+
+    map->target = plan.target;
+    plan.target = NULL;
+    ringmap_deinit(&plan);
+    take_in(map);
+    begin_anew(map);
+}
+
+Test(ringmap_follow, a_partition_on_its_way_may_lose_all_that_it_came_from)
+{
+    struct ringmap map = scene_map(), plan = scene_plan(&map);
+
+    expect_changed(&plan, begin_anew, NULL, NULL);
+    expect_changed(&plan, begin_elsewhere, NULL, "replicas move by a plan only");
+    expect_changed(&map, lose_all, NULL, "replicas move by a plan only");
+    ringmap_deinit(&plan);
+    ringmap_deinit(&map);
+}
+
 /* Three members with everything, one of which goes for good: no plan is needed for what is left. */
 Test(ringmap_follow, all_rows_may_lose_the_same_member)
 {

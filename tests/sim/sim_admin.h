@@ -26,7 +26,6 @@ struct sim_admin {
     uint64_t changes;    /* asked for so far */
     uint64_t done;       /* and confirmed */
     uint64_t epoch_done; /* the latest that was confirmed */
-    uint64_t aborted;    /* the epoch of the newest abort that was asked for */
     /* The one map of each epoch that anybody has seen committed. */
     struct {
         bool known;

@@ -53,14 +53,31 @@ static void stage_joining(struct staged *staged, const struct ringmap *now)
 
 /* --- the next map -------------------------------------------------------------------------- */
 
-/* The map by which the plan begins that leads to what is staged. */
-static bool plan(const struct ringmap *now, const struct staged *staged, struct ringmap *next)
+static void held_of(const struct sim_cluster *cluster,
+                    struct next_map_held held[SIM_PARTITIONS + 1]);
+
+/* The map by which the plan begins that leads to what is staged; it may take another's place. */
+static bool plan(const struct sim_admin *admin, const struct ringmap *now,
+                 const struct staged *staged, struct ringmap *next)
 {
+    struct next_map_held held[SIM_PARTITIONS + 1];
     struct placement_cost cost;
-    struct ringmap wanted;
-    if (staged->count == 0 || staged_wanted(staged, now, &wanted, &cost) != 0)
+    struct ringmap wanted, from;
+    bool moving = ringmap_moving(now);
+    int r = 0;
+    if (staged->count == 0)
         return false;
-    int r = next_map_commit(now, &wanted, next);
+    if (moving) {
+        held_of(admin->cluster, held);
+        r = next_map_from(now, held, &from);
+        assert(r == 0);
+    }
+    r = staged_wanted(staged, moving ? &from : now, &wanted, &cost);
+    if (moving)
+        ringmap_deinit(&from);
+    if (r != 0)
+        return false;
+    r = next_map_commit(now, &wanted, next);
     assert(r == 0);
     ringmap_deinit(&wanted);
     return true;
@@ -166,7 +183,7 @@ static bool change_join(struct sim_admin *admin, const struct ringmap *now, stru
         return false;
     }
     stage_joining(&staged, now);
-    return plan(now, &staged, next);
+    return plan(admin, now, &staged, next);
 }
 
 static bool change_leave(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
@@ -174,7 +191,7 @@ static bool change_leave(struct sim_admin *admin, const struct ringmap *now, str
     struct staged staged = {.count = 0};
     const struct ringmap_member *member = any_of(admin, now, RINGMAP_STATE_ACTIVE);
     return count_of(now, RINGMAP_STATE_ACTIVE) > ringmap_copies(now) &&
-           stage(&staged, now, STAGED_LEAVE, member->id, 0) && plan(now, &staged, next);
+           stage(&staged, now, STAGED_LEAVE, member->id, 0) && plan(admin, now, &staged, next);
 }
 
 /* Once the victim is down nothing but this is done to it, and it stays down for a while. */
@@ -202,7 +219,7 @@ static bool change_remove(struct sim_admin *admin, const struct ringmap *now, st
         victim->scrapped = true;
         sim_trace(sim, 1, "the disk of node %u is lost", victim->endpoint);
     }
-    return plan(now, &staged, next);
+    return plan(admin, now, &staged, next);
 }
 
 static bool change_weight(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
@@ -211,7 +228,8 @@ static bool change_weight(struct sim_admin *admin, const struct ringmap *now, st
     struct staged staged = {.count = 0};
     const struct ringmap_member *member = any_of(admin, now, RINGMAP_STATE_ACTIVE);
     uint32_t weight = weights[sim_random_below(random_of(admin), 3)];
-    return stage(&staged, now, STAGED_WEIGHT, member->id, weight) && plan(now, &staged, next);
+    return stage(&staged, now, STAGED_WEIGHT, member->id, weight) &&
+           plan(admin, now, &staged, next);
 }
 
 static bool change_replicas(struct sim_admin *admin, const struct ringmap *now,
@@ -225,7 +243,7 @@ static bool change_replicas(struct sim_admin *admin, const struct ringmap *now,
         return false;
     uint32_t replicas = (uint32_t)sim_random_between(random_of(admin), least, most);
     return replicas != ringmap_copies(now) && stage(&staged, now, STAGED_REPLICAS, 0, replicas) &&
-           plan(now, &staged, next);
+           plan(admin, now, &staged, next);
 }
 
 static bool change_pause(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
@@ -241,11 +259,13 @@ static bool change_pause(struct sim_admin *admin, const struct ringmap *now, str
 }
 
 /* What every group has; one without a leader cannot be asked. */
-static bool change_abort(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+static void held_of(const struct sim_cluster *cluster,
+                    struct next_map_held held[SIM_PARTITIONS + 1])
 {
-    struct next_map_held held[SIM_PARTITIONS] = {0};
-    for (uint16_t p = 0; p < SIM_PARTITIONS; p++) {
-        const struct raft *leader = leader_of(admin->cluster, p);
+    memset(held, 0, (SIM_PARTITIONS + 1) * sizeof *held);
+    for (uint16_t p = 0; p <= SIM_PARTITIONS; p++) {
+        const struct raft *leader =
+            leader_of(cluster, p < SIM_PARTITIONS ? p : WIRE_PARTITION_META);
         if (!leader)
             continue;
         const struct raft_config *config = &leader->config;
@@ -255,10 +275,14 @@ static bool change_abort(struct sim_admin *admin, const struct ringmap *now, str
         for (uint32_t i = 0; i < config->voter_count; i++)
             held[p].voters[i] = config->voters[i].member;
     }
+}
+
+static bool change_abort(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct next_map_held held[SIM_PARTITIONS + 1];
+    held_of(admin->cluster, held);
     int r = next_map_abort(now, held, next);
     assert(r >= 0);
-    if (r == 0)
-        admin->aborted = next->epoch;
     return r == 0;
 }
 
@@ -297,13 +321,13 @@ bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct 
         changes = !moving && change_leave(admin, now, next);
         break;
     case SIM_CHANGE_REMOVE:
-        changes = !moving && change_remove(admin, now, next, kind);
+        changes = change_remove(admin, now, next, kind);
         break;
     case SIM_CHANGE_REPLACE:
     case SIM_CHANGE_WIPE:
         if (count_of(now, RINGMAP_STATE_JOINING) == 0)
             (void)install_spare(admin);
-        else if (!moving)
+        else
             changes = change_remove(admin, now, next, kind);
         break;
     case SIM_CHANGE_WEIGHT:
@@ -322,7 +346,8 @@ bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct 
         break;
     }
     if (changes)
-        sim_trace(admin->cluster->sim, 1, "admin: asks for %s, as epoch %u", sim_change_name(kind),
+        sim_trace(admin->cluster->sim, 1, "admin: asks for %s%s, as epoch %u",
+                  sim_change_name(kind), moving ? " while a plan is under way" : "",
                   (unsigned)next->epoch);
     return changes;
 }
@@ -336,8 +361,6 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
         return change_pause(admin, now, next);
     if (!victim->scrapped || is_removed(now, id))
         return false;
-    if (ringmap_moving(now)) /* it may be one that cannot end without the victim */
-        return now->epoch != admin->aborted && change_abort(admin, now, next);
     stage_joining(&staged, now);
-    return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(now, &staged, next);
+    return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(admin, now, &staged, next);
 }
