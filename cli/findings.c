@@ -302,8 +302,13 @@ static void check_disks(struct looking *looking)
             tell(looking, FINDING_WARN, mend,
                  "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored", node->id,
                  status->disk_free >> 20, status->disk_bytes >> 20);
+        if (looking->members[i].slow)
+            tell(looking, FINDING_WARN,
+                 "find out why: iostat -x 1, smartctl -a; it leads again half a minute after",
+                 "node-%u: its disk takes far longer to sync than the others': it leads nothing",
+                 node->id);
     }
-    tell(looking, FINDING_OK, "", "room on all");
+    tell(looking, FINDING_OK, "", "room on all, none is slow");
 }
 
 static uint64_t keys_of(const struct view *view, uint16_t member)

@@ -164,6 +164,10 @@ Test(findings, disks_memory_and_clocks_are_told_before_they_hurt)
            "ring-admin weight 2 W");
     view.nodes[1].status.disk_full = true;
     expect("disks", FINDING_ERROR, "node-2: its disk is full", "make room");
+    view.nodes[1].status.disk_full = false;
+    view.nodes[1].status.disk_free = UINT64_C(100) << 30;
+    members[2].slow = true;
+    expect("disks", FINDING_WARN, "node-3: its disk takes far longer to sync", "iostat");
     for (uint32_t i = 0; i < VIEW_PLACES; i++)
         view.replicas[i].status.keys = 10000000; /* 240 MB of index for a GiB of data */
     expect("memory", FINDING_WARN, "node-1: with its disk full of such keys", "more memory");
