@@ -8,7 +8,7 @@ set -u
 
 build="gcc libc6-dev cmake ninja-build pkg-config libnng-dev libmsgpack-dev libsodium-dev libuv1-dev
        libxxhash-dev libzstd-dev libsmartcols-dev libjansson-dev libcriterion-dev redis-tools"
-test="$build procps ccache clang-format cppcheck"
+test="$build procps iproute2 ccache clang-format cppcheck"
 bench="$test redis-server etcd-server etcd-client librocksdb-dev libleveldb-dev liblmdb-dev"
 
 case ${1-} in

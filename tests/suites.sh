@@ -5,6 +5,7 @@ tsan=build/tsan/bin
 release=build/release/bin
 # Scenarios that take long by waiting: beside the others.
 members=balance,tickets,grow,rounds,attack,upgrade
+faults=oneway
 
 if [ -x "$release/sim" ]; then
     echo "sim.seeds|$release/sim --seeds 1..500"
@@ -13,13 +14,15 @@ fi
 [ -x build/mutants/bin/sim ] &&
     echo "sim.mutants|sh tests/sim/mutants.sh build/mutants/bin/sim build/kill-table.md"
 if [ -x "$release/process_test" ]; then
-    echo "process.release|$release/process_test --skip $members"
+    echo "process.release|$release/process_test --skip $members,$faults"
     echo "process.members|$release/process_test --scenario $members"
+    echo "process.faults|$release/process_test --scenario $faults"
 fi
 # Of what only measures, or repeats with other numbers, one build is enough; and tsan looks at those
 # in which threads meet.
 [ -x "$asan/process_test" ] &&
-    echo "process.asan|$asan/process_test --short --skip keys,wear,files,balance,bench,idle"
+    echo "process.asan|$asan/process_test --short \
+--skip keys,wear,files,balance,bench,idle,$faults"
 [ -x "$tsan/process_test" ] &&
     echo "process.tsan|$tsan/process_test --short \
 --scenario kill,stop,all,router,behind,demo,gossip,flush,sealed,rotate,tickets,grow,rounds"

@@ -71,6 +71,19 @@ const char *fleet_seeds(const struct fleet *fleet, char text[512])
     return text;
 }
 
+/* The same for a node, where it belongs. */
+static int start_node(struct fleet *fleet, uint32_t k, const char *name, char *line, size_t size)
+{
+    int r;
+
+    if (fleet->lan)
+        lan_enter(fleet->lan, k + 1);
+    r = start(fleet, &fleet->nodes[k], name, line, size);
+    if (fleet->lan)
+        lan_enter(fleet->lan, 0);
+    return r;
+}
+
 static const char *program_of(const char *name, char path[PATH_MAX])
 {
     return program_path(name ? name : "ringcask", path);
@@ -79,6 +92,7 @@ static const char *program_of(const char *name, char path[PATH_MAX])
 void fleet_start_node(struct fleet *fleet, uint32_t k)
 {
     char program[PATH_MAX], data[PATH_MAX], name[16], zone[16], line[256], others[512];
+    char host[LAN_HOST_SIZE];
     bool is_new = fleet->addresses[k][0] == 0;
     int r;
 
@@ -87,7 +101,8 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
     snprintf(zone, sizeof zone, "zone-%u", k + 1);
     do {
         if (is_new)
-            snprintf(fleet->addresses[k], sizeof fleet->addresses[k], "127.0.0.1:%u",
+            snprintf(fleet->addresses[k], sizeof fleet->addresses[k], "%s:%u",
+                     fleet->lan ? lan_host(k + 1, host) : "127.0.0.1",
                      PORT_FIRST + draw(PORT_RANGE));
         set_words(&fleet->nodes[k],
                   (const char *[]){program_of(fleet->programs[k], program), "node", "--ticket",
@@ -99,7 +114,7 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
         add_words(&fleet->nodes[k], fleet->node_words);
         if (fleet->joins[k])
             add_words(&fleet->nodes[k], (const char *[]){"--join", others, NULL});
-        r = start(fleet, &fleet->nodes[k], name, line, sizeof line);
+        r = start_node(fleet, k, name, line, sizeof line);
     } while (r == CHILD_E_ENDED && is_new && WIFEXITED(fleet->nodes[k].status) &&
              WEXITSTATUS(fleet->nodes[k].status) == CONFLICT);
     REQUIRE(r == 0, "%s is not ready, see %s/%s.log", name, fleet->folder, name);
@@ -154,25 +169,26 @@ void fleet_wait_healthy(struct fleet *fleet, uint32_t timeout_ms)
     }
 }
 
-static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, const char *option,
-                       const char *const *node_words, const char *program)
+/* as: what is another than usual. init_word: one more for the founding, or NULL. */
+static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes,
+                       const char *init_word, const struct fleet *as)
 {
     const char *words[FLEET_NODES_MAX + 3] = {"init"};
     char text[4096];
     int code;
 
-    *fleet =
-        (struct fleet){.node_count = nodes, .node_words = node_words, .router_program = program};
+    *fleet = *as;
+    fleet->node_count = nodes;
     snprintf(fleet->folder, sizeof fleet->folder, "%s", folder);
     make_ticket(fleet);
     child_init(&fleet->router);
     for (uint32_t k = 0; k < nodes; k++) {
         child_init(&fleet->nodes[k]);
-        fleet->programs[k] = program;
+        fleet->programs[k] = fleet->router_program;
         fleet_start_node(fleet, k);
         words[k + 1] = fleet->addresses[k];
     }
-    words[nodes + 1] = option;
+    words[nodes + 1] = init_word;
     code = fleet_admin(fleet, text, sizeof text, words);
     REQUIRE(code == 0, "ring-admin init: exit code %d: %s", code, text);
     fleet_start_router(fleet);
@@ -181,24 +197,30 @@ static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes, 
 
 void fleet_open(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, NULL, NULL, NULL);
+    open_fleet(fleet, folder, nodes, NULL, &(struct fleet){0});
 }
 
 void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words)
 {
-    open_fleet(fleet, folder, nodes, init_word, node_words, NULL);
+    open_fleet(fleet, folder, nodes, init_word, &(struct fleet){.node_words = node_words});
 }
 
 void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t nodes)
 {
-    open_fleet(fleet, folder, nodes, "--encrypt", NULL, NULL);
+    open_fleet(fleet, folder, nodes, "--encrypt", &(struct fleet){0});
+}
+
+void fleet_open_lan(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
+                    const struct lan *lan)
+{
+    open_fleet(fleet, folder, nodes, init_word, &(struct fleet){.lan = lan});
 }
 
 void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
                         const char *program)
 {
-    open_fleet(fleet, folder, nodes, NULL, NULL, program);
+    open_fleet(fleet, folder, nodes, NULL, &(struct fleet){.router_program = program});
 }
 
 void fleet_kill(struct fleet *fleet, struct child *child)

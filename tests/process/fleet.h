@@ -7,6 +7,7 @@
 #define TESTS_PROCESS_FLEET_H
 
 #include "cli/child.h"
+#include "tests/process/lan.h"
 #include "tests/process/program.h"
 
 #define FLEET_NODES_MAX 16u
@@ -25,6 +26,7 @@ struct fleet {
     const char *router_seeds;   /* at its start; NULL: all nodes */
     uint16_t resp_port;         /* the same after a restart */
     const char *const *node_words;
+    const struct lan *lan; /* node k at its host k + 1; NULL: all on the loopback */
 };
 
 /* Ticket, nodes, founding, router: ready and healthy. The folder exists and is empty. */
@@ -35,6 +37,9 @@ void fleet_open_encrypted(struct fleet *fleet, const char *folder, uint32_t node
  * line, borrowed, NULL ends them. */
 void fleet_open_with(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
                      const char *const *node_words);
+/* The same, with one more word for the founding or NULL, on a network of its own: borrowed. */
+void fleet_open_lan(struct fleet *fleet, const char *folder, uint32_t nodes, const char *init_word,
+                    const struct lan *lan);
 /* The same, all of it by another program of this build's folder: a name that lives long enough. */
 void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
                         const char *program);
@@ -60,6 +65,10 @@ int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *
 /* The same with its stderr; both buffers are of `size`. */
 int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
                      const char *const *words);
+/* The same with `-o json`, which must end with exit code `want`. The answer is given back. */
+struct json_t *fleet_ask(struct fleet *fleet, int want, const char *const *words);
+/* Member id of who leads the meta group now; 0: nobody. */
+uint32_t fleet_meta_leader(struct fleet *fleet);
 /* The same, beside what the scenario does meanwhile: its stdout and stderr go to NAME.log. */
 void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *name,
                        const char *const *words);

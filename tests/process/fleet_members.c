@@ -34,6 +34,37 @@ void fleet_wait_left(struct fleet *fleet, uint32_t k, uint32_t timeout_ms)
     fleet->left[k] = true;
 }
 
+struct json_t *fleet_ask(struct fleet *fleet, int want, const char *const *words)
+{
+    static char text[256u << 10];
+    const char *all[16] = {NULL};
+    size_t count = 0;
+    json_error_t error;
+    json_t *root;
+    int code;
+
+    for (; words[count]; count++) {
+        REQUIRE(count + 3 < sizeof all / sizeof *all, "too many words");
+        all[count] = words[count];
+    }
+    all[count++] = "-o";
+    all[count++] = "json";
+    code = fleet_admin(fleet, text, sizeof text, all);
+    REQUIRE(code == want, "ring-admin %s: exit code %d: %s", words[0], code, text);
+    root = json_loads(text, 0, &error);
+    REQUIRE(root, "%s in %s", error.text, text);
+    return root;
+}
+
+uint32_t fleet_meta_leader(struct fleet *fleet)
+{
+    json_t *root = fleet_ask(fleet, 0, (const char *[]){"status", NULL});
+    json_int_t member = json_integer_value(json_object_get(root, "meta_leader"));
+
+    json_decref(root);
+    return (uint32_t)member;
+}
+
 void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *name,
                        const char *const *words)
 {

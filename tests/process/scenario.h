@@ -36,6 +36,8 @@
     X(tickets) /* tickets by role: who gets in, as what, how long; another secret under load */    \
     X(grow)    /* nodes join, leave and are replaced by ring-admin, under load */                  \
     X(rounds)  /* a node joins and the oldest leaves, again and again, with kills in between */    \
+    X(oneway)  /* cuts in one direction, between nodes in network namespaces, and a join under one \
+                */                                                                                 \
     X(attack)  /* attacks on membership: each is refused with the reason, nothing changes */       \
     X(upgrade) /* nodes of the version before are replaced one by one, no request fails */         \
     X(bench)   /* ring-bench on the nodes themselves, without a router */                          \
