@@ -5,7 +5,7 @@ tsan=build/tsan/bin
 release=build/release/bin
 # Scenarios that take long by waiting: beside the others.
 members=balance,tickets,grow,rounds,attack,upgrade
-faults=oneway
+faults=oneway,slowdisk
 
 if [ -x "$release/sim" ]; then
     echo "sim.seeds|$release/sim --seeds 1..500"
