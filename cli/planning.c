@@ -17,6 +17,14 @@ struct measured {
     uint64_t *bytes;
 };
 
+/* It answers, and says that it is no member: it has yet to hear that it was let in. Were it ACTIVE
+ * by then, it could not be told from one that has lost what it held, and would be refused for ever.
+ */
+static bool is_unaware(const struct view_node *node)
+{
+    return node->reachable && node->status.founded != 2;
+}
+
 static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
 {
     measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
@@ -26,7 +34,7 @@ static int measure(struct measured *measured, const struct view *view, const str
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        measured->nodes[i].alive = view_is_alive(node);
+        measured->nodes[i].alive = view_is_alive(node) && !is_unaware(node);
         measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
     }
     for (uint32_t p = 0; p < view->map.partition_count; p++)

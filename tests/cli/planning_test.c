@@ -154,3 +154,19 @@ Test(planning, a_plan_in_the_place_of_another_begins_at_what_the_groups_have)
     done();
     view_deinit(&view);
 }
+
+/* What it would be told now is that it holds partitions, and its store is empty. */
+Test(planning, a_node_that_does_not_know_yet_that_it_has_joined_receives_nothing)
+{
+    view = scene_view(3, 1, 16, 3);
+    view.nodes[3].status.founded = 0;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert(plan_refused(&planning.plan));
+    cr_assert_null(planning.next.members);
+    done();
+    view.nodes[3].status.founded = 2;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_not(plan_refused(&planning.plan));
+    done();
+    view_deinit(&view);
+}

@@ -44,10 +44,18 @@ static bool stage(struct staged *staged, const struct ringmap *now, uint8_t op, 
     return staged_add(staged, now, &change) == STAGED_E_OK;
 }
 
-static void stage_joining(struct staged *staged, const struct ringmap *now)
+/* It answers, and not as one that has yet to hear that it was let in. */
+static bool knows_itself(const struct sim_admin *admin, const struct ringmap_member *member)
+{
+    const struct sim_node *node = sim_cluster_node(admin->cluster, member->public_key[0]);
+    return node->state != SIM_DOWN && node_map(node->node);
+}
+
+static void stage_joining(const struct sim_admin *admin, struct staged *staged,
+                          const struct ringmap *now)
 {
     for (uint32_t i = 0; i < now->member_count; i++)
-        if (now->members[i].state == RINGMAP_STATE_JOINING)
+        if (now->members[i].state == RINGMAP_STATE_JOINING && knows_itself(admin, &now->members[i]))
             (void)stage(staged, now, STAGED_JOIN, now->members[i].id, 0);
 }
 
@@ -182,7 +190,7 @@ static bool change_join(struct sim_admin *admin, const struct ringmap *now, stru
         (void)install_spare(admin);
         return false;
     }
-    stage_joining(&staged, now);
+    stage_joining(admin, &staged, now);
     return plan(admin, now, &staged, next);
 }
 
@@ -205,7 +213,7 @@ static bool change_remove(struct sim_admin *admin, const struct ringmap *now, st
     uint32_t left = count_of(now, RINGMAP_STATE_ACTIVE) -
                     (ringmap_member(now, id)->state == RINGMAP_STATE_ACTIVE);
     if (kind != SIM_CHANGE_REMOVE) {
-        stage_joining(&staged, now);
+        stage_joining(admin, &staged, now);
         left += staged.count;
     }
     if (is_removed(now, id) || left < ringmap_copies(now) ||
@@ -361,6 +369,6 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
         return change_pause(admin, now, next);
     if (!victim->scrapped || is_removed(now, id))
         return false;
-    stage_joining(&staged, now);
+    stage_joining(admin, &staged, now);
     return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(admin, now, &staged, next);
 }
