@@ -55,11 +55,12 @@ bool raft_knows(const struct raft *raft, struct raft_replica from)
 
 uint64_t raft_config_without(const struct raft *raft, struct raft_replica replica)
 {
+    bool early = mutant(MUTANT_DESTROYED_EARLY);
     const struct raft_config *config =
-        raft->config.index <= raft->commit ? &raft->config : &raft->config_previous;
+        raft->config.index <= raft->commit || early ? &raft->config : &raft->config_previous;
 
-    if (config->index == 0 || config->index > raft->commit || replica.life > raft->commit ||
-        config_names(config, replica))
+    if (config->index == 0 || (config->index > raft->commit && !early) ||
+        replica.life > raft->commit || config_names(config, replica))
         return 0;
     return config->index;
 }

@@ -29,7 +29,8 @@ void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life,
 {
     struct replica *replica = shard_replica(shard, group);
 
-    if (!may_begin(shard) || life <= store_ended(shard->store, group))
+    if (!may_begin(shard) ||
+        (life <= store_ended(shard->store, group) && !mutant(MUTANT_LIFE_AGAIN)))
         return;
     if (!replica) {
         shard_host(shard, group, life, first);

@@ -97,7 +97,9 @@ void shard_load_duty(struct shard *shard)
 
 static bool may_lead(const struct shard *shard)
 {
-    return !shard->load.drained && !shard->drain_until_ms && !store_disk_full(shard->store);
+    bool drained = shard->load.drained && !mutant(MUTANT_DRAINED_LEADS);
+
+    return !drained && !shard->drain_until_ms && !store_disk_full(shard->store);
 }
 
 static void put_group(const struct shard *shard, const struct replica *replica,

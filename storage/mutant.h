@@ -69,7 +69,13 @@
       "Raft's first single-server changes (Ongaro 2015)")                                          \
     X(CONFIG_KEPT, 38, "keeps a configuration whose entry was truncated", "canonical #323")        \
     X(SNAPSHOT_WITHOUT_SESSIONS, 39, "installs a snapshot without its sessions", "openraft #2096") \
-    X(PLAN_ENDS_EARLY, 40, "ends a plan while a group has not come to its end", "none that we know")
+    X(PLAN_ENDS_EARLY, 40, "ends a plan while a group has not come to its end",                    \
+      "none that we know")                                                                         \
+    X(LIFE_AGAIN, 41, "begins a replica's life again that is over", "TiKV #10533")                 \
+    X(DESTROYED_EARLY, 42, "destroys a replica on a configuration that is not committed",          \
+      "none that we know")                                                                         \
+    X(DRAINED_LEADS, 43, "lets a drained node lead", "none that we know")                          \
+    X(TICKETS_BEFORE_DISK, 44, "goes by tickets before they are on the disk", "none that we know")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */
 #define MUTANTS_OF_SUITES(X)                                                                       \

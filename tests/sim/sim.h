@@ -31,6 +31,10 @@ enum sim_stream {
     SIM_STREAM_ADMIN,
     SIM_STREAM_SCAN,
     SIM_STREAM_DISK, /* + number of the disk */
+    SIM_STREAM_KEPT = SIM_STREAM_DISK + SIM_NODES_MAX + 1,
+    SIM_STREAM_CUT,
+    SIM_STREAM_DRAIN,
+    SIM_STREAM_TICKETS,
     SIM_STREAM_COUNT,
 };
 

@@ -138,10 +138,15 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
     if (!sim_admin_founded(admin))
         return;
     admin->founded_us = cluster->sim->now_us;
-    if (cluster->sim->swarm.change_ms == 0)
+    const struct sim_swarm *swarm = &cluster->sim->swarm;
+    if (swarm->change_ms == 0 && swarm->tickets_ms == 0)
         sim_net_stop(cluster->net, 0, false);
-    else
+    if (swarm->change_ms)
         wait_for_change(admin);
+    if (swarm->tickets_ms)
+        sim_tickets_start(&cluster->tickets, cluster);
+    if (swarm->drain_ms)
+        sim_drain_start(&cluster->drain, cluster);
 }
 
 /* --- changes of the ring map --------------------------------------------------------------- */
@@ -256,6 +261,12 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
         break;
     case WIRE_MAP_CHANGE_REPLY:
         on_change_reply(admin, &message->message, sim_cluster_node(admin->cluster, message->from));
+        break;
+    case WIRE_TICKET_COMMAND_REPLY:
+        sim_tickets_reply(&admin->cluster->tickets, &message->message);
+        break;
+    case WIRE_DRAIN_REPLY:
+        sim_drain_reply(&admin->cluster->drain, &message->message);
         break;
     default:
         on_founding_reply(admin, message);

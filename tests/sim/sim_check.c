@@ -51,6 +51,7 @@ struct sim_check *sim_check_free(struct sim_check *check)
     if (!check)
         return NULL;
     sim_check_log_free(check);
+    sim_check_tickets_free(check);
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
         free(check->groups[group].leaders);
         free(check->groups[group].committed);
@@ -166,6 +167,7 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     struct shard_stats stats;
     check->rounds++;
     sim_check_map(check, node);
+    sim_check_tickets(check, node);
     check_groups(check, node, shard);
     shard_stats(shard->shard, &stats);
     if (stats.relocated > shard->relocated_seen)
@@ -177,6 +179,7 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     if (check->rounds % 64 == 0)
         count_background(check, shard);
     sim_check_bounds(check, node, shard);
+    sim_check_drain(check, node);
     if (sim_random_below(random, 512) == 0)
         (void)sim_check_digest(check, (uint32_t)sim_random_below(random, SIM_GROUPS));
 }
@@ -184,6 +187,7 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
 void sim_check_open(struct sim_check *check, struct sim_node *node)
 {
     sim_check_map(check, node);
+    sim_check_tickets(check, node);
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
         struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
         const struct raft *raft = sim_check_raft(check, node->endpoint, group);

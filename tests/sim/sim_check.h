@@ -11,6 +11,9 @@
  *                        once, and is destroyed only on a committed configuration without it
  *   sim_check_quorum.c   who leads was voted for, and what it commits is held, by a quorum of those
  *                        who vote: no learner counts, and nobody who was removed
+ *   sim_check_drain.c    a drained node leads nothing, once the faults are over, while others can
+ *   sim_check_tickets.c  one registry a version, which no crash takes from a node; no use too many,
+ *                        none after the revocation, and what an admin was told stays true
  *   sim_check_bounds.c   queues within their limits; x_check() of the cores (costly ones sampled)
  *   sim_check_scrub.c    at the end: what was damaged, or differed in silence, is found and mended
  *   sim_check_history.c  at the end: progress, convergence, and the judge on every key
@@ -119,6 +122,9 @@ struct sim_check {
     uint64_t scrub_faults, divergences;
     uint32_t diverged; /* group, when there are any */
     uint64_t configs, lives, destroyed;
+    struct sim_check_tickets *tickets; /* NULL: none yet */
+    uint8_t drained_node;              /* that is to lead nothing, and */
+    uint64_t drained_us;               /* when it was last seen to, or became that one */
 };
 
 uint16_t sim_group_partition(uint32_t group);
@@ -175,6 +181,19 @@ bool sim_check_belongs(const struct sim_check *check, const struct sim_node *nod
 /* No plan is under way, each group has the voters that the map names, and nobody runs whom it has
  * removed. */
 bool sim_check_settled(const struct sim_check *check, char *why, size_t size);
+void sim_check_tickets(struct sim_check *check, const struct sim_node *node);
+void sim_check_tickets_free(struct sim_check *check);
+/* An admin was told that the command is done; the node lets the key in. */
+void sim_check_tickets_told(struct sim_check *check, const struct tickets_command *command,
+                            const struct tickets_reply *reply);
+void sim_check_tickets_enter(struct sim_check *check, const struct sim_node *node, uint32_t id,
+                             const uint8_t key[TICKETS_KEY_SIZE]);
+/* All members have the same tickets, and no later ones were confirmed. */
+bool sim_check_tickets_converged(const struct sim_check *check, char *why, size_t size);
+/* Who is drained does not lead for long, once all faults are over. */
+void sim_check_drain(struct sim_check *check, const struct sim_node *node);
+/* Now: who is to be drained is, and leads no group that another could lead. */
+bool sim_check_drained(const struct sim_check *check, char *why, size_t size);
 void sim_check_bounds(struct sim_check *check, struct sim_node *node, struct sim_shard *shard);
 
 /* The end, faults being over. True when it holds now; *why is what is missing otherwise. */

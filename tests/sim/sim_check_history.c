@@ -34,7 +34,8 @@ bool sim_check_converged(struct sim_check *check, char *why, size_t size)
         }
         (void)sim_check_digest(check, group);
     }
-    return sim_check_maps_converged(check, why, size);
+    return sim_check_maps_converged(check, why, size) &&
+           sim_check_tickets_converged(check, why, size);
 }
 
 void sim_check_history(struct sim_check *check, struct sim_workload *workload)

@@ -22,7 +22,9 @@
 #include "tests/sim/sim_admin.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_drain.h"
 #include "tests/sim/sim_net.h"
+#include "tests/sim/sim_tickets.h"
 
 #define SIM_LINKS_MAX 64u
 
@@ -39,7 +41,7 @@ struct sim_inbox_item {
     int job_result;
     uint32_t job_us;
     uint64_t client; /* routers */
-    uint8_t *bytes;
+    uint8_t *bytes;  /* REDEEM: struct tickets_command */
     size_t size;
 };
 
@@ -138,6 +140,11 @@ struct sim_observer {
     void (*on_router_stop)(void *context, struct sim_router *router);
     void (*on_client_bytes)(void *context, struct sim_router *router, uint64_t client,
                             const uint8_t *bytes, size_t size, bool close);
+    /* A node lets somebody in; an admin is told that a command is done. */
+    void (*on_enter)(void *context, const struct sim_node *node, uint32_t ticket,
+                     const uint8_t *key);
+    void (*on_tickets)(void *context, const struct tickets_command *command,
+                       const struct tickets_reply *reply);
 };
 
 struct sim_cluster {
@@ -156,6 +163,8 @@ struct sim_cluster {
     uint64_t client_last;
     bool healing; /* faults have ended: a process that ends by itself is a failure */
     struct sim_admin admin;
+    struct sim_drain drain;
+    struct sim_tickets tickets;
 };
 
 /* sim_cluster.c */
@@ -184,6 +193,8 @@ void sim_node_start(struct sim_node *node);
 void sim_node_end(struct sim_node *node, enum sim_end how);
 void sim_node_drain(struct sim_node *node);
 void sim_node_pause(struct sim_node *node, bool paused);
+/* A new key of a limited ticket wants to come in. */
+void sim_node_redeem(struct sim_node *node, const struct tickets_command *command);
 /* For sim_shard.c. */
 void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context);
 bool sim_node_lives(const struct sim_node *node, uint64_t life);

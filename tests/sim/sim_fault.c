@@ -70,6 +70,22 @@ static void entry_draw(struct sim_faults *faults, uint64_t at_us)
         entry->node = (uint8_t)swarm->victim;
 }
 
+/* They come on top of the others and from a stream of their own. */
+static void cuts_draw(struct sim_faults *faults)
+{
+    const struct kind *kind = &kinds[SIM_FAULT_CUT_CHANGE];
+    struct sim_random *random = sim_stream(faults->sim, SIM_STREAM_CUT);
+    for (uint32_t i = 0; i < faults->sim->swarm.cuts; i++) {
+        if (faults->count == SIM_FAULT_ENTRIES_MAX)
+            return;
+        faults->entries[faults->count++] = (struct sim_fault_entry){
+            .kind = SIM_FAULT_CUT_CHANGE,
+            .at_us = sim_random_below(random, faults->sim->swarm.run_ms * SIM_MS),
+            .duration_us = sim_random_between(random, kind->low_ms, kind->high_ms) * SIM_MS,
+            .draw = sim_random_next(random)};
+    }
+}
+
 void sim_faults_init(struct sim_faults *faults, struct sim_cluster *cluster,
                      struct sim_check *check, struct sim_workload *workload,
                      const uint32_t *left_out)
@@ -88,6 +104,7 @@ void sim_faults_init(struct sim_faults *faults, struct sim_cluster *cluster,
             break;
         entry_draw(faults, at);
     }
+    cuts_draw(faults);
     for (; left_out && *left_out != UINT32_MAX; left_out++)
         if (*left_out < faults->count)
             faults->entries[*left_out].left_out = true;
@@ -172,6 +189,8 @@ static void cut(struct sim_faults *faults, const struct sim_fault_entry *entry, 
                 apart = on_side(entry, a) != on_side(entry, b);
             else if (entry->kind == SIM_FAULT_ONE_WAY)
                 apart = a == entry->node && b == entry->other;
+            else if (entry->kind == SIM_FAULT_CUT_CHANGE)
+                apart = i < nodes && j < nodes && on_side(entry, a) != on_side(entry, b);
             else
                 apart = (a == entry->node || b == entry->node) &&
                         ((i < nodes && j < nodes) || on_side(entry, i < nodes ? b : a));
@@ -180,8 +199,9 @@ static void cut(struct sim_faults *faults, const struct sim_fault_entry *entry, 
             sim_net_block(faults->cluster->net, a, b, block);
             /* Routers go elsewhere at once, and those who are left know that they are. */
             bool breaks = i >= nodes ? entry->draw >> 32 & 3
-                                     : entry->kind == SIM_FAULT_ISOLATE_LEADER && j < nodes &&
-                                           entry->draw >> 34 & 1;
+                                     : (entry->kind == SIM_FAULT_ISOLATE_LEADER ||
+                                        entry->kind == SIM_FAULT_CUT_CHANGE) &&
+                                           j < nodes && entry->draw >> 34 & 1;
             if (block && breaks)
                 sim_net_break(faults->cluster->net, a, b);
         }
@@ -270,6 +290,7 @@ static void begin(struct sim_faults *faults, struct sim_fault_entry *entry)
         break;
     case SIM_FAULT_PARTITION:
     case SIM_FAULT_ONE_WAY:
+    case SIM_FAULT_CUT_CHANGE:
         cut(faults, entry, true);
         break;
     case SIM_FAULT_LINK_DROP:
@@ -322,6 +343,7 @@ static void end(struct sim_faults *faults, struct sim_fault_entry *entry)
     case SIM_FAULT_PARTITION:
     case SIM_FAULT_ONE_WAY:
     case SIM_FAULT_ISOLATE_LEADER:
+    case SIM_FAULT_CUT_CHANGE:
         cut(faults, entry, false);
         break;
     case SIM_FAULT_ROUTER_CRASH:
@@ -358,12 +380,9 @@ static void run_end(void *context, uint64_t number)
     entry_end(faults, &faults->entries[number]);
 }
 
-static void run_begin(void *context, uint64_t number)
+static void entry_begin(struct sim_faults *faults, struct sim_fault_entry *entry)
 {
-    struct sim_faults *faults = context;
-    struct sim_fault_entry *entry = &faults->entries[number];
-    if (faults->over || entry->left_out || faults->active >= faults->sim->swarm.overlap_max)
-        return;
+    uint64_t number = (uint64_t)(entry - faults->entries);
     entry->active = true;
     faults->active++;
     faults->table[entry->kind][sim_check_phase(faults->check)]++;
@@ -373,6 +392,59 @@ static void run_begin(void *context, uint64_t number)
               entry->sides & 0xfff, entry->duration_us / SIM_MS);
     begin(faults, entry);
     sim_after(faults->sim, entry->duration_us, run_end, faults, number);
+}
+
+static void run_begin(void *context, uint64_t number)
+{
+    struct sim_faults *faults = context;
+    struct sim_fault_entry *entry = &faults->entries[number];
+    if (faults->over || entry->left_out)
+        return;
+    if (entry->kind == SIM_FAULT_CUT_CHANGE) {
+        entry->waiting = true;
+        faults->waiting++;
+    } else if (faults->active < faults->sim->swarm.overlap_max) {
+        entry_begin(faults, entry);
+    }
+}
+
+/* Bits of the endpoints of those whom the leader has just left out, and of itself; 0: of nobody. */
+static uint32_t left_behind(const struct sim_faults *faults, const struct sim_node *node,
+                            const struct raft *raft)
+{
+    const struct raft_config *before = &raft->config_previous;
+    uint32_t sides = 0;
+    if (raft->role != RAFT_LEADER || raft->config.index <= raft->commit)
+        return 0;
+    for (uint32_t i = 0; i < before->voter_count + before->voter_old_count; i++) {
+        struct raft_replica replica = i < before->voter_count
+                                          ? before->voters[i]
+                                          : before->voters_old[i - before->voter_count];
+        if (!sim_check_config_names(&raft->config, replica))
+            sides |= 1u << faults->cluster->endpoints[replica.member];
+    }
+    return sides ? sides | 1u << node->endpoint : 0;
+}
+
+void sim_faults_round(struct sim_faults *faults, const struct sim_node *node)
+{
+    struct sim_fault_entry *entry = faults->entries;
+    uint32_t sides = 0;
+    if (faults->waiting == 0 || faults->over || faults->active >= faults->sim->swarm.overlap_max)
+        return;
+    for (uint32_t group = 0; sides == 0 && group < SIM_GROUPS; group++) {
+        const struct raft *raft = sim_check_raft(faults->check, node->endpoint, group);
+        sides = raft ? left_behind(faults, node, raft) : 0;
+    }
+    if (sides == 0)
+        return;
+    while (!entry->waiting)
+        entry++;
+    entry->waiting = false;
+    faults->waiting--;
+    entry->node = node->endpoint;
+    entry->sides = sides;
+    entry_begin(faults, entry);
 }
 
 /* Some clusters are founded under crashes: each node dies within one of its first calls, or not. */

@@ -15,7 +15,8 @@
 struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed;
+        relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed, drained,
+        tickets, entered;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -61,6 +62,9 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->configs += result->configs;
     total->lives += result->lives;
     total->destroyed += result->destroyed;
+    total->drained += result->drained;
+    total->tickets += result->tickets;
+    total->entered += result->entered;
     if (result->judge_peak > total->judge_peak)
         total->judge_peak = result->judge_peak;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++)
@@ -99,8 +103,10 @@ static void total_print(const struct total *total, double took)
                  total->snapshots, total->flushes, total->relocated, total->maps,
                  total->scrub_faults, total->divergences, total->scans, total->judge_peak);
     (void)printf("%" PRIu64 " replicas begun and %" PRIu64 " destroyed, %" PRIu64
-                 " configurations of groups committed\n",
-                 total->lives, total->destroyed, total->configs);
+                 " configurations of groups committed; shards said %" PRIu64
+                 " times that they are drained; %" PRIu64 " tickets made, %" PRIu64 " let in\n",
+                 total->lives, total->destroyed, total->configs, total->drained, total->tickets,
+                 total->entered);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -8,9 +8,11 @@
 
 /* Kinds of Raft messages that misrouting knows; the network includes nothing of replication. */
 #define SIM_NET_VOTE_REPLY   4u
+#define SIM_NET_APPEND       5u
 #define SIM_NET_APPEND_REPLY 6u
 #define SIM_NET_GROUPS       (SIM_PARTITIONS + 1u)
 #define OLD_EVERY            64u
+#define KEPT_LIVES           2u
 
 enum { DIALLER, ACCEPTOR };
 
@@ -57,10 +59,14 @@ struct sim_net {
         struct sim_message *message; /* some RAFT message that it sent; NULL: none yet */
         uint8_t to;
     } old[SIM_ENDPOINTS_MAX]; /* by sender */
-    struct packet *packets;   /* all that are in flight or stuck */
+    struct kept {
+        struct sim_message *message; /* the first append to a life; NULL: none yet */
+        uint64_t life;
+    } kept[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS][KEPT_LIVES]; /* by receiver; the newest first */
+    struct packet *packets;                                /* all that are in flight or stuck */
     uint64_t id_last;
     uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
-    uint32_t duplicate_ppm, reorder_ppm;
+    uint32_t duplicate_ppm, reorder_ppm, kept_ppm;
     struct sim_net_stats stats;
 };
 
@@ -92,6 +98,7 @@ struct sim_net *sim_net_new(struct sim *sim)
     net->sim = sim;
     net->duplicate_ppm = sim->swarm.duplicate_ppm;
     net->reorder_ppm = sim->swarm.reorder_ppm;
+    net->kept_ppm = sim->swarm.kept_ppm;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         for (unsigned j = 0; j < SIM_ENDPOINTS_MAX; j++) {
             struct net_link *link = &net->links[i][j];
@@ -125,8 +132,11 @@ struct sim_net *sim_net_free(struct sim_net *net)
 {
     while (net && net->packets)
         packet_free(net->packets);
-    for (unsigned i = 0; net && i < SIM_ENDPOINTS_MAX; i++)
+    for (unsigned i = 0; net && i < SIM_ENDPOINTS_MAX; i++) {
         sim_message_free(net->old[i].message);
+        for (unsigned j = 0; j < SIM_NET_GROUPS * KEPT_LIVES; j++)
+            sim_message_free(net->kept[i][j / KEPT_LIVES][j % KEPT_LIVES].message);
+    }
     free(net);
     return NULL;
 }
@@ -377,14 +387,36 @@ static void link_send(struct net_link *link, unsigned to_end, const struct link_
     }
 }
 
-static uint64_t *appended_at(struct sim_net *net, uint8_t endpoint, uint16_t group)
+/* SIM_NET_GROUPS: there is none. */
+static uint32_t group_at(uint16_t group)
 {
     uint32_t at = group == WIRE_PARTITION_META ? SIM_PARTITIONS : group;
+    return at < SIM_NET_GROUPS ? at : SIM_NET_GROUPS;
+}
+
+static uint64_t *appended_at(struct sim_net *net, uint8_t endpoint, uint16_t group)
+{
+    uint32_t at = group_at(group);
     return at < SIM_NET_GROUPS ? &net->appended[endpoint][at] : NULL;
 }
 
-/* Remembers up to where each replica has been sent entries. */
-static void appends_note(struct sim_net *net, uint8_t to, const struct link_message *message)
+/* The first append to a life is what begins it. */
+static void keep(struct sim_net *net, uint8_t from, uint8_t to, const struct link_message *message,
+                 const struct wire_raft *raft)
+{
+    uint32_t at = group_at(raft->group);
+    struct kept *kept = at < SIM_NET_GROUPS ? net->kept[to][at] : NULL;
+    if (!kept || raft->kind != SIM_NET_APPEND || raft->to_life == kept[0].life ||
+        raft->to_life == kept[1].life)
+        return;
+    sim_message_free(kept[1].message);
+    kept[1] = kept[0];
+    kept[0] = (struct kept){sim_message_copy(message, from), raft->to_life};
+}
+
+/* Remembers up to where each replica has been sent entries, and what its lives began with. */
+static void appends_note(struct sim_net *net, uint8_t from, uint8_t to,
+                         const struct link_message *message)
 {
     struct wire_cursor cursor;
     struct wire_raft raft;
@@ -393,6 +425,7 @@ static void appends_note(struct sim_net *net, uint8_t to, const struct link_mess
         uint64_t *appended = appended_at(net, to, raft.group);
         if (raft.entry_count && appended && raft.index + raft.entry_count > *appended)
             *appended = raft.index + raft.entry_count;
+        keep(net, from, to, message, &raft);
     }
 }
 
@@ -456,6 +489,23 @@ static void send_old(struct sim_net *net, uint8_t from, uint8_t to,
     }
 }
 
+/* Any of the messages that were kept of this sender for this receiver. */
+static void send_kept(struct sim_net *net, uint8_t from, uint8_t to)
+{
+    const struct sim_message *chosen = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SIM_NET_GROUPS * KEPT_LIVES; i++) {
+        const struct sim_message *message = net->kept[to][i / KEPT_LIVES][i % KEPT_LIVES].message;
+        if (message && message->from == from &&
+            sim_random_below(sim_stream(net->sim, SIM_STREAM_KEPT), ++count) == 0)
+            chosen = message;
+    }
+    if (!chosen)
+        return;
+    link_send(&net->links[from][to], ACCEPTOR, &chosen->message);
+    net->stats.kept++;
+}
+
 void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uint64_t link_id,
                   const struct link_message *message)
 {
@@ -469,13 +519,16 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
     }
     link_send(link, 1 - from_end, message);
     if (message->type == WIRE_RAFT)
-        appends_note(net, to, message);
+        appends_note(net, from, to, message);
     if (message->type == WIRE_RAFT &&
         sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
         send_misrouted(link, 1 - from_end, message);
     if (message->type == WIRE_RAFT && by_us &&
         sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
         send_old(net, from, to, message);
+    if (message->type == WIRE_RAFT && by_us &&
+        sim_random_chance(sim_stream(net->sim, SIM_STREAM_KEPT), net->kept_ppm))
+        send_kept(net, from, to);
 }
 
 void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)
@@ -522,7 +575,7 @@ void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm)
 void sim_net_calm(struct sim_net *net)
 {
     memset(net->loss_ppm, 0, sizeof net->loss_ppm);
-    net->duplicate_ppm = net->reorder_ppm = 0;
+    net->duplicate_ppm = net->reorder_ppm = net->kept_ppm = 0;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         net->endpoints[i].misroute_ppm = 0;
 }

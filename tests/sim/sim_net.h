@@ -19,6 +19,8 @@
  *    in which that life was changed, as a peer would send them that does not know that a replica
  *    was removed and added again. They claim what an earlier life had: that votes were given, and
  *    that all was received that this one was ever sent. Also, a message of long ago comes again.
+ *  - The messages that began the two newest lives of each replica are kept, and come again at any
+ *    later time (kept), also when those lives are over.
  * Not modelled: corrupted or invented bytes (the sealed link refuses them), a second link between
  * the same ends in the same direction.
  */
@@ -76,7 +78,7 @@ void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm);
 void sim_net_calm(struct sim_net *net);
 
 struct sim_net_stats {
-    uint64_t sent, delivered, lost, doubled, reordered, broken, misrouted;
+    uint64_t sent, delivered, lost, doubled, reordered, broken, misrouted, kept;
 };
 const struct sim_net_stats *sim_net_stats(const struct sim_net *net);
 

@@ -265,6 +265,8 @@ static void run_node_round(void *context, uint64_t life)
                                    .from = item->from,
                                    .key_id = node->vault.current,
                                    .message = item->message ? &item->message->message : NULL};
+        if (item->kind == NODE_EVENT_REDEEM)
+            event.command = (const struct tickets_command *)item->bytes;
         if (item->message && item->message->from >= 1 && item->message->from <= SIM_NODES_MAX)
             event.public_key = sim_cluster_node(node->cluster, item->message->from)->public_key;
         node_step(node->node, &event, &effects);
@@ -422,6 +424,8 @@ void sim_node_start(struct sim_node *node)
     memcpy(options.public_key, node->public_key, sizeof options.public_key);
     memcpy(options.address, node->address, sizeof options.address);
     memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
+    options.has_secret = sim->swarm.tickets_ms && !options.join; /* else it came by a ticket */
+    sim_tickets_secret(node->cluster, options.secret);
     node->life++;
     node->state = SIM_UP;
     node->started_us = sim->now_us;
@@ -506,6 +510,15 @@ void sim_node_drain(struct sim_node *node)
         (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_DRAIN);
         sim_shard_wake(&node->shards[i]);
     }
+}
+
+void sim_node_redeem(struct sim_node *node, const struct tickets_command *command)
+{
+    struct sim_inbox_item *item = sim_inbox_push(&node->inbox, NODE_EVENT_REDEEM);
+    item->bytes = malloc(sizeof *command);
+    assert(item->bytes);
+    memcpy(item->bytes, command, sizeof *command);
+    wake_node(node);
 }
 
 void sim_node_pause(struct sim_node *node, bool paused)

@@ -22,6 +22,7 @@ static void on_round(void *context, struct sim_node *node, struct sim_shard *sha
 {
     struct run *run = context;
     sim_check_round(run->check, node, shard);
+    sim_faults_round(&run->faults, node);
 }
 
 static void on_send(void *context, struct sim_node *node, const struct link_message *message)
@@ -48,6 +49,20 @@ static void on_client_bytes(void *context, struct sim_router *router, uint64_t c
     struct run *run = context;
     (void)router;
     sim_workload_bytes(run->workload, client, bytes, size, close);
+}
+
+static void on_enter(void *context, const struct sim_node *node, uint32_t ticket,
+                     const uint8_t *key)
+{
+    struct run *run = context;
+    sim_check_tickets_enter(run->check, node, ticket, key);
+}
+
+static void on_tickets(void *context, const struct tickets_command *command,
+                       const struct tickets_reply *reply)
+{
+    struct run *run = context;
+    sim_check_tickets_told(run->check, command, reply);
 }
 
 /* Runs in small steps until `done` says so, at most bound_us. */
@@ -92,6 +107,26 @@ static bool scrubbed(struct run *run)
            sim_check_converged(run->check, why, sizeof why);
 }
 
+static bool drained(struct run *run)
+{
+    char why[200];
+    return sim_check_drained(run->check, why, sizeof why);
+}
+
+/* The node that leads most is drained, for the rest of the run. */
+static bool drain(struct run *run)
+{
+    char why[200] = "";
+    if (run->sim.swarm.drain_ms == 0)
+        return true;
+    sim_drain_choose(&run->cluster.drain, sim_check_chief(run->check));
+    if (run_while(run, PROGRESS_US, drained))
+        return true;
+    (void)sim_check_drained(run->check, why, sizeof why);
+    sim_fail(&run->sim, "leaders do not leave: %s", why);
+    return false;
+}
+
 static void phases(struct run *run)
 {
     struct sim *sim = &run->sim;
@@ -127,6 +162,8 @@ static void phases(struct run *run)
         sim_fail(sim, "replicas or gossip do not converge: %s", why);
         return;
     }
+    if (!drain(run))
+        return;
     sim_check_spoil(run->check);
     if (!run_while(run, PROGRESS_US, scrubbed)) {
         if (sim_check_scrubbed(run->check, why, sizeof why))
@@ -161,6 +198,9 @@ static void collect(const struct run *run, struct sim_result *result)
     result->configs = run->check->configs;
     result->lives = run->check->lives;
     result->destroyed = run->check->destroyed;
+    result->tickets = run->cluster.tickets.made_count;
+    result->entered = run->cluster.tickets.entered;
+    result->drained = run->cluster.drain.answers;
     result->scrub_faults = run->check->scrub_faults;
     result->divergences = run->check->divergences;
     result->judge_peak = run->check->judge_peak;
@@ -177,7 +217,9 @@ void sim_run_seed(const struct sim_run_options *options, struct sim_result *resu
                                     .on_send = on_send,
                                     .on_open = on_open,
                                     .on_router_stop = on_router_stop,
-                                    .on_client_bytes = on_client_bytes};
+                                    .on_client_bytes = on_client_bytes,
+                                    .on_enter = on_enter,
+                                    .on_tickets = on_tickets};
     memset(result, 0, sizeof *result);
     sim_init(&run->sim, options->seed, options->trace);
     sim_cluster_init(&run->cluster, &run->sim, &observer);
@@ -232,6 +274,9 @@ void sim_run_describe(uint64_t seed)
         if (s->change_mask >> i & 1)
             (void)printf(" %s", sim_change_name(i));
     (void)printf("; N from %u\n", s->replicas_min);
+    (void)printf(
+        "  kept %u ppm; cuts %u; another node is drained every %u ms, tickets every %u ms\n",
+        s->kept_ppm, s->cuts, s->drain_ms, s->tickets_ms);
     (void)printf("  faults for %u ms, every %u ms, %u at once:", s->run_ms, s->fault_every_ms,
                  s->overlap_max);
     for (unsigned i = 0; i < SIM_FAULT_KINDS; i++)

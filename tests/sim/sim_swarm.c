@@ -414,6 +414,9 @@ static void draw_members(struct sim_swarm *swarm, struct sim_random *random)
         swarm->change_mask &= ~(1u << SIM_CHANGE_WIPE);
     else if (!(swarm->change_mask & losing))
         swarm->replicas_min = 1;
+    swarm->kept_ppm = one_in(random, 2) ? between(random, 500, 20000) : 0;
+    swarm->cuts = one_in(random, 2) ? between(random, 1, 8) : 0;
+    swarm->drain_ms = one_in(random, 2) ? between(random, 500, 5000) : 0;
 }
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
@@ -440,4 +443,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     swarm->scrub_every_ms = between(random, 100, 2000);
     swarm->gossip = one_in(random, 4);
     draw_members(swarm, random);
+    swarm->tickets_ms = one_in(random, 3) ? between(random, 50, 1000) : 0;
 }
