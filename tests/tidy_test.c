@@ -403,11 +403,51 @@ static void find_wanted(const char *path)
     fclose(file);
 }
 
+/* What is between two back quotes and is written as mutants are. */
+static bool is_mutant(const char *text, size_t size)
+{
+    return size > 0 && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == size;
+}
+
+static bool is_killed(const char *name, size_t size)
+{
+    char line[1024];
+    FILE *file = fopen(RINGCASK_SOURCE_DIR "/docs/kill-table.md", "r");
+    bool seen = false;
+
+    cr_assert(file);
+    while (!seen && fgets(line, sizeof line, file)) {
+        const char *at = strstr(line, " | ");
+
+        seen = at && strncmp(at + 3, name, size) == 0 && strncmp(at + 3 + size, " | ", 3) == 0;
+    }
+    fclose(file);
+    return seen;
+}
+
+/* Returns how many the line names. */
+static unsigned expect_mutants(const char *line, unsigned number)
+{
+    unsigned count = 0;
+
+    for (const char *at = strchr(line, '`'), *end; at; at = strchr(end + 1, '`')) {
+        end = strchr(at + 1, '`');
+        if (!end)
+            break;
+        if (!is_mutant(at + 1, (size_t)(end - at - 1)))
+            continue;
+        count++;
+        if (!is_killed(at + 1, (size_t)(end - at - 1)))
+            fault("docs/known-bugs.md", number, "no such mutant in the kill table", at);
+    }
+    return count;
+}
+
 Test(tidy, known_bugs_have_their_tests)
 {
     char line[1024], text[WANTED_SIZE];
     FILE *file = fopen(RINGCASK_SOURCE_DIR "/docs/known-bugs.md", "r");
-    unsigned rows = 0, number = 0;
+    unsigned rows = 0, mutants = 0, number = 0;
 
     faults = 0;
     cr_assert(file);
@@ -418,6 +458,7 @@ Test(tidy, known_bugs_have_their_tests)
         if (line[0] != '|' || !end || (size_t)(end - at) > sizeof text)
             continue;
         rows++;
+        mutants += expect_mutants(line, number);
         snprintf(text, sizeof text, "%.*s", (int)(end - at - 1), at + 1);
         wanted = text;
         wanted_seen = false;
@@ -426,7 +467,8 @@ Test(tidy, known_bugs_have_their_tests)
             fault("docs/known-bugs.md", number, "there is no such test", text);
     }
     fclose(file);
-    cr_assert_gt(rows, 25);
+    cr_assert_gt(rows, 45);
+    cr_assert_gt(mutants, 12);
     cr_assert_eq(faults, 0, "%u faults", faults);
 }
 
