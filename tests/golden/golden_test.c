@@ -1,4 +1,5 @@
 #include "golden.h"
+#include "ring/link_frame.h"
 
 #include <criterion/criterion.h>
 
@@ -81,6 +82,30 @@ Test(golden, every_file_is_read_and_they_are_small)
     }
     closedir(folder);
     cr_assert_lt(all, ALL_SIZE_MAX);
+}
+
+/* Marks the types of the messages in `bytes`. */
+static void mark(bool seen[256], size_t size)
+{
+    struct link_frame frame;
+
+    for (size_t at = 0; at < size; at += LINK_FRAME_HEADER_SIZE + frame.body_size) {
+        cr_assert_leq(at + LINK_FRAME_HEADER_SIZE, size);
+        link_frame_get(bytes + at, &frame);
+        seen[frame.type] = true;
+    }
+}
+
+/* A message that is new to the table has no frame yet. */
+Test(golden, every_message_has_a_frame)
+{
+    bool seen[256] = {false};
+
+    for (size_t i = 0; i < golden_wire_count; i++)
+        mark(seen, load(golden_wire[i].name));
+#define X(name, number, lane) cr_assert(seen[number], "no frame of %s", #name);
+    WIRE_MESSAGES(X)
+#undef X
 }
 
 static const struct golden *find(const char *name)

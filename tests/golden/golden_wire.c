@@ -1,6 +1,7 @@
 /* Messages: of each type one with its frame, and another where a body has several forms. */
-#include "golden.h"
+#include "golden_ring.h"
 #include "ring/link_frame.h"
+#include "ring/link_sender.h"
 #include "tests/ring/wire_body.h"
 
 #include <assert.h>
@@ -20,8 +21,11 @@ struct message {
     uint16_t partition;
     struct body bodies[4];
     uint8_t body_count;
-    /* Else: [accepted, why, hash], [number], [number, hash], bin, or nothing. */
-    enum { BODIES, REPLY, NUMBER, STATE, BIN, EMPTY } form;
+    /* Else: [accepted, why, hash], [number], [number, hash], bin, nothing, or what these put and
+     * check. */
+    enum { BODIES, REPLY, NUMBER, STATE, BIN, EMPTY, RING } form;
+    void (*put)(struct wire_buffer *out);
+    const char *(*check)(const uint8_t *bytes, size_t size);
 };
 
 static const struct message messages[] = {
@@ -319,6 +323,39 @@ static const struct message messages_2_load[] = {
      .bodies = {{.type = BODY_DRAIN_REPLY, .begin = true, .number = 85}},
      .body_count = 1},
 };
+
+/* Too: the scrub that is asked for, gossip, and tickets. */
+static const struct message messages_2_rest[] = {
+    {.type = WIRE_SCRUB, .bodies = {{.type = BODY_SCRUB, .begin = true}}, .body_count = 1},
+    {.type = WIRE_SCRUB_REPLY,
+     .bodies = {{.type = BODY_SCRUB_STATE,
+                 .scrub = {.accepted = true,
+                           .running = true,
+                           .demands = 1,
+                           .left_bytes = 2000,
+                           .files = 3,
+                           .bytes = 4000,
+                           .faults = 5,
+                           .unread = 6,
+                           .fenced = 7}}},
+     .body_count = 1},
+    {.type = WIRE_GOSSIP, .form = RING, .put = golden_put_gossip, .check = golden_check_gossip},
+    {.type = WIRE_TICKETS_VERSION, .form = NUMBER},
+    {.type = WIRE_TICKETS_GET, .form = EMPTY},
+    {.type = WIRE_TICKETS, .form = BIN},
+    {.type = WIRE_TICKETS_CHANGE, .partition = WIRE_PARTITION_META, .form = BIN},
+    {.type = WIRE_TICKETS_CHANGE_REPLY,
+     .bodies = {{.type = BODY_MAP_REPLY, .map_reply = {WIRE_MAP_DONE, 6, 1, ""}}},
+     .body_count = 1},
+    {.type = WIRE_TICKET_COMMAND,
+     .form = RING,
+     .put = golden_put_command,
+     .check = golden_check_command},
+    {.type = WIRE_TICKET_COMMAND_REPLY,
+     .form = RING,
+     .put = golden_put_command_reply,
+     .check = golden_check_command_reply},
+};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const uint8_t bin[] = "bytes of a map";
@@ -344,6 +381,9 @@ static void put_body(const struct message *message, struct wire_buffer *out)
         wire_put_bin(out, bin, 14);
         return;
     case EMPTY:
+        return;
+    case RING:
+        message->put(out);
         return;
     default:
         for (uint8_t i = 0; i < message->body_count; i++)
@@ -391,7 +431,7 @@ static const char *check_body(const struct message *message, const uint8_t *byte
     }
     put_body(message, &made);
     GOLDEN_EXPECT(golden_same(&made, bytes, size));
-    return NULL;
+    return message->form == RING ? message->check(bytes, size) : NULL;
 }
 
 static const char *check(const struct message *table, size_t count, const uint8_t *bytes,
@@ -434,8 +474,56 @@ static const char *check(const struct message *table, size_t count, const uint8_
 WIRE_GOLDEN(messages)
 WIRE_GOLDEN(messages_2)
 WIRE_GOLDEN(messages_2_load)
+WIRE_GOLDEN(messages_2_rest)
 
-const struct golden golden_wire[] = {{"wire-1", make_messages, check_messages},
-                                     {"wire-2", make_messages_2, check_messages_2},
-                                     {"wire-2-load", make_messages_2_load, check_messages_2_load}};
+/* --- the link layer's own ------------------------------------------------------------------- */
+
+static const struct link_credit consumed = {.bytes = 0x0102030405060708, .messages = 9};
+
+static void make_own(struct wire_buffer *out)
+{
+    uint8_t bytes[LINK_SENDER_OWN_MAX];
+    struct link_sender sender;
+
+    link_sender_init(&sender, 0, consumed, (struct link_credit){4, 4});
+    link_sender_consumed(&sender, consumed, consumed);
+    sender.ping_due = sender.pong_due = true;
+    wire_put_raw(out, bytes, link_sender_gather(&sender, bytes, sizeof bytes));
+    link_sender_deinit(&sender);
+}
+
+static const char *check_own(const uint8_t *bytes, size_t size)
+{
+    static const uint8_t types[] = {WIRE_CREDIT, WIRE_PING, WIRE_PONG};
+    struct link_message message;
+    struct wire_buffer again = {0};
+    struct link_sender sender;
+    struct link_reader reader;
+
+    link_sender_init(&sender, 0, consumed, consumed);
+    sender.sent = consumed;
+    link_reader_init(&reader);
+    link_reader_feed(&reader, bytes, size);
+    for (size_t i = 0; i < sizeof types; i++) {
+        GOLDEN_EXPECT(link_reader_next(&reader, &message) == 0 && message.type == types[i]);
+        GOLDEN_EXPECT(message.type == WIRE_CREDIT ? link_sender_release(&sender, &message)
+                                                  : message.body_size == 0);
+    }
+    GOLDEN_EXPECT(link_reader_next(&reader, &message) == LINK_FRAME_E_END);
+    link_reader_deinit(&reader);
+    GOLDEN_EXPECT(sender.released.bytes == consumed.bytes &&
+                  sender.released.messages == consumed.messages);
+    make_own(&again);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
+}
+
+/* All of them messages with their frames, one behind the other. */
+const struct golden golden_wire[] = {
+    {"link-1", make_own, check_own},
+    {"wire-1", make_messages, check_messages},
+    {"wire-2", make_messages_2, check_messages_2},
+    {"wire-2-load", make_messages_2_load, check_messages_2_load},
+    {"wire-2-rest", make_messages_2_rest, check_messages_2_rest},
+};
 const size_t golden_wire_count = sizeof golden_wire / sizeof *golden_wire;
