@@ -4,6 +4,11 @@
  * records call and reply, stamped under one lock with the machine's monotonic clock. Keys are few
  * and change every second, values are unique. After an unknown outcome a client goes on under a new
  * identity (to the judge that operation stays open for ever).
+ *
+ * An unknown outcome must have a cause: somebody was killed while the operation was under way, or
+ * within an operation's deadline before its end. The scenario says so before it kills. The machine
+ * that stands still is a cause as well, and of refusals too: deadlines pass then with nobody to
+ * blame.
  */
 #ifndef TESTS_PROCESS_LOAD_H
 #define TESTS_PROCESS_LOAD_H
@@ -16,10 +21,13 @@ struct load;
 
 struct load_result {
     uint32_t operations, unknown, refused;
+    uint32_t unexplained; /* of the unknown */
 };
 
 /* clients: 1 … LOAD_CLIENTS_MAX. */
 struct load *load_start(uint16_t resp_port, uint32_t clients);
+/* Somebody is about to be killed. */
+void load_kill(struct load *load);
 /* From here on gaps are measured. */
 void load_window_begin(struct load *load);
 /* The longest time any client had between two commands that succeeded, ms. */

@@ -157,6 +157,7 @@ static void send_parcel(struct cluster *cluster, int from, const struct shard_se
 void cluster_post(struct cluster *cluster, int from, const struct shard_send *send)
 {
     cluster->statuses += send->message.type == WIRE_SHARD_STATUS_REPLY;
+    cluster->snapshot_pieces += send->message.type == WIRE_SNAPSHOT;
     if (send->message.partition == WIRE_PARTITION_NODE) {
         take_control(cluster, from, send);
         return;

@@ -10,9 +10,12 @@
 
 /* A plan is carried out while nodes lose power at any write to their disk, and while messages get
  * lost, come twice or late. It always ends, nothing that was acknowledged is lost, and all replicas
- * are the same. */
+ * are the same. Who comes gets the log, or, where there is none, snapshots in several pieces. */
 
-#define MOVE_MS 30000u
+#define MOVE_MS       30000u
+#define FILL_KEYS     24u
+#define FILL_SIZE     1000u
+#define SNAPSHOT_RATE 100000u /* bytes a second: some 12 KiB a piece */
 
 static struct vfs *unmake(struct vfs *disk)
 {
@@ -23,6 +26,7 @@ static struct vfs *unmake(struct vfs *disk)
 static const struct cluster_disks crashing = {vfs_crash_new, unmake};
 
 enum victim { LEADER, STAYS, GOES, COMES, VICTIMS };
+enum means { BY_LOG, BY_SNAPSHOT };
 
 struct scene {
     struct cluster cluster;
@@ -31,12 +35,51 @@ struct scene {
     int nodes[VICTIMS];
 };
 
-static void begin(struct scene *scene)
+/* Log is kept for nobody. */
+static void forget_log(struct cluster *cluster)
+{
+    cluster->options.log_size_max = 1;
+    cluster->options.retain_entries_min = 0;
+    cluster->options.snapshot_rate = SNAPSHOT_RATE;
+    for (int node = 0; node < cluster->nodes; node++) {
+        cluster_kill(cluster, node);
+        cluster_restart(cluster, node);
+    }
+    cluster_await_leaders(cluster);
+}
+
+/* More than goes into one piece, and does not compress. */
+static void fill(struct cluster *cluster, uint16_t partition)
+{
+    uint64_t random = 1;
+    uint32_t filled = 0;
+
+    for (uint32_t i = 0; filled < FILL_KEYS; i++) {
+        char key[16], value[FILL_SIZE + 1];
+
+        snprintf(key, sizeof key, "fill-%u", i);
+        if (cluster_partition(cluster, key) != partition)
+            continue;
+        for (size_t at = 0; at < FILL_SIZE; at++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            value[at] = (char)('!' + (random >> 33) % 90);
+        }
+        value[FILL_SIZE] = 0;
+        cr_assert_eq(cluster_set(cluster, key, value)->status, WIRE_STATUS_OK);
+        filled++;
+    }
+}
+
+static void begin(struct scene *scene, enum means means)
 {
     cluster_start_on(&scene->cluster, 3, NULL, &crashing);
     cluster_await_leaders(&scene->cluster);
+    if (means == BY_SNAPSHOT)
+        forget_log(&scene->cluster);
     writer_init(&scene->writer, &scene->cluster);
     scene->p = scene->writer.partition;
+    if (means == BY_SNAPSHOT)
+        fill(&scene->cluster, scene->p);
     scene->nodes[COMES] = cluster_map_join(&scene->cluster, true);
     writer_await(&scene->writer, 100);
     scene->nodes[LEADER] = cluster_leader(&scene->cluster, scene->p);
@@ -74,14 +117,16 @@ static void bring_back(struct scene *scene, int node)
 
 /* The victim's n-th write from the plan's beginning on is its last. False: the plan was done
  * before. */
-static bool crash_at(enum victim victim, uint64_t n, bool leader_goes)
+static bool crash_at(enum victim victim, uint64_t n, bool leader_goes, enum means means)
 {
     struct scene scene;
-    int node;
     bool died = false, moved = false;
+    uint32_t pieces;
+    int node;
 
-    begin(&scene);
+    begin(&scene, means);
     node = scene.nodes[victim];
+    pieces = scene.cluster.snapshot_pieces;
     scene.cluster.dying[node] = true;
     vfs_crash_cut_after(scene.cluster.disks[node], n);
     begin_plan(&scene, leader_goes);
@@ -96,6 +141,9 @@ static bool crash_at(enum victim victim, uint64_t n, bool leader_goes)
     cr_assert(writer_await_moved(&scene.writer, MOVE_MS), "victim %d, write %llu", victim,
               (unsigned long long)n);
     writer_await(&scene.writer, 10);
+    if (means == BY_SNAPSHOT)
+        cr_assert_geq(scene.cluster.snapshot_pieces - pieces, 3, "by log: victim %d, write %llu",
+                      victim, (unsigned long long)n);
     end(&scene);
     return died;
 }
@@ -104,8 +152,18 @@ static void crash_everywhere(enum victim victim, bool leader_goes)
 {
     uint64_t n = 1;
 
-    while (crash_at(victim, n, leader_goes) && n < 400)
-        n += n < 40 ? 1 : 7;
+    while (crash_at(victim, n, leader_goes, BY_LOG) && n < 400)
+        n += n < 40 ? 1 : 10;
+    cr_assert_gt(n, 20, "it was cut while the plan was under way: %llu", (unsigned long long)n);
+}
+
+/* Fewer places: only those differ at which a snapshot is under way. */
+static void crash_in_snapshots(enum victim victim, bool leader_goes)
+{
+    uint64_t n = 1;
+
+    while (crash_at(victim, n, leader_goes, BY_SNAPSHOT) && n < 400)
+        n += n < 40 ? 3 : 30;
     cr_assert_gt(n, 20, "it was cut while the plan was under way: %llu", (unsigned long long)n);
 }
 
@@ -134,6 +192,31 @@ Test(shard_moves_crash, one_that_comes_loses_power_at_any_write, .timeout = 600)
     crash_everywhere(COMES, false);
 }
 
+Test(shard_moves_crash, the_leader_loses_power_while_snapshots_move, .timeout = 600)
+{
+    crash_in_snapshots(LEADER, false);
+}
+
+Test(shard_moves_crash, the_leader_that_is_to_go_loses_power_while_snapshots_move, .timeout = 600)
+{
+    crash_in_snapshots(LEADER, true);
+}
+
+Test(shard_moves_crash, one_that_stays_loses_power_while_snapshots_move, .timeout = 600)
+{
+    crash_in_snapshots(STAYS, false);
+}
+
+Test(shard_moves_crash, one_that_goes_loses_power_while_snapshots_move, .timeout = 600)
+{
+    crash_in_snapshots(GOES, false);
+}
+
+Test(shard_moves_crash, one_that_comes_loses_power_while_snapshots_move, .timeout = 600)
+{
+    crash_in_snapshots(COMES, false);
+}
+
 /* Four nodes, three replicas that go round among them. */
 static void go_round(struct scene *scene, uint32_t round)
 {
@@ -149,7 +232,7 @@ Test(shard_moves_crash, messages_get_lost_come_twice_and_late, .timeout = 600)
     for (uint64_t seed = 1; seed <= 12; seed++) {
         struct scene scene;
 
-        begin(&scene);
+        begin(&scene, BY_LOG);
         scene.cluster.random = seed * 7919;
         scene.cluster.loss = scene.cluster.twice = scene.cluster.late = 30 * (uint32_t)(seed % 4);
         for (uint32_t round = 0; round < 6; round++) {
@@ -171,7 +254,7 @@ Test(shard_moves_crash, all_of_it_at_once, .timeout = 600)
         struct scene scene;
         uint64_t random = seed;
 
-        begin(&scene);
+        begin(&scene, BY_LOG);
         scene.cluster.random = seed * 104729;
         scene.cluster.loss = scene.cluster.twice = scene.cluster.late = 20;
         for (uint32_t round = 0; round < 12; round++) {
