@@ -197,9 +197,15 @@ void sim_check_tickets_enter(struct sim_check *check, const struct sim_node *nod
                              const uint8_t key[TICKETS_KEY_SIZE])
 {
     struct sim_check_tickets *state = check->tickets;
-    const struct tickets_record *record = tickets_find(node_tickets(node->node), id);
+    const struct tickets *tickets = node_tickets(node->node);
+    const struct tickets_record *record = tickets_find(tickets, id);
     struct tickets_holder entry = {.id = id};
     uint32_t others = 0;
+    for (uint32_t i = 0; i < state->told_count; i++)
+        if (state->told[i].id == id && state->told[i].revoked != 0 &&
+            state->told[i].revoked <= tickets->version)
+            sim_fail(check->sim, "node %u lets in key %u of ticket %u, which is revoked",
+                     node->endpoint, key[1], id);
     memcpy(entry.public_key, key, sizeof entry.public_key);
     for (uint32_t i = 0; i < state->entry_count; i++) {
         if (memcmp(&state->entries[i], &entry, sizeof entry) == 0)
