@@ -12,6 +12,7 @@
 #define SIM_NET_APPEND_REPLY 6u
 #define SIM_NET_GROUPS       (SIM_PARTITIONS + 1u)
 #define OLD_EVERY            64u
+#define KEPT_GROUPS          (SIM_NET_GROUPS + 1u) /* the last: messages that end lives */
 #define KEPT_LIVES           2u
 
 enum { DIALLER, ACCEPTOR };
@@ -62,8 +63,8 @@ struct sim_net {
     struct kept {
         struct sim_message *message; /* the first append to a life; NULL: none yet */
         uint64_t life;
-    } kept[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS][KEPT_LIVES]; /* by receiver; the newest first */
-    struct packet *packets;                                /* all that are in flight or stuck */
+    } kept[SIM_ENDPOINTS_MAX][KEPT_GROUPS][KEPT_LIVES]; /* by receiver; the newest first */
+    struct packet *packets;                             /* all that are in flight or stuck */
     uint64_t id_last;
     uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
     uint32_t duplicate_ppm, reorder_ppm, kept_ppm;
@@ -134,7 +135,7 @@ struct sim_net *sim_net_free(struct sim_net *net)
         packet_free(net->packets);
     for (unsigned i = 0; net && i < SIM_ENDPOINTS_MAX; i++) {
         sim_message_free(net->old[i].message);
-        for (unsigned j = 0; j < SIM_NET_GROUPS * KEPT_LIVES; j++)
+        for (unsigned j = 0; j < KEPT_GROUPS * KEPT_LIVES; j++)
             sim_message_free(net->kept[i][j / KEPT_LIVES][j % KEPT_LIVES].message);
     }
     free(net);
@@ -400,18 +401,23 @@ static uint64_t *appended_at(struct sim_net *net, uint8_t endpoint, uint16_t gro
     return at < SIM_NET_GROUPS ? &net->appended[endpoint][at] : NULL;
 }
 
+static void keep(struct kept kept[KEPT_LIVES], uint8_t from, const struct link_message *message,
+                 uint64_t life)
+{
+    sim_message_free(kept[1].message);
+    kept[1] = kept[0];
+    kept[0] = (struct kept){sim_message_copy(message, from), life};
+}
+
 /* The first append to a life is what begins it. */
-static void keep(struct sim_net *net, uint8_t from, uint8_t to, const struct link_message *message,
-                 const struct wire_raft *raft)
+static void append_keep(struct sim_net *net, uint8_t from, uint8_t to,
+                        const struct link_message *message, const struct wire_raft *raft)
 {
     uint32_t at = group_at(raft->group);
     struct kept *kept = at < SIM_NET_GROUPS ? net->kept[to][at] : NULL;
-    if (!kept || raft->kind != SIM_NET_APPEND || raft->to_life == kept[0].life ||
-        raft->to_life == kept[1].life)
-        return;
-    sim_message_free(kept[1].message);
-    kept[1] = kept[0];
-    kept[0] = (struct kept){sim_message_copy(message, from), raft->to_life};
+    if (kept && raft->kind == SIM_NET_APPEND && raft->to_life != kept[0].life &&
+        raft->to_life != kept[1].life)
+        keep(kept, from, message, raft->to_life);
 }
 
 /* Remembers up to where each replica has been sent entries, and what its lives began with. */
@@ -425,7 +431,7 @@ static void appends_note(struct sim_net *net, uint8_t from, uint8_t to,
         uint64_t *appended = appended_at(net, to, raft.group);
         if (raft.entry_count && appended && raft.index + raft.entry_count > *appended)
             *appended = raft.index + raft.entry_count;
-        keep(net, from, to, message, &raft);
+        append_keep(net, from, to, message, &raft);
     }
 }
 
@@ -494,7 +500,7 @@ static void send_kept(struct sim_net *net, uint8_t from, uint8_t to)
 {
     const struct sim_message *chosen = NULL;
     uint32_t count = 0;
-    for (uint32_t i = 0; i < SIM_NET_GROUPS * KEPT_LIVES; i++) {
+    for (uint32_t i = 0; i < KEPT_GROUPS * KEPT_LIVES; i++) {
         const struct sim_message *message = net->kept[to][i / KEPT_LIVES][i % KEPT_LIVES].message;
         if (message && message->from == from &&
             sim_random_below(sim_stream(net->sim, SIM_STREAM_KEPT), ++count) == 0)
@@ -520,6 +526,8 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
     link_send(link, 1 - from_end, message);
     if (message->type == WIRE_RAFT)
         appends_note(net, from, to, message);
+    if (message->type == WIRE_GONE)
+        keep(net->kept[to][SIM_NET_GROUPS], from, message, 0);
     if (message->type == WIRE_RAFT &&
         sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
         send_misrouted(link, 1 - from_end, message);

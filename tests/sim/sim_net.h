@@ -19,8 +19,8 @@
  *    in which that life was changed, as a peer would send them that does not know that a replica
  *    was removed and added again. They claim what an earlier life had: that votes were given, and
  *    that all was received that this one was ever sent. Also, a message of long ago comes again.
- *  - The messages that began the two newest lives of each replica are kept, and come again at any
- *    later time (kept), also when those lives are over.
+ *  - The messages that began the two newest lives of each replica are kept, and the two newest that
+ *    said to an endpoint that lives of its replicas are over; they come again at any later time.
  * Not modelled: corrupted or invented bytes (the sealed link refuses them), a second link between
  * the same ends in the same direction.
  */
