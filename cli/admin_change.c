@@ -4,6 +4,7 @@
 #include "cli/map_change.h"
 #include "cli/plan_view.h"
 #include "cli/progress.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,34 @@ static void say_fewer(const struct admin_change *change, const struct plan_note 
                         change->words, (unsigned long long)note->have);
 }
 
+static bool is_joining(const struct admin_change *change, uint16_t member)
+{
+    return ringmap_member(&change->admin->view.map, member)->state == RINGMAP_STATE_JOINING;
+}
+
+/* Two of the dead would each be given what the other held, so they go together. */
+static void say_without_dead(const struct admin_change *change)
+{
+    const struct plan *plan = &change->planning.plan;
+    char words[PLAN_NOTES_ALIKE_MAX * 16] = "";
+    struct text out = {words, sizeof words, 0};
+
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        uint16_t member = plan->notes[i].member;
+
+        if (plan->notes[i].code != PLAN_NOTE_TARGET_DEAD)
+            continue;
+        if (is_joining(change, member))
+            arguments_error(change->admin->arguments, "if it is lost: ring-admin remove --force %u",
+                            member);
+        else
+            text_add(&out, " remove %u", member);
+    }
+    if (out.size > 0)
+        arguments_error(change->admin->arguments, "if it is lost: ring-admin commit --auto %s%s",
+                        change->words, words);
+}
+
 static void say_refusals(const struct admin_change *change)
 {
     const struct plan *plan = &change->planning.plan;
@@ -129,6 +158,7 @@ static void say_refusals(const struct admin_change *change)
         arguments_error(change->admin->arguments, "refused: %s", text);
         say_fewer(change, &plan->notes[i]);
     }
+    say_without_dead(change);
 }
 
 enum exit_code admin_change_commit(struct admin_change *change)

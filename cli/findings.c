@@ -189,7 +189,11 @@ static void check_plan(struct looking *looking)
 
         if (member_at(looking, i)->state != RINGMAP_STATE_JOINING)
             continue;
-        snprintf(mend, sizeof mend, "ring-admin plan join %u", member_at(looking, i)->id);
+        if (!view_is_alive(&looking->view->nodes[i]))
+            snprintf(mend, sizeof mend, "start it, or forget it: ring-admin remove --force %u",
+                     member_at(looking, i)->id);
+        else
+            snprintf(mend, sizeof mend, "ring-admin plan join %u", member_at(looking, i)->id);
         tell(looking, FINDING_WARN, mend, "node-%u (%s) is joining and holds nothing yet",
              member_at(looking, i)->id, looking->view->nodes[i].address);
     }

@@ -165,7 +165,7 @@ static enum exit_code make_genesis(struct founding *founding)
         r = placement_solve(&founding->map);
     }
     if (r == 0)
-        r = voters_choose(&founding->map);
+        r = voters_choose(&founding->map, NULL);
     if (r == 0 && options->encrypt)
         r = data_key_add(&founding->map, FIRST_KEY_ID);
     if (r == 0) {

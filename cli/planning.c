@@ -14,6 +14,7 @@
 /* What plan_make() is told of the nodes and partitions. */
 struct measured {
     struct plan_node *nodes;
+    bool *alive; /* of the same nodes */
     uint64_t *bytes;
 };
 
@@ -28,13 +29,15 @@ static bool is_unaware(const struct view_node *node)
 static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
 {
     measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
+    measured->alive = calloc(view->node_count, sizeof *measured->alive);
     measured->bytes = calloc(view->map.partition_count, sizeof *measured->bytes);
-    if (!measured->nodes || !measured->bytes)
+    if (!measured->nodes || !measured->alive || !measured->bytes)
         return -ENOMEM;
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        measured->nodes[i].alive = view_is_alive(node) && !is_unaware(node);
+        measured->alive[i] = view_is_alive(node) && !is_unaware(node);
+        measured->nodes[i].alive = measured->alive[i];
         measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
     }
     for (uint32_t p = 0; p < view->map.partition_count; p++)
@@ -98,7 +101,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
         r = find_from(planning, now, moves);
     if (r == 0) {
         input.now = from_of(planning, view);
-        r = staged_wanted(staged, input.now, &planning->wanted, &planning->cost);
+        r = staged_wanted(staged, input.now, measured.alive, &planning->wanted, &planning->cost);
         assert(r <= 0); /* somebody is active: staged_add() sees to that */
     }
     if (r == 0) {
@@ -116,6 +119,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
             r = next_map_commit(now, &planning->wanted, &planning->next);
     }
     free(measured.nodes);
+    free(measured.alive);
     free(measured.bytes);
     return r;
 }

@@ -357,6 +357,26 @@ static void note_quorums(struct making *making, bool touched)
     }
 }
 
+static bool votes(const struct ringmap *map, uint16_t id)
+{
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        if (map->meta_voters[i] == id)
+            return true;
+    return false;
+}
+
+/* Whether the plan's end waits for the member to answer. One that is taken in without anything to
+ * hold is not waited for, but the next plan would be. */
+static bool is_needed(const struct plan_input *input, const struct plan_member *member)
+{
+    bool is_new = member->state_before != RINGMAP_STATE_ACTIVE &&
+                  member->state_before != RINGMAP_STATE_LEAVING &&
+                  member->state_after == RINGMAP_STATE_ACTIVE;
+
+    return is_new || member->moves_in > 0 ||
+           (votes(input->wanted, member->id) && !votes(input->now, member->id));
+}
+
 static void note_targets(struct making *making)
 {
     const struct plan_input *input = making->input;
@@ -366,7 +386,7 @@ static void note_targets(struct making *making)
         struct plan_note found = {
             .member = member->id, .partition = PLAN_PARTITION_ANY, .need = member->bytes_in};
 
-        if (member->moves_in > 0 && !is_alive(input, member->id)) {
+        if (is_needed(input, member) && !is_alive(input, member->id)) {
             found.code = PLAN_NOTE_TARGET_DEAD;
             note(making, &found);
         }

@@ -37,7 +37,7 @@
     X(NODES, true)        /* N needs more members: need, have */                                   \
     X(META, true)         /* the meta group has no majority: need, have, alive */                  \
     X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
-    X(TARGET_DEAD, true)  /* a member that is to receive is not alive */                           \
+    X(TARGET_DEAD, true)  /* one that is taken in, is to receive or to vote anew is not alive */   \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
     X(ZONES, false)       /* fewer zones than replicas: need, have */                              \
     X(OVERWEIGHT, false)  /* a member will hold more than its weight says: need its share, have */ \

@@ -32,7 +32,8 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
     case PLAN_NOTE_TARGET_DEAD:
         snprintf(
             text, size,
-            "node %u is to receive partitions and is not alive; start it, or remove it by force",
+            "node %u is not alive, and would be taken in or be given more; start it, or remove "
+            "it by force",
             member);
         break;
     default:

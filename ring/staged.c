@@ -165,8 +165,8 @@ static uint32_t wanted_replicas(const struct staged *staged, const struct ringma
     return ringmap_copies(now);
 }
 
-int staged_wanted(const struct staged *staged, const struct ringmap *now, struct ringmap *wanted,
-                  struct placement_cost *cost)
+int staged_wanted(const struct staged *staged, const struct ringmap *now, const bool *alive,
+                  struct ringmap *wanted, struct placement_cost *cost)
 {
     uint32_t replicas = wanted_replicas(staged, now);
     struct ringmap map;
@@ -189,7 +189,7 @@ int staged_wanted(const struct staged *staged, const struct ringmap *now, struct
     apply(staged, now, map.members);
     r = placement_change(now, &map, cost);
     if (r == PLACEMENT_E_OK)
-        r = voters_choose(&map);
+        r = voters_choose(&map, alive);
     else if (r == PLACEMENT_E_NO_MEMBERS)
         r = STAGED_E_NOBODY;
     if (r != 0) {

@@ -61,10 +61,10 @@ enum staged_e {
 int staged_add(struct staged *staged, const struct ringmap *now,
                const struct staged_change *change);
 /* The map that is wanted: epoch, members, N, rows and meta voters; no target. now: settled, or of
- * next_map_from(), whose N is that of its target. The caller deinits it on 0. STAGED_E_NOBODY or
- * -ENOMEM otherwise. */
-int staged_wanted(const struct staged *staged, const struct ringmap *now, struct ringmap *wanted,
-                  struct placement_cost *cost);
+ * next_map_from(), whose N is that of its target. alive: by slot of it, for voters_choose(). The
+ * caller deinits it on 0. STAGED_E_NOBODY or -ENOMEM otherwise. */
+int staged_wanted(const struct staged *staged, const struct ringmap *now, const bool *alive,
+                  struct ringmap *wanted, struct placement_cost *cost);
 const char *staged_op_name(uint8_t op);
 
 #endif

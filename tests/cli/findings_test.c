@@ -69,6 +69,8 @@ Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
 {
     view = scene_view(3, 1, 16, 3);
     expect("plan", FINDING_WARN, "node-4 (127.0.0.1:7004) is joining", "ring-admin plan join 4");
+    scene_lose(&view, 4);
+    expect("plan", FINDING_WARN, "is joining and holds nothing", "ring-admin remove --force 4");
     scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
     cr_assert_null(fault_of("plan"));
     scene_lose(&view, 4);

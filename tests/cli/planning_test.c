@@ -110,6 +110,32 @@ Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
     view_deinit(&view);
 }
 
+/* Five nodes would have five voters. */
+Test(planning, a_dead_newcomer_is_refused_and_a_living_one_votes_in_its_place)
+{
+    const struct plan_note *note;
+
+    view = scene_view(4, 1, 16, 3);
+    view.map.members[4].weight = 1;
+    scene_lose(&view, 5);
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 5}, 1);
+    note = &planning.plan.notes[0];
+    cr_assert_eq(note->code, PLAN_NOTE_TARGET_DEAD);
+    cr_assert_eq(note->member, 5);
+    cr_assert_null(planning.next.members);
+    done();
+    view_deinit(&view);
+
+    view = scene_view(6, 1, 16, 3);
+    scene_lose(&view, 6);
+    plan((const struct staged_change[]){{.op = STAGED_JOIN, .member = 7},
+                                        {.op = STAGED_LEAVE, .member = 1}},
+         2);
+    cr_assert_eq(planning.wanted.meta_voters[4], 7, "not 6");
+    done();
+    view_deinit(&view);
+}
+
 Test(planning, the_rate_of_the_map_tells_the_time)
 {
     uint64_t seconds;

@@ -61,7 +61,7 @@ struct view scene_view(uint32_t nodes, uint32_t joining, uint32_t partitions, ui
         snprintf(member->address, sizeof member->address, "127.0.0.1:%u", 7001 + i);
     }
     cr_assert_eq(placement_solve(&view.map), 0);
-    cr_assert_eq(voters_choose(&view.map), 0);
+    cr_assert_eq(voters_choose(&view.map, NULL), 0);
     ringmap_check(&view.map);
     scene_answer(&view);
     return view;
@@ -92,7 +92,7 @@ void scene_begin(struct view *view, const struct staged_change *change)
     struct placement_cost cost;
 
     cr_assert_eq(staged_add(&staged, &view->map, change), 0);
-    cr_assert_eq(staged_wanted(&staged, &view->map, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(&staged, &view->map, NULL, &wanted, &cost), 0);
     cr_assert_eq(next_map_commit(&view->map, &wanted, &next), 0);
     ringmap_deinit(&wanted);
     ringmap_deinit(&view->map);

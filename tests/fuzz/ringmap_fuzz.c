@@ -82,7 +82,7 @@ size_t fuzz_seed(struct dice *dice, uint8_t *out)
         snprintf(member->address, sizeof member->address, "10.0.0.%u:7000", i + 1);
         snprintf(member->zone, sizeof member->zone, "zone-%u", i % 3);
     }
-    if (placement_solve(&map) != 0 || voters_choose(&map) != 0)
+    if (placement_solve(&map) != 0 || voters_choose(&map, NULL) != 0)
         abort();
     for (uint64_t i = 0, keys = dice_below(dice, 4); i < keys; i++) {
         uint8_t(*boxes)[RINGMAP_BOX_SIZE];

@@ -26,7 +26,7 @@ static inline struct ringmap founded(uint32_t members, uint32_t joining, uint32_
             map.members[i].state = RINGMAP_STATE_JOINING;
     }
     cr_assert_eq(placement_solve(&map), 0);
-    cr_assert_eq(voters_choose(&map), 0);
+    cr_assert_eq(voters_choose(&map, NULL), 0);
     return map;
 }
 
@@ -44,7 +44,7 @@ static inline struct ringmap begun(const struct ringmap *now, const struct stage
     struct placement_cost cost;
     struct ringmap wanted, next;
 
-    cr_assert_eq(staged_wanted(staged, now, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(staged, now, NULL, &wanted, &cost), 0);
     cr_assert_eq(next_map_commit(now, &wanted, &next), 0);
     expect_may_follow(&next, now);
     ringmap_deinit(&wanted);
@@ -101,7 +101,7 @@ static inline struct ringmap replaced(const struct ringmap *moving,
     struct ringmap from, wanted, next;
 
     cr_assert_eq(next_map_from(moving, held, &from), 0);
-    cr_assert_eq(staged_wanted(staged, &from, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(staged, &from, NULL, &wanted, &cost), 0);
     cr_assert_eq(next_map_commit(moving, &wanted, &next), 0);
     expect_may_follow(&next, moving);
     cr_assert_not_null(next.target);

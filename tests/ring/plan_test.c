@@ -43,7 +43,7 @@ static void scene_init(struct scene *scene, uint32_t members, uint32_t after, ui
     scene->now = model_cluster(members, 64, replicas);
     scene->wanted = model_cluster(after, 64, replicas);
     place(NULL, &scene->now);
-    cr_assert_eq(voters_choose(&scene->now), 0);
+    cr_assert_eq(voters_choose(&scene->now, NULL), 0);
     for (uint32_t i = 0; i < 64; i++)
         scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
     for (uint32_t i = 0; i < 4096; i++)
@@ -347,6 +347,36 @@ Test(plan, what_cannot_hold_is_refused_by_name)
     scene.nodes[0].alive = scene.nodes[2].alive = false;
     expect_refused(&scene, PLAN_NOTE_META, 0, 2, 1);
     scene.nodes[0].alive = scene.nodes[2].alive = true;
+    scene_deinit(&scene);
+}
+
+/* With a weight of 1 it gets no partition: nothing would wait for it, but the next plan. */
+Test(plan, who_is_not_alive_is_not_taken_in_and_gets_no_vote)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 4, 5, 3);
+    scene.wanted.members[4].weight = 1;
+    scene.nodes[4].alive = false;
+    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 5, 0, 0);
+    scene.nodes[4].alive = true;
+    plan = scene_plan(&scene);
+    cr_assert_eq(plan.members[4].moves_in, 0);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+
+    scene_init(&scene, 4, 4, 3);
+    scene.wanted.meta_voter_count = 3;
+    memcpy(scene.wanted.meta_voters, (const uint16_t[]){1, 2, 4}, 3 * sizeof(uint16_t));
+    scene.nodes[3].alive = false;
+    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 0, 0);
+    scene.nodes[3].alive = true;
+    scene.nodes[1].alive = false;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan), "it has its vote already");
+    plan_deinit(&plan);
     scene_deinit(&scene);
 }
 

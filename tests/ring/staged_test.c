@@ -55,7 +55,7 @@ Test(staged, what_is_asked_for_is_in_the_wanted_map)
     cr_assert_eq(add(&staged, &now, STAGED_WEIGHT, 2, 300), 0);
     cr_assert_eq(add_zone(&staged, &now, 3, "west"), 0);
     cr_assert_eq(add(&staged, &now, STAGED_REPLICAS, 0, 4), 0);
-    cr_assert_eq(staged_wanted(&staged, &now, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(&staged, &now, NULL, &wanted, &cost), 0);
     ringmap_check(&wanted);
     model_expect_placed(&wanted, 0);
     cr_assert_eq(wanted.epoch, 6);
@@ -81,7 +81,7 @@ Test(staged, a_new_node_for_a_dead_one_gets_what_that_held)
 
     cr_assert_eq(add(&staged, &now, STAGED_REMOVE, 2, 0), 0);
     cr_assert_eq(add(&staged, &now, STAGED_JOIN, 6, 0), 0);
-    cr_assert_eq(staged_wanted(&staged, &now, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(&staged, &now, NULL, &wanted, &cost), 0);
     cr_assert_eq(cost.moves, held[1]);
     cr_assert_eq(wanted.members[1].state, RINGMAP_STATE_REMOVED);
     free(held);
@@ -152,7 +152,7 @@ Test(staged, no_memory_is_an_answer)
     cr_assert_eq(add(&staged, &now, STAGED_LEAVE, 2, 0), 0);
     for (uint64_t n = 1;; n++) {
         alloc_fail_after(n);
-        r = staged_wanted(&staged, &now, &wanted, &cost);
+        r = staged_wanted(&staged, &now, NULL, &wanted, &cost);
         if (!alloc_failed())
             break;
         cr_assert_eq(r, -ENOMEM);

@@ -13,7 +13,7 @@ static void expect_voters(struct ringmap *source, uint32_t members, const uint16
     struct ringmap map = *source;
 
     map.member_count = members;
-    cr_assert_eq(voters_choose(&map), 0);
+    cr_assert_eq(voters_choose(&map, NULL), 0);
     cr_assert_eq(map.meta_voter_count, expected_count);
     for (uint32_t i = 0; i < RINGMAP_META_VOTERS_MAX; i++)
         cr_assert_eq(map.meta_voters[i], i < expected_count ? expected[i] : 0);
@@ -42,11 +42,46 @@ Test(voters, stay_when_equals_join_and_are_replaced_one_for_one)
 
     memcpy(map.meta_voters, (const uint16_t[]){3, 4, 5, 6, 7}, sizeof map.meta_voters);
     map.meta_voter_count = 5;
-    cr_assert_eq(voters_choose(&map), 0);
+    cr_assert_eq(voters_choose(&map, NULL), 0);
     cr_assert_eq(memcmp(map.meta_voters, (const uint16_t[]){3, 4, 5, 6, 7}, 10), 0);
     map.members[4].state = RINGMAP_STATE_REMOVED;
-    cr_assert_eq(voters_choose(&map), 0);
+    cr_assert_eq(voters_choose(&map, NULL), 0);
     cr_assert_eq(memcmp(map.meta_voters, (const uint16_t[]){1, 3, 4, 6, 7}, 10), 0);
+    ringmap_deinit(&map);
+}
+
+static void expect_living(struct ringmap *map, const bool *alive, const uint16_t *expected,
+                          uint32_t expected_count)
+{
+    struct ringmap copy = *map;
+
+    cr_assert_eq(voters_choose(&copy, alive), 0);
+    cr_assert_eq(copy.meta_voter_count, expected_count);
+    for (uint32_t i = 0; i < expected_count; i++)
+        cr_assert_eq(copy.meta_voters[i], expected[i], "%u", copy.meta_voters[i]);
+}
+
+Test(voters, the_dead_become_none_where_others_can)
+{
+    struct ringmap map = model_cluster(7, 8, 3);
+    bool alive[7] = {true, true, true, false, false, true, true};
+
+    expect_living(&map, alive, (const uint16_t[]){1, 2, 3, 6, 7}, 5);
+    alive[6] = false;
+    expect_living(&map, alive, (const uint16_t[]){1, 2, 3, 4, 6}, 5);
+    alive[6] = true;
+    memcpy(map.meta_voters, (const uint16_t[]){1, 2, 3, 4, 6}, sizeof map.meta_voters);
+    map.meta_voter_count = 5;
+    expect_living(&map, alive, (const uint16_t[]){1, 2, 3, 4, 6}, 5); /* who votes stays */
+    for (uint32_t i = 0; i < 7; i++)
+        model_zone(&map, i, i == 4 ? 1 : 0); /* 5, which is dead, alone in its zone */
+    expect_living(&map, alive, (const uint16_t[]){1, 2, 3, 4, 6}, 5);
+    map.member_count = 4; /* one of four that vote has to go: the dead one */
+    map.meta_voter_count = 4;
+    alive[3] = true;
+    alive[1] = false;
+    expect_living(&map, alive, (const uint16_t[]){1, 3, 4}, 3);
+    map.member_count = 7;
     ringmap_deinit(&map);
 }
 
@@ -58,7 +93,7 @@ Test(voters, nobody_active_changes_nothing)
     map.meta_voter_count = 1;
     map.members[0].state = RINGMAP_STATE_JOINING;
     map.members[1].state = RINGMAP_STATE_REMOVED;
-    cr_assert_eq(voters_choose(&map), VOTERS_E_NO_MEMBERS);
+    cr_assert_eq(voters_choose(&map, NULL), VOTERS_E_NO_MEMBERS);
     cr_assert_eq(map.meta_voters[0], 2);
     cr_assert_eq(map.meta_voter_count, 1);
     ringmap_deinit(&map);
@@ -107,7 +142,7 @@ Test(voters, no_choice_is_as_even_and_keeps_more)
             active |= (uint32_t)(map.members[i].state == RINGMAP_STATE_ACTIVE) << i;
         }
         before = map;
-        cr_assert_eq(voters_choose(&map), 0);
+        cr_assert_eq(voters_choose(&map, NULL), 0);
         for (uint32_t i = 0; i < map.meta_voter_count; i++)
             chosen |= 1u << (map.meta_voters[i] - 1);
         cr_assert_eq(__builtin_popcount(chosen), map.meta_voter_count);

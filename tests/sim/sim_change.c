@@ -80,7 +80,7 @@ static bool plan(const struct sim_admin *admin, const struct ringmap *now,
         r = next_map_from(now, held, &from);
         assert(r == 0);
     }
-    r = staged_wanted(staged, moving ? &from : now, &wanted, &cost);
+    r = staged_wanted(staged, moving ? &from : now, NULL, &wanted, &cost);
     if (moving)
         ringmap_deinit(&from);
     if (r != 0)

@@ -70,7 +70,7 @@ static void genesis_make(struct sim_cluster *cluster)
     }
     r = placement_solve(map);
     assert(r == 0);
-    r = voters_choose(map);
+    r = voters_choose(map, NULL);
     assert(r == 0);
     /* Who has no voter's shard learns the map from the others. */
     if (map->meta_voter_count == 5 && sim_random_below(sim_stream(sim, SIM_STREAM_ADMIN), 2)) {
