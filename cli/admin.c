@@ -110,10 +110,21 @@ enum exit_code admin_print(struct admin *admin)
 enum exit_code admin_node(const struct admin *admin, const char *operand,
                           const struct view_node **node)
 {
-    *node = view_find(&admin->view, operand);
-    if (*node)
+    char text[VIEW_FOUND_TEXT_SIZE];
+    struct view_found found;
+    int r = view_find(&admin->view, operand, &found);
+
+    *node = found.nodes[0];
+    if (r == VIEW_FIND_E_OK)
         return EXIT_CODE_OK;
+    if (r == VIEW_FIND_E_NONE) {
+        arguments_error(admin->arguments,
+                        "%s: no node has this id or address; see `ring-admin members`", operand);
+        return EXIT_CODE_USAGE;
+    }
+    view_found_text(&admin->view, &found, text, sizeof text);
     arguments_error(admin->arguments,
-                    "%s: no node has this id or address; see `ring-admin members`", operand);
+                    "%s: %s have one address; say which by its id: ring-admin %s %u", operand, text,
+                    admin->arguments->command->name, found.nodes[0]->id);
     return EXIT_CODE_USAGE;
 }

@@ -42,7 +42,7 @@ enum exit_code admin_open(struct admin *admin, const struct arguments *arguments
 void admin_close(struct admin *admin);
 /* Prints the output to stdout, and what is put into it from then on is another document. */
 enum exit_code admin_print(struct admin *admin);
-/* The node that an operand means, by id or HOST:PORT; prints that there is none. */
+/* The node that an operand means, by id or HOST:PORT; prints that there is none, or several. */
 enum exit_code admin_node(const struct admin *admin, const char *operand,
                           const struct view_node **node);
 

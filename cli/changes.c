@@ -66,19 +66,74 @@ static const char *next(struct parser *parser)
     return parser->at < parser->count ? parser->words[parser->at++] : NULL;
 }
 
-/* The next word names a member. */
-static int take_node(struct parser *parser, const char *verb, const struct view_node **node)
+static uint8_t state_of(const struct parser *parser, const struct view_node *node)
+{
+    return ringmap_member(&parser->view->map, node->id)->state;
+}
+
+/* The next word names a member, or several at one address. */
+static int take_found(struct parser *parser, const char *verb, struct view_found *found)
 {
     const char *word = next(parser);
 
     if (!word)
         return refuse(parser, CHANGES_E_USAGE, "%s: NODE is missing", verb);
-    *node = view_find(parser->view, word);
-    if (!*node)
+    if (view_find(parser->view, word, found) == VIEW_FIND_E_NONE)
         return refuse(parser, CHANGES_E_USAGE,
                       "%s %s: no node has this id or address; see `ring-admin members`", verb,
                       word);
     return CHANGES_E_OK;
+}
+
+/* Of several at an address the first that is joining, or that is not. */
+static uint16_t likely(const struct parser *parser, const struct view_found *found, bool joining)
+{
+    for (uint32_t i = 0; i < found->count; i++)
+        if ((state_of(parser, found->nodes[i]) == RINGMAP_STATE_JOINING) == joining)
+            return found->nodes[i]->id;
+    return found->nodes[0]->id;
+}
+
+static int refuse_several(struct parser *parser, const char *verb, const struct view_found *found,
+                          const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Nothing is guessed, as a wrong guess would remove the wrong one for ever; but the command that is
+ * likely to be meant is named. */
+static int refuse_several(struct parser *parser, const char *verb, const struct view_found *found,
+                          const char *format, ...)
+{
+    char text[VIEW_FOUND_TEXT_SIZE], command[64];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(command, sizeof command, format, list);
+    va_end(list);
+    view_found_text(parser->view, found, text, sizeof text);
+    return refuse(parser, CHANGES_E_USAGE,
+                  "%s: %s have one address; say which by its id: ring-admin %s", verb, text,
+                  command);
+}
+
+/* As people type it; what is behind the node is left to them. */
+static const char *command_of(const char *verb)
+{
+    if (strcmp(verb, "join") == 0)
+        return "commit --auto join";
+    return strcmp(verb, "remove") == 0 ? "remove --force" : verb;
+}
+
+/* The next word names a member. */
+static int take_node(struct parser *parser, const char *verb, const struct view_node **node)
+{
+    struct view_found found;
+    int r = take_found(parser, verb, &found);
+
+    if (r == 0 && found.count > 1)
+        r = refuse_several(parser, verb, &found, "%s %u", command_of(verb),
+                           likely(parser, &found, strcmp(verb, "join") == 0));
+    if (r == 0)
+        *node = found.nodes[0];
+    return r;
 }
 
 static int take_number(struct parser *parser, const char *verb, const char *name, uint32_t max,
@@ -96,11 +151,6 @@ static int take_number(struct parser *parser, const char *verb, const char *name
         return refuse(parser, CHANGES_E_USAGE, "%s: %s is no number from 1 to %u", verb, word, max);
     *number = (uint32_t)value;
     return CHANGES_E_OK;
-}
-
-static uint8_t state_of(const struct parser *parser, const struct view_node *node)
-{
-    return ringmap_member(&parser->view->map, node->id)->state;
 }
 
 /* --- the changes --------------------------------------------------------------------------- */
@@ -134,17 +184,31 @@ static int parse_leave(struct parser *parser)
     const struct view_node *node;
     int r = take_node(parser, "leave", &node);
 
+    if (r == 0 && state_of(parser, node) == RINGMAP_STATE_JOINING && !view_is_alive(node))
+        r = refuse(
+            parser, CHANGES_E_REFUSED,
+            "leave: node %u (%s) is not alive, and holds nothing yet: start it, or ring-admin "
+            "remove --force %u",
+            node->id, node->address, node->id);
     return r == 0 ? stage_leave(parser, node) : r;
 }
 
 static int parse_replace(struct parser *parser)
 {
+    struct view_found olds, news;
     const struct view_node *old, *new;
-    int r = take_node(parser, "replace", &old);
+    int r = take_found(parser, "replace", &olds);
 
     if (r == 0)
-        r = take_node(parser, "replace", &new);
-    if (r == 0 && old == new)
+        r = take_found(parser, "replace", &news);
+    if (r == 0 && (olds.count > 1 || news.count > 1))
+        r = refuse_several(parser, "replace", olds.count > 1 ? &olds : &news, "replace %u %u",
+                           likely(parser, &olds, false), likely(parser, &news, true));
+    if (r != 0)
+        return r;
+    old = olds.nodes[0];
+    new = news.nodes[0];
+    if (old == new)
         r = refuse(parser, CHANGES_E_USAGE, "replace: node %u cannot replace itself", old->id);
     if (r == 0)
         r = stage(parser, &(struct staged_change){.op = STAGED_JOIN, .member = new->id});
@@ -162,8 +226,7 @@ static int parse_remove(struct parser *parser)
 
     if (r != 0)
         return r;
-    if (view_is_alive(node) && (state_of(parser, node) == RINGMAP_STATE_ACTIVE ||
-                                state_of(parser, node) == RINGMAP_STATE_LEAVING))
+    if (view_is_alive(node) && state_of(parser, node) != RINGMAP_STATE_REMOVED)
         return refuse(parser, CHANGES_E_REFUSED,
                       "remove: node %u (%s) %s: let it leave (`ring-admin leave %u`), or stop it "
                       "before it is removed by force",

@@ -3,10 +3,11 @@
  *   join NODE...   leave NODE   replace DEAD NEW   remove NODE   weight NODE W   zone NODE Z
  *   replicas N
  *
- * A NODE is a member's id or its HOST:PORT. Without a word every member that is joining is taken
- * in. `replace` drains a node that still runs, and removes by force one that does not; `remove` is
- * for the dead alone. Leaving is for who holds something: of a member that is still joining it is
- * its removal.
+ * A NODE is a member's id or its HOST:PORT; where several have that address, as when a machine was
+ * set up anew, only its id. Without a word every member that is joining is taken in. `replace`
+ * drains a node that still runs, and removes by force one that does not; `remove` is for the dead
+ * alone. Leaving is for who runs: of a member that is still joining, and holds nothing, it is its
+ * removal.
  *
  * Pure but for names of hosts, which the resolver knows.
  */

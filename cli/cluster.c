@@ -20,6 +20,7 @@
 
 struct cluster_node {
     char address[RINGMAP_ADDRESS_SIZE];
+    uint8_t key[RINGMAP_KEY_SIZE]; /* who must be there; zeros: anyone */
     struct link *link;
     bool up, refused;
     char why[WHY_SIZE];
@@ -217,21 +218,42 @@ void cluster_close(struct cluster *cluster)
     free(cluster);
 }
 
+/* The node that was dialled for them; of several whoever is up; -1: none was. */
+static int find_node(struct cluster *cluster, const char *address, const uint8_t *key)
+{
+    static const uint8_t anyone[RINGMAP_KEY_SIZE];
+    int found = -1;
+
+    pthread_mutex_lock(&cluster->mutex);
+    for (int i = 0; i < cluster->node_count; i++) {
+        const struct cluster_node *node = &cluster->nodes[i];
+
+        if (strcmp(node->address, address) == 0 && (found < 0 || node->up) &&
+            (!key || memcmp(node->key, anyone, sizeof anyone) == 0 ||
+             memcmp(node->key, key, sizeof node->key) == 0))
+            found = i;
+    }
+    pthread_mutex_unlock(&cluster->mutex);
+    return found;
+}
+
 int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key)
 {
+    int number = find_node(cluster, address, key), r;
     struct cluster_node *node;
     struct link *link;
-    int number, r;
 
-    for (number = 0; number < cluster->node_count; number++)
-        if (strcmp(cluster->nodes[number].address, address) == 0)
-            return number;
+    if (number >= 0)
+        return number;
+    number = cluster->node_count;
     if (number == (int)CLUSTER_NODES_MAX)
         return -ENOBUFS;
     node = &cluster->nodes[number];
     pthread_mutex_lock(&cluster->mutex);
     *node = (struct cluster_node){.why = "no answer in time"};
     snprintf(node->address, sizeof node->address, "%s", address);
+    if (key)
+        memcpy(node->key, key, sizeof node->key);
     cluster->node_count++;
     pthread_mutex_unlock(&cluster->mutex);
     r = fabric_dial(cluster->fabric, address, key, node, &link);

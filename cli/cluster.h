@@ -39,7 +39,8 @@ struct cluster_request {
 int cluster_open(struct cluster **cluster, const struct ticket *ticket);
 void cluster_close(struct cluster *cluster);
 /* Starts a link to a numeric address. key: who must be there, or NULL for anyone with the ticket.
- * The same address gives the same node. Returns its number from 0, or -errno. */
+ * The same address and key give the same node; of several at an address no key gives whoever is up.
+ * Returns its number from 0, or -errno. */
 int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key);
 /* Until each dialled node is up or has refused, at most timeout_ms. */
 void cluster_wait(struct cluster *cluster, uint32_t timeout_ms);

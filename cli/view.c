@@ -1,5 +1,6 @@
 #include "cli/view.h"
 
+#include "cli/text.h"
 #include "replication/raft.h"
 #include "ring/swim.h"
 
@@ -366,18 +367,45 @@ static bool is_meant(const struct view_node *node, const char *word, const char 
            strcmp(address, node->address) == 0;
 }
 
-const struct view_node *view_find(const struct view *view, const char *word)
+static void find(const struct view *view, const char *word, const char *address, bool removed,
+                 struct view_found *found)
 {
-    const struct view_node *found = NULL;
+    for (uint32_t i = 0; i < view->node_count && found->count < VIEW_FOUND_MAX; i++)
+        if (is_removed(view, i) == removed && is_meant(&view->nodes[i], word, address))
+            found->nodes[found->count++] = &view->nodes[i];
+}
+
+int view_find(const struct view *view, const char *word, struct view_found *found)
+{
     char address[ADDRESS_SIZE] = "";
     const char *why;
 
     if (strchr(word, ':') && address_resolve(word, false, address, &why) != 0)
         address[0] = '\0';
-    for (uint32_t i = 0; i < view->node_count; i++)
-        if (is_meant(&view->nodes[i], word, address) && (!found || !is_removed(view, i)))
-            found = &view->nodes[i];
-    return found;
+    *found = (struct view_found){.count = 0};
+    find(view, word, address, false, found);
+    if (found->count == 0)
+        find(view, word, address, true, found);
+    if (found->count == 0)
+        return VIEW_FIND_E_NONE;
+    return found->count == 1 ? VIEW_FIND_E_OK : VIEW_FIND_E_SEVERAL;
+}
+
+void view_found_text(const struct view *view, const struct view_found *found, char *text,
+                     size_t size)
+{
+    struct text out = {text, size, 0};
+
+    for (uint32_t i = 0; i < found->count; i++) {
+        const struct view_node *node = found->nodes[i];
+
+        text_add(&out, "%snode %u (%s, %s)",
+                 i == 0                  ? ""
+                 : i + 1 == found->count ? " and "
+                                         : ", ",
+                 node->id, view_state_name(ringmap_member(&view->map, node->id)->state),
+                 view_is_alive(node) ? "runs" : "down");
+    }
 }
 
 bool view_is_alive(const struct view_node *node)

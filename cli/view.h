@@ -15,7 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIEW_WHY_SIZE 160u
+#define VIEW_WHY_SIZE        160u
+#define VIEW_FOUND_MAX       4u /* more are not told */
+#define VIEW_FOUND_TEXT_SIZE 160u
 
 struct view_node {
     uint16_t id; /* 0 before the founding */
@@ -73,9 +75,20 @@ int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_
 uint16_t view_meta_leader(const struct view *view);
 /* NULL when the map has no such member. */
 const struct view_node *view_node(const struct view *view, uint16_t id);
-/* The one that people mean by its id or by HOST:PORT; NULL: none. Of several that were at an
- * address it is the one that was not removed. */
-const struct view_node *view_find(const struct view *view, const char *word);
+enum view_find_e { VIEW_FIND_E_OK, VIEW_FIND_E_NONE, VIEW_FIND_E_SEVERAL };
+
+/* Those that people may mean by an id or HOST:PORT. Members may have one address, when a machine
+ * was set up anew: then only the id says which. Removed ones count when there is no other. */
+struct view_found {
+    const struct view_node *nodes[VIEW_FOUND_MAX]; /* by ascending id */
+    uint32_t count;
+};
+
+/* 0: it is found->nodes[0]. */
+int view_find(const struct view *view, const char *word, struct view_found *found);
+/* "node 2 (active, down) and node 4 (joining, runs)". */
+void view_found_text(const struct view *view, const struct view_found *found, char *text,
+                     size_t size);
 /* Whether it runs, as far as one can tell: it answers, or others have heard of it lately. */
 bool view_is_alive(const struct view_node *node);
 /* Of enum ringmap_state; 0: "new". */

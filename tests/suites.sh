@@ -4,7 +4,7 @@ asan=build/asan/bin
 tsan=build/tsan/bin
 release=build/release/bin
 # Scenarios that take long by waiting: beside the others.
-members=balance,tickets,grow,rounds,attack,upgrade
+members=balance,tickets,grow,reshape,rounds,attack,upgrade
 faults=oneway,slowdisk
 
 if [ -x "$release/sim" ]; then

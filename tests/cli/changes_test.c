@@ -93,8 +93,36 @@ Test(changes, who_is_still_joining_just_goes)
     view = scene_view(3, 1, 16, 3);
     cr_assert_eq(parse("leave 4"), 0);
     expect_change(0, STAGED_REMOVE, 4, 0);
+    expect_refused("remove 4", CHANGES_E_REFUSED, "node 4 (127.0.0.1:7004) answers: let it leave");
+    scene_lose(&view, 4);
     cr_assert_eq(parse("remove 4"), 0);
     expect_change(0, STAGED_REMOVE, 4, 0);
+    expect_refused("leave 4", CHANGES_E_REFUSED, "ring-admin remove --force 4");
+    view_deinit(&view);
+}
+
+/* Node 2's machine was set up anew, with an empty disk, and has joined as node 4. */
+Test(changes, an_address_of_two_nodes_removes_neither_and_the_command_is_named)
+{
+    view = scene_view(3, 1, 16, 3);
+    scene_lose(&view, 2);
+    strcpy(view.nodes[3].address, "127.0.0.1:7002");
+    expect_refused(
+        "replace 127.0.0.1:7002 127.0.0.1:7002", CHANGES_E_USAGE,
+        "node 2 (active, down) and node 4 (joining, runs) have one address; say which by "
+        "its id: ring-admin replace 2 4");
+    expect_refused("replace 127.0.0.1:7002 4", CHANGES_E_USAGE, "ring-admin replace 2 4");
+    expect_refused("replace 2 localhost:7002", CHANGES_E_USAGE, "ring-admin replace 2 4");
+    expect_refused("remove 127.0.0.1:7002", CHANGES_E_USAGE, "ring-admin remove --force 2");
+    expect_refused("leave 127.0.0.1:7002", CHANGES_E_USAGE, "ring-admin leave 2");
+    expect_refused("join 127.0.0.1:7002", CHANGES_E_USAGE, "ring-admin commit --auto join 4");
+    expect_refused("weight 127.0.0.1:7002 50", CHANGES_E_USAGE, "ring-admin weight 2");
+    cr_assert_eq(parse("replace 2 4"), 0, "%s", why);
+    expect_change(0, STAGED_JOIN, 4, 0);
+    expect_change(1, STAGED_REMOVE, 2, 0);
+    view.map.members[1].state = RINGMAP_STATE_REMOVED;
+    cr_assert_eq(parse("weight 127.0.0.1:7002 50"), 0, "a removed one is not meant");
+    expect_change(0, STAGED_WEIGHT, 4, 50);
     view_deinit(&view);
 }
 

@@ -66,24 +66,59 @@ Test(view, whoever_answers_gets_a_place_and_the_newest_leader_leads)
     view_deinit(&view);
 }
 
+/* 0: none, or more than one. */
+static uint16_t found_id(const char *word)
+{
+    struct view_found found;
+
+    return view_find(&view, word, &found) == 0 ? found.nodes[0]->id : 0;
+}
+
 Test(view, a_node_is_found_by_id_and_by_address_and_a_removed_one_last)
 {
     moving();
-    cr_assert_eq(view_find(&view, "3")->id, 3);
-    cr_assert_eq(view_find(&view, "127.0.0.1:7002")->id, 2);
-    cr_assert_eq(view_find(&view, "localhost:7002")->id, 2);
-    cr_assert_null(view_find(&view, "5"));
-    cr_assert_null(view_find(&view, "03"));
-    cr_assert_null(view_find(&view, "127.0.0.1:7009"));
-    cr_assert_null(view_find(&view, "nobody"));
-    cr_assert_null(view_find(&view, ""));
+    cr_assert_eq(found_id("3"), 3);
+    cr_assert_eq(found_id("127.0.0.1:7002"), 2);
+    cr_assert_eq(found_id("localhost:7002"), 2);
+    cr_assert_eq(found_id("5"), 0);
+    cr_assert_eq(found_id("03"), 0);
+    cr_assert_eq(found_id("127.0.0.1:7009"), 0);
+    cr_assert_eq(found_id("nobody"), 0);
+    cr_assert_eq(found_id(""), 0);
     snprintf(view.nodes[3].address, sizeof view.nodes[3].address, "127.0.0.1:7001");
     view.map.members[0].state = RINGMAP_STATE_REMOVED;
-    cr_assert_eq(view_find(&view, "127.0.0.1:7001")->id, 4);
+    cr_assert_eq(found_id("127.0.0.1:7001"), 4);
     view.map.members[0].state = RINGMAP_STATE_ACTIVE;
     view.map.members[3].state = RINGMAP_STATE_REMOVED;
-    cr_assert_eq(view_find(&view, "127.0.0.1:7001")->id, 1);
-    cr_assert_eq(view_find(&view, "4")->id, 4, "by its id it is");
+    cr_assert_eq(found_id("127.0.0.1:7001"), 1);
+    cr_assert_eq(found_id("4"), 4, "by its id it is");
+    view_deinit(&view);
+}
+
+Test(view, of_several_at_an_address_none_is_taken_and_all_are_told)
+{
+    struct view_found found;
+    char text[VIEW_FOUND_TEXT_SIZE];
+
+    moving();
+    view.map.members[3].state = RINGMAP_STATE_JOINING;
+    snprintf(view.nodes[3].address, sizeof view.nodes[3].address, "127.0.0.1:7001");
+    view.nodes[3].reachable = true;
+    cr_assert_eq(view_find(&view, "localhost:7001", &found), VIEW_FIND_E_SEVERAL);
+    cr_assert_eq(found.count, 2);
+    view_found_text(&view, &found, text, sizeof text);
+    cr_assert_str_eq(text, "node 1 (active, down) and node 4 (joining, runs)");
+    cr_assert_eq(found_id("4"), 4);
+    snprintf(view.nodes[2].address, sizeof view.nodes[2].address, "127.0.0.1:7001");
+    cr_assert_eq(view_find(&view, "127.0.0.1:7001", &found), VIEW_FIND_E_SEVERAL);
+    view_found_text(&view, &found, text, sizeof text);
+    cr_assert(strstr(text, "node 1 (active, down), node 3 ("), "%s", text);
+    for (uint32_t i = 0; i < view.node_count; i++)
+        snprintf(view.nodes[i].address, sizeof view.nodes[i].address, "127.0.0.1:7001");
+    cr_assert_eq(view_find(&view, "127.0.0.1:7001", &found), VIEW_FIND_E_SEVERAL);
+    cr_assert_leq(found.count, VIEW_FOUND_MAX);
+    view_found_text(&view, &found, text, sizeof text);
+    cr_assert_lt(strlen(text), sizeof text - 1, "all fit");
     view_deinit(&view);
 }
 
