@@ -2,6 +2,7 @@
 
 #include "storage/codec.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,9 +47,18 @@ static size_t free_change(const struct node *node)
     return i;
 }
 
-const char *node_changes_full(const struct node *node)
+static const char *full(const struct node *node)
 {
     return free_change(node) < NODE_CHANGES_MAX ? NULL : "too many changes at a time";
+}
+
+const char *node_joins_full(const struct node *node)
+{
+    uint32_t joins = 0;
+
+    for (size_t i = 0; i < NODE_CHANGES_MAX; i++)
+        joins += node->changes[i].blob && node->changes[i].joins;
+    return joins < NODE_JOINS_MAX ? full(node) : "too many nodes join at a time";
 }
 
 uint64_t node_attempt_name(const uint8_t *value, size_t size)
@@ -59,16 +69,12 @@ uint64_t node_attempt_name(const uint8_t *value, size_t size)
     return codec_get_u64(hash);
 }
 
-/* Takes over the blob when it returns NULL: the change is on its way. Else why it cannot be. */
-static const char *begin(struct node *node, const struct node_event *event, uint8_t *blob,
-                         size_t size, struct node_change **out)
+/* Not when it is full. Takes over the blob. */
+static struct node_change *begin(struct node *node, const struct node_event *event, uint8_t *blob,
+                                 size_t size)
 {
-    const char *why = node_changes_full(node);
-    struct node_change *change;
+    struct node_change *change = &node->changes[free_change(node)];
 
-    if (why)
-        return why;
-    change = &node->changes[free_change(node)];
     *change = (struct node_change){.blob = blob,
                                    .size = size,
                                    .asker = event->from,
@@ -76,16 +82,14 @@ static const char *begin(struct node *node, const struct node_event *event, uint
                                    .attempt = {.name = node_attempt_name(blob, size),
                                                .due_ms = node->now_ms,
                                                .until_ms = node->now_ms + CHANGE_MS_MAX}};
-    *out = change;
-    return NULL;
+    return change;
 }
 
 static const char *begin_asked(struct node *node, const struct node_event *event, uint8_t *outcome)
 {
-    struct node_change *change;
     struct wire_cursor cursor;
     const uint8_t *bytes;
-    const char *why;
+    const char *why = full(node);
     uint8_t *blob;
     size_t size;
 
@@ -99,14 +103,14 @@ static const char *begin_asked(struct node *node, const struct node_event *event
     if (cursor.failed || !bytes || size == 0)
         return "the ring map does not decode";
     *outcome = WIRE_MAP_AGAIN;
+    if (why)
+        return why;
     blob = malloc(size);
     if (!blob)
         return "out of memory";
     memcpy(blob, bytes, size);
-    why = begin(node, event, blob, size, &change);
-    if (why)
-        free(blob);
-    return why;
+    (void)begin(node, event, blob, size);
+    return NULL;
 }
 
 void node_change_begin(struct node *node, const struct node_event *event,
@@ -127,16 +131,12 @@ const char *node_change_join(struct node *node, const struct node_event *event,
     size_t size = ringmap_encoded_size(next);
     uint8_t *blob = malloc(size);
     struct node_change *change;
-    const char *why;
 
+    assert(!node_joins_full(node));
     if (!blob)
         return "out of memory";
     ringmap_encode(next, blob);
-    why = begin(node, event, blob, size, &change);
-    if (why) {
-        free(blob);
-        return why;
-    }
+    change = begin(node, event, blob, size);
     change->joins = true;
     memcpy(change->key, key, sizeof change->key);
     return NULL;

@@ -41,6 +41,7 @@ struct node_change {
 };
 
 #define NODE_CHANGES_MAX 4u
+#define NODE_JOINS_MAX   2u /* of those: however many strangers ask, an admin finds a place */
 
 /* An empty node's way into a cluster. */
 #define NODE_SEEDS_MAX 64u
@@ -126,10 +127,10 @@ void node_change_begin(struct node *node, const struct node_event *event,
                        struct node_effects *effects);
 void node_change_answered(struct node *node, const struct node_event *event,
                           struct node_effects *effects);
-/* NULL, or why no other change can begin now. */
-const char *node_changes_full(const struct node *node);
-/* The map with a node in it that joins. NULL: it is on its way, node_join_answer() follows; else
- * why it cannot be. */
+/* NULL, or why no other node can begin to join now. */
+const char *node_joins_full(const struct node *node);
+/* The map with a node in it that joins; not while node_joins_full(). NULL: it is on its way,
+ * node_join_answer() follows; else why it cannot be. */
 const char *node_change_join(struct node *node, const struct node_event *event,
                              const uint8_t key[RINGMAP_KEY_SIZE], const struct ringmap *next);
 /* Is it on its way? */

@@ -63,7 +63,7 @@ static void take_in(struct node *node, const struct node_event *event, const str
     const struct ringmap *map = node_map(node);
     uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE];
     struct ringmap_member who = {.weight = join->weight};
-    const char *why = node_changes_full(node);
+    const char *why = node_joins_full(node);
     struct ringmap next;
     int r;
 

@@ -83,6 +83,26 @@ Test(node_join, who_has_no_room_for_a_change_makes_no_boxes)
     end();
 }
 
+/* Anybody with a node's ticket may ask, and each time a change may wait for ten seconds. */
+Test(node_join, nodes_that_join_leave_room_for_an_admins_changes)
+{
+    begin(0);
+    for (uint8_t i = 0; i < 4; i++) {
+        link_key[1] = new.options.public_key[1] = (uint8_t)(50 + i);
+        reopen(&new);
+        step(&new, NODE_EVENT_LINK_UP, seed, NULL);
+        ask();
+        if (sent(&old, WIRE_JOIN_REPLY))
+            cr_assert_str_eq(replied().why, "too many nodes join at a time");
+        cr_assert_eq(sent(&old, WIRE_JOIN_REPLY) != NULL, i >= 2, "%u", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        bring_map(&old, admin, WIRE_MAP_CHANGE, node_map(old.node));
+        cr_assert_eq(sent(&old, WIRE_MAP_CHANGE_REPLY) != NULL, i == 2, "%d", i);
+    }
+    end();
+}
+
 Test(node_join, an_answer_that_was_lost_is_given_again)
 {
     begin(0);
