@@ -255,6 +255,10 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
     case NODE_EVENT_REDEEM:
         node_tickets_redeem(node, event->command);
         break;
+    case NODE_EVENT_EPOCH:
+        if (node->founding == FOUNDING_COMMITTED)
+            node_map_heard(node, event->epoch, event->from.member);
+        break;
     case NODE_EVENT_TICK:
         break;
     default:

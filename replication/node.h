@@ -9,11 +9,12 @@
  * blob, checksum) and MAP; docs/format-datadir.md.
  *
  * The ring map starts as the genesis. Each later one was committed by the meta group, whose voters'
- * shards 0 tell their nodes of it; members tell each other which epoch they hold (MAP_EPOCH), and
- * who hears of a later one asks for it. A node takes a map from members only, when it follows the
- * one it holds, and writes MAP before it goes by it. An admin's MAP_CHANGE is handed to the meta
- * group's leader, wherever that is, and its answer back. Tickets (ring/tickets.h) come and change
- * in the same way: replication/node_tickets.h.
+ * shards 0 tell their nodes of it; members tell each other which epoch they hold (MAP_EPOCH; gossip
+ * tells it too, also where a link is missing), and who hears of a later one asks for it at once. A
+ * node takes a map from members only, when it follows the one it holds, and writes MAP before it
+ * goes by it. An admin's MAP_CHANGE is handed to the meta group's leader, wherever that is, and its
+ * answer back. Tickets (ring/tickets.h) come and change in the same way:
+ * replication/node_tickets.h.
  *
  * A node that joins is empty and in no genesis. It asks the seeds it was given (JOIN), by links
  * whose other ends it does not know yet; any member puts it into the next map, as JOINING, like an
@@ -62,6 +63,7 @@ enum node_event_kind {
     NODE_EVENT_LINK_DOWN, /* likewise */
     NODE_EVENT_TICK,
     NODE_EVENT_REDEEM, /* command: a key that is new to its ticket wants to come in */
+    NODE_EVENT_EPOCH,  /* epoch: of the ring map that member `from` holds, as gossip tells */
 };
 
 struct node_event {
@@ -79,6 +81,7 @@ struct node_event {
     uint32_t ticket; /* that opened the link of `from`; 0: a secret of the cluster */
     const struct link_message *message;
     const struct tickets_command *command;
+    uint64_t epoch;
     const uint8_t *public_key; /* that the sender's link has proven; of no member's, and of JOIN */
 };
 

@@ -94,6 +94,19 @@ static void take_moves(struct node_gossip *gossip, struct node_gossip_effects *e
     }
 }
 
+static void take_ahead(struct node_gossip *gossip, struct node_gossip_effects *effects)
+{
+    for (uint32_t i = 0; i < gossip->effects.change_count; i++) {
+        const struct swim_change *change = &gossip->effects.changes[i];
+        uint64_t epoch = swim_find(&gossip->swim, change->member)->epoch;
+
+        if (!change->ahead || epoch <= effects->ahead_epoch)
+            continue;
+        effects->ahead_epoch = epoch;
+        effects->ahead = change->member;
+    }
+}
+
 /* A step of the core. */
 static void step(struct node_gossip *gossip, struct node_gossip_effects *effects,
                  size_t offsets[SWIM_PACKETS_MAX + 1])
@@ -101,6 +114,7 @@ static void step(struct node_gossip *gossip, struct node_gossip_effects *effects
     swim_step(&gossip->swim, &gossip->event, &gossip->effects);
     take_packets(gossip, effects, offsets);
     take_moves(gossip, effects);
+    take_ahead(gossip, effects);
     effects->changes = gossip->effects.changes;
     effects->change_count = gossip->effects.change_count;
 }
@@ -230,6 +244,7 @@ void node_gossip_step(struct node_gossip *gossip, const struct node_gossip_event
     effects->send_count = 0;
     effects->move_count = 0;
     effects->change_count = 0;
+    effects->ahead_epoch = 0;
     effects->fatal = 0;
     wire_buffer_clear(&gossip->bodies);
     gossip->event = (struct swim_event){.now_ms = event->now_ms, .random = event->random};

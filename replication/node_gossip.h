@@ -2,7 +2,8 @@
  *
  * It carries the core's packets in GOSSIP messages, tells it of the ring map and of this node, and
  * answers routers, admins and members what it has heard (LIVENESS_GET); a node that is no member,
- * or none any more, hears nothing. It decides nothing. It is silent while no map names this node.
+ * or none any more, hears nothing. Where a member is to be reached, and that one holds a newer ring
+ * map, it tells its own host. It decides nothing. It is silent while no map names this node.
  *
  * Owner: the control plane's thread. Memory: about 600 KB, taken once: a table for 1,000 members,
  * and room for packets. What it sends is borrowed until the next step.
@@ -59,6 +60,10 @@ struct node_gossip_effects {
     /* Members whose standing is another, borrowed: for the log. */
     const struct swim_change *changes;
     size_t change_count;
+    /* The highest epoch of a ring map that was news in this step, over this node's; 0: none. And a
+     * member that holds it. */
+    uint64_t ahead_epoch;
+    uint16_t ahead;
     int fatal; /* -ENOMEM */
 };
 

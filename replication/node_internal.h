@@ -69,7 +69,8 @@ struct node {
     uint64_t wanted_epoch; /* that was heard of last */
     uint16_t wanted_from;  /* and from whom */
     uint64_t map_ask_due_ms, tell_due_ms;
-    uint32_t tell_turn; /* which member is told again next */
+    uint32_t tell_turn; /* which member is told again next, */
+    uint32_t ask_turn;  /* and asked, when who has the map has no link */
     struct node_peer peers[RINGMAP_MEMBERS_MAX + 1];
     struct node_change changes[NODE_CHANGES_MAX];
     struct node_join join;

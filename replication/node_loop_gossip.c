@@ -48,7 +48,13 @@ static int step(struct node_loop *loop, struct node_gossip_event *event)
     }
     if (effects.fatal)
         loop_log("error", "out_of_memory", "what=gossip");
-    return effects.fatal;
+    if (effects.fatal || effects.ahead_epoch == 0)
+        return effects.fatal;
+    return loop_step_node(
+        loop, &(struct node_event){.kind = NODE_EVENT_EPOCH,
+                                   .now_ms = event->now_ms,
+                                   .from = {.role = LINK_ROLE_NODE, .member = effects.ahead},
+                                   .epoch = effects.ahead_epoch});
 }
 
 int loop_gossip_map(struct node_loop *loop, const struct ringmap *map)

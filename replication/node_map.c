@@ -198,13 +198,32 @@ void node_map_heard(struct node *node, uint64_t epoch, uint16_t from)
     node->wanted_from = from;
 }
 
+/* Who has it; without a link to that one somebody else, another each time: it will have heard of
+ * it, too. */
+static uint16_t whom_to_ask(struct node *node)
+{
+    const struct ringmap *map = node_newest(node);
+
+    if (node->wanted_from == node_member(node) || node->peers[node->wanted_from].up)
+        return node->wanted_from;
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        uint16_t member = map->members[node->ask_turn++ % map->member_count].id;
+
+        if (node->peers[member].up)
+            return member;
+    }
+    return node->wanted_from;
+}
+
 /* Our own shard 0, if it votes on the meta group, is asked like a peer. */
 static void ask(struct node *node, struct node_effects *effects)
 {
-    struct shard_address to = {.role = LINK_ROLE_NODE, .member = node->wanted_from};
+    struct shard_address to = {.role = LINK_ROLE_NODE};
 
-    if (node->wanted_epoch <= node_newest(node)->epoch || node->now_ms < node->map_ask_due_ms ||
-        !node_send(node, effects, to, WIRE_MAP_GET, 0))
+    if (node->wanted_epoch <= node_newest(node)->epoch || node->now_ms < node->map_ask_due_ms)
+        return;
+    to.member = whom_to_ask(node);
+    if (!node_send(node, effects, to, WIRE_MAP_GET, 0))
         return;
     if (to.member == node_member(node))
         effects->sends[effects->send_count - 1].message.partition = WIRE_PARTITION_META;

@@ -348,12 +348,12 @@ static void node_message(struct links *links, struct node_link *node, const stru
     node->consumed_messages++;
     if (item->type == WIRE_HELLO)
         node_hello(links, node, &message);
-    else if (item->type == WIRE_LIVENESS)
-        links_follow_liveness(links, bytes, item->size);
     else if (node->member != 0 || item->type == WIRE_MAP)
         links->options.step(links->options.context, &event);
     if (item->type == WIRE_MAP)
         links_follow_map(links);
+    else if (item->type == WIRE_LIVENESS)
+        links_follow_liveness(links, bytes, item->size);
 }
 
 static void inbox_item(struct links *links, const struct inbox_item *item, const uint8_t *bytes)

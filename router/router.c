@@ -198,6 +198,24 @@ static void router_map_message(struct router *router, const struct link_message 
     ringmap_deinit(&map);
 }
 
+/* LIVENESS: somebody may hold a newer map. Who has no link here is not asked, but who told of it:
+ * that one asks, too. */
+static void router_liveness(struct router *router, uint16_t member,
+                            const struct link_message *message)
+{
+    struct wire_liveness heard;
+    struct wire_cursor cursor;
+    uint64_t newest = router->map_known ? router->map.epoch : 0;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    while (!wire_cursor_done(&cursor) && wire_get_liveness(&cursor, &heard)) {
+        if (heard.epoch <= newest)
+            continue;
+        newest = heard.epoch;
+        router_doubt_map(router, pool_up(&router->pool, heard.member) ? heard.member : member);
+    }
+}
+
 static void router_message(struct router *router, uint16_t member,
                            const struct link_message *message)
 {
@@ -205,6 +223,8 @@ static void router_message(struct router *router, uint16_t member,
         router_results(router, member, message);
     else if (message->type == WIRE_MAP)
         router_map_message(router, message);
+    else if (message->type == WIRE_LIVENESS)
+        router_liveness(router, member, message);
 }
 
 static void router_link(struct router *router, const struct router_event *event)
@@ -320,7 +340,8 @@ static void router_pump(struct router *router)
     pool_seal(&router->pool);
 }
 
-/* Whoever could not say whom to ask may have a newer map, or hear of one soon. */
+/* Whoever could not say whom to ask may have a newer map, or hear of one soon; of others gossip
+ * tells that they have. */
 static void router_ask_map(struct router *router, struct router_effects *effects)
 {
     if (!router->map_doubter || router->now_ms < router->map_ask_due_ms)

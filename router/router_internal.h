@@ -32,7 +32,7 @@ struct router {
     uint64_t timer_ms; /* nothing is due before; may be too early */
     struct ringmap map;
     bool map_known;
-    uint16_t map_doubter;    /* refused as if a newer map were to be had; 0: nobody */
+    uint16_t map_doubter;    /* holds a newer map, it seems; 0: nobody */
     uint64_t map_ask_due_ms; /* not before */
     struct lane *lanes;      /* partition_count */
     uint32_t lane_count;

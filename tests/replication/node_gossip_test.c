@@ -21,6 +21,8 @@ struct cluster {
     char addresses[NODES + 1][RINGMAP_ADDRESS_SIZE];
     struct node_gossip_move move; /* the last */
     unsigned moves;
+    uint64_t ahead_epoch[NODES + 1]; /* by member: the last that it was told of, */
+    uint16_t ahead[NODES + 1];       /* and who holds it */
     uint64_t now_ms, random;
     uint64_t operations;
     struct letter *letters; /* under way */
@@ -67,6 +69,10 @@ static void step(struct cluster *cluster, uint16_t member, struct node_gossip_ev
     for (size_t i = 0; i < effects.move_count; i++) {
         cluster->move = effects.moves[i];
         cluster->moves++;
+    }
+    if (effects.ahead_epoch != 0) {
+        cluster->ahead_epoch[member] = effects.ahead_epoch;
+        cluster->ahead[member] = effects.ahead;
     }
 }
 
@@ -238,6 +244,30 @@ Test(node_gossip, a_node_is_found_at_another_address)
     cr_assert_geq(cluster.moves, 2, "both others are told");
     cr_assert_str_eq(ask(&cluster, 1, 2).address, "192.168.1.2:9000");
     cr_assert_eq(ask(&cluster, 1, 2).standing, SWIM_ALIVE);
+    cluster_close(&cluster);
+}
+
+Test(node_gossip, that_a_member_holds_a_newer_map_is_told_once)
+{
+    struct cluster cluster;
+
+    cluster_open(&cluster);
+    for (uint16_t member = 1; member <= NODES; member++)
+        start(&cluster, member);
+    run(&cluster, 1000);
+    cr_assert_eq(cluster.ahead_epoch[1], 0);
+    cluster.map.epoch = 5;
+    step(&cluster, 2,
+         &(struct node_gossip_event){.kind = NODE_GOSSIP_MAP, .map = &cluster.map, .self = 2});
+    run(&cluster, 1000);
+    for (uint16_t member = 1; member <= NODES; member += 2) {
+        cr_assert_eq(cluster.ahead_epoch[member], 5);
+        cr_assert_eq(cluster.ahead[member], 2);
+        cluster.ahead_epoch[member] = 0;
+    }
+    cr_assert_eq(cluster.ahead_epoch[2], 0, "the others' is older");
+    run(&cluster, 20000);
+    cr_assert_eq(cluster.ahead_epoch[1], 0, "that is known");
     cluster_close(&cluster);
 }
 

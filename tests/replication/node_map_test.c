@@ -245,6 +245,37 @@ Test(node_map, who_hears_of_a_later_epoch_asks_until_it_has_it)
     end();
 }
 
+static void bring_gossip(uint16_t member, uint64_t epoch)
+{
+    struct node_event event = {.kind = NODE_EVENT_EPOCH,
+                               .now_ms = now_ms,
+                               .from = {.role = LINK_ROLE_NODE, .member = member},
+                               .epoch = epoch};
+
+    node_step(node, &event, &effects);
+    node_check(node);
+}
+
+Test(node_map, who_learns_by_gossip_of_a_later_epoch_asks_at_once)
+{
+    begin();
+    bring_gossip(2, 1);
+    cr_assert_null(sent(WIRE_MAP_GET), "it has that");
+    step(NODE_EVENT_LINK_UP, peer, NULL);
+    bring_gossip(2, 2);
+    cr_assert(sent(WIRE_MAP_GET));
+    cr_assert_eq(sent(WIRE_MAP_GET)->to.member, 2);
+    tick(500);
+    bring_gossip(3, 3);
+    cr_assert_null(sent(WIRE_MAP_GET), "an answer may be on its way");
+    tick(500);
+    cr_assert_eq(sent(WIRE_MAP_GET)->to.member, 2, "there is no link to 3");
+    bring_map(peer, 3, 2);
+    tick(500);
+    cr_assert_null(sent(WIRE_MAP_GET));
+    end();
+}
+
 Test(node_map, members_are_told_of_it_when_they_come_and_when_it_changes)
 {
     struct wire_cursor cursor;

@@ -340,15 +340,24 @@ void harness_flush(struct harness *h)
     router_check(h->router);
 }
 
-static void harness_message(struct harness *h, uint16_t member, struct wire_buffer *body)
+static void harness_message(struct harness *h, uint16_t member, uint8_t type,
+                            struct wire_buffer *body)
 {
-    struct link_message message = {
-        .type = WIRE_RESULTS, .body = body->data, .body_size = body->size};
+    struct link_message message = {.type = type, .body = body->data, .body_size = body->size};
     struct router_event event = {
         .kind = ROUTER_EVENT_MESSAGE, .member = member, .message = &message};
 
     harness_step(h, &event);
     wire_buffer_clear(body);
+}
+
+void harness_liveness(struct harness *h, uint16_t member, const struct wire_liveness *heard)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_liveness(&body, heard);
+    harness_message(h, member, WIRE_LIVENESS, &body);
+    wire_buffer_deinit(&body);
 }
 
 bool harness_deliver(struct harness *h)
@@ -361,7 +370,7 @@ bool harness_deliver(struct harness *h)
     for (uint16_t m = 1; m <= HARNESS_MEMBERS_MAX; m++) {
         if (h->results[m].size == 0)
             continue;
-        harness_message(h, m, &h->results[m]);
+        harness_message(h, m, WIRE_RESULTS, &h->results[m]);
         any = true;
     }
     return any;
@@ -393,7 +402,7 @@ void harness_release(struct harness *h)
         struct harness_kept *kept = &h->kept[i];
 
         if (h->up[kept->member] && kept->link == h->link[kept->member])
-            harness_message(h, kept->member, &kept->body);
+            harness_message(h, kept->member, WIRE_RESULTS, &kept->body);
         wire_buffer_deinit(&kept->body);
     }
     h->kept_count = 0;

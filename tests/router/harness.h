@@ -128,6 +128,8 @@ void harness_bytes(struct harness *h, uint64_t client, const void *bytes, size_t
 void harness_type(struct harness *h, uint64_t client, const char *text);
 /* One round out of the router: frames reach the cluster, its results wait. */
 void harness_flush(struct harness *h);
+/* The member tells what it has heard of one. */
+void harness_liveness(struct harness *h, uint16_t member, const struct wire_liveness *heard);
 /* The waiting results reach the router. True when there were any. */
 bool harness_deliver(struct harness *h);
 /* Rounds until nothing moves. */

@@ -115,6 +115,34 @@ Test(route, many_lanes_in_doubt_ask_for_one_map)
     harness_free(h);
 }
 
+/* Member 1 tells what it has heard of member `of`. */
+static void tell_epoch(struct harness *h, uint16_t of, uint64_t epoch)
+{
+    harness_liveness(h, 1, &(struct wire_liveness){.member = of, .heard = true, .epoch = epoch});
+    harness_run(h);
+}
+
+Test(route, a_newer_map_that_gossip_tells_of_is_asked_for_at_once)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint16_t first[HARNESS_PARTITIONS];
+
+    all_begin_with(first, 2);
+    tell_epoch(h, 2, 1);
+    cr_assert_eq(h->map_asks, 0, "it has that");
+    harness_move(h, 3, first, false);
+    tell_epoch(h, 2, 2);
+    cr_assert_eq(h->map_asks, 1);
+    cr_assert_eq(router_map(h->router)->epoch, 2);
+    harness_move(h, 3, first, false);
+    harness_advance(h, h->options.map_ask_ms);
+    harness_down(h, 2);
+    tell_epoch(h, 2, 3);
+    cr_assert_eq(h->map_asks, 2, "of who told it: there is no link to who has it");
+    cr_assert_eq(router_map(h->router)->epoch, 3);
+    harness_free(h);
+}
+
 Test(route, a_removed_members_operations_go_elsewhere_and_count_once)
 {
     struct harness *h = harness_new(NULL, false);
