@@ -4,12 +4,20 @@
 #include "ring/swim.h"
 
 static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
-    {"zone", "ZONE", OUTPUT_TEXT},         {"weight", "WEIGHT", OUTPUT_NUMBER},
-    {"state", "STATE", OUTPUT_TEXT},       {"key", "KEY", OUTPUT_TEXT},
-    {"meta_voter", "META", OUTPUT_BOOL},   {"reachable", "REACHABLE", OUTPUT_BOOL},
-    {"shards", "SHARDS", OUTPUT_NUMBER},   {"peers_up", "PEERS", OUTPUT_NUMBER},
-    {"liveness", "LIVENESS", OUTPUT_TEXT}, {"liveness_ms", "FOR", OUTPUT_TIME},
+    {"id", "ID", OUTPUT_NUMBER},
+    {"address", "ADDRESS", OUTPUT_TEXT},
+    {"zone", "ZONE", OUTPUT_TEXT},
+    {"weight", "WEIGHT", OUTPUT_NUMBER},
+    {"state", "STATE", OUTPUT_TEXT},
+    {"key", "KEY", OUTPUT_TEXT},
+    {"meta_voter", "META", OUTPUT_BOOL},
+    {"reachable", "REACHABLE", OUTPUT_BOOL},
+    {"shards", "SHARDS", OUTPUT_NUMBER},
+    {"peers_up", "PEERS", OUTPUT_NUMBER},
+    {"liveness", "LIVENESS", OUTPUT_TEXT},
+    {"liveness_ms", "FOR", OUTPUT_TIME},
+    {"operations", "OPS/S", OUTPUT_NUMBER},
+    {"bytes", "BYTES/S", OUTPUT_SIZE},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
@@ -19,6 +27,13 @@ static bool is_meta_voter(const struct ringmap *map, uint16_t id)
         if (map->meta_voters[i] == id)
             return true;
     return false;
+}
+
+/* Of one that is dead or has left it is what it did before. */
+static bool told_load(const struct wire_liveness *heard)
+{
+    return heard->member != 0 && heard->heard &&
+           (heard->standing == SWIM_ALIVE || heard->standing == SWIM_SUSPECT);
 }
 
 static void put_member(struct output *output, const struct view *view, uint32_t i)
@@ -43,6 +58,8 @@ static void put_member(struct output *output, const struct view *view, uint32_t 
                    {.number = node->status.links_up, .absent = !node->reachable},
                    {.text = swim_standing_name(heard->standing), .absent = heard->member == 0},
                    {.number = heard->age_ms, .absent = heard->member == 0},
+                   {.number = heard->operations, .absent = !told_load(heard)},
+                   {.number = heard->bytes, .absent = !told_load(heard)},
                });
 }
 

@@ -6,14 +6,14 @@
 #include <string.h>
 
 #define IDLE_WAIT_MS 1000u
-#define LOAD_MS      1000u /* how long operations are counted for a rate */
+#define LOAD_MS      1000u /* how long operations and bytes are counted for a rate */
 
 struct node_gossip {
     struct node_gossip_options options;
     struct swim swim;
     bool open; /* the core is there: a map names this node */
     struct swim_local local;
-    uint64_t counted_ms, counted_operations;
+    uint64_t counted_ms, counted_operations, counted_bytes;
     struct swim_event event; /* the core's; kept here because effects must outlive the step */
     struct swim_effects effects;
     struct swim_item items[SWIM_ITEMS_MAX]; /* of the packet received */
@@ -169,6 +169,8 @@ static void count_load(struct node_gossip *gossip, const struct node_gossip_even
     rate = (event->operations - gossip->counted_operations) * 1000 / passed_ms;
     gossip->counted_ms = event->now_ms;
     gossip->counted_operations = event->operations;
+    gossip->local.bytes = (event->bytes - gossip->counted_bytes) * 1000 / passed_ms;
+    gossip->counted_bytes = event->bytes;
     gossip->local.operations = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
     gossip->local.leaders = event->leaders;
 }
@@ -197,7 +199,8 @@ static void answer_liveness(struct node_gossip *gossip, const struct node_gossip
                                          .incarnation = member->incarnation,
                                          .epoch = record.local.epoch,
                                          .operations = record.local.operations,
-                                         .leaders = record.local.leaders};
+                                         .leaders = record.local.leaders,
+                                         .bytes = record.local.bytes};
 
         memcpy(liveness.address, record.local.address, sizeof liveness.address);
         wire_put_liveness(&gossip->bodies, &liveness);

@@ -40,7 +40,8 @@ struct node_gossip_event {
     const struct link_message *message;
     const struct ringmap *map; /* borrowed for the call */
     uint16_t self;             /* MAP: this node's member id */
-    uint64_t operations;       /* since the start, all shards together */
+    uint64_t operations;       /* since the start, all shards together, */
+    uint64_t bytes;            /* and those of requests and their answers */
     uint16_t leaders;          /* groups this node leads */
 };
 

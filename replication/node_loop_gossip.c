@@ -79,7 +79,7 @@ int loop_gossip_tick(struct node_loop *loop)
 {
     struct node_gossip_event event = {.kind = NODE_GOSSIP_TICK};
 
-    loop_shards_load(loop, &event.operations, &event.leaders);
+    loop_shards_load(loop, &event);
     return step(loop, &event);
 }
 

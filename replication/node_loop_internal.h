@@ -106,7 +106,7 @@ struct loop_shard {
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
     /* As of the newest tick: */
-    _Atomic uint64_t operations;
+    _Atomic uint64_t operations, operation_bytes;
     _Atomic uint32_t leaders, hosted;
     _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
     _Atomic uint64_t repaired, compared, outvoted, undecided;
@@ -267,7 +267,7 @@ struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 /* Replicas, as of each shard's newest tick. */
 uint32_t loop_shards_hosted(const struct node_loop *loop);
 /* Operations since the start and groups led now, all shards together. */
-void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders);
+void loop_shards_load(const struct node_loop *loop, struct node_gossip_event *load);
 
 /* node_loop_gossip.c */
 int loop_gossip_open(struct node_loop *loop);

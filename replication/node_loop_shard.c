@@ -186,6 +186,7 @@ static void tell(struct loop_shard *shard)
     tell_differences(shard, &stats);
     tell_slow(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
+    atomic_store_explicit(&shard->operation_bytes, stats.operation_bytes, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
     atomic_store_explicit(&shard->hosted, stats.hosted, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
@@ -442,20 +443,21 @@ uint32_t loop_shards_hosted(const struct node_loop *loop)
     return hosted;
 }
 
-void loop_shards_load(const struct node_loop *loop, uint64_t *operations, uint16_t *leaders)
+void loop_shards_load(const struct node_loop *loop, struct node_gossip_event *load)
 {
     uint32_t led = 0;
 
-    *operations = 0;
+    load->operations = load->bytes = 0;
     if (atomic_load(&loop->shards_started)) {
         for (uint16_t number = 0; number < loop->shard_count; number++) {
             const struct loop_shard *shard = &loop->shards[number];
 
-            *operations += atomic_load_explicit(&shard->operations, memory_order_relaxed);
+            load->operations += atomic_load_explicit(&shard->operations, memory_order_relaxed);
+            load->bytes += atomic_load_explicit(&shard->operation_bytes, memory_order_relaxed);
             led += atomic_load_explicit(&shard->leaders, memory_order_relaxed);
         }
     }
-    *leaders = (uint16_t)led; /* at most one a partition, and the meta group */
+    load->leaders = (uint16_t)led; /* at most one a partition, and the meta group */
 }
 
 struct wire_scrub loop_shards_scrub(const struct node_loop *loop)

@@ -145,6 +145,7 @@ bool shard_settled(const struct shard *shard, uint16_t partition);
 struct shard_stats {
     uint64_t operations, refused, proposed, applied, operations_in_flight;
     size_t operations_in_flight_size;
+    uint64_t operation_bytes;            /* of operations that ended: requests and answers */
     uint32_t hosted;                     /* replicas: */
     uint32_t leaders, followers, fenced; /* fenced: and not about to go, as all of a removed member
                                             are */

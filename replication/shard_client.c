@@ -128,6 +128,7 @@ void shard_waiter_free(struct shard *shard, struct shard_waiter *waiter)
 void shard_waiter_add(struct shard *shard, struct replica *replica, struct shard_waiter *waiter)
 {
     shard_load_count(replica, waiter->charge);
+    shard->stats.operation_bytes += waiter->charge;
     *replica->waiters_end = waiter;
     replica->waiters_end = &waiter->next;
     if (waiter->index <= replica->raft.applied && waiter->round <= replica->raft.read_round)

@@ -38,7 +38,7 @@ struct swim_local {
     char address[RINGMAP_ADDRESS_SIZE];
     uint64_t epoch;          /* of the ring map it holds */
     uint32_t operations;     /* a second, lately */
-    uint64_t bytes;          /* stored */
+    uint64_t bytes;          /* of those, requests and answers; a second, too */
     uint16_t leaders;        /* partitions it leads */
     uint64_t leaders_digest; /* another: it leads others than before; 0: not told */
 };

@@ -518,6 +518,7 @@ struct wire_liveness {
     char address[64];
     uint32_t operations; /* a second */
     uint16_t leaders;    /* groups it leads */
+    uint64_t bytes;      /* of requests and answers, a second */
 };
 void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *liveness);
 bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness);

@@ -2,11 +2,12 @@
 
 #include <string.h>
 
-#define LIVENESS_FIELDS 9u
+#define LIVENESS_FIELDS     9u
+#define LIVENESS_FIELDS_NEW 1u /* that version 1 did not have: said when it is not 0 */
 
 void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *liveness)
 {
-    wire_put_array(buffer, LIVENESS_FIELDS);
+    wire_put_array(buffer, LIVENESS_FIELDS + (liveness->bytes != 0));
     wire_put_uint(buffer, liveness->member);
     wire_put_uint(buffer, liveness->standing);
     wire_put_bool(buffer, liveness->heard);
@@ -16,6 +17,8 @@ void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *l
     wire_put_string(buffer, liveness->address);
     wire_put_uint(buffer, liveness->operations);
     wire_put_uint(buffer, liveness->leaders);
+    if (liveness->bytes != 0)
+        wire_put_uint(buffer, liveness->bytes);
 }
 
 bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness)
@@ -39,5 +42,7 @@ bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *livenes
         memcpy(liveness->address, address, size);
     liveness->operations = wire_get_u32(cursor);
     liveness->leaders = wire_get_u16(cursor);
-    return wire_fields_close(cursor, unknown);
+    liveness->bytes = unknown > 0 ? wire_get_u64(cursor) : 0;
+    return wire_fields_close(cursor,
+                             unknown > LIVENESS_FIELDS_NEW ? unknown - LIVENESS_FIELDS_NEW : 0);
 }

@@ -228,6 +228,32 @@ static uint16_t first_of(int node)
     return 0;
 }
 
+/* Requests and answers; what gossip tells of the node. */
+Test(shard_load, bytes_of_clients_are_counted_where_they_are_answered)
+{
+    char value[2001] = {0};
+    struct shard_stats before, after;
+    int leader;
+
+    memset(value, 'v', sizeof value - 1);
+    cluster_begin(&cluster);
+    leader = cluster_leader(&cluster, 0);
+    shard_stats(cluster.shards[leader], &before);
+    cluster_send(&cluster, leader, WIRE_OP_SET, 0, (const char *const[]){key_of(0), value}, 2);
+    cluster_run(&cluster, 500);
+    cluster_send(&cluster, leader, WIRE_OP_STRLEN, 0, (const char *const[]){key_of(0)}, 1);
+    cluster_run(&cluster, 500);
+    shard_stats(cluster.shards[leader], &after);
+    cr_assert_eq(after.operations - before.operations, 2);
+    cr_assert_geq(after.operation_bytes - before.operation_bytes, 2000);
+    cr_assert_leq(after.operation_bytes - before.operation_bytes, 2400);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        shard_stats(cluster.shards[node], &after);
+        cr_assert(node == leader || after.operation_bytes == 0);
+    }
+    cluster_stop(&cluster);
+}
+
 Test(shard_load, a_wish_that_cannot_be_is_passed_over)
 {
     uint16_t own, others;

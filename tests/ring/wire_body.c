@@ -201,6 +201,7 @@ static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
     any_text(dice, liveness->address, sizeof liveness->address);
     liveness->operations = any32(dice);
     liveness->leaders = any16(dice);
+    liveness->bytes = any64(dice);
 }
 
 static void any_members(struct dice *dice, struct wire_members *members)
