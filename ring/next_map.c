@@ -87,6 +87,22 @@ int next_map_commit(const struct ringmap *now, const struct ringmap *wanted, str
 
 /* --- what the groups have ------------------------------------------------------------------ */
 
+/* Of a group, or the meta group behind them. What names somebody who holds nothing by this map came
+ * to be by a later one, and is of no use to this one. */
+static const struct next_map_held *known(const struct ringmap *now,
+                                         const struct next_map_held *held, uint32_t group)
+{
+    static const struct next_map_held nothing = {.voter_count = 0};
+
+    for (uint32_t i = 0; i < held[group].voter_count; i++) {
+        const struct ringmap_member *member = ringmap_member(now, held[group].voters[i]);
+
+        if (!member || member->state == RINGMAP_STATE_JOINING)
+            return &nothing;
+    }
+    return &held[group];
+}
+
 /* The member comes to the front if it is there. */
 static bool put_first(uint16_t *row, uint32_t count, uint16_t member)
 {
@@ -159,11 +175,11 @@ int next_map_from(const struct ringmap *now, const struct next_map_held *held, s
     if (r < 0)
         return r;
     for (uint32_t p = 0; p < now->partition_count; p++)
-        width = max(width, held[p].voter_count);
+        width = max(width, known(now, held, p)->voter_count);
     rows = calloc((size_t)now->partition_count * width, sizeof *rows);
     target = calloc((size_t)now->partition_count * width, sizeof *target);
     for (uint32_t p = 0; rows && target && p < now->partition_count; p++) {
-        from_row(now, p, &held[p], rows + (size_t)p * width);
+        from_row(now, p, known(now, held, p), rows + (size_t)p * width);
         memcpy(target + (size_t)p * width, ringmap_wanted(now, (uint16_t)p),
                now->replica_count * sizeof *target);
     }
@@ -176,7 +192,7 @@ int next_map_from(const struct ringmap *now, const struct next_map_held *held, s
         ringmap_deinit(&map);
         return -ENOMEM;
     }
-    set_voters(&map, &held[now->partition_count]);
+    set_voters(&map, known(now, held, now->partition_count));
     *from = map;
     return 0;
 }
@@ -210,7 +226,7 @@ static bool abort_rows(const struct ringmap *now, const struct next_map_held *he
                        uint16_t *table)
 {
     for (uint32_t p = 0; p < now->partition_count; p++)
-        if (!abort_row(now, p, &held[p], copies, table + (size_t)p * now->replica_count))
+        if (!abort_row(now, p, known(now, held, p), copies, table + (size_t)p * now->replica_count))
             return false;
     return true;
 }
@@ -219,21 +235,24 @@ static bool abort_rows(const struct ringmap *now, const struct next_map_held *he
  * nor to members that were removed: those have left rows shorter, which is no wish for fewer. */
 static uint32_t copies_before(const struct ringmap *now, const struct next_map_held *held)
 {
-    uint32_t wanted = ringmap_copies(now), before = 0, known = 0, there = 0;
+    uint32_t wanted = ringmap_copies(now), before = 0, told = 0, there = 0;
 
     for (uint32_t p = 0; p < now->partition_count; p++) {
-        if (count_removed(now, &held[p]) > 0)
+        const struct next_map_held *group = known(now, held, p);
+
+        if (count_removed(now, group) > 0)
             return wanted;
         before = max(before, ringmap_row_count(now, ringmap_row(now, (uint16_t)p)));
-        known += held[p].voter_count > 0;
-        there += held[p].voter_count == wanted;
+        told += group->voter_count > 0;
+        there += group->voter_count == wanted;
     }
-    return known > 0 && there == known ? wanted : before;
+    return told > 0 && there == told ? wanted : before;
 }
 
 int next_map_abort(const struct ringmap *now, const struct next_map_held *held,
                    struct ringmap *next)
 {
+    const struct next_map_held *meta = known(now, held, now->partition_count);
     struct ringmap map;
     int r;
 
@@ -253,8 +272,8 @@ int next_map_abort(const struct ringmap *now, const struct next_map_held *held,
         (void)there_is;
     }
     /* Whoever of the wanted voters is yet to come may never be there. */
-    if (count_removed(now, &held[now->partition_count]) == 0)
-        set_voters(&map, &held[now->partition_count]);
+    if (count_removed(now, meta) == 0)
+        set_voters(&map, meta);
     *next = map;
     return 0;
 }

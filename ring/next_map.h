@@ -23,7 +23,7 @@
 #include "ring/ringmap.h"
 
 /* Voters of a group's newest committed configuration; in a joint one those it is on its way to.
- * voter_count 0: unknown. */
+ * voter_count 0: unknown, as is what names a member that holds nothing by the map in question. */
 struct next_map_held {
     uint16_t voters[RINGMAP_REPLICAS_MAX];
     uint32_t voter_count;

@@ -126,3 +126,26 @@ Test(next_map_from, who_is_removed_after_all_has_moved_away_from_it_leaves_no_em
     ringmap_deinit(&moving);
     ringmap_deinit(&next);
 }
+
+/* Groups may have gone on by a later map, which whoever asks has yet to hear of. */
+Test(next_map_from, what_groups_have_by_a_later_map_is_not_taken_for_this_one)
+{
+    struct next_map_held held[PARTITIONS + 1] = {0};
+    struct ringmap now = founded(4, 1, 3), moving, next, from;
+
+    moving = begun_one(&now, STAGED_LEAVE, 2, 0);
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        hold(&held[p], (const uint16_t[]){1, 3, p % 2 ? 5 : 6}, 3);
+    hold(&held[PARTITIONS], (const uint16_t[]){1, 3, 5}, 3);
+    cr_assert_eq(next_map_abort(&moving, held, &next), 0);
+    cr_assert_null(ringmap_next_problem(&next, &moving));
+    cr_assert_arr_eq(next.target, now.replicas, PARTITIONS * 3 * sizeof *now.replicas);
+    cr_assert_eq(next_map_from(&moving, held, &from), 0);
+    cr_assert_arr_eq(from.replicas, now.replicas, PARTITIONS * 3 * sizeof *now.replicas);
+    for (uint32_t i = 0; i < from.meta_voter_count; i++)
+        cr_assert_leq(from.meta_voters[i], 4);
+    ringmap_deinit(&now);
+    ringmap_deinit(&moving);
+    ringmap_deinit(&next);
+    ringmap_deinit(&from);
+}
