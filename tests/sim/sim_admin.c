@@ -12,6 +12,7 @@
 #define STEP_US       (200 * SIM_MS)
 #define MEND_US       (500 * SIM_MS)
 #define CHANGE_NUMBER (UINT64_C(1) << 32) /* correlations of changes begin here */
+#define CHANGE_US_MAX (11 * SIM_SECOND)   /* a node gives up before */
 
 static struct sim_random *admin_random(const struct sim_admin *admin)
 {
@@ -170,6 +171,19 @@ static void run_change(void *context, uint64_t argument)
     wait_for_change(admin);
 }
 
+static void send_change(struct sim_admin *admin, uint64_t number, const uint8_t *blob, size_t size)
+{
+    admin->sent++;
+    admin->sent_us = admin->cluster->sim->now_us;
+    send(admin, any_node(admin), WIRE_MAP_CHANGE, CHANGE_NUMBER + number, blob, size);
+}
+
+bool sim_admin_quiet(const struct sim_admin *admin)
+{
+    return admin->answered == admin->sent ||
+           admin->cluster->sim->now_us > admin->sent_us + CHANGE_US_MAX;
+}
+
 /* The successor of what the node gave. */
 static void ask_change(struct sim_admin *admin, const struct ringmap *map)
 {
@@ -187,9 +201,9 @@ static void ask_change(struct sim_admin *admin, const struct ringmap *map)
         admin->changes = number;
         admin->wanted[number].epoch = next.epoch;
         ringmap_hash(blob, size, admin->wanted[number].hash);
-        send(admin, any_node(admin), WIRE_MAP_CHANGE, CHANGE_NUMBER + number, blob, size);
+        send_change(admin, number, blob, size);
         if (sim_random_below(admin_random(admin), 3) == 0)
-            send(admin, any_node(admin), WIRE_MAP_CHANGE, CHANGE_NUMBER + number, blob, size);
+            send_change(admin, number, blob, size);
     }
     ringmap_deinit(&next);
     free(blob);
@@ -228,6 +242,7 @@ static void on_change_reply(struct sim_admin *admin, const struct link_message *
         sim_fail(admin->cluster->sim, "an answer to a change of the ring map is none");
         return;
     }
+    admin->answered++;
     sim_trace(admin->cluster->sim, 1, "admin: change %" PRIu64 " ends with %u %s", number,
               reply.outcome, reply.why);
     /* One that has yet to learn that it has joined may refuse, and one that was removed. */

@@ -25,6 +25,9 @@ struct sim_admin {
     uint64_t asked;      /* correlation of the newest request for the map */
     uint64_t changes;    /* asked for so far */
     uint64_t done;       /* and confirmed */
+    uint64_t sent;       /* with those that were asked for twice, */
+    uint64_t answered;   /* of them, and */
+    uint64_t sent_us;    /* when the newest was */
     uint64_t epoch_done; /* the latest that was confirmed */
     /* The one map of each epoch that anybody has seen committed. */
     struct {
@@ -40,6 +43,8 @@ struct sim_admin {
 
 void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster);
 bool sim_admin_founded(const struct sim_admin *admin);
+/* No node has a change any more that it may yet bring to the meta group. */
+bool sim_admin_quiet(const struct sim_admin *admin);
 /* A data key for every member. */
 void sim_admin_add_key(struct ringmap *map, struct sim_random *random);
 /* Of one key, for whom the public key belongs to. */

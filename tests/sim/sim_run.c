@@ -87,6 +87,11 @@ static bool finished(struct run *run)
     return sim_workload_finished(run->workload);
 }
 
+static bool quiet(struct run *run)
+{
+    return sim_admin_quiet(&run->cluster.admin);
+}
+
 static bool settled(struct run *run)
 {
     char why[200];
@@ -151,6 +156,7 @@ static void phases(struct run *run)
                  PROGRESS_US / SIM_SECOND, why);
         return;
     }
+    (void)run_while(run, PROGRESS_US, quiet); /* else a late plan would move what is spoiled */
     if (!run_while(run, PROGRESS_US, settled)) {
         (void)sim_check_settled(run->check, why, sizeof why);
         sim_fail(sim, "members do not settle: %s", why);
