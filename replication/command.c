@@ -194,7 +194,7 @@ int command_reserve_values(struct command_outcome *outcome, uint32_t count)
     return r;
 }
 
-static int reserve_scratch(struct command_outcome *outcome, size_t size)
+int command_reserve_scratch(struct command_outcome *outcome, size_t size)
 {
     size_t capacity = outcome->scratch_capacity ? outcome->scratch_capacity : 64;
     uint8_t *scratch;
@@ -423,7 +423,7 @@ static int evaluate_append(const struct command_options *options, const struct c
     }
     r = command_reserve_writes(outcome, 1);
     if (r == 0)
-        r = reserve_scratch(outcome, size + 1); /* + 1: there is a place for no bytes too */
+        r = command_reserve_scratch(outcome, size + 1); /* + 1: there is a place for no bytes too */
     if (r < 0)
         return r;
     if (old_size > 0)
@@ -473,7 +473,7 @@ static int evaluate_incrby(const struct command_input *input, struct command_out
     }
     r = command_reserve_writes(outcome, 1);
     if (r == 0)
-        r = reserve_scratch(outcome, INTEGER_SIZE_MAX);
+        r = command_reserve_scratch(outcome, INTEGER_SIZE_MAX);
     if (r < 0)
         return r;
     command_add_write(outcome, 0, outcome->scratch, format_integer(value, outcome->scratch),

@@ -71,7 +71,8 @@ struct command_input {
     uint64_t time_ms;                    /* the leader's, Unix; all deadlines of values are above */
 };
 
-/* bytes borrow from args, from values or from the outcome's scratch. */
+/* bytes borrow from args or from the outcome's scratch; not from values, whose memory the host may
+ * need for the append. */
 struct command_write {
     const uint8_t *bytes; /* put: the whole new value; NULL with remove */
     size_t size;

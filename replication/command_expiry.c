@@ -1,6 +1,7 @@
 #include "replication/command_internal.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define TTL_ABSENT (-2)
 #define TTL_NONE   (-1)
@@ -118,24 +119,31 @@ static bool expire_allowed(uint8_t flags, const struct command_value *old, int64
     return !(flags & WIRE_EXPIRE_LT) || !expires || deadline < (int64_t)old->expiry_ms;
 }
 
+/* Room was reserved. */
+static void write_again(const struct command_input *input, struct command_outcome *outcome,
+                        uint64_t expiry_ms)
+{
+    const struct command_value *old = &input->values[0];
+
+    if (old->size > 0)
+        memcpy(outcome->scratch, old->bytes, old->size);
+    command_add_write(outcome, 0, outcome->scratch, old->size, expiry_ms);
+}
+
 /* The old value with another deadline; one that has passed deletes it. */
 static void write_deadline(const struct command_input *input, struct command_outcome *outcome,
                            int64_t deadline)
 {
-    struct wire_bytes value = command_bytes_of(&input->values[0]);
-
     if (deadline <= (int64_t)input->time_ms)
         command_add_write(outcome, 0, NULL, 0, 0);
     else
-        command_add_write(outcome, 0, value.data, value.size, (uint64_t)deadline);
+        write_again(input, outcome, (uint64_t)deadline);
 }
 
 static void write_lasting(const struct command_input *input, struct command_outcome *outcome)
 {
-    struct wire_bytes value = command_bytes_of(&input->values[0]);
-
     if (input->values[0].found && input->values[0].expiry_ms != 0)
-        command_add_write(outcome, 0, value.data, value.size, 0);
+        write_again(input, outcome, 0);
 }
 
 int command_evaluate_expiry(const struct command_input *input, struct command_outcome *outcome)
@@ -145,6 +153,8 @@ int command_evaluate_expiry(const struct command_input *input, struct command_ou
     int64_t deadline = 0;
     int r = command_reserve_writes(outcome, 1);
 
+    if (r == 0 && op->operation != WIRE_OP_TTL) /* + 1: there is a place for no bytes, too */
+        r = command_reserve_scratch(outcome, old->size + 1);
     if (r < 0)
         return r;
     if (time_of(op, input->args))

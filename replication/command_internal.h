@@ -8,6 +8,8 @@
 int command_reserve_writes(struct command_outcome *outcome, uint32_t count);
 /* Room for that many in outcome->values. */
 int command_reserve_values(struct command_outcome *outcome, uint32_t count);
+/* For so many bytes; what was there is lost. 0 or -ENOMEM. */
+int command_reserve_scratch(struct command_outcome *outcome, size_t size);
 /* Room was reserved. bytes NULL: a tombstone. */
 void command_add_write(struct command_outcome *outcome, uint32_t key, const uint8_t *bytes,
                        size_t size, uint64_t expiry_ms);

@@ -73,7 +73,12 @@ static void write_again(struct shard *shard, struct replica *replica, struct rec
         shard->walk.in_vain = true;
     } else if (r != 0) {
         shard_fence(shard, replica, "a record that was synced does not decode");
+    } else if (!shard_scratch_room(shard, record->key_size)) {
+        shard->fatal = -ENOMEM;
     } else {
+        /* What the store lends ends with the append; the value has been unpacked. */
+        memcpy(shard->scratch, record->key, record->key_size);
+        record->key = shard->scratch;
         record->flags &= RECORD_FLAG_EXPIRES;
         record->codec = 0;
         store_compress(shard->store, replica->partition, record, 1);

@@ -70,6 +70,8 @@ enum values_e {
     VALUES_TOO_LARGE,
     VALUES_NO_MEMORY,
 };
+/* Room for size bytes in the shard's scratch; what is there stays. False: no memory. */
+bool shard_scratch_room(struct shard *shard, size_t size);
 /* Looks the keys up and reads what the operation needs of them: fills shard->values. *observed:
  * newest pending entry that was looked at. Returns enum values_e; ON_DISK: reads were started when
  * request->waiting is set. */

@@ -73,7 +73,7 @@ static int value_of(struct shard *shard, const struct replica *replica,
     return VALUES_OK;
 }
 
-static bool scratch_room(struct shard *shard, size_t size)
+bool shard_scratch_room(struct shard *shard, size_t size)
 {
     size_t capacity = 2 * shard->scratch_capacity;
     uint8_t *grown;
@@ -106,7 +106,7 @@ static int keep_value(struct shard *shard, const struct shard_request *request, 
         return VALUES_OK;
     if (*used + value->size > REPLY_SIZE_MAX)
         return VALUES_TOO_LARGE;
-    if (!scratch_room(shard, *used + value->size + 1))
+    if (!shard_scratch_room(shard, *used + value->size + 1))
         return VALUES_NO_MEMORY;
     memcpy(shard->scratch + *used, value->bytes, value->size);
     shard->places[key].kept = *used;

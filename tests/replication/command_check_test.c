@@ -167,3 +167,32 @@ Test(command_check, refuses_what_is_too_large)
     cr_assert_eq(status_of(WIRE_OP_DEL, 0, &long_key, 1), WIRE_STATUS_TOO_LARGE, "as an entry");
     cr_assert_eq(status_of(WIRE_OP_GET, 0, &long_key, 1), WIRE_STATUS_OK, "reads make no entry");
 }
+
+/* What the host lends as the old value may be the very memory that the append needs. */
+Test(command_check, a_value_that_is_logged_again_is_copied)
+{
+    static const struct wire_bytes args[] = {{(const uint8_t *)"k", 1},
+                                             {(const uint8_t *)"90000", 5}};
+    static const struct wire_op ops[] = {
+        {.operation = WIRE_OP_EXPIRE, .arg_count = 2},
+        {.operation = WIRE_OP_PERSIST, .arg_count = 1},
+        {.operation = WIRE_OP_GETEX, .flags = WIRE_GETEX_PERSIST, .arg_count = 1},
+        {.operation = WIRE_OP_GETEX, .arg_count = 2}};
+
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        uint8_t bytes[] = "value";
+        struct keydir_digest digest = {.low = 1};
+        struct command_value value = {.found = true, .bytes = bytes, .size = 5, .expiry_ms = 5000};
+        struct command_input input = {
+            .op = &ops[i], .args = args, .digests = &digest, .values = &value, .time_ms = 1000};
+        struct command_outcome outcome;
+
+        command_outcome_init(&outcome);
+        cr_assert_eq(command_evaluate(&options, &input, &outcome), 0);
+        memset(bytes, 'x', sizeof bytes);
+        cr_assert_eq(outcome.write_count, 1, "%zu", i);
+        cr_assert(outcome.writes[0].size == 5 && memcmp(outcome.writes[0].bytes, "value", 5) == 0,
+                  "%zu: %.5s", i, outcome.writes[0].bytes);
+        command_outcome_deinit(&outcome);
+    }
+}
