@@ -53,7 +53,7 @@ static void say_under_way(const struct admin_change *change)
     char text[PROGRESS_TEXT_SIZE];
 
     if (missing) {
-        progress_missing(missing, text, sizeof text);
+        progress_missing(view, &change->moves, missing, text, sizeof text);
         arguments_error(change->admin->arguments, "a plan is under way, and waits: %s", text);
     } else {
         arguments_error(change->admin->arguments,

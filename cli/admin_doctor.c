@@ -56,17 +56,23 @@ static enum exit_code look(struct admin *admin, struct top_member *members)
     static struct findings findings;
     struct top_view top;
     enum exit_code code;
+    struct moves moves;
     bool is_well;
     int r;
 
     top_view_init(&top, members, admin->view.node_count);
     r = top_ask(&top, admin->cluster, &admin->view, 0);
     top_view_deinit(&top);
+    if (r == 0) {
+        r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+        if (r == 0)
+            findings_reach(&findings, &admin->view, members, &moves);
+        moves_deinit(&moves);
+    }
     if (r != 0) {
         arguments_error(admin->arguments, "out of memory");
         return EXIT_CODE_FAILED;
     }
-    findings_reach(&findings, &admin->view, members);
     is_well = put_findings(admin, &findings);
     code = admin_print(admin);
     return code == EXIT_CODE_OK && !is_well ? EXIT_CODE_DEGRADED : code;

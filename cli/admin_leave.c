@@ -83,7 +83,7 @@ static void put_group(struct output *output, const struct held *held, const stru
     for (uint32_t i = 0; i < group->move.voters.count; i++)
         voters.list[i] = group->move.voters.ids[i];
     output_row(output, (const struct output_value[COLUMN_COUNT]){
-                           {.number = id, .absent = id == WIRE_PARTITION_META},
+                           {.number = id, .absent = id == WIRE_PARTITION_META, .text = "meta"},
                            {.number = group->move.config_index, .absent = !without},
                            {.number = group->move.config_epoch, .absent = !without},
                            {.number = group->leader, .absent = !group->known},

@@ -2,6 +2,7 @@
 #include "cli/admin_change.h"
 #include "cli/map_change.h"
 #include "cli/progress.h"
+#include "cli/remedy.h"
 
 #include "replication/transfer.h"
 #include "ring/next_map.h"
@@ -68,7 +69,7 @@ static void put_group(struct output *output, const struct ringmap *map, const st
     voters.absent = learners.absent = gone;
     output_row(output,
                (const struct output_value[COLUMN_COUNT]){
-                   {.number = id, .absent = id == WIRE_PARTITION_META},
+                   {.number = id, .absent = id == WIRE_PARTITION_META, .text = "meta"},
                    {.number = group->leader, .absent = gone},
                    {.text = gone ? "no leader answers" : transfer_step_name(move->step)},
                    {.number = move->member, .absent = gone || move->member == 0},
@@ -97,16 +98,14 @@ static void put_moves(struct output *output, const struct view *view, const stru
     put_number(output, &field_retries, sum.retries);
     output_field(output, &field_waits, (struct output_value){.text = waits, .absent = !waits[0]});
     if (missing) {
-        progress_missing(missing, mend, sizeof mend);
+        progress_missing(view, moves, missing, mend, sizeof mend);
         output_field(output, &field_mend, (struct output_value){.text = mend});
     }
     output_table(output, "moves", columns, COLUMN_COUNT);
-    if (!ringmap_moving(map))
-        return;
     for (uint32_t i = 0; i <= map->partition_count; i++) {
         uint16_t group = i < map->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
 
-        if (!moves_is_done(moves, map, group))
+        if (moves_is_waiting(moves, map, group))
             put_group(output, map, moves, group);
     }
 }
@@ -217,44 +216,25 @@ int admin_resume(const struct arguments *arguments)
     return code;
 }
 
-/* The map whose wanted rows are those that the groups have. *missing: who is not alive and would be
- * needed all the same. 0 or -errno. */
-static int make_abort(struct admin *admin, struct ringmap *next, const struct view_node **missing)
-{
-    struct next_map_held *held = calloc(admin->view.map.partition_count + 1u, sizeof *held);
-    struct moves moves;
-    int r;
-
-    if (!held)
-        return -ENOMEM;
-    r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
-    if (r == 0) {
-        moves_held(&moves, held);
-        r = next_map_abort(&admin->view.map, held, next);
-    }
-    if (r == 0) {
-        next->paused = false; /* it would never end */
-        *missing = moves_missing(&moves, next, &admin->view);
-    }
-    moves_deinit(&moves);
-    free(held);
-    return r;
-}
-
 static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
 {
     const struct view_node *missing = NULL;
-    int r = make_abort(admin, next, &missing);
+    char text[PROGRESS_TEXT_SIZE] = "";
+    struct moves moves;
+    int r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
+    if (r == 0)
+        r = remedy_abort(&admin->view, &moves, next, &missing);
+    if (r == 0 && missing)
+        progress_missing(&admin->view, &moves, missing, text, sizeof text);
+    moves_deinit(&moves);
     if (r < 0)
         return fail(admin, r);
     if (!missing)
         return map_change_send(admin, next);
     arguments_error(admin->arguments,
-                    "an abort would not end either: node-%u (%s) is not alive, and partitions that "
-                    "cannot go back need it; go on without it: ring-admin remove --force %u, or "
-                    "ring-admin replace %u NEW with a node that is joining",
-                    missing->id, missing->address, missing->id, missing->id);
+                    "an abort would not end either: partitions that cannot go back need a node: %s",
+                    text);
     return EXIT_CODE_FAILED;
 }
 

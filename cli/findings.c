@@ -1,7 +1,11 @@
 #include "cli/findings.h"
 
+#include "cli/changes.h"
+#include "cli/progress.h"
+#include "cli/remedy.h"
 #include "cli/verdict.h"
 
+#include "replication/transfer.h"
 #include "ring/swim.h"
 
 #include <inttypes.h>
@@ -25,6 +29,7 @@ struct looking {
     struct findings *findings;
     const struct view *view;
     const struct top_member *members; /* as view->nodes */
+    const struct moves *moves;
     const char *check;
     uint32_t alike; /* lines that are not OK */
 };
@@ -91,6 +96,15 @@ static uint32_t count_in(const struct looking *looking, uint8_t state)
 
 /* --- the checks ---------------------------------------------------------------------------- */
 
+/* Each takes plans of the whole map: only for what is told. */
+static void mend_lost(const struct looking *looking, const struct view_node *node,
+                      char mend[FINDING_TEXT_SIZE])
+{
+    mend[0] = 0;
+    if (looking->alike < FINDINGS_ALIKE_MAX)
+        remedy_text(looking->view, looking->moves, node, mend, FINDING_TEXT_SIZE);
+}
+
 static void check_quorums(struct looking *looking)
 {
     struct verdict verdict;
@@ -107,14 +121,20 @@ static void check_quorums(struct looking *looking)
 
         if (!serves(looking, i) || view_is_alive(node))
             continue;
-        snprintf(
-            mend, sizeof mend,
-            "start it; if it is lost: ring-admin replace %u NEW with a node that is joining, or "
-            "ring-admin remove --force %u",
-            node->id, node->id);
+        mend_lost(looking, node, mend);
         tell(looking, FINDING_WARN, mend, "node-%u (%s) is down: %s", node->id, node->address,
              node->why);
     }
+}
+
+/* `commit --auto` takes in all who are joining. */
+static bool can_commit(const struct looking *looking)
+{
+    struct staged staged = {.count = 0};
+    char why[CHANGES_WHY_SIZE];
+
+    return changes_parse(looking->view, NULL, 0, &staged, why) == 0 &&
+           remedy_can_commit(looking->view, looking->moves, &staged);
 }
 
 static void check_meta(struct looking *looking)
@@ -128,7 +148,9 @@ static void check_meta(struct looking *looking)
         tell(looking, FINDING_ERROR, "start its voters until a majority is back",
              "the meta group has no leader: the ring map cannot change");
     else if (map->meta_voter_count < wanted && !ringmap_moving(map))
-        tell(looking, FINDING_WARN, "ring-admin commit --auto",
+        tell(looking, FINDING_WARN,
+             can_commit(looking) ? "ring-admin commit --auto"
+                                 : "start who is down, then ring-admin commit --auto",
              "the meta group has %u voters and could have %u", map->meta_voter_count, wanted);
     tell(looking, FINDING_OK, "", "%u voters, node-%u leads", map->meta_voter_count, leader);
 }
@@ -148,30 +170,49 @@ static void check_map(struct looking *looking)
     tell(looking, FINDING_OK, "", "all that answer go by epoch %" PRIu64, map->epoch);
 }
 
-/* A plan is to bring it a partition. */
-static bool receives(const struct ringmap *map, uint16_t member)
+/* Some group waits for one that does not answer, or has no leader, and no other goes on. */
+static bool stands_still(const struct looking *looking)
 {
-    for (uint32_t p = 0; p < map->partition_count; p++)
-        if (ringmap_wants(map, (uint16_t)p, member) && !ringmap_holds(map, (uint16_t)p, member))
-            return true;
-    return false;
+    const struct ringmap *map = &looking->view->map;
+    uint32_t stuck = 0;
+
+    for (uint32_t i = 0; i <= map->partition_count; i++) {
+        const struct moves_group *group = &looking->moves->groups[i];
+        uint16_t id = i < map->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
+
+        if (!moves_is_waiting(looking->moves, map, id))
+            continue;
+        if (group->known && group->move.step != TRANSFER_SILENT &&
+            group->move.step != TRANSFER_BUDGET)
+            return false;
+        stuck += !group->known || group->move.step == TRANSFER_SILENT;
+    }
+    return stuck > 0;
 }
 
-static void check_receivers(struct looking *looking)
+/* What a plan under way waits for. */
+static void check_progress(struct looking *looking)
 {
-    for (uint32_t i = 0; i < looking->view->node_count; i++) {
-        const struct view_node *node = &looking->view->nodes[i];
-        char mend[FINDING_TEXT_SIZE];
+    const struct view *view = looking->view;
+    char mend[FINDING_TEXT_SIZE], waits[PROGRESS_TEXT_SIZE];
 
-        if (view_is_alive(node) || !receives(&looking->view->map, node->id))
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        const struct view_node *node = &view->nodes[i];
+
+        if (view_is_alive(node) || !moves_need(looking->moves, &view->map, node->id))
             continue;
-        snprintf(mend, sizeof mend,
-                 "start it; if it is lost: ring-admin abort, ring-admin remove --force %u, or "
-                 "ring-admin replace %u NEW",
-                 node->id, node->id);
-        tell(looking, FINDING_WARN, mend, "a plan is under way to node-%u (%s), which is down",
-             node->id, node->address);
+        mend_lost(looking, node, mend);
+        tell(looking, FINDING_WARN, mend,
+             "the plan under way waits for node-%u (%s), which is down", node->id, node->address);
     }
+    if (looking->alike > 0 || view->map.paused || !stands_still(looking))
+        return;
+    progress_waits(looking->moves, &view->map, waits, sizeof waits);
+    tell(looking, FINDING_WARN,
+         remedy_can_abort(view, looking->moves)
+             ? "ring-admin status; to give the plan up: ring-admin abort"
+             : "ring-admin status",
+         "the plan under way stands still: %s", waits);
 }
 
 static void check_plan(struct looking *looking)
@@ -179,11 +220,16 @@ static void check_plan(struct looking *looking)
     const struct ringmap *map = &looking->view->map;
 
     if (ringmap_moving(map) && map->paused)
-        tell(looking, FINDING_WARN, "ring-admin resume, or ring-admin abort", "a plan is paused");
+        tell(looking, FINDING_WARN,
+             remedy_can_abort(looking->view, looking->moves)
+                 ? "ring-admin resume, or ring-admin abort"
+                 : "ring-admin resume",
+             "a plan is paused");
     else if (!ringmap_moving(map) && map->paused)
         tell(looking, FINDING_WARN, "ring-admin resume",
              "moves are paused, and the next plan will be too");
-    check_receivers(looking);
+    if (ringmap_moving(map))
+        check_progress(looking);
     for (uint32_t i = 0; i < looking->view->node_count && !ringmap_moving(map); i++) {
         char mend[FINDING_TEXT_SIZE];
 
@@ -266,9 +312,14 @@ static void check_divergence(struct looking *looking)
     for (uint32_t i = 0; i < looking->view->node_count; i++) {
         const struct view_node *node = &looking->view->nodes[i];
         const struct wire_scrub *scrub = &node->status.scrub;
+        char mend[FINDING_TEXT_SIZE];
 
         if (!is_there(looking, i))
             continue;
+        snprintf(mend, sizeof mend,
+                 "look again: ring-admin scrub %u --wait; if it stays, give its share to another "
+                 "disk: ring-admin replace %u NEW with a node that has joined",
+                 node->id, node->id);
         if (scrub->undecided > 0)
             tell(looking, FINDING_ERROR, "bring all replicas back: a majority then decides",
                  "node-%u: %" PRIu64 " ranges differ between replicas and none has a majority",
@@ -282,10 +333,17 @@ static void check_divergence(struct looking *looking)
                  "node-%u: %" PRIu64 " places on its disk did not check, since its start", node->id,
                  scrub->faults);
         if (scrub->unread > 0)
-            tell(looking, FINDING_ERROR, "replace the disk",
+            tell(looking, FINDING_ERROR, mend,
                  "node-%u: %" PRIu64 " files that its disk does not give", node->id, scrub->unread);
     }
     tell(looking, FINDING_OK, "", "no replicas differ, no damage found");
+}
+
+static uint32_t half_weight(const struct looking *looking, uint32_t i)
+{
+    uint32_t weight = member_at(looking, i)->weight;
+
+    return weight > 1 ? weight / 2 : 1;
 }
 
 static void check_disks(struct looking *looking)
@@ -298,7 +356,8 @@ static void check_disks(struct looking *looking)
         if (!is_there(looking, i))
             continue;
         snprintf(mend, sizeof mend,
-                 "make room, add a node, or give it less: ring-admin weight %u W", node->id);
+                 "make room, add a node, or give it less: ring-admin weight %u %u", node->id,
+                 half_weight(looking, i));
         if (status->disk_full)
             tell(looking, FINDING_ERROR, mend, "node-%u: its disk is full, it takes no writes",
                  node->id);
@@ -345,7 +404,8 @@ static void check_memory(struct looking *looking)
                (double)(node->status.disk_bytes + node->status.disk_free) /
                (double)node->status.disk_bytes;
         snprintf(mend, sizeof mend,
-                 "more memory, more nodes, or less for it: ring-admin weight %u W", node->id);
+                 "more memory, more nodes, or less for it: ring-admin weight %u %u", node->id,
+                 half_weight(looking, i));
         if (keys * FINDINGS_KEY_BYTES * 100 > memory * FINDINGS_RAM_PERCENT)
             tell(looking, FINDING_ERROR, mend,
                  "node-%u: the index of %.0f keys takes %.1f of %.1f GiB of memory", node->id, keys,
@@ -435,7 +495,7 @@ static void check_keys(struct looking *looking)
 }
 
 void findings_reach(struct findings *findings, const struct view *view,
-                    const struct top_member *members)
+                    const struct top_member *members, const struct moves *moves)
 {
     static const struct {
         const char *name;
@@ -450,8 +510,11 @@ void findings_reach(struct findings *findings, const struct view *view,
 
     findings->count = 0;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        struct looking looking = {
-            .findings = findings, .view = view, .members = members, .check = checks[i].name};
+        struct looking looking = {.findings = findings,
+                                  .view = view,
+                                  .members = members,
+                                  .moves = moves,
+                                  .check = checks[i].name};
 
         checks[i].look(&looking);
     }

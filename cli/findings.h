@@ -1,12 +1,14 @@
 /* Findings: what a doctor sees in a view of the cluster, check by check, and what mends it. Pure.
  *
  * Every check says at least one line, so that one sees what was looked at; lines that are not OK
- * name the command, or the thing to do. A hint is of what somebody has wanted so: no fault. Of what
- * many nodes have the first FINDINGS_ALIKE_MAX are named.
+ * name the command, one that would be accepted, or where there is none the thing to do. A hint is
+ * of what somebody has wanted so: no fault. Of what many nodes have the first FINDINGS_ALIKE_MAX
+ * are named.
  */
 #ifndef CLI_FINDINGS_H
 #define CLI_FINDINGS_H
 
+#include "cli/moves.h"
 #include "cli/top_view.h"
 #include "cli/view.h"
 
@@ -33,9 +35,10 @@ struct findings {
     uint32_t count;
 };
 
-/* view: founded. members: as its nodes, what their shards say of themselves. */
+/* view: founded. members: as its nodes, what their shards say of themselves. moves: of the same
+ * moment. */
 void findings_reach(struct findings *findings, const struct view *view,
-                    const struct top_member *members);
+                    const struct top_member *members, const struct moves *moves);
 const char *finding_level_name(uint8_t level);
 
 #endif

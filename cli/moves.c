@@ -152,6 +152,11 @@ bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_
     return true;
 }
 
+bool moves_is_waiting(const struct moves *moves, const struct ringmap *map, uint16_t group)
+{
+    return ringmap_moving(map) && !moves_is_done(moves, map, group);
+}
+
 void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t group,
                  uint64_t *bytes, uint64_t *done)
 {
@@ -180,11 +185,12 @@ void moves_bytes(const struct moves *moves, const struct ringmap *map, uint16_t 
 
 void moves_sum(const struct moves *moves, const struct ringmap *map, struct moves_sum *sum)
 {
-    *sum = (struct moves_sum){0};
+    *sum = (struct moves_sum){.waiting = moves_is_waiting(moves, map, WIRE_PARTITION_META)};
     for (uint32_t p = 0; p < map->partition_count; p++) {
         const struct moves_group *group = moves_group(moves, (uint16_t)p);
         uint64_t bytes, done;
 
+        sum->waiting += moves_is_waiting(moves, map, (uint16_t)p);
         if (!moves_changes(map, (uint16_t)p))
             continue;
         moves_bytes(moves, map, (uint16_t)p, &bytes, &done);

@@ -26,6 +26,8 @@ struct moves {
 /* Of all partitions that a plan changes; bytes of those whose leader has answered. */
 struct moves_sum {
     uint32_t groups, groups_done, groups_unknown;
+    uint32_t waiting; /* groups that the plan's end waits for: also the meta group, and those that
+                       * only go back to where they came from */
     uint64_t bytes, bytes_done;
     uint32_t retries;
 };
@@ -44,6 +46,8 @@ const struct moves_group *moves_group(const struct moves *moves, uint16_t group)
 const uint16_t *moves_wanted(const struct ringmap *map, uint16_t group, uint32_t *count);
 /* Whether the map is on its way to another row for this partition. */
 bool moves_changes(const struct ringmap *map, uint16_t group);
+/* Whether the end of the plan under way waits for the group, the meta group too. */
+bool moves_is_waiting(const struct moves *moves, const struct ringmap *map, uint16_t group);
 /* Whether its committed configuration is the wanted row, and no more. */
 bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group);
 /* Bytes that its newcomers are to get, and have got; of the meta group's few nothing is counted. */

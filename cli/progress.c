@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include "cli/output.h"
+#include "cli/remedy.h"
 #include "cli/text.h"
 #include "replication/transfer.h"
 
@@ -31,7 +32,7 @@ unsigned progress_percent(const struct progress *progress)
     const struct moves_sum *sum = &progress->sum;
 
     if (sum->groups_done == sum->groups)
-        return 100;
+        return sum->waiting == 0 ? 100 : 99;
     if (sum->bytes > 0 && sum->groups_unknown == 0)
         return (unsigned)(99.0 * (double)sum->bytes_done / (double)sum->bytes);
     return (unsigned)(99.0 * sum->groups_done / sum->groups);
@@ -61,14 +62,6 @@ uint64_t progress_left_ms(const struct progress *progress)
                : UINT64_MAX;
 }
 
-/* All groups are waited for: those too that only go back to where they came from. */
-static bool is_waited_for(const struct moves *moves, const struct ringmap *map, uint32_t i)
-{
-    uint16_t group = i < map->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
-
-    return ringmap_moving(map) && !moves_is_done(moves, map, group);
-}
-
 /* " (node-3, node-4)": whom groups in this step wait for. */
 static void add_members(const struct moves *moves, const struct ringmap *map, uint8_t step,
                         struct text *text)
@@ -76,12 +69,12 @@ static void add_members(const struct moves *moves, const struct ringmap *map, ui
     uint16_t named[3] = {0};
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i <= map->partition_count && count < 3; i++) {
+    for (uint32_t i = 0; i < map->partition_count && count < 3; i++) {
         const struct moves_group *group = &moves->groups[i];
         bool is_named = false;
 
         if (!group->known || group->move.step != step || group->move.member == 0 ||
-            !is_waited_for(moves, map, i))
+            !moves_is_waiting(moves, map, (uint16_t)i))
             continue;
         for (uint32_t k = 0; k < count; k++)
             is_named |= named[k] == group->move.member;
@@ -93,16 +86,29 @@ static void add_members(const struct moves *moves, const struct ringmap *map, ui
     text_add(text, "%s", count > 0 ? ")" : "");
 }
 
+static void add_meta(const struct moves *moves, const struct ringmap *map, struct text *text)
+{
+    const struct moves_group *group = moves_group(moves, WIRE_PARTITION_META);
+
+    if (!moves_is_waiting(moves, map, WIRE_PARTITION_META) ||
+        (group->known && group->move.step == TRANSFER_DONE))
+        return;
+    text_add(text, "%sthe meta group %s", text->size > 0 ? ", " : "",
+             group->known ? transfer_step_name(group->move.step) : "without a leader that answers");
+    if (group->known && group->move.member != 0)
+        text_add(text, " (node-%u)", group->move.member);
+}
+
 void progress_waits(const struct moves *moves, const struct ringmap *map, char *text, size_t size)
 {
     struct text out = {text, size, 0};
     uint32_t counts[STEPS_MAX] = {0}, unknown = 0;
 
     text[0] = 0;
-    for (uint32_t i = 0; i <= map->partition_count; i++) {
+    for (uint32_t i = 0; i < map->partition_count; i++) {
         const struct moves_group *group = &moves->groups[i];
 
-        if (!is_waited_for(moves, map, i))
+        if (!moves_is_waiting(moves, map, (uint16_t)i))
             continue;
         unknown += !group->known;
         /* Done with the map before: it has not heard of this one yet. */
@@ -117,16 +123,17 @@ void progress_waits(const struct moves *moves, const struct ringmap *map, char *
     }
     if (unknown > 0)
         text_add(&out, "%s%u without a leader that answers", out.size > 0 ? ", " : "", unknown);
+    add_meta(moves, map, &out);
 }
 
-void progress_missing(const struct view_node *node, char *text, size_t size)
+void progress_missing(const struct view *view, const struct moves *moves,
+                      const struct view_node *node, char *text, size_t size)
 {
+    char remedy[REMEDY_TEXT_SIZE];
     struct text out = {text, size, 0};
 
-    text_add(&out,
-             "node-%u (%s) is not alive: start it; if it is lost: ring-admin abort, ring-admin "
-             "remove --force %u, or ring-admin replace %u NEW with a node that is joining",
-             node->id, node->address, node->id, node->id);
+    remedy_text(view, moves, node, remedy, sizeof remedy);
+    text_add(&out, "node-%u (%s) is not alive: %s", node->id, node->address, remedy);
 }
 
 static void add_size(struct text *text, uint64_t bytes)

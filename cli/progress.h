@@ -23,18 +23,19 @@ struct progress {
 
 /* now_ms: never goes back. */
 void progress_take(struct progress *progress, const struct moves_sum *sum, uint64_t now_ms);
-/* Of the bytes, or where there are none of the partitions. 100 when all are where they are to be.
- */
+/* Of the bytes, or where there are none of the partitions. 100 when all are where they are to be,
+ * the meta group too. */
 unsigned progress_percent(const struct progress *progress);
 /* Bytes a second. */
 uint64_t progress_rate(const struct progress *progress);
 /* UINT64_MAX: nobody knows. */
 uint64_t progress_left_ms(const struct progress *progress);
-/* Why groups that are not done, the meta group among them, wait: "12 waiting for its turn, 4
- * catching up (node-3)". "" when none does. */
+/* Why groups that are not done wait: "12 waiting for its turn, 4 catching up (node-3), the meta
+ * group not heard of (node-5)". "" when none does. */
 void progress_waits(const struct moves *moves, const struct ringmap *map, char *text, size_t size);
-/* That the plan waits for this node of moves_missing(), and what helps. */
-void progress_missing(const struct view_node *node, char *text, size_t size);
+/* That the plan waits for this node of moves_missing(), and what helps; see remedy_text(). */
+void progress_missing(const struct view *view, const struct moves *moves,
+                      const struct view_node *node, char *text, size_t size);
 /* "12 of 47 partitions, 2 retries; 412.0 MiB of 1.0 GiB, 48.1 MiB/s, 00:21 left". */
 void progress_text(const struct progress *progress, char *text, size_t size);
 

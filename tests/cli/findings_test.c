@@ -1,22 +1,66 @@
 #include "cli/findings.h"
 
+#include "replication/transfer.h"
 #include "ring/swim.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "view_scene.h"
 
 static struct view view;
 static struct top_member members[40]; /* as its nodes */
 static struct findings findings;
+static void (*spoil)(struct moves *moves); /* NULL: nothing has moved, nothing waits */
+
+static void look(void)
+{
+    struct moves moves = scene_moves(&view);
+
+    if (spoil)
+        spoil(&moves);
+    findings_reach(&findings, &view, members, &moves);
+    moves_deinit(&moves);
+}
+
+/* Ends where people would see its end. */
+static size_t command_size(const char *command)
+{
+    static const char *const ends[] = {",", ";", ":", " with ", " or "};
+    size_t size = strlen(command);
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const char *end = strstr(command, ends[i]);
+
+        if (end && (size_t)(end - command) < size)
+            size = (size_t)(end - command);
+    }
+    return size;
+}
+
+/* Every command that mends is one: it fails for want of a ticket (1), not of a meaning (2). */
+static void try_commands(const char *mend)
+{
+    for (const char *at = strstr(mend, "ring-admin "); at; at = strstr(at + 1, "ring-admin ")) {
+        char line[512];
+        int status;
+
+        snprintf(line, sizeof line, "%s/%.*s --ticket /no-ticket --seeds 127.0.0.1:1 2>/dev/null",
+                 RINGCASK_BIN_DIR, (int)command_size(at), at);
+        status = system(line);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%s", line);
+    }
+}
 
 /* The first line of the check that is not OK; NULL: none is. */
 static const struct finding *fault_of(const char *check)
 {
     bool told = false;
 
-    findings_reach(&findings, &view, members);
+    look();
     for (uint32_t i = 0; i < findings.count; i++) {
         const struct finding *finding = &findings.items[i];
 
@@ -39,12 +83,14 @@ static void expect(const char *check, enum finding_level level, const char *text
     cr_assert_eq(finding->level, level);
     cr_assert(strstr(finding->text, text), "%s", finding->text);
     cr_assert(strstr(finding->mend, mend), "%s", finding->mend);
+    for (uint32_t i = 0; i < findings.count; i++)
+        try_commands(findings.items[i].mend);
 }
 
 Test(findings, a_healthy_cluster_has_none_and_every_check_says_so)
 {
     view = scene_view(3, 0, 16, 3);
-    findings_reach(&findings, &view, members);
+    look();
     cr_assert_eq(findings.count, 13);
     for (uint32_t i = 0; i < findings.count; i++)
         cr_assert_eq(findings.items[i].level, FINDING_OK, "%s", findings.items[i].text);
@@ -53,15 +99,33 @@ Test(findings, a_healthy_cluster_has_none_and_every_check_says_so)
 
 Test(findings, a_lost_node_is_named_with_both_ways_out)
 {
-    view = scene_view(3, 0, 16, 3);
+    view = scene_view(4, 0, 16, 3);
     scene_lose(&view, 2);
     scene_elect(&view);
     expect("quorums", FINDING_WARN, "degraded", "start node-2 again");
     cr_assert(strstr(findings.items[1].text, "node-2 (127.0.0.1:7002) is down"));
     cr_assert(strstr(findings.items[1].mend, "ring-admin replace 2 NEW"));
     cr_assert(strstr(findings.items[1].mend, "ring-admin remove --force 2"));
+    view_deinit(&view);
+}
+
+Test(findings, what_would_be_refused_is_not_advised)
+{
+    view = scene_view(3, 0, 16, 3);
+    scene_lose(&view, 2);
+    scene_elect(&view);
+    expect("quorums", FINDING_WARN, "degraded", "start node-2 again");
+    cr_assert(strstr(findings.items[1].mend, "ring-admin replace 2 NEW"));
+    cr_assert_null(strstr(findings.items[1].mend, "remove"), "3 replicas need 3 nodes");
     scene_lose(&view, 1);
     expect("quorums", FINDING_ERROR, "unavailable", "start node-1 again");
+    cr_assert_null(strstr(findings.items[1].mend, "ring-admin"), "%s", findings.items[1].mend);
+    view_deinit(&view);
+    view = scene_view(3, 1, 16, 3);
+    scene_lose(&view, 2);
+    scene_elect(&view);
+    expect("quorums", FINDING_WARN, "degraded", "start node-2 again");
+    cr_assert(strstr(findings.items[1].mend, "ring-admin replace 2 4"), "who is there is named");
     view_deinit(&view);
 }
 
@@ -74,8 +138,10 @@ Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
     scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
     cr_assert_null(fault_of("plan"));
     scene_lose(&view, 4);
-    expect("plan", FINDING_WARN, "a plan is under way to node-4 (127.0.0.1:7004), which is down",
+    expect("plan", FINDING_WARN,
+           "the plan under way waits for node-4 (127.0.0.1:7004), which is down",
            "ring-admin remove --force 4");
+    cr_assert(strstr(fault_of("plan")->mend, "ring-admin abort"));
     scene_answer(&view);
     view.map.paused = true;
     expect("plan", FINDING_WARN, "a plan is paused", "ring-admin resume");
@@ -83,6 +149,51 @@ Test(findings, who_waits_to_be_taken_in_and_what_is_paused_is_told)
     view = scene_view(3, 0, 16, 3);
     view.map.paused = true;
     expect("plan", FINDING_WARN, "the next plan will be too", "ring-admin resume");
+    view_deinit(&view);
+}
+
+/* All partitions have moved. */
+static void leave_meta(struct moves *moves)
+{
+    for (uint16_t p = 0; p < view.map.partition_count; p++)
+        scene_move(&view, moves, p, 20);
+    moves->groups[moves->partition_count].move.voters.count = 3; /* of five */
+    moves->groups[moves->partition_count].move.step = TRANSFER_SILENT;
+    moves->groups[moves->partition_count].move.member = 5;
+}
+
+static void silence_all(struct moves *moves)
+{
+    for (uint16_t p = 0; p < view.map.partition_count; p++)
+        if (moves_changes(&view.map, p)) {
+            moves->groups[p].move.step = p % 2 ? TRANSFER_SILENT : TRANSFER_BUDGET;
+            moves->groups[p].move.member = 5;
+        }
+}
+
+static void catch_up_one(struct moves *moves)
+{
+    silence_all(moves);
+    for (uint16_t p = 0; p < view.map.partition_count; p++)
+        if (moves_changes(&view.map, p))
+            moves->groups[p].move.step = TRANSFER_CATCH_UP;
+}
+
+Test(findings, a_plan_that_waits_for_the_dead_or_stands_still_is_told)
+{
+    view = scene_view(4, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    spoil = leave_meta;
+    expect("plan", FINDING_WARN, "stands still: the meta group not heard of (node-5)",
+           "ring-admin abort");
+    scene_lose(&view, 5);
+    expect("plan", FINDING_WARN, "waits for node-5 (127.0.0.1:7005), which is down",
+           "ring-admin remove --force 5");
+    scene_answer(&view);
+    spoil = silence_all;
+    expect("plan", FINDING_WARN, "stands still", "ring-admin status");
+    spoil = catch_up_one;
+    cr_assert_null(fault_of("plan"), "something goes on");
     view_deinit(&view);
 }
 
@@ -152,7 +263,7 @@ Test(findings, damage_and_replicas_that_differ_are_told)
     view.nodes[0].status.scrub = (struct wire_scrub){.outvoted = 1};
     expect("divergence", FINDING_WARN, "node-1: 1 replicas held something else", "memory");
     view.nodes[0].status.scrub = (struct wire_scrub){.unread = 3};
-    expect("divergence", FINDING_ERROR, "node-1: 3 files", "replace the disk");
+    expect("divergence", FINDING_ERROR, "node-1: 3 files", "ring-admin replace 1 NEW");
     view.nodes[0].status.scrub = (struct wire_scrub){.undecided = 4};
     expect("divergence", FINDING_ERROR, "node-1: 4 ranges", "bring all replicas back");
     view_deinit(&view);
@@ -163,7 +274,7 @@ Test(findings, disks_memory_and_clocks_are_told_before_they_hurt)
     view = scene_view(3, 0, 16, 3);
     view.nodes[1].status.disk_free = 100u << 20;
     expect("disks", FINDING_WARN, "node-2: 100 MiB free beside 1024 MiB stored",
-           "ring-admin weight 2 W");
+           "ring-admin weight 2 50");
     view.nodes[1].status.disk_full = true;
     expect("disks", FINDING_ERROR, "node-2: its disk is full", "make room");
     view.nodes[1].status.disk_full = false;
@@ -190,7 +301,7 @@ Test(findings, what_hundreds_of_nodes_have_is_said_of_some)
         view.nodes[id - 1].status.disk_full = true;
         view.nodes[id - 1].status.links_up = 0;
     }
-    findings_reach(&findings, &view, members);
+    look();
     cr_assert_leq(findings.count, FINDINGS_MAX);
     expect("ring map", FINDING_WARN, "node-1", "wait");
     cr_assert_null(fault_of("clocks"));

@@ -77,6 +77,11 @@ Test(moves, a_sum_goes_from_nothing_to_all_as_partitions_arrive)
     cr_assert_eq(sum.groups_done, held);
     cr_assert_eq(sum.bytes_done, sum.bytes);
     cr_assert_eq(sum.groups_unknown, 0);
+    cr_assert_eq(sum.waiting, 0);
+    moves.groups[PARTITIONS].move.voters.ids[0] = 4;
+    moves_sum(&moves, &view.map, &sum);
+    cr_assert_eq(sum.waiting, 1, "the meta group has still to come");
+    cr_assert_eq(sum.groups_done, sum.groups);
     done();
 }
 

@@ -60,6 +60,8 @@ Test(progress, per_cent_are_of_bytes_or_else_of_partitions_and_all_is_all)
     cr_assert_eq(progress_percent(&progress), 49);
     progress.sum.groups_done = 4;
     cr_assert_eq(progress_percent(&progress), 100);
+    progress.sum.waiting = 1; /* the meta group */
+    cr_assert_eq(progress_percent(&progress), 99);
     progress.sum = (struct moves_sum){0};
     cr_assert_eq(progress_percent(&progress), 100);
     progress = (struct progress){0};
@@ -107,8 +109,11 @@ Test(progress, it_says_why_what_waits_does)
     moves.groups[16].move.step = TRANSFER_SILENT;
     moves.groups[16].move.member = 4;
     progress_waits(&moves, &view.map, text, sizeof text);
-    cr_assert_str_eq(text, "1 not heard of (node-4)", "the meta group is one of them");
-    progress_missing(&view.nodes[3], text, sizeof text);
+    cr_assert_str_eq(text, "the meta group not heard of (node-4)");
+    moves.groups[16].known = false;
+    progress_waits(&moves, &view.map, text, sizeof text);
+    cr_assert_str_eq(text, "the meta group without a leader that answers");
+    progress_missing(&view, &moves, &view.nodes[3], text, sizeof text);
     cr_assert(strstr(text, "node-4 (127.0.0.1:7004) is not alive"), "%s", text);
     cr_assert(strstr(text, "ring-admin remove --force 4"), "%s", text);
     moves_deinit(&moves);

@@ -308,7 +308,7 @@ static uint32_t lose_newcomer(struct fleet *fleet, const char *replaces)
 {
     uint32_t joined = fleet_join_node(fleet);
     const char *address = fleet->addresses[joined];
-    char remove[96];
+    char mend[96];
 
     fleet_wait_state(fleet, address, "joining", WAIT_MS);
     admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
@@ -319,10 +319,12 @@ static uint32_t lose_newcomer(struct fleet *fleet, const char *replaces)
     fleet_kill(fleet, &fleet->nodes[joined]);
     wait_blocked(fleet, "not heard of (node-");
     wait_dead(fleet, joined);
-    snprintf(remove, sizeof remove, "ring-admin remove --force %u", joined + 1);
-    admin(fleet, 0, remove, "moves", NULL);
-    admin(fleet, 4, remove, "doctor", NULL);
-    admin(fleet, 5, remove, "commit", "--auto", NULL);
+    /* Without the one that is replaced there are too few to remove another. */
+    snprintf(mend, sizeof mend,
+             replaces ? "ring-admin replace %u NEW" : "ring-admin remove --force %u", joined + 1);
+    admin(fleet, 0, mend, "moves", NULL);
+    admin(fleet, 4, mend, "doctor", NULL);
+    admin(fleet, 5, mend, "commit", "--auto", NULL);
     return joined;
 }
 

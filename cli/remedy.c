@@ -1,0 +1,157 @@
+#include "cli/remedy.h"
+
+#include "cli/planning.h"
+#include "cli/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
+                 const struct view_node **missing)
+{
+    struct next_map_held *held = calloc(view->map.partition_count + 1u, sizeof *held);
+    int r;
+
+    if (!held)
+        return -ENOMEM;
+    moves_held(moves, held);
+    r = next_map_abort(&view->map, held, next);
+    if (r == 0) {
+        next->paused = false; /* it would never end */
+        *missing = moves_missing(moves, next, view);
+    }
+    free(held);
+    return r;
+}
+
+bool remedy_can_abort(const struct view *view, const struct moves *moves)
+{
+    const struct view_node *missing;
+    struct ringmap next;
+
+    if (!ringmap_moving(&view->map) || remedy_abort(view, moves, &next, &missing) != 0)
+        return false;
+    ringmap_deinit(&next);
+    return !missing;
+}
+
+/* What a plan is refused for: bits of enum plan_note_code; 0: it would be accepted. */
+static uint32_t refusals_of(const struct view *view, const struct moves *moves,
+                            const struct staged *staged)
+{
+    struct planning planning;
+    uint32_t refusals = 0;
+
+    if (planning_make(&planning, view, moves, staged) != 0)
+        refusals = UINT32_MAX;
+    for (uint32_t i = 0; refusals != UINT32_MAX && i < planning.plan.note_count; i++)
+        if (plan_note_refuses(planning.plan.notes[i].code))
+            refusals |= 1u << planning.plan.notes[i].code;
+    planning_deinit(&planning);
+    return refusals;
+}
+
+bool remedy_can_commit(const struct view *view, const struct moves *moves,
+                       const struct staged *staged)
+{
+    return refusals_of(view, moves, staged) == 0;
+}
+
+/* The list so far, "a, b" or "a". */
+struct list {
+    struct text text;
+    uint32_t count;
+};
+
+static void add(struct list *list, const char *command)
+{
+    text_add(&list->text, "%s%s", list->count++ == 0 ? "" : ", or ", command);
+}
+
+static bool is_lost(const struct view *view, uint32_t i)
+{
+    return view->map.members[i].state != RINGMAP_STATE_REMOVED && !view_is_alive(&view->nodes[i]);
+}
+
+/* Two of the dead would each be given what the other held: they go together, or not. */
+static void add_removal_of_all(struct list *list, const struct view *view,
+                               const struct moves *moves)
+{
+    struct staged staged = {.count = 0};
+    char command[REMEDY_TEXT_SIZE] = "";
+    struct text out = {command, sizeof command, 0};
+
+    text_add(&out, "ring-admin commit --auto");
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        struct staged_change change = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
+
+        if (!is_lost(view, i))
+            continue;
+        if (staged_add(&staged, &view->map, &change) != 0)
+            return;
+        text_add(&out, " remove %u", change.member);
+    }
+    if (remedy_can_commit(view, moves, &staged))
+        add(list, command);
+}
+
+/* Who has joined, is alive and would be accepted in its place; 0: nobody. */
+static uint16_t successor_of(const struct view *view, const struct moves *moves, uint16_t member,
+                             bool *is_any)
+{
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        const struct view_node *node = &view->nodes[i];
+        struct staged staged = {.changes = {{.op = STAGED_JOIN, .member = node->id},
+                                            {.op = STAGED_REMOVE, .member = member}},
+                                .count = 2};
+
+        if (view->map.members[i].state != RINGMAP_STATE_JOINING || !view_is_alive(node))
+            continue;
+        *is_any = true;
+        if (remedy_can_commit(view, moves, &staged))
+            return node->id;
+    }
+    return 0;
+}
+
+static void add_replacement(struct list *list, const struct view *view, const struct moves *moves,
+                            uint16_t member)
+{
+    bool is_any = false;
+    uint16_t successor = successor_of(view, moves, member, &is_any);
+    char command[64];
+    struct text out = {command, sizeof command, 0};
+
+    if (successor != 0)
+        text_add(&out, "ring-admin replace %u %u", member, successor);
+    else
+        text_add(&out, "ring-admin replace %u NEW with a node that has joined", member);
+    if (successor != 0 || !is_any)
+        add(list, command);
+}
+
+void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
+                 char *text, size_t size)
+{
+    const uint32_t no_majority = 1u << PLAN_NOTE_META | 1u << PLAN_NOTE_QUORUM;
+    struct staged staged = {.changes = {{.op = STAGED_REMOVE, .member = node->id}}, .count = 1};
+    char commands[REMEDY_TEXT_SIZE] = "", command[64];
+    struct list list = {.text = {commands, sizeof commands, 0}};
+    struct text one = {command, sizeof command, 0}, out = {text, size, 0};
+    uint32_t refusals = refusals_of(view, moves, &staged);
+    bool holds = ringmap_member(&view->map, node->id)->state != RINGMAP_STATE_JOINING;
+
+    if (remedy_can_abort(view, moves))
+        add(&list, "ring-admin abort");
+    text_add(&one, "ring-admin remove --force %u", node->id);
+    if (refusals == 0)
+        add(&list, command);
+    else if ((refusals & 1u << PLAN_NOTE_TARGET_DEAD) && !(refusals & no_majority))
+        add_removal_of_all(&list, view, moves);
+    if (holds && !(refusals & no_majority))
+        add_replacement(&list, view, moves, node->id);
+    if (list.count > 0)
+        text_add(&out, "start it; if it is lost: %s", commands);
+    else
+        text_add(&out, "start it: without it there is no majority that could change anything");
+}

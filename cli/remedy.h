@@ -1,0 +1,29 @@
+/* Remedy: what helps when a node is lost, of the commands that would be accepted now.
+ *
+ * Each is tried on the view as its command would: planned, and looked at for refusals; an abort,
+ * for whom it would wait. So nobody is advised to type what is then refused. Pure: it asks nobody.
+ */
+#ifndef CLI_REMEDY_H
+#define CLI_REMEDY_H
+
+#include "cli/moves.h"
+#include "cli/view.h"
+#include "ring/staged.h"
+
+#define REMEDY_TEXT_SIZE 384u
+
+/* The map of an abort of the plan under way; *missing: who is not alive and would be needed all the
+ * same, NULL: nobody. The caller deinits *next on 0. 0, NEXT_MAP_E_SETTLED or -ENOMEM. */
+int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
+                 const struct view_node **missing);
+/* Whether an abort would be accepted, and end. */
+bool remedy_can_abort(const struct view *view, const struct moves *moves);
+/* Whether these changes would be accepted; they may be none. */
+bool remedy_can_commit(const struct view *view, const struct moves *moves,
+                       const struct staged *staged);
+/* Of a node that is not alive, as `mend` of findings: "start it; if it is lost: ring-admin abort,
+ * or ring-admin remove --force 5". view: founded; moves: of the same moment. */
+void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
+                 char *text, size_t size);
+
+#endif

@@ -1,0 +1,87 @@
+#include "cli/remedy.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "view_scene.h"
+
+static struct view view;
+static char text[REMEDY_TEXT_SIZE];
+
+/* Of that member, when nothing has moved. */
+static const char *remedy_of(uint16_t member)
+{
+    struct moves moves = scene_moves(&view);
+
+    remedy_text(&view, &moves, view_node(&view, member), text, sizeof text);
+    moves_deinit(&moves);
+    return text;
+}
+
+Test(remedy, who_can_be_missed_may_be_removed_or_replaced)
+{
+    view = scene_view(4, 0, 16, 3);
+    scene_lose(&view, 2);
+    cr_assert_str_eq(
+        remedy_of(2),
+        "start it; if it is lost: ring-admin remove --force 2, or ring-admin replace 2 "
+        "NEW with a node that has joined");
+    view_deinit(&view);
+}
+
+Test(remedy, where_all_are_needed_only_another_node_helps)
+{
+    view = scene_view(3, 0, 16, 3);
+    scene_lose(&view, 2);
+    cr_assert_str_eq(remedy_of(2), "start it; if it is lost: ring-admin replace 2 NEW with a node "
+                                   "that has joined");
+    view_deinit(&view);
+    view = scene_view(3, 1, 16, 3);
+    scene_lose(&view, 2);
+    cr_assert_str_eq(remedy_of(2), "start it; if it is lost: ring-admin replace 2 4");
+    scene_lose(&view, 4);
+    cr_assert_str_eq(remedy_of(4), "start it; if it is lost: ring-admin remove --force 4",
+                     "it holds nothing that another could take");
+    view_deinit(&view);
+}
+
+Test(remedy, without_a_majority_no_command_helps)
+{
+    view = scene_view(3, 0, 16, 3);
+    scene_lose(&view, 1);
+    scene_lose(&view, 2);
+    cr_assert_null(strstr(remedy_of(2), "ring-admin"), "%s", text);
+    cr_assert(strstr(text, "start it"));
+    view_deinit(&view);
+}
+
+/* Of five replicas each, so that all keep their majority. */
+Test(remedy, two_that_would_take_from_each_other_go_together)
+{
+    view = scene_view(7, 0, 16, 5);
+    scene_lose(&view, 6);
+    scene_lose(&view, 7);
+    cr_assert(strstr(remedy_of(6), "ring-admin commit --auto remove 6 remove 7"), "%s", text);
+    cr_assert_null(strstr(text, "--force"), "%s", text);
+    view_deinit(&view);
+}
+
+Test(remedy, a_plan_may_be_given_up_where_that_ends)
+{
+    view = scene_view(4, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    scene_lose(&view, 5);
+    cr_assert(strstr(remedy_of(5), "ring-admin abort, or ring-admin remove --force 5"), "%s", text);
+    view_deinit(&view);
+}
+
+Test(remedy, nothing_is_given_up_when_nothing_is_under_way)
+{
+    struct moves moves;
+
+    view = scene_view(3, 0, 16, 3);
+    moves = scene_moves(&view);
+    cr_assert_not(remedy_can_abort(&view, &moves));
+    moves_deinit(&moves);
+    view_deinit(&view);
+}
