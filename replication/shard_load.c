@@ -4,6 +4,7 @@
 #define MEASURE_MS    500u
 #define SMOOTH_MS     2000.0 /* time constant */
 #define WRITE_LONG_MS 100u   /* one under way for so long counts as it is */
+#define LEARN_MS      3000u  /* a new leader of the meta group sees by then whose disk is slow */
 #define COUNTERS      512u
 #define KEYS_TOLD     32u
 #define KEYS_KEPT_MS  30000u /* behind the end of counting */
@@ -169,14 +170,18 @@ static void carry_out(struct shard *shard, const struct wire_wish *wish)
 void shard_load_balance(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
+    struct shard_load *load = &shard->load;
     struct wire_balance balance;
     struct wire_wish wish;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    if (!wire_get_balance(&cursor, &balance) || balance.term < shard->load.asker_term)
+    if (!wire_get_balance(&cursor, &balance) || balance.term < load->asker_term)
         return;
-    shard->load.asker_term = balance.term;
-    shard->load.slow = balance.slow;
+    if (balance.term > load->asker_term)
+        load->asker_since_ms = shard->now_ms;
+    load->asker_term = balance.term;
+    /* What the leader before has said stands until the new one can know. */
+    load->slow = balance.slow || (load->slow && shard->now_ms < load->asker_since_ms + LEARN_MS);
     while (!wire_cursor_done(&cursor) && wire_get_wish(&cursor, &wish))
         carry_out(shard, &wish);
     if (balance.ask)

@@ -42,6 +42,7 @@ struct shard_load {
     bool drained;
     bool slow;               /* as the meta leader said */
     uint32_t asker_term;     /* the highest of a meta leader that asked */
+    uint64_t asker_since_ms; /* when that one first did */
     struct histogram syncs;  /* us, since the newest LOAD */
     uint64_t write_since_ms; /* a write of the journal is under way since; 0: none is */
     uint32_t sync_us;        /* as in the newest LOAD */
