@@ -1,25 +1,27 @@
-/* Slow sync: a disk that is slow to sync, for one process among many and while it runs. A library
- * to be preloaded (LD_PRELOAD): while the file $SLOW_SYNC_FOLDER/PID is there, each fdatasync of
- * the process takes as many milliseconds more as that file says. */
+/* Slow sync: disks whose syncs all take the same, and one among them that turns slow while its
+ * process runs. A library to be preloaded (LD_PRELOAD): each fdatasync takes $SLOW_SYNC_MS at
+ * least, or what the file $SLOW_SYNC_FOLDER/PID says while that is there. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-static long extra_ms(void)
+static long least_ms(void)
 {
-    const char *folder = getenv("SLOW_SYNC_FOLDER");
+    const char *folder = getenv("SLOW_SYNC_FOLDER"), *usual = getenv("SLOW_SYNC_MS");
     char path[4096], text[16] = "";
-    int fd;
+    int fd = -1;
 
-    if (!folder)
-        return 0;
-    snprintf(path, sizeof path, "%s/%d", folder, (int)getpid());
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (folder) {
+        snprintf(path, sizeof path, "%s/%d", folder, (int)getpid());
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (fd < 0)
-        return 0;
+        return usual ? strtol(usual, NULL, 10) : 0;
     if (read(fd, text, sizeof text - 1) < 0)
         text[0] = 0;
     close(fd);
@@ -28,10 +30,17 @@ static long extra_ms(void)
 
 int fdatasync(int fd)
 {
-    long ms = extra_ms();
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    struct timespec until;
+    int r, error;
 
-    if (ms > 0)
-        nanosleep(&pause, NULL);
-    return (int)syscall(SYS_fdatasync, fd);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += least_ms() * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    r = (int)syscall(SYS_fdatasync, fd);
+    error = errno;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+    errno = error;
+    return r;
 }
