@@ -105,6 +105,17 @@ static bool converged(struct run *run)
            sim_gossip_converged(&run->cluster, why, sizeof why);
 }
 
+/* With the pass that is under way, and two more. */
+static uint64_t scrub_us(const struct run *run)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < run->cluster.node_count; i++) {
+        uint64_t used = sim_disk_used(run->cluster.nodes[i].disk);
+        most = used > most ? used : most;
+    }
+    return PROGRESS_US + 3 * most * SIM_SECOND / run->sim.swarm.scrub_rate;
+}
+
 static bool scrubbed(struct run *run)
 {
     char why[200];
@@ -171,7 +182,7 @@ static void phases(struct run *run)
     if (!drain(run))
         return;
     sim_check_spoil(run->check);
-    if (!run_while(run, PROGRESS_US, scrubbed)) {
+    if (!run_while(run, scrub_us(run), scrubbed)) {
         if (sim_check_scrubbed(run->check, why, sizeof why))
             (void)sim_check_converged(run->check, why, sizeof why);
         sim_fail(sim, "disks are not mended: %s", why);
