@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 #define PORT_FIRST 10000u /* below those that the system gives to outgoing connections */
 #define PORT_RANGE 20000u
 #define CONFLICT   5
+
+/* A scenario has one fleet, and threads that ask. */
+static _Atomic uint64_t killed_ns, ready_ns;
 
 const char *fleet_path(const struct fleet *fleet, const char *name, const char *suffix,
                        char path[PATH_MAX])
@@ -132,11 +136,13 @@ void fleet_start_router(struct fleet *fleet)
     set_words(&fleet->router,
               (const char *[]){program_of(fleet->router_program, program), "router", "--ticket",
                                fleet->ticket, "--seeds", seeds, "--resp", resp, NULL});
+    atomic_store(&ready_ns, UINT64_MAX);
     r = start(fleet, &fleet->router, "router", line, sizeof line);
     REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
     REQUIRE(strncmp(line, "ready resp=", 11) == 0, "%s", line);
     colon = strrchr(line, ':');
     fleet->resp_port = (uint16_t)atoi(colon + 1);
+    atomic_store(&ready_ns, now_ns());
 }
 
 int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words)
@@ -223,10 +229,30 @@ void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
     open_fleet(fleet, folder, nodes, NULL, &(struct fleet){.router_program = program});
 }
 
+uint64_t fleet_killed_ns(void)
+{
+    return atomic_load(&killed_ns);
+}
+
+uint64_t fleet_ready_ns(void)
+{
+    return atomic_load(&ready_ns);
+}
+
+void fleet_kill_all(struct fleet *fleet)
+{
+    atomic_store(&killed_ns, now_ns());
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        child_signal(&fleet->nodes[k], SIGKILL);
+    for (uint32_t k = 0; k < fleet->node_count; k++)
+        fleet_kill(fleet, &fleet->nodes[k]);
+}
+
 void fleet_kill(struct fleet *fleet, struct child *child)
 {
     (void)fleet;
     REQUIRE(child->pid > 0, "it does not run");
+    atomic_store(&killed_ns, now_ns());
     child_signal(child, SIGKILL);
     while (!child_reap(child))
         pause_ms(1);

@@ -54,6 +54,12 @@ void fleet_wait_left(struct fleet *fleet, uint32_t k, uint32_t timeout_ms);
 void fleet_start_router(struct fleet *fleet);
 /* SIGKILL, and waits until it is gone. */
 void fleet_kill(struct fleet *fleet, struct child *child);
+/* All nodes at once. */
+void fleet_kill_all(struct fleet *fleet);
+/* Since when the newest of those who were killed may be missing; 0: nobody was. On any thread. */
+uint64_t fleet_killed_ns(void);
+/* Since when the router is ready; UINT64_MAX: it is about to be. On any thread. */
+uint64_t fleet_ready_ns(void);
 /* SIGTERM, and waits until it has ended by itself, with exit code 0. Returns after how many ms. */
 uint32_t fleet_stop(struct fleet *fleet, struct child *child);
 /* Until `ring-admin status --check` is satisfied. */
@@ -85,7 +91,8 @@ void fleet_wait_dead(struct fleet *fleet, uint32_t id, uint32_t timeout_ms);
 void fleet_state(struct fleet *fleet, const char *address, char state[16]);
 void fleet_wait_state(struct fleet *fleet, const char *address, const char *state,
                       uint32_t timeout_ms);
-/* Until a line of NAME.log holds the words. */
+/* Whether a line of NAME.log holds the words; and until one does. */
+bool fleet_log_says(const struct fleet *fleet, const char *name, const char *words);
 void fleet_wait_log(const struct fleet *fleet, const char *name, const char *words,
                     uint32_t timeout_ms);
 /* "node-2", ".log" -> path. */

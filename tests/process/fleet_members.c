@@ -142,10 +142,10 @@ void fleet_wait_state(struct fleet *fleet, const char *address, const char *stat
     }
 }
 
-static bool log_says(const char *path, const char *words)
+bool fleet_log_says(const struct fleet *fleet, const char *name, const char *words)
 {
-    FILE *file = fopen(path, "re");
-    char line[2048];
+    char path[PATH_MAX], line[2048];
+    FILE *file = fopen(fleet_path(fleet, name, ".log", path), "re");
     bool says = false;
 
     REQUIRE(file, "%s", path);
@@ -159,11 +159,9 @@ void fleet_wait_log(const struct fleet *fleet, const char *name, const char *wor
                     uint32_t timeout_ms)
 {
     uint64_t until_ns = now_ns() + (uint64_t)timeout_ms * 1000000;
-    char path[PATH_MAX];
 
-    fleet_path(fleet, name, ".log", path);
-    while (!log_says(path, words)) {
-        REQUIRE(now_ns() < until_ns, "no \"%s\" in %s", words, path);
+    while (!fleet_log_says(fleet, name, words)) {
+        REQUIRE(now_ns() < until_ns, "no \"%s\" in %s/%s.log", words, fleet->folder, name);
         pause_ms(1);
     }
 }

@@ -1,5 +1,6 @@
 #include "tests/process/load.h"
 
+#include "tests/process/fleet.h"
 #include "tests/process/program.h"
 #include "tests/process/resp_client.h"
 #include "tests/sim/judge.h"
@@ -21,6 +22,10 @@
 #define RECONNECT_MS  5u
 #define KEY_SIZE      32u
 #define WORDS_MAX     (1 + 2 * TAG_KEYS)
+#define DEADLINE_MS   10000u /* of an operation, at the router */
+#define ANSWER_MS     1000u  /* behind it */
+#define WATCH_MS      50u
+#define STILL_MS      3000u /* a watch that comes so late: nothing has run meanwhile */
 
 struct load_client {
     struct load *load;
@@ -38,6 +43,8 @@ struct load {
     uint32_t client_count;
     struct load_client clients[LOAD_CLIENTS_MAX];
     uint64_t begin_ns;
+    pthread_t watch;
+    _Atomic uint64_t still_ns; /* the machine stood, until then; 0: it never did */
     atomic_bool stopping;
     pthread_mutex_t mutex; /* the judge, and time as it sees it */
     struct judge *judge;
@@ -169,19 +176,41 @@ static void make_reply(const struct resp_value *value, struct judge_reply *reply
         reply->values[i] = (struct judge_bytes){value->items[i].data, value->items[i].size};
 }
 
+/* Whether it was while the operation was under way, or within a deadline before now. */
+static bool may_explain(uint64_t cause_ns)
+{
+    return cause_ns != 0 && now_ns() - cause_ns <= (DEADLINE_MS + ANSWER_MS) * UINT64_C(1000000);
+}
+
+/* why: NULL when the connection was lost. mutex held. */
+static void note_unknown(struct load *load, const struct command *command, const char *why)
+{
+    load->result.unknown++;
+    if (may_explain(fleet_killed_ns()) || may_explain(atomic_load(&load->still_ns)))
+        return;
+    load->result.unexplained++;
+    fprintf(stderr, "%s %s, %llu ms after it was sent, %llu ms after the last kill: %s\n",
+            command->words[0].data, command->keys[0],
+            (unsigned long long)(now_ns() - command->call.time) / 1000000,
+            (unsigned long long)(now_ns() - fleet_killed_ns()) / 1000000,
+            why ? why : "connection lost");
+}
+
 /* What an answer means to the judge. mutex held. True when the command succeeded. */
-static bool note_answer(struct load *load, uint32_t op, const struct resp_value *value)
+static bool note_answer(struct load *load, uint32_t op, const struct command *command,
+                        const struct resp_value *value)
 {
     struct judge_reply reply;
 
     if (starts_with(value, "UNKNOWNRESULT")) {
-        load->result.unknown++;
+        note_unknown(load, command, "UNKNOWNRESULT");
         return false;
     }
     if (starts_with(value, "TRYAGAIN") || starts_with(value, "CLUSTERDOWN") ||
         starts_with(value, "NOSPACE")) {
         judge_fail(load->judge, op, now_ns());
-        load->result.refused++;
+        load->result.refused +=
+            command->call.time >= fleet_ready_ns() && !may_explain(atomic_load(&load->still_ns));
         return false;
     }
     REQUIRE(value->kind != '-' || starts_with(value, "ERR value is not an integer"), "%.*s",
@@ -219,9 +248,9 @@ static int call(struct load_client *client, struct command *command)
     r = resp_client_call(&client->resp, command->words, command->word_count, &value);
     pthread_mutex_lock(&load->mutex);
     if (r == 0)
-        good = note_answer(load, op, &value);
+        good = note_answer(load, op, command, &value);
     else
-        load->result.unknown++;
+        note_unknown(load, command, NULL);
     if (r != 0 || (!good && starts_with(&value, "UNKNOWNRESULT")))
         client->identity = load->identities++;
     pthread_mutex_unlock(&load->mutex);
@@ -249,6 +278,21 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Whoever stops the machine stops this, too. */
+static void *watch(void *argument)
+{
+    struct load *load = argument;
+
+    while (!atomic_load(&load->stopping)) {
+        uint64_t begin_ns = now_ns();
+
+        pause_ms(WATCH_MS);
+        if (now_ns() - begin_ns >= STILL_MS * UINT64_C(1000000))
+            atomic_store(&load->still_ns, now_ns());
+    }
+    return NULL;
+}
+
 struct load *load_start(uint16_t resp_port, uint32_t clients)
 {
     struct load *load = calloc(1, sizeof *load);
@@ -272,6 +316,7 @@ struct load *load_start(uint16_t resp_port, uint32_t clients)
         resp_client_init(&client->resp);
         REQUIRE(pthread_create(&client->thread, NULL, run, client) == 0, "no thread");
     }
+    REQUIRE(pthread_create(&load->watch, NULL, watch, load) == 0, "no thread");
     return load;
 }
 
@@ -353,6 +398,7 @@ void load_finish(struct load *load, struct load_result *result)
     atomic_store(&load->stopping, true);
     for (uint32_t i = 0; i < load->client_count; i++)
         pthread_join(load->clients[i].thread, NULL);
+    pthread_join(load->watch, NULL);
     generations = (now_ns() - load->begin_ns) / GENERATION_NS;
     read_all(load, generations);
     r = judge_run(load->judge, &verdict);

@@ -6,9 +6,9 @@
  * identity (to the judge that operation stays open for ever).
  *
  * An unknown outcome must have a cause: somebody was killed while the operation was under way, or
- * within an operation's deadline before its end. The scenario says so before it kills. The machine
- * that stands still is a cause as well, and of refusals too: deadlines pass then with nobody to
- * blame.
+ * within an operation's deadline before its end (fleet_killed_ns()). A machine that stands still is
+ * a cause as well, and of refusals too: deadlines pass then with nobody to blame. A router that has
+ * just been started refuses until it is ready (fleet_ready_ns()), which does not count.
  */
 #ifndef TESTS_PROCESS_LOAD_H
 #define TESTS_PROCESS_LOAD_H
@@ -26,8 +26,6 @@ struct load_result {
 
 /* clients: 1 … LOAD_CLIENTS_MAX. */
 struct load *load_start(uint16_t resp_port, uint32_t clients);
-/* Somebody is about to be killed. */
-void load_kill(struct load *load);
 /* From here on gaps are measured. */
 void load_window_begin(struct load *load);
 /* The longest time any client had between two commands that succeeded, ms. */

@@ -269,8 +269,9 @@ void scenario_attack(const struct scenario_options *options)
     stolen_disk();
     forgotten_disk();
     stale_plan();
-    minority();
     load_finish(load, &result);
+    REQUIRE(result.refused == 0, "%u operations refused", result.refused);
+    minority();
     fleet_close(&all.fleet);
     scenario_say(options,
                  "wrong ticket, copied folder, stolen and forgotten disks, stale plan, minority: "

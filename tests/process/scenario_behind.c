@@ -76,19 +76,6 @@ static void check_all(struct resp_client *client, uint32_t keys)
         check(client, i, i < keys / 4 ? 0 : i < keys / 2 ? 1 : 2);
 }
 
-static bool log_says(const struct fleet *fleet, const char *name, const char *word)
-{
-    char path[PATH_MAX], line[1024];
-    FILE *file = fopen(fleet_path(fleet, name, ".log", path), "re");
-    bool found = false;
-
-    REQUIRE(file, "%s", path);
-    while (!found && fgets(line, sizeof line, file))
-        found = strstr(line, word) != NULL;
-    fclose(file);
-    return found;
-}
-
 void scenario_behind(const struct scenario_options *options)
 {
     uint32_t keys = options->is_short ? 1000 : 4000;
@@ -113,7 +100,7 @@ void scenario_behind(const struct scenario_options *options)
     begin_ns = now_ns();
     fleet_start_node(&fleet, AWAY);
     fleet_wait_healthy(&fleet, HEALTHY_MS);
-    while (!log_says(&fleet, "node-3", "snapshots_installed")) {
+    while (!fleet_log_says(&fleet, "node-3", "snapshots_installed")) {
         REQUIRE(now_ns() < begin_ns + HEALTHY_MS * UINT64_C(1000000),
                 "it came back without a snapshot");
         pause_ms(50);

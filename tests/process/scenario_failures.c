@@ -22,6 +22,14 @@ static uint32_t rounds_of(const struct scenario_options *options, uint32_t usual
     return options->rounds ? options->rounds : options->is_short ? few : usual;
 }
 
+/* Whoever is stopped in order leaves no operation without an answer; only kill -9 may. */
+static void finish(struct load *load, struct load_result *result)
+{
+    load_finish(load, result);
+    REQUIRE(result->unexplained == 0, "%u of %u unknown outcomes without a kill",
+            result->unexplained, result->unknown);
+}
+
 void scenario_kill(const struct scenario_options *options)
 {
     uint32_t rounds = rounds_of(options, 20, 4), longest = 0, sum = 0;
@@ -48,7 +56,7 @@ void scenario_kill(const struct scenario_options *options)
             fleet_wait_healthy(&fleet, HEALTHY_MS);
     }
     fleet_wait_healthy(&fleet, HEALTHY_MS);
-    load_finish(load, &result);
+    finish(load, &result);
     fleet_close(&fleet);
     options->report->kill_gap_ms = longest;
     scenario_say(
@@ -79,7 +87,8 @@ void scenario_stop(const struct scenario_options *options)
         fleet_wait_healthy(&fleet, HEALTHY_MS);
         pause_ms(BACK_MS);
     }
-    load_finish(load, &result);
+    finish(load, &result);
+    REQUIRE(result.refused == 0, "%u operations were refused", result.refused);
     fleet_close(&fleet);
     options->report->stop_gap_ms = longest;
     scenario_say(options,
@@ -100,17 +109,14 @@ void scenario_all(const struct scenario_options *options)
     pause_ms(WARM_MS);
     for (uint32_t round = 0; round < rounds; round++) {
         load_window_begin(load);
-        for (uint32_t k = 0; k < NODES; k++)
-            child_signal(&fleet.nodes[k], SIGKILL);
-        for (uint32_t k = 0; k < NODES; k++)
-            fleet_kill(&fleet, &fleet.nodes[k]);
+        fleet_kill_all(&fleet);
         for (uint32_t k = 0; k < NODES; k++)
             fleet_start_node(&fleet, k);
         fleet_wait_healthy(&fleet, HEALTHY_MS);
         pause_ms(WARM_MS);
         longest = larger(longest, load_window_end(load));
     }
-    load_finish(load, &result);
+    finish(load, &result);
     fleet_close(&fleet);
     scenario_say(options, "%u rounds, %u operations linearizable (%u unknown), longest gap %u ms",
                  rounds, result.operations, result.unknown, longest);
@@ -157,7 +163,8 @@ void scenario_router(const struct scenario_options *options)
         fleet_start_router(&fleet);
     }
     pause_ms(WARM_MS);
-    load_finish(load, &result);
+    finish(load, &result);
+    REQUIRE(result.refused == 0, "%u operations were refused", result.refused);
     fleet_close(&fleet);
     scenario_say(options, "%u rounds, %u operations linearizable (%u unknown)", rounds,
                  result.operations, result.unknown);

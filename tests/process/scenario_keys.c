@@ -104,10 +104,7 @@ void scenario_keys(const struct scenario_options *options)
         fleet_wait_healthy(&fleet, HEALTHY_MS);
     }
     check_keys(&fleet, keys);
-    for (uint32_t k = 0; k < NODES; k++)
-        child_signal(&fleet.nodes[k], SIGKILL);
-    for (uint32_t k = 0; k < NODES; k++)
-        fleet_kill(&fleet, &fleet.nodes[k]);
+    fleet_kill_all(&fleet);
     begin_ns = now_ns();
     for (uint32_t k = 0; k < NODES; k++)
         fleet_start_node(&fleet, k);

@@ -1,7 +1,8 @@
 /* Rounds: in each a node joins and the oldest leaves, while clients read and write. Every other
- * round somebody is killed while replicas move, and is started again. Without kills no request may
- * fail; with them none may be refused, and only those can have an unknown outcome that were under
- * way. In the end none of the founding's nodes is left, and not one key is lost. */
+ * round nodes are killed while replicas move, and are started again; in one it is the node that
+ * leaves, in one the router. Without kills no request may fail; with them none may be refused, and
+ * only those can have an unknown outcome that were under way. Who joins gets snapshots. In the end
+ * none of the founding's nodes is left, and not one key is lost. */
 #include "tests/process/fleet.h"
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
@@ -9,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define NODES      3u
 #define CLIENTS    8u
@@ -18,13 +20,19 @@
 #define DOWN_MS    300u /* somebody who was killed stays away */
 #define WITHIN_MS  700u /* of the command: so soon somebody is killed */
 #define KEYS       1000u
+#define VALUE_SIZE 4000u
+#define REMOVED    1 /* exit code of a node that was out already when it came back */
+
+/* Who is killed in a round, while somebody joins and while somebody leaves. */
+enum victim { NOBODY, NODES_OF_IT, LEAVER, ROUTER };
+static const enum victim victims[] = {NOBODY, NODES_OF_IT, LEAVER, ROUTER, NOBODY, NODES_OF_IT};
 
 struct rounds {
     struct fleet fleet;
     struct load *load;
     struct load_result before; /* this round */
     uint32_t oldest;           /* the node that leaves next */
-    uint32_t kills, all_kills, longest_ms;
+    uint32_t kills, longest_ms;
     char text[16u << 10];
 };
 
@@ -42,26 +50,57 @@ static uint32_t somebody(uint32_t but)
     return k;
 }
 
-static void kill_one(uint32_t but)
+static void kill_node(uint32_t k)
 {
-    uint32_t k = somebody(but);
-
-    pause_ms(draw(WITHIN_MS));
     fleet_kill(&rounds.fleet, &rounds.fleet.nodes[k]);
     pause_ms(DOWN_MS);
     fleet_start_node(&rounds.fleet, k);
     rounds.kills++;
 }
 
-/* The command, to its end; meanwhile somebody is killed, or nobody. `spared` is not. */
-static void carry_out(const char *name, const char *const *words, bool kills, uint32_t spared)
+/* As soon as it is leaving, before it is out. */
+static void kill_leaver(uint32_t k)
+{
+    struct fleet *fleet = &rounds.fleet;
+    uint64_t until_ns = now_ns() + (uint64_t)HEALTHY_MS * 1000000;
+    char state[16] = "active";
+
+    while (strcmp(state, "active") == 0) {
+        REQUIRE(now_ns() < until_ns, "node-%u does not leave, see %s", k + 1, fleet->folder);
+        fleet_state(fleet, fleet->addresses[k], state);
+    }
+    if (!child_reap(&fleet->nodes[k]))
+        kill_node(k);
+}
+
+static void kill_router(void)
+{
+    fleet_kill(&rounds.fleet, &rounds.fleet.router);
+    fleet_start_router(&rounds.fleet);
+    rounds.kills++;
+}
+
+/* The command, to its end; meanwhile the victim is killed. `leaver`: the node that leaves, which is
+ * to end by itself, or UINT32_MAX. */
+static void carry_out(const char *name, const char *const *words, enum victim victim,
+                      uint32_t leaver)
 {
     struct child admin;
     int code;
 
     fleet_admin_start(&rounds.fleet, &admin, name, words);
-    if (kills)
-        kill_one(spared);
+    if (victim == LEAVER) {
+        if (leaver != UINT32_MAX)
+            kill_leaver(leaver);
+    } else if (victim != NOBODY) {
+        uint32_t k = somebody(leaver);
+
+        pause_ms(draw(WITHIN_MS));
+        if (victim == ROUTER)
+            kill_router();
+        else
+            kill_node(k);
+    }
     code = fleet_admin_end(&rounds.fleet, &admin, WAIT_MS);
     REQUIRE(code == 0, "ring-admin %s: exit code %d, see %s/%s.log", words[0], code,
             rounds.fleet.folder, name);
@@ -70,40 +109,82 @@ static void carry_out(const char *name, const char *const *words, bool kills, ui
 static void check_round(uint32_t number)
 {
     struct load_result now;
-    uint32_t refused;
 
     load_count(rounds.load, &now);
-    refused = now.refused - rounds.before.refused;
-    REQUIRE(refused == 0, "round %u: %u requests refused, %u kills, see %s", number, refused,
-            rounds.kills, rounds.fleet.folder);
+    REQUIRE(now.refused == 0, "round %u: %u requests refused, %u kills, see %s", number,
+            now.refused, rounds.kills, rounds.fleet.folder);
     REQUIRE(now.operations > rounds.before.operations, "round %u: no operation ended", number);
+    REQUIRE(now.unexplained == 0, "round %u: %u of %u unknown outcomes without a kill, see %s",
+            number, now.unexplained, now.unknown, rounds.fleet.folder);
     rounds.before = now;
-    rounds.all_kills += rounds.kills;
-    rounds.kills = 0;
-    /* Told up to ten seconds after the kill, which may be in the round after. */
-    REQUIRE(now.unknown <= rounds.all_kills * CLIENTS,
-            "round %u: %u unknown outcomes so far, %u kills, see %s", number, now.unknown,
-            rounds.all_kills, rounds.fleet.folder);
 }
 
-static void run_round(uint32_t number, bool kills)
+/* With exit code 0; who was killed may find that it is out already. */
+static void wait_left(uint32_t k, enum victim victim)
+{
+    struct fleet *fleet = &rounds.fleet;
+    struct child *node = &fleet->nodes[k];
+    uint64_t until_ns = now_ns() + (uint64_t)HEALTHY_MS * 1000000;
+
+    if (victim != LEAVER) {
+        fleet_wait_left(fleet, k, HEALTHY_MS);
+        return;
+    }
+    while (!child_reap(node)) {
+        REQUIRE(now_ns() < until_ns, "node-%u does not end, see %s", k + 1, fleet->folder);
+        pause_ms(5);
+    }
+    REQUIRE(WIFEXITED(node->status) &&
+                (WEXITSTATUS(node->status) == 0 || WEXITSTATUS(node->status) == REMOVED),
+            "node-%u ended with status %d, see %s", k + 1, node->status, fleet->folder);
+    fleet->left[k] = true;
+}
+
+static void run_round(uint32_t number, enum victim victim)
 {
     struct fleet *fleet = &rounds.fleet;
     uint32_t joined = fleet_join_node(fleet), oldest = rounds.oldest, gap;
 
     load_window_begin(rounds.load);
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", HEALTHY_MS);
-    carry_out("commit", (const char *[]){"commit", "--auto", "--wait", NULL}, kills, UINT32_MAX);
+    carry_out("commit", (const char *[]){"commit", "--auto", "--wait", NULL}, victim, UINT32_MAX);
     fleet_wait_state(fleet, fleet->addresses[joined], "active", HEALTHY_MS);
     fleet_wait_healthy(fleet, HEALTHY_MS); /* nobody may leave while somebody is away */
-    carry_out("leave", (const char *[]){"leave", fleet->addresses[oldest], "--wait", NULL}, kills,
-              oldest); /* it is to end by itself */
-    fleet_wait_left(fleet, oldest, HEALTHY_MS);
+    carry_out("leave", (const char *[]){"leave", fleet->addresses[oldest], "--wait", NULL}, victim,
+              oldest);
+    wait_left(oldest, victim);
     rounds.oldest++;
     fleet_wait_healthy(fleet, HEALTHY_MS);
     gap = load_window_end(rounds.load);
     rounds.longest_ms = gap > rounds.longest_ms ? gap : rounds.longest_ms;
     check_round(number);
+}
+
+/* Those that joined, as their logs say. */
+static uint32_t count_snapshots(void)
+{
+    uint32_t count = 0;
+
+    for (uint32_t k = NODES; k < rounds.fleet.node_count; k++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "node-%u", k + 1);
+        count += fleet_log_says(&rounds.fleet, name, "event=snapshots_installed");
+    }
+    return count;
+}
+
+/* One that does not compress, and tells its key. */
+static const char *value_of(uint32_t i)
+{
+    static char value[VALUE_SIZE + 1];
+    uint64_t state = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
+
+    for (size_t at = 0; at < VALUE_SIZE; at++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        value[at] = (char)('!' + (state >> 33) % 90);
+    }
+    return value;
 }
 
 static void set_all(struct resp_client *client)
@@ -113,7 +194,7 @@ static void set_all(struct resp_client *client)
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "kept:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, key, NULL) == 0 &&
+        REQUIRE(resp_client_command(client, &reply, "SET", key, value_of(i), NULL) == 0 &&
                     reply.kind == '+',
                 "SET %s", key);
     }
@@ -127,7 +208,7 @@ static void check_all(struct resp_client *client)
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "kept:%u", i);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, key),
+                    resp_value_is(&reply, value_of(i)),
                 "%s is lost", key);
     }
 }
@@ -138,6 +219,7 @@ void scenario_rounds(const struct scenario_options *options)
     struct fleet *fleet = &rounds.fleet;
     struct resp_client client;
     struct load_result result;
+    uint32_t joined_by_snapshot;
 
     REQUIRE(NODES + count <= FLEET_NODES_MAX, "too many rounds");
     fleet_open_with(fleet, options->folder, NODES, "--partitions=32", NULL);
@@ -146,14 +228,18 @@ void scenario_rounds(const struct scenario_options *options)
     set_all(&client);
     rounds.load = load_start(fleet->resp_port, CLIENTS);
     for (uint32_t i = 0; i < count; i++)
-        run_round(i, i % 2 == 1);
+        run_round(i, victims[i % (sizeof victims / sizeof *victims)]);
     load_finish(rounds.load, &result);
+    REQUIRE(result.unexplained == 0, "%u unknown outcomes without a kill", result.unexplained);
+    REQUIRE(resp_client_connect(&client, fleet->resp_port, CALL_MS) == 0, "no router");
     check_all(&client);
+    joined_by_snapshot = count_snapshots();
+    REQUIRE(joined_by_snapshot > 0, "nobody took a snapshot, see %s", fleet->folder);
     resp_client_deinit(&client);
     fleet_close(fleet);
     scenario_say(options,
-                 "%u nodes joined and left, %u kills meanwhile, %u operations linearizable (%u "
-                 "unknown), %u keys kept, longest gap %u ms",
-                 count, rounds.all_kills, result.operations, result.unknown, KEYS,
+                 "%u nodes joined (%u by snapshots) and left, %u kills meanwhile, %u operations "
+                 "linearizable (%u unknown), %u keys kept, longest gap %u ms",
+                 count, joined_by_snapshot, rounds.kills, result.operations, result.unknown, KEYS,
                  rounds.longest_ms);
 }

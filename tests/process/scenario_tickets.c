@@ -315,7 +315,9 @@ static uint32_t rotate(struct fleet *fleet)
             err);
     gap = load_window_end(load);
     load_finish(load, &result);
-    REQUIRE(result.refused == 0, "%u operations were refused", result.refused);
+    REQUIRE(result.refused == 0 && result.unexplained == 0,
+            "%u operations refused, %u of %u unknown outcomes without a kill", result.refused,
+            result.unexplained, result.unknown);
     /* The router gets the new one. Nodes have learned it: one starts with the old file. */
     fleet_path(fleet, "old", ".ticket", old);
     REQUIRE(rename(fleet->ticket, old) == 0, "rename");
