@@ -157,6 +157,10 @@ static void say_refusals(const struct admin_change *change)
                            sizeof text);
         arguments_error(change->admin->arguments, "refused: %s", text);
         say_fewer(change, &plan->notes[i]);
+        if (plan->notes[i].code == PLAN_NOTE_ZONES_LOST)
+            arguments_error(change->admin->arguments,
+                            "if they may share one: ring-admin commit --auto%s%s share-zones",
+                            change->words[0] ? " " : "", change->words);
     }
     say_without_dead(change);
 }

@@ -278,12 +278,19 @@ static int parse_replicas(struct parser *parser)
                   : r;
 }
 
+static int parse_share_zones(struct parser *parser)
+{
+    parser->staged->shares_zones = true;
+    return CHANGES_E_OK;
+}
+
 static const struct verb {
     const char *word;
     int (*parse)(struct parser *parser);
-} verbs[] = {{"join", parse_join},        {"leave", parse_leave},   {"replace", parse_replace},
-             {"remove", parse_remove},    {"weight", parse_weight}, {"zone", parse_zone},
-             {"replicas", parse_replicas}};
+} verbs[] = {{"join", parse_join},         {"leave", parse_leave},
+             {"replace", parse_replace},   {"remove", parse_remove},
+             {"weight", parse_weight},     {"zone", parse_zone},
+             {"replicas", parse_replicas}, {"share-zones", parse_share_zones}};
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
 /* Its index, -1: none. */
@@ -304,7 +311,7 @@ static int refuse_word(struct parser *parser, const char *word)
     meant = options_nearest(word, names, VERB_COUNT);
     return refuse(parser, CHANGES_E_USAGE, "%s: no change; %s%s%s", word,
                   meant ? "did you mean "
-                        : "join, leave, replace, remove, weight, zone or replicas",
+                        : "join, leave, replace, remove, weight, zone, replicas or share-zones",
                   meant ? meant : " is needed", meant ? "?" : "");
 }
 
@@ -328,14 +335,14 @@ int changes_parse(const struct view *view, char *const *words, unsigned count,
     int r = CHANGES_E_OK;
 
     parser.staged = &asked;
-    if (count == 0)
-        r = join_all(&parser);
     while (r == 0 && parser.at < count) {
         const char *word = next(&parser);
         int verb = is_verb(word);
 
         r = verb < 0 ? refuse_word(&parser, word) : verbs[verb].parse(&parser);
     }
+    if (r == 0 && asked.count == 0)
+        r = join_all(&parser);
     if (r == 0)
         *staged = asked;
     return r;

@@ -1,13 +1,14 @@
 /* Changes: what an operator asks for in words, as changes that are staged together.
  *
  *   join NODE...   leave NODE   replace DEAD NEW   remove NODE   weight NODE W   zone NODE Z
- *   replicas N
+ *   replicas N   share-zones
  *
  * A NODE is a member's id or its HOST:PORT; where several have that address, as when a machine was
  * set up anew, only its id. Without a word every member that is joining is taken in. `replace`
  * drains a node that still runs, and removes by force one that does not; `remove` is for the dead
  * alone. Leaving is for who runs: of a member that is still joining, and holds nothing, it is its
- * removal.
+ * removal. `share-zones` changes nothing by itself: it accepts that the others bring replicas of a
+ * partition together in a zone.
  *
  * Pure but for names of hosts, which the resolver knows.
  */

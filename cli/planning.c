@@ -92,7 +92,8 @@ int planning_make(struct planning *planning, const struct view *view, const stru
     uint32_t rate = now->move_rate > 0 ? now->move_rate : RINGMAP_MOVE_RATE_DEFAULT;
     struct measured measured = {0};
     struct plan_input input = {.rate_bytes = (uint64_t)rate << 20,
-                               .moves_per_node_max = PLANNING_MOVES_PER_NODE};
+                               .moves_per_node_max = PLANNING_MOVES_PER_NODE,
+                               .shares_zones = staged->shares_zones};
     int r;
 
     *planning = (struct planning){0};

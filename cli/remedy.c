@@ -144,7 +144,11 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
     if (remedy_can_abort(view, moves))
         add(&list, "ring-admin abort");
     text_add(&one, "ring-admin remove --force %u", node->id);
-    if (refusals == 0)
+    if (refusals == 1u << PLAN_NOTE_ZONES_LOST) {
+        one.size = 0;
+        text_add(&one, "ring-admin commit --auto remove %u share-zones", node->id);
+    }
+    if (refusals == 0 || refusals == 1u << PLAN_NOTE_ZONES_LOST)
         add(&list, command);
     else if ((refusals & 1u << PLAN_NOTE_TARGET_DEAD) && !(refusals & no_majority))
         add_removal_of_all(&list, view, moves);

@@ -201,7 +201,7 @@ static const struct command_row commands[] = {
      .operands = "[CHANGE...]",
      .operands_max = CHANGE_WORDS_MAX,
      .text = "carries out a plan: join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight "
-             "NODE W, zone NODE Z, replicas N",
+             "NODE W, zone NODE Z, replicas N; share-zones: also where it puts replicas together",
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 commit --auto --wait",
      .options = commit_options,
      .run = admin_commit},

@@ -315,6 +315,34 @@ static uint32_t zone_count(const struct ringmap *map)
     return count;
 }
 
+/* Whether there are zones, and no row has two members of one. */
+static bool is_spread(const struct ringmap *map)
+{
+    for (uint32_t p = 0; p < map->partition_count; p++)
+        for (uint32_t i = 1; i < row_count(map, p); i++)
+            for (uint32_t j = 0; j < i; j++)
+                if (strcmp(ringmap_member(map, row_of(map, p)[i])->zone,
+                           ringmap_member(map, row_of(map, p)[j])->zone) == 0)
+                    return false;
+    return zone_count(map) > 1;
+}
+
+static void note_zones(struct making *making)
+{
+    const struct plan_input *input = making->input;
+    struct plan_note found = {.code = PLAN_NOTE_ZONES,
+                              .partition = PLAN_PARTITION_ANY,
+                              .need = input->wanted->replica_count,
+                              .have = zone_count(input->wanted)};
+
+    if (found.have >= found.need)
+        return;
+    if (!input->shares_zones && is_spread(input->now) && !is_spread(input->wanted))
+        found.code = PLAN_NOTE_ZONES_LOST;
+    if (found.have > 1 || found.code == PLAN_NOTE_ZONES_LOST)
+        note(making, &found);
+}
+
 static void note_counts(struct making *making)
 {
     const struct ringmap *wanted = making->input->wanted;
@@ -426,13 +454,8 @@ static void note_warnings(struct making *making)
 {
     const struct plan_input *input = making->input;
     struct plan *plan = making->plan;
-    uint32_t zones = zone_count(input->wanted);
 
-    if (zones > 1 && zones < input->wanted->replica_count)
-        note(making, &(struct plan_note){.code = PLAN_NOTE_ZONES,
-                                         .partition = PLAN_PARTITION_ANY,
-                                         .need = input->wanted->replica_count,
-                                         .have = zones});
+    note_zones(making);
     note_weights(making);
     if (plan->tolerance_least < plan->tolerance_before)
         note(making, &(struct plan_note){

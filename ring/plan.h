@@ -39,6 +39,7 @@
     X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
     X(TARGET_DEAD, true)  /* one that is taken in, is to receive or to vote anew is not alive */   \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
+    X(ZONES_LOST, true)   /* replicas would share a zone, and do not now: need, have */            \
     X(ZONES, false)       /* fewer zones than replicas: need, have */                              \
     X(OVERWEIGHT, false)  /* a member will hold more than its weight says: need its share, have */ \
     X(TOLERANCE, false)   /* fewer failures survived on the way than now: need now, have then */   \
@@ -132,6 +133,7 @@ struct plan_input {
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
     uint64_t rate_bytes;             /* a second and node, in and out together */
     uint32_t moves_per_node_max;     /* from 1 */
+    bool shares_zones;               /* replicas may share a zone also where they do not now */
 };
 
 /* 0 or -ENOMEM. The plan may hold refusals. */

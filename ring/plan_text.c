@@ -29,6 +29,13 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
                  "it back first",
                  partition, have, need);
         break;
+    case PLAN_NOTE_ZONES_LOST:
+        snprintf(
+            text, size,
+            "%llu replicas need %llu zones, %llu would have active nodes; add a node in another "
+            "zone, or let replicas share one: share-zones",
+            need, need, have);
+        break;
     case PLAN_NOTE_TARGET_DEAD:
         snprintf(
             text, size,

@@ -18,6 +18,8 @@
 #include "ring/placement.h"
 #include "ring/ringmap.h"
 
+#include <stdbool.h>
+
 #define STAGED_MAX 64u
 
 /* name, word for people */
@@ -46,6 +48,7 @@ struct staged_change {
 struct staged {
     struct staged_change changes[STAGED_MAX]; /* in the order they were asked for */
     uint32_t count;
+    bool shares_zones; /* replicas may share a zone also where they do not now */
 };
 
 enum staged_e {

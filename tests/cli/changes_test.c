@@ -71,6 +71,21 @@ Test(changes, without_a_word_all_who_are_joining_are_taken_in)
     view_deinit(&view);
 }
 
+Test(changes, sharing_zones_goes_with_the_others_or_with_all_who_are_joining)
+{
+    view = scene_view(3, 1, 16, 3);
+    cr_assert_eq(parse("share-zones"), 0);
+    cr_assert(staged.shares_zones);
+    cr_assert_eq(staged.count, 1);
+    expect_change(0, STAGED_JOIN, 4, 0);
+    cr_assert_eq(parse("join 4 share-zones weight 1 50"), 0);
+    cr_assert(staged.shares_zones);
+    cr_assert_eq(staged.count, 2);
+    cr_assert_eq(parse("weight 1 50"), 0);
+    cr_assert_not(staged.shares_zones);
+    view_deinit(&view);
+}
+
 Test(changes, who_still_runs_is_drained_when_it_is_replaced_and_not_removed_by_force)
 {
     view = scene_view(3, 1, 16, 3);
@@ -130,7 +145,7 @@ Test(changes, what_cannot_be_names_the_word)
 {
     view = scene_view(2, 1, 16, 2);
     expect_refused("jion 3", CHANGES_E_USAGE, "jion: no change; did you mean join?");
-    expect_refused("frobnicate", CHANGES_E_USAGE, "weight, zone or replicas is needed");
+    expect_refused("frobnicate", CHANGES_E_USAGE, "replicas or share-zones is needed");
     expect_refused("join", CHANGES_E_USAGE, "join: NODE is missing");
     expect_refused("join 9", CHANGES_E_USAGE, "join 9: no node has this id");
     expect_refused("join 1", CHANGES_E_REFUSED, "join: node 1 is a member already");

@@ -1,5 +1,7 @@
 #include "cli/remedy.h"
 
+#include "ring/placement.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -42,6 +44,23 @@ Test(remedy, where_all_are_needed_only_another_node_helps)
     scene_lose(&view, 4);
     cr_assert_str_eq(remedy_of(4), "start it; if it is lost: ring-admin remove --force 4",
                      "it holds nothing that another could take");
+    view_deinit(&view);
+}
+
+Test(remedy, the_last_of_a_zone_is_removed_where_replicas_may_share_one)
+{
+    view = scene_view(4, 0, 16, 3);
+    for (uint32_t i = 0; i < 4; i++)
+        view.map.members[i].zone[0] = "aabc"[i];
+    cr_assert_eq(placement_solve(&view.map), 0);
+    scene_answer(&view);
+    scene_lose(&view, 4);
+    cr_assert(strstr(remedy_of(4), "ring-admin commit --auto remove 4 share-zones, or ring-admin "
+                                   "replace 4 NEW"),
+              "%s", text);
+    scene_answer(&view);
+    scene_lose(&view, 1);
+    cr_assert(strstr(remedy_of(1), "ring-admin remove --force 1"), "%s", text);
     view_deinit(&view);
 }
 

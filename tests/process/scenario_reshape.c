@@ -102,6 +102,10 @@ static void rezone(struct fleet *fleet)
     REQUIRE(together(fleet, 1, 4) == 0, "replicas share a zone");
     REQUIRE(together(fleet, 2, 3) > 0, "no replicas");
     fleet_wait_healthy(fleet, WAIT_MS);
+    fleet_expect(fleet, 1, "3 replicas need 3 zones, 2 would have active nodes", "zone", "3",
+                 "zone-2", NULL);
+    fleet_expect(fleet, 1, "ring-admin commit --auto leave 3 share-zones", "leave", "3", NULL);
+    fleet_expect(fleet, 0, "can be committed", "plan", "leave", "3", "share-zones", NULL);
     fleet_expect(fleet, 0, "settled, epoch", "zone", "4", "zone-4", "--wait", NULL);
     wait_replicas(fleet, 4, 11, 13);
     fleet_wait_healthy(fleet, WAIT_MS);

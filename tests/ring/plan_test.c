@@ -433,9 +433,86 @@ Test(plan, zones_that_bind_are_told)
         model_zone(&scene.wanted, i, i % 2);
     plan = scene_plan(&scene);
     cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 1);
+    cr_assert_not(plan_refused(&plan), "they were in no zones before");
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
+/* Four nodes in the zones a, a, b and c, so that no two replicas share one. */
+static void scene_of_zones(struct scene *scene, uint32_t replicas_after)
+{
+    *scene = (struct scene){.now = model_cluster(4, 64, 3),
+                            .wanted = model_cluster(4, 64, replicas_after)};
+    for (uint32_t i = 0; i < 4; i++) {
+        model_zone(&scene->now, i, i / 2 + i % 2 * (i / 2));
+        model_zone(&scene->wanted, i, i / 2 + i % 2 * (i / 2));
+        scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
+    }
+    place(NULL, &scene->now);
+    cr_assert_eq(voters_choose(&scene->now, NULL), 0);
+    scene->input = (struct plan_input){.now = &scene->now,
+                                       .wanted = &scene->wanted,
+                                       .nodes = scene->nodes,
+                                       .moves_per_node_max = 1};
+}
+
+Test(plan, replicas_do_not_come_to_share_a_zone_unless_they_may)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_of_zones(&scene, 3);
+    scene.wanted.members[0].state = RINGMAP_STATE_LEAVING;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan), "one of its zone stays");
+    plan_deinit(&plan);
+    scene.wanted.members[0].state = RINGMAP_STATE_ACTIVE;
+    scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
+    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 3, 2);
+    scene.input.shares_zones = true;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 1);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+
+    scene_of_zones(&scene, 3); /* all in one */
+    for (uint32_t i = 0; i < 4; i++)
+        model_zone(&scene.wanted, i, 7);
+    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 3, 1);
+    scene_deinit(&scene);
+
+    scene_of_zones(&scene, 4);
+    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 4, 3);
+    scene_deinit(&scene);
+
+    scene_of_zones(&scene, 2); /* two replicas need but two zones */
+    scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
+    plan = scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
     scene_deinit(&scene);
+}
+
+/* Two zones, or none, for three replicas from the start. */
+Test(plan, where_replicas_share_zones_already_changes_go_on)
+{
+    for (uint32_t zones = 1; zones <= 2; zones++) {
+        struct scene scene;
+        struct plan plan;
+
+        scene_of_zones(&scene, 3);
+        for (uint32_t i = 0; i < 4; i++) {
+            model_zone(&scene.now, i, i % zones);
+            model_zone(&scene.wanted, i, i % zones);
+        }
+        place(NULL, &scene.now);
+        scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
+        plan = scene_plan(&scene);
+        cr_assert_not(plan_refused(&plan));
+        plan_deinit(&plan);
+        scene_deinit(&scene);
+    }
 }
 
 Test(plan, no_memory_is_an_answer)
