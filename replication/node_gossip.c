@@ -173,6 +173,7 @@ static void count_load(struct node_gossip *gossip, const struct node_gossip_even
     gossip->counted_bytes = event->bytes;
     gossip->local.operations = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
     gossip->local.leaders = event->leaders;
+    gossip->local.leaders_digest = event->leaders_digest;
 }
 
 static void tell_local(struct node_gossip *gossip, struct node_gossip_effects *effects,
@@ -200,7 +201,8 @@ static void answer_liveness(struct node_gossip *gossip, const struct node_gossip
                                          .epoch = record.local.epoch,
                                          .operations = record.local.operations,
                                          .leaders = record.local.leaders,
-                                         .bytes = record.local.bytes};
+                                         .bytes = record.local.bytes,
+                                         .leaders_digest = record.local.leaders_digest};
 
         memcpy(liveness.address, record.local.address, sizeof liveness.address);
         wire_put_liveness(&gossip->bodies, &liveness);

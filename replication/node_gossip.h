@@ -42,7 +42,8 @@ struct node_gossip_event {
     uint16_t self;             /* MAP: this node's member id */
     uint64_t operations;       /* since the start, all shards together, */
     uint64_t bytes;            /* and those of requests and their answers */
-    uint16_t leaders;          /* groups this node leads */
+    uint16_t leaders;          /* groups this node leads, */
+    uint64_t leaders_digest;   /* and which partitions: struct swim_local */
 };
 
 /* A member is to be reached at another address than before. */

@@ -106,7 +106,7 @@ struct loop_shard {
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
     /* As of the newest tick: */
-    _Atomic uint64_t operations, operation_bytes;
+    _Atomic uint64_t operations, operation_bytes, leaders_digest;
     _Atomic uint32_t leaders, hosted;
     _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
     _Atomic uint64_t repaired, compared, outvoted, undecided;

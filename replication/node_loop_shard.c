@@ -187,6 +187,7 @@ static void tell(struct loop_shard *shard)
     tell_slow(shard, &stats);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->operation_bytes, stats.operation_bytes, memory_order_relaxed);
+    atomic_store_explicit(&shard->leaders_digest, stats.leaders_digest, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders, stats.leaders, memory_order_relaxed);
     atomic_store_explicit(&shard->hosted, stats.hosted, memory_order_relaxed);
     atomic_store_explicit(&shard->scrub_passes, scrub.passes, memory_order_relaxed);
@@ -447,13 +448,15 @@ void loop_shards_load(const struct node_loop *loop, struct node_gossip_event *lo
 {
     uint32_t led = 0;
 
-    load->operations = load->bytes = 0;
+    load->operations = load->bytes = load->leaders_digest = 0;
     if (atomic_load(&loop->shards_started)) {
         for (uint16_t number = 0; number < loop->shard_count; number++) {
             const struct loop_shard *shard = &loop->shards[number];
 
             load->operations += atomic_load_explicit(&shard->operations, memory_order_relaxed);
             load->bytes += atomic_load_explicit(&shard->operation_bytes, memory_order_relaxed);
+            load->leaders_digest +=
+                atomic_load_explicit(&shard->leaders_digest, memory_order_relaxed);
             led += atomic_load_explicit(&shard->leaders, memory_order_relaxed);
         }
     }

@@ -196,6 +196,8 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         on_member_message(shard, event->from, message);
     else if (role == LINK_ROLE_ROUTER && message->type == WIRE_OPS)
         shard_operations_frame(shard, event->from.link, message);
+    else if (role != LINK_ROLE_NODE && message->type == WIRE_LEADERS_GET)
+        shard_load_leaders(shard, event->from, message);
     else if (role == LINK_ROLE_ADMIN)
         on_admin_message(shard, event);
 }
@@ -515,6 +517,7 @@ void shard_stats(const struct shard *shard, struct shard_stats *stats)
     *stats = shard->stats;
     stats->drained = shard->load.drained;
     stats->slow = shard->load.slow;
+    stats->leaders_digest = shard_load_leaders_digest(shard);
     stats->operations_in_flight = shard->in_flight;
     stats->operations_in_flight_size = shard->in_flight_size;
     stats->hosted = (uint32_t)shard->hosted_count;

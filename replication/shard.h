@@ -147,6 +147,7 @@ struct shard_stats {
     size_t operations_in_flight_size;
     uint64_t operation_bytes;            /* of operations that ended: requests and answers */
     uint32_t hosted;                     /* replicas: */
+    uint64_t leaders_digest;             /* of which partitions it leads in which terms; 0: none */
     uint32_t leaders, followers, fenced; /* fenced: and not about to go, as all of a removed member
                                             are */
     uint64_t relocated;                  /* undecided entries that were appended again */

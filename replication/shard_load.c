@@ -94,6 +94,44 @@ void shard_load_duty(struct shard *shard)
     load->measured_ms = shard->now_ms;
 }
 
+/* --- to routers ------------------------------------------------------------------------------ */
+
+/* SplitMix64's */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t shard_load_leaders_digest(const struct shard *shard)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        const struct replica *replica = shard->hosted[i];
+
+        if (leads(replica) && replica != shard->meta)
+            sum += mix((uint64_t)replica->partition << 32 | replica->raft.term);
+    }
+    return sum;
+}
+
+void shard_load_leaders(struct shard *shard, struct shard_address from,
+                        const struct link_message *message)
+{
+    struct wire_buffer body = {0};
+
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        const struct replica *replica = shard->hosted[i];
+
+        if (leads(replica) && replica != shard->meta)
+            wire_put_leader(&body, &(struct wire_leader){replica->partition, replica->raft.term});
+    }
+    shard_out(shard, from, WIRE_LEADERS, message->partition, message->correlation, &body);
+    wire_buffer_deinit(&body);
+}
+
 /* --- to the meta group's leader, and from it ------------------------------------------------ */
 
 static bool may_lead(const struct shard *shard)

@@ -91,6 +91,11 @@ void shard_load_write_begins(struct shard *shard);
 void shard_load_write_ends(struct shard *shard, uint32_t us);
 void shard_load_duty(struct shard *shard);
 void shard_load_free(struct shard *shard);
+/* Of the partitions that are led here and their terms, in any order; 0: none is. */
+uint64_t shard_load_leaders_digest(const struct shard *shard);
+/* LEADERS_GET from a router or an admin. */
+void shard_load_leaders(struct shard *shard, struct shard_address from,
+                        const struct link_message *message);
 /* BALANCE from a member, TOP and DRAIN from an admin. */
 void shard_load_balance(struct shard *shard, uint16_t member, const struct link_message *message);
 void shard_load_top(struct shard *shard, struct shard_address from,

@@ -40,7 +40,7 @@ struct swim_local {
     uint32_t operations;     /* a second, lately */
     uint64_t bytes;          /* of those, requests and answers; a second, too */
     uint16_t leaders;        /* partitions it leads */
-    uint64_t leaders_digest; /* another: it leads others than before; 0: not told */
+    uint64_t leaders_digest; /* another: it leads others, or anew; 0: none, or not told */
 };
 
 struct swim_record {

@@ -40,7 +40,7 @@
  *   TICKETS_CHANGE_REPLY: as MAP_CHANGE_REPLY, with versions   TICKET_COMMAND and its REPLY:
  *             ring/tickets_command.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
- *   BALANCE, LOAD, TOP, DRAIN and their replies: ring/wire_load.h
+ *   BALANCE, LOAD, TOP, DRAIN, LEADERS and their replies: ring/wire_load.h
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H
@@ -516,9 +516,10 @@ struct wire_liveness {
     uint64_t incarnation;
     uint64_t epoch; /* of the ring map it holds */
     char address[64];
-    uint32_t operations; /* a second */
-    uint16_t leaders;    /* groups it leads */
-    uint64_t bytes;      /* of requests and answers, a second */
+    uint32_t operations;     /* a second */
+    uint16_t leaders;        /* groups it leads */
+    uint64_t bytes;          /* of requests and answers, a second */
+    uint64_t leaders_digest; /* of which partitions in which terms; 0: not told, or none */
 };
 void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *liveness);
 bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness);

@@ -2,6 +2,7 @@
 
 #include "ring/wire_fields.h"
 
+#define LEADER_FIELDS         2u
 #define BALANCE_FIELDS        3u
 #define WISH_FIELDS           2u
 #define LOAD_FIELDS           4u
@@ -12,6 +13,22 @@
 #define TOP_KEY_FIELDS        4u
 #define DRAIN_FIELDS          1u
 #define DRAIN_REPLY_FIELDS    2u
+
+void wire_put_leader(struct wire_buffer *buffer, const struct wire_leader *leader)
+{
+    wire_put_array(buffer, LEADER_FIELDS);
+    wire_put_uint(buffer, leader->partition);
+    wire_put_uint(buffer, leader->term);
+}
+
+bool wire_get_leader(struct wire_cursor *cursor, struct wire_leader *leader)
+{
+    uint32_t unknown = wire_fields_open(cursor, LEADER_FIELDS);
+
+    leader->partition = wire_get_u16(cursor);
+    leader->term = wire_get_u32(cursor);
+    return wire_fields_close(cursor, unknown);
+}
 
 void wire_put_balance(struct wire_buffer *buffer, const struct wire_balance *balance)
 {

@@ -7,11 +7,20 @@
  *   TOP_REPLY:   [may_lead bool, drained bool, slow bool, sync_us, sample_ms, seen,
  * partition_count] then so many arrays [partition, operations, bytes], then per key an array [key
  * bin, key_size, count, error] DRAIN:       [drained bool] DRAIN_REPLY: [drained bool, leaders]
+ *   LEADERS_GET: empty   LEADERS: per partition led there [partition, term]
  */
 #ifndef RING_WIRE_LOAD_H
 #define RING_WIRE_LOAD_H
 
 #include "ring/wire.h"
+
+/* LEADERS: the sender leads the partition. */
+struct wire_leader {
+    uint16_t partition;
+    uint32_t term;
+};
+void wire_put_leader(struct wire_buffer *buffer, const struct wire_leader *leader);
+bool wire_get_leader(struct wire_cursor *cursor, struct wire_leader *leader);
 
 /* From the meta group's leader to a shard. */
 struct wire_balance {

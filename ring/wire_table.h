@@ -64,7 +64,9 @@
     X(TICKET_COMMAND, 70, CONTROL) /* admin -> node: ring/tickets_command.h */                     \
     X(TICKET_COMMAND_REPLY, 71, CONTROL)                                                           \
     X(DRAIN, 73, DATA) /* admin -> shard: lead nothing, or lead again */                           \
-    X(DRAIN_REPLY, 74, DATA)
+    X(DRAIN_REPLY, 74, DATA)                                                                       \
+    X(LEADERS_GET, 75, CONTROL) /* router or admin -> shard: which partitions do you lead? */      \
+    X(LEADERS, 76, CONTROL)
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

@@ -459,6 +459,16 @@ void lane_link_up(struct router *router, struct lane *lane)
     router_due(router, lane->resume_ms);
 }
 
+void lane_led(struct router *router, struct lane *lane, uint16_t member, uint32_t term)
+{
+    if (term < lane->term || lane->first || !pool_up(&router->pool, member))
+        return;
+    lane->term = term;
+    lane->leader = member;
+    if (lane->target != member)
+        lane->target = 0; /* the next operation begins a lane_epoch there */
+}
+
 void lane_rows_changed(struct lane *lane)
 {
     lane->place = 0;

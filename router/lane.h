@@ -61,6 +61,7 @@ struct lane {
     uint16_t partition;
     uint16_t target; /* member, 0: to be chosen */
     uint16_t leader; /* who last answered as leader, 0 */
+    uint32_t term;   /* the highest that lane_led() has heard of */
     uint16_t hint;
     uint8_t place; /* in the row: whom to try next */
     uint8_t state;
@@ -81,6 +82,9 @@ void lane_pump(struct router *router, struct lane *lane);
 void lane_result(struct router *router, uint16_t member, const struct wire_result *result);
 void lane_link_down(struct router *router, struct lane *lane, uint16_t member);
 void lane_link_up(struct router *router, struct lane *lane);
+/* The member says that it leads the partition in that term: a lane without operations goes there
+ * with the next one. */
+void lane_led(struct router *router, struct lane *lane, uint16_t member, uint32_t term);
 /* There is another map: what waits goes where that says, unless a leader is known. */
 void lane_rows_changed(struct lane *lane);
 /* Deadlines, attempt timeouts, the end of a pause. Returns when it is due next. */

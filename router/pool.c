@@ -100,6 +100,8 @@ void pool_link_down(struct pool *pool, uint16_t member)
     free(peer->open);
     peer->open = NULL;
     peer->shards = 0;
+    peer->leaders_digest = 0;
+    peer->leaders_unasked = 0;
     pool_drop_queued(pool, member);
 }
 

@@ -30,7 +30,9 @@ struct peer {
     bool up;
     uint16_t shards;
     size_t in_flight_size;
-    struct frame **open; /* shards of them, NULL where none is open */
+    struct frame **open;      /* shards of them, NULL where none is open */
+    uint64_t leaders_digest;  /* hints.h: of what it leads, when it was last asked; 0: never */
+    uint16_t leaders_unasked; /* so many of its shards are to be */
 };
 
 struct pool {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "router/hints.h"
 #include "router/route.h"
 
 void router_options_default(struct router_options *options)
@@ -198,8 +199,8 @@ static void router_map_message(struct router *router, const struct link_message 
     ringmap_deinit(&map);
 }
 
-/* LIVENESS: somebody may hold a newer map. Who has no link here is not asked, but who told of it:
- * that one asks, too. */
+/* LIVENESS: somebody may lead others than before, or hold a newer map. Who has no link here is not
+ * asked, but who told of it: that one asks, too. */
 static void router_liveness(struct router *router, uint16_t member,
                             const struct link_message *message)
 {
@@ -209,6 +210,7 @@ static void router_liveness(struct router *router, uint16_t member,
 
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_liveness(&cursor, &heard)) {
+        hints_told(router, heard.member, heard.leaders_digest);
         if (heard.epoch <= newest)
             continue;
         newest = heard.epoch;
@@ -225,6 +227,8 @@ static void router_message(struct router *router, uint16_t member,
         router_map_message(router, message);
     else if (message->type == WIRE_LIVENESS)
         router_liveness(router, member, message);
+    else if (message->type == WIRE_LEADERS)
+        hints_take(router, member, message);
 }
 
 static void router_link(struct router *router, const struct router_event *event)
@@ -392,6 +396,7 @@ bool router_flush(struct router *router, uint64_t now_ms, struct router_effects 
     effects->send_count = 0;
     effects->output_count = 0;
     router_ask_map(router, effects);
+    hints_ask(router, effects);
     while (effects->send_count < ROUTER_SENDS_MAX) {
         struct router_send *send = &effects->sends[effects->send_count];
 
@@ -403,7 +408,8 @@ bool router_flush(struct router *router, uint64_t now_ms, struct router_effects 
     }
     router_take_outputs(router, effects);
     effects->deadline_ms = router->timer_ms;
-    return router->pool.queue_first || router->clients.output_first || router->clients.resume;
+    return router->hints_due || router->pool.queue_first || router->clients.output_first ||
+           router->clients.resume;
 }
 
 void router_client_backlog(struct router *router, uint64_t id, size_t bytes)

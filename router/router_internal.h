@@ -34,6 +34,7 @@ struct router {
     bool map_known;
     uint16_t map_doubter;    /* holds a newer map, it seems; 0: nobody */
     uint64_t map_ask_due_ms; /* not before */
+    bool hints_due;          /* a member is to be asked what it leads */
     struct lane *lanes;      /* partition_count */
     uint32_t lane_count;
     struct lane *active_first;

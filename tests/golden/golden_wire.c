@@ -356,6 +356,27 @@ static const struct message messages_2_rest[] = {
      .put = golden_put_command_reply,
      .check = golden_check_command_reply},
 };
+
+/* Too: who leads what, asked for when gossip tells that it is another. */
+static const struct message messages_2_leaders[] = {
+    {.type = WIRE_LIVENESS,
+     .bodies = {{.type = BODY_LIVENESS,
+                 .liveness = {.member = 3,
+                              .heard = true,
+                              .age_ms = 1500,
+                              .incarnation = 2,
+                              .epoch = 9,
+                              .address = "10.0.0.3:7001",
+                              .operations = 1000,
+                              .leaders = 85,
+                              .bytes = 123456,
+                              .leaders_digest = 0x0102030405060708}}},
+     .body_count = 1},
+    {.type = WIRE_LEADERS_GET, .form = EMPTY},
+    {.type = WIRE_LEADERS,
+     .bodies = {{.type = BODY_LEADER, .leader = {.partition = 41, .term = 7}}},
+     .body_count = 1},
+};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const uint8_t bin[] = "bytes of a map";
@@ -475,6 +496,7 @@ WIRE_GOLDEN(messages)
 WIRE_GOLDEN(messages_2)
 WIRE_GOLDEN(messages_2_load)
 WIRE_GOLDEN(messages_2_rest)
+WIRE_GOLDEN(messages_2_leaders)
 
 /* --- the link layer's own ------------------------------------------------------------------- */
 
@@ -523,6 +545,7 @@ const struct golden golden_wire[] = {
     {"link-1", make_own, check_own},
     {"wire-1", make_messages, check_messages},
     {"wire-2", make_messages_2, check_messages_2},
+    {"wire-2-leaders", make_messages_2_leaders, check_messages_2_leaders},
     {"wire-2-load", make_messages_2_load, check_messages_2_load},
     {"wire-2-rest", make_messages_2_rest, check_messages_2_rest},
 };

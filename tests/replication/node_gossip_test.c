@@ -63,6 +63,7 @@ static void step(struct cluster *cluster, uint16_t member, struct node_gossip_ev
     event->random = cluster->random++;
     event->operations = cluster->operations;
     event->bytes = cluster->operations * 50;
+    event->leaders_digest = member + 100u;
     node_gossip_step(cluster->nodes[member], event, &effects);
     cr_assert_eq(effects.fatal, 0);
     for (size_t i = 0; i < effects.send_count; i++)
@@ -218,6 +219,7 @@ Test(node_gossip, members_learn_of_each_other_and_of_a_death_and_of_a_leave)
     cr_assert_str_eq(heard.address, "10.0.0.3:7000");
     cr_assert_eq(heard.operations, 1000);
     cr_assert_eq(heard.bytes, 50000, "a second, too");
+    cr_assert_eq(heard.leaders_digest, 103);
     stop(&cluster, 3);
     run(&cluster, 2500);
     cr_assert_eq(ask(&cluster, 1, 3).standing, SWIM_DEAD);

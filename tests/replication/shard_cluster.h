@@ -76,8 +76,9 @@ struct cluster {
     uint32_t top_keys;
     char top_key[64]; /* that was asked for most */
     uint32_t drain_leaders;
-    uint32_t statuses;        /* SHARD_STATUS_REPLYs that were sent, whoever to, */
-    uint32_t snapshot_pieces; /* and SNAPSHOTs */
+    uint32_t led[CLUSTER_PARTITIONS]; /* by the newest LEADERS: in which term; 0: not */
+    uint32_t statuses;                /* SHARD_STATUS_REPLYs that were sent, whoever to, */
+    uint32_t snapshot_pieces;         /* and SNAPSHOTs */
     struct store_job *held[16];
     size_t held_count;
     int held_node;

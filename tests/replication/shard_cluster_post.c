@@ -101,6 +101,16 @@ static void take_answer(struct cluster *cluster, const struct link_message *mess
         cr_assert(wire_get_drain_reply(&cursor, &drained, &cluster->drain_leaders));
         return;
     }
+    if (message->type == WIRE_LEADERS) {
+        struct wire_leader leader;
+
+        memset(cluster->led, 0, sizeof cluster->led);
+        while (!wire_cursor_done(&cursor)) {
+            cr_assert(wire_get_leader(&cursor, &leader));
+            cluster->led[leader.partition] = leader.term;
+        }
+        return;
+    }
     if (message->type == WIRE_MOVES) {
         take_moves(cluster, message);
         return;

@@ -231,6 +231,51 @@ static uint16_t first_of(int node)
     return 0;
 }
 
+static uint64_t digest(int node)
+{
+    struct shard_stats stats;
+
+    shard_stats(cluster.shards[node], &stats);
+    return stats.leaders_digest;
+}
+
+/* Asks the node what it leads: that is what it does lead. */
+static void check_leaders(int node)
+{
+    cluster_ask(&cluster, node, 0, WIRE_LEADERS_GET, &(struct wire_buffer){0});
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_eq(cluster.led[p] != 0, cluster_leader(&cluster, p) == node, "%u", p);
+}
+
+Test(shard_load, who_asks_is_told_what_is_led_and_a_digest_tells_that_it_is_another)
+{
+    uint64_t before, away;
+    uint32_t term;
+
+    cluster_begin(&cluster);
+    cluster_run(&cluster, 3000);
+    before = digest(0);
+    cr_assert_neq(before, 0);
+    check_leaders(0);
+    term = cluster.led[0];
+    cr_assert_neq(term, 0);
+    cluster_run(&cluster, 5000);
+    cr_assert_eq(digest(0), before, "nothing has changed");
+    drain(0, true);
+    cluster_run(&cluster, 2000);
+    cr_assert_eq(digest(0), 0);
+    check_leaders(0);
+    away = digest(1);
+    check_leaders(1);
+    drain(0, false);
+    cluster_run(&cluster, 3000);
+    check_leaders(0);
+    cr_assert_gt(cluster.led[0], term);
+    cr_assert_neq(digest(0), before, "the same, anew");
+    cr_assert_neq(digest(1), away);
+    cluster_stop(&cluster);
+}
+
 /* Requests and answers; what gossip tells of the node. */
 Test(shard_load, bytes_of_clients_are_counted_where_they_are_answered)
 {

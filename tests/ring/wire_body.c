@@ -202,6 +202,7 @@ static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
     liveness->operations = any32(dice);
     liveness->leaders = any16(dice);
     liveness->bytes = any64(dice);
+    liveness->leaders_digest = any64(dice);
 }
 
 static void any_members(struct dice *dice, struct wire_members *members)
@@ -260,6 +261,9 @@ static void put_load(struct wire_buffer *buffer, const struct body *body)
     case BODY_WISH:
         wire_put_wish(buffer, &body->wish);
         return;
+    case BODY_LEADER:
+        wire_put_leader(buffer, &body->leader);
+        return;
     case BODY_LOAD:
         wire_put_load(buffer, &body->load);
         return;
@@ -294,6 +298,8 @@ static bool get_load(struct wire_cursor *cursor, struct body *body)
         return wire_get_balance(cursor, &body->balance);
     case BODY_WISH:
         return wire_get_wish(cursor, &body->wish);
+    case BODY_LEADER:
+        return wire_get_leader(cursor, &body->leader);
     case BODY_LOAD:
         return wire_get_load(cursor, &body->load);
     case BODY_LOAD_PARTITION:
@@ -317,6 +323,7 @@ static void any_load(struct dice *dice, struct body *body)
 {
     body->balance = (struct wire_balance){any32(dice), any8(dice) & 1, any8(dice) & 1};
     body->wish = (struct wire_wish){any16(dice), any16(dice)};
+    body->leader = (struct wire_leader){any16(dice), any32(dice)};
     body->load = (struct wire_load){any32(dice), any8(dice) & 1, any32(dice), any32(dice)};
     body->load_partition.partition = any16(dice);
     body->load_partition.term = any32(dice);

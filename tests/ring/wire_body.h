@@ -45,6 +45,7 @@ struct body {
     struct wire_join_reply join_reply;
     struct wire_balance balance;
     struct wire_wish wish;
+    struct wire_leader leader;
     struct wire_load load;
     struct wire_load_partition load_partition;
     uint32_t number; /* of TOP and DRAIN_REPLY */
@@ -82,6 +83,7 @@ enum body_type {
     BODY_JOIN_REPLY,
     BODY_BALANCE,
     BODY_WISH,
+    BODY_LEADER,
     BODY_LOAD,
     BODY_LOAD_PARTITION,
     BODY_TOP,

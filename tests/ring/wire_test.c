@@ -86,7 +86,8 @@ static bool same_liveness(const struct wire_liveness *a, const struct wire_liven
     return a->member == b->member && a->standing == b->standing && a->heard == b->heard &&
            a->age_ms == b->age_ms && a->incarnation == b->incarnation && a->epoch == b->epoch &&
            strcmp(a->address, b->address) == 0 && a->operations == b->operations &&
-           a->leaders == b->leaders;
+           a->leaders == b->leaders && a->bytes == b->bytes &&
+           a->leaders_digest == b->leaders_digest;
 }
 
 static bool same_compare(const struct wire_compare *a, const struct wire_compare *b)
@@ -145,6 +146,8 @@ static bool same_load(const struct body *a, const struct body *b)
                a->balance.slow == b->balance.slow;
     case BODY_WISH:
         return a->wish.partition == b->wish.partition && a->wish.to == b->wish.to;
+    case BODY_LEADER:
+        return a->leader.partition == b->leader.partition && a->leader.term == b->leader.term;
     case BODY_LOAD:
         return a->load.term == b->load.term && a->load.may_lead == b->load.may_lead &&
                a->load.syncs == b->load.syncs && a->load.sync_us == b->load.sync_us;

@@ -1,6 +1,6 @@
 /* The lanes' promises under everything at once: refusals, leaders that move, partitions that move
- * to other members by maps that nobody tells the router of, links that break, replies that are
- * lost, late or twice, and a clock that runs on. */
+ * to other members by maps that nobody tells the router of, links that break, members that claim
+ * to lead what they do not, replies that are lost, late or twice, and a clock that runs on. */
 #include "harness.h"
 
 #include "tests/ring/dice.h"
@@ -85,6 +85,11 @@ static void chaos_event(struct harness *h)
         break;
     case 4:
         harness_release(h);
+        break;
+    case 6: /* true or not */
+        for (uint16_t p = 0; h->up[member] && p < HARNESS_PARTITIONS; p++)
+            if (dice_below(&chaos->dice, 2))
+                wire_put_leader(&h->claims[member], &(struct wire_leader){p, ++h->term});
         break;
     default:
         break;

@@ -35,6 +35,7 @@ void harness_up(struct harness *h, uint16_t member)
     h->up[member] = true;
     h->link[member]++;
     wire_buffer_clear(&h->results[member]);
+    wire_buffer_clear(&h->claims[member]);
     memset(h->refused[member], 0, sizeof h->refused[member]);
     memset(h->epoch_seen[member], 0, sizeof h->epoch_seen[member]);
     memset(h->lost[member], 0, sizeof h->lost[member]);
@@ -49,6 +50,7 @@ void harness_down(struct harness *h, uint16_t member)
     h->up[member] = false;
     h->link[member]++;
     wire_buffer_clear(&h->results[member]);
+    wire_buffer_clear(&h->claims[member]);
     harness_step(h, &event);
 }
 
@@ -142,8 +144,10 @@ struct harness *harness_free(struct harness *h)
         free(h->clients[i].output);
     for (size_t i = 0; i < h->kept_count; i++)
         wire_buffer_deinit(&h->kept[i].body);
-    for (size_t i = 0; i <= HARNESS_MEMBERS_MAX; i++)
+    for (size_t i = 0; i <= HARNESS_MEMBERS_MAX; i++) {
         wire_buffer_deinit(&h->results[i]);
+        wire_buffer_deinit(&h->claims[i]);
+    }
     free(h);
     return NULL;
 }
@@ -283,6 +287,14 @@ static void harness_operation(struct harness *h, uint16_t member, uint64_t sessi
         wire_put_result(&h->results[member], &result);
 }
 
+static void harness_claim(struct harness *h, uint16_t member, uint16_t shard)
+{
+    h->leaders_asks++;
+    for (uint16_t p = shard; p < HARNESS_PARTITIONS; p = (uint16_t)(p + HARNESS_SHARDS))
+        if (h->leader[p] == member)
+            wire_put_leader(&h->claims[member], &(struct wire_leader){p, h->term});
+}
+
 static void harness_frame(struct harness *h, const struct router_send *send)
 {
     struct wire_cursor cursor;
@@ -294,6 +306,11 @@ static void harness_frame(struct harness *h, const struct router_send *send)
     if (send->message.type == WIRE_MAP_GET) {
         h->map_asks++;
         h->map_due = !h->deaf;
+        return;
+    }
+    if (send->message.type == WIRE_LEADERS_GET) {
+        cr_assert_lt(send->message.partition, HARNESS_SHARDS);
+        harness_claim(h, member, send->message.partition);
         return;
     }
     cr_assert_eq(send->message.type, WIRE_OPS);
@@ -368,6 +385,10 @@ bool harness_deliver(struct harness *h)
         harness_map(h);
     h->map_due = false;
     for (uint16_t m = 1; m <= HARNESS_MEMBERS_MAX; m++) {
+        if (h->claims[m].size > 0) {
+            harness_message(h, m, WIRE_LEADERS, &h->claims[m]);
+            any = true;
+        }
         if (h->results[m].size == 0)
             continue;
         harness_message(h, m, WIRE_RESULTS, &h->results[m]);

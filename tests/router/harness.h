@@ -7,7 +7,7 @@
 #define TESTS_ROUTER_HARNESS_H
 
 #include "ring/ringmap.h"
-#include "ring/wire.h"
+#include "ring/wire_load.h"
 #include "router/router.h"
 
 #include <stdbool.h>
@@ -80,6 +80,8 @@ struct harness {
     struct ringmap map; /* the cluster's newest */
     bool map_due;       /* the router has asked for it */
     uint32_t map_asks;
+    uint32_t leaders_asks; /* and whom it leads, by shard */
+    uint32_t term;         /* that leaders claim to lead in */
     uint64_t now_ms;
     uint64_t random;
     uint64_t deadline_ms; /* as the last flush said */
@@ -94,6 +96,7 @@ struct harness {
     uint32_t epoch_seen[HARNESS_MEMBERS_MAX + 1][HARNESS_PARTITIONS];
     uint64_t sequence_seen[HARNESS_MEMBERS_MAX + 1][HARNESS_PARTITIONS];
     struct wire_buffer results[HARNESS_MEMBERS_MAX + 1];
+    struct wire_buffer claims[HARNESS_MEMBERS_MAX + 1]; /* LEADERS */
     struct harness_entry entries[HARNESS_KEYS];
     size_t entry_count;
     struct harness_request requests[HARNESS_REQUESTS];
