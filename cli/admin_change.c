@@ -11,8 +11,9 @@
 #include <string.h>
 #include <time.h>
 
-#define POLL_MS    500u
-#define MISSES_MAX 20u /* times in a row that nobody answers */
+#define POLL_MS_MIN 50u  /* soon after the beginning, */
+#define POLL_MS_MAX 500u /* and a tenth of the time that it takes */
+#define MISSES_MAX  20u  /* times in a row that nobody answers */
 
 static const struct output_column field_committed = {"committed_epoch", "committed, epoch",
                                                      OUTPUT_NUMBER};
@@ -221,9 +222,21 @@ static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
     return r;
 }
 
+/* What ends soon is seen to end soon. */
+static void poll_pause(uint64_t passed_ms)
+{
+    uint64_t pause_ms = passed_ms / 10;
+    struct timespec pause;
+
+    pause_ms = pause_ms < POLL_MS_MAX ? pause_ms : POLL_MS_MAX;
+    pause_ms = pause_ms > POLL_MS_MIN ? pause_ms : POLL_MS_MIN;
+    pause = (struct timespec){.tv_nsec = (long)pause_ms * 1000000l};
+    nanosleep(&pause, NULL);
+}
+
 static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
 {
-    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
+    uint64_t begun_ms = now_ms();
     uint64_t epoch = next ? next->epoch : 0;
     struct progress progress = {0};
     unsigned misses = 0;
@@ -250,7 +263,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             r = draw(admin, &progress, bar);
         if (r < 0)
             return fail(admin, r);
-        nanosleep(&pause, NULL);
+        poll_pause(now_ms() - begun_ms);
     }
 }
 

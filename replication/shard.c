@@ -25,7 +25,7 @@ void shard_options_default(struct shard_options *options)
         .log_size_max = 128u << 20,
         .log_ms_max = 3600000,
         .snapshot_rate = (uint64_t)RINGMAP_MOVE_RATE_DEFAULT << 20,
-        .moves_max = 4,
+        .moves_max = 16,
         .train_samples = 400,
         .train_again_ms = 600000,
         .drain_ms = 2000,
@@ -297,6 +297,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     shard_out_recycle(shard);
     assert(event->now_ms >= shard->now_ms);
     shard_clock(shard, event);
+    pace_step(&shard->pace, event->now_ms, shard->in_flight);
     shard->now_ms = event->now_ms;
     shard->wall_ms = event->wall_ms;
     shard->random ^= event->random;

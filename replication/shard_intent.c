@@ -101,5 +101,6 @@ uint64_t shard_snapshot_rate(const struct shard *shard)
 {
     uint64_t rate = shard->intent.rate ? shard->intent.rate : shard->options.snapshot_rate;
 
-    return rate == 0 ? 0 : rate / shard->options.shards + 1;
+    rate = rate == 0 ? PACE_FREE : rate / shard->options.shards + 1;
+    return rate < shard->pace.rate ? rate : shard->pace.rate;
 }

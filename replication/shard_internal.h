@@ -41,6 +41,7 @@
 #include "replication/deadlines.h"
 #include "replication/fifo.h"
 #include "replication/keyqueue.h"
+#include "replication/pace.h"
 #include "replication/pending.h"
 #include "replication/raft.h"
 #include "replication/sessions.h"
@@ -314,9 +315,11 @@ struct shard {
     uint32_t partition_count;
     uint16_t member_count; /* no link is up to a member of a higher id */
     struct shard_intent intent;
-    uint64_t moves_ms; /* of the newest look at them, and */
-    uint64_t hurry_ms; /* when the next is due before the duties; UINT64_MAX: it has time */
-    uint64_t moved_due_ms, holds_due_ms;
+    uint64_t moves_ms;    /* of the newest look at them, and */
+    uint64_t hurry_ms;    /* when the next is due before the duties; UINT64_MAX: it has time */
+    uint64_t moved_ms;    /* the voters of the meta group were told, */
+    uint32_t moved_count; /* of so many groups */
+    uint64_t holds_due_ms;
     struct replica **replicas; /* by partition; NULL where not hosted */
     struct replica *meta;
     struct shard_ring ring;      /* of shard 0 */
@@ -339,6 +342,7 @@ struct shard {
     size_t snapshot_turn;    /* hosted replica that is looked at next */
     int64_t snapshot_budget; /* bytes that may be sent now */
     uint64_t snapshot_ms;    /* when it was refilled */
+    struct pace pace;        /* of snapshots, beside clients */
     struct fifo notes;       /* shard_note */
     struct fifo deferred;    /* shard_deferred */
     struct fifo outgoing;    /* shard_outgoing */

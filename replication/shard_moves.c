@@ -11,7 +11,9 @@
  * turn. What is sent to them keeps the byte budget of all snapshots (shard_snapshot.h). */
 
 #define TELL_MS       1000u
+#define TELL_SOON_MS  100u /* when there is news */
 #define HURRY_MS      10u
+#define PACED_PART    4u  /* so many times fewer learners at once while clients are served */
 #define PROPOSALS_MAX 64u /* of configurations, in one duty */
 
 _Static_assert(WIRE_MOVE_MEMBERS_MAX == RAFT_VOTERS_MAX &&
@@ -58,6 +60,8 @@ static uint32_t fed_max(const struct shard *shard)
 {
     uint32_t max = shard->options.moves_max / shard->options.shards;
 
+    if (shard->pace.rate != PACE_FREE)
+        max /= PACED_PART;
     return max > 0 ? max : 1;
 }
 
@@ -144,12 +148,15 @@ static void tell(struct shard *shard)
     uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
     uint32_t count = 0;
 
-    if (!shard->intent.moving || shard->now_ms < shard->moved_due_ms)
+    if (!shard->intent.moving || shard->now_ms < shard->moved_ms + TELL_SOON_MS)
         return;
-    shard->moved_due_ms = shard->now_ms + TELL_MS;
     for (size_t i = 0; i < shard->hosted_count; i++)
         if (shard_moved(shard, shard->hosted[i]))
             groups[count++] = shard->hosted[i]->partition;
+    if (count == shard->moved_count && shard->now_ms < shard->moved_ms + TELL_MS)
+        return;
+    shard->moved_ms = shard->now_ms;
+    shard->moved_count = count;
     for (uint32_t i = 0; count > 0 && i < shard->intent.meta_count; i++) {
         struct wire_buffer body = {0};
         uint16_t member = shard->intent.meta[i];
@@ -233,6 +240,8 @@ static void describe(const struct shard *shard, const struct replica *replica, u
                               .config_index = config->index,
                               .config_epoch = config->epoch,
                               .committed = config->index <= replica->raft.commit};
+    if (out->step == TRANSFER_CATCH_UP && shard->pace.rate != PACE_FREE)
+        out->step = TRANSFER_CLIENTS;
     list_members(config->voters, config->voter_count, &out->voters);
     list_members(config->voters_old, config->voter_old_count, &out->voters_old);
     list_members(config->learners, config->learner_count, &out->learners);

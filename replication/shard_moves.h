@@ -58,7 +58,7 @@ void shard_prefer(const struct shard *shard, struct replica *replica);
 bool shard_links(const struct shard *shard, uint16_t member);
 /* Is it a member to listen to? */
 bool shard_heeds(const struct shard *shard, uint16_t member);
-/* Bytes a second, this shard's part; 0: as it comes. */
+/* Bytes a second, this shard's part: of the budget, and what clients leave of it; or PACE_FREE. */
 uint64_t shard_snapshot_rate(const struct shard *shard);
 
 /* shard_moves.c */

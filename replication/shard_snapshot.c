@@ -162,12 +162,16 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
     source->sent_ms = shard->now_ms;
 }
 
+static bool budget_left(const struct shard *shard)
+{
+    return shard_snapshot_rate(shard) == PACE_FREE || shard->snapshot_budget > 0;
+}
+
 /* Is it for us to go on, and not for the target? */
 static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
 {
-    return shard_snapshot_rate(shard) != 0 && shard->snapshot_budget <= 0 &&
-           source->piece_count == 0 && !source->building && shard->now_ms >= source->pause_ms &&
-           shard->peers[source->to.member].up;
+    return !budget_left(shard) && source->piece_count == 0 && !source->building &&
+           shard->now_ms >= source->pause_ms && shard->peers[source->to.member].up;
 }
 
 static void source_duty(struct shard *shard, struct shard_source *source)
@@ -197,6 +201,10 @@ static void budget_refill(struct shard *shard)
 
     elapsed_ms = elapsed_ms < BUDGET_PERIOD ? elapsed_ms : BUDGET_PERIOD;
     shard->snapshot_ms = shard->now_ms;
+    if (rate == PACE_FREE) {
+        shard->snapshot_budget = 0;
+        return;
+    }
     shard->snapshot_budget += (int64_t)(rate * elapsed_ms / 1000);
     if (shard->snapshot_budget > (int64_t)(rate * BUDGET_PERIOD / 1000))
         shard->snapshot_budget = (int64_t)(rate * BUDGET_PERIOD / 1000);
@@ -269,6 +277,7 @@ static void piece_send(struct shard *shard, struct shard_source *source, size_t 
     shard->snapshot_budget -= (int64_t)(size + piece.state.size);
     shard->stats.snapshot_bytes_sent += size;
     shard_move_sent(source->replica, source->to, size);
+    pace_sent(&shard->pace, size);
     shard_out(shard, shard_to_member(member), WIRE_SNAPSHOT,
               shard_out_route(shard, member, replica->partition), 0, &body);
     wire_buffer_deinit(&body);
@@ -354,9 +363,9 @@ static uint64_t position_of(const struct keydir_item *item)
 
 static size_t piece_size_max(const struct shard *shard)
 {
-    uint64_t rate = shard_snapshot_rate(shard), size = rate * PIECE_MS / 1000;
+    uint64_t rate = shard_snapshot_rate(shard), size = rate / 1000 * PIECE_MS;
 
-    if (rate == 0 || size > SHARD_FRAME_SIZE)
+    if (size > SHARD_FRAME_SIZE)
         return SHARD_FRAME_SIZE;
     return size > PIECE_MIN ? (size_t)size : PIECE_MIN;
 }
@@ -442,8 +451,7 @@ static bool may_send(const struct shard *shard, const struct shard_source *sourc
     return !source->building && !source->walked && !source->failed &&
            source->piece_count < PIECES_MAX && shard->now_ms >= source->pause_ms &&
            shard->peers[source->to.member].up && source_current(source) &&
-           fifo_count(&shard->outgoing) < OUTGOING_MAX &&
-           (shard_snapshot_rate(shard) == 0 || shard->snapshot_budget > 0);
+           fifo_count(&shard->outgoing) < OUTGOING_MAX && budget_left(shard);
 }
 
 /* A piece each in turn: whoever has sent goes behind the others, so that all get on. */
@@ -451,6 +459,8 @@ void shard_sources_pump(struct shard *shard)
 {
     struct shard_source **at = &shard->sources;
 
+    if (shard->sources)
+        budget_refill(shard);
     while (!shard->fatal && *at) {
         struct shard_source *source = *at;
 

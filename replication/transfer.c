@@ -303,6 +303,7 @@ const char *transfer_step_name(uint8_t step)
         [TRANSFER_CATCH_UP] = "catching up",
         [TRANSFER_SILENT] = "not heard of",
         [TRANSFER_PAUSED] = "paused",
+        [TRANSFER_CLIENTS] = "catching up behind clients",
     };
 
     return step < sizeof names / sizeof *names ? names[step] : "unknown";

@@ -372,7 +372,7 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
                   after.snapshot_bytes_sent - before.snapshot_bytes_sent <= 60u << 10,
               "%llu bytes",
               (unsigned long long)(after.snapshot_bytes_sent - before.snapshot_bytes_sent));
-    cr_assert_eq(move_of(&scene)->step, TRANSFER_CATCH_UP);
+    cr_assert_eq(move_of(&scene)->step, TRANSFER_CLIENTS);
     cr_assert_eq(move_of(&scene)->member, comes + 1);
     cr_assert(move_of(&scene)->sent > 0 && move_of(&scene)->sent < move_of(&scene)->bytes);
     scene.cluster.newest.move_rate = 64;
@@ -406,7 +406,7 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     leader = cluster_leader(&scene.cluster, scene.p);
     shard_stats(scene.cluster.shards[leader], &stats);
     before = stats.snapshot_bytes_sent;
-    cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CATCH_UP, "half way");
+    cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CLIENTS, "half way");
     cluster_kill(&scene.cluster, leader);
     writer_await(&scene.writer, 50);
     next = cluster_leader(&scene.cluster, scene.p);
