@@ -95,9 +95,10 @@ static void add_removal_of_all(struct list *list, const struct view *view,
         add(list, command);
 }
 
-/* Who has joined, is alive and would be accepted in its place; 0: nobody. */
+/* Who has joined, is alive and would be accepted in its place; 0: nobody. *other: who has joined
+ * and would not be. */
 static uint16_t successor_of(const struct view *view, const struct moves *moves, uint16_t member,
-                             bool *is_any)
+                             uint16_t *other)
 {
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
@@ -107,9 +108,9 @@ static uint16_t successor_of(const struct view *view, const struct moves *moves,
 
         if (view->map.members[i].state != RINGMAP_STATE_JOINING || !view_is_alive(node))
             continue;
-        *is_any = true;
         if (remedy_can_commit(view, moves, &staged))
             return node->id;
+        *other = node->id;
     }
     return 0;
 }
@@ -117,17 +118,18 @@ static uint16_t successor_of(const struct view *view, const struct moves *moves,
 static void add_replacement(struct list *list, const struct view *view, const struct moves *moves,
                             uint16_t member)
 {
-    bool is_any = false;
-    uint16_t successor = successor_of(view, moves, member, &is_any);
-    char command[64];
+    uint16_t other = 0, successor = successor_of(view, moves, member, &other);
+    char command[128];
     struct text out = {command, sizeof command, 0};
 
     if (successor != 0)
         text_add(&out, "ring-admin replace %u %u", member, successor);
+    else if (other != 0)
+        text_add(&out, "ring-admin plan replace %u %u, which says what that one lacks", member,
+                 other);
     else
         text_add(&out, "ring-admin replace %u NEW with a node that has joined", member);
-    if (successor != 0 || !is_any)
-        add(list, command);
+    add(list, command);
 }
 
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,

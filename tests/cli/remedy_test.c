@@ -85,6 +85,23 @@ Test(remedy, two_that_would_take_from_each_other_go_together)
     view_deinit(&view);
 }
 
+Test(remedy, who_would_not_be_accepted_is_not_advised)
+{
+    view = scene_view(3, 1, 16, 3);
+    scene_lose(&view, 2);
+    view.nodes[3].status.disk_free = 0;
+    cr_assert_null(strstr(remedy_of(2), "ring-admin replace"), "%s", text);
+    cr_assert(strstr(text, "ring-admin plan replace 2 4, which says what that one lacks"), "%s",
+              text);
+    view_deinit(&view);
+
+    view = scene_view(6, 0, 16, 5); /* four are too few */
+    scene_lose(&view, 5);
+    scene_lose(&view, 6);
+    cr_assert_null(strstr(remedy_of(6), "remove"), "%s", text);
+    view_deinit(&view);
+}
+
 Test(remedy, a_plan_may_be_given_up_where_that_ends)
 {
     view = scene_view(4, 1, 16, 3);

@@ -111,6 +111,19 @@ static void rezone(struct fleet *fleet)
     fleet_wait_healthy(fleet, WAIT_MS);
 }
 
+static bool is_reachable(struct fleet *fleet, uint32_t id)
+{
+    json_t *root = fleet_ask(fleet, 0, (const char *[]){"members", NULL}), *row;
+    bool reachable = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "members"), i, row) reachable |=
+        json_integer_value(json_object_get(row, "id")) == (json_int_t)id &&
+        json_is_true(json_object_get(row, "reachable"));
+    json_decref(root);
+    return reachable;
+}
+
 /* The machine of node 2 is set up anew: the same address, an empty disk, and so another node. The
  * address alone says nothing any more. */
 static void renew_disk(struct fleet *fleet)
@@ -125,6 +138,9 @@ static void renew_disk(struct fleet *fleet)
     fleet->joins[1] = true;
     fleet_start_node(fleet, 1);
     fleet_wait_state(fleet, address, "joining", WAIT_MS);
+    fleet->left[1] = true; /* no seed, so that it is dialled as node 2 first */
+    REQUIRE(is_reachable(fleet, 5) && !is_reachable(fleet, 2), "one is taken for the other");
+    fleet->left[1] = false;
     fleet_expect(fleet, 2, "ring-admin replace 2 5", "replace", address, address, NULL);
     fleet_expect(fleet, 2, "node 2 (active, down) and node 5 (joining, runs)", "remove", "--force",
                  address, NULL);
@@ -146,6 +162,7 @@ static void lose_newcomer(struct fleet *fleet)
     fleet_wait_dead(fleet, 6, WAIT_MS);
     fleet_expect(fleet, 1, "node 6 is not alive", "commit", "--auto", NULL);
     fleet_expect(fleet, 1, "ring-admin remove --force 6", "leave", "6", NULL);
+    fleet_expect(fleet, 4, "ring-admin remove --force 6", "doctor", NULL);
     fleet_expect(fleet, 0, "committed, epoch", "remove", "--force", "6", NULL);
     fleet->left[joined] = true;
     fleet_wait_healthy(fleet, WAIT_MS);

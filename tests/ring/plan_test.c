@@ -515,6 +515,20 @@ Test(plan, where_replicas_share_zones_already_changes_go_on)
     }
 }
 
+Test(plan, one_replica_is_no_reason_to_hold_zones_for_kept)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 4, 4, 1);
+    ringmap_deinit(&scene.wanted);
+    scene.wanted = model_cluster(4, 64, 3);
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
 Test(plan, no_memory_is_an_answer)
 {
     struct scene scene;
