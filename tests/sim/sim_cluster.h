@@ -36,6 +36,7 @@ struct sim_inbox_item {
     uint8_t kind; /* of the core's events */
     struct shard_address from;
     uint16_t shards;
+    uint64_t epoch;
     struct sim_message *message;
     struct store_job *job;
     int job_result;
@@ -202,6 +203,8 @@ bool sim_node_lives(const struct sim_node *node, uint64_t life);
 bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);
+/* Gossip tells that the member holds a ring map of that epoch. */
+void sim_node_heard(struct sim_node *node, uint16_t member, uint64_t epoch);
 
 /* The newest committed map it has, else the one it was prepared with; NULL: neither. Borrowed. */
 const struct ringmap *sim_node_map(const struct sim_node *node);

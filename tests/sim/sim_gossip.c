@@ -71,6 +71,8 @@ static void step(struct sim_node *node, struct node_gossip_event *event)
             sim_fail(sim_of(node), "node %u holds %u dead in a run without faults", node->endpoint,
                      change->member);
     }
+    if (effects.ahead_epoch != 0)
+        sim_node_heard(node, effects.ahead, effects.ahead_epoch);
 }
 
 static void run_tick(void *context, uint64_t life)

@@ -244,6 +244,14 @@ static void run_node_tick(void *context, uint64_t life)
     sim_after(sim_of(node), 250 * SIM_MS, run_node_tick, node, life);
 }
 
+void sim_node_heard(struct sim_node *node, uint16_t member, uint64_t epoch)
+{
+    struct sim_inbox_item *item = sim_inbox_push(&node->inbox, NODE_EVENT_EPOCH);
+    item->from = (struct shard_address){.role = LINK_ROLE_NODE, .member = member};
+    item->epoch = epoch;
+    wake_node(node);
+}
+
 static void run_node_round(void *context, uint64_t life)
 {
     struct sim_node *node = context;
@@ -264,6 +272,7 @@ static void run_node_round(void *context, uint64_t life)
                                    .wall_ms = sim_clock_wall_ms(&node->clock, sim_of(node)->now_us),
                                    .from = item->from,
                                    .key_id = node->vault.current,
+                                   .epoch = item->epoch,
                                    .message = item->message ? &item->message->message : NULL};
         if (item->kind == NODE_EVENT_REDEEM)
             event.command = (const struct tickets_command *)item->bytes;
