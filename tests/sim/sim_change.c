@@ -360,6 +360,20 @@ bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct 
     return changes;
 }
 
+/* Its manifest or journal has rotted so far that no replica of it can be mended. */
+static bool is_beyond_repair(const struct sim_node *node)
+{
+    struct store_stats stats;
+    for (uint32_t i = 0; i < node->cluster->sim->swarm.shards; i++) {
+        if (node->state == SIM_DOWN || !node->serving)
+            return false;
+        store_stats(shard_store(node->shards[i].shard), &stats);
+        if (stats.fenced)
+            return true;
+    }
+    return false;
+}
+
 bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
 {
     struct sim_node *victim = victim_of(admin);
@@ -367,6 +381,13 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
     struct staged staged = {.count = 0};
     if (now->paused)
         return change_pause(admin, now, next);
+    /* The plan may wait for it. */
+    if (ringmap_moving(now) && is_beyond_repair(victim) &&
+        count_of(now, RINGMAP_STATE_ACTIVE) > ringmap_copies(now)) {
+        sim_trace(admin->cluster->sim, 1, "node %u is given up", victim->endpoint);
+        victim->scrapped = true;
+        sim_node_end(victim, SIM_END_POWER);
+    }
     if (!victim->scrapped || is_removed(now, id))
         return false;
     stage_joining(admin, &staged, now);
