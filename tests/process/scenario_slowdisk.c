@@ -144,6 +144,9 @@ void scenario_slowdisk(const struct scenario_options *options)
     back_ms = wait_leads(k, true, SOUND_MS);
     fleet_wait_healthy(&fleet, WAIT_MS);
     load_finish(load, &result);
+    REQUIRE(result.unexplained == 0 && result.refused == 0,
+            "%u unknown outcomes, %u refused: a slow disk is no reason for either",
+            result.unexplained, result.refused);
     fleet_close(&fleet);
     scenario_say(options,
                  "a meta leader whose syncs take " SLOW_MS " ms led nothing after %u ms, and led "
