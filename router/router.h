@@ -14,7 +14,9 @@
  *
  * Maps: any later one of the cluster takes the place of the one that is known; lanes, what is in
  * flight and request ids do not depend on it, so nothing is lost or done twice over a change. A
- * member that refuses and can name no leader with a link is asked for its map (MAP_GET).
+ * member that refuses and can name no leader with a link is asked for its map (MAP_GET), and so is
+ * one that holds a newer one as LIVENESS tells. Who leads what is learned from who answers and
+ * refuses, and for idle lanes by router/hints.h.
  *
  * Bounds: in-flight operations and bytes a lane, a member and in all; a client is not read from
  * (router_client_paused) while its unanswered commands are over their bound or its unsent output
