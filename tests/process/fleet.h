@@ -80,8 +80,10 @@ void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *nam
                        const char *const *words);
 /* Waits for its end. Returns the exit code. */
 int fleet_admin_end(struct fleet *fleet, struct child *admin, uint32_t timeout_ms);
-/* Runs it with these words, NULL ends them: that exit code, and a text in its output or errors. */
-void fleet_expect(struct fleet *fleet, int code, const char *said, ...) __attribute__((sentinel));
+/* Runs it with these words, NULL ends them: that exit code, and a text in its output or errors.
+ * Returns its output, until the next call. */
+const char *fleet_expect(struct fleet *fleet, int code, const char *said, ...)
+    __attribute__((sentinel));
 /* How many replicas the member holds, as `ring-admin status` says. */
 uint32_t fleet_replicas(struct fleet *fleet, uint32_t id);
 /* Until `ring-admin members` holds it dead. */

@@ -11,7 +11,7 @@
 
 static char text[TEXT_SIZE], errors[TEXT_SIZE];
 
-void fleet_expect(struct fleet *fleet, int code, const char *said, ...)
+const char *fleet_expect(struct fleet *fleet, int code, const char *said, ...)
 {
     const char *words[WORDS_MAX + 1] = {NULL};
     size_t count = 0;
@@ -27,6 +27,7 @@ void fleet_expect(struct fleet *fleet, int code, const char *said, ...)
             errors);
     REQUIRE(strstr(text, said) || strstr(errors, said), "ring-admin %s does not say \"%s\": %s%s",
             words[0], said, text, errors);
+    return text;
 }
 
 uint32_t fleet_replicas(struct fleet *fleet, uint32_t id)

@@ -8,7 +8,6 @@
 
 #include <jansson.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,45 +19,14 @@
 #define CALL_MS    30000u
 #define REMOVED    1 /* exit code of a node that may not come back */
 
-static char text[256u << 10], errors[256u << 10];
-
-/* Runs ring-admin with up to seven words; its exit code and a text in its output or errors. */
-static void admin(struct fleet *fleet, int code, const char *said, ...) __attribute__((sentinel));
-
-static void admin(struct fleet *fleet, int code, const char *said, ...)
+static json_t *ask(struct fleet *fleet, const char *command)
 {
-    const char *words[8] = {NULL};
-    size_t count = 0;
-    va_list list;
-    int r;
-
-    va_start(list, said);
-    while (count < 7 && (words[count] = va_arg(list, const char *)))
-        count++;
-    va_end(list);
-    r = fleet_admin_both(fleet, text, errors, sizeof text, words);
-    REQUIRE(r == code, "ring-admin %s: exit code %d, not %d: %s%s", words[0], r, code, text,
-            errors);
-    REQUIRE(strstr(text, said) || strstr(errors, said), "ring-admin %s does not say \"%s\": %s%s",
-            words[0], said, text, errors);
-}
-
-static json_t *ask(struct fleet *fleet, const char *command, const char *word)
-{
-    json_error_t error;
-    json_t *root;
-    int code =
-        fleet_admin(fleet, text, sizeof text, (const char *[]){command, "-o", "json", word, NULL});
-
-    REQUIRE(code == 0, "%s: exit code %d: %s", command, code, text);
-    root = json_loads(text, 0, &error);
-    REQUIRE(root, "%s in %s", error.text, text);
-    return root;
+    return fleet_ask(fleet, 0, (const char *[]){command, NULL});
 }
 
 static json_int_t epoch_of(struct fleet *fleet)
 {
-    json_t *root = ask(fleet, "status", NULL);
+    json_t *root = ask(fleet, "status");
     json_int_t epoch = json_integer_value(json_object_get(root, "epoch"));
 
     json_decref(root);
@@ -68,29 +36,14 @@ static json_int_t epoch_of(struct fleet *fleet)
 /* Its hash, of a plan that moves something and never leaves any partition without a spare node. */
 static void plan(struct fleet *fleet, char hash[32])
 {
-    json_t *root = ask(fleet, "plan", NULL);
+    json_t *root = ask(fleet, "plan");
 
-    REQUIRE(json_integer_value(json_object_get(root, "moves")) > 0, "%s", text);
-    REQUIRE(json_integer_value(json_object_get(root, "tolerates_least")) >= 1, "%s", text);
-    REQUIRE(json_is_true(json_object_get(root, "bytes_complete")), "%s", text);
+    REQUIRE(json_integer_value(json_object_get(root, "moves")) > 0, "nothing would move");
+    REQUIRE(json_integer_value(json_object_get(root, "tolerates_least")) >= 1, "none is spare");
+    REQUIRE(json_is_true(json_object_get(root, "bytes_complete")), "bytes are not known");
     snprintf(hash, 32, "%s", json_string_value(json_object_get(root, "plan")));
-    REQUIRE(strlen(hash) >= 8, "%s", text);
+    REQUIRE(strlen(hash) >= 8, "the hash is \"%s\"", hash);
     json_decref(root);
-}
-
-static uint32_t replicas_of(struct fleet *fleet, uint32_t id)
-{
-    json_t *root = ask(fleet, "status", NULL), *row;
-    uint32_t replicas = 0;
-    size_t i;
-
-    json_array_foreach(json_object_get(root, "nodes"), i, row)
-    {
-        if (json_integer_value(json_object_get(row, "id")) == (json_int_t)id)
-            replicas = (uint32_t)json_integer_value(json_object_get(row, "replicas"));
-    }
-    json_decref(root);
-    return replicas;
 }
 
 /* --- data ---------------------------------------------------------------------------------- */
@@ -149,20 +102,20 @@ static void join_fourth(struct fleet *fleet)
     json_int_t epoch;
 
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
-    admin(fleet, 4, "ring-admin plan join 4", "doctor", NULL);
+    fleet_expect(fleet, 4, "ring-admin plan join 4", "doctor", NULL);
     plan(fleet, hash);
-    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
     epoch = epoch_of(fleet);
-    admin(fleet, 5, "is stale", "commit", "--plan", hash, NULL);
+    fleet_expect(fleet, 5, "is stale", "commit", "--plan", hash, NULL);
     REQUIRE(epoch_of(fleet) == epoch, "a stale plan has changed the map");
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
     plan(fleet, hash);
-    admin(fleet, 0, "committed, epoch", "commit", "--plan", hash, NULL);
-    admin(fleet, 0, "settled", "moves", "--watch", NULL);
+    fleet_expect(fleet, 0, "committed, epoch", "commit", "--plan", hash, NULL);
+    fleet_expect(fleet, 0, "settled", "moves", "--watch", NULL);
     fleet_wait_state(fleet, fleet->addresses[joined], "active", WAIT_MS);
     fleet_wait_healthy(fleet, WAIT_MS);
-    REQUIRE(replicas_of(fleet, 4) > 0, "%s", text);
-    admin(fleet, 0, "OK", "doctor", NULL);
+    REQUIRE(fleet_replicas(fleet, 4) > 0, "it holds nothing");
+    fleet_expect(fleet, 0, "OK", "doctor", NULL);
 }
 
 /* It is told to stop when it is just about to end by itself, which ends it no worse. */
@@ -187,50 +140,25 @@ static void refuse(struct fleet *fleet)
 {
     json_int_t epoch = epoch_of(fleet);
 
-    admin(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "leave", "2", NULL);
-    admin(fleet, 1, "4 replicas need 4 nodes, 3 would be active", "set-replicas", "4", NULL);
-    admin(fleet, 2, "--force is needed", "remove", "2", NULL);
-    admin(fleet, 1, "let it leave", "remove", "--force", "2", NULL);
-    admin(fleet, 1, "node 1 was removed", "weight", "1", "200", NULL);
-    admin(fleet, 2, "no node has this id", "leave", "77", NULL);
-    admin(fleet, 2, "is no number", "weight", "2", "heavy", NULL);
-    admin(fleet, 2, "did you mean leave?", "plan", "laeve", "2", NULL);
-    admin(fleet, 2, "--auto", "commit", NULL);
-    admin(fleet, 1, "no plan is under way", "pause", NULL);
-    admin(fleet, 1, "no plan is under way", "abort", NULL);
-    admin(fleet, 0, "nothing to do", "set-replicas", "3", NULL);
+    fleet_expect(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "leave", "2", NULL);
+    fleet_expect(fleet, 1, "4 replicas need 4 nodes, 3 would be active", "set-replicas", "4", NULL);
+    fleet_expect(fleet, 2, "--force is needed", "remove", "2", NULL);
+    fleet_expect(fleet, 1, "let it leave", "remove", "--force", "2", NULL);
+    fleet_expect(fleet, 1, "node 1 was removed", "weight", "1", "200", NULL);
+    fleet_expect(fleet, 2, "no node has this id", "leave", "77", NULL);
+    fleet_expect(fleet, 2, "is no number", "weight", "2", "heavy", NULL);
+    fleet_expect(fleet, 2, "did you mean leave?", "plan", "laeve", "2", NULL);
+    fleet_expect(fleet, 2, "--auto", "commit", NULL);
+    fleet_expect(fleet, 1, "no plan is under way", "pause", NULL);
+    fleet_expect(fleet, 1, "no plan is under way", "abort", NULL);
+    fleet_expect(fleet, 0, "nothing to do", "set-replicas", "3", NULL);
     REQUIRE(epoch_of(fleet) == epoch, "what was refused has changed the map");
-}
-
-/* `ring-admin members` holds it dead. */
-static void wait_dead(struct fleet *fleet, uint32_t k)
-{
-    uint64_t end_ns = now_ns() + UINT64_C(1000000) * WAIT_MS;
-
-    for (;;) {
-        json_t *root = ask(fleet, "members", NULL), *row;
-        bool dead = false;
-        size_t i;
-
-        json_array_foreach(json_object_get(root, "members"), i, row)
-        {
-            const char *address = json_string_value(json_object_get(row, "address"));
-            const char *standing = json_string_value(json_object_get(row, "liveness"));
-
-            dead |= address && standing && strcmp(address, fleet->addresses[k]) == 0 &&
-                    strcmp(standing, "dead") == 0;
-        }
-        json_decref(root);
-        if (dead)
-            return;
-        REQUIRE(now_ns() < end_ns, "%s is never held dead: %s", fleet->addresses[k], text);
-        pause_ms(100);
-    }
 }
 
 /* Comes back with its old disk, is told that it is out, and ends. */
 static void come_back(struct fleet *fleet, uint32_t k)
 {
+    static char text[64u << 10], errors[sizeof text];
     char program[PATH_MAX], data[PATH_MAX], name[16];
     int code;
 
@@ -248,11 +176,13 @@ static void replace_second(struct fleet *fleet)
     uint32_t joined;
 
     fleet_kill(fleet, &fleet->nodes[1]);
-    wait_dead(fleet, 1);
-    admin(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "remove", "--force", "2", NULL);
+    fleet_wait_dead(fleet, 2, WAIT_MS);
+    fleet_expect(fleet, 1, "3 replicas need 3 nodes, 2 would be active", "remove", "--force", "2",
+                 NULL);
     joined = fleet_join_node(fleet);
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
-    admin(fleet, 0, "settled, epoch", "replace", "2", fleet->addresses[joined], "--wait", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "replace", "2", fleet->addresses[joined], "--wait",
+                 NULL);
     fleet->left[1] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
     come_back(fleet, 1);
@@ -261,9 +191,9 @@ static void replace_second(struct fleet *fleet)
 
 static void change_replicas(struct fleet *fleet)
 {
-    admin(fleet, 0, "settled, epoch", "set-replicas", "1", "--wait", NULL);
-    admin(fleet, 0, "tolerates 0 more failures", "status", NULL);
-    admin(fleet, 0, "settled, epoch", "set-replicas", "3", "--wait", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "set-replicas", "1", "--wait", NULL);
+    fleet_expect(fleet, 0, "tolerates 0 more failures", "status", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "set-replicas", "3", "--wait", NULL);
     fleet_wait_healthy(fleet, WAIT_MS);
 }
 
@@ -273,17 +203,17 @@ static void give_up(struct fleet *fleet)
     uint32_t joined = fleet_join_node(fleet);
 
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
-    admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
-    admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
-    admin(fleet, 0, "a plan is paused", "pause", NULL);
-    admin(fleet, 5, "a plan is under way", "commit", "--auto", NULL);
-    admin(fleet, 4, "ring-admin resume", "doctor", NULL);
-    admin(fleet, 0, "a plan is under way", "resume", NULL);
-    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
+    fleet_expect(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
+    fleet_expect(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
+    fleet_expect(fleet, 0, "a plan is paused", "pause", NULL);
+    fleet_expect(fleet, 5, "a plan is under way", "commit", "--auto", NULL);
+    fleet_expect(fleet, 4, "ring-admin resume", "doctor", NULL);
+    fleet_expect(fleet, 0, "a plan is under way", "resume", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
     fleet_wait_healthy(fleet, WAIT_MS);
-    admin(fleet, 0, "can be committed", "plan", NULL);
-    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    admin(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[joined], "--wait", NULL);
+    fleet_expect(fleet, 0, "can be committed", "plan", NULL);
+    fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    fleet_expect(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[joined], "--wait", NULL);
     fleet_wait_left(fleet, joined, WAIT_MS);
     fleet_wait_healthy(fleet, WAIT_MS);
 }
@@ -294,7 +224,8 @@ static void wait_blocked(struct fleet *fleet, const char *why)
     uint64_t end_ns = now_ns() + UINT64_C(1000000) * WAIT_MS;
 
     for (;;) {
-        admin(fleet, 0, "a plan is under way", "moves", NULL);
+        const char *text = fleet_expect(fleet, 0, "a plan is under way", "moves", NULL);
+
         if (strstr(text, why))
             return;
         REQUIRE(now_ns() < end_ns, "moves does not say \"%s\": %s", why, text);
@@ -311,20 +242,20 @@ static uint32_t lose_newcomer(struct fleet *fleet, const char *replaces)
     char mend[96];
 
     fleet_wait_state(fleet, address, "joining", WAIT_MS);
-    admin(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
+    fleet_expect(fleet, 0, "1.0 MiB", "moves", "--rate", "1", NULL);
     if (replaces)
-        admin(fleet, 0, "committed, epoch", "replace", replaces, address, NULL);
+        fleet_expect(fleet, 0, "committed, epoch", "replace", replaces, address, NULL);
     else
-        admin(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
+        fleet_expect(fleet, 0, "committed, epoch", "commit", "--auto", NULL);
     fleet_kill(fleet, &fleet->nodes[joined]);
     wait_blocked(fleet, "not heard of (node-");
-    wait_dead(fleet, joined);
+    fleet_wait_dead(fleet, joined + 1, WAIT_MS);
     /* Without the one that is replaced there are too few to remove another. */
     snprintf(mend, sizeof mend,
              replaces ? "ring-admin replace %u NEW" : "ring-admin remove --force %u", joined + 1);
-    admin(fleet, 0, mend, "moves", NULL);
-    admin(fleet, 4, mend, "doctor", NULL);
-    admin(fleet, 5, mend, "commit", "--auto", NULL);
+    fleet_expect(fleet, 0, mend, "moves", NULL);
+    fleet_expect(fleet, 4, mend, "doctor", NULL);
+    fleet_expect(fleet, 5, mend, "commit", "--auto", NULL);
     return joined;
 }
 
@@ -333,10 +264,11 @@ static void abort_without(struct fleet *fleet)
 {
     uint32_t lost = lose_newcomer(fleet, NULL);
 
-    admin(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
-    admin(fleet, 4, "ring-admin remove --force", "doctor", NULL);
-    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
+    fleet_expect(fleet, 4, "ring-admin remove --force", "doctor", NULL);
+    fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait",
+                 NULL);
     fleet->left[lost] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
 }
@@ -346,11 +278,12 @@ static void remove_on_the_way(struct fleet *fleet)
 {
     uint32_t lost = lose_newcomer(fleet, NULL);
 
-    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    admin(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait", NULL);
+    fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "remove", "--force", fleet->addresses[lost], "--wait",
+                 NULL);
     fleet->left[lost] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
-    admin(fleet, 0, "nothing to do", "plan", NULL);
+    fleet_expect(fleet, 0, "nothing to do", "plan", NULL);
     come_back(fleet, lost);
     fleet_wait_healthy(fleet, WAIT_MS);
 }
@@ -363,19 +296,19 @@ static void replace_twice(struct fleet *fleet)
     uint32_t lost, joined;
 
     fleet_kill(fleet, &fleet->nodes[2]);
-    wait_dead(fleet, 2);
+    fleet_wait_dead(fleet, 3, WAIT_MS);
     lost = lose_newcomer(fleet, "3");
     fleet->left[2] = true;
-    admin(fleet, 1, "an abort would not end either", "abort", NULL);
+    fleet_expect(fleet, 1, "an abort would not end either", "abort", NULL);
     snprintf(fewer, sizeof fewer, "ring-admin commit --auto remove %s replicas 2",
              fleet->addresses[lost]);
-    admin(fleet, 1, fewer, "remove", "--force", fleet->addresses[lost], NULL);
-    admin(fleet, 1, "node 3 was removed", "remove", "--force", "3", NULL);
+    fleet_expect(fleet, 1, fewer, "remove", "--force", fleet->addresses[lost], NULL);
+    fleet_expect(fleet, 1, "node 3 was removed", "remove", "--force", "3", NULL);
     joined = fleet_join_node(fleet);
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
-    admin(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    admin(fleet, 0, "settled, epoch", "replace", fleet->addresses[lost], fleet->addresses[joined],
-          "--wait", NULL);
+    fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    fleet_expect(fleet, 0, "settled, epoch", "replace", fleet->addresses[lost],
+                 fleet->addresses[joined], "--wait", NULL);
     fleet->left[lost] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
 }
