@@ -17,6 +17,7 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->vote = 0;
     progress->answer_ms = 0;
     progress->snapshot = 0;
+    progress->snapshot_left = 0;
     progress->snapshot_wanted = false;
     progress->fenced = 0;
 }
@@ -81,6 +82,7 @@ void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t 
     }
     if (progress->snapshot_wanted && index >= progress->snapshot && index + 1 >= progress->next) {
         progress->snapshot = 0;
+        progress->snapshot_left = 0;
         progress->snapshot_wanted = false;
         progress->fenced = 0;
     }

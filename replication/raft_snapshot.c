@@ -39,8 +39,10 @@ void raft_on_snapshot_failed(struct raft *raft, const struct raft_event *event)
 {
     struct raft_progress *peer = raft_find(raft, event->from);
 
-    if (peer)
-        peer->snapshot = 0;
+    if (!peer || peer->snapshot == 0)
+        return;
+    peer->snapshot_left = peer->snapshot;
+    peer->snapshot = 0;
 }
 
 void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,

@@ -54,16 +54,17 @@ struct shard_options {
     uint32_t session_window_max;               /* ids kept a session and partition: 1,024 */
     uint32_t append_entries_max, append_size_max, inflight_size_max, inflight_messages_max;
     uint32_t retain_entries_min; /* log kept behind the slowest replica, entries */
-    uint64_t log_size_max;   /* log kept for peers that are behind, about, and no more than half as
-                                much as is alive (or 16 MiB); beyond it they get a snapshot */
-    uint32_t log_ms_max;     /* or once nothing was heard of them for so long */
-    uint64_t snapshot_rate;  /* bytes a second of snapshots sent, all shards, unless the ring map
-                                says another; 0: as it comes */
-    uint32_t moves_max;      /* learners that are helped to catch up at once, all shards: 4 */
-    uint32_t train_samples;  /* values that a dictionary is made of: 400; 0: none is made */
-    uint32_t train_again_ms; /* before a partition is looked at again: 600,000 */
-    bool train_sealed;       /* also where values are sealed; default: not */
-    uint32_t drain_ms;       /* SIGTERM: hand-over at most this long: 2,000 */
+    uint64_t log_size_max;  /* log kept for peers that are behind, about, and no more than half as
+                               much as is alive (or 16 MiB); beyond it they get a snapshot */
+    uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
+    uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards, unless the ring map
+                               says another; 0: as it comes */
+    uint32_t snapshot_piece_size; /* bytes of them in a message, about: a frame's 196,608 */
+    uint32_t moves_max;           /* learners that are helped to catch up at once, all shards: 4 */
+    uint32_t train_samples;       /* values that a dictionary is made of: 400; 0: none is made */
+    uint32_t train_again_ms;      /* before a partition is looked at again: 600,000 */
+    bool train_sealed;            /* also where values are sealed; default: not */
+    uint32_t drain_ms;            /* SIGTERM: hand-over at most this long: 2,000 */
     struct store_options store;
 };
 
@@ -152,7 +153,9 @@ struct shard_stats {
                                             are */
     uint64_t relocated;                  /* undecided entries that were appended again */
     uint64_t snapshots_begun, snapshots_installed, snapshot_bytes_sent;
-    uint64_t snapshots_resumed; /* where another leader, or an earlier attempt, left off */
+    uint64_t snapshots_resumed; /* where another leader, or an earlier attempt, left off, or as far
+                                   back as a target that was restarted had them */
+    uint64_t snapshots_kept;    /* begun before a restart, and gone on with behind it */
     uint64_t repaired;          /* of those installed, how many ended a fence */
     uint64_t compared;          /* partitions led here, with all their replicas; each time counts */
     uint64_t differences;       /* replicas that were outvoted, */

@@ -13,11 +13,20 @@ static bool leads(const struct replica *replica)
     return replica->raft.role == RAFT_LEADER && !replica->fenced;
 }
 
-/* Does it hold log back? Not when only a snapshot helps it, nor after a long silence. */
+/* The index behind which log is kept for it, if it is heard. None when only a snapshot helps it,
+ * unless it has the beginning of one. */
+static uint64_t log_held(const struct raft_progress *peer)
+{
+    if (peer->snapshot_wanted)
+        return peer->snapshot_left != 0 ? peer->snapshot_left : UINT64_MAX - 1;
+    return peer->match;
+}
+
+/* Does it hold log back? Not after a long silence. */
 static bool holds_log(const struct shard *shard, const struct raft_progress *peer)
 {
     return peer->replica.member == shard->options.self ||
-           (!peer->snapshot_wanted && shard->now_ms < peer->heard_ms + shard->options.log_ms_max);
+           shard->now_ms < peer->heard_ms + shard->options.log_ms_max;
 }
 
 /* The lowest index that such a peer lacks, of those heard within so many ms. */
@@ -29,8 +38,8 @@ static uint64_t first_lacked(const struct shard *shard, const struct raft *raft,
         const struct raft_progress *peer = &raft->peers[i];
 
         if (holds_log(shard, peer) && shard->now_ms < peer->heard_ms + heard_ms &&
-            peer->match + 1 < first)
-            first = peer->match + 1;
+            log_held(peer) + 1 < first)
+            first = log_held(peer) + 1;
     }
     return first;
 }

@@ -18,6 +18,7 @@ struct shard_target {
     uint32_t log_term;
     uint64_t index;
     uint64_t position; /* where the next piece begins */
+    uint64_t resumed;  /* where it did behind a restart; 0: there was none */
     uint64_t settled;
     struct store_install *install;
     uint8_t *state;
@@ -108,11 +109,26 @@ void shard_target_free(struct replica *replica)
     replica->target = NULL;
 }
 
+/* What the replica begins with behind it. A vote that a damaged journal may have lost counts as
+ * cast, up to this term. */
+static struct store_checkpoint checkpoint_of(const struct shard_target *target)
+{
+    return (struct store_checkpoint){.term = target->term,
+                                     .vote = target->from.member,
+                                     .applied = target->index,
+                                     .applied_term = target->log_term,
+                                     .first_index = target->index + 1,
+                                     .first_prev_term = target->log_term,
+                                     .state = target->state,
+                                     .state_size = target->state_size};
+}
+
 static int target_begin(struct shard *shard, struct replica *replica,
                         const struct wire_snapshot *piece)
 {
     struct shard_target *target = calloc(1, sizeof *target);
-    int r;
+    struct store_checkpoint checkpoint;
+    int r = -ENOMEM;
 
     if (!target)
         return -ENOMEM;
@@ -123,38 +139,74 @@ static int target_begin(struct shard *shard, struct replica *replica,
                                     .state_size = piece->state.size,
                                     .state = malloc(piece->state.size)};
     replica->target = target;
-    r = target->state ? store_install_begin(shard->store, replica->partition, &target->install)
-                      : -ENOMEM;
-    if (r != 0) {
-        shard_target_free(replica);
-        return r;
+    if (target->state) {
+        memcpy(target->state, piece->state.data, piece->state.size);
+        shard_state_settle(target->state, replica->raft.options.self.life, 0);
+        checkpoint = checkpoint_of(target);
+        r = store_install_begin(shard->store, replica->partition, &checkpoint, &target->install);
     }
-    memcpy(target->state, piece->state.data, piece->state.size);
-    return 0;
+    if (r != 0)
+        shard_target_free(replica);
+    return r;
 }
 
-/* The same source's same snapshot? Another one takes its place only when it is newer. */
-static bool target_fits(const struct shard_target *target, const struct wire_snapshot *piece)
+/* Does what a restart has left help this replica? One that is fenced gets nothing older than its
+ * leader's own no-op. */
+static bool target_helps(const struct replica *replica, const struct store_checkpoint *checkpoint)
 {
-    return target->term == piece->term && target->index == piece->index &&
-           target->from.member == piece->from_member && target->from.life == piece->from_life;
+    return !replica->fenced && !replica->lost && checkpoint->applied > replica->raft.commit &&
+           shard_state_sound(checkpoint->state, checkpoint->state_size) &&
+           shard_state_life(checkpoint->state, checkpoint->state_size) ==
+               replica->raft.options.self.life;
+}
+
+void shard_target_resume(struct shard *shard, struct replica *replica)
+{
+    struct store_checkpoint checkpoint;
+    struct store_install *install;
+    struct shard_target *target;
+    uint64_t position;
+
+    if (store_install_resume(shard->store, replica->partition, &install, &checkpoint, &position) !=
+        0)
+        return;
+    target = target_helps(replica, &checkpoint) ? calloc(1, sizeof *target) : NULL;
+    if (target)
+        target->state = malloc(checkpoint.state_size);
+    if (!target || !target->state) {
+        free(target);
+        store_install_end(install); /* it is sent again */
+        return;
+    }
+    memcpy(target->state, checkpoint.state, checkpoint.state_size);
+    target->state_size = checkpoint.state_size;
+    target->install = install;
+    target->term = checkpoint.term;
+    target->log_term = checkpoint.applied_term;
+    target->index = checkpoint.applied;
+    target->position = position;
+    target->resumed = position;
+    target->heard_ms = shard->now_ms;
+    replica->target = target;
+    shard->stats.snapshots_kept++;
+}
+
+/* A piece of the snapshot that is under way? A term has one leader, and a later one may go on with
+ * what an earlier one began. Another one takes its place only when it is newer. */
+static bool target_fits(struct shard_target *target, const struct wire_snapshot *piece)
+{
+    if (target->term > piece->term || target->index != piece->index ||
+        target->log_term != piece->log_term)
+        return false;
+    target->term = piece->term;
+    target->from = (struct raft_replica){piece->from_member, piece->from_life};
+    return true;
 }
 
 static bool target_older(const struct shard_target *target, const struct wire_snapshot *piece)
 {
     return target->term < piece->term ||
            (target->term == piece->term && target->index < piece->index);
-}
-
-/* A later leader goes on with it. */
-static bool target_adopts(struct shard_target *target, const struct wire_snapshot *piece)
-{
-    if (target->term >= piece->term || target->index != piece->index ||
-        target->log_term != piece->log_term)
-        return false;
-    target->term = piece->term;
-    target->from = (struct raft_replica){piece->from_member, piece->from_life};
-    return true;
 }
 
 /* A newer snapshot begins: its source may go on with this one, and is told of it once. False: it
@@ -179,18 +231,12 @@ static void commit_begin(struct replica *replica)
 {
     struct shard_target *target = replica->target;
     const struct raft *raft = &replica->raft;
-    struct store_checkpoint checkpoint = {
-        /* A vote that a damaged journal may have lost counts as cast, up to this term. */
-        .term = replica->fenced ? target->term : raft->term,
-        .vote = replica->fenced ? target->from.member : raft->vote,
-        .applied = target->index,
-        .applied_term = target->log_term,
-        .first_index = target->index + 1,
-        .first_prev_term = target->log_term,
-        .state = target->state,
-        .state_size = target->state_size,
-    };
+    struct store_checkpoint checkpoint = checkpoint_of(target);
 
+    if (!replica->fenced) {
+        checkpoint.term = raft->term;
+        checkpoint.vote = raft->vote;
+    }
     shard_state_settle(target->state, raft->options.self.life, target->settled);
     if (store_install_commit(target->install, &checkpoint) != 0) {
         shard_target_free(replica); /* no memory: it is sent again */
@@ -323,6 +369,13 @@ static bool piece_sound(const struct wire_snapshot *piece)
             (piece->state.data && shard_state_sound(piece->state.data, piece->state.size)));
 }
 
+/* It was told more than is there since the restart. */
+static bool target_fell_back(const struct shard_target *target, const struct wire_snapshot *piece)
+{
+    return target->resumed != 0 && target->position == target->resumed &&
+           piece->from > target->position;
+}
+
 static void take_piece(struct shard *shard, struct replica *replica,
                        const struct wire_snapshot *piece)
 {
@@ -332,13 +385,15 @@ static void take_piece(struct shard *shard, struct replica *replica,
 
     target->heard_ms = shard->now_ms;
     if (piece->from != target->position) {
-        answer(shard, piece, WIRE_SNAPSHOT_TAKEN, target->position);
+        answer(shard, piece,
+               target_fell_back(target, piece) ? WIRE_SNAPSHOT_HELD : WIRE_SNAPSHOT_TAKEN,
+               target->position);
         return;
     }
     if (!records_sound(shard, replica, piece, &count))
         return;
     r = store_install_add(target->install, piece->records.data, piece->records.size,
-                          shard->record_digests, count);
+                          shard->record_digests, count, piece->next);
     if (r == STORE_E_FULL) {
         answer(shard, piece, WIRE_SNAPSHOT_BUSY, target->position);
         return;
@@ -360,8 +415,7 @@ static void take_piece(struct shard *shard, struct replica *replica,
 static void on_piece(struct shard *shard, struct replica *replica,
                      const struct wire_snapshot *piece)
 {
-    if (replica->target && !target_fits(replica->target, piece) &&
-        !target_adopts(replica->target, piece)) {
+    if (replica->target && !target_fits(replica->target, piece)) {
         if (!target_older(replica->target, piece) || target_stays(shard, replica->target, piece))
             return;
         shard_target_free(replica);

@@ -282,6 +282,8 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     }
     restore_done(shard);
     shard_fence_finish(shard);
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        shard_target_resume(shard, shard->hosted[i]);
     *out = shard;
     return opened;
 }

@@ -363,11 +363,11 @@ static uint64_t position_of(const struct keydir_item *item)
 
 static size_t piece_size_max(const struct shard *shard)
 {
-    uint64_t rate = shard_snapshot_rate(shard), size = rate / 1000 * PIECE_MS;
+    uint64_t size = shard_snapshot_rate(shard) / 1000 * PIECE_MS;
+    uint32_t most = shard->options.snapshot_piece_size;
 
-    if (size > SHARD_FRAME_SIZE)
-        return SHARD_FRAME_SIZE;
-    return size > PIECE_MIN ? (size_t)size : PIECE_MIN;
+    size = size > PIECE_MIN ? size : PIECE_MIN;
+    return size < most ? (size_t)size : most;
 }
 
 /* The entries of the next piece, their places in the buffer and where the piece ends. */
@@ -514,9 +514,10 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
         source->at = position;
 }
 
-/* The target has the beginning of an earlier snapshot. Its records of that index are ours, and what
- * came behind it is in the log; what the earlier source had applied when it sent them is applied
- * here too when this term has begun. Else this one is sent from its beginning. */
+/* The target has the beginning of an earlier snapshot, or less of this one than it had. Its records
+ * of that index are ours, and what came behind it is in the log; what the earlier source had
+ * applied when it sent them is applied here too when this term has begun. Else this one is sent
+ * from its beginning. */
 static void go_on(struct shard *shard, struct shard_source *source, uint64_t index,
                   uint64_t position)
 {
@@ -525,8 +526,9 @@ static void go_on(struct shard *shard, struct shard_source *source, uint64_t ind
     struct raft_event failed = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
     struct raft_event begin = {
         .kind = RAFT_EVENT_SNAPSHOT_BEGIN, .from = source->to, .index = index};
+    bool fell_back = index == source->index && position < source->acked; /* it was restarted */
 
-    if (source->acked > 0 || !source_current(source))
+    if (!source_current(source) || (source->acked > 0 && !fell_back))
         return;
     if (peer->fenced != 0 || raft->applied < raft->term_start || index > raft->applied ||
         index + 1 < raft->log.first || raft_log_term(&raft->log, index) == 0) {

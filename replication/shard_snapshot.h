@@ -15,7 +15,9 @@
  *
  * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
  * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that
- * index when its log still reaches back to it. The records of an index are the same everywhere.
+ * index when its log still reaches back to it. The records of an index are the same everywhere. A
+ * target that was restarted has what was on its disk by then: it tells that in the same way, and
+ * the source goes back to there.
  *
  * Target. Pieces go to store_install_*. With the last one the replica stops: it takes no messages
  * until the switch is durable, then its core starts behind A and answers the leader. A replica
@@ -54,5 +56,8 @@ void shard_snapshot_want(struct shard *shard, struct replica *replica, struct ra
 /* Looks after switches that were under way. With every job that has run. */
 void shard_targets_step(struct shard *shard);
 void shard_target_free(struct replica *replica);
+/* Takes up what the restart has left of a snapshot that was on its way to the replica, if that is
+ * any help. At open. */
+void shard_target_resume(struct shard *shard, struct replica *replica);
 
 #endif

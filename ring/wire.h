@@ -265,7 +265,8 @@ enum wire_snapshot_ack_kind {
     WIRE_SNAPSHOT_TAKEN = 1,  /* all before `next` is there: go on from it */
     WIRE_SNAPSHOT_BUSY = 2,   /* not now */
     WIRE_SNAPSHOT_WANTED = 3, /* the replica has lost its log, or its records: index, next are 0 */
-    WIRE_SNAPSHOT_HELD = 4,   /* of an earlier one, at that index, all before `next` is there */
+    WIRE_SNAPSHOT_HELD = 4,   /* of the one at that index, an earlier one or, behind a restart, this
+                                 one, all before `next` is there and no more */
 };
 struct wire_snapshot_ack {
     uint8_t kind;
@@ -273,7 +274,7 @@ struct wire_snapshot_ack {
     uint16_t from_member, to_member;
     uint64_t from_life, to_life;
     uint32_t term;
-    uint64_t index; /* of the snapshot; HELD: of the earlier */
+    uint64_t index; /* of the snapshot */
     uint64_t next;
 };
 void wire_put_snapshot_ack(struct wire_buffer *buffer, const struct wire_snapshot_ack *ack);

@@ -70,6 +70,13 @@ static const struct item_field item_fields[] = {
     {MANIFEST_ITEM_UNHOST, 0, 2, "partition"},
     {MANIFEST_ITEM_ENDED, 0, 2, "partition"},
     {MANIFEST_ITEM_ENDED, 8, 8, "life"},
+    {MANIFEST_ITEM_INSTALL, 0, 2, "partition"},
+    {MANIFEST_ITEM_INSTALL_CASK, 8, 2, "partition"},
+    {MANIFEST_ITEM_INSTALL_CASK, 0, 8, "cask"},
+    {MANIFEST_ITEM_INSTALL_CASK, 12, 4, "length"},
+    {MANIFEST_ITEM_INSTALL_CASK, 40, 4, "records"},
+    {MANIFEST_ITEM_INSTALL_CASK, 48, 8, "position"},
+    {MANIFEST_ITEM_INSTALL_END, 0, 2, "partition"},
 };
 
 static uint64_t field_value(const struct item_field *field, const uint8_t *payload)
@@ -205,9 +212,9 @@ static void print_state(const struct walk *walk, const char *verdict)
         fputs("],\"casks\":[", out);
     print_casks(walk);
     fprintf(out,
-            walk->json ? "],\"spans\":%zu,\"floors\":%zu,\"verdict\":\"%s\"}\n"
-                       : "  %zu spans, %zu floors\nverdict: %s\n",
-            manifest->span_count, manifest->floor_count, verdict);
+            walk->json ? "],\"spans\":%zu,\"floors\":%zu,\"installs\":%zu,\"verdict\":\"%s\"}\n"
+                       : "  %zu spans, %zu floors, %zu snapshots on their way in\nverdict: %s\n",
+            manifest->span_count, manifest->floor_count, manifest->install_count, verdict);
 }
 
 static int walk_groups(struct walk *walk)

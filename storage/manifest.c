@@ -26,6 +26,10 @@ void manifest_deinit(struct manifest *manifest)
         free(manifest->floors[i].state);
     free(manifest->floors);
     free(manifest->ended);
+    for (size_t i = 0; i < manifest->install_count; i++)
+        free(manifest->installs[i].state);
+    free(manifest->installs);
+    free(manifest->install_casks);
     free(manifest->queued);
     *manifest = (struct manifest){0};
 }
@@ -113,6 +117,32 @@ uint64_t manifest_ended(const struct manifest *manifest, uint16_t partition)
     if (at == manifest->ended_count || manifest->ended[at].partition != partition)
         return 0;
     return manifest->ended[at].life;
+}
+
+const struct manifest_install *manifest_install_find(const struct manifest *manifest,
+                                                     uint16_t partition)
+{
+    for (size_t i = 0; i < manifest->install_count; i++)
+        if (manifest->installs[i].partition == partition)
+            return &manifest->installs[i];
+    return NULL;
+}
+
+bool manifest_install_lists(const struct manifest *manifest, uint64_t number)
+{
+    for (size_t i = 0; i < manifest->install_cask_count; i++)
+        if (manifest->install_casks[i].cask.number == number)
+            return true;
+    return false;
+}
+
+size_t manifest_install_casks(const struct manifest *manifest, uint16_t partition)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest->install_cask_count; i++)
+        count += manifest->install_casks[i].cask.partition == partition;
+    return count;
 }
 
 bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t segment,
@@ -318,12 +348,8 @@ uint64_t manifest_cask_number(struct manifest *manifest)
     return manifest->next_cask++;
 }
 
-int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask)
+static void cask_encode(const struct manifest_cask *cask, uint8_t *out)
 {
-    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_CASK_ADD, MANIFEST_CASK_ADD_SIZE);
-
-    if (!out)
-        return -ENOMEM;
     codec_put_u64(out, cask->number);
     codec_put_u16(out + 8, cask->partition);
     codec_put_u8(out + 10, cask->key_id);
@@ -333,6 +359,15 @@ int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cas
     codec_put_u64(out + 32, cask->index_max);
     codec_put_u32(out + 40, cask->count);
     codec_put_u32(out + 44, cask->tombstones);
+}
+
+int manifest_cask_add(struct manifest *manifest, const struct manifest_cask *cask)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_CASK_ADD, MANIFEST_CASK_ADD_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    cask_encode(cask, out);
     return item_end(manifest);
 }
 
@@ -347,12 +382,18 @@ int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t n
     return item_end(manifest);
 }
 
+/* A group takes an item with so much payload. */
+static bool payload_fits(size_t size)
+{
+    return size <= MANIFEST_GROUP_SIZE_MAX - MANIFEST_GROUP_HEAD_SIZE - MANIFEST_ITEM_HEAD_SIZE;
+}
+
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor)
 {
     size_t size = MANIFEST_FLOOR_SIZE + (size_t)floor->state_size;
     uint8_t *out;
 
-    if (size > MANIFEST_GROUP_SIZE_MAX - MANIFEST_GROUP_HEAD_SIZE - MANIFEST_ITEM_HEAD_SIZE)
+    if (!payload_fits(size))
         return -EFBIG;
     out = item_begin(manifest, MANIFEST_ITEM_FLOOR, size);
     if (!out)
@@ -365,9 +406,41 @@ int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *f
     return item_end(manifest);
 }
 
+int manifest_install_begin(struct manifest *manifest, uint16_t partition, const uint8_t *state,
+                           size_t state_size)
+{
+    uint8_t *out;
+
+    if (!payload_fits(MANIFEST_INSTALL_SIZE + state_size))
+        return -EFBIG;
+    out = item_begin(manifest, MANIFEST_ITEM_INSTALL, MANIFEST_INSTALL_SIZE + state_size);
+    if (!out)
+        return -ENOMEM;
+    codec_put_u16(out, partition);
+    if (state_size > 0)
+        memcpy(out + MANIFEST_INSTALL_SIZE, state, state_size);
+    return item_end(manifest);
+}
+
+int manifest_install_add(struct manifest *manifest, const struct manifest_install_cask *cask)
+{
+    uint8_t *out = item_begin(manifest, MANIFEST_ITEM_INSTALL_CASK, MANIFEST_INSTALL_ADD_SIZE);
+
+    if (!out)
+        return -ENOMEM;
+    cask_encode(&cask->cask, out);
+    codec_put_u64(out + MANIFEST_CASK_ADD_SIZE, cask->position);
+    return item_end(manifest);
+}
+
+int manifest_install_end(struct manifest *manifest, uint16_t partition)
+{
+    return partition_queue(manifest, MANIFEST_ITEM_INSTALL_END, partition);
+}
+
 int manifest_reserve(struct manifest *manifest, size_t items)
 {
-    size_t bytes = MANIFEST_ITEM_HEAD_SIZE + MANIFEST_CASK_ADD_SIZE; /* the largest */
+    size_t bytes = MANIFEST_ITEM_HEAD_SIZE + MANIFEST_INSTALL_ADD_SIZE; /* the largest */
     int r;
 
     if (items > MANIFEST_GROUP_SIZE_MAX / bytes)
@@ -386,6 +459,9 @@ int manifest_reserve(struct manifest *manifest, size_t items)
                  manifest->partition_count + items);
     if (r == 0)
         r = GROW(manifest->ended, manifest->ended_capacity, manifest->ended_count + items);
+    if (r == 0)
+        r = GROW(manifest->install_casks, manifest->install_cask_capacity,
+                 manifest->install_cask_count + items);
     return r;
 }
 
@@ -439,6 +515,11 @@ int manifest_queue_state(struct manifest *manifest)
         r = manifest_floor_set(&fresh, &state.floors[i]);
     for (size_t i = 0; r == 0 && i < state.ended_count; i++)
         r = manifest_end(&fresh, state.ended[i].partition, state.ended[i].life);
+    for (size_t i = 0; r == 0 && i < state.install_count; i++)
+        r = manifest_install_begin(&fresh, state.installs[i].partition, state.installs[i].state,
+                                   state.installs[i].state_size);
+    for (size_t i = 0; r == 0 && i < state.install_cask_count; i++)
+        r = manifest_install_add(&fresh, &state.install_casks[i]);
     if (r == 0)
         r = queue_counters(&fresh, &state);
     if (r == 0) {

@@ -31,7 +31,7 @@
 #include "storage/filename.h"
 #include "storage/vfs.h"
 
-#define MANIFEST_VERSION         3u
+#define MANIFEST_VERSION         4u
 #define MANIFEST_VERSION_MIN     1u /* the oldest that is still read; written anew as the newest */
 #define MANIFEST_HASH_SIZE       32u
 #define MANIFEST_HEADER_SIZE     32u
@@ -55,7 +55,10 @@
     X(FLOOR, 10, "floor")                                                                          \
     X(HOST, 11, "host")                                                                            \
     X(UNHOST, 12, "unhost")                                                                        \
-    X(ENDED, 13, "ended")
+    X(ENDED, 13, "ended")                                                                          \
+    X(INSTALL, 14, "install")                                                                      \
+    X(INSTALL_CASK, 15, "install-cask")                                                            \
+    X(INSTALL_END, 16, "install-end")
 
 enum manifest_item_kind {
 #define X(name, number, text) MANIFEST_ITEM_##name = (number),
@@ -120,6 +123,19 @@ struct manifest_ended {
     uint64_t life;
 };
 
+/* A snapshot of the partition is on its way in; a restart goes on with what is listed of it. */
+struct manifest_install {
+    uint16_t partition;
+    uint32_t state_size;
+    uint8_t *state; /* what it brings besides records; owned by the manifest */
+};
+
+/* A cask of such a snapshot: whole and durable, but it does not count. */
+struct manifest_install_cask {
+    struct manifest_cask cask;
+    uint64_t position; /* > 0: all of the snapshot before it is in this cask and earlier ones */
+};
+
 struct manifest {
     bool founded;
     bool whole; /* loading: the state that the file begins with has come to its end */
@@ -146,6 +162,12 @@ struct manifest {
     struct manifest_ended *ended; /* ascending by partition, one each; for ever */
     size_t ended_count;
     size_t ended_capacity;
+    struct manifest_install *installs; /* one a partition, in order of arrival, as are */
+    size_t install_count;
+    size_t install_capacity;
+    struct manifest_install_cask *install_casks; /* those of all */
+    size_t install_cask_count;
+    size_t install_cask_capacity;
 
     uint8_t *queued; /* items that no write has taken yet */
     size_t queued_size;
@@ -213,8 +235,16 @@ int manifest_cask_drop(struct manifest *manifest, uint16_t partition, uint64_t n
 /* A floor only rises: one below the partition's present floor changes nothing. Copies the state.
  * -EFBIG, too: no group takes a state of that size. */
 int manifest_floor_set(struct manifest *manifest, const struct manifest_floor *floor);
-/* Makes room for `items` calls of the functions above (manifest_found() and floors with a state
- * aside), so that the next so many of them return 0. 0 or -ENOMEM, which changes nothing. */
+/* A snapshot of a hosted partition that has none under way begins to come in; its casks, which are
+ * durable as those of manifest_cask_add() are; and it is over: what it has is listed no more, all
+ * of it counts by the same edit, or none. Copies the state. -EFBIG as above. */
+int manifest_install_begin(struct manifest *manifest, uint16_t partition, const uint8_t *state,
+                           size_t state_size);
+int manifest_install_add(struct manifest *manifest, const struct manifest_install_cask *cask);
+int manifest_install_end(struct manifest *manifest, uint16_t partition);
+/* Makes room for `items` calls of the functions above (manifest_found(), floors with a state and
+ * manifest_install_begin() aside), so that the next so many of them return 0. 0 or -ENOMEM, which
+ * changes nothing. */
 int manifest_reserve(struct manifest *manifest, size_t items);
 
 const struct manifest_segment *manifest_segment_find(const struct manifest *manifest,
@@ -228,6 +258,13 @@ const struct manifest_cask *manifest_cask_find(const struct manifest *manifest, 
 /* NULL: the partition has no floor. */
 const struct manifest_floor *manifest_floor_find(const struct manifest *manifest,
                                                  uint16_t partition);
+/* NULL: no snapshot of the partition is on its way in. */
+const struct manifest_install *manifest_install_find(const struct manifest *manifest,
+                                                     uint16_t partition);
+/* So many casks are listed of it. */
+size_t manifest_install_casks(const struct manifest *manifest, uint16_t partition);
+/* The cask of that number is one of a snapshot on its way in. */
+bool manifest_install_lists(const struct manifest *manifest, uint64_t number);
 /* The highest of the partition's lives that is over here; 0: none is. */
 uint64_t manifest_ended(const struct manifest *manifest, uint16_t partition);
 /* True when a record of the partition at (segment, offset) of the journal lies before its floor. */

@@ -72,7 +72,7 @@ static int apply_unhost(struct manifest *manifest, const uint8_t *payload, size_
     if (at == manifest->partition_count)
         return MANIFEST_E_CORRUPT;
     manifest_casks(manifest, manifest->partitions[at], &casks);
-    if (casks > 0)
+    if (casks > 0 || manifest_install_find(manifest, manifest->partitions[at]))
         return MANIFEST_E_CORRUPT;
     manifest->partition_count--;
     memmove(&manifest->partitions[at], &manifest->partitions[at + 1],
@@ -192,15 +192,11 @@ static int apply_retire(struct manifest *manifest, const uint8_t *payload, size_
     return 0;
 }
 
-static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, size_t size)
+/* Of one that is not listed yet. */
+static int cask_decode(const struct manifest *manifest, const uint8_t *payload,
+                       struct manifest_cask *cask)
 {
-    struct manifest_cask cask;
-    size_t at;
-    int r;
-
-    if (size != MANIFEST_CASK_ADD_SIZE)
-        return MANIFEST_E_CORRUPT;
-    cask = (struct manifest_cask){
+    *cask = (struct manifest_cask){
         .number = codec_get_u64(payload),
         .partition = codec_get_u16(payload + 8),
         .key_id = payload[10],
@@ -211,10 +207,29 @@ static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, siz
         .count = codec_get_u32(payload + 40),
         .tombstones = codec_get_u32(payload + 44),
     };
-    if (cask.number == 0 || cask.number == UINT64_MAX || cask.index_min > cask.index_max ||
-        cask.tombstones > cask.count || manifest_cask_find(manifest, cask.partition, cask.number))
+    if (cask->number == 0 || cask->number == UINT64_MAX || cask->index_min > cask->index_max ||
+        cask->tombstones > cask->count ||
+        manifest_cask_find(manifest, cask->partition, cask->number) ||
+        manifest_install_lists(manifest, cask->number))
         return MANIFEST_E_CORRUPT;
-    r = GROW(manifest->casks, manifest->cask_capacity, manifest->cask_count + 1);
+    return 0;
+}
+
+static void cask_count_number(struct manifest *manifest, uint64_t number)
+{
+    if (number >= manifest->next_cask)
+        manifest->next_cask = number + 1;
+}
+
+static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_cask cask;
+    size_t at;
+    int r =
+        size == MANIFEST_CASK_ADD_SIZE ? cask_decode(manifest, payload, &cask) : MANIFEST_E_CORRUPT;
+
+    if (r == 0)
+        r = GROW(manifest->casks, manifest->cask_capacity, manifest->cask_count + 1);
     if (r != 0)
         return r;
     at = manifest_cask_at(manifest, cask.partition, cask.number);
@@ -222,8 +237,7 @@ static int apply_cask_add(struct manifest *manifest, const uint8_t *payload, siz
             (manifest->cask_count - at) * sizeof(cask));
     manifest->casks[at] = cask;
     manifest->cask_count++;
-    if (cask.number >= manifest->next_cask)
-        manifest->next_cask = cask.number + 1;
+    cask_count_number(manifest, cask.number);
     return 0;
 }
 
@@ -321,6 +335,71 @@ static int apply_ended(struct manifest *manifest, const uint8_t *payload, size_t
     return 0;
 }
 
+static int apply_install(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_install install;
+    int r;
+
+    if (size < MANIFEST_INSTALL_SIZE || size - MANIFEST_INSTALL_SIZE > UINT32_MAX)
+        return MANIFEST_E_CORRUPT;
+    install = (struct manifest_install){.partition = codec_get_u16(payload),
+                                        .state_size = (uint32_t)(size - MANIFEST_INSTALL_SIZE)};
+    if (partition_at(manifest, install.partition) == manifest->partition_count ||
+        manifest_install_find(manifest, install.partition))
+        return MANIFEST_E_CORRUPT;
+    r = GROW(manifest->installs, manifest->install_capacity, manifest->install_count + 1);
+    if (r != 0)
+        return r;
+    if (install.state_size > 0) {
+        install.state = malloc(install.state_size);
+        if (!install.state)
+            return -ENOMEM;
+        memcpy(install.state, payload + MANIFEST_INSTALL_SIZE, install.state_size);
+    }
+    manifest->installs[manifest->install_count++] = install;
+    return 0;
+}
+
+static int apply_install_cask(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    struct manifest_install_cask one;
+    int r = size == MANIFEST_INSTALL_ADD_SIZE ? cask_decode(manifest, payload, &one.cask)
+                                              : MANIFEST_E_CORRUPT;
+
+    if (r != 0)
+        return r;
+    one.position = codec_get_u64(payload + MANIFEST_CASK_ADD_SIZE);
+    if (one.position == 0 || !manifest_install_find(manifest, one.cask.partition))
+        return MANIFEST_E_CORRUPT;
+    r = GROW(manifest->install_casks, manifest->install_cask_capacity,
+             manifest->install_cask_count + 1);
+    if (r != 0)
+        return r;
+    manifest->install_casks[manifest->install_cask_count++] = one;
+    cask_count_number(manifest, one.cask.number);
+    return 0;
+}
+
+static int apply_install_end(struct manifest *manifest, const uint8_t *payload, size_t size)
+{
+    uint16_t partition = size == MANIFEST_INSTALL_SIZE ? codec_get_u16(payload) : 0;
+    const struct manifest_install *install = manifest_install_find(manifest, partition);
+    size_t at, kept = 0;
+
+    if (size != MANIFEST_INSTALL_SIZE || !install)
+        return MANIFEST_E_CORRUPT;
+    at = (size_t)(install - manifest->installs);
+    free(manifest->installs[at].state);
+    manifest->install_count--;
+    memmove(&manifest->installs[at], &manifest->installs[at + 1],
+            (manifest->install_count - at) * sizeof(*manifest->installs));
+    for (size_t i = 0; i < manifest->install_cask_count; i++)
+        if (manifest->install_casks[i].cask.partition != partition)
+            manifest->install_casks[kept++] = manifest->install_casks[i];
+    manifest->install_cask_count = kept;
+    return 0;
+}
+
 int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
 {
     switch (item->kind) {
@@ -350,6 +429,12 @@ int manifest_apply(struct manifest *manifest, const struct manifest_item *item)
         return apply_unhost(manifest, item->payload, item->payload_size);
     case MANIFEST_ITEM_ENDED:
         return apply_ended(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_INSTALL:
+        return apply_install(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_INSTALL_CASK:
+        return apply_install_cask(manifest, item->payload, item->payload_size);
+    case MANIFEST_ITEM_INSTALL_END:
+        return apply_install_end(manifest, item->payload, item->payload_size);
     default:
         return MANIFEST_E_CORRUPT;
     }

@@ -77,6 +77,8 @@
     X(DRAINED_LEADS, 43, "lets a drained node lead", "none that we know")                          \
     X(TICKETS_BEFORE_DISK, 44, "goes by tickets before they are on the disk", "none that we know") \
     X(GONE_OF_ANY_LIFE, 45, "destroys a replica because an earlier one of the member is over",     \
+      "none that we know")                                                                         \
+    X(PROGRESS_AHEAD, 46, "goes on with a snapshot behind what was in memory before the restart",  \
       "none that we know")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */

@@ -436,6 +436,8 @@ static int recover(struct recovery *recovery)
         r = recovery_segments_open(recovery);
     if (r == 0)
         r = recovery_data(recovery);
+    if (r == 0)
+        r = store_progress_recover(recovery->store);
     if (r == STORE_E_FENCED)
         store_fence_all(recovery->store, why_manifest);
     if (r == 0)

@@ -279,7 +279,8 @@ static bool name_is_listed(const struct recovery *recovery, const struct recover
     const struct manifest_segment *segment;
 
     if (name->is_cask || name->is_cask_hint)
-        return manifest_cask_find(manifest, name->partition, name->number);
+        return manifest_cask_find(manifest, name->partition, name->number) ||
+               manifest_install_lists(manifest, name->number);
     segment = manifest_segment_find(manifest, name->number);
     return segment && segment->retired;
 }

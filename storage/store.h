@@ -66,8 +66,10 @@ struct store_options {
     void (*digest)(const void *context, const uint8_t *key, size_t size, struct keydir_digest *out);
     const void *digest_context;
     uint32_t flush_size_max; /* bytes that one round moves, about: so much memory it takes */
-    uint64_t flush_rate;     /* bytes/s of I/O that flush may do without a backlog; 0: any */
-    uint64_t scrub_rate;     /* bytes/s that scrub reads at rest; 0: only store_scrub() */
+    uint32_t install_size; /* bytes of records that a snapshot which comes in holds in memory, then
+                              writes as a cask; one larger record goes alone; 0: 4 MiB */
+    uint64_t flush_rate;   /* bytes/s of I/O that flush may do without a backlog; 0: any */
+    uint64_t scrub_rate;   /* bytes/s that scrub reads at rest; 0: only store_scrub() */
     uint64_t scrub_every_ms; /* from the beginning of one pass to that of the next, at least */
     /* What store_compress() does. A small value by itself costs more than it saves. */
     int compress_level;         /* of zstd, ≤ COMPRESS_LEVEL_MAX; 0: nothing */

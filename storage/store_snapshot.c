@@ -1,4 +1,4 @@
-#include "storage/store_snapshot.h"
+#include "storage/store_install.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,42 +6,15 @@
 #include <string.h>
 
 #include "storage/grow.h"
-#include "storage/install.h"
 #include "storage/journal_format.h"
 #include "storage/mutant.h"
-#include "storage/store_state.h"
 
 #define ITEM_SIZE 64u /* no item is larger, but for a floor's state */
 
-enum stage {
-    STAGE_OPEN,
-    STAGE_LAST,   /* committed by the host: what is in memory goes to its cask first */
-    STAGE_LISTED, /* the edit is queued, the keydir replaced */
-    STAGE_DONE,
-    STAGE_FAILED,
-};
-
-struct store_install {
-    struct store_install *next;
-    struct store *store;
-    struct store_partition *part;
-    enum stage stage;
-    bool ended;   /* the host has let go of it */
-    bool job_out; /* `written` is on another thread */
-    struct install filled, written;
-    bool written_full; /* `written` holds records that have no cask yet */
-    struct keydir *keydir;
-    struct cask_file **casks;
-    size_t cask_count, cask_capacity;
-    uint8_t *state; /* a checkpoint as journal_format.h has it */
-    size_t state_size;
-    uint64_t ticket; /* of the edit */
-    uint64_t batch;  /* synced with it: what was appended before */
-};
-
 /* --- life ---------------------------------------------------------------------------------- */
 
-static struct store_install *find(const struct store *store, const struct store_partition *part)
+struct store_install *store_install_find(const struct store *store,
+                                         const struct store_partition *part)
 {
     struct store_install *install = store->installs;
 
@@ -57,7 +30,46 @@ static void install_init(struct store *store, struct install *install, uint16_t 
     memcpy(install->folder, store->folder, sizeof(install->folder));
 }
 
-int store_install_begin(struct store *store, uint16_t partition, struct store_install **out)
+struct store_install *store_install_new(struct store *store, struct store_partition *part)
+{
+    struct store_install *install = calloc(1, sizeof(*install));
+
+    if (!install)
+        return NULL;
+    install->keydir = keydir_new();
+    if (!install->keydir) {
+        free(install);
+        return NULL;
+    }
+    install->store = store;
+    install->part = part;
+    install_init(store, &install->filled, part->number);
+    install_init(store, &install->written, part->number);
+    install->next = store->installs;
+    store->installs = install;
+    store->install_count++;
+    return install;
+}
+
+/* 0 or -ENOMEM, which changes nothing. */
+static int state_set(struct store_install *install, const struct store_checkpoint *checkpoint)
+{
+    size_t size = JOURNAL_CHECKPOINT_HEAD + checkpoint->state_size;
+    uint8_t *state = malloc(size);
+
+    if (!state)
+        return -ENOMEM;
+    journal_checkpoint_encode(checkpoint, false, state);
+    if (checkpoint->state_size > 0)
+        memcpy(state + JOURNAL_CHECKPOINT_HEAD, checkpoint->state, checkpoint->state_size);
+    free(install->state);
+    install->state = state;
+    install->state_size = size;
+    return 0;
+}
+
+int store_install_begin(struct store *store, uint16_t partition,
+                        const struct store_checkpoint *checkpoint, struct store_install **out)
 {
     struct store_partition *part = store_partition(store, partition);
     struct store_install *install;
@@ -65,30 +77,26 @@ int store_install_begin(struct store *store, uint16_t partition, struct store_in
     assert(part && part->is_hosted);
     if (store->fenced)
         return STORE_E_FENCED;
+    install = store_install_find(store, part);
+    if (install && install->waits)
+        store_install_end(install);
     /* One that was given up may have files to remove still. */
-    if (store->install_count == STORE_INSTALLS_MAX || find(store, part))
+    if (store->install_count >= STORE_INSTALLS_MAX || install)
         return STORE_E_FULL;
-    install = calloc(1, sizeof(*install));
+    install = store_install_new(store, part);
     if (!install)
         return -ENOMEM;
-    install->keydir = keydir_new();
-    if (!install->keydir) {
-        free(install);
+    if (state_set(install, checkpoint) != 0) {
+        store_install_delete(install);
         return -ENOMEM;
     }
-    install->store = store;
-    install->part = part;
-    install_init(store, &install->filled, partition);
-    install_init(store, &install->written, partition);
-    install->next = store->installs;
-    store->installs = install;
-    store->install_count++;
     *out = install;
     return 0;
 }
 
-static void install_delete(struct store *store, struct store_install *install)
+void store_install_delete(struct store_install *install)
 {
+    struct store *store = install->store;
     struct store_install **at = &store->installs;
 
     while (*at != install)
@@ -107,7 +115,13 @@ static void install_delete(struct store *store, struct store_install *install)
 void store_installs_free(struct store *store)
 {
     while (store->installs)
-        install_delete(store, store->installs);
+        store_install_delete(store->installs);
+}
+
+static void fail(struct store_install *install)
+{
+    install->stage = INSTALL_STAGE_FAILED;
+    (void)store_progress_end(install);
 }
 
 void store_install_end(struct store_install *install)
@@ -115,11 +129,12 @@ void store_install_end(struct store_install *install)
     if (!install)
         return;
     assert(!install->ended);
+    install->waits = false;
     install->ended = true;
-    if (install->stage == STAGE_DONE)
-        install_delete(install->store, install);
-    else if (install->stage != STAGE_LISTED) /* else it is what the partition is, or will be */
-        install->stage = STAGE_FAILED;
+    if (install->stage == INSTALL_STAGE_DONE)
+        store_install_delete(install);
+    else if (install->stage != INSTALL_STAGE_LISTED) /* it is what the partition is, or will be */
+        fail(install);
 }
 
 /* --- collecting ---------------------------------------------------------------------------- */
@@ -135,61 +150,95 @@ static bool hand_over(struct store_install *install)
     install->filled = other;
     install_reset(&install->filled);
     install->written_full = true;
+    install->written_position = install->position;
     return true;
 }
 
-int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
-                      const struct keydir_digest *digests, size_t count)
+static size_t run_size(const struct store *store)
 {
-    if (install->stage == STAGE_FAILED)
+    return store->options.install_size > 0 ? store->options.install_size : STORE_INSTALL_RUN_SIZE;
+}
+
+int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
+                      const struct keydir_digest *digests, size_t count, uint64_t position)
+{
+    int r;
+
+    if (install->stage == INSTALL_STAGE_FAILED)
         return STORE_E_NOSPACE;
-    assert(install->stage == STAGE_OPEN);
-    if (install->filled.used > 0 && install->filled.used + size > STORE_INSTALL_RUN_SIZE &&
+    assert(install->stage == INSTALL_STAGE_OPEN && !install->waits);
+    if (install->filled.used > 0 && install->filled.used + size > run_size(install->store) &&
         !hand_over(install))
         return STORE_E_FULL;
-    return install_add(&install->filled, bytes, size, digests, count);
+    r = install_add(&install->filled, bytes, size, digests, count);
+    if (r == 0)
+        install->position = position;
+    return r;
 }
 
 int store_install_commit(struct store_install *install, const struct store_checkpoint *checkpoint)
 {
-    assert(install->stage == STAGE_OPEN || install->stage == STAGE_FAILED);
-    install->state_size = JOURNAL_CHECKPOINT_HEAD + checkpoint->state_size;
-    install->state = malloc(install->state_size);
-    if (!install->state)
+    assert(install->stage == INSTALL_STAGE_OPEN || install->stage == INSTALL_STAGE_FAILED);
+    if (state_set(install, checkpoint) != 0)
         return -ENOMEM;
-    journal_checkpoint_encode(checkpoint, false, install->state);
-    memcpy(install->state + JOURNAL_CHECKPOINT_HEAD, checkpoint->state, checkpoint->state_size);
-    if (install->stage == STAGE_OPEN)
-        install->stage = STAGE_LAST;
+    if (install->stage == INSTALL_STAGE_OPEN)
+        install->stage = INSTALL_STAGE_LAST;
     return 0;
+}
+
+int store_install_cask(struct store_install *install, const struct manifest_cask *info,
+                       struct vfs_file *file, struct cask_file **out)
+{
+    struct store *store = install->store;
+    struct cask_file *cask = NULL;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+    int r = GROW(install->casks, install->cask_capacity, install->cask_count + 1);
+
+    if (r == 0)
+        r = casks_add(&store->casks, &store->files, info, file, &cask);
+    if (r != 0)
+        return r;
+    cask->base.pins++; /* flush and removal keep away from it */
+    install->casks[install->cask_count++] = cask;
+    *out = cask;
+    return 0;
+}
+
+void store_install_cask_drop(struct store_install *install)
+{
+    struct store *store = install->store;
+    struct cask_file *cask = install->casks[--install->cask_count];
+
+    cask->base.pins--;
+    store_file_leaves(store, &cask->base);
+    casks_remove(&store->casks, &store->files, cask);
+}
+
+int store_install_put(struct store_install *install, const struct cask_file *cask,
+                      const struct hint_entry *entry)
+{
+    int r =
+        keydir_put(install->keydir, &entry->digest, data_file_location(&cask->base, entry->offset),
+                   entry->size, false, entry->expires, NULL);
+
+    return r < 0 ? r : 0;
 }
 
 /* The cask that was just written gets a slot, and its keys their places. */
 static int cask_take(struct store_install *install)
 {
-    struct store *store = install->store;
     struct install *written = &install->written;
     struct cask_file *cask = NULL;
-    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-    int r = GROW(install->casks, install->cask_capacity, install->cask_count + 1);
+    int r = store_files_short(install->store) ? -ENFILE : 0;
 
-    if (r == 0 && store_files_short(store))
-        r = -ENFILE;
     if (r == 0)
-        r = casks_add(&store->casks, &store->files, &written->info, written->file, &cask);
+        r = store_install_cask(install, &written->info, written->file, &cask);
     if (r != 0)
         return r;
     written->file = NULL;
-    cask->base.pins++; /* flush and removal keep away from it */
-    install->casks[install->cask_count++] = cask;
-    for (size_t i = 0; r >= 0 && i < written->count; i++) {
-        const struct hint_entry *entry = &written->records[i].entry;
-
-        r = keydir_put(install->keydir, &entry->digest,
-                       data_file_location(&cask->base, entry->offset), entry->size, false,
-                       entry->expires, NULL);
-    }
-    return r < 0 ? r : 0;
+    for (size_t i = 0; r == 0 && i < written->count; i++)
+        r = store_install_put(install, cask, &written->records[i].entry);
+    return r;
 }
 
 /* --- the switch ---------------------------------------------------------------------------- */
@@ -322,7 +371,7 @@ static int edit(struct store_install *install)
 {
     struct store *store = install->store;
     struct manifest *manifest = &store->manifest;
-    size_t items = store->casks.count + install->cask_count + 1;
+    size_t items = store->casks.count + install->cask_count + 2;
     int r = manifest_reserve(manifest, items);
 
     if (r == 0) /* and for the state, which is more than other items have */
@@ -335,6 +384,7 @@ static int edit(struct store_install *install)
         return r;
     keydir_switch(install);
     store_casks_drop(store, install->part);
+    (void)store_progress_end(install);
     for (size_t i = 0; i < install->cask_count; i++) {
         struct cask_file *cask = install->casks[i];
 
@@ -349,7 +399,7 @@ static int edit(struct store_install *install)
     /* What still waits to be written belongs to the time before, and must not follow it. */
     install->batch =
         journal_open_batch(&store->journal) ? store->journal.open : store->journal.open - 1;
-    install->stage = STAGE_LISTED;
+    install->stage = INSTALL_STAGE_LISTED;
     return 0;
 }
 
@@ -375,19 +425,19 @@ static void listed(struct store_install *install)
         return;
     install->part->fenced = false;
     store_damage_forget(store);
-    install->stage = STAGE_DONE;
+    install->stage = INSTALL_STAGE_DONE;
 }
 
 enum store_install_state store_install_state(struct store_install *install)
 {
-    if (install->stage == STAGE_LISTED)
+    if (install->stage == INSTALL_STAGE_LISTED)
         listed(install);
     switch (install->stage) {
-    case STAGE_OPEN:
+    case INSTALL_STAGE_OPEN:
         return STORE_INSTALL_OPEN;
-    case STAGE_DONE:
+    case INSTALL_STAGE_DONE:
         return STORE_INSTALL_DONE;
-    case STAGE_FAILED:
+    case INSTALL_STAGE_FAILED:
         return STORE_INSTALL_FAILED;
     default:
         return STORE_INSTALL_COMMIT;
@@ -396,13 +446,15 @@ enum store_install_state store_install_state(struct store_install *install)
 
 void store_install_abort(struct store *store, const struct store_partition *part)
 {
-    struct store_install *install = find(store, part);
+    struct store_install *install = store_install_find(store, part);
 
-    if (!install || install->stage == STAGE_DONE)
+    if (!install || install->stage == INSTALL_STAGE_DONE)
         return;
-    if (install->stage == STAGE_LISTED)
+    if (install->stage == INSTALL_STAGE_LISTED)
         install->cask_count = 0; /* they are the partition's */
-    install->stage = STAGE_FAILED;
+    if (install->waits)
+        store_install_end(install);
+    fail(install);
 }
 
 /* --- jobs ---------------------------------------------------------------------------------- */
@@ -412,26 +464,21 @@ static struct store_job *job_begin(struct store *store, struct store_install *in
     struct store_job *job = store_background_begin(store, STORE_JOB_KIND_INSTALL);
 
     job->install = &install->written;
-    job->install_remove = install->stage == STAGE_FAILED;
+    job->install_remove = install->stage == INSTALL_STAGE_FAILED;
     install->job_out = true;
     return job;
 }
 
 /* Gives back the slots of what was staged, one file after the other. True: a job is to remove one.
  */
-static bool clean_up(struct store *store, struct store_install *install)
+static bool clean_up(struct store_install *install)
 {
-    struct cask_file *cask;
-
     if (install->written_full)
         return true;
     if (install->cask_count == 0)
         return false;
-    cask = install->casks[--install->cask_count];
-    install->written.info = cask->info;
-    cask->base.pins--;
-    store_file_leaves(store, &cask->base);
-    casks_remove(&store->casks, &store->files, cask);
+    install->written.info = install->casks[install->cask_count - 1]->info;
+    store_install_cask_drop(install);
     install->written_full = true;
     return true;
 }
@@ -439,17 +486,17 @@ static bool clean_up(struct store *store, struct store_install *install)
 /* The next job of this one, or NULL. */
 static struct store_job *install_next(struct store *store, struct store_install *install)
 {
-    if (install->stage == STAGE_FAILED)
-        return clean_up(store, install) ? job_begin(store, install) : NULL;
-    if (install->stage == STAGE_LAST && !install->written_full && install->filled.used > 0)
+    if (install->stage == INSTALL_STAGE_FAILED)
+        return store_progress_end(install) && clean_up(install) ? job_begin(store, install) : NULL;
+    if (install->stage == INSTALL_STAGE_LAST && !install->written_full && install->filled.used > 0)
         hand_over(install);
     if (install->written_full) {
         if (install->written.info.number == 0)
             install->written.info.number = manifest_cask_number(&store->manifest);
         return job_begin(store, install);
     }
-    if (install->stage == STAGE_LAST && edit(install) != 0)
-        install->stage = STAGE_FAILED;
+    if (install->stage == INSTALL_STAGE_LAST && edit(install) != 0)
+        fail(install);
     return NULL;
 }
 
@@ -463,11 +510,12 @@ struct store_job *store_install_next(struct store *store)
         next = install->next;
         if (job)
             return job;
-        if (install->ended && install->stage == STAGE_LISTED)
+        if (install->ended && install->stage == INSTALL_STAGE_LISTED)
             listed(install);
         if (install->ended && !install->job_out && !install->written_full &&
-            (install->stage == STAGE_FAILED || install->stage == STAGE_DONE))
-            install_delete(store, install);
+            (install->stage == INSTALL_STAGE_DONE ||
+             (install->stage == INSTALL_STAGE_FAILED && store_progress_end(install))))
+            store_install_delete(install);
     }
     return NULL;
 }
@@ -496,9 +544,11 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
     if (result == 0)
         result = cask_take(install);
     if (result != 0) {
-        install->stage = STAGE_FAILED;
+        fail(install);
         return;
     }
     install->written_full = false;
     install_reset(&install->written);
+    if (install->stage == INSTALL_STAGE_OPEN)
+        store_progress_note(install);
 }

@@ -7,6 +7,11 @@
  * all that the journal holds of it, with the state (hard state, configuration, sessions) that came
  * with the snapshot. A crash before that edit leaves the old content, one behind it the new.
  *
+ * A restart need not begin again: the manifest lists each staging cask, once it is durable, beside
+ * the casks that count, with the position that all before it is there. What is found so when the
+ * store is opened waits for the host to take it up; what does not check is forgotten. So at most
+ * what was still in memory is lost, twice options.install_size.
+ *
  * Why records and not files: a cask without the tombstones that lie in its journal would bring back
  * what was deleted.
  *
@@ -14,7 +19,7 @@
  * of the partition; checkpoints that are taken meanwhile count for the state before it.
  *
  * Owner: the shard thread; the work is in BACKGROUND jobs. Limits: STORE_INSTALLS_MAX at once, each
- * with STORE_INSTALL_RUN_SIZE bytes of records in memory twice over.
+ * with options.install_size bytes of records in memory twice over.
  */
 #ifndef STORAGE_STORE_SNAPSHOT_H
 #define STORAGE_STORE_SNAPSHOT_H
@@ -22,7 +27,7 @@
 #include "storage/store.h"
 
 #define STORE_INSTALLS_MAX     8u
-#define STORE_INSTALL_RUN_SIZE (4u << 20) /* records of a cask; one larger record goes alone */
+#define STORE_INSTALL_RUN_SIZE (4u << 20) /* options.install_size, if that is 0 */
 
 struct store_install;
 
@@ -33,19 +38,28 @@ enum store_install_state {
     STORE_INSTALL_FAILED, /* everything is as it was */
 };
 
-/* Begins one for a partition that has none. 0, STORE_E_FULL (as many as may be), STORE_E_FENCED or
+/* Begins one for a partition that has none; one that waits to be taken up is given up. checkpoint:
+ * what the host needs to take it up, copied. 0, STORE_E_FULL (as many as may be), STORE_E_FENCED or
  * -ENOMEM. */
-int store_install_begin(struct store *store, uint16_t partition, struct store_install **install);
+int store_install_begin(struct store *store, uint16_t partition,
+                        const struct store_checkpoint *checkpoint, struct store_install **install);
+/* Takes up what a restart has left of one: all before *position, which is not 0, is there.
+ * *checkpoint: as it was begun with; its state is borrowed until the next call. 0 or
+ * STORE_E_ABSENT: none waits. */
+int store_install_resume(struct store *store, uint16_t partition, struct store_install **install,
+                         struct store_checkpoint *checkpoint, uint64_t *position);
 /* Adds records, as they lie in a journal, checked by the caller, each of a PUT of the partition;
- * digests[i] is the i-th one's. All of them or none: STORE_E_FULL until jobs have run. 0, -ENOMEM
- * or STORE_E_NOSPACE (the disk is full: give it up). */
+ * digests[i] is the i-th one's. position: of the host's, all before it is there now; 0 for the last
+ * ones. All of them or none: STORE_E_FULL until jobs have run. 0, -ENOMEM or STORE_E_NOSPACE (the
+ * disk is full: give it up). */
 int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
-                      const struct keydir_digest *digests, size_t count);
+                      const struct keydir_digest *digests, size_t count, uint64_t position);
 /* Begins the switch to what was added. checkpoint: of the state that belongs to it; copied. 0 or
  * -ENOMEM (nothing happened). */
 int store_install_commit(struct store_install *install, const struct store_checkpoint *checkpoint);
 enum store_install_state store_install_state(struct store_install *install);
-/* Gives it up unless it is DONE; its files go. NULL is fine. Not while COMMIT. */
+/* Gives it up unless it is DONE; its files go. NULL is fine. Not while COMMIT. When the store is
+ * closed before jobs have run, it is there again behind the restart. */
 void store_install_end(struct store_install *install);
 
 #endif

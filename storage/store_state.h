@@ -326,6 +326,11 @@ int store_install_run(struct store_job *job);
 void store_install_job_done(struct store *store, const struct store_job *job, int result);
 void store_installs_free(struct store *store);
 
+/* store_progress.c */
+/* At open: what the manifest lists of snapshots on their way in waits to be taken up. What is
+ * missing or does not check is forgotten with all of its snapshot. 0 or -errno. */
+int store_progress_recover(struct store *store);
+
 /* store_victims.c */
 /* Dead bytes in data files beyond what may be. */
 uint64_t store_flush_backlog(const struct store *store);

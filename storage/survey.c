@@ -141,7 +141,7 @@ static int entries_judge(struct survey *survey)
             file->newest_fold += entry_fold(survey, entry);
         }
         seen[survey->entries[i].file] = key;
-        if (live_key == key) {
+        if (live_key == key || file->arriving) {
             file->dead_bytes += entry->size;
             continue;
         }

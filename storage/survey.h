@@ -46,6 +46,7 @@ struct survey_file {
     uint64_t newest_count;       /* keys of the data file */
     uint64_t newest_fold;        /* over the newest record of each key in it */
     bool hint_wanted;
+    bool arriving; /* a cask of a snapshot on its way in: nothing in it is alive yet */
 };
 
 struct survey_entry;

@@ -269,7 +269,7 @@ static int cask_judge(struct survey *survey, size_t at, const struct manifest_ca
     return r;
 }
 
-static int cask_survey(struct survey *survey, const struct manifest_cask *listed)
+static int cask_survey(struct survey *survey, const struct manifest_cask *listed, bool arriving)
 {
     char path[FILENAME_PATH_SIZE];
     size_t at = survey->file_count;
@@ -284,6 +284,7 @@ static int cask_survey(struct survey *survey, const struct manifest_cask *listed
         return -ENOMEM;
     row->partition = listed->partition;
     row->number = listed->number;
+    row->arriving = arriving;
     row->hint_wanted = true;
     row->subject = (struct hint_subject){
         .kind = HINT_KIND_CASK,
@@ -299,6 +300,8 @@ static int cask_survey(struct survey *survey, const struct manifest_cask *listed
     if (r == 0)
         r = cask_judge(survey, at, listed, file);
     vfs_close(file);
+    if (arriving && survey->files[at].state == SURVEY_OK)
+        survey->files[at].note = "of a snapshot on its way in";
     return r;
 }
 
@@ -311,7 +314,9 @@ int survey_read_data(struct survey *survey)
     for (size_t i = 0; r == 0 && i < manifest->segment_count; i++)
         r = segment_survey(survey, &manifest->segments[i], last);
     for (size_t i = 0; r == 0 && i < manifest->cask_count; i++)
-        r = cask_survey(survey, &manifest->casks[i]);
+        r = cask_survey(survey, &manifest->casks[i], false);
+    for (size_t i = 0; r == 0 && i < manifest->install_cask_count; i++)
+        r = cask_survey(survey, &manifest->install_casks[i].cask, true);
     free(last);
     return r;
 }

@@ -240,6 +240,29 @@ static void make_edited(struct wire_buffer *out, void (*edit)(struct manifest *m
     vfs_mem_free(vfs);
 }
 
+/* Two snapshots come in; one is over, of the other two casks are there. */
+static void edit_installs(struct manifest *manifest)
+{
+    static const uint8_t state[] = "what it began with";
+    struct manifest_install_cask one = {.cask = {.partition = 3,
+                                                 .number = 2,
+                                                 .stamp = 0x8877665544332211,
+                                                 .length = 4096,
+                                                 .count = 9,
+                                                 .index_min = 3,
+                                                 .index_max = 38,
+                                                 .key_id = 1},
+                                        .position = 0x4000000000000000};
+
+    assert(manifest_install_begin(manifest, 3, state, sizeof state) == 0);
+    assert(manifest_install_add(manifest, &one) == 0);
+    one.cask.number = 3;
+    one.position = 0x8000000000000000;
+    assert(manifest_install_add(manifest, &one) == 0);
+    assert(manifest_install_begin(manifest, 1, NULL, 0) == 0);
+    assert(manifest_install_end(manifest, 1) == 0);
+}
+
 static void make_manifest_edits(struct wire_buffer *out)
 {
     make_edited(out, edit_files);
@@ -248,6 +271,11 @@ static void make_manifest_edits(struct wire_buffer *out)
 static void make_manifest_hosting(struct wire_buffer *out)
 {
     make_edited(out, edit_hosting);
+}
+
+static void make_manifest_installs(struct wire_buffer *out)
+{
+    make_edited(out, edit_installs);
 }
 
 static const char *check_manifest_edits(const uint8_t *bytes, size_t size)
@@ -286,6 +314,36 @@ static const char *check_manifest_hosting(const uint8_t *bytes, size_t size)
     return compare_written(&again, bytes, size, NULL);
 }
 
+static bool installs_are_good(const struct manifest *manifest)
+{
+    const struct manifest_install *install = manifest_install_find(manifest, 3);
+    const struct manifest_install_cask *casks = manifest->install_casks;
+
+    return manifest->install_count == 1 && install->state_size == 19 &&
+           strcmp((char *)install->state, "what it began with") == 0 &&
+           manifest_install_casks(manifest, 3) == 2 && casks[0].cask.number == 2 &&
+           casks[0].cask.stamp == 0x8877665544332211 && casks[0].cask.key_id == 1 &&
+           casks[0].cask.length == 4096 && casks[0].position == 0x4000000000000000 &&
+           casks[1].cask.number == 3 && casks[1].position == 0x8000000000000000 &&
+           manifest->cask_count == 1 && manifest->next_cask == 4;
+}
+
+static const char *check_manifest_installs(const uint8_t *bytes, size_t size)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_buffer again = {0};
+    struct manifest manifest;
+    bool good;
+
+    GOLDEN_EXPECT(load_manifest(&manifest, vfs, bytes, size) == 0);
+    good = installs_are_good(&manifest);
+    manifest_deinit(&manifest);
+    vfs_mem_free(vfs);
+    GOLDEN_EXPECT(good);
+    make_manifest_installs(&again);
+    return compare_written(&again, bytes, size, NULL);
+}
+
 static const char *check_manifest_1(const uint8_t *bytes, size_t size)
 {
     struct vfs *vfs = vfs_mem_new();
@@ -309,8 +367,12 @@ const struct golden golden_storage[] = {
     {"manifest-1", NULL, check_manifest_1},
     {"manifest-2", NULL, check_manifest},
     {"manifest-2-edits", NULL, check_manifest_edits},
-    {"manifest-3", make_manifest, check_manifest},
-    {"manifest-3-edits", make_manifest_edits, check_manifest_edits},
-    {"manifest-3-hosting", make_manifest_hosting, check_manifest_hosting},
+    {"manifest-3", NULL, check_manifest},
+    {"manifest-3-edits", NULL, check_manifest_edits},
+    {"manifest-3-hosting", NULL, check_manifest_hosting},
+    {"manifest-4", make_manifest, check_manifest},
+    {"manifest-4-edits", make_manifest_edits, check_manifest_edits},
+    {"manifest-4-hosting", make_manifest_hosting, check_manifest_hosting},
+    {"manifest-4-installs", make_manifest_installs, check_manifest_installs},
 };
 const size_t golden_storage_count = sizeof golden_storage / sizeof *golden_storage;

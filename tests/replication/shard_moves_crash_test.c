@@ -73,6 +73,11 @@ static void fill(struct cluster *cluster, uint16_t partition)
 static void begin(struct scene *scene, enum means means)
 {
     cluster_start_on(&scene->cluster, 3, NULL, &crashing);
+    for (int node = 0; node < CLUSTER_NODES; node++) { /* what comes in is on the disk soon */
+        cluster_kill(&scene->cluster, node);
+        scene->cluster.options.store.install_size = 128;
+        cluster_restart(&scene->cluster, node);
+    }
     cluster_await_leaders(&scene->cluster);
     if (means == BY_SNAPSHOT)
         forget_log(&scene->cluster);

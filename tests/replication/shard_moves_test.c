@@ -422,6 +422,55 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     end(&scene);
 }
 
+/* The node that comes ends half way, so quickly back that the source has not given up, or not; with
+ * what was on its disk by then it goes on. */
+static void restart_target(unsigned away_ms)
+{
+    struct scene scene;
+    struct shard_stats stats;
+    uint64_t before;
+    int comes;
+
+    begin(&scene, 3);
+    scene.cluster.options.snapshot_rate = 20u << 10;
+    scene.cluster.options.store.install_size = 4096;
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    fill(&scene, 6000);
+    comes = cluster_map_join(&scene.cluster, true);
+    move_to(&scene, (int[]){0, 1, comes}, 3);
+    writer_run(&scene.writer, 3500);
+    before = move_of(&scene)->sent;
+    cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CLIENTS, "half way");
+    cluster_kill(&scene.cluster, comes);
+    writer_run(&scene.writer, away_ms);
+    cluster_restart(&scene.cluster, comes);
+    shard_stats(scene.cluster.shards[comes], &stats);
+    cr_assert_eq(stats.snapshots_kept, 1);
+    for (int i = 0; i < 2000 && installed(&scene, comes) == 0; i++)
+        writer_run(&scene.writer, 10);
+    cr_assert_eq(installed(&scene, comes), 1);
+    shard_stats(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], &stats);
+    cr_assert_eq(stats.snapshots_resumed, 1);
+    cr_assert_lt(stats.snapshot_bytes_sent, 160000, "%llu, %llu of them before, of about 130,000",
+                 (unsigned long long)stats.snapshot_bytes_sent, (unsigned long long)before);
+    expect_moved(&scene);
+    end(&scene);
+}
+
+Test(shard_moves, a_target_that_is_restarted_goes_on_where_its_disk_ends, .timeout = 240)
+{
+    restart_target(100);
+}
+
+Test(shard_moves, so_does_one_whose_source_has_given_up, .timeout = 240)
+{
+    restart_target(12000);
+}
+
 /* A leader that goes by an older map does not take the group back. */
 Test(shard_moves, an_older_map_moves_nothing, .timeout = 120)
 {

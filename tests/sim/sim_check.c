@@ -176,6 +176,9 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     if (stats.snapshots_installed > shard->installed_seen)
         check->snapshots_installed += stats.snapshots_installed - shard->installed_seen;
     shard->installed_seen = stats.snapshots_installed;
+    if (stats.snapshots_kept > shard->kept_seen)
+        check->snapshots_kept += stats.snapshots_kept - shard->kept_seen;
+    shard->kept_seen = stats.snapshots_kept;
     if (check->rounds % 64 == 0)
         count_background(check, shard);
     sim_check_bounds(check, node, shard);

@@ -115,7 +115,8 @@ struct sim_check {
     struct sim_replica replicas[SIM_NODES_MAX][SIM_GROUPS];
     struct sim_seen *seen;
     size_t seen_count, seen_capacity;
-    uint64_t rounds, digests_compared, entries_compared, snapshots_installed, flushes, relocated;
+    uint64_t rounds, digests_compared, entries_compared, snapshots_installed, snapshots_kept,
+        flushes, relocated;
     uint32_t judge_peak;            /* configurations at once */
     uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
     struct ringmap newest;          /* of all of them; members NULL: none was seen yet */

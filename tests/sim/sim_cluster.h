@@ -68,7 +68,8 @@ struct sim_shard {
     struct sim_job *jobs; /* started and not run */
     size_t job_count, job_capacity;
     uint64_t job_last;
-    uint64_t installed_seen; /* of its stats, and */
+    uint64_t installed_seen; /* of its stats, */
+    uint64_t kept_seen;
     uint64_t relocated_seen; /* as shard_stats() counts */
     uint64_t flushes_seen;   /* of its store's, */
     uint64_t faults_seen;    /* those of its scrub too */

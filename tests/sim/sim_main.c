@@ -14,9 +14,9 @@
 
 struct total {
     uint64_t seeds, failed, twice;
-    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, flushes,
-        relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed, drained,
-        tickets, entered;
+    uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, kept,
+        flushes, relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed,
+        drained, tickets, entered;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -53,6 +53,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->entries += result->entries_compared;
     total->digests += result->digests_compared;
     total->snapshots += result->snapshots_installed;
+    total->kept += result->snapshots_kept;
     total->flushes += result->flushes;
     total->relocated += result->relocated;
     total->maps += result->maps;
@@ -95,12 +96,13 @@ static void total_print(const struct total *total, double took)
     double hours = (double)total->simulated_us / 3.6e9;
     (void)printf("%" PRIu64 " operations (%" PRIu64 " of unknown outcome), %" PRIu64
                  " rounds checked, %" PRIu64 " entries and %" PRIu64 " digests compared, %" PRIu64
-                 " snapshots installed, %" PRIu64 " flushes, %" PRIu64 " entries moved, %" PRIu64
+                 " snapshots installed, %" PRIu64 " gone on with behind a restart, %" PRIu64
+                 " flushes, %" PRIu64 " entries moved, %" PRIu64
                  " changes of the ring map, %" PRIu64 " faults scrubbed, %" PRIu64
                  " replicas outvoted, %" PRIu64
                  " times over all keys; the judge held %u configurations at most\n",
                  total->calls, total->unknowns, total->rounds, total->entries, total->digests,
-                 total->snapshots, total->flushes, total->relocated, total->maps,
+                 total->snapshots, total->kept, total->flushes, total->relocated, total->maps,
                  total->scrub_faults, total->divergences, total->scans, total->judge_peak);
     (void)printf("%" PRIu64 " replicas begun and %" PRIu64 " destroyed, %" PRIu64
                  " configurations of groups committed; shards said %" PRIu64

@@ -208,6 +208,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->entries_compared = run->check->entries_compared;
     result->digests_compared = run->check->digests_compared;
     result->snapshots_installed = run->check->snapshots_installed;
+    result->snapshots_kept = run->check->snapshots_kept;
     result->flushes = run->check->flushes;
     result->relocated = run->check->relocated;
     result->scans = sim_workload_scans(run->workload);
@@ -261,10 +262,10 @@ void sim_run_describe(uint64_t seed)
                  ": %u nodes and %u spare, %u replicas, %u shards, %u routers, victim %u\n",
                  seed, s->nodes, s->spares, s->replicas, s->shards, s->routers, s->victim);
     (void)printf("  journal: segment %u, batch %u, queue %u, memory %u, zero ahead %u, cache %u; "
-                 "retain %u; zstd %u; encryption %u\n",
+                 "install %u; retain %u; zstd %u; encryption %u\n",
                  s->segment_size, s->batch_size_max, s->queue_size_max, s->memory_size_max,
-                 s->zero_ahead_size, s->cache_size, s->retain_entries_min, s->compress_level,
-                 s->encrypt);
+                 s->zero_ahead_size, s->cache_size, s->install_size, s->retain_entries_min,
+                 s->compress_level, s->encrypt);
     (void)printf("  scrub: %" PRIu64 " bytes/s, every %" PRIu64 " ms\n", s->scrub_rate,
                  s->scrub_every_ms);
     (void)printf(

@@ -19,8 +19,8 @@ struct sim_result {
     char failure[512];
     uint64_t simulated_us;
     uint64_t events, calls, returns, failures, unknowns;
-    uint64_t rounds, entries_compared, digests_compared, snapshots_installed, flushes, maps,
-        relocated;
+    uint64_t rounds, entries_compared, digests_compared, snapshots_installed, snapshots_kept,
+        flushes, maps, relocated;
     uint64_t scrub_faults, divergences;
     uint64_t configs, lives, destroyed; /* committed, begun, and ended before their process */
     uint64_t drained;                   /* times that a shard said that it is */

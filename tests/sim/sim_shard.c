@@ -59,6 +59,8 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
     options->log_size_max = swarm->log_size_max;
     options->log_ms_max = swarm->log_ms_max;
     options->snapshot_rate = swarm->snapshot_rate;
+    if (swarm->install_size > 0)
+        options->snapshot_piece_size = swarm->install_size;
     options->store = (struct store_options){
         .folder = folder,
         .partitions = SIM_PARTITIONS,
@@ -72,6 +74,7 @@ static void shard_options_fill(struct sim_node *node, uint16_t number,
         .journal_size_max = swarm->journal_size_max,
         .space_reserve = swarm->segment_size,
         .flush_size_max = 2 * swarm->segment_size,
+        .install_size = swarm->install_size,
         .slack_size = UINT64_C(12) * swarm->segment_size,
         .scrub_rate = swarm->scrub_rate,
         .scrub_every_ms = swarm->scrub_every_ms,

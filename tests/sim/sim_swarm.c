@@ -444,4 +444,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     swarm->gossip = one_in(random, 4);
     draw_members(swarm, random);
     swarm->tickets_ms = one_in(random, 3) ? between(random, 50, 1000) : 0;
+    swarm->install_size = one_in(random, 2) ? power(random, 7, 12) : 0;
 }

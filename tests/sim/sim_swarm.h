@@ -98,6 +98,7 @@ struct sim_swarm {
     uint32_t replicas_min; /* N may be changed, to no less than this */
     /* Hosts' limits, see shard_options and router_options. */
     uint32_t segment_size, batch_size_max, queue_size_max, memory_size_max, zero_ahead_size;
+    uint32_t install_size;
     uint32_t cache_size, compress_level, train_samples, train_again_ms, train_sealed, encrypt;
     uint64_t journal_size_max;
     uint32_t operations_max, sessions_max, session_window_max;

@@ -108,7 +108,7 @@ Test(manifest_file, cut_anywhere_is_corrupt_or_ends_with_a_whole_edit)
 
 /* docs/format-manifest.md */
 static const char example_hex[] =
-    "524341534b4d414e03000000000000000000000000000000f0b497e30f6ccb1745444954a000000001000000"
+    "524341534b4d414e0400000000000000000000000000000091d57aad02e5c13645444954a000000001000000"
     "00000000154484d47c0c16b40300000078000000010000002a000000000102030405060708090a0b0c0d0e0f"
     "101112131415161718191a1b1c1d1e1f01000000000000001100000000000000030000001000000001000000"
     "0000000001000000000000000200000020000000020000000000000002000000000000000100000000000000"
@@ -164,19 +164,83 @@ Test(manifest_file, the_documented_example_has_these_bytes)
     vfs_mem_free(vfs);
 }
 
-/* That version knew the same items, but for those of partitions that come and go. */
-Test(manifest_file, of_version_2_loads)
+/* They knew the same items, but for those of partitions that come and go, and of snapshots on their
+ * way in. */
+Test(manifest_file, of_versions_2_and_3_loads)
+{
+    for (uint32_t version = 2; version <= 3; version++) {
+        struct manifest loaded;
+        uint8_t bytes[sizeof(example_hex) / 2];
+
+        hex_bytes(example_hex, bytes);
+        codec_put_u32(bytes + 8, version);
+        codec_put_u64(bytes + 24, checksum(bytes, 24));
+        cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), 0);
+        cr_assert(loaded.founded && loaded.partition_count == 1 && loaded.partitions[0] == 17);
+        cr_assert(loaded.cask_count == 1 && loaded.segment_count == 1);
+        manifest_deinit(&loaded);
+    }
+}
+
+static void expect_installs(struct vfs *vfs, size_t installs, size_t casks)
 {
     struct manifest loaded;
-    uint8_t bytes[sizeof(example_hex) / 2];
+    const struct manifest_install *one;
 
-    hex_bytes(example_hex, bytes);
-    codec_put_u32(bytes + 8, 2);
-    codec_put_u64(bytes + 24, checksum(bytes, 24));
-    cr_assert_eq(load_bytes(&loaded, bytes, sizeof(bytes)), 0);
-    cr_assert(loaded.founded && loaded.partition_count == 1 && loaded.partitions[0] == 17);
-    cr_assert(loaded.cask_count == 1 && loaded.segment_count == 1);
+    manifest_init(&loaded);
+    cr_assert_eq(manifest_load(&loaded, vfs, "s"), 0);
+    cr_assert_eq(loaded.install_count, installs);
+    cr_assert_eq(loaded.install_cask_count, casks);
+    cr_assert_eq(loaded.cask_count, 0, "they do not count");
+    one = manifest_install_find(&loaded, 1);
+    cr_assert(one && one->state_size == 3 && memcmp(one->state, "abc", 3) == 0);
+    cr_assert_eq(manifest_install_casks(&loaded, 1), 2);
+    cr_assert(loaded.install_casks[0].cask.number == 5 && loaded.install_casks[0].position == 70);
+    cr_assert_eq(loaded.install_casks[casks - 1].cask.number, 7);
+    cr_assert_eq(loaded.install_casks[casks - 1].position, 90);
+    cr_assert_eq(loaded.next_cask, 8);
     manifest_deinit(&loaded);
+}
+
+static void install_add(struct manifest *manifest, uint16_t partition, uint64_t number,
+                        uint64_t position)
+{
+    struct manifest_install_cask one = {.cask = {.partition = partition, .number = number},
+                                        .position = position};
+
+    cr_assert_eq(manifest_install_add(manifest, &one), 0);
+}
+
+Test(manifest_file, snapshots_on_their_way_in_come_back_from_appends_and_from_a_rewrite)
+{
+    static const uint8_t hash[MANIFEST_HASH_SIZE] = {9, 8, 7};
+    static const uint16_t partitions[] = {1, 3};
+    const struct manifest_item wrong[] = {
+        {.kind = MANIFEST_ITEM_UNHOST, .payload = (const uint8_t[8]){1}, .payload_size = 8},
+        {.kind = MANIFEST_ITEM_INSTALL, .payload = (const uint8_t[8]){1}, .payload_size = 8},
+        {.kind = MANIFEST_ITEM_CASK_ADD, .payload = (const uint8_t[48]){5}, .payload_size = 48}};
+    struct vfs *vfs = vfs_mem_new();
+    struct manifest manifest;
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_found(&manifest, hash, partitions, 2), 0);
+    rewrite(&manifest, vfs);
+    cr_assert_eq(manifest_install_begin(&manifest, 1, (const uint8_t *)"abc", 3), 0);
+    cr_assert_eq(manifest_install_begin(&manifest, 3, NULL, 0), 0);
+    install_add(&manifest, 1, 5, 70);
+    install_add(&manifest, 3, 6, 80);
+    install_add(&manifest, 1, 7, 90);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(manifest_apply(&manifest, &wrong[i]), MANIFEST_E_CORRUPT, "%zu", i);
+    write_queued(&manifest, vfs);
+    expect_installs(vfs, 2, 3);
+    cr_assert_eq(manifest_rewrite(&manifest, vfs, "s"), 0);
+    expect_installs(vfs, 2, 3);
+    cr_assert_eq(manifest_install_end(&manifest, 3), 0);
+    write_queued(&manifest, vfs);
+    expect_installs(vfs, 1, 2);
+    manifest_deinit(&manifest);
+    vfs_mem_free(vfs);
 }
 
 /* What is written can be read: the file has room behind its first group. */

@@ -448,12 +448,17 @@ Test(manifest, nothing_is_refused_behind_a_reserve)
     struct manifest manifest;
     struct manifest_floor floor = {.segment = 3, .offset = 0};
     struct manifest_span span = {.segment = 4, .offset = 1024, .partition = 3, .first = 17};
+    struct manifest_install_cask one = {.cask = {.partition = 3}, .position = 1};
 
     write_casks(&manifest, vfs);
+    for (uint64_t n = 1; manifest.install_count == 0; n++) {
+        alloc_fail_after(n);
+        cr_assert_eq(manifest_install_begin(&manifest, 3, hash, 32), alloc_failed() ? -ENOMEM : 0);
+    }
     alloc_fail_after(1);
-    cr_assert_eq(manifest_reserve(&manifest, 1000), -ENOMEM);
+    cr_assert_eq(manifest_reserve(&manifest, 1251), -ENOMEM);
     cr_assert_eq(manifest_reserve(&manifest, SIZE_MAX / 8), -ENOMEM);
-    cr_assert_eq(manifest_reserve(&manifest, 1000), 0);
+    cr_assert_eq(manifest_reserve(&manifest, 1251), 0);
     alloc_fail_after(1); /* had an allocation happened, it would fail */
     for (uint16_t i = 0; i < 250; i++) {
         cask_add(&manifest, i, 1000u + i);
@@ -461,7 +466,11 @@ Test(manifest, nothing_is_refused_behind_a_reserve)
         cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
         cr_assert_eq(manifest_span_add(&manifest, &span), 0);
         cr_assert_eq(manifest_segment_add(&manifest, 10u + i, 100u + i), 0);
+        one.cask.number = 2000u + i;
+        cr_assert_eq(manifest_install_add(&manifest, &one), 0);
     }
+    cr_assert_eq(manifest_install_end(&manifest, 3), 0);
+    cr_assert_eq(manifest.install_cask_count, 0);
     alloc_fail_after(0);
     cr_assert_eq(write_queued(&manifest, vfs), 0);
     manifest_deinit(&manifest);
@@ -541,7 +550,7 @@ Test(manifest, items_that_contradict_the_state_are_corruption)
 {
     static const struct {
         uint16_t kind;
-        uint8_t payload[48];
+        uint8_t payload[56];
         size_t size;
     } bad[] = {
         {MANIFEST_ITEM_ENDED, {3}, 16}, /* life 0 */
@@ -563,6 +572,10 @@ Test(manifest, items_that_contradict_the_state_are_corruption)
         {MANIFEST_ITEM_UNHOST, {3}, 8}, /* has casks */
         {MANIFEST_ITEM_UNHOST, {1}, 2},
         {13, {0}, 8},
+        {MANIFEST_ITEM_INSTALL, {5}, 8}, /* not hosted */
+        {MANIFEST_ITEM_INSTALL, {1}, 2},
+        {MANIFEST_ITEM_INSTALL_CASK, {99, [8] = 1, [48] = 1}, 56}, /* of none */
+        {MANIFEST_ITEM_INSTALL_END, {1}, 8},
     };
     struct vfs *vfs = folder_new(1);
     struct manifest manifest;

@@ -380,8 +380,8 @@ Test(store_hosting, an_install_under_way_fails_and_leaves_nothing)
         memset(bytes, 1, sizeof(bytes));
         host.options.digest(NULL, key, 4, &digest);
         size = record_encode(&record, bytes);
-        cr_assert_eq(store_install_begin(host.store, P, &install), 0);
-        cr_assert_eq(store_install_add(install, bytes, size, &digest, 1), 0);
+        cr_assert_eq(store_install_begin(host.store, P, &checkpoint, &install), 0);
+        cr_assert_eq(store_install_add(install, bytes, size, &digest, 1, 0), 0);
         if (jobs > 0)
             cr_assert_eq(store_install_commit(install, &checkpoint), 0);
         for (int i = 1; i < jobs; i++) {
@@ -402,7 +402,7 @@ Test(store_hosting, an_install_under_way_fails_and_leaves_nothing)
         cr_assert_eq(casks, 0, "%d jobs: %zu files", jobs, casks);
         arrive(&host, P, 0);
         cr_assert_eq(store_keys(host.store, P), 0);
-        cr_assert_eq(store_install_begin(host.store, P, &install), 0);
+        cr_assert_eq(store_install_begin(host.store, P, &checkpoint, &install), 0);
         store_install_end(install);
         host_settle(&host);
         reopen(&host);

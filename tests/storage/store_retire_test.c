@@ -109,7 +109,7 @@ static void install(struct host *host, uint16_t partition, uint64_t index)
                                           .state_size = sizeof state};
     struct store_install *install;
 
-    cr_assert_eq(store_install_begin(host->store, partition, &install), 0);
+    cr_assert_eq(store_install_begin(host->store, partition, &checkpoint, &install), 0);
     cr_assert_eq(store_install_commit(install, &checkpoint), 0);
     for (int i = 0; i < 10 && store_install_state(install) == STORE_INSTALL_COMMIT; i++)
         host_settle(host);

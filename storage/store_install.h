@@ -1,0 +1,62 @@
+/* Store install: one snapshot that comes in, as store_snapshot.c (collecting, the switch) and
+ * store_progress.c (what a restart finds of it) see it. Nothing else includes it. */
+#ifndef STORAGE_STORE_INSTALL_H
+#define STORAGE_STORE_INSTALL_H
+
+#include "storage/install.h"
+#include "storage/store_snapshot.h"
+#include "storage/store_state.h"
+
+enum install_stage {
+    INSTALL_STAGE_OPEN,
+    INSTALL_STAGE_LAST,   /* committed by the host: what is in memory goes to its cask first */
+    INSTALL_STAGE_LISTED, /* the edit is queued, the keydir replaced */
+    INSTALL_STAGE_DONE,
+    INSTALL_STAGE_FAILED,
+};
+
+struct store_install {
+    struct store_install *next;
+    struct store *store;
+    struct store_partition *part;
+    enum install_stage stage;
+    bool waits;   /* left by a restart: the host has not taken it up */
+    bool ended;   /* the host has let go of it */
+    bool job_out; /* `written` is on another thread */
+    struct install filled, written;
+    bool written_full;         /* `written` holds records that have no cask yet */
+    uint64_t position;         /* all before it is in casks, `written` or `filled` */
+    uint64_t written_position; /* the same without `filled` */
+    struct keydir *keydir;
+    struct cask_file **casks;
+    size_t cask_count, cask_capacity;
+    uint8_t *state; /* a checkpoint as journal_format.h has it: what it was begun with, until the
+                       manifest has that; then what it was committed with */
+    size_t state_size;
+    uint64_t ticket; /* of the edit that ends it, in one way or the other */
+    uint64_t batch;  /* synced with it: what was appended before */
+};
+
+/* store_snapshot.c */
+/* A new one, without state. NULL: no memory. */
+struct store_install *store_install_new(struct store *store, struct store_partition *part);
+/* NULL: the partition has none. */
+struct store_install *store_install_find(const struct store *store,
+                                         const struct store_partition *part);
+/* A cask of that many bytes gets a slot; file is taken over on success. 0 or -errno. */
+int store_install_cask(struct store_install *install, const struct manifest_cask *info,
+                       struct vfs_file *file, struct cask_file **cask);
+/* It names a record of the cask. 0 or -ENOMEM. */
+int store_install_put(struct store_install *install, const struct cask_file *cask,
+                      const struct hint_entry *entry);
+/* Gives back the slot of the newest cask, and lets go of its file. */
+void store_install_cask_drop(struct store_install *install);
+void store_install_delete(struct store_install *install);
+
+/* store_progress.c */
+/* The newest cask is durable: the manifest is to list it. */
+void store_progress_note(struct store_install *install);
+/* It is to be listed no more; true when that is durable. */
+bool store_progress_end(struct store_install *install);
+
+#endif
