@@ -198,7 +198,7 @@ static void run_job(void *context, uint64_t number)
         item->job_result = store_job_run(job);
         item->job_us = taken.us;
         item->job = job;
-        if (item->job_result)
+        if (item->job_result < 0)
             sim_trace(sim_of(node), 1, "node %u shard %u job of class %u fails: %s", node->endpoint,
                       (unsigned)(shard - node->shards), store_job_class(job),
                       strerror(-item->job_result));
