@@ -295,8 +295,10 @@ static int start_shards(struct node_loop *loop, const struct ringmap *map, bool 
 
     if (r == 0)
         r = loop_shards_start(loop, found);
-    if (r == 0)
+    if (r == 0) /* before they hear anybody: it says who is to be heard */
         r = loop_shards_map(loop, map);
+    if (r == 0)
+        loop_links_announce(loop);
     if (r == 0 && found)
         r = node_founded(loop->node);
     if (r == 0)

@@ -370,8 +370,6 @@ int loop_shards_start(struct node_loop *loop, bool found)
     r = open_shards(loop, found);
     for (uint16_t number = 0; number < loop->shard_count && r == 0; number++)
         r = start_shard(&loop->shards[number]);
-    if (r == 0)
-        loop_links_announce(loop);
     return r;
 }
 

@@ -95,6 +95,7 @@ static void peer_up(struct shard *shard, uint16_t member, uint16_t shards)
 void shard_peer_lost(struct shard *shard, uint16_t member)
 {
     shard_peer_down(&shard->peers[member]);
+    shard_lives_peer_lost(shard, member);
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct raft_event event = {.kind = RAFT_EVENT_PEER_LOST, .from.member = member};
 
@@ -132,7 +133,7 @@ static void on_member_message(struct shard *shard, struct shard_address from,
         shard_holds_frame(shard, from.member, message);
         break;
     case WIRE_GONE:
-        shard_gone_frame(shard, message);
+        shard_gone_frame(shard, from.member, message);
         break;
     case WIRE_MAP_CHANGE:
         shard_record_change(shard, &shard->ring.record, from, message);
@@ -191,15 +192,16 @@ static void on_admin_message(struct shard *shard, const struct shard_event *even
 static void on_message(struct shard *shard, const struct shard_event *event)
 {
     const struct link_message *message = event->message;
-    uint8_t role = event->from.role;
 
-    if (role == LINK_ROLE_NODE && shard_heeds(shard, event->from.member))
+    if (!shard_heeds(shard, event->from, message->type))
+        return;
+    if (event->from.role == LINK_ROLE_NODE)
         on_member_message(shard, event->from, message);
-    else if (role == LINK_ROLE_ROUTER && message->type == WIRE_OPS)
+    else if (message->type == WIRE_OPS)
         shard_operations_frame(shard, event->from.link, message);
-    else if (role != LINK_ROLE_NODE && message->type == WIRE_LEADERS_GET)
+    else if (message->type == WIRE_LEADERS_GET)
         shard_load_leaders(shard, event->from, message);
-    else if (role == LINK_ROLE_ADMIN)
+    else
         on_admin_message(shard, event);
 }
 

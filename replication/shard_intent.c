@@ -1,3 +1,4 @@
+#include "replication/hearing.h"
 #include "replication/shard_internal.h"
 
 #include <errno.h>
@@ -91,10 +92,14 @@ bool shard_links(const struct shard *shard, uint16_t member)
            shard->intent.states[member] != RINGMAP_STATE_REMOVED;
 }
 
-bool shard_heeds(const struct shard *shard, uint16_t member)
+/* Before the first map only the founders are there, whose groups have to come up. */
+bool shard_heeds(const struct shard *shard, struct shard_address from, uint8_t type)
 {
-    return shard_links(shard, member) &&
-           (shard->intent.epoch == 0 || shard->intent.states[member] != 0);
+    uint8_t state = 0;
+
+    if (from.role == LINK_ROLE_NODE && shard_links(shard, from.member))
+        state = shard->intent.epoch == 0 ? RINGMAP_STATE_ACTIVE : shard->intent.states[from.member];
+    return hearing_shard(from.role, state, type);
 }
 
 uint64_t shard_snapshot_rate(const struct shard *shard)

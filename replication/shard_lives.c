@@ -10,8 +10,9 @@
  * It ends when a committed configuration without it is known (raft_config_without): by its own log,
  * or by a member that is asked. It asks once it hears of no leader any more, or when a leader sends
  * to a later life of the same member: none adds that one before a configuration without the earlier
- * is committed, so whoever sent it knows. The manifest keeps for ever what has ended here: a late
- * message brings nothing back. */
+ * is committed, so whoever sent it knows. Nobody is believed who was not asked: an answer counts
+ * once, of the member that was asked for that very life, while its link lasts. The manifest keeps
+ * for ever what has ended here: a late message brings nothing back. */
 
 #define ASK_MS    1000u /* without a leader for so long, and again after that */
 #define FILLS_MAX 64u   /* no-ops for one question */
@@ -66,6 +67,35 @@ static bool may_know(const struct shard *shard, const struct replica *replica, u
     return raft_peer(&replica->raft, member) != NULL;
 }
 
+static uint16_t *find_asked(struct replica *replica, uint16_t member)
+{
+    for (uint32_t i = 0; i < REPLICA_ASKED_MAX; i++)
+        if (replica->asked[i] == member)
+            return &replica->asked[i];
+    return NULL;
+}
+
+/* A full table, after many changes of the map, has only those answer that are in it. */
+static void note_asked(struct replica *replica, uint16_t member)
+{
+    uint16_t *place = find_asked(replica, member);
+
+    if (!place)
+        place = find_asked(replica, 0);
+    if (place)
+        *place = member;
+}
+
+void shard_lives_peer_lost(struct shard *shard, uint16_t member)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        uint16_t *place = find_asked(shard->hosted[i], member);
+
+        if (place)
+            *place = 0;
+    }
+}
+
 static void ask_member(struct shard *shard, uint16_t member)
 {
     const struct shard_peer *peer = &shard->peers[member];
@@ -74,15 +104,16 @@ static void ask_member(struct shard *shard, uint16_t member)
         struct wire_buffer body = {0};
 
         for (size_t i = 0; i < shard->hosted_count; i++) {
-            const struct replica *replica = shard->hosted[i];
+            struct replica *replica = shard->hosted[i];
             struct wire_holds holds = {.group = replica->partition,
                                        .member = shard->options.self,
                                        .life = replica->raft.options.self.life};
 
-            if (is_doubtful(shard, replica) &&
-                shard_out_route(shard, member, replica->partition) == number &&
-                may_know(shard, replica, member))
-                wire_put_holds(&body, &holds);
+            if (!is_doubtful(shard, replica) || !may_know(shard, replica, member) ||
+                shard_out_route(shard, member, replica->partition) != number)
+                continue;
+            wire_put_holds(&body, &holds);
+            note_asked(replica, member);
         }
         if (body.size > 0 || body.failed)
             shard_out(shard, shard_to_member(member), WIRE_HOLDS, number, 0, &body);
@@ -197,13 +228,22 @@ void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_m
     wire_buffer_deinit(&body);
 }
 
-void shard_gone_frame(struct shard *shard, const struct link_message *message)
+void shard_gone_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
     struct wire_gone gone;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) && wire_get_gone(&cursor, &gone))
-        if (gone.member == shard->options.self)
-            shard_destroy(shard, gone.group, gone.life);
+    while (!wire_cursor_done(&cursor) && wire_get_gone(&cursor, &gone)) {
+        struct replica *replica = shard_replica(shard, gone.group);
+        uint16_t *place = replica && gone.member == shard->options.self &&
+                                  gone.life == replica->raft.options.self.life
+                              ? find_asked(replica, member)
+                              : NULL;
+
+        if (!place)
+            continue;
+        *place = 0;
+        shard_destroy(shard, gone.group, gone.life);
+    }
 }

@@ -56,8 +56,8 @@ const uint16_t *shard_wanted(const struct shard *shard, uint16_t group, uint32_t
 void shard_prefer(const struct shard *shard, struct replica *replica);
 /* May there be a link to it? Not when it is removed; it may be of a map that is still to come. */
 bool shard_links(const struct shard *shard, uint16_t member);
-/* Is it a member to listen to? */
-bool shard_heeds(const struct shard *shard, uint16_t member);
+/* Is it to be listened to, in this? See replication/hearing.h. */
+bool shard_heeds(const struct shard *shard, struct shard_address from, uint8_t type);
 /* Bytes a second, this shard's part: of the budget, and what clients leave of it; or PACE_FREE. */
 uint64_t shard_snapshot_rate(const struct shard *shard);
 
@@ -89,6 +89,8 @@ void shard_life_begin(struct shard *shard, uint16_t group, uint64_t life,
 /* Asks for those that hear of nobody. */
 void shard_lives_duty(struct shard *shard);
 void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_message *message);
-void shard_gone_frame(struct shard *shard, const struct link_message *message);
+void shard_gone_frame(struct shard *shard, uint16_t member, const struct link_message *message);
+/* The link to the member ended: what it was asked on it is not answered any more. */
+void shard_lives_peer_lost(struct shard *shard, uint16_t member);
 
 #endif

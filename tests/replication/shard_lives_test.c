@@ -1,3 +1,4 @@
+#include "shard_cluster_internal.h"
 #include "shard_writer.h"
 
 #include "replication/raft.h"
@@ -293,7 +294,121 @@ Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .t
     end(&scene);
 }
 
+static void send_gone(struct scene *scene, int from, int to, uint64_t life)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_gone(&body, &(struct wire_gone){.group = scene->p,
+                                             .member = (uint16_t)(to + 1),
+                                             .life = life,
+                                             .config_index = life});
+    cluster_inject(&scene->cluster, from, to, WIRE_GONE, scene->p, &body);
+    wire_buffer_deinit(&body);
+    cluster_run(&scene->cluster, 100);
+}
+
+/* Of no member's word alone: a replica that has its leader asks nobody. */
+Test(shard_lives, a_replica_that_asked_nobody_is_not_destroyed, .timeout = 120)
+{
+    struct scene scene;
+
+    begin(&scene);
+    for (int from = 0; from < scene.cluster.nodes; from++)
+        if (from != scene.goes)
+            send_gone(&scene, from, scene.goes, 1);
+    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    end(&scene);
+}
+
+/* One that no log has asks; its questions and the answers to them are lost. */
+static uint64_t begin_asking(struct scene *scene)
+{
+    uint64_t life = raft_at(scene, scene->leader)->log.last + 50;
+
+    send_raft(scene, scene->leader, scene->comes, RAFT_APPEND, life);
+    scene->cluster.cut[scene->comes] = true;
+    cluster_run(&scene->cluster, 3000);
+    cr_assert_eq(raft_at(scene, scene->comes)->options.self.life, life);
+    return life;
+}
+
+Test(shard_lives, only_who_was_asked_for_the_very_life_is_believed, .timeout = 120)
+{
+    struct scene scene;
+    uint64_t life;
+    int joining, unasked;
+
+    begin(&scene);
+    unasked = cluster_map_join(&scene.cluster, true); /* no group has it */
+    joining = cluster_map_join(&scene.cluster, false);
+    life = begin_asking(&scene);
+    send_gone(&scene, unasked, scene.comes, life);
+    send_gone(&scene, joining, scene.comes, life);
+    send_gone(&scene, scene.leader, scene.comes, life - 1);
+    send_gone(&scene, scene.leader, scene.comes, life + 1);
+    cr_assert(raft_at(&scene, scene.comes));
+    send_gone(&scene, scene.leader, scene.comes, life);
+    cr_assert_null(raft_at(&scene, scene.comes));
+    scene.cluster.cut[scene.comes] = false;
+    end(&scene);
+}
+
+Test(shard_lives, an_answer_counts_while_the_link_lasts_and_the_member_takes_part, .timeout = 120)
+{
+    struct shard_event down = {.kind = SHARD_EVENT_LINK_DOWN, .from.role = LINK_ROLE_NODE};
+    struct scene scene;
+    uint64_t life;
+
+    begin(&scene);
+    life = begin_asking(&scene);
+    down.from.member = (uint16_t)(scene.leader + 1);
+    cluster_deliver(&scene.cluster, scene.comes, &down);
+    send_gone(&scene, scene.leader, scene.comes, life);
+    cr_assert(raft_at(&scene, scene.comes), "it may be the answer to one of before");
+    cluster_map_state(&scene.cluster, scene.other, RINGMAP_STATE_JOINING);
+    cluster_map_tell(&scene.cluster);
+    send_gone(&scene, scene.other, scene.comes, life);
+    cr_assert(raft_at(&scene, scene.comes));
+    cluster_map_state(&scene.cluster, scene.other, RINGMAP_STATE_LEAVING);
+    cluster_map_tell(&scene.cluster);
+    send_gone(&scene, scene.other, scene.comes, life);
+    cr_assert_null(raft_at(&scene, scene.comes));
+    scene.cluster.cut[scene.comes] = false;
+    writer_check(&scene.writer);
+    cluster_stop(&scene.cluster);
+}
+
 /* --- members ------------------------------------------------------------------------------- */
+
+/* Nothing that it says to a shard counts, however late its term. */
+Test(shard_lives, a_member_that_is_only_joining_is_not_heard, .timeout = 120)
+{
+    struct scene scene;
+    uint32_t term;
+    int joining;
+
+    begin(&scene);
+    joining = cluster_map_join(&scene.cluster, false);
+    term = raft_at(&scene, scene.leader)->term;
+    for (int to = 0; to < 3; to++) {
+        struct wire_buffer vote = {0};
+
+        wire_put_raft(&vote, &(struct wire_raft){.kind = RAFT_VOTE,
+                                                 .group = scene.p,
+                                                 .from_member = (uint16_t)(joining + 1),
+                                                 .from_life = 1,
+                                                 .to_member = (uint16_t)(to + 1),
+                                                 .to_life = 1,
+                                                 .term = term + 10,
+                                                 .index = 1000,
+                                                 .log_term = term});
+        cluster_inject(&scene.cluster, joining, to, WIRE_RAFT, scene.p, &vote);
+        wire_buffer_deinit(&vote);
+    }
+    cluster_run(&scene.cluster, 1000);
+    cr_assert_eq(raft_at(&scene, scene.leader)->term, term);
+    end(&scene);
+}
 
 Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeout = 120)
 {
