@@ -152,7 +152,8 @@ static enum exit_code run(const struct arguments *arguments, bool drained)
     if (code == EXIT_CODE_OK)
         code = admin_node(&admin, arguments->operands[0], &node);
     if (code == EXIT_CODE_OK)
-        code = node->reachable ? drain(&admin, node, drained) : unreachable(&admin, node);
+        code = node->reachable && !node->told ? drain(&admin, node, drained)
+                                              : unreachable(&admin, node);
     admin_close(&admin);
     return code;
 }

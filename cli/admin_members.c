@@ -54,7 +54,7 @@ static void put_member(struct output *output, const struct view *view, uint32_t 
                    {.text = fingerprint},
                    {.number = is_meta_voter(&view->map, member->id)},
                    {.number = node->reachable},
-                   {.number = node->status.shards, .absent = !node->reachable},
+                   {.number = node->status.shards, .absent = !node->reachable || node->told},
                    {.number = node->status.links_up, .absent = !node->reachable},
                    {.text = swim_standing_name(heard->standing), .absent = heard->member == 0},
                    {.number = heard->age_ms, .absent = heard->member == 0},

@@ -126,7 +126,7 @@ enum exit_code map_change_send(struct admin *admin, const struct ringmap *next)
     }
     ringmap_encode(next, out);
     for (uint32_t i = 0; i < admin->view.node_count && !answered; i++)
-        if (admin->view.nodes[i].reachable)
+        if (admin->view.nodes[i].reachable && !admin->view.nodes[i].told)
             answered = ask(admin, &body, &admin->view.nodes[i], &reply);
     code = tell(admin, next, &reply);
     wire_buffer_deinit(&body);

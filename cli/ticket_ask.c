@@ -35,7 +35,7 @@ enum exit_code ticket_ask(struct admin *admin, const struct tickets_command *com
     *reply = (struct tickets_reply){.outcome = WIRE_MAP_AGAIN, .why = "no node answers"};
     tickets_command_put(&body, command);
     for (uint32_t i = 0; i < admin->view.node_count && !answered && !body.failed; i++)
-        if (admin->view.nodes[i].reachable)
+        if (admin->view.nodes[i].reachable && !admin->view.nodes[i].told)
             answered = ask_node(admin, &body, &admin->view.nodes[i], reply);
     if (body.data)
         sodium_memzero(body.data, body.size);
@@ -52,13 +52,17 @@ enum exit_code ticket_ask(struct admin *admin, const struct tickets_command *com
     return EXIT_CODE_UNREACHABLE;
 }
 
-/* Those that cannot be reached count when all are waited for. NULL: all have it. */
+/* Those that cannot be reached count when all are waited for; who is joining gets them when it
+ * takes part. NULL: all have it. */
 static const struct view_node *who_lacks(const struct view *view, uint64_t version, bool all)
 {
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        if (view->map.members[i].state == RINGMAP_STATE_REMOVED || (!node->reachable && !all))
+        uint8_t state = view->map.members[i].state;
+
+        if (state == RINGMAP_STATE_REMOVED || state == RINGMAP_STATE_JOINING ||
+            (!node->reachable && !all))
             continue;
         if (!node->reachable || node->status.tickets < version)
             return node;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAYS_MAX 3u
+
 static int name_seeds(struct view *view, const struct address_list *seeds)
 {
     view->nodes = calloc(seeds->count, sizeof *view->nodes);
@@ -25,6 +27,12 @@ static bool is_removed(const struct view *view, uint32_t i)
     return view->founded && view->map.members[i].state == RINGMAP_STATE_REMOVED;
 }
 
+/* It opens to nobody yet but those it has dialled. */
+static bool is_joining(const struct view *view, uint32_t i)
+{
+    return view->founded && view->map.members[i].state == RINGMAP_STATE_JOINING;
+}
+
 static void take_status(struct view *view, struct view_node *node, struct cluster *cluster,
                         const struct cluster_request *request)
 {
@@ -32,6 +40,7 @@ static void take_status(struct view *view, struct view_node *node, struct cluste
         view->founded ? ringmap_member(&view->map, node->id) : NULL;
     struct wire_cursor cursor;
 
+    node->told = false;
     wire_cursor_init(&cursor, request->reply, request->reply_size);
     node->reachable = request->answered && wire_get_node_status(&cursor, &node->status);
     if (!cluster_is_up(cluster, request->node))
@@ -43,6 +52,54 @@ static void take_status(struct view *view, struct view_node *node, struct cluste
         node->reachable = false;
         snprintf(node->why, sizeof node->why, "another node answers at this address");
     }
+}
+
+/* By way of some that are up: whichever it is linked to. */
+static int ask_joining(struct view *view, struct cluster *cluster, uint32_t joining,
+                       uint32_t timeout_ms)
+{
+    struct view_node *node = &view->nodes[joining];
+    struct cluster_request requests[WAYS_MAX];
+    struct wire_buffer body = {0};
+    bool taken = false;
+    size_t count = 0;
+
+    wire_put_uint(&body, node->id);
+    for (uint32_t i = 0; i < view->node_count && count < WAYS_MAX; i++)
+        if (!is_removed(view, i) && !is_joining(view, i) && view->nodes[i].reachable)
+            requests[count++] = (struct cluster_request){
+                .node = cluster_dial(cluster, view->nodes[i].address, NULL),
+                .type = WIRE_NODE_STATUS,
+                .partition = WIRE_PARTITION_NODE,
+                .body = body.data,
+                .body_size = body.size};
+    if (!body.failed)
+        cluster_ask(cluster, requests, count, timeout_ms);
+    for (size_t i = 0; i < count && !body.failed; i++) {
+        if (!taken) {
+            take_status(view, node, cluster, &requests[i]);
+            taken = node->reachable;
+        }
+        cluster_request_deinit(&requests[i]);
+    }
+    node->told = taken;
+    if (taken)
+        node->status.shards = 0;
+    else
+        snprintf(node->why, sizeof node->why,
+                 "it is joining, and no member that answers is linked to it");
+    wire_buffer_deinit(&body);
+    return body.failed ? -ENOMEM : 0;
+}
+
+static int ask_all_joining(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < view->node_count && r == 0; i++)
+        if (is_joining(view, i))
+            r = ask_joining(view, cluster, i, timeout_ms);
+    return r;
 }
 
 /* Dials every node of the view that is not gone for ever and asks those that are up who they are.
@@ -58,7 +115,7 @@ int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_
         const uint8_t *key = view->founded ? view->map.members[i].public_key : NULL;
         int node;
 
-        if (is_removed(view, i))
+        if (is_removed(view, i) || is_joining(view, i))
             continue;
         node = cluster_dial(cluster, view->nodes[i].address, key);
         if (node < 0) {
@@ -75,11 +132,13 @@ int view_ask_nodes(struct view *view, struct cluster *cluster, uint32_t timeout_
             snprintf(view->nodes[i].why, sizeof view->nodes[i].why, "it was removed");
             continue;
         }
+        if (is_joining(view, i))
+            continue;
         take_status(view, &view->nodes[i], cluster, &requests[at]);
         cluster_request_deinit(&requests[at++]);
     }
     free(requests);
-    return 0;
+    return ask_all_joining(view, cluster, timeout_ms);
 }
 
 static void take_map(struct view *view, const struct cluster_request *request)
@@ -308,10 +367,10 @@ int view_refresh(struct view *view, struct cluster *cluster, uint32_t timeout_ms
     int r;
 
     for (uint32_t i = 0; i < view->node_count && members.count < ADDRESS_LIST_MAX; i++)
-        if (view->nodes[i].reachable)
+        if (view->nodes[i].reachable && !view->nodes[i].told)
             memcpy(members.items[members.count++], view->nodes[i].address, ADDRESS_SIZE);
     for (uint32_t i = 0; i < view->node_count && members.count < ADDRESS_LIST_MAX; i++)
-        if (!view->nodes[i].reachable && !is_removed(view, i))
+        if (!view->nodes[i].reachable && !is_removed(view, i) && !is_joining(view, i))
             memcpy(members.items[members.count++], view->nodes[i].address, ADDRESS_SIZE);
     r = view_gather(&now, cluster, &members, timeout_ms);
     if (r == 0 && !now.founded)

@@ -23,6 +23,8 @@ struct view_node {
     uint16_t id; /* 0 before the founding */
     char address[RINGMAP_ADDRESS_SIZE];
     bool reachable;                 /* it has said who it is, and it is who the map says */
+    bool told;                      /* by way of a member: it is joining and opens to nobody, so
+                                       that nothing is to be asked of its shards (status: none) */
     char why[VIEW_WHY_SIZE];        /* when not */
     struct wire_node_status status; /* when reachable */
     struct wire_liveness liveness;  /* as a node has heard of it; member 0: none has */

@@ -40,7 +40,7 @@ enum who { STRANGER = 1, JOINING = 2, MEMBER = 4, ROUTER = 8, ADMIN = 16 };
     X(JOIN, STRANGER | JOINING | MEMBER, 0)                                                        \
     X(JOIN_REPLY, STRANGER | MEMBER, 0) /* who joins does not know yet whom it has asked */        \
     X(GOSSIP, JOINING | MEMBER, 0)                                                                 \
-    X(LIVENESS_GET, ANYONE, 0)                                                                     \
+    X(LIVENESS_GET, JOINING | ANYONE, 0)                                                           \
     X(MOVES_GET, 0, ADMIN)                                                                         \
     X(BALANCE, 0, MEMBER)                                                                          \
     X(LOAD, 0, MEMBER)                                                                             \

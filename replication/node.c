@@ -1,6 +1,5 @@
+#include "replication/hearing.h"
 #include "replication/node_internal.h"
-
-#include "storage/datadir.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -100,83 +99,26 @@ static void finish_sends(struct node *node, struct node_effects *effects)
     }
 }
 
-struct usage {
-    struct node *node;
-    const char *folder;
-    uint64_t bytes;
-};
-
-static int add_usage(void *context, const char *name)
+/* Of whoever sent it, by our map or the one that is prepared. */
+static uint8_t state_of(const struct node *node, const struct node_event *event)
 {
-    struct usage *usage = context;
-    char path[VFS_PATH_SIZE_MAX + 1];
-    struct vfs_file *file;
-    uint64_t size = 0;
+    const struct ringmap *map =
+        node->founding == FOUNDING_COMMITTED ? node_newest(node) : &node->genesis;
+    const struct ringmap_member *member =
+        node->founding == FOUNDING_NONE ? NULL : ringmap_member(map, event->from.member);
 
-    if (snprintf(path, sizeof path, "%s/%s", usage->folder, name) >= (int)sizeof path ||
-        vfs_open(usage->node->vfs, path, VFS_OPEN_READ, &file) != 0)
+    if (!member)
         return 0;
-    if (vfs_size(file, &size) == 0)
-        usage->bytes += size;
-    vfs_close(file);
-    return 0;
-}
-
-static uint64_t disk_usage(struct node *node)
-{
-    uint64_t bytes = 0;
-
-    for (uint16_t shard = 0; shard < node->options.shards; shard++) {
-        char folder[DATADIR_FOLDER_SIZE];
-        struct usage usage = {.node = node, .folder = folder};
-
-        datadir_shard_folder(folder, shard);
-        (void)vfs_list(node->vfs, folder, add_usage, &usage);
-        bytes += usage.bytes;
-    }
-    return bytes;
-}
-
-static void send_status(struct node *node, const struct node_event *event,
-                        struct node_effects *effects)
-{
-    struct wire_buffer *reply =
-        node_send(node, effects, event->from, WIRE_NODE_STATUS_REPLY, event->message->correlation);
-    struct wire_node_status status = {.member = node_member(node),
-                                      .founded = node->founding,
-                                      .shards = node->options.shards,
-                                      .uptime_ms = node->now_ms - node->start_ms,
-                                      .weight = node->options.weight,
-                                      .disk_bytes = disk_usage(node),
-                                      .disk_full = event->disk_full,
-                                      .cache_hits = event->cache.hits,
-                                      .cache_misses = event->cache.misses,
-                                      .cache_evictions = event->cache.evictions,
-                                      .cache_bytes = event->cache.bytes,
-                                      .key_id = event->key_id,
-                                      .scrub = event->scrub,
-                                      .wall_ms = event->wall_ms,
-                                      .memory_bytes = event->memory_bytes};
-
-    if (!reply)
-        return;
-    (void)vfs_space(node->vfs, &status.disk_free);
-    if (node->founding == FOUNDING_COMMITTED)
-        status.epoch = node_newest(node)->epoch;
-    for (size_t i = 1; i <= RINGMAP_MEMBERS_MAX; i++)
-        status.links_up += node->peers[i].up;
-    status.tickets = node_tickets(node) ? node_tickets(node)->version : 0;
-    memcpy(status.public_key, node->options.public_key, sizeof status.public_key);
-    memcpy(status.genesis_hash, node->hash, sizeof status.genesis_hash);
-    memcpy(status.address, node->options.address, sizeof node->options.address);
-    memcpy(status.zone, node->options.zone, sizeof node->options.zone);
-    snprintf(status.version, sizeof status.version, "%s", RINGCASK_VERSION);
-    wire_put_node_status(reply, &status);
+    /* It may take part by a map that is still to come. Whoever has the secret needs no such. */
+    return member->state == RINGMAP_STATE_JOINING && event->secret ? RINGMAP_STATE_ACTIVE
+                                                                   : member->state;
 }
 
 static void on_message(struct node *node, const struct node_event *event,
                        struct node_effects *effects)
 {
+    if (!hearing_node(event->from.role, state_of(node, event), event->message->type))
+        return;
     if (event->from.role == LINK_ROLE_NODE && event->from.member == 0) {
         node_stranger(node, event, effects);
         return;
@@ -189,7 +131,7 @@ static void on_message(struct node *node, const struct node_event *event,
         node_map_message(node, event, effects);
         break;
     case WIRE_MAP_EPOCH:
-        node_map_epoch(node, event);
+        node_map_epoch(node, event, effects);
         break;
     case WIRE_MAP_CHANGE:
         node_change_begin(node, event, effects);
@@ -210,7 +152,8 @@ static void on_message(struct node *node, const struct node_event *event,
         node_founding_message(node, event, effects);
         break;
     case WIRE_NODE_STATUS:
-        send_status(node, event, effects);
+    case WIRE_NODE_STATUS_REPLY:
+        node_status_message(node, event, effects);
         break;
     default: /* the tickets', or of a newer version */
         (void)node_tickets_message(node, event, effects);
@@ -256,7 +199,8 @@ void node_step(struct node *node, const struct node_event *event, struct node_ef
         node_tickets_redeem(node, event->command);
         break;
     case NODE_EVENT_EPOCH:
-        if (node->founding == FOUNDING_COMMITTED)
+        if (node->founding == FOUNDING_COMMITTED &&
+            hearing_node(event->from.role, state_of(node, event), WIRE_MAP_EPOCH))
             node_map_heard(node, event->epoch, event->from.member);
         break;
     case NODE_EVENT_TICK:

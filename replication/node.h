@@ -20,7 +20,10 @@
  * whose other ends it does not know yet; any member puts it into the next map, as JOINING, like an
  * admin's change, and answers with genesis and map, which are then its own. Repeated requests do no
  * harm. Who is no member may send JOIN and nothing else; who was removed is told so, and its
- * process ends (node_removed).
+ * process ends (node_removed). A JOINING member gossips, gets the map and says how it is; it is
+ * heard in nothing else and gets no tickets, hence no secret, until a map has it ACTIVE
+ * (replication/hearing.h). Whoever dials with the secret is heard as a member in any case: a node
+ * that was away hears so of members that were JOINING when it went.
  *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
  * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY, JOIN -> JOIN_REPLY. Bodies are msgpack,
@@ -79,6 +82,7 @@ struct node_event {
      * what is sent to such an address goes by that link. */
     struct shard_address from;
     uint32_t ticket; /* that opened the link of `from`; 0: a secret of the cluster */
+    bool secret;     /* NODE: it has dialled us with a secret of the cluster */
     const struct link_message *message;
     const struct tickets_command *command;
     uint64_t epoch;

@@ -1,5 +1,7 @@
 #include "replication/node_gossip.h"
 
+#include "replication/hearing.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -214,10 +216,12 @@ static void answer_liveness(struct node_gossip *gossip, const struct node_gossip
                                         .correlation = event->message->correlation}};
 }
 
-/* Of nodes only members are: it is their addresses that are told. */
-static bool is_heard(const struct node_gossip *gossip, struct shard_address from)
+/* The core knows all members, and who is joining is heard as any other. */
+static bool is_heard(const struct node_gossip *gossip, struct shard_address from, uint8_t type)
 {
-    return from.role != LINK_ROLE_NODE || (gossip->open && swim_find(&gossip->swim, from.member));
+    bool known = gossip->open && swim_find(&gossip->swim, from.member);
+
+    return hearing_node(from.role, known ? RINGMAP_STATE_JOINING : 0, type);
 }
 
 static void on_message(struct node_gossip *gossip, const struct node_gossip_event *event,
@@ -225,13 +229,13 @@ static void on_message(struct node_gossip *gossip, const struct node_gossip_even
 {
     struct swim_packet packet;
 
-    if (!is_heard(gossip, event->from))
+    if (!is_heard(gossip, event->from, event->message->type))
         return;
     if (event->message->type == WIRE_LIVENESS_GET) {
         answer_liveness(gossip, event, effects, offsets);
         return;
     }
-    if (event->message->type != WIRE_GOSSIP || event->from.role != LINK_ROLE_NODE ||
+    if (event->message->type != WIRE_GOSSIP ||
         swim_get_packet(event->message->body, event->message->body_size, &packet, gossip->items) !=
             SWIM_CODEC_E_OK)
         return;

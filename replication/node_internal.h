@@ -1,6 +1,7 @@
 /* Node, inside: what node*.c share. Nothing else includes this.
  *
- *   node.c        events, status
+ *   node.c        events
+ *   node_status.c how it is
  *   node_founding.c the founding, which may be long past
  *   node_map.c    the newest ring map: durable here, and on its way to all members
  *   node_change.c a change of it, on its way to the leader of the meta group
@@ -52,6 +53,15 @@ struct node_join {
     char why[WIRE_MAP_WHY_SIZE];
 };
 
+/* An admin's question that was passed on to a member. */
+#define NODE_PASSED_MAX 16u
+struct node_passed {
+    uint16_t member; /* 0: none */
+    uint64_t name;
+    struct shard_address asker;
+    uint64_t correlation; /* the asker's */
+};
+
 struct node {
     struct node_options options;
     struct vfs *vfs;
@@ -75,6 +85,8 @@ struct node {
     struct node_change changes[NODE_CHANGES_MAX];
     struct node_join join;
     struct node_tickets tickets;
+    struct node_passed passed[NODE_PASSED_MAX];
+    uint64_t passed_name; /* of the newest */
     uint64_t start_ms, ask_due_ms, now_ms, wall_ms;
     struct wire_buffer replies[NODE_SENDS_MAX];
 };
@@ -88,6 +100,11 @@ struct wire_buffer *node_send(struct node *node, struct node_effects *effects,
 const struct ringmap *node_newest(const struct node *node);
 /* After any of the maps has become another. */
 void node_know_self(struct node *node);
+
+/* node_status.c */
+/* NODE_STATUS, of this node or one that is JOINING, or such a one's answer. */
+void node_status_message(struct node *node, const struct node_event *event,
+                         struct node_effects *effects);
 
 /* node_founding.c */
 /* At start: GENESIS, if there is one. 0 or -errno. */
@@ -117,7 +134,8 @@ void node_map_take(struct node *node, const uint8_t *blob, size_t size,
                    struct node_effects *effects);
 /* It is on the disk before anything goes by it. 0 or -errno. */
 int node_map_adopt(struct node *node, const struct ringmap *map, const uint8_t *blob, size_t size);
-void node_map_epoch(struct node *node, const struct node_event *event);
+void node_map_epoch(struct node *node, const struct node_event *event,
+                    struct node_effects *effects);
 /* The member has a map of that epoch. */
 void node_map_heard(struct node *node, uint64_t epoch, uint16_t from);
 /* Tells members of our epoch, asks for a newer one. */

@@ -392,6 +392,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .memory_bytes = memory_bytes(),
                                .from = item->from,
                                .ticket = item->ticket,
+                               .secret = item->secret,
                                .message = &item->message};
     uint8_t key[RINGMAP_KEY_SIZE];
     int r;

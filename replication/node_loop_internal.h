@@ -53,6 +53,7 @@ struct inbox_item {
     uint16_t shards;
     uint64_t link;               /* MESSAGE: whose credit it used */
     uint32_t ticket;             /* MESSAGE: that opened that link */
+    bool secret;                 /* MESSAGE: it was dialled to us with a secret */
     struct link_message message; /* body: set when taken */
     struct store_job *job;
     int result;
@@ -144,6 +145,8 @@ struct host_link {
     bool deaf_told;    /* that it is not */
     char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
+    bool greeted;   /* accepted: its HELLO has come */
+    bool both_ways; /* accepted, of a member that is JOINING: told to the control plane as up */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
 
@@ -164,14 +167,15 @@ struct node_loop {
     atomic_bool shards_started;
     atomic_uint drained;     /* shards */
     _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
-    _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1];        /* by member */
-    uint64_t tickets_due_ms;                                        /* of the control plane, too */
-    char dialled_at[RINGMAP_MEMBERS_MAX + 1][RINGMAP_ADDRESS_SIZE]; /* of the control plane */
-    struct link *seeds[LOOP_SEEDS_MAX]; /* until the node has joined; while one is down, its user
-                                           is this table */
-    char join_told[WIRE_MAP_WHY_SIZE];  /* why it has not, as last told to the log */
-    uint64_t instance;                  /* of this process */
-    uint64_t leave_ms;                  /* when a removed node ends at the latest; 0: it is none */
+    _Atomic(struct link *) dialled[RINGMAP_MEMBERS_MAX + 1]; /* by member */
+    uint64_t tickets_due_ms;                                 /* of the control plane, too */
+    char addresses[RINGMAP_MEMBERS_MAX + 1]
+                  [RINGMAP_ADDRESS_SIZE]; /* to dial; of the control plane */
+    struct link *seeds[LOOP_SEEDS_MAX];   /* until the node has joined; while one is down, its user
+                                             is this table */
+    char join_told[WIRE_MAP_WHY_SIZE];    /* why it has not, as last told to the log */
+    uint64_t instance;                    /* of this process */
+    uint64_t leave_ms; /* when a removed node ends at the latest; 0: it is none */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
@@ -196,8 +200,12 @@ int loop_step_node(struct node_loop *loop, const struct node_event *event);
 /* node_loop_links.c */
 int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
-/* Dials every member that is not dialled yet, and hangs up on those that are removed. */
+/* Dials every member that is not dialled yet, and hangs up on those that are removed. Who is
+ * JOINING is not dialled: it may have no secret yet that would let us in. It dials us, and what is
+ * for it goes by its link. */
 void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t self);
+/* Is it in the map as JOINING? links_mutex is held. */
+bool loop_link_joining(const struct node_loop *loop, uint16_t member);
 /* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
 uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
 /* The key that the link has proven. False: the link is not there any more. */

@@ -27,6 +27,13 @@ uint16_t loop_link_member(struct node_loop *loop, struct host_link *link)
     return link->member;
 }
 
+bool loop_link_joining(const struct node_loop *loop, uint16_t id)
+{
+    const struct ringmap_member *member = loop->map_known ? ringmap_member(&loop->map, id) : NULL;
+
+    return member && member->state == RINGMAP_STATE_JOINING;
+}
+
 static struct shard_address address_of(struct node_loop *loop, struct host_link *link)
 {
     return (struct shard_address){
@@ -73,6 +80,27 @@ static bool too_many_strangers(struct node_loop *loop)
     for (struct host_link *link = loop->links; link; link = link->next)
         count += is_stranger(loop, link);
     return count >= LOOP_STRANGERS_MAX;
+}
+
+/* The link that a JOINING member has dialled is the one to it, too. links_mutex is held. */
+static void use_both_ways(struct node_loop *loop, struct host_link *host)
+{
+    struct inbox_item item = {.kind = INBOX_LINK_UP, .from = address_of(loop, host)};
+
+    if (host->dialled || !host->greeted || host->deaf_ms != 0 || host->both_ways ||
+        host->role != LINK_ROLE_NODE || !loop_link_joining(loop, item.from.member))
+        return;
+    host->both_ways = true;
+    inbox_put(&loop->inbox, &item);
+}
+
+/* Another link of the member is told as up. links_mutex is held. */
+static bool is_told_up(const struct node_loop *loop, uint16_t member)
+{
+    for (const struct host_link *link = loop->links; link; link = link->next)
+        if (link->member == member && (link->both_ways || link->dialled))
+            return true;
+    return false;
 }
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
@@ -135,6 +163,7 @@ static void on_down(void *context, struct link *link, const char *why)
     struct host_link *gone = NULL;
     struct link *next = NULL;
     uint64_t id = link_id(link);
+    bool last = false;
 
     pthread_mutex_lock(&loop->links_mutex);
     for (struct host_link **at = &loop->links; *at; at = &(*at)->next) {
@@ -145,6 +174,7 @@ static void on_down(void *context, struct link *link, const char *why)
         item.from = address_of(loop, gone);
         link_set_user(link, gone->seed ? loop->seeds : NULL);
         next = loop_identity_next(loop, gone);
+        last = gone->both_ways && !is_told_up(loop, item.from.member);
         break;
     }
     pthread_mutex_unlock(&loop->links_mutex);
@@ -158,7 +188,7 @@ static void on_down(void *context, struct link *link, const char *why)
         loop_log("info", "peer_down", "member=%u reason=\"%s\"", item.from.member, why);
         put_to_shards(loop, &item);
         inbox_put(&loop->inbox, &item);
-    } else if (gone->seed) {
+    } else if (gone->seed || last) {
         inbox_put(&loop->inbox, &item);
     }
     free(gone);
@@ -194,8 +224,11 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
     known = wire_get_hello(&cursor, &hello);
     host->instance = known ? hello.instance : 0;
     if (!host->dialled) { /* whoever dialled judges by the answer */
-        if (!loop_identity_taken(loop, host))
-            answer_hello(loop, host);
+        if (loop_identity_taken(loop, host))
+            return;
+        answer_hello(loop, host);
+        host->greeted = true;
+        use_both_ways(loop, host);
         return;
     }
     if (!known || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
@@ -255,6 +288,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
         item.from = sender(loop, host, &stranger);
         item.link = host->id;
         item.ticket = host->ticket;
+        item.secret = !host->dialled && host->ticket == 0;
         if (stranger)
             heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
         if (heard && host->deaf_ms == 0) {
@@ -311,20 +345,23 @@ void loop_links_close(struct node_loop *loop)
         ringmap_deinit(&loop->map);
 }
 
+/* Where gossip says that it is, or where it was when it joined. */
 static void dial_member(struct node_loop *loop, const struct ringmap_member *member)
 {
+    char *address = loop->addresses[member->id];
     struct link *link;
     int r;
 
     if (member->id == loop->member || loop->dialled[member->id])
         return;
-    r = fabric_dial(loop->fabric, member->address, member->public_key, NULL, &link);
+    if (address[0] == '\0')
+        memcpy(address, member->address, sizeof member->address);
+    r = fabric_dial(loop->fabric, address, member->public_key, NULL, &link);
     if (r != 0) {
-        loop_log("error", "dial_failed", "member=%u address=%s error=\"%s\"", member->id,
-                 member->address, strerror(-r));
+        loop_log("error", "dial_failed", "member=%u address=%s error=\"%s\"", member->id, address,
+                 strerror(-r));
         return;
     }
-    memcpy(loop->dialled_at[member->id], member->address, sizeof member->address);
     atomic_store(&loop->dialled[member->id], link);
 }
 
@@ -369,22 +406,22 @@ void loop_send_either(struct node_loop *loop, const struct shard_send *send)
 
 void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move)
 {
-    struct ringmap_member there = {.id = move->member};
     const struct ringmap_member *member;
     struct link *before = atomic_load(&loop->dialled[move->member]);
+    char *address = loop->addresses[move->member];
 
-    if (!before || strcmp(loop->dialled_at[move->member], move->address) == 0 ||
-        is_linked(loop, move->member))
+    if (strcmp(address, move->address) == 0 || (before && is_linked(loop, move->member)))
         return;
     member = ringmap_member(&loop->map, move->member); /* only this thread changes the map */
     if (!member)
         return;
-    memcpy(there.public_key, member->public_key, sizeof there.public_key);
-    memcpy(there.address, move->address, sizeof there.address);
+    memcpy(address, move->address, sizeof move->address);
+    if (!before) /* it is not to be dialled yet */
+        return;
     loop_log("info", "peer_moved", "member=%u address=%s", move->member, move->address);
     atomic_store(&loop->dialled[move->member], NULL);
     link_close(before);
-    dial_member(loop, &there);
+    dial_member(loop, member);
 }
 
 /* What it says from now on is a stranger's. Ours to it is closed, which tells who cares.
@@ -423,11 +460,13 @@ void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t
     loop->map_known = true;
     loop->member = self;
     forget_removed(loop);
+    for (struct host_link *link = loop->links; link; link = link->next)
+        use_both_ways(loop, link);
     pthread_mutex_unlock(&loop->links_mutex);
     for (uint32_t i = 0; i < map->member_count; i++) {
         if (map->members[i].state == RINGMAP_STATE_REMOVED)
             hang_up(loop, map->members[i].id);
-        else
+        else if (map->members[i].state != RINGMAP_STATE_JOINING)
             dial_member(loop, &map->members[i]);
     }
 }
@@ -450,8 +489,12 @@ static struct link *link_to(struct node_loop *loop, const struct shard_address *
     struct host_link *host;
     struct link *link;
 
-    if (to->role == LINK_ROLE_NODE && to->member != 0)
-        return to->member <= RINGMAP_MEMBERS_MAX ? atomic_load(&loop->dialled[to->member]) : NULL;
+    if (to->role == LINK_ROLE_NODE && to->member != 0) {
+        if (to->member > RINGMAP_MEMBERS_MAX || to->member == loop->member)
+            return NULL;
+        link = atomic_load(&loop->dialled[to->member]);
+        return link ? link : link_from(loop, to->member);
+    }
     pthread_mutex_lock(&loop->links_mutex);
     host = find_link(loop, to->link);
     link = host ? host->link : NULL;
@@ -491,10 +534,6 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
         if (sends[i].to.role == LINK_ROLE_NODE && sends[i].to.member != 0 &&
             sends[i].to.member == loop->member)
             send_home(loop, &sends[i]);
-        if (sends[i].message.type == WIRE_TICKETS) { /* what we need to dial whom it is for */
-            loop_send_either(loop, &sends[i]);
-            continue;
-        }
         if (!link)
             continue;
         for (size_t j = i; j < count; j++) {
@@ -503,7 +542,13 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
             sent[j] = true;
             messages[run++] = sends[j].message;
         }
-        (void)link_send(link, messages, run);
+        if (link_send(link, messages, run) == -ENOTCONN && sends[i].to.role == LINK_ROLE_NODE &&
+            sends[i].to.member != 0 && messages[0].partition == WIRE_PARTITION_NODE)
+            link = link_from(loop, sends[i].to.member);
+        else
+            link = NULL;
+        if (link) /* who has no tickets yet cannot be dialled, and is to get them */
+            (void)link_send(link, messages, run);
     }
 }
 

@@ -91,7 +91,16 @@ void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, 
              peer->ticket, ticket_role_name((uint8_t)peer->role), why);
 }
 
-/* Links that were let in and may not stay. Members are known by their keys: they stay. */
+/* Who takes part is known by its key, and may have the secret. Who is only joining has no more than
+ * its ticket. */
+static bool takes_part(struct node_loop *loop, struct host_link *host)
+{
+    uint16_t member = loop_link_member(loop, host);
+
+    return member != 0 && !loop_link_joining(loop, member);
+}
+
+/* Links that were let in and may not stay. Members that take part stay. */
 static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
 {
     size_t count = 0;
@@ -99,7 +108,7 @@ static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
     for (struct host_link *host = loop->links; host && count < CLOSE_MAX; host = host->next) {
         const char *why;
 
-        if (host->dialled || host->ended || loop_link_member(loop, host) != 0)
+        if (host->dialled || host->ended || takes_part(loop, host))
             continue;
         why = problem(loop, host->ticket, host->generation, host->role, host->public_key);
         if (!why)

@@ -180,14 +180,30 @@ void node_map_message(struct node *node, const struct node_event *event,
         node_map_take(node, blob, size, effects);
 }
 
-void node_map_epoch(struct node *node, const struct node_event *event)
+static void put_epoch(struct node *node, uint16_t member, struct node_effects *effects)
+{
+    struct wire_buffer *body =
+        node_send(node, effects, (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
+                  WIRE_MAP_EPOCH, 0);
+
+    if (!body)
+        return;
+    wire_put_map_epoch(body, node_newest(node)->epoch);
+    node->peers[member].told = node_newest(node)->epoch;
+}
+
+/* Whoever is behind is told so: the link to it may not be up, only its to us. */
+void node_map_epoch(struct node *node, const struct node_event *event, struct node_effects *effects)
 {
     struct wire_cursor cursor;
     uint64_t epoch;
 
     wire_cursor_init(&cursor, event->message->body, event->message->body_size);
-    if (wire_get_map_epoch(&cursor, &epoch) && from_member(node, event))
-        node_map_heard(node, epoch, event->from.member);
+    if (!wire_get_map_epoch(&cursor, &epoch) || !from_member(node, event))
+        return;
+    if (epoch < node_newest(node)->epoch && event->from.member != node->member)
+        put_epoch(node, event->from.member, effects);
+    node_map_heard(node, epoch, event->from.member);
 }
 
 void node_map_heard(struct node *node, uint64_t epoch, uint16_t from)
@@ -232,18 +248,8 @@ static void ask(struct node *node, struct node_effects *effects)
 
 static void tell(struct node *node, uint16_t member, struct node_effects *effects)
 {
-    uint64_t epoch = node_newest(node)->epoch;
-    struct wire_buffer *body;
-
-    if (!node->peers[member].up || node->peers[member].told == epoch)
-        return;
-    body =
-        node_send(node, effects, (struct shard_address){.role = LINK_ROLE_NODE, .member = member},
-                  WIRE_MAP_EPOCH, 0);
-    if (!body)
-        return;
-    wire_put_map_epoch(body, epoch);
-    node->peers[member].told = epoch;
+    if (node->peers[member].up && node->peers[member].told != node_newest(node)->epoch)
+        put_epoch(node, member, effects);
 }
 
 void node_map_due(struct node *node, struct node_effects *effects)

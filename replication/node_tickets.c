@@ -128,11 +128,21 @@ static void give(struct node *node, const struct node_event *event, struct node_
         tickets_encode(&node->tickets.newest, out);
 }
 
+/* They hold the secret: nobody gets it before a map has it take part. */
+static bool takes_part(const struct node *node, uint16_t member)
+{
+    const struct ringmap_member *found = ringmap_member(node_map(node), member);
+
+    return found && (found->state == RINGMAP_STATE_ACTIVE || found->state == RINGMAP_STATE_LEAVING);
+}
+
 /* Nobody has named a version to who has none: any member that is up is asked. */
 static uint16_t whom_to_ask(struct node *node)
 {
     const struct ringmap *map = node_map(node);
 
+    if (!takes_part(node, node_member(node)))
+        return 0;
     if (node->tickets.wanted_version > version(&node->tickets))
         return node->tickets.wanted_from;
     for (uint32_t i = 0; i < map->member_count && !node->tickets.known; i++) {
@@ -174,7 +184,8 @@ static void tell(struct node *node, struct node_effects *effects)
         struct shard_address to = {.role = LINK_ROLE_NODE, .member = map->members[i].id};
         struct wire_buffer *body;
 
-        if (!node->peers[to.member].up || tickets->told[to.member] == version(tickets))
+        if (!node->peers[to.member].up || !takes_part(node, to.member) ||
+            tickets->told[to.member] == version(tickets))
             continue;
         body = node_send(node, effects, to, WIRE_TICKETS_VERSION, 0);
         if (!body)

@@ -92,9 +92,6 @@ struct replica_expiry {
     bool walks;
 };
 
-/* Who may be asked for it: those who are wanted, and those of its configuration. */
-#define REPLICA_ASKED_MAX (RINGMAP_REPLICAS_MAX + RAFT_PEERS_MAX)
-
 struct replica {
     uint16_t partition;
     uint16_t preferred; /* member that should lead */
@@ -103,8 +100,7 @@ struct replica {
     struct replica *arriving_next;
     struct wire_raft first; /* that it was begun by, without its entries; kind 0: by none */
     bool doubted;           /* a leader sends to a later life of it */
-    uint16_t asked[REPLICA_ASKED_MAX]; /* members that were asked whether it is over, and have not
-                                          answered; 0: a free place */
+    uint16_t asked[REPLICA_ASKED_MAX]; /* whether it is over, and have not answered; 0: free */
     bool leaving;   /* fenced for good; goes when nothing refers to it any more */
     uint32_t reads; /* jobs under way whose owner it is */
     bool dirty;     /* RAFT_EVENT_FLUSH is owed */

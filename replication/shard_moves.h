@@ -37,6 +37,10 @@ struct shard_intent {
     bool paused;
 };
 
+/* Members that may know whether a replica is over: who is wanted, and who is in its configuration.
+ */
+#define REPLICA_ASKED_MAX (RINGMAP_REPLICAS_MAX + RAFT_PEERS_MAX)
+
 /* A leader's way to what the ring map wants, as of the newest duty. */
 struct replica_move {
     uint8_t step;    /* enum transfer_step, */

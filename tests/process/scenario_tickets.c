@@ -247,13 +247,126 @@ static void await_said(const struct joiner *joiner, const char *what)
     }
 }
 
-/* One node joins with a ticket for one; it is a member then, whatever becomes of its ticket. */
+static void end_ticket(struct fleet *fleet, const struct ticket *with)
+{
+    char id[16];
+
+    snprintf(id, sizeof id, "%u", with->id);
+    REQUIRE(ticket(fleet, (const char *[]){"revoke", id, NULL}) == 0, "%s", err);
+}
+
+static void administer(struct fleet *fleet, const char *const *words)
+{
+    int code = fleet_admin_both(fleet, text, err, sizeof text, words);
+
+    REQUIRE(code == 0, "ring-admin %s: exit code %d: %s%s", words[0], code, text, err);
+}
+
+static bool holds(const uint8_t *bytes, size_t size, const uint8_t *secret, size_t secret_size)
+{
+    for (size_t at = 0; at + secret_size <= size; at++)
+        if (memcmp(bytes + at, secret, secret_size) == 0)
+            return true;
+    return false;
+}
+
+/* Whether one of the files that a node's control plane writes has the cluster's secret in it. */
+static bool has_secret(const struct fleet *fleet, const char *node)
+{
+    static const char *const names[] = {"/TICKETS", "/MAP", "/GENESIS", "/IDENTITY"};
+    static uint8_t bytes[256u << 10];
+    struct ticket founding;
+    char path[PATH_MAX];
+    bool found = false;
+
+    REQUIRE(ticket_load(&founding, fleet->ticket) == 0, "%s", fleet->ticket);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct stat status;
+        size_t size;
+
+        if (stat(fleet_path(fleet, node, names[i], path), &status) != 0)
+            continue;
+        size = file_read(path, (char *)bytes, sizeof bytes);
+        REQUIRE(size < sizeof bytes, "%s is too large for this test", path);
+        found |= holds(bytes, size, founding.psk, sizeof founding.psk);
+    }
+    return found;
+}
+
+static void start_again(struct fleet *fleet, struct joiner *joiner, const char *name,
+                        const char *path)
+{
+    REQUIRE(remove(joiner->log) == 0, "%s", joiner->log);
+    join(fleet, joiner, name, path);
+}
+
+/* Before anybody commits it: what it was given opens the cluster as what its ticket is for, and it
+ * finds its way back with that alone. */
+static void try_joining(struct fleet *fleet, struct joiner *node, const char *path,
+                        const struct ticket *with)
+{
+    json_t *root, *members;
+    json_error_t error;
+    const char *state;
+
+    pause_ms(1500); /* members tell each other all they may in less */
+    REQUIRE(!has_secret(fleet, "node-4"), "nobody has committed it, and it has the secret");
+    expect_in(with, LINK_ROLE_ADMIN, fleet->addresses[0], false);
+    expect_in(with, LINK_ROLE_ROUTER, fleet->addresses[0], false);
+    administer(fleet, (const char *[]){"status", "-o", "json", NULL});
+    root = json_loads(text, 0, &error);
+    members = json_object_get(root, "nodes");
+    state = json_string_value(json_object_get(json_array_get(members, NODES), "state"));
+    REQUIRE(state && strcmp(state, "joining") == 0, "%s", text);
+    json_decref(root);
+    leave(node);
+    start_again(fleet, node, "node-4", path);
+    await_said(node, "event=peer_up");
+    REQUIRE(!has_secret(fleet, "node-4"), "it was given the secret when it came back");
+}
+
+/* Its ticket ends meanwhile: it is out until it gets another. */
+static void try_revoked(struct fleet *fleet, struct joiner *node, const char *path,
+                        const struct ticket *with)
+{
+    char again[PATH_MAX];
+    struct ticket other;
+
+    end_ticket(fleet, with);
+    await_said(node, "event=peer_down");
+    leave(node);
+    start_again(fleet, node, "node-4", path);
+    await_said(node, "event=connection_refused");
+    REQUIRE(!said(node, "event=peer_up"), "%s", text);
+    leave(node);
+    new_ticket(fleet, "again", (const char *[]){"new", "--role", "node", NULL}, again, &other);
+    start_again(fleet, node, "node-4", again);
+    await_said(node, "event=peer_up");
+    administer(fleet, (const char *[]){"commit", "--auto", "--wait", NULL});
+    for (uint32_t ms = 0; !has_secret(fleet, "node-4"); ms += 50) {
+        REQUIRE(ms < HEALTHY_MS, "it takes part and has no tickets, see %s", node->log);
+        pause_ms(50);
+    }
+    end_ticket(fleet, &other);
+    leave(node);
+    start_again(fleet, node, "node-4", path);
+    await_said(node, "event=peer_up");
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    administer(fleet, (const char *[]){"leave", "4", "--wait", NULL});
+    for (uint32_t ms = 0; !child_reap(&node->child); ms += 50) {
+        REQUIRE(ms < HEALTHY_MS, "it stays, see %s", node->log);
+        pause_ms(50);
+    }
+    child_deinit(&node->child);
+}
+
+/* One node joins with a ticket for one, and is a member of no rights; once it takes part it is one
+ * whatever becomes of its ticket. */
 static void try_join(struct fleet *fleet)
 {
-    char path[PATH_MAX], late[PATH_MAX], id[16], file[PATH_MAX];
+    char path[PATH_MAX], late[PATH_MAX];
     struct joiner first, second;
-    struct ticket with;
-    struct stat status;
+    struct ticket with, brief;
 
     new_ticket(fleet, "joiner", (const char *[]){"new", "--role", "node", NULL}, path, &with);
     join(fleet, &first, "node-4", path);
@@ -264,24 +377,15 @@ static void try_join(struct fleet *fleet)
     REQUIRE(members(fleet) == NODES + 1, "a spent ticket let another join: %s", text);
     REQUIRE(!said(&second, "event=serving"), "%s", text);
     leave(&second);
-    snprintf(id, sizeof id, "%u", with.id);
-    REQUIRE(ticket(fleet, (const char *[]){"revoke", id, NULL}) == 0, "%s", err);
-    leave(&first);
-    REQUIRE(stat(fleet_path(fleet, "node-4", "/TICKETS", file), &status) == 0, "%s", file);
-    REQUIRE(remove(first.log) == 0, "%s", first.log);
-    join(fleet, &first, "node-4", path);
-    await_said(&first, "event=peer_up");
-    leave(&first);
     new_ticket(fleet, "late", (const char *[]){"new", "--role", "node", "--ttl", "1s", NULL}, late,
-               &with);
+               &brief);
     pause_ms(1500);
     join(fleet, &second, "node-6", late);
     pause_ms(2000);
     REQUIRE(members(fleet) == NODES + 1, "an expired ticket let another join: %s", text);
     leave(&second);
-    REQUIRE(fleet_admin(fleet, text, sizeof text,
-                        (const char *[]){"remove", "--force", "4", NULL}) == 0,
-            "%s", text);
+    try_joining(fleet, &first, path, &with);
+    try_revoked(fleet, &first, path, &with);
 }
 
 /* From one secret to the next while clients write; a node that is away holds it up. */
@@ -361,7 +465,7 @@ void scenario_tickets(const struct scenario_options *options)
     char path[PATH_MAX];
     uint32_t gap;
 
-    fleet_open(&fleet, options->folder, NODES);
+    fleet_open_with(&fleet, options->folder, NODES, "--partitions=16", NULL);
     try_roles(&fleet);
     new_ticket(&fleet, "router-2", (const char *[]){"new", "--role", "router", NULL}, path,
                &router);

@@ -18,7 +18,7 @@ struct heard {
 static const struct heard stranger = {
     .node = {WIRE_JOIN, WIRE_JOIN_REPLY, WIRE_MAP_EPOCH, WIRE_MAP_GET}};
 static const struct heard joining = {
-    .node = {WIRE_JOIN, WIRE_MAP_GET, WIRE_GOSSIP, WIRE_NODE_STATUS_REPLY}};
+    .node = {WIRE_JOIN, WIRE_MAP_GET, WIRE_GOSSIP, WIRE_LIVENESS_GET, WIRE_NODE_STATUS_REPLY}};
 static const struct heard member = {
     .node = {WIRE_JOIN, WIRE_JOIN_REPLY, WIRE_MAP_EPOCH, WIRE_MAP_GET, WIRE_MAP, WIRE_PREPARE,
              WIRE_COMMIT, WIRE_NODE_STATUS, WIRE_GENESIS_GET, WIRE_GENESIS, WIRE_MAP_CHANGE,
@@ -34,7 +34,8 @@ static const struct heard router = {.node = {WIRE_MAP_GET, WIRE_LIVENESS_GET, WI
 static const struct heard admin = {
     .node = {WIRE_MAP_GET, WIRE_LIVENESS_GET, WIRE_PREPARE, WIRE_COMMIT, WIRE_NODE_STATUS,
              WIRE_GENESIS_GET, WIRE_MAP_CHANGE, WIRE_TICKET_COMMAND},
-    .shard = {WIRE_SHARD_STATUS, WIRE_FLUSH, WIRE_SCRUB, WIRE_MOVES_GET, WIRE_TOP, WIRE_DRAIN, WIRE_LEADERS_GET}};
+    .shard = {WIRE_SHARD_STATUS, WIRE_FLUSH, WIRE_SCRUB, WIRE_MOVES_GET, WIRE_TOP, WIRE_DRAIN,
+              WIRE_LEADERS_GET}};
 static const struct heard nobody;
 
 static const struct heard *who(unsigned role, unsigned state)

@@ -261,6 +261,43 @@ Test(node_join_refused, a_stranger_may_say_nothing_else)
     end();
 }
 
+/* It is in the map, and nobody has committed it. */
+Test(node_join_refused, a_member_that_is_only_joining_is_not_believed)
+{
+    static const uint8_t types[] = {
+        WIRE_MAP_EPOCH, WIRE_MAP_CHANGE,     WIRE_MAP_CHANGE_REPLY, WIRE_COMMIT,
+        WIRE_GENESIS,   WIRE_GENESIS_GET,    WIRE_TICKETS_GET,      WIRE_TICKETS_VERSION,
+        WIRE_TICKETS,   WIRE_TICKET_COMMAND, WIRE_JOIN_REPLY,       WIRE_NODE_STATUS};
+    const struct shard_address fourth = {.role = LINK_ROLE_NODE, .member = 4};
+    struct ringmap map;
+
+    begin(0);
+    join();
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct wire_buffer body = {0};
+
+        wire_put_map_epoch(&body, 9);
+        bring(&old, fourth, types[i], &body, 0);
+        cr_assert_eq(old.effects.send_count, 0, "%s", wire_type_name(types[i]));
+    }
+    step(&old, NODE_EVENT_EPOCH, fourth, NULL);
+    cr_assert_eq(old.effects.send_count, 0, "it gossips that it has a later map");
+    cr_assert_eq(ringmap_copy(&map, node_map(old.node)), 0);
+    map.epoch++;
+    map.members[3].state = RINGMAP_STATE_ACTIVE;
+    bring_map(&old, fourth, WIRE_MAP, &map);
+    cr_assert_eq(node_map(old.node)->epoch, 2, "its own word that it takes part");
+    bring(&old, fourth, WIRE_MAP_GET, &(struct wire_buffer){0}, 0);
+    cr_assert(sent(&old, WIRE_MAP), "the map it gets");
+    /* By a map that we have not heard of it takes part, and so it has the secret. */
+    link_secret = true;
+    bring_map(&old, fourth, WIRE_MAP, &map);
+    cr_assert_eq(node_map(old.node)->epoch, 3);
+    link_secret = false;
+    ringmap_deinit(&map);
+    end();
+}
+
 Test(node_join_refused, who_was_removed_is_told_the_map_whatever_it_asks)
 {
     struct wire_buffer body;

@@ -32,6 +32,7 @@ struct side {
 static struct side old, new;
 static uint64_t now_ms = 1;
 static uint8_t link_key[RINGMAP_KEY_SIZE];
+static bool link_secret; /* what the other end of the link has proven too */
 static unsigned wrapped; /* boxes that were made */
 
 static inline int wrap(void *context, uint8_t key_id, const uint8_t key[RINGMAP_KEY_SIZE],
@@ -75,6 +76,8 @@ static inline void step(struct side *side, uint8_t kind, struct shard_address fr
                                .now_ms = now_ms,
                                .from = from,
                                .message = message,
+                               .secret = link_secret,
+                               .epoch = 99,
                                .public_key = from.role == LINK_ROLE_NODE ? link_key : NULL};
 
     node_step(side->node, &event, &side->effects);

@@ -430,3 +430,81 @@ Test(node_join, who_was_prepared_for_a_founding_does_not_ask)
     ringmap_deinit(&genesis);
     end();
 }
+
+/* --- how it is, for admins ----------------------------------------------------------------- */
+
+static const struct shard_address fourth = {.role = LINK_ROLE_NODE, .member = 4};
+
+static void ask_status(uint16_t member, uint64_t correlation)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_uint(&body, member);
+    bring(&old, admin, WIRE_NODE_STATUS, &body, correlation);
+}
+
+static void deliver_status(struct shard_address from, uint16_t member, uint64_t name)
+{
+    struct wire_node_status status = {.member = member, .disk_free = 77};
+    struct wire_buffer body = {0};
+
+    wire_put_node_status(&body, &status);
+    bring(&old, from, WIRE_NODE_STATUS_REPLY, &body, name);
+}
+
+Test(node_join, a_member_passes_on_how_one_is_that_opens_to_nobody_yet)
+{
+    struct wire_node_status status;
+    struct wire_cursor cursor;
+    struct wire_buffer body;
+    uint64_t name;
+
+    begin(0);
+    join();
+    ask_status(4, 5);
+    cr_assert_eq(sent(&old, WIRE_NODE_STATUS_REPLY)->message.body_size, 1, "nil: it is not linked");
+    step(&old, NODE_EVENT_LINK_UP, fourth, NULL);
+    ask_status(4, 6);
+    cr_assert_eq(sent(&old, WIRE_NODE_STATUS)->to.member, 4);
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS_REPLY));
+    name = sent(&old, WIRE_NODE_STATUS)->message.correlation;
+    body = body_of(sent(&old, WIRE_NODE_STATUS));
+    bring(&new, (struct shard_address){.role = LINK_ROLE_NODE, .member = 1}, WIRE_NODE_STATUS,
+          &body, name);
+    body = body_of(sent(&new, WIRE_NODE_STATUS_REPLY));
+    bring(&old, fourth, WIRE_NODE_STATUS_REPLY, &body, name);
+    cr_assert_eq(sent(&old, WIRE_NODE_STATUS_REPLY)->to.link, admin.link);
+    cr_assert_eq(sent(&old, WIRE_NODE_STATUS_REPLY)->message.correlation, 6);
+    wire_cursor_init(&cursor, sent(&old, WIRE_NODE_STATUS_REPLY)->message.body,
+                     sent(&old, WIRE_NODE_STATUS_REPLY)->message.body_size);
+    cr_assert(wire_get_node_status(&cursor, &status));
+    cr_assert_eq(status.member, 4);
+    end();
+}
+
+Test(node_join, what_it_says_of_others_or_unasked_is_not_passed_on)
+{
+    uint64_t name;
+
+    begin(0);
+    join();
+    step(&old, NODE_EVENT_LINK_UP, fourth, NULL);
+    deliver_status(fourth, 4, 0);
+    cr_assert_eq(old.effects.send_count, 0, "nobody has asked");
+    ask_status(4, 6);
+    name = sent(&old, WIRE_NODE_STATUS)->message.correlation;
+    deliver_status(fourth, 1, name);
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS_REPLY), "of another");
+    deliver_status(fourth, 4, name + 1);
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS_REPLY));
+    deliver_status(peer, 4, name);
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS_REPLY), "by another");
+    deliver_status(fourth, 4, name);
+    cr_assert(sent(&old, WIRE_NODE_STATUS_REPLY));
+    deliver_status(fourth, 4, name);
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS_REPLY), "once");
+    ask_status(1, 7);
+    cr_assert(sent(&old, WIRE_NODE_STATUS_REPLY), "who takes part is asked itself");
+    cr_assert_null(sent(&old, WIRE_NODE_STATUS));
+    end();
+}

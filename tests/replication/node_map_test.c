@@ -276,6 +276,21 @@ Test(node_map, who_learns_by_gossip_of_a_later_epoch_asks_at_once)
     end();
 }
 
+Test(node_map, who_is_behind_is_told_so_at_once)
+{
+    const struct shard_address own = {.role = LINK_ROLE_NODE, .member = 1};
+
+    begin();
+    bring_map(peer, 2, 2);
+    bring_epoch(peer, 2);
+    cr_assert_null(sent(WIRE_MAP_EPOCH));
+    bring_epoch(peer, 1);
+    cr_assert_eq(sent(WIRE_MAP_EPOCH)->to.member, 2, "also without a link of ours to it");
+    bring_epoch(own, 1);
+    cr_assert_null(sent(WIRE_MAP_EPOCH), "our own shard gets there by itself");
+    end();
+}
+
 Test(node_map, members_are_told_of_it_when_they_come_and_when_it_changes)
 {
     struct wire_cursor cursor;

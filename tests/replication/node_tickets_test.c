@@ -247,6 +247,55 @@ Test(node_tickets, they_come_from_members_and_go_to_members_only)
     end();
 }
 
+/* The newest map with a fourth member, in that state. */
+static void bring_fourth(uint8_t state)
+{
+    struct ringmap_member who = {.public_key = {4}, .weight = 100, .address = "127.0.0.1:7004"};
+    struct wire_buffer body = {0};
+    struct ringmap map;
+
+    if (node_map(node)->member_count == MEMBERS)
+        cr_assert_eq(ringmap_joined(node_map(node), &who, NULL, &map), 0);
+    else
+        cr_assert_eq(ringmap_copy(&map, node_map(node)), 0);
+    map.epoch = node_map(node)->epoch + 1;
+    map.members[MEMBERS].state = state;
+    ringmap_encode(&map, wire_put_bin_space(&body, ringmap_encoded_size(&map)));
+    bring(peer, WIRE_MAP, &body, 0);
+    cr_assert_eq(node_map(node)->epoch, map.epoch);
+    ringmap_deinit(&map);
+}
+
+Test(node_tickets, who_is_joining_gets_none_and_is_not_believed)
+{
+    const struct shard_address fourth = {.role = LINK_ROLE_NODE, .member = MEMBERS + 1};
+
+    begin();
+    bring_fourth(RINGMAP_STATE_JOINING);
+    step(NODE_EVENT_LINK_UP, fourth, NULL);
+    cr_assert_null(sent(WIRE_TICKETS_VERSION));
+    for (int i = 0; i < 8; i++) {
+        tick(1000);
+        for (size_t j = 0; j < effects.send_count; j++)
+            cr_assert(effects.sends[j].message.type == WIRE_MAP_EPOCH);
+    }
+    bring(fourth, WIRE_TICKETS_GET, &(struct wire_buffer){0}, 0);
+    bring_version(fourth, 0);
+    cr_assert_null(sent(WIRE_TICKETS));
+    bring_tickets(fourth, 5);
+    bring_version(fourth, 7);
+    cr_assert_eq(version(), 1);
+    cr_assert_null(sent(WIRE_TICKETS_GET));
+    bring_fourth(RINGMAP_STATE_ACTIVE);
+    cr_assert_eq(sent(WIRE_TICKETS_VERSION)->to.member, fourth.member, "now it takes part");
+    bring(fourth, WIRE_TICKETS_GET, &(struct wire_buffer){0}, 0);
+    cr_assert_eq(sent(WIRE_TICKETS)->to.member, fourth.member);
+    bring_fourth(RINGMAP_STATE_LEAVING);
+    bring(fourth, WIRE_TICKETS_GET, &(struct wire_buffer){0}, 0);
+    cr_assert(sent(WIRE_TICKETS));
+    end();
+}
+
 Test(node_tickets, an_older_or_damaged_one_is_left)
 {
     struct wire_buffer body = {0};
