@@ -10,6 +10,7 @@
 
 #define BODY_MAX (64u << 10)
 #define STEP_MS  20u
+#define MAP_MS   10000u
 
 struct intruder {
     struct identity identity;
@@ -139,4 +140,48 @@ uint32_t intruder_got(struct intruder *intruder, uint8_t type, void *body, size_
     }
     pthread_mutex_unlock(&intruder->mutex);
     return count;
+}
+
+bool intruder_hears(struct intruder *intruder, uint8_t type, uint32_t count, uint32_t timeout_ms)
+{
+    for (uint32_t ms = 0; intruder_got(intruder, type, NULL, NULL) < count; ms += STEP_MS) {
+        if (ms >= timeout_ms)
+            return false;
+        pause_ms(STEP_MS);
+    }
+    return true;
+}
+
+void intruder_map(struct intruder *intruder, struct ringmap *map)
+{
+    static uint8_t body[BODY_MAX];
+    uint32_t before = intruder_got(intruder, WIRE_MAP, NULL, NULL);
+    size_t size = sizeof body;
+    struct wire_cursor cursor;
+    const uint8_t *blob;
+
+    intruder_send(intruder, WIRE_MAP_GET, WIRE_PARTITION_NODE, NULL, 0);
+    REQUIRE(intruder_hears(intruder, WIRE_MAP, before + 1, MAP_MS), "no ring map");
+    (void)intruder_got(intruder, WIRE_MAP, body, &size);
+    wire_cursor_init(&cursor, body, size);
+    blob = wire_get_bin(&cursor, size, &size);
+    REQUIRE(blob && ringmap_decode(blob, size, map) == 0, "the ring map does not decode");
+}
+
+void intruder_change(struct intruder *intruder, const struct ringmap *map, uint32_t rate,
+                     uint16_t partition)
+{
+    struct wire_buffer body = {0};
+    struct ringmap next;
+    uint8_t *out;
+
+    REQUIRE(ringmap_copy(&next, map) == 0, "no memory");
+    next.epoch++;
+    next.move_rate = rate;
+    out = wire_put_bin_space(&body, ringmap_encoded_size(&next));
+    REQUIRE(out, "no memory");
+    ringmap_encode(&next, out);
+    intruder_send(intruder, WIRE_MAP_CHANGE, partition, body.data, body.size);
+    ringmap_deinit(&next);
+    wire_buffer_deinit(&body);
 }

@@ -4,6 +4,7 @@
 #define TESTS_PROCESS_INTRUDER_H
 
 #include "ring/link.h"
+#include "ring/ringmap.h"
 #include "ring/ticket.h"
 
 #include <stdbool.h>
@@ -22,5 +23,12 @@ void intruder_send(struct intruder *intruder, uint8_t type, uint16_t partition, 
                    size_t size);
 /* How many messages of the type have come; the newest one's body, cut to *size. */
 uint32_t intruder_got(struct intruder *intruder, uint8_t type, void *body, size_t *size);
+/* Until so many of the type have come; false: they do not. */
+bool intruder_hears(struct intruder *intruder, uint8_t type, uint32_t count, uint32_t timeout_ms);
+/* The ring map as the node has it. The caller deinits it. */
+void intruder_map(struct intruder *intruder, struct ringmap *map);
+/* MAP_CHANGE to the next map, in which moves have another rate: it may follow at any time. */
+void intruder_change(struct intruder *intruder, const struct ringmap *map, uint32_t rate,
+                     uint16_t partition);
 
 #endif
