@@ -9,6 +9,7 @@
 /* Bounds of the end, in simulated time: all faults are over and healed. */
 #define FOUND_US    (20 * SIM_SECOND)
 #define PROGRESS_US (30 * SIM_SECOND)
+#define CASK_US     (250 * SIM_MS) /* a source waits so long when its target is busy */
 
 struct run {
     struct sim sim;
@@ -105,15 +106,30 @@ static bool converged(struct run *run)
            sim_gossip_converged(&run->cluster, why, sizeof why);
 }
 
+/* With a snapshot of a record a cask, and that of the newer one which takes its place. */
+static uint64_t progress_us(struct run *run)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; run->sim.swarm.install_size > 0 && i < run->cluster.node_count; i++) {
+        struct sim_node *node = &run->cluster.nodes[i];
+        for (uint32_t j = 0; node->serving && j < run->sim.swarm.shards; j++) {
+            struct store_stats stats;
+            store_stats(shard_store(node->shards[j].shard), &stats);
+            most = stats.keys > most ? stats.keys : most;
+        }
+    }
+    return PROGRESS_US + 2 * most * CASK_US;
+}
+
 /* With the pass that is under way, and two more. */
-static uint64_t scrub_us(const struct run *run)
+static uint64_t scrub_us(struct run *run)
 {
     uint64_t most = 0;
     for (uint32_t i = 0; i < run->cluster.node_count; i++) {
         uint64_t used = sim_disk_used(run->cluster.nodes[i].disk);
         most = used > most ? used : most;
     }
-    return PROGRESS_US + 3 * most * SIM_SECOND / run->sim.swarm.scrub_rate;
+    return progress_us(run) + 3 * most * SIM_SECOND / run->sim.swarm.scrub_rate;
 }
 
 static bool scrubbed(struct run *run)
@@ -167,13 +183,13 @@ static void phases(struct run *run)
                  PROGRESS_US / SIM_SECOND, why);
         return;
     }
-    (void)run_while(run, PROGRESS_US, quiet); /* else a late plan would move what is spoiled */
-    if (!run_while(run, PROGRESS_US, settled)) {
+    (void)run_while(run, progress_us(run), quiet); /* else a late plan would move what is spoiled */
+    if (!run_while(run, progress_us(run), settled)) {
         (void)sim_check_settled(run->check, why, sizeof why);
         sim_fail(sim, "members do not settle: %s", why);
         return;
     }
-    if (!run_while(run, PROGRESS_US, converged)) {
+    if (!run_while(run, progress_us(run), converged)) {
         if (sim_check_converged(run->check, why, sizeof why))
             (void)sim_gossip_converged(&run->cluster, why, sizeof why);
         sim_fail(sim, "replicas or gossip do not converge: %s", why);
