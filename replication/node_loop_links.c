@@ -305,8 +305,13 @@ static void on_message(void *context, struct link *link, const struct link_messa
 
 static void on_refused(void *context, const char *address, const char *why)
 {
-    (void)context;
-    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"", address, why);
+    const struct node_loop *loop = context;
+    bool joins = loop->options->join_count > 0 && !atomic_load(&loop->shards_started);
+
+    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"%s", address, why,
+             joins ? " next=\"that node's log says why, under ticket_refused: give this one a good "
+                     "ticket, of `ring-admin ticket new --role node`\""
+                   : "");
 }
 
 int loop_links_open(struct node_loop *loop)

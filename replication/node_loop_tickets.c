@@ -131,7 +131,7 @@ void loop_tickets_apply(struct node_loop *loop)
 
     if (!tickets) /* nobody but members can come, and they have to tell us the tickets first */
         return;
-    count = tickets_candidates(tickets, loop_wall_ms(), candidates);
+    count = tickets_candidates(tickets, candidates);
     fabric_set_tickets(loop->fabric, tickets->offered.psk, candidates, count);
     sodium_memzero(candidates, sizeof candidates);
     pthread_mutex_lock(&loop->links_mutex);

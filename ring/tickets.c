@@ -283,7 +283,7 @@ static void put_secret(const struct tickets_secret *secret, struct tickets_candi
     memcpy(candidate->psk, secret->psk, TICKET_PSK_SIZE);
 }
 
-uint32_t tickets_candidates(const struct tickets *tickets, uint64_t now_ms,
+uint32_t tickets_candidates(const struct tickets *tickets,
                             struct tickets_candidate out[TICKETS_CANDIDATES_MAX])
 {
     uint32_t count = 0;
@@ -294,7 +294,7 @@ uint32_t tickets_candidates(const struct tickets *tickets, uint64_t now_ms,
     for (uint32_t i = 0; i < tickets->count; i++) {
         const struct tickets_record *record = &tickets->records[i];
 
-        if (ended(record, now_ms) != 0 || tickets_psk(tickets, record->id, out[count].psk) != 0)
+        if (tickets_psk(tickets, record->id, out[count].psk) != 0)
             continue;
         out[count].id = record->id;
         out[count++].generation = record->generation;

@@ -134,8 +134,10 @@ bool tickets_redeemed(const struct tickets *tickets, uint32_t id,
                       const uint8_t public_key[TICKETS_KEY_SIZE]);
 /* The psk that goes into the ticket's file. 0 or TICKETS_E_UNKNOWN. */
 int tickets_psk(const struct tickets *tickets, uint32_t id, uint8_t psk[TICKET_PSK_SIZE]);
-/* Whose psks to try on a connection, the likeliest first. Returns how many; the caller wipes. */
-uint32_t tickets_candidates(const struct tickets *tickets, uint64_t now_ms,
+/* Whose psks to try on a connection, the likeliest first; also of tickets that have ended, so that
+ * it can be told which one was refused and why: only tickets_may() lets anybody in. Returns how
+ * many; the caller wipes. */
+uint32_t tickets_candidates(const struct tickets *tickets,
                             struct tickets_candidate out[TICKETS_CANDIDATES_MAX]);
 /* For people: "spent" and the like; never NULL. */
 const char *tickets_error_name(int code);

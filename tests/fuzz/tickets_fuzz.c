@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tickets_decode(data, size, &tickets) != TICKETS_E_OK)
         return 0;
     tickets_check(&tickets);
-    (void)tickets_candidates(&tickets, 1, candidates);
+    (void)tickets_candidates(&tickets, candidates);
     if (tickets_encoded_size(&tickets) != size)
         abort();
     tickets_encode(&tickets, again);

@@ -141,11 +141,10 @@ Test(tickets, holders_have_a_bound)
     cr_assert_eq(tickets.holder_count, TICKETS_HOLDERS_MAX - 23);
 }
 
-static bool has_candidate(const struct tickets *tickets, uint64_t now_ms, uint32_t id,
-                          const uint8_t *psk)
+static bool has_candidate(const struct tickets *tickets, uint32_t id, const uint8_t *psk)
 {
     struct tickets_candidate list[TICKETS_CANDIDATES_MAX];
-    uint32_t count = tickets_candidates(tickets, now_ms, list);
+    uint32_t count = tickets_candidates(tickets, list);
 
     for (uint32_t i = 0; i < count; i++) {
         if (list[i].id == id && memcmp(list[i].psk, psk, TICKET_PSK_SIZE) == 0)
@@ -170,15 +169,13 @@ Test(tickets, the_secret_rotates_without_a_gap)
     cr_assert_eq(tickets_prepare(&tickets, second_psk), 0);
     cr_assert_eq(tickets_prepare(&tickets, second_psk), TICKETS_E_PHASE);
     cr_assert_eq(memcmp(tickets.offered.psk, first_psk, sizeof first_psk), 0);
-    cr_assert(has_candidate(&tickets, 1, 0, first_psk) &&
-              has_candidate(&tickets, 1, 0, second_psk));
+    cr_assert(has_candidate(&tickets, 0, first_psk) && has_candidate(&tickets, 0, second_psk));
     tickets_check(&tickets);
 
     cr_assert_eq(tickets_switch(&tickets), 0);
     cr_assert_eq(tickets_cancel(&tickets), TICKETS_E_PHASE);
     cr_assert_eq(memcmp(tickets.offered.psk, second_psk, sizeof second_psk), 0);
-    cr_assert(has_candidate(&tickets, 1, 0, first_psk) &&
-              has_candidate(&tickets, 1, 0, second_psk));
+    cr_assert(has_candidate(&tickets, 0, first_psk) && has_candidate(&tickets, 0, second_psk));
     cr_assert_eq(tickets_psk(&tickets, old, psk), 0);
     cr_assert_eq(memcmp(psk, psk_old, sizeof psk), 0, "what was handed out goes on to work");
     new = make(&tickets, LINK_ROLE_ROUTER, 0, 0, 2);
@@ -187,15 +184,15 @@ Test(tickets, the_secret_rotates_without_a_gap)
 
     cr_assert_eq(tickets_retire(&tickets, 3), 0);
     tickets_check(&tickets);
-    cr_assert_not(has_candidate(&tickets, 3, 0, first_psk));
-    cr_assert_not(has_candidate(&tickets, 3, old, psk_old));
-    cr_assert(has_candidate(&tickets, 3, new, psk_new));
+    cr_assert_not(has_candidate(&tickets, 0, first_psk));
+    cr_assert_not(has_candidate(&tickets, old, psk_old));
+    cr_assert(has_candidate(&tickets, new, psk_new));
     cr_assert_eq(redeem(&tickets, old, LINK_ROLE_ROUTER, 1, 3), TICKETS_E_REVOKED);
     cr_assert_eq(redeem(&tickets, new, LINK_ROLE_ROUTER, 1, 3), 0);
 
     cr_assert_eq(tickets_prepare(&tickets, first_psk), 0);
     cr_assert_eq(tickets_cancel(&tickets), 0);
-    cr_assert_not(has_candidate(&tickets, 3, 0, first_psk));
+    cr_assert_not(has_candidate(&tickets, 0, first_psk));
     tickets_check(&tickets);
 }
 
@@ -232,9 +229,27 @@ Test(tickets, every_ticket_has_a_psk_of_its_own)
         for (unsigned k = 0; k < i; k++)
             cr_assert_neq(memcmp(psks[i], psks[k], TICKET_PSK_SIZE), 0);
     }
-    cr_assert_eq(tickets_revoke(&tickets, ids[1], 2), 0);
-    cr_assert(has_candidate(&tickets, 2, ids[0], psks[0]));
-    cr_assert_not(has_candidate(&tickets, 2, ids[1], psks[1]));
+}
+
+/* Its psk says which one it is; why it is refused, tickets_may() says. */
+Test(tickets, one_that_has_ended_is_known_and_refused)
+{
+    static struct tickets tickets;
+    uint8_t psk_revoked[TICKET_PSK_SIZE], psk_expired[TICKET_PSK_SIZE];
+    uint32_t revoked, expired;
+
+    tickets_init(&tickets, first_psk);
+    revoked = make(&tickets, LINK_ROLE_NODE, 0, 0, 1);
+    expired = make(&tickets, LINK_ROLE_NODE, 1, 0, 1);
+    cr_assert_eq(tickets_psk(&tickets, revoked, psk_revoked), 0);
+    cr_assert_eq(tickets_psk(&tickets, expired, psk_expired), 0);
+    cr_assert_eq(tickets_revoke(&tickets, revoked, 2), 0);
+    cr_assert(has_candidate(&tickets, revoked, psk_revoked));
+    cr_assert(has_candidate(&tickets, expired, psk_expired));
+    cr_assert_eq(tickets_may(&tickets, revoked, LINK_ROLE_NODE, key_of(1).bytes, 9),
+                 TICKETS_E_REVOKED);
+    cr_assert_eq(tickets_may(&tickets, expired, LINK_ROLE_NODE, key_of(1).bytes, 9),
+                 TICKETS_E_EXPIRED);
 }
 
 Test(tickets, candidates_say_which_secret_they_are_of)
@@ -247,7 +262,7 @@ Test(tickets, candidates_say_which_secret_they_are_of)
     cr_assert_eq(tickets_prepare(&tickets, second_psk), 0);
     cr_assert_eq(tickets_switch(&tickets), 0);
     make(&tickets, LINK_ROLE_ROUTER, 0, 0, 1);
-    cr_assert_eq(tickets_candidates(&tickets, 2, list), 4);
+    cr_assert_eq(tickets_candidates(&tickets, list), 4);
     cr_assert_eq(list[0].generation, 2, "the one that is offered first");
     cr_assert_eq(list[1].generation, 1);
     cr_assert_eq(list[2].id, 1);
