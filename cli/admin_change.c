@@ -91,7 +91,7 @@ enum exit_code admin_change_plan(struct admin_change *change, struct admin *admi
     code = parse(admin, words, count, &staged);
     if (code == EXIT_CODE_USAGE || (code != EXIT_CODE_OK && !moving))
         return code;
-    r = moves_ask(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    r = moves_ask_all(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
     if (r == 0 && code == EXIT_CODE_OK)
         r = planning_make(&change->planning, &admin->view, &change->moves, &staged);
     if (r != 0)

@@ -221,7 +221,7 @@ static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
     const struct view_node *missing = NULL;
     char text[PROGRESS_TEXT_SIZE] = "";
     struct moves moves;
-    int r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    int r = moves_ask_all(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
     if (r == 0)
         r = remedy_abort(&admin->view, &moves, next, &missing);
@@ -230,6 +230,12 @@ static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
     moves_deinit(&moves);
     if (r < 0)
         return fail(admin, r);
+    if (r == REMEDY_E_UNKNOWN) {
+        arguments_error(admin->arguments, "a group has no leader that says which nodes have it "
+                                          "now: try again, or start nodes that are down "
+                                          "(`ring-admin doctor`)");
+        return EXIT_CODE_FAILED;
+    }
     if (!missing)
         return map_change_send(admin, next);
     arguments_error(admin->arguments,

@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define ASKS_MAX     10u /* while a group has no leader */
+#define ASK_PAUSE_MS 500u
 
 int moves_init(struct moves *moves, uint32_t partition_count)
 {
@@ -95,7 +99,30 @@ int moves_ask(struct moves *moves, const struct view *view, struct cluster *clus
     return r;
 }
 
+int moves_ask_all(struct moves *moves, const struct view *view, struct cluster *cluster,
+                  uint32_t timeout_ms)
+{
+    const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000l};
+
+    for (unsigned i = 1;; i++) {
+        int r = moves_ask(moves, view, cluster, timeout_ms);
+
+        if (r < 0 || !ringmap_moving(&view->map) || !moves_lack(moves) || i == ASKS_MAX)
+            return r;
+        moves_deinit(moves);
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* --- conclusions --------------------------------------------------------------------------- */
+
+bool moves_lack(const struct moves *moves)
+{
+    for (uint32_t i = 0; i <= moves->partition_count; i++)
+        if (!moves->groups[i].known)
+            return true;
+    return false;
+}
 
 static bool has(const uint16_t *ids, uint32_t count, uint16_t member)
 {

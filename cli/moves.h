@@ -2,7 +2,8 @@
  *
  * Each leader tells its group's configuration, what it waits for, and how much of the partition its
  * newest learner has. From that come the sizes that a plan needs, the bar that `moves` draws, the
- * rows that an abort stays with and the proof that ends `leave`. Plain values but for moves_ask().
+ * rows that an abort stays with and the proof that ends `leave`. Plain values but for moves_ask()
+ * and moves_ask_all().
  */
 #ifndef CLI_MOVES_H
 #define CLI_MOVES_H
@@ -40,6 +41,12 @@ void moves_take(struct moves *moves, uint16_t member, const struct wire_move *mo
  * moves_deinit(). */
 int moves_ask(struct moves *moves, const struct view *view, struct cluster *cluster,
               uint32_t timeout_ms);
+/* As moves_ask(); while a plan is under way and no leader of some group answers it asks again, for
+ * some seconds, as an election may be under way. */
+int moves_ask_all(struct moves *moves, const struct view *view, struct cluster *cluster,
+                  uint32_t timeout_ms);
+/* Whether no leader of some group has answered, so that nobody says what that group has. */
+bool moves_lack(const struct moves *moves);
 /* The meta group's for WIRE_PARTITION_META. */
 const struct moves_group *moves_group(const struct moves *moves, uint16_t group);
 /* The row that the group is to have. */

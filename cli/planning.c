@@ -16,6 +16,7 @@ struct measured {
     struct plan_node *nodes;
     bool *alive; /* of the same nodes */
     uint64_t *bytes;
+    bool *unknown; /* by group: nobody says what it has */
 };
 
 /* It answers, and says that it is no member: it has yet to hear that it was let in. Were it ACTIVE
@@ -31,7 +32,8 @@ static int measure(struct measured *measured, const struct view *view, const str
     measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
     measured->alive = calloc(view->node_count, sizeof *measured->alive);
     measured->bytes = calloc(view->map.partition_count, sizeof *measured->bytes);
-    if (!measured->nodes || !measured->alive || !measured->bytes)
+    measured->unknown = calloc(view->map.partition_count + 1u, sizeof *measured->unknown);
+    if (!measured->nodes || !measured->alive || !measured->bytes || !measured->unknown)
         return -ENOMEM;
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
@@ -42,6 +44,8 @@ static int measure(struct measured *measured, const struct view *view, const str
     }
     for (uint32_t p = 0; p < view->map.partition_count; p++)
         measured->bytes[p] = moves_group(moves, (uint16_t)p)->move.bytes;
+    for (uint32_t i = 0; i <= view->map.partition_count; i++)
+        measured->unknown[i] = ringmap_moving(&view->map) && !moves->groups[i].known;
     return 0;
 }
 
@@ -109,6 +113,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
         input.wanted = &planning->wanted;
         input.nodes = measured.nodes;
         input.partition_bytes = measured.bytes;
+        input.unknown = measured.unknown;
         r = plan_make(&input, &planning->plan);
     }
     if (r == 0) {
@@ -122,6 +127,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
     free(measured.nodes);
     free(measured.alive);
     free(measured.bytes);
+    free(measured.unknown);
     return r;
 }
 
@@ -157,8 +163,8 @@ void planning_note_text(const struct view *view, const struct planning *planning
 
     plan_note_text(note, sentence);
     text_add(&out, "%s", sentence);
-    if (note->partition == PLAN_PARTITION_ANY)
-        return;
+    if (note->partition == PLAN_PARTITION_ANY || note->code == PLAN_NOTE_UNKNOWN)
+        return; /* what it lacks is not known either */
     row = ringmap_row(from, note->partition);
     for (uint32_t i = 0; i < ringmap_row_count(from, row); i++) {
         const struct view_node *node = view_node(view, row[i]);

@@ -25,8 +25,8 @@ struct planning {
 };
 
 /* view: founded. moves: of the same moment. A plan that is under way is replaced: it goes out from
- * what the groups have. The caller gives *planning to planning_deinit() whatever the result. 0 or
- * -ENOMEM. */
+ * what the groups have, and is refused while nobody says that of one. The caller gives *planning to
+ * planning_deinit() whatever the result. 0 or -ENOMEM. */
 int planning_make(struct planning *planning, const struct view *view, const struct moves *moves,
                   const struct staged *staged);
 void planning_deinit(struct planning *planning);

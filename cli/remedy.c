@@ -9,9 +9,14 @@
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
                  const struct view_node **missing)
 {
-    struct next_map_held *held = calloc(view->map.partition_count + 1u, sizeof *held);
+    struct next_map_held *held;
     int r;
 
+    if (!ringmap_moving(&view->map))
+        return REMEDY_E_SETTLED;
+    if (moves_lack(moves))
+        return REMEDY_E_UNKNOWN;
+    held = calloc(view->map.partition_count + 1u, sizeof *held);
     if (!held)
         return -ENOMEM;
     moves_held(moves, held);
@@ -29,7 +34,7 @@ bool remedy_can_abort(const struct view *view, const struct moves *moves)
     const struct view_node *missing;
     struct ringmap next;
 
-    if (!ringmap_moving(&view->map) || remedy_abort(view, moves, &next, &missing) != 0)
+    if (remedy_abort(view, moves, &next, &missing) != 0)
         return false;
     ringmap_deinit(&next);
     return !missing;
@@ -135,7 +140,8 @@ static void add_replacement(struct list *list, const struct view *view, const st
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size)
 {
-    const uint32_t no_majority = 1u << PLAN_NOTE_META | 1u << PLAN_NOTE_QUORUM;
+    const uint32_t no_majority =
+        1u << PLAN_NOTE_META | 1u << PLAN_NOTE_QUORUM | 1u << PLAN_NOTE_UNKNOWN;
     struct staged staged = {.changes = {{.op = STAGED_REMOVE, .member = node->id}}, .count = 1};
     char commands[REMEDY_TEXT_SIZE] = "", command[64];
     struct list list = {.text = {commands, sizeof commands, 0}};

@@ -12,8 +12,14 @@
 
 #define REMEDY_TEXT_SIZE 384u
 
+enum remedy_e {
+    REMEDY_E_OK,
+    REMEDY_E_SETTLED = NEXT_MAP_E_SETTLED,
+    REMEDY_E_UNKNOWN, /* nobody says what some group has: it may have come to its target */
+};
+
 /* The map of an abort of the plan under way; *missing: who is not alive and would be needed all the
- * same, NULL: nobody. The caller deinits *next on 0. 0, NEXT_MAP_E_SETTLED or -ENOMEM. */
+ * same, NULL: nobody. The caller deinits *next on 0. 0, enum remedy_e or -ENOMEM. */
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
                  const struct view_node **missing);
 /* Whether an abort would be accepted, and end. */

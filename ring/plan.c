@@ -354,6 +354,12 @@ static void note_counts(struct making *making)
         note(making, &found);
 }
 
+/* partition: of the meta group the number of partitions. */
+static bool is_unknown(const struct plan_input *input, uint32_t partition)
+{
+    return input->unknown && input->unknown[partition];
+}
+
 /* Without its majority the meta group cannot commit any map. */
 static void note_meta(struct making *making)
 {
@@ -364,7 +370,7 @@ static void note_meta(struct making *making)
 
     for (uint32_t i = 0; i < now->meta_voter_count; i++)
         found.have += is_alive(making->input, now->meta_voters[i]);
-    if (found.have < found.need)
+    if (found.have < found.need && !is_unknown(making->input, now->partition_count))
         note(making, &found);
 }
 
@@ -376,13 +382,25 @@ static void note_quorums(struct making *making, bool touched)
         const struct ringmap *map =
             tolerance(input, input->now, p) < 0 ? input->now : input->wanted;
 
-        if (tolerance(input, map, p) >= 0 || row_changes(input, p) != touched)
+        if (is_unknown(input, p) || tolerance(input, map, p) >= 0 ||
+            row_changes(input, p) != touched)
             continue;
         note(making, &(struct plan_note){.code = touched ? PLAN_NOTE_QUORUM : PLAN_NOTE_QUORUM_KEPT,
                                          .partition = (uint16_t)p,
                                          .need = row_count(map, p) / 2 + 1,
                                          .have = alive_count(input, map, p)});
     }
+}
+
+static void note_unknown(struct making *making)
+{
+    uint32_t partitions = making->input->now->partition_count;
+
+    for (uint32_t p = 0; p <= partitions; p++)
+        if (is_unknown(making->input, p))
+            note(making, &(struct plan_note){.code = PLAN_NOTE_UNKNOWN,
+                                             .partition = p < partitions ? (uint16_t)p
+                                                                         : PLAN_PARTITION_ANY});
 }
 
 static bool votes(const struct ringmap *map, uint16_t id)
@@ -537,6 +555,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
         find_tolerance(&making);
         estimate_time(&making);
         note_counts(&making);
+        note_unknown(&making);
         note_meta(&making);
         note_quorums(&making, true);
         note_targets(&making);

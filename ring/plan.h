@@ -19,6 +19,10 @@
  * configuration ends them. Partitions that survive the fewest failures go first. Waves are an
  * order, not barriers: who has room begins with the next.
  *
+ * A group that nobody speaks for while another plan is under way may have the old row or the new
+ * one, or be on its way: whoever is taken away then may be the last who could speak. So it forbids
+ * every plan, whether that changes it or not.
+ *
  * Pure: no I/O, clock or randomness.
  */
 #ifndef RING_PLAN_H
@@ -37,6 +41,7 @@
     X(NODES, true)        /* N needs more members: need, have */                                   \
     X(META, true)         /* the meta group has no majority: need, have, alive */                  \
     X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
+    X(UNKNOWN, true)      /* nobody says what a partition has; without one: the meta group */      \
     X(TARGET_DEAD, true)  /* one that is taken in, is to receive or to vote anew is not alive */   \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
     X(ZONES_LOST, true)   /* replicas would share a zone, and do not now: need, have */            \
@@ -129,6 +134,8 @@ struct plan_input {
     const struct ringmap *now;       /* its `replicas` are what groups have: settled, or of
                                       * next_map_from() */
     const struct ringmap *wanted;    /* same Q; its rows are the goal, see placement_change() */
+    const bool *unknown;             /* by partition, then the meta group: nobody says what it has,
+                                      * so `now` cannot be believed there; NULL: all do */
     const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
     uint64_t rate_bytes;             /* a second and node, in and out together */

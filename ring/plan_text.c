@@ -8,6 +8,7 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
 {
     unsigned long long need = note->need, have = note->have;
     unsigned member = note->member, partition = note->partition;
+    char whose[32];
 
     switch (note->code) {
     case PLAN_NOTE_NODES:
@@ -28,6 +29,16 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
                  "partition %u has %llu replicas alive and needs %llu to change; bring a node of "
                  "it back first",
                  partition, have, need);
+        break;
+    case PLAN_NOTE_UNKNOWN:
+        if (partition == PLAN_PARTITION_ANY)
+            snprintf(whose, sizeof whose, "the meta group");
+        else
+            snprintf(whose, sizeof whose, "partition %u", partition);
+        snprintf(text, size,
+                 "no leader of %s says which nodes have it now, with a plan under way; try again, "
+                 "or start nodes that are down",
+                 whose);
         break;
     case PLAN_NOTE_ZONES_LOST:
         snprintf(

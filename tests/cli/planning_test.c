@@ -181,6 +181,64 @@ Test(planning, a_plan_in_the_place_of_another_begins_at_what_the_groups_have)
     view_deinit(&view);
 }
 
+static void remove_two(uint16_t one, uint16_t other)
+{
+    const struct staged staged = {
+        .changes = {{.op = STAGED_REMOVE, .member = one}, {.op = STAGED_REMOVE, .member = other}},
+        .count = 2};
+
+    cr_assert_eq(planning_make(&planning, &view, &moves, &staged), 0);
+}
+
+/* The first partition that goes on to the newcomer, with 2 of the three that have it now. */
+static uint16_t gaining(uint16_t newcomer, uint16_t stays)
+{
+    uint16_t p = 0;
+
+    while (!ringmap_wants(&view.map, p, newcomer) || !ringmap_wants(&view.map, p, stays) ||
+           !ringmap_holds(&view.map, p, stays))
+        p++;
+    return p;
+}
+
+/* It has come to its target, and two of those three are lost: with the row before the plan it would
+ * seem to have two of three left. */
+Test(planning, what_nobody_speaks_for_on_the_way_forbids_every_plan)
+{
+    char text[512];
+    uint16_t p;
+
+    view = scene_view(4, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    p = gaining(5, 4);
+    scene_lose(&view, 4);
+    scene_lose(&view, 5);
+    moves = scene_moves(&view);
+    remove_two(4, 5);
+    cr_assert_not(plan_refused(&planning.plan), "nothing has moved");
+    planning_deinit(&planning);
+
+    scene_move(&view, &moves, p, 20);
+    moves.groups[p].known = false;
+    remove_two(4, 5);
+    cr_assert(plan_refused(&planning.plan));
+    cr_assert_null(planning.next.members);
+    cr_assert_eq(planning.plan.notes[0].code, PLAN_NOTE_UNKNOWN);
+    cr_assert_eq(planning.plan.notes[0].partition, p);
+    planning_note_text(&view, &planning, &planning.plan.notes[0], text, sizeof text);
+    cr_assert(strstr(text, "says which nodes have it now"), "%s", text);
+    cr_assert_null(strstr(text, "it lacks"), "%s", text);
+    planning_deinit(&planning);
+
+    moves.groups[p].known = true;
+    moves.groups[16].known = false;
+    remove_two(4, 5);
+    cr_assert_eq(planning.plan.notes[0].code, PLAN_NOTE_UNKNOWN);
+    cr_assert_eq(planning.plan.notes[0].partition, PLAN_PARTITION_ANY);
+    done();
+    view_deinit(&view);
+}
+
 /* What it would be told now is that it holds partitions, and its store is empty. */
 Test(planning, a_node_that_does_not_know_yet_that_it_has_joined_receives_nothing)
 {

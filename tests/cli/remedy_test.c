@@ -111,6 +111,27 @@ Test(remedy, a_plan_may_be_given_up_where_that_ends)
     view_deinit(&view);
 }
 
+/* A group that has come to its target would be sent back from it. */
+Test(remedy, no_plan_is_given_up_while_nobody_says_what_a_group_has)
+{
+    const struct view_node *missing = NULL;
+    struct ringmap next;
+    struct moves moves;
+
+    view = scene_view(4, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    moves = scene_moves(&view);
+    cr_assert(remedy_can_abort(&view, &moves));
+    for (uint32_t i = 0; i <= 16; i += 8) { /* 16: the meta group */
+        moves.groups[i].known = false;
+        cr_assert_eq(remedy_abort(&view, &moves, &next, &missing), REMEDY_E_UNKNOWN);
+        cr_assert_not(remedy_can_abort(&view, &moves));
+        moves.groups[i].known = true;
+    }
+    moves_deinit(&moves);
+    view_deinit(&view);
+}
+
 Test(remedy, nothing_is_given_up_when_nothing_is_under_way)
 {
     struct moves moves;

@@ -417,6 +417,31 @@ Test(plan, a_partition_without_majority_is_not_changed)
     scene_deinit(&scene);
 }
 
+Test(plan, a_group_that_nobody_speaks_for_forbids_it_changed_or_not)
+{
+    bool unknown[65] = {false};
+    char text[PLAN_NOTE_SIZE];
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 4, 4, 3);
+    scene.input.unknown = unknown;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    unknown[9] = unknown[64] = true;
+    plan = scene_plan(&scene);
+    cr_assert(plan_refused(&plan));
+    cr_assert_eq(plan.move_count, 0);
+    cr_assert_eq(notes_of(&plan, PLAN_NOTE_UNKNOWN), 2);
+    plan_note_text(&plan.notes[0], text);
+    cr_assert(strstr(text, "partition 9"), "%s", text);
+    plan_note_text(&plan.notes[1], text);
+    cr_assert(strstr(text, "the meta group"), "%s", text);
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+}
+
 Test(plan, zones_that_bind_are_told)
 {
     struct scene scene;
