@@ -151,9 +151,10 @@ int store_progress_recover(struct store *store)
         uint16_t partition = manifest->installs[i].partition;
         int r = install_restore(store, partition);
 
-        if (r > 0)
+        /* What cannot be read, for whatever reason, is forgotten too: the start depends on none. */
+        if (r != 0 && r != -ENOMEM)
             r = manifest_install_end(manifest, partition);
-        if (r < 0)
+        if (r != 0)
             return r;
     }
     return 0;

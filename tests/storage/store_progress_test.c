@@ -1,7 +1,9 @@
 #include "store_bench.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "storage/filename.h"
 #include "storage/manifest.h"
@@ -292,6 +294,44 @@ Test(store_progress, a_hint_that_does_not_check_begins_it_again)
 Test(store_progress, an_edit_that_does_not_check_goes_back_to_the_one_before)
 {
     judge_damage(flip_edit, 14);
+}
+
+static const struct vfs_ops *ops;
+static const char *unreadable;
+static int reason;
+
+static int open_or_not(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **file)
+{
+    return strcmp(path, unreadable) == 0 ? reason : ops->open(vfs, path, flags, file);
+}
+
+Test(store_progress, what_cannot_be_read_begins_it_again_whatever_the_reason)
+{
+    static const int reasons[] = {-EIO, -EMFILE, -ENFILE, -EACCES};
+    struct vfs_ops failing;
+    char paths[2][FILENAME_PATH_SIZE];
+
+    cr_assert_eq(filename_cask(paths[0], "shard-00", PARTITION, 2), 0);
+    cr_assert_eq(filename_cask_hint(paths[1], "shard-00", PARTITION, 2), 0);
+    for (size_t i = 0; i < 8; i++) {
+        struct bench bench;
+
+        unreadable = paths[i % 2];
+        reason = reasons[i / 2];
+        bench_begin(&bench, 1);
+        cr_assert(add(&bench, start(&bench, 100), 0, 28));
+        ops = bench.vfs->ops;
+        failing = *ops;
+        failing.open = open_or_not;
+        bench.vfs->ops = &failing;
+        reopen(&bench, true);
+        bench.vfs->ops = ops;
+        bench_expect(&bench, 0, 20, "old");
+        expect_nothing(&bench);
+        cr_assert_eq(files(&bench), 0, "its room is given back");
+        go_on(&bench, start(&bench, 100), 0);
+        bench_end(&bench);
+    }
 }
 
 Test(store_progress, ends_with_the_partition)
