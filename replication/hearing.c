@@ -31,7 +31,7 @@ enum who { STRANGER = 1, JOINING = 2, MEMBER = 4, ROUTER = 8, ADMIN = 16 };
     X(PREPARE, ANYONE, 0)                                                                          \
     X(COMMIT, ANYONE, 0)                                                                           \
     X(NODE_STATUS, ANYONE, 0)                                                                      \
-    X(NODE_STATUS_REPLY, JOINING, 0)                                                               \
+    X(NODE_STATUS_REPLY, JOINING | MEMBER, 0) /* only of whom it was asked: pass_back() */         \
     X(GENESIS_GET, ANYONE, 0)                                                                      \
     X(GENESIS, MEMBER, 0)                                                                          \
     X(MAP_EPOCH, STRANGER | MEMBER, 0)                                                             \

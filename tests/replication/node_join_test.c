@@ -452,7 +452,7 @@ static void deliver_status(struct shard_address from, uint16_t member, uint64_t 
     bring(&old, from, WIRE_NODE_STATUS_REPLY, &body, name);
 }
 
-Test(node_join, a_member_passes_on_how_one_is_that_opens_to_nobody_yet)
+static void pass_on_and_back(void)
 {
     struct wire_node_status status;
     struct wire_cursor cursor;
@@ -479,7 +479,20 @@ Test(node_join, a_member_passes_on_how_one_is_that_opens_to_nobody_yet)
                      sent(&old, WIRE_NODE_STATUS_REPLY)->message.body_size);
     cr_assert(wire_get_node_status(&cursor, &status));
     cr_assert_eq(status.member, 4);
+    cr_assert_eq(status.founded, 2, "it knows that it was let in");
     end();
+}
+
+Test(node_join, a_member_passes_on_how_one_is_that_opens_to_nobody_yet)
+{
+    pass_on_and_back();
+}
+
+/* With the founding ticket: it is heard as a member before it is ACTIVE. */
+Test(node_join, a_member_passes_on_how_one_is_that_has_the_secret_too)
+{
+    link_secret = true;
+    pass_on_and_back();
 }
 
 Test(node_join, what_it_says_of_others_or_unasked_is_not_passed_on)
