@@ -148,7 +148,8 @@ enum raft_event_kind {
     RAFT_EVENT_RETAIN,    /* log below index may go; at most applied + 1, and not what a snapshot
                              under way relies on. A peer that lacks more needs a snapshot */
     RAFT_EVENT_SNAPSHOT_BEGIN,     /* leader: one of the state at `index` leaves for `from` */
-    RAFT_EVENT_SNAPSHOT_FAILED,    /* leader: that one was given up; it may be wanted still */
+    RAFT_EVENT_SNAPSHOT_FAILED,    /* leader: that one, of `index`, was given up; it may be wanted
+                                      still. index 0: the peer has nothing of it */
     RAFT_EVENT_SNAPSHOT_INSTALLED, /* follower: the state at (index, term) with configs[0], sent by
                                       the leader `from`, is durable here; else effects.refused */
     RAFT_EVENT_PEER_FENCED,        /* leader: `from` has lost its log */

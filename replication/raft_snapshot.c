@@ -41,7 +41,7 @@ void raft_on_snapshot_failed(struct raft *raft, const struct raft_event *event)
 
     if (!peer || peer->snapshot == 0)
         return;
-    peer->snapshot_left = peer->snapshot;
+    peer->snapshot_left = event->index != 0 ? peer->snapshot : 0;
     peer->snapshot = 0;
 }
 

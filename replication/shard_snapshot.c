@@ -176,7 +176,7 @@ static bool waits_for_budget(const struct shard *shard, const struct shard_sourc
 
 static void source_duty(struct shard *shard, struct shard_source *source)
 {
-    struct raft_event event = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
+    struct raft_event failed = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
     bool waits = source->piece_count > 0 && !source->building;
 
     if (!waits_for_budget(shard, source))
@@ -187,8 +187,9 @@ static void source_duty(struct shard *shard, struct shard_source *source)
     } else if (source->failed || source->waited_ms >= source->patience_ms) {
         struct replica *replica = source->replica;
 
+        failed.index = source->acked > 0 ? source->index : 0;
         source_end(shard, source);
-        shard_raft_event(shard, replica, &event);
+        shard_raft_event(shard, replica, &failed);
     } else if (waits && shard->now_ms >= source->sent_ms + RETRY_MS) {
         rewind_to(shard, source, source->acked);
     }
@@ -480,11 +481,10 @@ void shard_sources_pump(struct shard *shard)
 
 bool shard_sources_of(const struct shard *shard, const struct replica *replica)
 {
-    const struct shard_source *source = shard->sources;
-
-    while (source && source->replica != replica)
-        source = source->next;
-    return source != NULL;
+    for (const struct shard_source *source = shard->sources; source; source = source->next)
+        if (source->replica == replica)
+            return true;
+    return false;
 }
 
 /* --- answers ------------------------------------------------------------------------------- */
@@ -493,10 +493,9 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
 {
     uint32_t done = 0;
 
-    if (position == 0) { /* it has nothing, or not any more */
-        if (source->acked > 0)
-            source->failed = true; /* the next one holds back less of the log */
-        else if (source->piece_count > 1)
+    if (position == 0) { /* it has nothing, or not any more: the next one is of a newer index */
+        source->failed |= source->acked > 0;
+        if (source->failed || source->piece_count > 1)
             rewind_to(shard, source, 0);
         return;
     }
@@ -523,7 +522,8 @@ static void go_on(struct shard *shard, struct shard_source *source, uint64_t ind
 {
     const struct raft *raft = &source->replica->raft;
     const struct raft_progress *peer = raft_peer(raft, source->to.member);
-    struct raft_event failed = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
+    struct raft_event failed = {
+        .kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to, .index = source->index};
     struct raft_event begin = {
         .kind = RAFT_EVENT_SNAPSHOT_BEGIN, .from = source->to, .index = index};
     bool fell_back = index == source->index && position < source->acked; /* it was restarted */

@@ -125,9 +125,25 @@ Test(raft_snapshot, log_behind_one_under_way_is_kept)
     cr_assert_eq(raft_retain_max(&s.raft), 11);
     script_step(&s, (struct raft_event){.kind = RAFT_EVENT_RETAIN, .index = 16});
     cr_assert_eq(s.raft.log.first, 11);
-    peer_event(&s, RAFT_EVENT_SNAPSHOT_FAILED, 3, 0);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_FAILED, 3, 10);
     script_step(&s, (struct raft_event){.kind = RAFT_EVENT_RETAIN, .index = 16});
     cr_assert_eq(s.raft.log.first, 16);
+    cr_assert(raft_peer(&s.raft, 3)->snapshot_wanted);
+    script_deinit(&s);
+}
+
+Test(raft_snapshot, something_is_left_of_one_that_failed_unless_the_peer_has_nothing)
+{
+    struct script s;
+
+    begin(&s);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_FAILED, 3, 10);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot_left, 10);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 10);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot, 10);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_FAILED, 3, 0);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot, 0);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot_left, 0);
     cr_assert(raft_peer(&s.raft, 3)->snapshot_wanted);
     script_deinit(&s);
 }
