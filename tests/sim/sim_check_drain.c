@@ -16,6 +16,17 @@ static bool is_ahead(const struct sim_node *other, const struct sim_node *node)
     return sim_clock_wall_ms(&other->clock, now_us) > sim_clock_wall_ms(&node->clock, now_us) + 500;
 }
 
+/* Leaders go to nobody whose disk the meta group's leader calls slow, which is half a minute longer
+ * than it is (replication/slow_disk.h). */
+static bool is_slow(const struct sim_node *other)
+{
+    struct shard_stats stats;
+    if (other->state == SIM_DOWN || !other->serving)
+        return false;
+    shard_stats(other->shards[0].shard, &stats);
+    return stats.slow;
+}
+
 /* A voter of the group, beside the node that leads it, which could do so as well. */
 static bool another_may(const struct sim_check *check, uint32_t group, const struct raft *raft,
                         const struct sim_node *node)
@@ -23,7 +34,7 @@ static bool another_may(const struct sim_check *check, uint32_t group, const str
     for (uint32_t i = 0; i < raft->config.voter_count; i++) {
         const struct sim_node *other =
             sim_cluster_member(check->cluster, raft->config.voters[i].member);
-        if (other && other != node && !other->rotten && !is_ahead(other, node) &&
+        if (other && other != node && !other->rotten && !is_ahead(other, node) && !is_slow(other) &&
             sim_check_raft(check, other->endpoint, group) && !sim_drain_is(other))
             return true;
     }
