@@ -34,10 +34,13 @@ static void judge(struct pace *pace, double took_ms, uint64_t sent)
 
 static void close_window(struct pace *pace, uint64_t open_ms)
 {
-    if (pace->operations < OPERATIONS_MIN)
+    uint64_t came = pace->operations > 0 ? pace->operations : 1;
+
+    /* When few come because all that came are waiting, that is no rest. */
+    if (pace->operations < OPERATIONS_MIN && pace->waited < open_ms)
         pace->rate = PACE_FREE;
     else
-        judge(pace, (double)pace->waited / (double)pace->operations, pace->sent * 1000 / open_ms);
+        judge(pace, (double)pace->waited / (double)came, pace->sent * 1000 / open_ms);
     pace->since_ms = pace->now_ms;
     pace->waited = pace->operations = pace->sent = 0;
 }

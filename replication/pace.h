@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACE_RATE_MIN (UINT64_C(512) << 10) /* bytes a second */
+#define PACE_RATE_MIN (UINT64_C(1) << 20) /* bytes a second */
 #define PACE_FREE     UINT64_MAX
 
 struct pace {

@@ -139,8 +139,7 @@ void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 {
     struct replica *replica = belongs(shard, partition) ? shard_replica(shard, partition) : NULL;
 
-    if (!replica || replica->leaving ||
-        (replica->raft.options.self.life != life && !mutant(MUTANT_GONE_OF_ANY_LIFE)))
+    if (!replica || replica->leaving || replica->raft.options.self.life != life)
         return;
     shard_fence(shard, replica, "it has left");
     replica->lost = true;

@@ -228,6 +228,19 @@ void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_m
     wire_buffer_deinit(&body);
 }
 
+/* It answers what this life asked that member; once. */
+static bool was_asked(struct replica *replica, uint16_t member, uint64_t life)
+{
+    uint16_t *place = find_asked(replica, member);
+
+    if (mutant(MUTANT_GONE_OF_ANY_LIFE))
+        return true;
+    if (!place || life != replica->raft.options.self.life)
+        return false;
+    *place = 0;
+    return true;
+}
+
 void shard_gone_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
@@ -236,14 +249,8 @@ void shard_gone_frame(struct shard *shard, uint16_t member, const struct link_me
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_gone(&cursor, &gone)) {
         struct replica *replica = shard_replica(shard, gone.group);
-        uint16_t *place = replica && gone.member == shard->options.self &&
-                                  gone.life == replica->raft.options.self.life
-                              ? find_asked(replica, member)
-                              : NULL;
 
-        if (!place)
-            continue;
-        *place = 0;
-        shard_destroy(shard, gone.group, gone.life);
+        if (replica && gone.member == shard->options.self && was_asked(replica, member, gone.life))
+            shard_destroy(shard, gone.group, replica->raft.options.self.life);
     }
 }

@@ -14,7 +14,7 @@
 
 #define NODES      3u
 #define CLIENTS    4u
-#define VALUE_SIZE (16u << 10)
+#define VALUE_SIZE (8u << 10)
 #define WAIT_MS    120000u
 #define CALL_MS    30000u
 #define REMOVED    1 /* exit code of a node that may not come back */

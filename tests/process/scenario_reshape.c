@@ -130,6 +130,7 @@ static void renew_disk(struct fleet *fleet)
 {
     const char *address = fleet->addresses[1];
     char data[PATH_MAX], old[PATH_MAX];
+    uint64_t until_ns;
 
     fleet_kill(fleet, &fleet->nodes[1]);
     fleet_wait_dead(fleet, 2, WAIT_MS);
@@ -139,7 +140,13 @@ static void renew_disk(struct fleet *fleet)
     fleet_start_node(fleet, 1);
     fleet_wait_state(fleet, address, "joining", WAIT_MS);
     fleet->left[1] = true; /* no seed, so that it is dialled as node 2 first */
-    REQUIRE(is_reachable(fleet, 5) && !is_reachable(fleet, 2), "one is taken for the other");
+    until_ns = now_ns() + UINT64_C(1000000) * WAIT_MS;
+    while (
+        !is_reachable(fleet, 5)) { /* by way of a member, when one has heard that it is the fifth */
+        REQUIRE(now_ns() < until_ns, "the new node is not reached");
+        pause_ms(50);
+    }
+    REQUIRE(!is_reachable(fleet, 2), "one is taken for the other");
     fleet->left[1] = false;
     fleet_expect(fleet, 2, "ring-admin replace 2 5", "replace", address, address, NULL);
     fleet_expect(fleet, 2, "node 2 (active, down) and node 5 (joining, runs)", "remove", "--force",

@@ -153,3 +153,18 @@ Test(pace, time_that_passes_without_a_step_counts)
     }
     cr_assert_eq(scene.pace.rate, PACE_RATE_MIN);
 }
+
+Test(pace, clients_that_all_stand_still_are_not_gone)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    run(&scene, SECOND_MS, 2, 1);
+    scene.sends = true;
+    run(&scene, 5 * SECOND_MS, 2, 1);
+    for (uint32_t i = 0; i < 600; i++) {
+        pace_sent(&scene.pace, 10000);
+        pace_step(&scene.pace, ++scene.now_ms, 20);
+    }
+    cr_assert_leq(scene.pace.rate, 5000000, "half of what was sent");
+}
