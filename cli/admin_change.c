@@ -4,6 +4,7 @@
 #include "cli/map_change.h"
 #include "cli/plan_view.h"
 #include "cli/progress.h"
+#include "cli/remedy.h"
 #include "cli/text.h"
 
 #include <errno.h>
@@ -37,16 +38,6 @@ static void say_why(const struct arguments *arguments, const char *why)
     arguments_error(arguments, "%s", why);
 }
 
-/* One plan at a time; but what it waits for may never come back, and it must not stand in the way
- * of going on without that. */
-static bool may_replace_plan(const struct staged *staged)
-{
-    for (uint32_t i = 0; i < staged->count; i++)
-        if (staged->changes[i].op == STAGED_REMOVE)
-            return true;
-    return false;
-}
-
 static void say_under_way(const struct admin_change *change)
 {
     const struct view *view = &change->admin->view;
@@ -64,36 +55,37 @@ static void say_under_way(const struct admin_change *change)
 }
 
 /* EXIT_CODE_CONFLICT: another plan is under way. */
-static enum exit_code parse(const struct admin *admin, char *const *words, unsigned count,
-                            struct staged *staged)
+static enum exit_code parse(struct admin_change *change, char *const *words, unsigned count)
 {
+    const struct admin *admin = change->admin;
     char why[CHANGES_WHY_SIZE];
-    int r = changes_parse(&admin->view, words, count, staged, why);
+    int r = changes_parse(&admin->view, words, count, &change->staged, why);
 
-    if (r != 0) {
-        say_why(admin->arguments, why);
-        return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
-    }
-    return ringmap_moving(&admin->view.map) && !may_replace_plan(staged) ? EXIT_CODE_CONFLICT
-                                                                         : EXIT_CODE_OK;
+    if (r == CHANGES_E_OK)
+        return EXIT_CODE_OK;
+    if (r == CHANGES_E_MOVING)
+        return EXIT_CODE_CONFLICT;
+    say_why(admin->arguments, why);
+    return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
 }
 
 enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
                                  char *const *words, unsigned count)
 {
-    bool moving = ringmap_moving(&admin->view.map);
-    struct staged staged = {.count = 0};
     enum exit_code code;
     int r;
 
     *change = (struct admin_change){.admin = admin};
     changes_words(words, count, change->words);
-    code = parse(admin, words, count, &staged);
-    if (code == EXIT_CODE_USAGE || (code != EXIT_CODE_OK && !moving))
+    code = parse(change, words, count);
+    if (code != EXIT_CODE_OK && code != EXIT_CODE_CONFLICT)
         return code;
-    r = moves_ask_all(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    if (code == EXIT_CODE_OK)
+        r = moves_ask_all(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    else
+        r = moves_ask(&change->moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
     if (r == 0 && code == EXIT_CODE_OK)
-        r = planning_make(&change->planning, &admin->view, &change->moves, &staged);
+        r = planning_make(&change->planning, &admin->view, &change->moves, &change->staged);
     if (r != 0)
         return fail(admin, r);
     if (code != EXIT_CODE_OK)
@@ -117,32 +109,14 @@ static void say_fewer(const struct admin_change *change, const struct plan_note 
                         change->words, (unsigned long long)note->have);
 }
 
-static bool is_joining(const struct admin_change *change, uint16_t member)
-{
-    return ringmap_member(&change->admin->view.map, member)->state == RINGMAP_STATE_JOINING;
-}
-
-/* Two of the dead would each be given what the other held, so they go together. */
 static void say_without_dead(const struct admin_change *change)
 {
-    const struct plan *plan = &change->planning.plan;
-    char words[PLAN_NOTES_ALIKE_MAX * 16] = "";
-    struct text out = {words, sizeof words, 0};
+    char commands[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
 
-    for (uint32_t i = 0; i < plan->note_count; i++) {
-        uint16_t member = plan->notes[i].member;
-
-        if (plan->notes[i].code != PLAN_NOTE_TARGET_DEAD)
-            continue;
-        if (is_joining(change, member))
-            arguments_error(change->admin->arguments, "if it is lost: ring-admin remove --force %u",
-                            member);
-        else
-            text_add(&out, " remove %u", member);
-    }
-    if (out.size > 0)
-        arguments_error(change->admin->arguments, "if it is lost: ring-admin commit --auto %s%s",
-                        change->words, words);
+    remedy_without_dead(&change->admin->view, &change->moves, &change->staged,
+                        &change->planning.plan, change->words, commands, sizeof commands);
+    if (commands[0])
+        arguments_error(change->admin->arguments, "if it is lost: %s", commands);
 }
 
 static void say_refusals(const struct admin_change *change)

@@ -9,15 +9,15 @@
 
 struct admin_change {
     struct admin *admin;
+    struct staged staged;
     struct moves moves;
     struct planning planning;
     char words[CHANGES_WORDS_SIZE];
 };
 
 /* The plan for these changes of the cluster in admin->view. Prints what is wrong; that another plan
- * is under way is EXIT_CODE_CONFLICT, unless a member is removed by force, which may be what the
- * other one waits for: then this plan takes its place. The caller gives *change to
- * admin_change_close() whatever the result. */
+ * is under way is EXIT_CODE_CONFLICT, unless this may take its place (CHANGES_E_MOVING). The caller
+ * gives *change to admin_change_close() whatever the result. */
 enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
                                  char *const *words, unsigned count);
 void admin_change_close(struct admin_change *change);

@@ -231,7 +231,7 @@ static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
     if (r < 0)
         return fail(admin, r);
     if (r == REMEDY_E_UNKNOWN) {
-        arguments_error(admin->arguments, "a group has no leader that says which nodes have it "
+        arguments_error(admin->arguments, "no leader of a group says which nodes have it "
                                           "now: try again, or start nodes that are down "
                                           "(`ring-admin doctor`)");
         return EXIT_CODE_FAILED;

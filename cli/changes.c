@@ -327,6 +327,22 @@ static int join_all(struct parser *parser)
     return r;
 }
 
+/* Of what was parsed so: whether it may take the place of a plan under way. What is refused is told
+ * for its own sake when it would have removed somebody. */
+static bool may_overtake(const struct parser *parser, int result)
+{
+    const struct staged *staged = parser->staged;
+
+    for (uint32_t i = 0; result == CHANGES_E_OK && i < staged->count; i++)
+        if (staged->changes[i].op == STAGED_REMOVE &&
+            !view_is_alive(view_node(parser->view, staged->changes[i].member)))
+            return true;
+    for (unsigned i = 0; result == CHANGES_E_REFUSED && i < parser->count; i++)
+        if (strcmp(parser->words[i], "remove") == 0 || strcmp(parser->words[i], "replace") == 0)
+            return true;
+    return false;
+}
+
 int changes_parse(const struct view *view, char *const *words, unsigned count,
                   struct staged *staged, char why[CHANGES_WHY_SIZE])
 {
@@ -343,6 +359,9 @@ int changes_parse(const struct view *view, char *const *words, unsigned count,
     }
     if (r == 0 && asked.count == 0)
         r = join_all(&parser);
+    if ((r == CHANGES_E_OK || r == CHANGES_E_REFUSED) && ringmap_moving(&view->map) &&
+        !may_overtake(&parser, r))
+        return CHANGES_E_MOVING;
     if (r == 0)
         *staged = asked;
     return r;

@@ -10,6 +10,10 @@
  * removal. `share-zones` changes nothing by itself: it accepts that the others bring replicas of a
  * partition together in a zone.
  *
+ * One plan at a time. But what that waits for may never come back, and it must not stand in the way
+ * of going on without it: so the removal of a member that is not alive may take its place, with
+ * whatever is asked for beside it.
+ *
  * Pure but for names of hosts, which the resolver knows.
  */
 #ifndef CLI_CHANGES_H
@@ -25,6 +29,7 @@ enum changes_e {
     CHANGES_E_OK,
     CHANGES_E_USAGE,   /* not words of this language, or a node that there is not */
     CHANGES_E_REFUSED, /* it cannot be: a member is in no state for it */
+    CHANGES_E_MOVING,  /* a plan is under way, and this may not take its place; without a `why` */
 };
 
 /* 0, or another with `why` naming the word. */

@@ -4,7 +4,9 @@
 #include "cli/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
                  const struct view_node **missing)
@@ -149,7 +151,7 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
     uint32_t refusals = refusals_of(view, moves, &staged);
     bool holds = ringmap_member(&view->map, node->id)->state != RINGMAP_STATE_JOINING;
 
-    if (remedy_can_abort(view, moves))
+    if (moves_need(moves, &view->map, node->id) && remedy_can_abort(view, moves))
         add(&list, "ring-admin abort");
     text_add(&one, "ring-admin remove --force %u", node->id);
     if (refusals == 1u << PLAN_NOTE_ZONES_LOST) {
@@ -166,4 +168,45 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
         text_add(&out, "start it; if it is lost: %s", commands);
     else
         text_add(&out, "start it: without it there is no majority that could change anything");
+}
+
+/* Without a word but this, who is joining is taken in; a removal beside it would be all. */
+static void add_joins(struct text *text, const struct staged *staged, const char *words)
+{
+    if (words[0] != 0 && strcmp(words, "share-zones") != 0)
+        return;
+    for (uint32_t i = 0; i < staged->count; i++)
+        text_add(text, " join %u", staged->changes[i].member);
+}
+
+/* Two of the dead would each be given what the other held, so they go together. */
+void remedy_without_dead(const struct view *view, const struct moves *moves,
+                         const struct staged *staged, const struct plan *plan, const char *words,
+                         char *text, size_t size)
+{
+    char removals[PLAN_NOTES_ALIKE_MAX * 16] = "", joins[STAGED_MAX * 16] = "", command[64];
+    struct text out = {removals, sizeof removals, 0}, joined = {joins, sizeof joins, 0};
+    struct list list = {.text = {text, size, 0}};
+    struct staged all = *staged;
+    bool fits = true;
+
+    text[0] = 0;
+    add_joins(&joined, staged, words);
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        struct staged_change removal = {.op = STAGED_REMOVE, .member = plan->notes[i].member};
+        struct staged one = {.changes = {removal}, .count = 1};
+
+        if (plan->notes[i].code != PLAN_NOTE_TARGET_DEAD)
+            continue;
+        if (ringmap_member(&view->map, removal.member)->state != RINGMAP_STATE_JOINING) {
+            text_add(&out, " remove %u", removal.member);
+            fits &= staged_add(&all, &view->map, &removal) == 0;
+        } else if (remedy_can_commit(view, moves, &one)) {
+            snprintf(command, sizeof command, "ring-admin remove --force %u", removal.member);
+            add(&list, command);
+        }
+    }
+    if (out.size > 0 && fits && remedy_can_commit(view, moves, &all))
+        text_add(&list.text, "%sring-admin commit --auto%s%s%s%s", list.count > 0 ? ", or " : "",
+                 words[0] ? " " : "", words, joins, removals);
 }

@@ -8,6 +8,7 @@
 
 #include "cli/moves.h"
 #include "cli/view.h"
+#include "ring/plan.h"
 #include "ring/staged.h"
 
 #define REMEDY_TEXT_SIZE 384u
@@ -31,5 +32,11 @@ bool remedy_can_commit(const struct view *view, const struct moves *moves,
  * or ring-admin remove --force 5". view: founded; moves: of the same moment. */
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size);
+
+/* As remedy_text(), of changes whose plan is refused as they need who is not alive: the commands
+ * that would be accepted; "" if there is none. words: of the changes, as typed. */
+void remedy_without_dead(const struct view *view, const struct moves *moves,
+                         const struct staged *staged, const struct plan *plan, const char *words,
+                         char *text, size_t size);
 
 #endif

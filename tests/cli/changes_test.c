@@ -168,6 +168,29 @@ Test(changes, what_cannot_be_names_the_word)
     view_deinit(&view);
 }
 
+/* Node 4 is being taken in; node 5 waits. */
+Test(changes, only_the_removal_of_the_dead_takes_the_place_of_a_plan_under_way)
+{
+    view = scene_view(3, 2, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    cr_assert_eq(parse(""), CHANGES_E_MOVING);
+    cr_assert_eq(parse("weight 1 50"), CHANGES_E_MOVING);
+    cr_assert_eq(parse("join 4"), CHANGES_E_MOVING, "though it is a member already");
+    cr_assert_eq(parse("leave 5"), CHANGES_E_MOVING, "it lives, though that removes it");
+    cr_assert_eq(parse("replace 5 5"), CHANGES_E_USAGE);
+    cr_assert_eq(parse("weight 9 50"), CHANGES_E_USAGE);
+    cr_assert_eq(parse("remove 2"), CHANGES_E_REFUSED, "it answers");
+    scene_lose(&view, 2);
+    cr_assert_eq(parse("remove 2"), 0);
+    cr_assert_eq(parse("replace 2 5"), 0);
+    cr_assert_eq(parse("weight 1 50 remove 2"), 0);
+    cr_assert_eq(parse("leave 5"), CHANGES_E_MOVING);
+    view.map.members[1].state = RINGMAP_STATE_REMOVED;
+    expect_refused("remove 2", CHANGES_E_REFUSED, "node 2 was removed");
+    cr_assert_eq(parse("weight 2 5"), CHANGES_E_MOVING);
+    view_deinit(&view);
+}
+
 Test(changes, words_can_be_typed_again)
 {
     char text[CHANGES_WORDS_SIZE];

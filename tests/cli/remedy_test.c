@@ -1,5 +1,6 @@
 #include "cli/remedy.h"
 
+#include "cli/planning.h"
 #include "ring/placement.h"
 
 #include <criterion/criterion.h>
@@ -108,6 +109,68 @@ Test(remedy, a_plan_may_be_given_up_where_that_ends)
     scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
     scene_lose(&view, 5);
     cr_assert(strstr(remedy_of(5), "ring-admin abort, or ring-admin remove --force 5"), "%s", text);
+    view_deinit(&view);
+}
+
+Test(remedy, a_plan_is_not_given_up_for_one_that_it_does_not_wait_for)
+{
+    view = scene_view(5, 1, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 6});
+    scene_lose(&view, 2);
+    cr_assert_null(strstr(remedy_of(2), "abort"), "%s", text);
+    cr_assert(strstr(text, "ring-admin remove --force 2"), "%s", text);
+    view_deinit(&view);
+}
+
+/* What is said when these changes are refused. */
+static const char *without_dead(const struct staged *staged, const char *words)
+{
+    struct moves moves = scene_moves(&view);
+    struct planning planning;
+
+    cr_assert_eq(planning_make(&planning, &view, &moves, staged), 0);
+    cr_assert(plan_refused(&planning.plan));
+    remedy_without_dead(&view, &moves, staged, &planning.plan, words, text, sizeof text);
+    planning_deinit(&planning);
+    moves_deinit(&moves);
+    return text;
+}
+
+Test(remedy, what_needs_the_dead_goes_on_without_them_where_that_would_be_accepted)
+{
+    const struct staged leave = {.changes = {{.op = STAGED_LEAVE, .member = 1}}, .count = 1};
+    struct staged joins = {.changes = {{.op = STAGED_JOIN, .member = 5}}, .count = 1};
+
+    view = scene_view(5, 0, 16, 3);
+    scene_lose(&view, 5);
+    cr_assert_str_eq(without_dead(&leave, "leave 1"), "ring-admin commit --auto leave 1 remove 5");
+    view_deinit(&view);
+
+    view = scene_view(4, 0, 16, 3);
+    scene_lose(&view, 4);
+    cr_assert_str_eq(without_dead(&leave, "leave 1"), "", "two are too few for three replicas");
+    view_deinit(&view);
+
+    view = scene_view(4, 1, 16, 3);
+    scene_lose(&view, 5);
+    cr_assert_str_eq(without_dead(&joins, ""), "ring-admin remove --force 5");
+    view_deinit(&view);
+}
+
+/* A removal beside no other word would be all that is done. */
+Test(remedy, who_is_joining_without_a_word_still_is_beside_a_removal)
+{
+    const struct staged_change join = {.op = STAGED_JOIN, .member = 5};
+    const struct staged staged = {.changes = {join}, .count = 1};
+
+    view = scene_view(4, 1, 16, 3);
+    view.map.members[3].weight = 1;
+    cr_assert_eq(placement_solve(&view.map), 0);
+    view.map.members[3].weight = 400;
+    scene_answer(&view);
+    scene_lose(&view, 4);
+    cr_assert_str_eq(without_dead(&staged, ""), "ring-admin commit --auto join 5 remove 4");
+    cr_assert_str_eq(without_dead(&staged, "join 5"), "ring-admin commit --auto join 5 remove 4");
     view_deinit(&view);
 }
 
