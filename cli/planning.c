@@ -19,12 +19,16 @@ struct measured {
     bool *unknown; /* by group: nobody says what it has */
 };
 
-/* It answers, and says that it is no member: it has yet to hear that it was let in. Were it ACTIVE
- * by then, it could not be told from one that has lost what it held, and would be refused for ever.
- */
-static bool is_unaware(const struct view_node *node)
+/* Who is JOINING has to say itself that it was let in. Members do not hear one that has yet to hear
+ * of it, though it runs; were it ACTIVE by then, it could not be told from one that has lost what
+ * it held, and would be refused for ever. */
+static bool can_take_part(const struct view_node *node, uint8_t state)
 {
-    return node->reachable && node->status.founded != 2;
+    bool knows = node->reachable && node->status.founded == 2;
+
+    if (state == RINGMAP_STATE_JOINING)
+        return knows;
+    return view_is_alive(node) && (!node->reachable || knows);
 }
 
 static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
@@ -38,7 +42,7 @@ static int measure(struct measured *measured, const struct view *view, const str
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        measured->alive[i] = view_is_alive(node) && !is_unaware(node);
+        measured->alive[i] = can_take_part(node, view->map.members[i].state);
         measured->nodes[i].alive = measured->alive[i];
         measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
     }

@@ -1,4 +1,5 @@
 #include "cli/planning.h"
+#include "ring/swim.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -248,6 +249,14 @@ Test(planning, a_node_that_does_not_know_yet_that_it_has_joined_receives_nothing
     cr_assert(plan_refused(&planning.plan));
     cr_assert_null(planning.next.members);
     done();
+    view.nodes[3].reachable = false;
+    view.nodes[3].liveness = (struct wire_liveness){.member = 4, .standing = SWIM_ALIVE};
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_eq(planning.plan.notes[0].code, PLAN_NOTE_TARGET_DEAD, "members alone hear of it");
+    cr_assert_eq(planning.plan.notes[0].member, 4);
+    cr_assert_null(planning.next.members);
+    done();
+    view.nodes[3].reachable = true;
     view.nodes[3].status.founded = 2;
     plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
     cr_assert_not(plan_refused(&planning.plan));
