@@ -23,7 +23,7 @@ struct shard_target {
     struct store_install *install;
     uint8_t *state;
     size_t state_size;
-    uint64_t heard_ms;
+    uint64_t heard_ms;  /* 0: not since a restart; it counts from the first look at it */
     uint32_t told_term; /* of a newer snapshot whose source was told of this one, */
     uint64_t told_index;
 };
@@ -186,7 +186,6 @@ void shard_target_resume(struct shard *shard, struct replica *replica)
     target->index = checkpoint.applied;
     target->position = position;
     target->resumed = position;
-    target->heard_ms = shard->now_ms;
     replica->target = target;
     shard->stats.snapshots_kept++;
 }
@@ -314,7 +313,9 @@ void shard_targets_step(struct shard *shard)
             continue;
         switch (store_install_state(target->install)) {
         case STORE_INSTALL_OPEN:
-            if (shard->now_ms >= target->heard_ms + IDLE_MS)
+            if (target->heard_ms == 0)
+                target->heard_ms = shard->now_ms;
+            else if (shard->now_ms >= target->heard_ms + IDLE_MS)
                 shard_target_free(replica);
             break;
         case STORE_INSTALL_COMMIT:

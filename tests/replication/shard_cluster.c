@@ -133,11 +133,13 @@ void cluster_open(struct cluster *cluster, int node, bool found)
     struct shard_event router = {.kind = SHARD_EVENT_LINK_UP,
                                  .from = {.role = LINK_ROLE_ROUTER, .link = ROUTER_LINK}};
 
+    cr_assert_geq(cluster->now_ms, cluster->opening_ms);
     cluster->options.self = (uint16_t)(node + 1);
     cluster->options.store.compress_level =
         node == 0 || (cluster->compressing >> node & 1); /* what it leads: a part */
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
-                            &cluster->map, hash, found, cluster->now_ms, (uint64_t)node * 977),
+                            &cluster->map, hash, found, cluster->now_ms - cluster->opening_ms,
+                            (uint64_t)node * 977),
                  0);
     cluster->dying[node] = false;
     if (!cluster->deaf[node])

@@ -424,7 +424,7 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
 
 /* The node that comes ends half way, so quickly back that the source has not given up, or not; with
  * what was on its disk by then it goes on. */
-static void restart_target(unsigned away_ms)
+static void restart_target(unsigned away_ms, unsigned opening_ms)
 {
     struct scene scene;
     struct shard_stats stats;
@@ -447,6 +447,7 @@ static void restart_target(unsigned away_ms)
     cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CLIENTS, "half way");
     cluster_kill(&scene.cluster, comes);
     writer_run(&scene.writer, away_ms);
+    scene.cluster.opening_ms = opening_ms;
     cluster_restart(&scene.cluster, comes);
     shard_stats(scene.cluster.shards[comes], &stats);
     cr_assert_eq(stats.snapshots_kept, 1);
@@ -463,12 +464,18 @@ static void restart_target(unsigned away_ms)
 
 Test(shard_moves, a_target_that_is_restarted_goes_on_where_its_disk_ends, .timeout = 240)
 {
-    restart_target(100);
+    restart_target(100, 0);
 }
 
 Test(shard_moves, so_does_one_whose_source_has_given_up, .timeout = 240)
 {
-    restart_target(12000);
+    restart_target(12000, 0);
+}
+
+/* All shards of a node are opened before the first of them goes on. */
+Test(shard_moves, and_one_whose_node_was_long_in_starting, .timeout = 240)
+{
+    restart_target(20000, 25000);
 }
 
 /* A leader that goes by an older map does not take the group back. */
