@@ -166,6 +166,8 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
         add_replacement(&list, view, moves, node->id);
     if (list.count > 0)
         text_add(&out, "start it; if it is lost: %s", commands);
+    else if (refusals & 1u << PLAN_NOTE_UNKNOWN)
+        text_add(&out, "start it, or ask again: a group has no leader that answers now");
     else
         text_add(&out, "start it: without it there is no majority that could change anything");
 }

@@ -114,6 +114,9 @@ Test(progress, it_says_why_what_waits_does)
     progress_waits(&moves, &view.map, text, sizeof text);
     cr_assert_str_eq(text, "the meta group without a leader that answers");
     progress_missing(&view, &moves, &view.nodes[3], text, sizeof text);
+    cr_assert(strstr(text, "ask again: a group has no leader"), "%s", text);
+    moves.groups[16].known = true;
+    progress_missing(&view, &moves, &view.nodes[3], text, sizeof text);
     cr_assert(strstr(text, "node-4 (127.0.0.1:7004) is not alive"), "%s", text);
     cr_assert(strstr(text, "ring-admin remove --force 4"), "%s", text);
     moves_deinit(&moves);
