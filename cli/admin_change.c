@@ -14,7 +14,9 @@
 
 #define POLL_MS_MIN 50u  /* soon after the beginning, */
 #define POLL_MS_MAX 500u /* and a tenth of the time that it takes */
-#define MISSES_MAX  20u  /* times in a row that nobody answers */
+/* Times, POLL_MS_MAX apart: longer nobody is waited for who runs and does not say so. */
+#define JOINING_ASKS_MAX 8u
+#define MISSES_MAX       20u /* times in a row that nobody answers */
 
 static const struct output_column field_committed = {"committed_epoch", "committed, epoch",
                                                      OUTPUT_NUMBER};
@@ -69,6 +71,28 @@ static enum exit_code parse(struct admin_change *change, char *const *words, uns
     return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
 }
 
+static bool joins_just_now(const struct view *view)
+{
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (view->map.members[i].state == RINGMAP_STATE_JOINING && view_is_alive(&view->nodes[i]) &&
+            !planning_can_take_part(&view->nodes[i], RINGMAP_STATE_JOINING))
+            return true;
+    return false;
+}
+
+/* Who has joined a moment ago may have to hear of it yet. 0 or -errno. */
+static int await_joining(struct admin *admin)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS_MAX * 1000000l};
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < JOINING_ASKS_MAX && joins_just_now(&admin->view); i++) {
+        nanosleep(&pause, NULL);
+        r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    }
+    return r < 0 ? r : 0; /* when nobody answers now, what was seen before has to do */
+}
+
 enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
                                  char *const *words, unsigned count)
 {
@@ -77,6 +101,9 @@ enum exit_code admin_change_plan(struct admin_change *change, struct admin *admi
 
     *change = (struct admin_change){.admin = admin};
     changes_words(words, count, change->words);
+    r = await_joining(admin);
+    if (r != 0)
+        return fail(admin, r);
     code = parse(change, words, count);
     if (code != EXIT_CODE_OK && code != EXIT_CODE_CONFLICT)
         return code;

@@ -22,7 +22,7 @@ struct measured {
 /* Who is JOINING has to say itself that it was let in. Members do not hear one that has yet to hear
  * of it, though it runs; were it ACTIVE by then, it could not be told from one that has lost what
  * it held, and would be refused for ever. */
-static bool can_take_part(const struct view_node *node, uint8_t state)
+bool planning_can_take_part(const struct view_node *node, uint8_t state)
 {
     bool knows = node->reachable && node->status.founded == 2;
 
@@ -42,7 +42,7 @@ static int measure(struct measured *measured, const struct view *view, const str
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        measured->alive[i] = can_take_part(node, view->map.members[i].state);
+        measured->alive[i] = planning_can_take_part(node, view->map.members[i].state);
         measured->nodes[i].alive = measured->alive[i];
         measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
     }

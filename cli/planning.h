@@ -24,6 +24,8 @@ struct planning {
     char hash[PLANNING_HASH_SIZE];
 };
 
+/* Whether a plan may give it something, or leave it what it has. state: enum ringmap_state. */
+bool planning_can_take_part(const struct view_node *node, uint8_t state);
 /* view: founded. moves: of the same moment. A plan that is under way is replaced: it goes out from
  * what the groups have, and is refused while nobody says that of one. The caller gives *planning to
  * planning_deinit() whatever the result. 0 or -ENOMEM. */
