@@ -11,7 +11,7 @@
 #                   any client has, over many kills
 # Prints tables for docs/benchmarks.md; each figure is a line of bench/results/join/*.json.
 #
-#   sh bench/join.sh            about four minutes
+#   sh bench/join.sh            about three minutes
 #   sh bench/join.sh --quick    about one
 #
 # Only processes that were started here are ended, by number.
