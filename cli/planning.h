@@ -11,7 +11,7 @@
 #define PLANNING_HASH_SIZE      (2 * PLAN_HASH_SIZE + 1) /* as hexadecimal text */
 #define PLANNING_HASH_SHOWN     16u                      /* digits that people are shown */
 #define PLANNING_HASH_MIN       8u                       /* digits that they must give */
-#define PLANNING_MOVES_PER_NODE 4u                       /* as shards help learners at once */
+#define PLANNING_MOVES_PER_NODE 4u /* as shards help learners beside clients */
 
 struct planning {
     struct ringmap from;   /* of next_map_from() while a plan is under way; else none */

@@ -262,8 +262,7 @@ void shard_moves_get(struct shard *shard, struct shard_address from,
 {
     struct wire_moves_head head = {.epoch = shard->intent.epoch,
                                    .paused = shard->intent.paused,
-                                   .rate = shard->intent.rate ? shard->intent.rate
-                                                              : shard->options.snapshot_rate};
+                                   .rate = shard_snapshot_budget(shard)};
     struct wire_buffer body = {0};
     uint64_t keys = 0;
 

@@ -63,6 +63,19 @@ static void fill(struct scene *scene, unsigned keys)
     }
 }
 
+/* Snapshots take seconds from here on: all nodes start again with a small budget, and much to send.
+ */
+static void fill_slow(struct scene *scene, unsigned keys)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene->cluster, node);
+        scene->cluster.options.snapshot_rate = 20u << 10;
+        cluster_restart(&scene->cluster, node);
+    }
+    cluster_await_leaders(&scene->cluster);
+    fill(scene, keys);
+}
+
 static uint64_t installed(const struct scene *scene, int node)
 {
     struct shard_stats stats;
@@ -353,13 +366,7 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     int comes, leader;
 
     begin(&scene, 3);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene.cluster, node);
-        scene.cluster.options.snapshot_rate = 20u << 10;
-        cluster_restart(&scene.cluster, node);
-    }
-    cluster_await_leaders(&scene.cluster);
-    fill(&scene, 6000);
+    fill_slow(&scene, 6000);
     comes = cluster_map_join(&scene.cluster, true);
     move_to(&scene, (int[]){0, 1, comes}, 3);
     writer_run(&scene.writer, 500);
@@ -393,13 +400,7 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     int comes, leader, next;
 
     begin(&scene, 3);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene.cluster, node);
-        scene.cluster.options.snapshot_rate = 20u << 10;
-        cluster_restart(&scene.cluster, node);
-    }
-    cluster_await_leaders(&scene.cluster);
-    fill(&scene, 6000);
+    fill_slow(&scene, 6000);
     comes = cluster_map_join(&scene.cluster, true);
     move_to(&scene, (int[]){0, 1, comes}, 3);
     writer_run(&scene.writer, 3500);
