@@ -63,48 +63,69 @@ static uint32_t sort_samples(struct slow_disk *slow_disk, const struct slow_disk
     return count;
 }
 
-/* Whether the sample speaks for the other state than the member is in. */
-static bool speaks_for_change(const struct slow_disk *slow_disk, bool slow, uint32_t p99_us,
-                              uint32_t median_us)
+struct bars {
+    uint64_t upper_us;
+    uint64_t lower_us;
+};
+
+static struct bars bars_of(const struct slow_disk_options *options, uint32_t median_us)
 {
-    const struct slow_disk_options *options = &slow_disk->options;
     uint64_t begin_us = (uint64_t)median_us * options->begin_ratio;
     uint64_t end_us = (uint64_t)median_us * options->end_ratio;
 
-    begin_us = begin_us > options->floor_us ? begin_us : options->floor_us;
-    end_us = end_us > options->floor_us / 2 ? end_us : options->floor_us / 2;
-    return slow ? p99_us <= end_us : p99_us > begin_us;
+    return (struct bars){
+        .upper_us = begin_us > options->floor_us ? begin_us : options->floor_us,
+        .lower_us = end_us > options->floor_us / 2 ? end_us : options->floor_us / 2,
+    };
+}
+
+/* Whether all samples of the newest begin_ms, and this one, were above the upper bar. */
+static bool long_high(const struct slow_disk *slow_disk, struct slow_disk_state *state, bool high,
+                      uint64_t now_ms)
+{
+    if (!state->high)
+        state->high_since_ms = now_ms;
+    state->high = high;
+    return high && now_ms - state->high_since_ms >= slow_disk->options.begin_ms;
+}
+
+/* True: it becomes slow or sound. */
+static bool judge(const struct slow_disk *slow_disk, struct slow_disk_state *state, uint32_t p99_us,
+                  struct bars bars, uint64_t now_ms)
+{
+    bool bad = long_high(slow_disk, state, p99_us > bars.upper_us, now_ms);
+
+    state->good = p99_us <= bars.lower_us;
+    if (bad || !state->slow)
+        state->good_ms = 0;
+    else if (state->good)
+        state->good_ms += now_ms - slow_disk->stepped_ms;
+    return state->slow ? state->good_ms >= slow_disk->options.end_ms : bad;
 }
 
 uint32_t slow_disk_step(struct slow_disk *slow_disk, const struct slow_disk_event *event)
 {
     uint32_t changed = 0;
-    uint32_t median_us;
+    struct bars bars;
     uint32_t count;
 
     assert(event->count <= slow_disk->options.members_max);
     count = sort_samples(slow_disk, event);
-    median_us = count > 0 ? slow_disk->sorted[(count - 1) / 2] : 0;
+    bars = bars_of(&slow_disk->options, count > 0 ? slow_disk->sorted[(count - 1) / 2] : 0);
     for (uint32_t i = 0; i < event->count; i++) {
         const struct slow_disk_sample *sample = &event->samples[i];
         struct slow_disk_state *state = &slow_disk->states[i];
-        uint32_t needed_ms = state->slow ? slow_disk->options.end_ms : slow_disk->options.begin_ms;
 
         if (!sample->fresh || count < 2) {
-            state->counting = state->counting && state->slow;
-            continue;
-        }
-        if (!speaks_for_change(slow_disk, state->slow, sample->p99_us, median_us)) {
-            state->counting = false;
-            continue;
-        }
-        if (!state->counting)
-            state->since_ms = event->now_ms;
-        state->counting = event->now_ms - state->since_ms < needed_ms;
-        if (!state->counting) {
+            state->high = false;
+            if (state->good)
+                state->good_ms += event->now_ms - slow_disk->stepped_ms;
+        } else if (judge(slow_disk, state, sample->p99_us, bars, event->now_ms)) {
             state->slow = !state->slow;
+            state->good_ms = 0;
             changed++;
         }
     }
+    slow_disk->stepped_ms = event->now_ms;
     return changed;
 }

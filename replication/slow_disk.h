@@ -1,14 +1,17 @@
 /* Slow disk: which members' disks are far off their peers', so that they should lead nothing.
  *
- * A member is slow when the p99 of its fsyncs has been, in every sample for `begin_ms`, above
- * `floor_us` and above `begin_ratio` times the median of all (the lower one, so that of two it is
- * the other's). It is sound again when for `end_ms` none was above the lower bar, `end_ratio` times
- * that median or half the floor, whichever is more. Two bars and two times keep it from flapping;
- * the shorter time is the one to step down, for a leader that waits for its disk makes all its
- * clients wait. With samples every 500 ms and begin_ms 1,000 it is decided within 1.5 s of the
- * first bad one. The median guards against blaming one for what all suffer: when more than half are
- * as slow, nobody is called so. Without a sample there is no evidence: a count towards slow begins
- * anew; one towards sound goes on, or a cluster that writes little would never end it.
+ * A member is slow when the p99 of its fsyncs has been, in every sample for `begin_ms`, above the
+ * upper bar: `floor_us` and `begin_ratio` times the median of all (the lower one, so that of two it
+ * is the other's). It is sound again once samples at or below the lower bar, `end_ratio` times that
+ * median or half the floor, whichever is more, have made up `end_ms`. A sample above that bar adds
+ * nothing and takes nothing away, for machines have hiccups; only what would call the member slow,
+ * begin_ms above the upper bar, starts the count anew. Two bars and two times keep it from
+ * flapping; the shorter time is the one to step down, for a leader that waits for its disk makes
+ * all its clients wait. With samples every 500 ms and begin_ms 1,000 it is decided within 1.5 s of
+ * the first bad one. The median guards against blaming one for what all suffer: when more than half
+ * are as slow, nobody is called so. Without a sample there is no evidence: a count towards slow
+ * begins anew; one towards sound goes on behind a good sample, or a cluster that writes little
+ * would never end it.
  */
 #ifndef REPLICATION_SLOW_DISK_H
 #define REPLICATION_SLOW_DISK_H
@@ -39,14 +42,17 @@ struct slow_disk_event {
 
 struct slow_disk_state {
     bool slow;
-    bool counting;
-    uint64_t since_ms; /* counting: the first of the samples that speak for a change */
+    bool high;              /* the newest samples were above the upper bar, */
+    uint64_t high_since_ms; /* since then */
+    bool good;              /* the newest one was not above the lower bar */
+    uint64_t good_ms;       /* slow: towards end_ms */
 };
 
 struct slow_disk {
     struct slow_disk_options options;
     struct slow_disk_state *states; /* by slot */
-    uint32_t *sorted;               /* of a step */
+    uint64_t stepped_ms;
+    uint32_t *sorted; /* of a step */
 };
 
 /* 0 or -ENOMEM. */
