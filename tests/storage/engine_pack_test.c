@@ -220,6 +220,41 @@ Test(engine_pack, an_ordered_scan_gives_values_that_are_compressed)
     vfs_mem_free(vfs);
 }
 
+/* Other threads do so between any two steps of a copy. */
+Test(engine_pack, what_a_cursor_gave_stays_while_others_are_read_and_written)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct engine_value other = {0};
+    struct engine_cursor *cursor;
+    struct engine_item item;
+    struct engine *engine;
+
+    fill(vfs, 1, secret, 1);
+    cr_assert_eq(open_with(&engine, vfs, 1, secret), 0);
+    cr_assert_eq(engine_scan(engine, NULL, &cursor), 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        char key[32], value[256];
+        uint32_t number;
+        size_t size;
+
+        cr_assert_eq(engine_cursor_next(cursor, &item), 0);
+        cr_assert_geq(item.key_size, 10);
+        number = (uint32_t)strtoul((const char *)item.key + 9, NULL, 10);
+        size = (size_t)snprintf(key, sizeof key, "customer-%u", number);
+        cr_assert_eq(engine_get(engine, "customer-77", 11, &other), 0);
+        put(engine, KEYS - 1, 1);
+        cr_assert_eq(item.key_size, size);
+        cr_assert_eq(memcmp(item.key, key, size), 0, "the key of %s is another now", key);
+        size = value_of(number, 1, value);
+        cr_assert_eq(item.value_size, size);
+        cr_assert_eq(memcmp(item.value, value, size), 0, "the value of %s is another now", key);
+    }
+    engine_cursor_close(cursor);
+    engine_value_deinit(&other);
+    cr_assert_eq(engine_close(engine), 0);
+    vfs_mem_free(vfs);
+}
+
 Test(engine_pack, sealed_files_tell_neither_keys_nor_values)
 {
     struct vfs *plain = vfs_mem_new(), *sealed = vfs_mem_new();
