@@ -227,11 +227,12 @@ void loop_links_announce(struct node_loop *loop);
 /* The node's tickets are there, or others, or some may have expired: opens to those who may come
  * in, and ends the links of those who may not. */
 void loop_tickets_apply(struct node_loop *loop);
-/* A link comes up: NULL, or why it may not. links_mutex is held. A new key of
+/* A link comes up: whether and why it may not. links_mutex is held. A new key of
  * a ticket that counts its uses is refused until that use is committed: it dials again. */
-const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
+struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
 /* Tells the log of it, at most once a second. links_mutex is held. */
-void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, const char *why);
+void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
+                          const struct refusal *refusal);
 int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
 /* node_loop_join.c */
 /* Dials the seeds, if this node has to ask its way in. */

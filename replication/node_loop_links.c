@@ -109,8 +109,8 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct host_link *added = calloc(1, sizeof *added);
     struct inbox_item item = {.kind = INBOX_LINK_UP};
     struct link *other = NULL;
-    const char *why;
-    bool stranger, refused;
+    struct refusal refusal;
+    bool stranger;
 
     if (!added)
         return false;
@@ -124,12 +124,13 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->generation = peer->generation;
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
     pthread_mutex_lock(&loop->links_mutex);
-    why = loop_tickets_refuse(loop, peer);
-    if (why)
-        loop_tickets_refused(loop, peer, why);
-    stranger = !why && is_stranger(loop, added);
-    refused = why || (stranger && too_many_strangers(loop));
-    if (!refused) {
+    refusal = loop_tickets_refuse(loop, peer);
+    if (refusal.kind != REFUSAL_NONE)
+        loop_tickets_refused(loop, peer, &refusal);
+    stranger = refusal.kind == REFUSAL_NONE && is_stranger(loop, added);
+    if (stranger && too_many_strangers(loop))
+        refusal.kind = REFUSAL_STRANGERS;
+    if (refusal.kind == REFUSAL_NONE) {
         added->next = loop->links;
         loop->links = added;
         link_set_user(link, added);
@@ -142,12 +143,14 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     pthread_mutex_unlock(&loop->links_mutex);
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
-    if (stranger)
-        loop_log(refused ? "warn" : "info", refused ? "node_refused" : "node_unknown",
-                 "address=%s reason=\"%s\"", peer->address,
-                 refused ? "too many nodes that are no members"
-                         : "no member has its key: it may only ask to join");
-    if (refused) {
+    if (stranger && refusal.kind == REFUSAL_NONE)
+        loop_log("info", "node_unknown", "address=%s reason=\"%s\"", peer->address,
+                 "no member has its key: it may only ask to join");
+    if (refusal.kind == REFUSAL_STRANGERS)
+        loop_log("warn", "node_refused", "address=%s reason=\"%s\"", peer->address,
+                 refusal_word(refusal.kind));
+    if (refusal.kind != REFUSAL_NONE) {
+        link_refuse(link, &refusal);
         free(added);
         return false;
     }
@@ -305,13 +308,8 @@ static void on_message(void *context, struct link *link, const struct link_messa
 
 static void on_refused(void *context, const char *address, const char *why)
 {
-    const struct node_loop *loop = context;
-    bool joins = loop->options->join_count > 0 && !atomic_load(&loop->shards_started);
-
-    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"%s", address, why,
-             joins ? " next=\"that node's log says why, under ticket_refused: give this one a good "
-                     "ticket, of `ring-admin ticket new --role node`\""
-                   : "");
+    (void)context;
+    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"", address, why);
 }
 
 int loop_links_open(struct node_loop *loop)

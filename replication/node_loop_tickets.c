@@ -11,9 +11,6 @@
 #define CLOSE_MAX      64u /* links a round; the others come in the next */
 #define LOG_REFUSED_MS 1000u
 
-/* Not for a person: the key comes again. */
-static const char redeeming[] = "the use of its ticket is being noted";
-
 /* Whether a secret of that generation still opens the cluster. */
 static bool is_secret(const struct tickets *tickets, uint32_t generation)
 {
@@ -21,19 +18,34 @@ static bool is_secret(const struct tickets *tickets, uint32_t generation)
            (generation == tickets->offered.generation || generation == tickets->other.generation);
 }
 
-/* Why the key may not be linked in that role with this ticket; NULL: it may. links_mutex is held.
+/* Why the key may not be linked in that role with this ticket, if it may not. links_mutex is held.
  */
-static const char *problem(const struct node_loop *loop, uint32_t ticket, uint32_t generation,
-                           uint8_t role, const uint8_t *public_key)
+static struct refusal problem(const struct node_loop *loop, uint32_t ticket, uint32_t generation,
+                              uint8_t role, const uint8_t *public_key)
 {
-    int code;
+    const struct tickets_record *record = tickets_find(&loop->tickets, ticket);
 
     if (!loop->tickets_known)
-        return "this node has no tickets yet";
+        return (struct refusal){.kind = REFUSAL_EARLY};
     if (ticket == 0)
-        return is_secret(&loop->tickets, generation) ? NULL : "its ticket is of an old secret";
-    code = tickets_may(&loop->tickets, ticket, role, public_key, loop_wall_ms());
-    return code == 0 ? NULL : tickets_error_name(code);
+        return (struct refusal){.kind = is_secret(&loop->tickets, generation) ? REFUSAL_NONE
+                                                                              : REFUSAL_RETIRED};
+    switch (tickets_may(&loop->tickets, ticket, role, public_key, loop_wall_ms())) {
+    case TICKETS_E_OK:
+        return (struct refusal){.kind = REFUSAL_NONE};
+    case TICKETS_E_REVOKED:
+        return (struct refusal){.kind = REFUSAL_REVOKED, .number = record->revoked_ms};
+    case TICKETS_E_EXPIRED:
+        return (struct refusal){.kind = REFUSAL_EXPIRED, .number = record->expires_ms};
+    case TICKETS_E_SPENT:
+        return (struct refusal){.kind = REFUSAL_SPENT, .number = record->uses_max};
+    case TICKETS_E_ROLE:
+        return (struct refusal){.kind = REFUSAL_ROLE, .number = record->role};
+    case TICKETS_E_FULL:
+        return (struct refusal){.kind = REFUSAL_FULL};
+    default:
+        return (struct refusal){.kind = REFUSAL_UNKNOWN};
+    }
 }
 
 static void begin_redeem(struct node_loop *loop, const struct link_peer *peer)
@@ -66,29 +78,35 @@ int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item)
     return loop_step_node(loop, &event);
 }
 
-const char *loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer)
+struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer)
 {
-    const char *why;
+    struct refusal refusal = {.kind = REFUSAL_NONE};
 
-    if (peer->dialled) /* nothing that we dial may give us an admin's orders */
-        return peer->role == LINK_ROLE_NODE ? NULL : "it is no storage node";
-    why = problem(loop, peer->ticket, peer->generation, (uint8_t)peer->role, peer->public_key);
-    if (why || peer->ticket == 0 ||
+    if (peer->dialled) { /* nothing that we dial may give us an admin's orders */
+        refusal.kind = peer->role == LINK_ROLE_NODE ? REFUSAL_NONE : REFUSAL_NO_NODE;
+        return refusal;
+    }
+    refusal = problem(loop, peer->ticket, peer->generation, (uint8_t)peer->role, peer->public_key);
+    if (refusal.kind != REFUSAL_NONE || peer->ticket == 0 ||
         tickets_redeemed(&loop->tickets, peer->ticket, peer->public_key))
-        return why;
+        return refusal;
     begin_redeem(loop, peer);
-    return redeeming;
+    return (struct refusal){.kind = REFUSAL_NOTING};
 }
 
-void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer, const char *why)
+void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
+                          const struct refusal *refusal)
 {
     uint64_t now_ms = loop_now_ms();
+    char text[REFUSAL_TEXT_SIZE];
 
-    if (why == redeeming || now_ms < loop->tickets_logged_ms + LOG_REFUSED_MS)
+    /* NOTING is not for a person: the key comes again. */
+    if (refusal->kind == REFUSAL_NOTING || now_ms < loop->tickets_logged_ms + LOG_REFUSED_MS)
         return;
     loop->tickets_logged_ms = now_ms;
+    refusal_text(refusal, 0, text);
     loop_log("warn", "ticket_refused", "address=%s ticket=%u role=%s reason=\"%s\"", peer->address,
-             peer->ticket, ticket_role_name((uint8_t)peer->role), why);
+             peer->ticket, ticket_role_name((uint8_t)peer->role), text);
 }
 
 /* Who takes part is known by its key, and may have the secret. Who is only joining has no more than
@@ -106,15 +124,17 @@ static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
     size_t count = 0;
 
     for (struct host_link *host = loop->links; host && count < CLOSE_MAX; host = host->next) {
-        const char *why;
+        char text[REFUSAL_TEXT_SIZE];
+        struct refusal refusal;
 
         if (host->dialled || host->ended || takes_part(loop, host))
             continue;
-        why = problem(loop, host->ticket, host->generation, host->role, host->public_key);
-        if (!why)
+        refusal = problem(loop, host->ticket, host->generation, host->role, host->public_key);
+        if (refusal.kind == REFUSAL_NONE)
             continue;
+        refusal_text(&refusal, 0, text);
         loop_log("info", "link_ended", "ticket=%u role=%s reason=\"%s\"", host->ticket,
-                 ticket_role_name(host->role), why);
+                 ticket_role_name(host->role), text);
         host->ended = true;
         ended[count++] = host->link;
     }

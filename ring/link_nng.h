@@ -19,6 +19,7 @@
 
 #include "ring/identity.h"
 #include "ring/link.h"
+#include "ring/refusal.h"
 #include "ring/ticket.h"
 #include "ring/tickets.h"
 
@@ -57,7 +58,7 @@ struct fabric_options {
     uint32_t credit_messages;        /* 65,536 */
     void *context;
     /* The link is authenticated and usable, also from inside this call. Return false to refuse it
-     * (it is then closed without on_down; on_refused tells). */
+     * (it is then closed without on_down; on_refused tells); link_refuse() says why. */
     bool (*on_up)(void *context, struct link *link, const struct link_peer *peer);
     void (*on_message)(void *context, struct link *link, const struct link_message *message);
     /* All that has come together was given to on_message, and more is being received: the host may
@@ -65,7 +66,8 @@ struct fabric_options {
      * NULL. Unlike the others it may come on several threads at once. */
     void (*on_pause)(void *context);
     void (*on_down)(void *context, struct link *link, const char *why);
-    /* A dial that failed, a refused handshake: for logs, rate limited. address may be "?". */
+    /* A dial that failed, a refused handshake, the reason that the other side gave: for logs, rate
+     * limited. address may be "?". */
     void (*on_refused)(void *context, const char *address, const char *why);
 };
 
@@ -91,6 +93,8 @@ uint16_t fabric_port(const struct fabric *fabric);
  * *link and its user are set before the first callback. 0, -EINVAL or -ENOMEM. */
 int fabric_dial(struct fabric *fabric, const char *address, const uint8_t *expected_key, void *user,
                 struct link **link);
+/* Inside on_up of an accepted link, before it returns false: the other side is to know why. */
+void link_refuse(struct link *link, const struct refusal *refusal);
 /* The peer was heard of another way: a dialled link that waits for its next attempt tries now. */
 void link_hurry(struct link *link);
 void *link_user(const struct link *link);

@@ -241,6 +241,7 @@ static void conn_refused(struct conn *conn)
 {
     struct link *link = conn->link;
     uint64_t now_ms = link_now_ms();
+    char text[REFUSAL_TEXT_SIZE];
     bool tell = true;
     pthread_mutex_lock(&link->lock);
     if (link->closed)
@@ -252,8 +253,11 @@ static void conn_refused(struct conn *conn)
         link->reported_ms = now_ms;
     }
     pthread_mutex_unlock(&link->lock);
+    bool told = link->dialled && conn->refusal.kind != REFUSAL_NONE;
+    if (told)
+        refusal_text(&conn->refusal, (uint8_t)conn->fabric->options.role, text);
     if (tell)
-        fabric_refused(conn->fabric, conn->address, conn->why);
+        fabric_refused(conn->fabric, conn->address, told ? text : conn->why);
 }
 
 /* The last act of the receiving side. */
@@ -288,15 +292,29 @@ static void conn_ended(struct conn *conn)
     pthread_mutex_unlock(&fabric->lock);
 }
 
-static const char *conn_receive_error(const struct conn *conn, int error)
+/* The peer hung up before the link was up. */
+static const char *conn_broken_off(struct conn *conn)
 {
+    size_t there = conn->in_tail - conn->in_head;
+    if (!conn->link->dialled)
+        return "the peer broke off the handshake";
+    if (conn->stage == CONN_HANDSHAKE && !handshake_heard(conn->handshake))
+        conn->refusal.kind = REFUSAL_UNANSWERED;
+    else if (conn->stage == CONN_HEADER && there == REFUSAL_SIZE)
+        (void)refusal_open(&conn->refusal, conn->keys->receive, conn->in + conn->in_head);
+    return conn->refusal.kind != REFUSAL_NONE ? refusal_word(conn->refusal.kind)
+                                              : "the peer broke off the handshake: it refuses us";
+}
+
+static const char *conn_receive_error(struct conn *conn, int error)
+{
+    if (!conn->link->dialled && conn->refusal.kind != REFUSAL_NONE)
+        return "refused by this process";
     if (error != NNG_ECONNSHUT && error != NNG_ECONNRESET && error != NNG_ECLOSED)
         return nng_strerror(error);
     if (conn->stage == CONN_PACKETS)
         return "connection lost";
-    return conn->link->dialled ? "the peer broke off the handshake: it holds another ticket or "
-                                 "refuses us"
-                               : "the peer broke off the handshake";
+    return conn_broken_off(conn);
 }
 
 /* count bytes came, or an error of nng. True when more can be received; otherwise it is broken. */
@@ -315,7 +333,8 @@ static bool conn_got(struct conn *conn, int error, size_t count)
     }
     pthread_mutex_lock(&conn->link->lock);
     /* The peer may hang up before we have heard that our final packet is out. */
-    conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, error));
+    if (!conn->broken)
+        conn_break(conn, conn->finishing ? "closed" : conn_receive_error(conn, error));
     pthread_mutex_unlock(&conn->link->lock);
     return false;
 }

@@ -98,6 +98,31 @@ static bool input_count_link(struct conn *conn)
     return room;
 }
 
+void link_refuse(struct link *link, const struct refusal *refusal)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->dialled && link->conn != NULL)
+        link->conn->refusal = *refusal;
+    pthread_mutex_unlock(&link->lock);
+}
+
+/* Its host does not want the link. In the place of our stream's header, which has not left yet, the
+ * reason goes out with what conn_input() sends at its end; then the connection is over. */
+static void input_refuse(struct conn *conn)
+{
+    uint8_t bytes[REFUSAL_SIZE];
+    if (conn->link->dialled || conn->refusal.kind == REFUSAL_NONE) {
+        (void)input_break(conn, "refused by this process");
+        return;
+    }
+    refusal_seal(&conn->refusal, conn->keys->send, bytes);
+    pthread_mutex_lock(&conn->link->lock);
+    conn->sealed = false;
+    conn->raw_size = 0;
+    pthread_mutex_unlock(&conn->link->lock);
+    input_raw(conn, bytes, sizeof bytes);
+}
+
 static enum input input_up(struct conn *conn)
 {
     const struct fabric_options *options = &conn->fabric->options;
@@ -116,9 +141,6 @@ static enum input input_up(struct conn *conn)
     nng_aio_set_timeout(inline_aio, NNG_DURATION_INFINITE);
     if (!link->dialled)
         input_seal(conn);
-    sodium_memzero(conn->keys, sizeof *conn->keys);
-    free(conn->keys);
-    conn->keys = NULL;
     fabric_pending_remove(conn->fabric, conn);
     struct link_credit window = {.bytes = conn->peer.credit_size,
                                  .messages = conn->peer.credit_messages};
@@ -135,7 +157,12 @@ static enum input input_up(struct conn *conn)
     if (broken)
         return INPUT_STOP;
     conn->told_up = options->on_up == NULL || options->on_up(options->context, link, &peer);
-    return conn->told_up ? INPUT_GO_ON : input_break(conn, "refused by this process");
+    if (!conn->told_up)
+        input_refuse(conn);
+    sodium_memzero(conn->keys, sizeof *conn->keys);
+    free(conn->keys);
+    conn->keys = NULL;
+    return conn->told_up ? INPUT_GO_ON : INPUT_STOP;
 }
 
 static enum input input_header(struct conn *conn)

@@ -109,7 +109,8 @@ struct conn {
     pthread_t corker;
     uint64_t finish_ms;
     uint64_t pinged_ms;
-    const char *why; /* of the break: a constant text */
+    const char *why;        /* of the break: a constant text */
+    struct refusal refusal; /* accepted: what the other side is told; dialled: what it has told */
     size_t raw_size;
     uint8_t raw[CONN_RAW_SIZE_MAX]; /* handshake bytes, before any packet */
 

@@ -168,6 +168,10 @@ static void try_admin(struct fleet *fleet)
     REQUIRE(code == 1 && strstr(err, "founding ticket"), "exit code %d: %s", code, err);
     code = ticket(fleet, (const char *[]){"list", "--ticket", path, NULL});
     REQUIRE(code == UNREACHABLE, "a third key: exit code %d: %s", code, text);
+    REQUIRE(strstr(err,
+                   "the ticket is spent: used 2 of 2 times; take one of `ring-admin ticket new "
+                   "--role admin`"),
+            "%s", err);
     REQUIRE(ticket(fleet, (const char *[]){"list", NULL}) == 0 && strstr(text, "spent") &&
                 strstr(text, "revoked") && strstr(text, "expired"),
             "%s", text);
@@ -177,6 +181,16 @@ struct joiner {
     struct child child;
     char data[PATH_MAX], log[PATH_MAX];
 };
+
+static void start(struct fleet *fleet, struct joiner *joiner, const char *name,
+                  const char *const *words, size_t count)
+{
+    child_init(&joiner->child);
+    for (size_t i = 0; i < count; i++)
+        REQUIRE(child_add(&joiner->child, words[i]) == 0, "no memory");
+    fleet_path(fleet, name, ".log", joiner->log);
+    REQUIRE(child_start(&joiner->child, joiner->log) == 0, "%s", joiner->log);
+}
 
 /* A node with an empty folder, which asks to join. */
 static void join(struct fleet *fleet, struct joiner *joiner, const char *name, const char *path)
@@ -195,11 +209,7 @@ static void join(struct fleet *fleet, struct joiner *joiner, const char *name, c
                                  "--join",
                                  fleet->addresses[1]};
 
-    child_init(&joiner->child);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        REQUIRE(child_add(&joiner->child, words[i]) == 0, "no memory");
-    fleet_path(fleet, name, ".log", joiner->log);
-    REQUIRE(child_start(&joiner->child, joiner->log) == 0, "%s", joiner->log);
+    start(fleet, joiner, name, words, sizeof words / sizeof *words);
     REQUIRE(child_line(&joiner->child, -1, 20000, line, sizeof line) == 0, "%s", joiner->log);
 }
 
@@ -242,6 +252,26 @@ static void await_said(const struct joiner *joiner, const char *what)
     }
 }
 
+/* A router with a ticket that has ended hears why. */
+static void try_router(struct fleet *fleet)
+{
+    char path[PATH_MAX], program[PATH_MAX];
+    struct joiner router;
+    struct ticket with;
+
+    new_ticket(fleet, "late-router",
+               (const char *[]){"new", "--role", "router", "--ttl", "1s", NULL}, path, &with);
+    pause_ms(1500);
+    start(fleet, &router, "router-2",
+          (const char *[]){program_path("ringcask", program), "router", "--ticket", path, "--seeds",
+                           fleet->addresses[1], "--resp", "127.0.0.1:0"},
+          8);
+    await_said(&router, "event=refused");
+    await_said(&router, "the ticket expired at 20");
+    await_said(&router, "take one of `ring-admin ticket new --role router`");
+    leave(&router);
+}
+
 /* Lines of node 2's log that hold the words. */
 static uint32_t told(const struct fleet *fleet, const char *words)
 {
@@ -257,7 +287,7 @@ static uint32_t told(const struct fleet *fleet, const char *words)
 }
 
 /* Who joins with it is refused: the member that is asked says which ticket it was and why, and the
- * joiner what to do. id: 0: it is no ticket of the cluster. */
+ * joiner why and what to do. id: 0: it is no ticket of the cluster. */
 static void expect_refused(struct fleet *fleet, const char *name, const char *path, uint32_t id,
                            const char *reason)
 {
@@ -266,9 +296,9 @@ static void expect_refused(struct fleet *fleet, const char *name, const char *pa
     uint32_t before;
 
     if (id != 0)
-        snprintf(says, sizeof says, "ticket=%u role=node reason=\"%s\"", id, reason);
+        snprintf(says, sizeof says, "ticket=%u role=node reason=\"%s", id, reason);
     else
-        snprintf(says, sizeof says, "reason=\"%s", reason);
+        snprintf(says, sizeof says, "reason=\"the handshake failed: %s", reason);
     before = told(fleet, says);
     join(fleet, &joiner, name, path);
     for (uint32_t ms = 0; told(fleet, says) == before; ms += 50) {
@@ -276,7 +306,8 @@ static void expect_refused(struct fleet *fleet, const char *name, const char *pa
         pause_ms(50);
     }
     await_said(&joiner, "event=connection_refused");
-    await_said(&joiner, "ring-admin ticket new --role node");
+    await_said(&joiner, reason);
+    await_said(&joiner, "take one of `ring-admin ticket new --role node`");
     REQUIRE(!said(&joiner, "event=serving"), "%s", text);
     REQUIRE(members(fleet) == NODES + 1, "a ticket that is %s let another join: %s", reason, text);
     leave(&joiner);
@@ -285,7 +316,7 @@ static void expect_refused(struct fleet *fleet, const char *name, const char *pa
 /* Of another cluster, and of this one with another secret. */
 static void expect_wrong(struct fleet *fleet)
 {
-    static const char reason[] = "the handshake failed: another cluster's ticket";
+    static const char reason[] = "another cluster's ticket";
     char path[PATH_MAX], program[PATH_MAX];
     struct ticket wrong;
 
@@ -387,7 +418,7 @@ static void try_revoked(struct fleet *fleet, struct joiner *node, const char *pa
     struct ticket other;
 
     end_ticket(fleet, with);
-    expect_refused(fleet, "node-5", path, with->id, "revoked");
+    expect_refused(fleet, "node-5", path, with->id, "the ticket was revoked at 20");
     await_said(node, "event=peer_down");
     leave(node);
     start_again(fleet, node, "node-4", path);
@@ -428,11 +459,11 @@ static void try_join(struct fleet *fleet)
     await_said(&first, "event=serving");
     REQUIRE(members(fleet) == NODES + 1, "%s", text);
     expect_wrong(fleet);
-    expect_refused(fleet, "node-5", path, with.id, "spent");
+    expect_refused(fleet, "node-5", path, with.id, "the ticket is spent: used 1 of 1 times");
     new_ticket(fleet, "late", (const char *[]){"new", "--role", "node", "--ttl", "1s", NULL}, late,
                &brief);
     pause_ms(1500);
-    expect_refused(fleet, "node-6", late, brief.id, "expired");
+    expect_refused(fleet, "node-6", late, brief.id, "the ticket expired at 20");
     try_joining(fleet, &first, path, &with);
     try_revoked(fleet, &first, path, &with);
 }
@@ -522,6 +553,7 @@ void scenario_tickets(const struct scenario_options *options)
     talk_of_router(&fleet, &router);
     try_ends(&fleet);
     try_admin(&fleet);
+    try_router(&fleet);
     try_join(&fleet);
     gap = rotate(&fleet);
     expect_in(&router, LINK_ROLE_ROUTER, fleet.addresses[0], false);

@@ -30,6 +30,8 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
         end->peer = *peer;
         end->next_correlation = 0;
         pthread_cond_broadcast(&end->changed);
+    } else if (end->refusal.kind != REFUSAL_NONE) {
+        link_refuse(link, &end->refusal);
     }
     pthread_mutex_unlock(&end->lock);
     return accept;

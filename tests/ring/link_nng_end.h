@@ -36,9 +36,10 @@ struct end {
     char refused[160];
     /* what to do */
     bool echo;
-    bool hold;          /* do not consume */
-    bool refuse;        /* on_up says false */
-    bool close_on_data; /* link_close() from inside on_message */
+    bool hold;              /* do not consume */
+    bool refuse;            /* on_up says false */
+    struct refusal refusal; /* and why */
+    bool close_on_data;     /* link_close() from inside on_message */
 };
 
 /* Options of fabric_open; zeros are defaults. ticket is borrowed. */

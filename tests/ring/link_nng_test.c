@@ -401,7 +401,7 @@ static void expect_refusal(const struct ticket *other)
     end_wait(&node, &node.refusals, 2);
     end_wait(&router, &router.refusals, 1);
     end_text(&router, router.refused, text);
-    cr_assert_not_null(strstr(text, "another ticket"), "%s", text);
+    cr_assert_not_null(strstr(text, "another cluster's ticket"), "%s", text);
     end_text(&node, node.refused, text);
     cr_assert_not_null(strstr(text, "ticket"), "%s", text);
     part();

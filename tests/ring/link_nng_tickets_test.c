@@ -104,3 +104,31 @@ Test(link_nng_tickets, with_no_tickets_nobody_comes_in_and_the_secret_is_offered
     end_wait(&node, &node.ups, 1);
     part();
 }
+
+Test(link_nng_tickets, who_is_refused_hears_why)
+{
+    char text[160];
+    node.refuse = true;
+    node.refusal = (struct refusal){.kind = REFUSAL_SPENT, .number = 3};
+    end_listen(&node, 0);
+    end_open(&router);
+    end_dial(&router, fabric_port(node.fabric), NULL);
+    end_wait(&router, &router.refusals, 1);
+    end_text(&router, router.refused, text);
+    cr_assert_not_null(strstr(text, "spent: used 3 of 3 times"), "%s", text);
+    cr_assert_not_null(strstr(text, "--role router"), "%s", text);
+    end_wait(&node, &node.refusals, 5); /* it dials again, and hears nothing new for a while */
+    cr_assert_eq(end_read(&router, &router.refusals), 1);
+    pthread_mutex_lock(&node.lock);
+    node.refusal = (struct refusal){.kind = REFUSAL_STRANGERS};
+    pthread_mutex_unlock(&node.lock);
+    end_wait(&router, &router.refusals, 2);
+    end_text(&router, router.refused, text);
+    cr_assert_not_null(strstr(text, "no members"), "%s", text);
+    cr_assert_eq(end_read(&router, &router.ups) + end_read(&node, &node.downs), 0);
+    pthread_mutex_lock(&node.lock);
+    node.refuse = false;
+    pthread_mutex_unlock(&node.lock);
+    end_wait(&router, &router.ups, 1);
+    part();
+}
