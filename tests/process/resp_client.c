@@ -140,6 +140,8 @@ static int send_all(struct resp_client *client, const char *bytes, size_t size)
     while (size > 0) {
         ssize_t sent = send(client->fd, bytes, size, MSG_NOSIGNAL);
 
+        if (sent < 0 && errno == EINTR)
+            continue;
         if (sent < 0)
             return -errno;
         bytes += sent;
@@ -161,7 +163,11 @@ static int receive(struct resp_client *client)
         client->in = in;
         client->in_capacity = capacity;
     }
-    got = recv(client->fd, client->in + client->in_size, client->in_capacity - client->in_size, 0);
+    /* With a timeout it is interrupted when the process was stopped and goes on. */
+    do
+        got = recv(client->fd, client->in + client->in_size, client->in_capacity - client->in_size,
+                   0);
+    while (got < 0 && errno == EINTR);
     if (got <= 0)
         return got < 0 ? -errno : -ECONNRESET;
     client->in_size += (size_t)got;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define NODES      3u
+#define PARTITIONS "--partitions=16" /* few: what is written outweighs them, however slowly */
 #define HOT        3u
 #define KEYS_MAX   200u
 #define HEALTHY_MS 60000u
@@ -264,7 +265,7 @@ void scenario_balance(const struct scenario_options *options)
     struct fleet fleet;
     json_int_t leader;
 
-    fleet_open(&fleet, options->folder, NODES);
+    fleet_open_with(&fleet, options->folder, NODES, PARTITIONS, NULL);
     refuses(&fleet);
     leader = choose_keys(&fleet, &writer);
     writer.port = fleet.resp_port;

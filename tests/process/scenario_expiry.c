@@ -39,8 +39,8 @@ static void ask_by_hand(const struct fleet *fleet)
 {
     static const char *const rows[][2] = {
         {"SET a old", "OK"},
-        {"SET a new PX 700", "OK"},
-        {"TTL a", "1"},
+        {"SET a new PX 1400", "OK"},
+        {"TTL a", "1"}, /* rounded: for nine tenths of a second more */
         {"SET b 1 EX 100 NX", "OK"},
         {"EXPIRE b 200 GT", "1"},
         {"EXPIRE b 100 GT", "0"},
@@ -61,7 +61,7 @@ static void ask_by_hand(const struct fleet *fleet)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         cli_says(fleet, rows[i][0], rows[i][1]);
-    nap(900);
+    nap(1500);
     cli_says(fleet, "GET a", "");
     cli_says(fleet, "EXISTS a b", "1");
     cli_says(fleet, "DEL a b", "1");

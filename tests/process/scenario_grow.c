@@ -197,7 +197,8 @@ static void change_replicas(struct fleet *fleet)
     fleet_wait_healthy(fleet, WAIT_MS);
 }
 
-/* A slow plan that is paused, cannot be overtaken, and is given up; then its node leaves again. */
+/* A slow plan that is paused, cannot be overtaken, and is given up, which ends the pause too; then
+ * its node leaves again. */
 static void give_up(struct fleet *fleet)
 {
     uint32_t joined = fleet_join_node(fleet);
@@ -208,7 +209,6 @@ static void give_up(struct fleet *fleet)
     fleet_expect(fleet, 0, "a plan is paused", "pause", NULL);
     fleet_expect(fleet, 5, "a plan is under way", "commit", "--auto", NULL);
     fleet_expect(fleet, 4, "ring-admin resume", "doctor", NULL);
-    fleet_expect(fleet, 0, "a plan is under way", "resume", NULL);
     fleet_expect(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
     fleet_wait_healthy(fleet, WAIT_MS);
     fleet_expect(fleet, 0, "can be committed", "plan", NULL);
@@ -259,11 +259,14 @@ static uint32_t lose_newcomer(struct fleet *fleet, const char *replaces)
     return joined;
 }
 
-/* The plan is ended where it is; what the dead one has got already goes elsewhere after it. */
+/* The plan cannot end before it is resumed, nor after. It is ended where it is; what the dead one
+ * has got already goes elsewhere after it. */
 static void abort_without(struct fleet *fleet)
 {
     uint32_t lost = lose_newcomer(fleet, NULL);
 
+    fleet_expect(fleet, 0, "a plan is paused", "pause", NULL);
+    fleet_expect(fleet, 0, "a plan is under way", "resume", NULL);
     fleet_expect(fleet, 0, "settled, epoch", "abort", "--wait", NULL);
     fleet_expect(fleet, 4, "ring-admin remove --force", "doctor", NULL);
     fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
