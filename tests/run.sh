@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs every test. One line a suite, and a closing line
-# "N passed, N failed". What a suite printed stays in build/test-results/.
+# Installs what is missing, builds, and runs every test. One line a suite - how long it took and how
+# much of the processors - and a closing line "N passed, N failed". What a suite printed stays in
+# build/test-results/.
 #
 #   sh tests/run.sh            everything
 #   sh tests/run.sh unit lint  only suites whose line contains one of the words
@@ -17,44 +18,42 @@ export results LSAN_OPTIONS TSAN_OPTIONS
 sh cli/packages.sh test || exit 1
 rm -rf "$results"
 mkdir -p "$results"
+: >"$results/passed"
+: >"$results/failed"
+begin=$(date +%s)
 
-# Four builds of the same sources: asan runs the suites, release the simulator and the processes,
-# tsan what has threads, mutants the planted bugs.
+launcher=
+command -v ccache >/dev/null 2>&1 && launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
+
+# build PRESET [WORDS of cmake --build]: then lists its suites, which run while the next is built.
 build()
 {
     preset=$1
     shift
-    cmake --preset "$preset" $launcher >"$results/build-$preset.log" 2>&1 &&
-        cmake --build --preset "$preset" -j "$jobs" "$@" >>"$results/build-$preset.log" 2>&1 &&
-        return 0
-    echo "FAIL  build.$preset"
-    tail -n 40 "$results/build-$preset.log"
-    echo "0 passed, 1 failed"
-    exit 1
+    if ! { cmake --preset "$preset" $launcher &&
+        cmake --build --preset "$preset" -j "$jobs" "$@"; } >"$results/build-$preset.log" 2>&1
+    then
+        echo "FAIL  build.$preset" >&3
+        tail -n 40 "$results/build-$preset.log" >&3
+        echo "build.$preset" >>"$results/failed"
+        return 1
+    fi
+    echo "built $preset after $(($(date +%s) - begin)) s" >&3
+    sh tests/suites.sh "$preset" | grep -F -e "$words" | tr '\n' '\0'
 }
-launcher=
-command -v ccache >/dev/null 2>&1 && launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
-# Not the unit tests: each would be optimised as a whole program, and runs in the asan build.
-build release --target ringcask ring-admin ring-bench sim process_test \
-    ringcask_storage ringcask_storage_shared
-build asan
-build tsan --target tsan
-build mutants --target sim
 
-# A suite is "name|command". Long ones first, so that all cores end together; one more at a time than
-# there are cores, as many wait for the clock or the disk.
-suites=$results/suites
-sh tests/suites.sh >"$suites"
-if [ $# -gt 0 ]; then
-    for word in "$@"; do
-        grep -F -- "$word" "$suites"
-    done | awk '!seen[$0]++' >"$suites.some"
-    mv "$suites.some" "$suites"
-fi
-if [ ! -s "$suites" ]; then
-    echo "no suite has such a name"
-    exit 1
-fi
+# Four builds of the same sources: asan runs the suites, release the simulator and the processes,
+# tsan what has threads, mutants the planted bugs. Processes first: they wait more than they work,
+# and the builds fill the gaps. Short ones last, so that all cores end together.
+build_all()
+{
+    build tsan --target tsan &&
+        # Not the unit tests: each would be optimised as a whole program, and runs in the asan build.
+        build release --target ringcask ring-admin ring-bench sim process_test \
+            ringcask_storage ringcask_storage_shared &&
+        build mutants --target sim &&
+        build asan
+}
 
 run_one='
     name=${1%%|*}; command=${1#*|}; log=$results/$name.log
@@ -62,6 +61,10 @@ run_one='
     sh -c "$command" >"$log" 2>&1 </dev/null
     code=$?
     seconds=$(($(date +%s) - begin))
+    # Of all that it started and waited for: the second line, as "1m2.500000s 0m0.250000s".
+    times >"$log.times"
+    cpu=$(tail -n 1 "$log.times" | tr "ms" "  " | awk "{ print int((\$1 + \$3) * 60 + \$2 + \$4 + 0.5) }")
+    rm -f "$log.times"
     # A leak found by LeakSanitizer does not fail a Criterion test: look for its word.
     if [ $code -eq 0 ] && grep -qE "LeakSanitizer|ThreadSanitizer|runtime error:" "$log"; then
         code=1
@@ -69,22 +72,24 @@ run_one='
     what=$(grep -E "^(# |\[====\] Synthesis: )" "$log" | tail -n 1 |
         sed -e "s/^# //" -e "s/^\[====\] Synthesis: //")
     if [ $code -eq 0 ]; then
-        printf "ok    %-34s %4ss  %s\n" "$name" "$seconds" "$what"
+        printf "ok    %-34s %4ss %4ss cpu  %s\n" "$name" "$seconds" "$cpu" "$what"
         echo "$name" >>"$results/passed"
     else
-        printf "FAIL  %-34s %4ss  %s\n" "$name" "$seconds" "$what"
+        printf "FAIL  %-34s %4ss %4ss cpu  %s\n" "$name" "$seconds" "$cpu" "$what"
         echo "$name" >>"$results/failed"
         grep -vE "^\[(----|RUN|PASS)" "$log" | tail -n 40 | sed "s/^/      /"
     fi
     exit 0
 '
-: >"$results/passed"
-: >"$results/failed"
-tr '\n' '\0' <"$suites" | xargs -0 -n 1 -P $((jobs + 1)) sh -c "$run_one" run_one
+words=$(printf '%s\n' "$@") # one a line, as grep wants them; an empty one fits all
+exec 3>&1
+build_all | xargs -0 -r -n 1 -P $((2 * jobs + 1)) sh -c "$run_one" run_one
+times >"$results/times"
 
 # What this machine does not permit was not tested: said here once more.
 grep -H '^skip ' "$results"/*.log | sed "s,^$results/\(.*\)\.log:skip *,SKIPPED in \1: ,"
 passed=$(wc -l <"$results/passed")
 failed=$(wc -l <"$results/failed")
+[ $((passed + failed)) -gt 0 ] || echo "no suite has such a name"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -48,7 +48,6 @@
 struct scenario_report {
     char text[256];
     bool skipped;
-    uint32_t kill_gap_ms, stop_gap_ms;
 };
 
 struct scenario_options {

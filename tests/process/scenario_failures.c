@@ -58,7 +58,6 @@ void scenario_kill(const struct scenario_options *options)
     fleet_wait_healthy(&fleet, HEALTHY_MS);
     finish(load, &result);
     fleet_close(&fleet);
-    options->report->kill_gap_ms = longest;
     scenario_say(
         options,
         "%u rounds, %u operations linearizable (%u unknown, %u refused), longest gap %u ms, "
@@ -90,7 +89,6 @@ void scenario_stop(const struct scenario_options *options)
     finish(load, &result);
     REQUIRE(result.refused == 0, "%u operations were refused", result.refused);
     fleet_close(&fleet);
-    options->report->stop_gap_ms = longest;
     scenario_say(options,
                  "%u rounds, %u operations linearizable (%u unknown), longest gap %u ms, a node "
                  "took at most %u ms to stop",
