@@ -208,7 +208,8 @@ struct raft_progress {
                           snapshot of that or more counts; 0: it did not */
     uint64_t snapshot; /* index of the one under way to it: no appends meanwhile; 0 none */
     uint64_t snapshot_left; /* of the newest that failed, while it wants one: what it has of that
-                               may be gone on with, as long as the log reaches back to it; 0 none */
+                               may be gone on with, as long as the log reaches back to it; what it
+                               has of an earlier leader's as far as ours does; 0 none */
     uint32_t inflight_messages;
     uint32_t answer_ms;   /* how long answers take, lately */
     bool voter;           /* of the configuration's new (or only) half */

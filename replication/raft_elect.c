@@ -130,6 +130,7 @@ static void become_leader(struct raft *raft, const struct raft_event *event)
     raft->transfer_to = 0;
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         progress_reset(&raft->peers[i], raft->log.last, event->now_ms);
+        raft->peers[i].snapshot_left = raft->log.first - 1; /* an earlier leader's, maybe */
         if (raft_same(raft->peers[i].replica, raft->options.self))
             raft->peers[i].match = raft->synced;
     }

@@ -21,6 +21,13 @@ static bool covers_fenced(const struct raft *raft, const struct raft_progress *p
     return peer->fenced == 0 || (index >= raft->term_start && index >= peer->fenced);
 }
 
+/* What an earlier leader began for a learner can be gone on with only behind the own no-op, and no
+ * learner is needed for that one's quorum. */
+static bool comes_too_early(const struct raft *raft, const struct raft_progress *peer)
+{
+    return !peer->voter && !peer->voter_old && raft->applied < raft->term_start;
+}
+
 void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
                             struct raft_effects *effects)
 {
@@ -28,7 +35,8 @@ void raft_on_snapshot_begin(struct raft *raft, const struct raft_event *event,
 
     assert(event->index <= raft->applied);
     if (raft->role != RAFT_LEADER || !peer || !peer->snapshot_wanted ||
-        !covers_fenced(raft, peer, event->index) || event->index + 1 < raft->log.first) {
+        !covers_fenced(raft, peer, event->index) || comes_too_early(raft, peer) ||
+        event->index + 1 < raft->log.first) {
         effects->refused = true;
         return;
     }

@@ -236,6 +236,54 @@ Test(raft_snapshot, one_for_a_fenced_peer_holds_all_that_it_may_still_be_heard_t
     script_deinit(&s);
 }
 
+/* What it has of an earlier leader's can be gone on with behind the no-op only. */
+Test(raft_snapshot, one_for_a_learner_waits_for_the_own_no_op)
+{
+    static const uint32_t terms[] = {1, 1, 1};
+    struct script s;
+
+    script_init(&s, 1, 3, 1, NULL);
+    script_follow(&s, 2, terms, 3);
+    script_beat(&s, 2, 1, 3, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 3});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_RETAIN, .index = 4});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from.member = 2});
+    script_lead(&s);
+    script_message(
+        &s, 4,
+        (struct raft_message){.kind = RAFT_APPEND_REPLY, .term = 2, .reject = true, .commit = 3},
+        NULL);
+    cr_assert(raft_peer(&s.raft, 4)->snapshot_wanted);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 4, 3);
+    cr_assert(s.effects.refused);
+    script_accept(&s, 3, 4);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 4});
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 4, 3);
+    cr_assert(!s.effects.refused);
+    script_deinit(&s);
+}
+
+/* Until it says what it has of an earlier leader's snapshot, log that this may need is kept. */
+Test(raft_snapshot, something_may_be_left_of_an_earlier_leaders)
+{
+    static const uint32_t terms[] = {1, 1, 1};
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    script_follow(&s, 2, terms, 3);
+    script_beat(&s, 2, 1, 3, 1);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 3});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_RETAIN, .index = 3});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from.member = 2});
+    script_lead(&s);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot_left, 2);
+    script_accept(&s, 3, 4);
+    cr_assert(!raft_peer(&s.raft, 3)->snapshot_wanted);
+    peer_event(&s, RAFT_EVENT_PEER_FENCED, 3, 0);
+    cr_assert_eq(raft_peer(&s.raft, 3)->snapshot_left, 0);
+    script_deinit(&s);
+}
+
 Test(raft_snapshot, a_new_leadership_forgets_what_was_under_way)
 {
     struct script s;
