@@ -116,7 +116,9 @@ struct loop_shard {
     struct shard_effects *effects;
     uint64_t due_ms;
     /* As told to the log: */
-    uint64_t snapshots; /* installed */
+    uint64_t snapshots; /* installed; bytes: that had come by then, of others too */
+    uint64_t snapshot_bytes;
+    uint64_t snapshots_kept;
     uint64_t faults, unread, repairs, outvoted_told, undecided_told;
     uint32_t fenced;
     bool slow;

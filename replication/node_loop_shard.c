@@ -113,9 +113,16 @@ static void publish(struct loop_shard *shard)
 /* For whoever wonders why a node that was away is busy. */
 static void tell_snapshots(struct loop_shard *shard, const struct shard_stats *stats)
 {
-    if (stats->snapshots_installed > shard->snapshots)
-        loop_log("info", "snapshots_installed", "shard=%u partitions=%llu", shard->number,
-                 (unsigned long long)(stats->snapshots_installed - shard->snapshots));
+    if (stats->snapshots_kept > shard->snapshots_kept)
+        loop_log("info", "snapshots_kept", "shard=%u partitions=%llu", shard->number,
+                 (unsigned long long)(stats->snapshots_kept - shard->snapshots_kept));
+    if (stats->snapshots_installed > shard->snapshots) {
+        loop_log("info", "snapshots_installed", "shard=%u partitions=%llu bytes=%llu",
+                 shard->number, (unsigned long long)(stats->snapshots_installed - shard->snapshots),
+                 (unsigned long long)(stats->snapshot_bytes_taken - shard->snapshot_bytes));
+        shard->snapshot_bytes = stats->snapshot_bytes_taken;
+    }
+    shard->snapshots_kept = stats->snapshots_kept;
     shard->snapshots = stats->snapshots_installed;
 }
 

@@ -156,12 +156,13 @@ struct shard_stats {
     uint64_t snapshots_resumed; /* where another leader, or an earlier attempt, left off, or as far
                                    back as a target that was restarted had them */
     uint64_t snapshots_kept;    /* begun before a restart, and gone on with behind it */
-    uint64_t repaired;          /* of those installed, how many ended a fence */
-    uint64_t compared;          /* partitions led here, with all their replicas; each time counts */
-    uint64_t differences;       /* replicas that were outvoted, */
-    uint64_t undecided;         /* and ranges for which nobody had a majority */
-    bool drained;               /* it is to lead nothing */
-    bool slow;                  /* its disk is far off its peers', says the meta group's leader */
+    uint64_t snapshot_bytes_taken;
+    uint64_t repaired;    /* of those installed, how many ended a fence */
+    uint64_t compared;    /* partitions led here, with all their replicas; each time counts */
+    uint64_t differences; /* replicas that were outvoted, */
+    uint64_t undecided;   /* and ranges for which nobody had a majority */
+    bool drained;         /* it is to lead nothing */
+    bool slow;            /* its disk is far off its peers', says the meta group's leader */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

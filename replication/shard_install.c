@@ -404,6 +404,7 @@ static void take_piece(struct shard *shard, struct replica *replica,
         answer(shard, piece, WIRE_SNAPSHOT_BUSY, 0);
         return;
     }
+    shard->stats.snapshot_bytes_taken += piece->records.size;
     if (piece->next != 0) {
         target->position = piece->next;
         answer(shard, piece, WIRE_SNAPSHOT_TAKEN, target->position);

@@ -35,6 +35,7 @@
     X(rotate)   /* data keys change under load, through the meta leader's death and restarts */    \
     X(tickets)  /* tickets by role: who gets in, as what, how long; another secret under load */   \
     X(grow)     /* nodes join, leave and are replaced by ring-admin, under load */                 \
+    X(midmove)  /* target, source and meta leader are killed in the midst of a partition */        \
     X(reshape)  /* other weights and zones, a new disk at an old address: who holds what then */   \
     X(rounds)   /* a node joins and the oldest leaves, again and again, with kills in between */   \
     X(oneway)   /* cuts in one direction, between nodes that are hosts, and a join under one */    \
