@@ -20,6 +20,7 @@
 #define WAIT_MS    60000u
 #define REFUTED_MS 5000u /* who is held dead by mistake on a busy machine says so */
 #define CALL_MS    30000u
+#define GAP_MS_MAX 10000u /* a client that gets nothing done for so long has an outage */
 /* A cut costs a term where a leader is lost, and one more when it is given back; leaders that two
  * nodes take from each other cost one an election timeout, five and more a cut. */
 #define TERMS_MAX (2 * PARTITIONS)
@@ -28,7 +29,6 @@ struct oneway {
     struct lan lan;
     struct fleet fleet;
     struct load *load;
-    struct load_result before; /* the cut */
     uint64_t epoch;
     uint64_t terms_max;
     char gaps[64]; /* of the cuts, ms */
@@ -145,21 +145,27 @@ static void wait_whole(void)
 static void cut(const char *what, uint32_t from, uint32_t to)
 {
     uint64_t terms_before = terms(), epoch = oneway.epoch, more;
-    struct load_result now;
+    struct load_result before, under, after;
     size_t at = strlen(oneway.gaps);
+    uint32_t gap_ms;
 
-    load_count(oneway.load, &oneway.before);
     load_window_begin(oneway.load);
     lan_cut(&oneway.lan, from, to);
+    load_count(oneway.load, &before);
     pause_ms(CUT_MS);
+    load_count(oneway.load, &under);
     if (from != LAN_ALL && to != LAN_ALL) /* the third node asks for both */
         wait_known(false, REFUTED_MS);
     lan_heal(&oneway.lan);
     wait_whole();
-    snprintf(oneway.gaps + at, sizeof oneway.gaps - at, "%s%u", at > 0 ? ", " : "",
-             load_window_end(oneway.load));
-    load_count(oneway.load, &now);
-    REQUIRE(now.operations > oneway.before.operations, "%s cut: nothing was answered", what);
+    gap_ms = load_window_end(oneway.load);
+    snprintf(oneway.gaps + at, sizeof oneway.gaps - at, "%s%u", at > 0 ? ", " : "", gap_ms);
+    load_count(oneway.load, &after);
+    REQUIRE(under.operations > before.operations + CLIENTS, "%s cut: nothing was answered under it",
+            what);
+    REQUIRE(gap_ms <= GAP_MS_MAX, "%s cut: a client got nothing done for %u ms", what, gap_ms);
+    REQUIRE(after.refused == before.refused, "%s cut: %u operations refused", what,
+            after.refused - before.refused);
     more = terms() - terms_before;
     REQUIRE(more <= TERMS_MAX, "%s cut: %llu terms in %u partitions, see %s", what,
             (unsigned long long)more, PARTITIONS, oneway.fleet.folder);
