@@ -182,7 +182,7 @@ static bool may_explain(uint64_t cause_ns)
     return cause_ns != 0 && now_ns() - cause_ns <= (DEADLINE_MS + ANSWER_MS) * UINT64_C(1000000);
 }
 
-/* why: NULL when the connection was lost. mutex held. */
+/* mutex held. */
 static void note_unknown(struct load *load, const struct command *command, const char *why)
 {
     load->result.unknown++;
@@ -192,8 +192,7 @@ static void note_unknown(struct load *load, const struct command *command, const
     fprintf(stderr, "%s %s, %llu ms after it was sent, %llu ms after the last kill: %s\n",
             command->words[0].data, command->keys[0],
             (unsigned long long)(now_ns() - command->call.time) / 1000000,
-            (unsigned long long)(now_ns() - fleet_killed_ns()) / 1000000,
-            why ? why : "connection lost");
+            (unsigned long long)(now_ns() - fleet_killed_ns()) / 1000000, why);
 }
 
 /* What an answer means to the judge. mutex held. True when the command succeeded. */
@@ -250,7 +249,7 @@ static int call(struct load_client *client, struct command *command)
     if (r == 0)
         good = note_answer(load, op, command, &value);
     else
-        note_unknown(load, command, NULL);
+        note_unknown(load, command, strerror(-r));
     if (r != 0 || (!good && starts_with(&value, "UNKNOWNRESULT")))
         client->identity = load->identities++;
     pthread_mutex_unlock(&load->mutex);

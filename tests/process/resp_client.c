@@ -163,7 +163,8 @@ static int receive(struct resp_client *client)
         client->in = in;
         client->in_capacity = capacity;
     }
-    /* With a timeout it is interrupted when the process was stopped and goes on. */
+    /* With a timeout it is interrupted when the process was stopped and goes on, and by the end of
+     * a child that comes while the first thread has its signals blocked to start another. */
     do
         got = recv(client->fd, client->in + client->in_size, client->in_capacity - client->in_size,
                    0);

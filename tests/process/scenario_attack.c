@@ -328,6 +328,8 @@ void scenario_attack(const struct scenario_options *options)
     stale_plan();
     load_finish(load, &result);
     REQUIRE(result.refused == 0, "%u operations refused", result.refused);
+    REQUIRE(result.unexplained == 0, "%u of %u unknown outcomes without a kill", result.unexplained,
+            result.unknown);
     fleet_close(&all.fleet);
     scenario_say(options,
                  "minority, wrong ticket, copied folder, stolen and forgotten disks, stale plan: "

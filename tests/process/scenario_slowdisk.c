@@ -69,7 +69,7 @@ static uint32_t wait_leads(uint32_t k, bool leads, uint32_t timeout_ms)
 
 static const char *switch_path(uint32_t k, char path[PATH_MAX])
 {
-    char name[16];
+    char name[32];
 
     snprintf(name, sizeof name, "%d", (int)fleet.nodes[k].pid);
     return fleet_path(&fleet, name, "", path);
@@ -80,7 +80,7 @@ static void is_named(uint32_t k)
 {
     json_t *root = fleet_ask(&fleet, 0, (const char *[]){"top", NULL});
     json_t *row = json_array_get(json_object_get(root, "members"), k);
-    char name[16];
+    char name[32];
     bool named = false;
     size_t i;
 
