@@ -126,14 +126,14 @@ void admin_change_close(struct admin_change *change)
     planning_deinit(&change->planning);
 }
 
-/* With a plan under way there is no `set-replicas` before it. */
-static void say_fewer(const struct admin_change *change, const struct plan_note *note)
+static void say_fewer(const struct admin_change *change)
 {
-    if (note->code == PLAN_NOTE_NODES && ringmap_moving(&change->admin->view.map) &&
-        change->planning.plan.replicas_after <= ringmap_copies(&change->admin->view.map))
-        arguments_error(change->admin->arguments,
-                        "with fewer replicas: ring-admin commit --auto %s replicas %llu",
-                        change->words, (unsigned long long)note->have);
+    char command[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
+
+    remedy_with_fewer(&change->admin->view, &change->moves, &change->staged, &change->planning.plan,
+                      change->words, command, sizeof command);
+    if (command[0])
+        arguments_error(change->admin->arguments, "with fewer replicas: %s", command);
 }
 
 static void say_without_dead(const struct admin_change *change)
@@ -158,7 +158,8 @@ static void say_refusals(const struct admin_change *change)
         planning_note_text(&change->admin->view, &change->planning, &plan->notes[i], text,
                            sizeof text);
         arguments_error(change->admin->arguments, "refused: %s", text);
-        say_fewer(change, &plan->notes[i]);
+        if (plan->notes[i].code == PLAN_NOTE_NODES)
+            say_fewer(change);
         if (plan->notes[i].code == PLAN_NOTE_ZONES_LOST)
             arguments_error(change->admin->arguments,
                             "if they may share one: ring-admin commit --auto%s%s share-zones",

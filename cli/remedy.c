@@ -212,3 +212,22 @@ void remedy_without_dead(const struct view *view, const struct moves *moves,
         text_add(&list.text, "%sring-admin commit --auto%s%s%s%s", list.count > 0 ? ", or " : "",
                  words[0] ? " " : "", words, joins, removals);
 }
+
+/* words: there are some, for the removal of who is dead is among them. */
+void remedy_with_fewer(const struct view *view, const struct moves *moves,
+                       const struct staged *staged, const struct plan *plan, const char *words,
+                       char *text, size_t size)
+{
+    struct staged_change fewer = {.op = STAGED_REPLICAS};
+    struct text out = {text, size, 0};
+    struct staged all = *staged;
+
+    text[0] = 0;
+    if (!ringmap_moving(&view->map) || plan->replicas_after > ringmap_copies(&view->map))
+        return;
+    for (uint32_t i = 0; i < plan->note_count; i++)
+        if (plan->notes[i].code == PLAN_NOTE_NODES)
+            fewer.value = (uint32_t)plan->notes[i].have;
+    if (staged_add(&all, &view->map, &fewer) == 0 && remedy_can_commit(view, moves, &all))
+        text_add(&out, "ring-admin commit --auto %s replicas %u", words, fewer.value);
+}

@@ -38,5 +38,11 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
 void remedy_without_dead(const struct view *view, const struct moves *moves,
                          const struct staged *staged, const struct plan *plan, const char *words,
                          char *text, size_t size);
+/* Likewise, of changes whose plan is refused as too few would be active: the command with as many
+ * replicas as they can hold. Only while a plan is under way, and not of changes that ask for more
+ * replicas: otherwise `ring-admin set-replicas` comes first, or fewer are what was not wanted. */
+void remedy_with_fewer(const struct view *view, const struct moves *moves,
+                       const struct staged *staged, const struct plan *plan, const char *words,
+                       char *text, size_t size);
 
 #endif

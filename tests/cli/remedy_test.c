@@ -174,6 +174,40 @@ Test(remedy, who_is_joining_without_a_word_still_is_beside_a_removal)
     view_deinit(&view);
 }
 
+/* What is said when too few would be active. */
+static const char *with_fewer(const struct staged *staged, const char *words)
+{
+    struct moves moves = scene_moves(&view);
+    struct planning planning;
+
+    cr_assert_eq(planning_make(&planning, &view, &moves, staged), 0);
+    remedy_with_fewer(&view, &moves, staged, &planning.plan, words, text, sizeof text);
+    planning_deinit(&planning);
+    moves_deinit(&moves);
+    return text;
+}
+
+/* Three hold all, and a plan that takes in a fourth is under way when one is lost. */
+Test(remedy, fewer_replicas_are_named_where_they_would_be_accepted)
+{
+    struct staged both = {
+        .changes = {{.op = STAGED_REMOVE, .member = 3}, {.op = STAGED_REMOVE, .member = 4}},
+        .count = 2};
+
+    view = scene_view(3, 1, 16, 3);
+    cr_assert_str_eq(with_fewer(&both, "remove 3 remove 4"), "", "no plan is under way");
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    scene_lose(&view, 3);
+    scene_lose(&view, 4);
+    scene_elect(&view);
+    cr_assert_str_eq(with_fewer(&both, "remove 3 remove 4"),
+                     "ring-admin commit --auto remove 3 remove 4 replicas 2");
+    scene_lose(&view, 2);
+    cr_assert_str_eq(with_fewer(&both, "remove 3 remove 4"), "",
+                     "with two replicas the plan would need a dead node too");
+    view_deinit(&view);
+}
+
 /* A group that has come to its target would be sent back from it. */
 Test(remedy, no_plan_is_given_up_while_nobody_says_what_a_group_has)
 {
