@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAYS_MAX 3u
+#define WAYS_FIRST 3u
 
 static int name_seeds(struct view *view, const struct address_list *seeds)
 {
@@ -54,42 +54,60 @@ static void take_status(struct view *view, struct view_node *node, struct cluste
     }
 }
 
-/* By way of some that are up: whichever it is linked to. */
+/* By way of those members: whichever is linked to it. 0 or -ENOMEM. */
+static int ask_by_way(struct view *view, struct cluster *cluster, struct view_node *node,
+                      const int *ways, size_t count, uint32_t timeout_ms)
+{
+    struct cluster_request *requests = calloc(count, sizeof *requests);
+    struct wire_buffer body = {0};
+
+    wire_put_uint(&body, node->id);
+    for (size_t i = 0; requests && i < count; i++)
+        requests[i] = (struct cluster_request){.node = ways[i],
+                                               .type = WIRE_NODE_STATUS,
+                                               .partition = WIRE_PARTITION_NODE,
+                                               .body = body.data,
+                                               .body_size = body.size};
+    if (requests && !body.failed)
+        cluster_ask(cluster, requests, count, timeout_ms);
+    for (size_t i = 0; requests && i < count; i++) {
+        if (!node->told) {
+            take_status(view, node, cluster, &requests[i]);
+            node->told = node->reachable;
+        }
+        cluster_request_deinit(&requests[i]);
+    }
+    wire_buffer_deinit(&body);
+    free(requests);
+    return requests && !body.failed ? 0 : -ENOMEM;
+}
+
+/* Some have it nearly always. When they have not, all others are asked: it may be linked to one
+ * alone. */
 static int ask_joining(struct view *view, struct cluster *cluster, uint32_t joining,
                        uint32_t timeout_ms)
 {
     struct view_node *node = &view->nodes[joining];
-    struct cluster_request requests[WAYS_MAX];
-    struct wire_buffer body = {0};
-    bool taken = false;
-    size_t count = 0;
+    int *ways = calloc(view->node_count, sizeof *ways);
+    size_t count = 0, first;
+    int r = ways ? 0 : -ENOMEM;
 
-    wire_put_uint(&body, node->id);
-    for (uint32_t i = 0; i < view->node_count && count < WAYS_MAX; i++)
+    for (uint32_t i = 0; ways && i < view->node_count; i++)
         if (!is_removed(view, i) && !is_joining(view, i) && view->nodes[i].reachable)
-            requests[count++] = (struct cluster_request){
-                .node = cluster_dial(cluster, view->nodes[i].address, NULL),
-                .type = WIRE_NODE_STATUS,
-                .partition = WIRE_PARTITION_NODE,
-                .body = body.data,
-                .body_size = body.size};
-    if (!body.failed)
-        cluster_ask(cluster, requests, count, timeout_ms);
-    for (size_t i = 0; i < count && !body.failed; i++) {
-        if (!taken) {
-            take_status(view, node, cluster, &requests[i]);
-            taken = node->reachable;
-        }
-        cluster_request_deinit(&requests[i]);
-    }
-    node->told = taken;
-    if (taken)
+            ways[count++] = cluster_dial(cluster, view->nodes[i].address, NULL);
+    first = count < WAYS_FIRST ? count : WAYS_FIRST;
+    node->told = false;
+    if (first > 0)
+        r = ask_by_way(view, cluster, node, ways, first, timeout_ms / 2);
+    if (r == 0 && count > first && !node->told)
+        r = ask_by_way(view, cluster, node, ways + first, count - first, timeout_ms / 2);
+    free(ways);
+    if (node->told)
         node->status.shards = 0;
     else
         snprintf(node->why, sizeof node->why,
                  "it is joining, and no member that answers is linked to it");
-    wire_buffer_deinit(&body);
-    return body.failed ? -ENOMEM : 0;
+    return r;
 }
 
 static int ask_all_joining(struct view *view, struct cluster *cluster, uint32_t timeout_ms)

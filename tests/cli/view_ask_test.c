@@ -1,0 +1,151 @@
+/* What a view asks, of a cluster of this file's own: it takes the place of cli/cluster.c. */
+#include "cli/cluster.h"
+#include "cli/view.h"
+#include "ring/wire.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "view_scene.h"
+
+#define NODES   8u
+#define JOINING (NODES + 1)
+#define WAIT_MS 3000u
+
+/* A member of the made-up cluster. */
+struct fake {
+    bool linked; /* to who is joining */
+    bool silent; /* when it is asked for that one */
+};
+
+static struct fake fakes[NODES + 1];
+static uint32_t asked, waited_ms;
+static struct view view;
+
+int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key)
+{
+    (void)cluster;
+    (void)key;
+    return atoi(strchr(address, ':') + 1) - 7000;
+}
+
+void cluster_wait(struct cluster *cluster, uint32_t timeout_ms)
+{
+    (void)cluster;
+    (void)timeout_ms;
+}
+
+bool cluster_is_up(struct cluster *cluster, int node)
+{
+    (void)cluster;
+    (void)node;
+    return true;
+}
+
+void cluster_why(struct cluster *cluster, int node, char *text, size_t size)
+{
+    (void)cluster;
+    snprintf(text, size, "%d is down", node);
+}
+
+/* nil: it is not linked to who is joining. */
+static void answer(struct cluster_request *request, uint16_t member, bool knows)
+{
+    struct wire_node_status status = {.member = member, .founded = 2, .shards = 1};
+    struct wire_buffer body = {0};
+
+    memcpy(status.public_key, view.map.members[member - 1].public_key, sizeof status.public_key);
+    snprintf(status.address, sizeof status.address, "127.0.0.1:%u", 7000u + member);
+    if (knows)
+        wire_put_node_status(&body, &status);
+    else
+        wire_put_nil(&body);
+    cr_assert_not(body.failed);
+    request->answered = true;
+    request->reply = malloc(body.size);
+    request->reply_size = body.size;
+    memcpy(request->reply, body.data, body.size);
+    wire_buffer_deinit(&body);
+}
+
+void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size_t count,
+                 uint32_t timeout_ms)
+{
+    bool all = true;
+
+    (void)cluster;
+    for (size_t i = 0; i < count; i++) {
+        uint16_t member = (uint16_t)requests[i].node;
+        bool passes_on = requests[i].body_size > 0;
+
+        requests[i].answered = false;
+        requests[i].reply = NULL;
+        asked += passes_on;
+        if (!passes_on)
+            answer(&requests[i], member, true);
+        else if (!fakes[member].silent)
+            answer(&requests[i], JOINING, fakes[member].linked);
+        all &= requests[i].answered;
+    }
+    waited_ms += all ? 0 : timeout_ms;
+}
+
+void cluster_request_deinit(struct cluster_request *request)
+{
+    free(request->reply);
+    request->reply = NULL;
+}
+
+/* Of who is joining, when all have been asked. */
+static const struct view_node *ask(void)
+{
+    view = scene_view(NODES, 1, 16, 3);
+    asked = waited_ms = 0;
+    cr_assert_eq(view_ask_nodes(&view, NULL, WAIT_MS), 0);
+    for (uint16_t id = 1; id <= NODES; id++)
+        cr_assert(view_node(&view, id)->reachable && !view_node(&view, id)->told);
+    return view_node(&view, JOINING);
+}
+
+Test(view_ask, some_are_asked_for_who_is_joining_when_they_know)
+{
+    fakes[2].linked = true;
+    cr_assert(ask()->reachable);
+    cr_assert(view_node(&view, JOINING)->told);
+    cr_assert_eq(view_node(&view, JOINING)->status.shards, 0, "nobody can ask its shards");
+    cr_assert_leq(asked, 3);
+    view_deinit(&view);
+}
+
+Test(view_ask, all_are_asked_when_it_is_linked_to_one_alone)
+{
+    for (unsigned only = 1; only <= NODES; only++) {
+        memset(fakes, 0, sizeof fakes);
+        fakes[only].linked = true;
+        cr_assert(ask()->reachable, "linked to %u alone", only);
+        cr_assert(view_node(&view, JOINING)->told);
+        cr_assert_leq(asked, NODES);
+        view_deinit(&view);
+    }
+}
+
+Test(view_ask, those_that_do_not_answer_take_no_longer_than_one_question)
+{
+    for (unsigned id = 1; id < NODES; id++)
+        fakes[id].silent = true;
+    fakes[NODES].linked = true;
+    cr_assert(ask()->reachable, "the last one knows");
+    cr_assert_leq(waited_ms, WAIT_MS);
+    view_deinit(&view);
+}
+
+Test(view_ask, whom_nobody_is_linked_to_is_not_there)
+{
+    cr_assert_not(ask()->reachable);
+    cr_assert_not(view_node(&view, JOINING)->told);
+    cr_assert(strstr(view_node(&view, JOINING)->why, "no member that answers"));
+    cr_assert_eq(asked, NODES, "each once");
+    view_deinit(&view);
+}
