@@ -28,7 +28,7 @@ struct sim_main_options {
 int sim_main(struct sim_main_options *options);
 
 /* sim_worker.c: runs a seed in a child process. `out` is complete also when the child died: failed,
- * with what killed it. */
+ * with what killed it and how many faults there were. */
 void sim_worker_run(const struct sim_run_options *options, struct sim_result *out);
 
 /* sim_shrink.c: prints the smallest schedule found that still fails. */

@@ -238,7 +238,6 @@ static void collect(const struct run *run, struct sim_result *result)
     result->scrub_faults = run->check->scrub_faults;
     result->divergences = run->check->divergences;
     result->judge_peak = run->check->judge_peak;
-    result->fault_count = run->faults.count;
     memcpy(result->table, run->faults.table, sizeof result->table);
 }
 
@@ -260,6 +259,7 @@ void sim_run_seed(const struct sim_run_options *options, struct sim_result *resu
     run->check = sim_check_new(&run->cluster);
     run->workload = sim_workload_new(&run->cluster);
     sim_faults_init(&run->faults, &run->cluster, run->check, run->workload, options->left_out);
+    result->fault_count = run->faults.count;
     phases(run);
     collect(run, result);
     sim_cluster_deinit(&run->cluster);

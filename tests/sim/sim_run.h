@@ -27,7 +27,7 @@ struct sim_result {
     uint64_t tickets, entered;          /* made, and times that somebody was let in */
     uint64_t scans;                     /* iterations over all keys */
     uint32_t judge_peak;
-    uint32_t fault_count; /* entries of the schedule */
+    uint32_t fault_count; /* entries of the schedule; is there before the run */
     uint32_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
 };
 

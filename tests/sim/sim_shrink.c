@@ -48,11 +48,7 @@ void sim_shrink(const struct sim_main_options *main_options, const struct sim_re
     bool left_out[SIM_FAULT_ENTRIES_MAX] = {false};
     uint32_t list[SIM_LEFT_OUT_MAX + 1], runs = 0;
     struct sim_result result, last = *failed;
-    struct sim_run_options none = {.seed = failed->seed, .left_out = {0, UINT32_MAX}};
-    sim_worker_run(&none, &result); /* how many entries are there, if the core died */
-    uint32_t count = failed->fault_count ? failed->fault_count : result.fault_count;
-    if (count == 0)
-        count = SIM_FAULT_ENTRIES_MAX;
+    uint32_t count = failed->fault_count;
     for (uint32_t i = 0; main_options->left_out[i] != UINT32_MAX; i++)
         if (main_options->left_out[i] < count)
             left_out[main_options->left_out[i]] = true;
