@@ -161,7 +161,7 @@ Test(remedy, what_needs_the_dead_goes_on_without_them_where_that_would_be_accept
 Test(remedy, who_is_joining_without_a_word_still_is_beside_a_removal)
 {
     const struct staged_change join = {.op = STAGED_JOIN, .member = 5};
-    const struct staged staged = {.changes = {join}, .count = 1};
+    struct staged staged = {.changes = {join}, .count = 1};
 
     view = scene_view(4, 1, 16, 3);
     view.map.members[3].weight = 1;
@@ -171,6 +171,10 @@ Test(remedy, who_is_joining_without_a_word_still_is_beside_a_removal)
     scene_lose(&view, 4);
     cr_assert_str_eq(without_dead(&staged, ""), "ring-admin commit --auto join 5 remove 4");
     cr_assert_str_eq(without_dead(&staged, "join 5"), "ring-admin commit --auto join 5 remove 4");
+    staged.shares_zones = true;
+    cr_assert_str_eq(without_dead(&staged, "share-zones"),
+                     "ring-admin commit --auto share-zones join 5 remove 4",
+                     "a word that changes nothing");
     view_deinit(&view);
 }
 
