@@ -51,6 +51,21 @@ static void delete_many(const char *prefix, int from, int to)
     }
 }
 
+/* So many keys of partition 0. */
+static void set_of_0(const char *prefix, int count, const char *value)
+{
+    char key[32];
+
+    for (int i = 0; count > 0; i++) {
+        snprintf(key, sizeof key, "%s%d", prefix, i);
+        if (cluster_partition(&cluster, key) != 0)
+            continue;
+        cluster.result_count = 0;
+        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
+        count--;
+    }
+}
+
 static uint64_t installed(int node)
 {
     struct shard_stats stats;
@@ -374,19 +389,10 @@ Test(shard_snapshot, a_target_without_room_holds_up_no_log)
 {
     static char value[(512u << 10) + 1];
     const struct raft *raft;
-    uint16_t partition = 0;
-    char key[32];
 
     memset(value, 'v', sizeof value - 1);
     begin();
-    for (int i = 0, count = 0; count < 24; i++) {
-        snprintf(key, sizeof key, "large%d", i);
-        if (cluster_partition(&cluster, key) != partition)
-            continue;
-        cluster.result_count = 0;
-        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
-        count++;
-    }
+    set_of_0("large", 24, value);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
     set_many("k", 0, 100, "meanwhile");
@@ -399,8 +405,87 @@ Test(shard_snapshot, a_target_without_room_holds_up_no_log)
         cluster_run(&cluster, 1000);
     }
     cr_assert_eq(installed(2), 0);
-    raft = shard_raft(cluster.shards[cluster_leader(&cluster, partition)], partition);
+    raft = shard_raft(cluster.shards[cluster_leader(&cluster, 0)], 0);
     cr_assert_gt(raft->log.last, 150u);
     cr_assert_leq(raft->log.last - raft->log.first, 60u);
+    cluster_stop(&cluster);
+}
+
+/* Of partition 0, to node 2: what its leader's core knows. */
+static const struct raft_progress *progress_of(void)
+{
+    const struct raft *raft = shard_raft(cluster.shards[cluster_leader(&cluster, 0)], 0);
+
+    return raft_peer(raft, 3);
+}
+
+/* Node 2 has some pieces of a snapshot of partition 0, and lacks most. Returns its index. */
+static uint64_t half_way(void)
+{
+    static char value[8001];
+    uint32_t random = 1;
+
+    for (size_t i = 0; i + 1 < sizeof value; i++) { /* nothing that compresses */
+        random = random * 1664525 + 1013904223;
+        value[i] = (char)('!' + (random >> 24) % 90);
+    }
+    begin();
+    cluster.options.snapshot_rate = 50000;
+    restart_all_forgetful();
+    set_of_0("large", 100, value);
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_of_0("k", 5, "meanwhile");
+    cluster_run(&cluster, 1000);
+    cluster_restart(&cluster, 2);
+    for (int i = 0; progress_of()->snapshot == 0; i++) {
+        cr_assert_lt(i, 100, "no snapshot begins");
+        cluster_run(&cluster, 100);
+    }
+    cluster_run(&cluster, 3000);
+    cr_assert_neq(progress_of()->snapshot, 0);
+    cr_assert_eq(progress_of()->snapshot_left, 0, "none has failed");
+    return progress_of()->snapshot;
+}
+
+Test(shard_snapshot, of_one_that_is_given_up_remains_what_was_acknowledged)
+{
+    uint64_t index = half_way();
+
+    cluster.cut[2] = true;
+    set_of_0("k", 5, "newer");
+    cluster_run(&cluster, 15000);
+    cr_assert_eq(progress_of()->snapshot_left, index);
+    cluster.cut[2] = false;
+    cluster_run(&cluster, 60000);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, of_one_that_the_target_has_lost_nothing_remains)
+{
+    uint64_t index = half_way();
+    int leader = cluster_leader(&cluster, 0);
+    struct wire_buffer body = {0};
+
+    set_of_0("k", 5, "newer");
+    wire_put_snapshot_ack(&body,
+                          &(struct wire_snapshot_ack){
+                              .kind = WIRE_SNAPSHOT_TAKEN,
+                              .from_member = 3,
+                              .from_life = progress_of()->replica.life,
+                              .to_member = (uint16_t)(leader + 1),
+                              .to_life = shard_raft(cluster.shards[leader], 0)->options.self.life,
+                              .term = shard_raft(cluster.shards[leader], 0)->term,
+                              .index = index});
+    cluster_inject(&cluster, 2, leader, WIRE_SNAPSHOT_ACK, 0, &body);
+    wire_buffer_deinit(&body);
+    cluster.cut[2] = true;
+    cluster_run(&cluster, 1000);
+    cr_assert_eq(progress_of()->snapshot_left, 0);
+    cr_assert_gt(progress_of()->snapshot, index, "the next one is a newer one");
+    cluster.cut[2] = false;
+    cluster_run(&cluster, 60000);
+    expect_same();
     cluster_stop(&cluster);
 }
