@@ -219,6 +219,7 @@ static void discard_job(struct shard *shard, struct store_job *job, int result)
 static void on_job(struct shard *shard, const struct shard_event *event)
 {
     struct store_job *job = event->job;
+    struct shard_source *source = NULL;
     struct shard_read *read;
     const uint8_t *bytes = NULL;
     size_t size = 0;
@@ -248,7 +249,7 @@ static void on_job(struct shard *shard, const struct shard_event *event)
         else if (read->kind == SHARD_READ_WALK)
             shard_dictionary_walk_read(shard, read, bytes, size);
         else if (read->kind == SHARD_READ_SNAPSHOT)
-            shard_source_read(shard, read, bytes, size);
+            source = read->owner;
         else
             shard_operation_read(shard, read, bytes, size);
         free(read);
@@ -258,6 +259,8 @@ static void on_job(struct shard *shard, const struct shard_event *event)
         shard->fatal = r;
         return;
     }
+    if (source) /* behind store_done(): what it lent to the job may go now */
+        shard_source_read(shard, source, result == 0);
     shard_synced(shard);
     shard_targets_step(shard);
     shard_hosting_step(shard);

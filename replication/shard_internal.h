@@ -20,7 +20,7 @@
  *   shard_park.c     operations that wait for the disk, or behind one that does
  *   shard_scan.c     what goes over all keys of a partition
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
- *   shard_snapshot.c, shard_install.c, shard_state.c  state for a peer that the log cannot help
+ *   shard_snapshot.c, shard_piece.c, shard_install.c, shard_state.c  for whom the log cannot help
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,

@@ -34,7 +34,6 @@
 
 struct shard;
 struct replica;
-struct shard_read;
 struct shard_source;
 struct shard_target;
 
@@ -42,9 +41,8 @@ struct shard_target;
 void shard_sources_duty(struct shard *shard);
 /* Sends what may be sent now. */
 void shard_sources_pump(struct shard *shard);
-/* A record that a piece waits for was read; bytes NULL: that failed. */
-void shard_source_read(struct shard *shard, struct shard_read *read, const uint8_t *bytes,
-                       size_t size);
+/* The job that reads the records of a piece is over. */
+void shard_source_read(struct shard *shard, struct shard_source *source, bool done);
 void shard_sources_free(struct shard *shard);
 
 void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct link_message *message);

@@ -259,6 +259,16 @@ struct wire_snapshot {
     struct wire_bytes records;
 };
 void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece);
+/* The same, with records that are put in their place afterwards: room for piece->records.size bytes
+ * of them is returned, until the buffer is used otherwise; NULL: no memory. Behind the end there
+ * are as many as there came, at most so many; the checksum is the end's too. */
+struct wire_snapshot_space {
+    size_t checksum, head; /* offsets in the buffer */
+};
+uint8_t *wire_begin_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece,
+                             struct wire_snapshot_space *space);
+void wire_end_snapshot(struct wire_buffer *buffer, const struct wire_snapshot_space *space,
+                       size_t records_size, uint64_t checksum);
 bool wire_get_snapshot(struct wire_cursor *cursor, struct wire_snapshot *piece);
 
 enum wire_snapshot_ack_kind {

@@ -1,17 +1,20 @@
 #include "ring/wire_fields.h"
+
+#include <string.h>
+
 #include "ring/wire_pack.h"
 
 #define SNAPSHOT_FIELDS     14u
 #define SNAPSHOT_ACK_FIELDS 9u
 
-void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece)
+uint8_t *wire_begin_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece,
+                             struct wire_snapshot_space *space)
 {
-    size_t size =
-        (SNAPSHOT_FIELDS + 1) * WIRE_PACK_INT_SIZE_MAX + piece->state.size + piece->records.size;
-    uint8_t *at = wire_buffer_reserve(buffer, size);
+    size_t head = (SNAPSHOT_FIELDS + 1) * WIRE_PACK_INT_SIZE_MAX + piece->state.size;
+    uint8_t *at = wire_buffer_reserve(buffer, head + piece->records.size);
 
     if (!at)
-        return;
+        return NULL;
     at = wire_pack_array(at, SNAPSHOT_FIELDS);
     at = wire_pack_uint(at, piece->group);
     at = wire_pack_uint(at, piece->from_member);
@@ -24,13 +27,38 @@ void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *p
     at = wire_pack_uint(at, piece->from);
     at = wire_pack_uint(at, piece->next);
     at = wire_pack_uint(at, piece->settled);
-    at = wire_pack_uint(at, piece->checksum);
+    space->checksum = (size_t)(at - buffer->data);
+    at = wire_pack_marked(at, WIRE_MARKER_UINT64, 0, 8);
     if (piece->state.data)
         at = wire_pack_bin(at, piece->state.data, piece->state.size);
     else
         *at++ = WIRE_MARKER_NIL;
-    at = wire_pack_bin(at, piece->records.data, piece->records.size);
+    space->head = (size_t)(at - buffer->data);
+    at = wire_pack_marked(at, WIRE_MARKER_BIN32, 0, 4);
     wire_buffer_commit(buffer, at);
+    return at;
+}
+
+void wire_end_snapshot(struct wire_buffer *buffer, const struct wire_snapshot_space *space,
+                       size_t records_size, uint64_t checksum)
+{
+    uint8_t *at;
+
+    wire_pack_marked(buffer->data + space->checksum, WIRE_MARKER_UINT64, checksum, 8);
+    at = wire_pack_marked(buffer->data + space->head, WIRE_MARKER_BIN32, records_size, 4);
+    wire_buffer_commit(buffer, at + records_size);
+}
+
+void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece)
+{
+    struct wire_snapshot_space space;
+    uint8_t *records = wire_begin_snapshot(buffer, piece, &space);
+
+    if (!records)
+        return;
+    if (piece->records.size > 0)
+        memcpy(records, piece->records.data, piece->records.size);
+    wire_end_snapshot(buffer, &space, piece->records.size, piece->checksum);
 }
 
 bool wire_get_snapshot(struct wire_cursor *cursor, struct wire_snapshot *piece)

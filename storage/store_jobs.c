@@ -152,14 +152,10 @@ static bool is_final(const struct data_file *file)
            segment->state == JOURNAL_SEGMENT_RETIRED;
 }
 
-struct store_job *store_read(struct store *store, store_location location, size_t size,
-                             void *context)
+struct store_job *store_read_job(struct store *store, void *context)
 {
-    struct data_file *file = data_files_at(&store->files, location);
     struct store_job *job = store->read_free;
-    uint32_t offset = data_file_offset(location);
 
-    assert(file && offset < file->length);
     if (job) {
         store->read_free = job->free_next;
         store->read_free_count--;
@@ -168,6 +164,42 @@ struct store_job *store_read(struct store *store, store_location location, size_
         if (!job)
             return NULL;
     }
+    job->class = STORE_JOB_READ;
+    job->kind = STORE_JOB_KIND_READ;
+    job->vfs = store->vfs;
+    job->context = context;
+    store->reads_out++;
+    return job;
+}
+
+void store_read_job_end(struct store *store, struct store_job *job)
+{
+    store->reads_out--;
+    if (store->read_free_count == STORE_READ_JOBS_MAX) {
+        free(job->buffer);
+        free(job);
+        return;
+    }
+    if (job->buffer_capacity > STORE_SCRATCH_SIZE) { /* one large value, not a size to expect */
+        free(job->buffer);
+        job->buffer = NULL;
+        job->buffer_capacity = 0;
+    }
+    job->free_next = store->read_free;
+    store->read_free = job;
+    store->read_free_count++;
+}
+
+struct store_job *store_read(struct store *store, store_location location, size_t size,
+                             void *context)
+{
+    struct data_file *file = data_files_at(&store->files, location);
+    struct store_job *job = store_read_job(store, context);
+    uint32_t offset = data_file_offset(location);
+
+    assert(file && offset < file->length);
+    if (!job)
+        return NULL;
     if (size > file->length - offset)
         size = file->length - offset;
     job->map =
@@ -176,24 +208,18 @@ struct store_job *store_read(struct store *store, store_location location, size_
         uint8_t *buffer = realloc(job->buffer, size);
 
         if (!buffer) {
-            free(job->buffer);
-            free(job);
+            store_read_job_end(store, job);
             return NULL;
         }
         job->buffer = buffer;
         job->buffer_capacity = size;
     }
-    job->class = STORE_JOB_READ;
-    job->kind = STORE_JOB_KIND_READ;
-    job->vfs = store->vfs;
     job->file = file->file;
     job->data_file = file;
-    job->context = context;
     job->offset = offset;
     job->size = size;
     job->got = 0;
     file->pins++;
-    store->reads_out++;
     return job;
 }
 
@@ -210,7 +236,12 @@ static int read_run(struct store_job *job)
 
 void *store_read_result(struct store_job *job, const uint8_t **bytes, size_t *bytes_size)
 {
-    assert(job->kind == STORE_JOB_KIND_READ || job->kind == STORE_JOB_KIND_TRAIN);
+    assert(job->class == STORE_JOB_READ);
+    if (job->kind == STORE_JOB_KIND_GATHER) {
+        *bytes = job->gather->out;
+        *bytes_size = job->gather->size;
+        return job->context;
+    }
     *bytes = job->map ? job->map + job->offset : job->buffer;
     *bytes_size = job->got;
     return job->context;
@@ -220,20 +251,7 @@ static void read_done(struct store *store, struct store_job *job)
 {
     assert(job->data_file->pins > 0);
     job->data_file->pins--;
-    store->reads_out--;
-    if (store->read_free_count == STORE_READ_JOBS_MAX) {
-        free(job->buffer);
-        free(job);
-        return;
-    }
-    if (job->buffer_capacity > STORE_SCRATCH_SIZE) { /* one large value, not a size to expect */
-        free(job->buffer);
-        job->buffer = NULL;
-        job->buffer_capacity = 0;
-    }
-    job->free_next = store->read_free;
-    store->read_free = job;
-    store->read_free_count++;
+    store_read_job_end(store, job);
 }
 
 /* --- the one face -------------------------------------------------------------------------- */
@@ -262,7 +280,9 @@ int store_job_run(struct store_job *job)
     case STORE_JOB_READ:
         break;
     }
-    return job->kind == STORE_JOB_KIND_TRAIN ? store_train_run(job) : read_run(job);
+    return job->kind == STORE_JOB_KIND_TRAIN    ? store_train_run(job)
+           : job->kind == STORE_JOB_KIND_GATHER ? store_gather_run(job)
+                                                : read_run(job);
 }
 
 enum store_job_class store_job_class(const struct store_job *job)
@@ -283,6 +303,8 @@ int store_done(struct store *store, struct store_job *job, int result)
     }
     if (job->kind == STORE_JOB_KIND_TRAIN)
         store_train_done(store, job);
+    else if (job->kind == STORE_JOB_KIND_GATHER)
+        store_gather_done(store, job);
     else
         read_done(store, job);
     return 0;

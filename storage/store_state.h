@@ -13,6 +13,7 @@
 #include "storage/manifest.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
+#include "storage/store_gather.h"
 #include "storage/store_totals.h"
 
 #define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
@@ -67,6 +68,7 @@ struct store_spare {
 enum store_job_kind {
     STORE_JOB_KIND_WRITE,
     STORE_JOB_KIND_READ,
+    STORE_JOB_KIND_GATHER, /* of class READ too */
     STORE_JOB_KIND_TRAIN,
     STORE_JOB_KIND_PREPARE,
     STORE_JOB_KIND_ZERO,
@@ -99,6 +101,7 @@ struct store_job {
     const uint8_t *map; /* READ: of the whole file, instead of the buffer */
     size_t size;
     size_t got;
+    struct store_gather *gather; /* GATHER */
     /* PREPARE, ZERO, REMOVE */
     char folder[FILENAME_PATH_SIZE];
     uint64_t number;
@@ -348,6 +351,15 @@ void store_flush_release(struct store *store);
 /* store_segments.c */
 /* A background job of this kind; none may be out. */
 struct store_job *store_background_begin(struct store *store, enum store_job_kind kind);
+
+/* store_jobs.c */
+/* A job of class READ, to be given back by store_read_job_end(). NULL: no memory. */
+struct store_job *store_read_job(struct store *store, void *context);
+void store_read_job_end(struct store *store, struct store_job *job);
+
+/* store_gather.c */
+int store_gather_run(struct store_job *job);
+void store_gather_done(struct store *store, struct store_job *job);
 
 /* store_dictionary.c */
 /* Opens the dictionary if it is not open. 0, STORE_E_CORRUPT, STORE_E_NO_KEY or -ENOMEM. */
