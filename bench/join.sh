@@ -4,14 +4,16 @@
 #   quiet, during   p99 of clients, and their longest update (which bounds the pause of a hand-over);
 #                   "during" is the worst window of four seconds. Also afterwards, when four nodes
 #                   share the machine that three had
-#   moves, copy     MiB/s of replicas that move while no client asks, and of a file that is copied
-#                   through a socket (ring-bench copy)
+#   moves, copy     MiB/s of replicas that move while no client asks, three times as many keys, so
+#                   that the plan and its ends do not count for much; and of a file that is copied
+#                   through a socket (ring-bench copy). Beside it the processor time of both for a
+#                   MiB: a copy has the machine for two threads, moves share it between four nodes
 #   bytes           received by a node that joins while no client asks, to the live bytes it is due
 #   detection       from kill -9 until gossip holds the node dead; re-election: the longest gap that
 #                   any client has, over many kills
 # Prints tables for docs/benchmarks.md; each figure is a line of bench/results/join/*.json.
 #
-#   sh bench/join.sh            about three minutes
+#   sh bench/join.sh            about four minutes
 #   sh bench/join.sh --quick    about one
 #
 # Only processes that were started here are ended, by number.
@@ -20,12 +22,13 @@ top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$top" || exit 1
 bin=${RINGCASK_BIN:-$top/build/release/bin}
 keys=200000
+idle_keys=600000
 seconds=15
 kills=30
 fast=100000 # MiB/s: no budget at all
 for word in "$@"; do
     case $word in
-    --quick) keys=30000 seconds=4 kills=5 ;;
+    --quick) keys=30000 idle_keys=90000 seconds=4 kills=5 ;;
     *)
         echo "usage: sh bench/join.sh [--quick]" >&2
         exit 2
@@ -51,6 +54,10 @@ if [ -z "${RINGCASK_BIN:-}" ]; then
 fi
 
 mkdir -p build bench/results/join
+# Four nodes' copies of 1,000 B, their journals and casks, and as much again while flush is at work.
+needed=$((idle_keys * 16))
+[ "$(df -Pk build | awk 'NR == 2 { print $4 }')" -gt $needed ] ||
+    die "build/ needs $((needed / 1024)) MiB of free disk"
 dir=$(mktemp -d "$top/build/join.XXXXXX") || exit 1
 pids=
 # Ends what was started, the newest first, and removes its data.
@@ -161,6 +168,14 @@ received() # pid
         END { printf "%d", sum }'
 }
 
+# Seconds of processor that all nodes have used, one that joined included.
+worked() # name
+{
+    for pid in $(cat "$dir"/ringcask/node-*.pid "$dir/$1.pid"); do
+        sed 's/.*) //' "/proc/$pid/stat"
+    done | awk -v ticks="$(getconf CLK_TCK)" '{ sum += $12 + $13 } END { print sum / ticks }'
+}
+
 echo "peak and half of it" >&2
 load "$dir/peak.json" "$((seconds / 3 + 1))" --warmup 1
 put peak "$(number "$dir/peak.json" achieved)"
@@ -201,21 +216,30 @@ put after_p99_ms "$(of "$dir/after.json" all p99 | awk '{ print $1 / 1000 }')"
 
 echo "a join while nobody asks" >&2
 admin leave "$(cat "$dir/node-4.address")" --wait
+loaded=$keys
+keys=$idle_keys
+load "$dir/fill.json" 1 --warmup 0
 admin moves --rate "$fast"
 join node-5
 admin plan -o json
 due=$(number "$dir/admin.out" bytes)
 [ -n "$due" ] && [ "$due" -gt 0 ] || die "the plan names no bytes"
 before=$(received "$(cat "$dir/node-5.pid")")
+worked_before=$(worked node-5)
 begin=$(now_ms)
 admin commit --auto --wait
 took=$(($(now_ms) - begin))
+worked_after=$(worked node-5)
 after=$(received "$(cat "$dir/node-5.pid")")
 put due_bytes "$due"
 put received_bytes "$((after - before))"
 put moves_mib_s "$(awk -v b="$due" -v ms="$took" 'BEGIN { print b / 1048576 / (ms / 1000) }')"
+put moves_cpu_ms_mib "$(awk -v b="$due" -v from="$worked_before" -v to="$worked_after" \
+    'BEGIN { print (to - from) * 1000 / (b / 1048576) }')"
 "$bin/ring-bench" copy --dir "$dir" -o json >"$dir/copy.json" || die "ring-bench copy failed"
 put copy_mib_s "$(number "$dir/copy.json" value)"
+grep '"case":"CPU of it"' "$dir/copy.json" >"$dir/copy-cpu.json"
+put copy_cpu_ms_mib "$(number "$dir/copy-cpu.json" value)"
 
 echo "$kills kills" >&2
 kill "$(cat "$dir/node-5.pid")" 2>/dev/null
@@ -241,8 +265,8 @@ plain() # what value unit
 {
     printf '| %s | %s%s | | |\n' "$1" "$2" "$3"
 }
-echo "$cores cores of ${cpu:-unknown}, Linux $kernel, ${stamp%T*}, commit $commit; $keys keys with values of 1,000 B," \
-    "256 partitions, three replicas."
+echo "$cores cores of ${cpu:-unknown}, Linux $kernel, ${stamp%T*}, commit $commit; $loaded keys with values of 1,000 B," \
+    "$idle_keys of them while nobody asks, 256 partitions, three replicas."
 echo
 echo "| | measured | bound | met |"
 echo "|---|---|---|---|"
@@ -259,4 +283,6 @@ plain "p99 quiet, during, with four nodes" \
 plain "longest update quiet" "$(got quiet_update_max_ms)" " ms"
 plain "the join under load took" "$(got join_under_load_s)" " s"
 plain "moves, copy" "$(got moves_mib_s), $(got copy_mib_s)" " MiB/s"
+plain "moved while nobody asks" "$(got due_bytes | awk '{ printf "%d", $1 / 1048576 }')" " MiB"
+plain "processor time of a MiB: moves, copy" "$(got moves_cpu_ms_mib), $(got copy_cpu_ms_mib)" " ms"
 echo "kept in $results" >&2
