@@ -1,6 +1,7 @@
 #include "cli/admin_change.h"
 
 #include "cli/bar.h"
+#include "cli/clock.h"
 #include "cli/map_change.h"
 #include "cli/plan_view.h"
 #include "cli/progress.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_MS_MIN 50u  /* soon after the beginning, */
 #define POLL_MS_MAX 500u /* and a tenth of the time that it takes */
@@ -83,11 +83,10 @@ static bool joins_just_now(const struct view *view)
 /* Who has joined a moment ago may have to hear of it yet. 0 or -errno. */
 static int await_joining(struct admin *admin)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS_MAX * 1000000l};
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < JOINING_ASKS_MAX && joins_just_now(&admin->view); i++) {
-        nanosleep(&pause, NULL);
+        clock_pause(POLL_MS_MAX);
         r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
     }
     return r < 0 ? r : 0; /* when nobody answers now, what was seen before has to do */
@@ -195,14 +194,6 @@ enum exit_code admin_change_commit(struct admin_change *change)
 
 /* --- the way to its end -------------------------------------------------------------------- */
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* 0 or -errno. */
 static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
 {
@@ -213,7 +204,7 @@ static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
 
     if (r == 0) {
         moves_sum(&moves, &admin->view.map, &sum);
-        progress_take(progress, &sum, now_ms());
+        progress_take(progress, &sum, clock_now_ms());
         progress_text(progress, text, sizeof text);
         progress_waits(&moves, &admin->view.map, waits, sizeof waits);
         snprintf(both, sizeof both, "%s%s%s%s", text, waits[0] ? "; " : "", waits,
@@ -228,17 +219,15 @@ static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
 static void poll_pause(uint64_t passed_ms)
 {
     uint64_t pause_ms = passed_ms / 10;
-    struct timespec pause;
 
     pause_ms = pause_ms < POLL_MS_MAX ? pause_ms : POLL_MS_MAX;
     pause_ms = pause_ms > POLL_MS_MIN ? pause_ms : POLL_MS_MIN;
-    pause = (struct timespec){.tv_nsec = (long)pause_ms * 1000000l};
-    nanosleep(&pause, NULL);
+    clock_pause((uint32_t)pause_ms);
 }
 
 static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
 {
-    uint64_t begun_ms = now_ms();
+    uint64_t begun_ms = clock_now_ms();
     uint64_t epoch = next ? next->epoch : 0;
     struct progress progress = {0};
     unsigned misses = 0;
@@ -265,7 +254,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             r = draw(admin, &progress, bar);
         if (r < 0)
             return fail(admin, r);
-        poll_pause(now_ms() - begun_ms);
+        poll_pause(clock_now_ms() - begun_ms);
     }
 }
 

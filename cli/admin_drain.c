@@ -1,10 +1,10 @@
 #include "cli/admin.h"
+#include "cli/clock.h"
 #include "ring/wire_load.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_MS     200u
 #define WAIT_MS_MAX 30000u
@@ -93,7 +93,6 @@ static enum exit_code unfinished(struct admin *admin, const struct view_node *no
  * again. */
 static enum exit_code wait_for(struct admin *admin, const struct view_node *node, struct told *told)
 {
-    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
     uint32_t waited = 0;
 
     while (told->answered < told->shards || told->leaders > 0) {
@@ -109,7 +108,7 @@ static enum exit_code wait_for(struct admin *admin, const struct view_node *node
             return EXIT_CODE_FAILED;
         }
         waited += POLL_MS + (told->answered < told->shards ? CLUSTER_TIMEOUT_MS : 0);
-        nanosleep(&pause, NULL);
+        clock_pause(POLL_MS);
         r = tell(admin, node, true, told);
         if (r < 0)
             return fail(admin, r);

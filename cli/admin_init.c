@@ -1,10 +1,10 @@
 #include "cli/admin.h"
 
+#include "cli/clock.h"
 #include "cli/founding.h"
 #include "cli/verdict.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define LEADERS_MS_MAX  10000u
 #define LEADERS_STEP_MS 200u
@@ -41,7 +41,6 @@ static enum exit_code parse(const struct arguments *arguments, struct address_li
 /* Elections take a moment; a script's next command should find a healthy cluster. */
 static void wait_for_leaders(struct cluster *cluster, const struct address_list *nodes)
 {
-    struct timespec pause = {.tv_nsec = LEADERS_STEP_MS * 1000000l};
 
     for (uint32_t waited_ms = 0; waited_ms < LEADERS_MS_MAX; waited_ms += LEADERS_STEP_MS) {
         struct verdict verdict = {.state = VERDICT_UNAVAILABLE};
@@ -52,7 +51,7 @@ static void wait_for_leaders(struct cluster *cluster, const struct address_list 
         view_deinit(&view);
         if (verdict.state == VERDICT_HEALTHY)
             return;
-        nanosleep(&pause, NULL);
+        clock_pause(LEADERS_STEP_MS);
     }
     fprintf(stderr,
             "ring-admin init: not all partitions have a leader yet; see ring-admin status\n");

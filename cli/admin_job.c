@@ -1,12 +1,12 @@
 #include "cli/admin_job.h"
 
 #include "cli/bar.h"
+#include "cli/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_MS 200u
 
@@ -27,14 +27,6 @@ struct run {
     struct asked *asked;
     struct bar bar;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Says once of each node that is given up why. */
 static void say_lost(struct run *run)
@@ -84,10 +76,10 @@ static int run_open(struct run *run, struct admin *admin, const struct admin_job
 
         if (only ? node != only : view->map.members[i].state == RINGMAP_STATE_REMOVED)
             continue;
-        if (job_watch_init(watch, node->reachable ? node->status.shards : 0, now_ms()) != 0)
+        if (job_watch_init(watch, node->reachable ? node->status.shards : 0, clock_now_ms()) != 0)
             return -ENOMEM;
         if (!node->reachable)
-            job_watch_lose(watch, node->why, now_ms());
+            job_watch_lose(watch, node->why, clock_now_ms());
         run->nodes[run->count++] = node;
     }
     return 0;
@@ -111,7 +103,8 @@ static void take(struct run *run, const struct asked *asked, struct cluster_requ
 
     wire_cursor_init(&cursor, request->reply, request->reply_size);
     job_watch_take(&run->watches[asked->node], asked->shard,
-                   request->answered && run->job->get(&cursor, &answer) ? &answer : NULL, now_ms());
+                   request->answered && run->job->get(&cursor, &answer) ? &answer : NULL,
+                   clock_now_ms());
     cluster_request_deinit(request);
 }
 
@@ -168,13 +161,12 @@ static void say_progress(struct run *run)
 
 static void wait_for_all(struct run *run)
 {
-    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
 
     for (;;) {
         say_progress(run);
         if (job_watch_percent(run->watches, run->count) == 100)
             break;
-        nanosleep(&pause, NULL);
+        clock_pause(POLL_MS);
         ask(run);
     }
     bar_clear(&run->bar);

@@ -1,12 +1,12 @@
 /* leave: drains a node, and proves for every group that it held that it can be missed. */
 #include "cli/admin_change.h"
+#include "cli/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_MS   500u
 #define PROOF_MAX 60u /* times that leaders are asked */
@@ -57,7 +57,6 @@ static uint32_t proven(const struct held *held, const struct moves *moves)
  * deinits *moves on 0. */
 static int ask_proof(struct admin *admin, const struct held *held, struct moves *moves)
 {
-    struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
 
     for (unsigned i = 0;; i++) {
         int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
@@ -69,7 +68,7 @@ static int ask_proof(struct admin *admin, const struct held *held, struct moves 
             r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
         if (r < 0)
             return r;
-        nanosleep(&pause, NULL);
+        clock_pause(POLL_MS);
     }
 }
 

@@ -1,10 +1,10 @@
+#include "cli/clock.h"
 #include "cli/data_key.h"
 #include "cli/map_change.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WAIT_STEP_MS 200u
 
@@ -49,7 +49,6 @@ static const struct view_node *who_lacks(const struct view *view, uint8_t id)
 
 static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
 {
-    struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000l};
     const struct view_node *node;
     uint16_t said = 0;
 
@@ -68,7 +67,7 @@ static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
                             node->address, node->why);
             said = node->id;
         }
-        nanosleep(&pause, NULL);
+        clock_pause(WAIT_STEP_MS);
     }
 }
 

@@ -1,11 +1,11 @@
 #include "cli/admin.h"
+#include "cli/clock.h"
 #include "cli/top_ask.h"
 #include "ring/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ROWS_DEFAULT    10u
 #define ROWS_MAX        RINGMAP_PARTITIONS_MAX
@@ -116,14 +116,13 @@ static void put_keys(struct run *run)
 
 static enum exit_code top(struct run *run, bool keys, uint64_t seconds)
 {
-    struct timespec pause = {.tv_sec = (time_t)seconds};
     struct admin *admin = run->admin;
     enum exit_code code;
     int r = 0;
 
     if (keys) {
         r = top_ask(NULL, admin->cluster, &admin->view, (uint32_t)(seconds * 1000));
-        nanosleep(&pause, NULL);
+        clock_pause((uint32_t)seconds * 1000);
     }
     if (r == 0)
         r = top_ask(&run->top, admin->cluster, &admin->view, 0);

@@ -1,5 +1,7 @@
 #include "cli/child.h"
 
+#include "cli/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,19 +12,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EXEC_FAILED  127
 #define WAIT_STEP_MS 5u
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void child_init(struct child *child)
 {
@@ -136,13 +129,13 @@ static int read_line(int fd, char *line, size_t size, size_t *at)
 
 int child_line(struct child *child, int signal_fd, uint32_t timeout_ms, char *line, size_t size)
 {
-    uint64_t until_ms = now_ms() + timeout_ms;
+    uint64_t until_ms = clock_now_ms() + timeout_ms;
     size_t at = 0;
 
     for (;;) {
         struct pollfd fds[2] = {{.fd = child->output, .events = POLLIN},
                                 {.fd = signal_fd, .events = POLLIN}};
-        uint64_t now = now_ms();
+        uint64_t now = clock_now_ms();
         int r = poll(fds, 2, now < until_ms ? (int)(until_ms - now) : 0);
 
         if (r < 0 && errno != EINTR)
@@ -173,8 +166,7 @@ void child_signal(const struct child *child, int number)
 
 void child_stop_all(struct child *const *children, size_t count, uint32_t grace_ms)
 {
-    uint64_t until_ms = now_ms() + grace_ms;
-    struct timespec pause = {.tv_nsec = WAIT_STEP_MS * 1000000l};
+    uint64_t until_ms = clock_now_ms() + grace_ms;
     bool killed = false, running = true;
 
     for (size_t i = 0; i < count; i++) {
@@ -189,11 +181,11 @@ void child_stop_all(struct child *const *children, size_t count, uint32_t grace_
         }
         if (!running)
             break;
-        if (!killed && now_ms() >= until_ms) {
+        if (!killed && clock_now_ms() >= until_ms) {
             killed = true;
             for (size_t i = 0; i < count; i++)
                 child_signal(children[i], SIGKILL);
         }
-        nanosleep(&pause, NULL);
+        clock_pause(WAIT_STEP_MS);
     }
 }

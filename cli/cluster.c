@@ -1,5 +1,6 @@
 #include "cli/cluster.h"
 
+#include "cli/clock.h"
 #include "ring/link_nng.h"
 #include "ring/wire.h"
 
@@ -38,14 +39,6 @@ struct cluster {
     size_t asked_count;
     uint64_t correlation;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void wait_change(struct cluster *cluster, uint64_t until_ms)
 {
@@ -282,11 +275,12 @@ static bool is_settled(const struct cluster *cluster, uint64_t waited_ms)
 
 void cluster_wait(struct cluster *cluster, uint32_t timeout_ms)
 {
-    uint64_t begin_ms = now_ms();
+    uint64_t begin_ms = clock_now_ms();
 
     pthread_mutex_lock(&cluster->mutex);
-    while (!is_settled(cluster, now_ms() - begin_ms) && now_ms() < begin_ms + timeout_ms)
-        wait_change(cluster, now_ms() + WAIT_STEP_MS);
+    while (!is_settled(cluster, clock_now_ms() - begin_ms) &&
+           clock_now_ms() < begin_ms + timeout_ms)
+        wait_change(cluster, clock_now_ms() + WAIT_STEP_MS);
     pthread_mutex_unlock(&cluster->mutex);
 }
 
@@ -321,7 +315,7 @@ static bool is_waited_for(const struct cluster *cluster)
 void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size_t count,
                  uint32_t timeout_ms)
 {
-    uint64_t until_ms = now_ms() + timeout_ms;
+    uint64_t until_ms = clock_now_ms() + timeout_ms;
 
     pthread_mutex_lock(&cluster->mutex);
     for (size_t i = 0; i < count; i++) {
@@ -343,7 +337,7 @@ void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size
         if (link && cluster->nodes[requests[i].node].up)
             (void)link_send(link, &message, 1);
     }
-    while (is_waited_for(cluster) && now_ms() < until_ms)
+    while (is_waited_for(cluster) && clock_now_ms() < until_ms)
         wait_change(cluster, until_ms);
     cluster->asked = NULL;
     cluster->asked_count = 0;

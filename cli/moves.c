@@ -1,12 +1,12 @@
 #include "cli/moves.h"
 
+#include "cli/clock.h"
 #include "replication/transfer.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ASKS_MAX     10u /* while a group has no leader */
 #define ASK_PAUSE_MS 500u
@@ -102,7 +102,6 @@ int moves_ask(struct moves *moves, const struct view *view, struct cluster *clus
 int moves_ask_all(struct moves *moves, const struct view *view, struct cluster *cluster,
                   uint32_t timeout_ms)
 {
-    const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000l};
 
     for (unsigned i = 1;; i++) {
         int r = moves_ask(moves, view, cluster, timeout_ms);
@@ -110,7 +109,7 @@ int moves_ask_all(struct moves *moves, const struct view *view, struct cluster *
         if (r < 0 || !ringmap_moving(&view->map) || !moves_lack(moves) || i == ASKS_MAX)
             return r;
         moves_deinit(moves);
-        nanosleep(&pause, NULL);
+        clock_pause(ASK_PAUSE_MS);
     }
 }
 

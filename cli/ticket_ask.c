@@ -1,6 +1,6 @@
 #include "cli/ticket_ask.h"
 
-#include <time.h>
+#include "cli/clock.h"
 
 #include <sodium.h>
 
@@ -72,7 +72,6 @@ static const struct view_node *who_lacks(const struct view *view, uint64_t versi
 
 const struct view_node *ticket_spread(struct admin *admin, uint64_t version, bool wait)
 {
-    struct timespec pause = {.tv_nsec = SPREAD_STEP_MS * 1000000l};
     const struct view_node *node = NULL, *said = NULL;
 
     for (unsigned step = 0; wait || step < SPREAD_STEPS; step++) {
@@ -86,7 +85,7 @@ const struct view_node *ticket_spread(struct admin *admin, uint64_t version, boo
                             node->address, node->why);
             said = node;
         }
-        nanosleep(&pause, NULL);
+        clock_pause(SPREAD_STEP_MS);
     }
     return who_lacks(&admin->view, version, true);
 }

@@ -1,5 +1,6 @@
 #include "cli/ticket_table.h"
 
+#include "cli/clock.h"
 #include "replication/node_file.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
@@ -33,11 +33,8 @@ static const char *state_of(const struct tickets_record *record, uint64_t now_ms
 
 void ticket_table_put(struct output *output, const struct tickets_record *records, uint32_t count)
 {
-    struct timespec now;
-    uint64_t now_ms;
+    uint64_t now_ms = clock_wall_ms();
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     output_table(output, "tickets", columns, COLUMN_COUNT);
     for (uint32_t i = 0; i < count; i++) {
         const struct tickets_record *record = &records[i];
