@@ -2,6 +2,7 @@
 #ifndef REPLICATION_NODE_LOOP_INTERNAL_H
 #define REPLICATION_NODE_LOOP_INTERNAL_H
 
+#include "replication/budget.h"
 #include "replication/fifo.h"
 #include "replication/node.h"
 #include "replication/node_gossip.h"
@@ -165,7 +166,9 @@ struct node_loop {
     struct loop_shard *shards;
     struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
-    uint32_t files_max; /* descriptors that the process may have */
+    pthread_mutex_t budget_mutex;
+    struct budget budget; /* of the shards' snapshots; guarded by budget_mutex */
+    uint32_t files_max;   /* descriptors that the process may have */
     atomic_bool shards_started;
     atomic_uint drained;     /* shards */
     _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */

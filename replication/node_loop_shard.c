@@ -208,6 +208,28 @@ static void tell(struct loop_shard *shard)
     atomic_store_explicit(&shard->undecided, stats.undecided, memory_order_relaxed);
 }
 
+/* What it wants of the node's budget, as far as there is some: true when it was given any. */
+static bool give_budget(struct loop_shard *shard, uint64_t now_ms)
+{
+    struct node_loop *loop = shard->loop;
+    struct shard_event event = {.kind = SHARD_EVENT_BUDGET, .now_ms = now_ms};
+    struct budget_event ask = {.now_ms = now_ms,
+                               .rate = shard->effects->budget_rate,
+                               .wanted = shard->effects->budget_wanted,
+                               .left = shard->effects->budget_left,
+                               .part = shard->number};
+
+    if (ask.wanted == 0 && ask.left == 0)
+        return false;
+    pthread_mutex_lock(&loop->budget_mutex);
+    event.bytes = budget_take(&loop->budget, &ask);
+    pthread_mutex_unlock(&loop->budget_mutex);
+    event.wall_ms = loop_wall_ms();
+    if (event.bytes > 0)
+        shard_step(shard->shard, &event);
+    return event.bytes > 0;
+}
+
 /* A round: all that has arrived is stepped, then everything leaves together. */
 static void work_round(struct loop_shard *shard, size_t size)
 {
@@ -230,6 +252,7 @@ static void work_round(struct loop_shard *shard, size_t size)
     do {
         more = shard_flush(shard->shard, now_ms, shard->effects);
         carry_out(shard, shard->effects);
+        more = more || give_budget(shard, now_ms);
     } while (more);
     shard->due_ms = shard->effects->deadline_ms;
     publish(shard);
@@ -374,6 +397,7 @@ int loop_shards_start(struct node_loop *loop, bool found)
     loop->shards = calloc(loop->shard_count, sizeof *loop->shards);
     if (!loop->shards)
         return -ENOMEM;
+    budget_init(&loop->budget, loop->shard_count, loop_now_ms());
     r = open_shards(loop, found);
     for (uint16_t number = 0; number < loop->shard_count && r == 0; number++)
         r = start_shard(&loop->shards[number]);

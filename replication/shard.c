@@ -303,7 +303,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
     shard_out_recycle(shard);
     assert(event->now_ms >= shard->now_ms);
     shard_clock(shard, event);
-    pace_step(&shard->pace, event->now_ms, shard->in_flight);
+    pace_step(&shard->budget.pace, event->now_ms, shard->in_flight);
     shard->now_ms = event->now_ms;
     shard->wall_ms = event->wall_ms;
     shard->random ^= event->random;
@@ -335,6 +335,9 @@ void shard_step(struct shard *shard, const struct shard_event *event)
         break;
     case SHARD_EVENT_MAP:
         shard_intent_take(shard, event->map);
+        break;
+    case SHARD_EVENT_BUDGET:
+        shard_budget_given(shard, event->bytes);
         break;
     default:
         assert(!"unknown event");
@@ -415,6 +418,7 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     effects->drained = false;
     effects->fatal = shard->fatal;
     effects->deadline_ms = UINT64_MAX;
+    effects->budget_wanted = effects->budget_left = 0;
     if (shard->fatal)
         return false;
     shard_out_recycle(shard);
@@ -427,6 +431,7 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     shard_out_finish(shard);
     shard_out_effects(shard, effects);
     hand_out_jobs(shard, effects);
+    shard_budget_ask(shard, effects);
     effects->drained = shard_drained(shard);
     effects->fatal = shard->fatal;
     effects->deadline_ms = next_deadline(shard);

@@ -26,6 +26,9 @@
  * configuration without it is known (shard_lives.c); what is over is never there again. A member
  * that is removed is neither heard nor sent to, and a shard whose own member is serves nothing.
  *
+ * Snapshots leave as the node's budget allows, which is the host's (replication/budget.h): a shard
+ * says with its effects what it could send, and is given some of it.
+ *
  * Ownership: one thread. Memory of an event is borrowed for the call; sends point into buffers of
  * the shard until the next call of shard_step or shard_flush.
  */
@@ -58,7 +61,7 @@ struct shard_options {
                                much as is alive (or 16 MiB); beyond it they get a snapshot */
     uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
     uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards, unless the ring map
-                               says another; 0: as it comes */
+                               says another; 0: as it comes, and none are asked for */
     uint32_t snapshot_piece_size; /* bytes of them in a message, about: a frame's 196,608 */
     uint32_t moves_max;           /* learners that are helped to catch up at once, all shards: 16 */
     uint32_t train_samples;       /* values that a dictionary is made of: 400; 0: none is made */
@@ -85,6 +88,7 @@ enum shard_event_kind {
     SHARD_EVENT_TICK,      /* when effects.deadline_ms has come; more often does no harm */
     SHARD_EVENT_DRAIN,     /* hand over all leaderships, then effects.drained */
     SHARD_EVENT_MAP,       /* map: the newest ring map; one that is not newer changes nothing */
+    SHARD_EVENT_BUDGET,    /* bytes of the node's budget, of those that effects.budget_wanted */
 };
 
 struct shard_event {
@@ -99,6 +103,7 @@ struct shard_event {
     struct store_job *job;
     int job_result;
     uint32_t job_us; /* how long it took to run */
+    uint64_t bytes;
 };
 
 struct shard_send {
@@ -115,6 +120,10 @@ struct shard_effects {
     struct store_job *jobs[SHARD_JOBS_MAX];
     size_t job_count;
     uint64_t deadline_ms; /* the next TICK is due at the latest then */
+    /* For budget_take(), when shard_flush() says that this is all: */
+    uint64_t budget_wanted; /* bytes of snapshots that could leave now, */
+    uint64_t budget_left;   /* bytes that were given and not needed, */
+    uint64_t budget_rate;   /* and the rate of the node; both are 0: nothing is to be asked */
     bool drained;
     int fatal; /* -errno: the process must end now; nothing above is to be carried out */
 };

@@ -129,7 +129,7 @@ void shard_waiter_add(struct shard *shard, struct replica *replica, struct shard
 {
     shard_load_count(replica, waiter->charge);
     shard->stats.operation_bytes += waiter->charge;
-    pace_operation(&shard->pace);
+    pace_operation(&shard->budget.pace);
     *replica->waiters_end = waiter;
     replica->waiters_end = &waiter->next;
     if (waiter->index <= replica->raft.applied && waiter->round <= replica->raft.read_round)

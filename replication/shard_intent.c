@@ -101,16 +101,3 @@ bool shard_heeds(const struct shard *shard, struct shard_address from, uint8_t t
         state = shard->intent.epoch == 0 ? RINGMAP_STATE_ACTIVE : shard->intent.states[from.member];
     return hearing_shard(from.role, state, type);
 }
-
-uint64_t shard_snapshot_budget(const struct shard *shard)
-{
-    return shard->intent.rate ? shard->intent.rate : shard->options.snapshot_rate;
-}
-
-uint64_t shard_snapshot_rate(const struct shard *shard)
-{
-    uint64_t rate = shard_snapshot_budget(shard);
-
-    rate = rate == 0 ? PACE_FREE : rate / shard->options.shards + 1;
-    return rate < shard->pace.rate ? rate : shard->pace.rate;
-}

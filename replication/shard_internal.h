@@ -21,6 +21,7 @@
  *   shard_scan.c     what goes over all keys of a partition
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_snapshot.c, shard_piece.c, shard_install.c, shard_state.c  for whom the log cannot help
+ *   shard_budget.c   how much of that may be sent
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
@@ -41,11 +42,11 @@
 #include "replication/deadlines.h"
 #include "replication/fifo.h"
 #include "replication/keyqueue.h"
-#include "replication/pace.h"
 #include "replication/pending.h"
 #include "replication/raft.h"
 #include "replication/sessions.h"
 #include "replication/shard.h"
+#include "replication/shard_budget.h"
 #include "replication/shard_compare.h"
 #include "replication/shard_load.h"
 #include "replication/shard_moves.h"
@@ -339,18 +340,16 @@ struct shard {
     struct shard_relocation relocation;
     struct shard_source *sources;
     uint32_t source_count;
-    uint64_t log_size;       /* bytes of log that is kept, at the newest duty */
-    size_t snapshot_turn;    /* hosted replica that is looked at next */
-    int64_t snapshot_budget; /* bytes that may be sent now */
-    uint64_t snapshot_ms;    /* when it was refilled */
-    struct pace pace;        /* of snapshots, beside clients */
-    struct fifo notes;       /* shard_note */
-    struct fifo deferred;    /* shard_deferred */
-    struct fifo outgoing;    /* shard_outgoing */
-    struct fifo held;        /* shard_held */
-    size_t held_size;        /* bytes of their entries */
-    uint32_t reads_out;      /* read jobs handed out */
-    struct fifo reads;       /* struct store_job *: to be handed out */
+    uint64_t log_size;    /* bytes of log that is kept, at the newest duty */
+    size_t snapshot_turn; /* hosted replica that is looked at next */
+    struct shard_budget budget;
+    struct fifo notes;    /* shard_note */
+    struct fifo deferred; /* shard_deferred */
+    struct fifo outgoing; /* shard_outgoing */
+    struct fifo held;     /* shard_held */
+    size_t held_size;     /* bytes of their entries */
+    uint32_t reads_out;   /* read jobs handed out */
+    struct fifo reads;    /* struct store_job *: to be handed out */
     struct shard_outgoing sent[SHARD_SENDS_MAX];
     size_t sent_count;
     struct wire_buffer spare[SHARD_SENDS_MAX];

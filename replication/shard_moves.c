@@ -60,7 +60,7 @@ static uint32_t fed_max(const struct shard *shard)
 {
     uint32_t max = shard->options.moves_max / shard->options.shards;
 
-    if (shard->pace.rate != PACE_FREE)
+    if (shard->budget.pace.rate != PACE_FREE)
         max /= PACED_PART;
     return max > 0 ? max : 1;
 }
@@ -240,7 +240,7 @@ static void describe(const struct shard *shard, const struct replica *replica, u
                               .config_index = config->index,
                               .config_epoch = config->epoch,
                               .committed = config->index <= replica->raft.commit};
-    if (out->step == TRANSFER_CATCH_UP && shard->pace.rate != PACE_FREE)
+    if (out->step == TRANSFER_CATCH_UP && shard->budget.pace.rate != PACE_FREE)
         out->step = TRANSFER_CLIENTS;
     list_members(config->voters, config->voter_count, &out->voters);
     list_members(config->voters_old, config->voter_old_count, &out->voters_old);
@@ -262,7 +262,7 @@ void shard_moves_get(struct shard *shard, struct shard_address from,
 {
     struct wire_moves_head head = {.epoch = shard->intent.epoch,
                                    .paused = shard->intent.paused,
-                                   .rate = shard_snapshot_budget(shard)};
+                                   .rate = shard_budget_rate(shard)};
     struct wire_buffer body = {0};
     uint64_t keys = 0;
 

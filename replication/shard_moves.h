@@ -62,10 +62,6 @@ void shard_prefer(const struct shard *shard, struct replica *replica);
 bool shard_links(const struct shard *shard, uint16_t member);
 /* Is it to be listened to, in this? See replication/hearing.h. */
 bool shard_heeds(const struct shard *shard, struct shard_address from, uint8_t type);
-/* Bytes a second that the whole node may send; 0: as it comes. */
-uint64_t shard_snapshot_budget(const struct shard *shard);
-/* Bytes a second, this shard's part: of the budget, and what clients leave of it; or PACE_FREE. */
-uint64_t shard_snapshot_rate(const struct shard *shard);
 
 /* shard_moves.c */
 void shard_moves_duty(struct shard *shard);

@@ -261,7 +261,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     shard->now_ms = now_ms;
     shard->random = random;
     shard_load_init(shard);
-    pace_init(&shard->pace, shard->now_ms);
+    pace_init(&shard->budget.pace, shard->now_ms);
     r = memory_new(shard, map);
     if (r == 0) {
         shard_visitor(shard, &visitor);

@@ -8,8 +8,6 @@
 
 #define WALK_MAX  4096u /* entries looked at for a piece, at most so many times: */
 #define WALKS_MAX 16u
-#define PIECE_MS  125u /* of the budget, for a piece: many take turns */
-#define PIECE_MIN 4096u
 
 /* --- the end ------------------------------------------------------------------------------- */
 
@@ -26,10 +24,10 @@ static void piece_send(struct shard *shard, struct shard_source *source)
     source->at = source->built.next;
     source->walked = source->built.next == 0;
     source->sent_ms = shard->now_ms;
-    shard->snapshot_budget += (int64_t)source->size_max - (int64_t)(size + state_size);
+    shard_budget_charge(shard, (int64_t)(size + state_size));
     shard->stats.snapshot_bytes_sent += size;
     shard_move_sent(source->replica, source->to, size);
-    pace_sent(&shard->pace, size);
+    pace_sent(&shard->budget.pace, size);
     shard_out(shard, shard_to_member(member), WIRE_SNAPSHOT,
               shard_out_route(shard, member, source->replica->partition), 0, &source->body);
 }
@@ -50,6 +48,7 @@ static bool moved(const struct shard *shard, const struct shard_source *source)
 
 static void piece_finish(struct shard *shard, struct shard_source *source)
 {
+    shard_budget_charge(shard, -(int64_t)source->size_max);
     if (source->built.from != source->at || source->gather.index_max != source->index ||
         source->walked || source->failed || !shard_source_current(source) ||
         !shard->peers[source->to.member].up)
@@ -82,19 +81,10 @@ static uint64_t position_of(const struct keydir_item *item)
     return item->digest.high << 48 | item->digest.low >> 16;
 }
 
-static size_t piece_size_max(const struct shard *shard)
-{
-    uint64_t size = shard_snapshot_rate(shard) / 1000 * PIECE_MS;
-    uint32_t most = shard->options.snapshot_piece_size;
-
-    size = size > PIECE_MIN ? size : PIECE_MIN;
-    return size < most ? (size_t)size : most;
-}
-
 /* The entries of the next piece, and where it ends. */
 static void piece_choose(struct shard *shard, struct shard_source *source)
 {
-    const size_t size_max = piece_size_max(shard);
+    const size_t size_max = shard_budget_piece(shard);
     struct keydir_slice slice = {.from = source->at,
                                  .filter = KEYDIR_LIVE,
                                  .items_max = SHARD_PIECE_ITEMS_MAX,
@@ -192,7 +182,7 @@ void shard_piece_begin(struct shard *shard, struct shard_source *source)
         source->failed = true; /* given up; the next one may find memory */
         return;
     }
-    shard->snapshot_budget -= (int64_t)source->size_max;
+    shard_budget_charge(shard, (int64_t)source->size_max);
     r = gather_start(shard, source);
     if (r == 0)
         piece_finish(shard, source);

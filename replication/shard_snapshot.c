@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCES_MAX   8u
-#define OUTGOING_MAX  32u    /* messages of the shard that wait: more, and pieces stay behind */
-#define RETRY_MS      1000u  /* pieces without answer are sent again */
-#define PAUSE_MS      200u   /* the target was busy */
-#define PATIENCE_MS   10000u /* without any progress it is given up, and the log let go */
-#define BUSY_MS       60000u /* so long when the target says that its disk is behind */
-#define BUDGET_PERIOD 250u   /* ms of the budget that may be saved up */
+#define SOURCES_MAX  8u
+#define OUTGOING_MAX 32u    /* messages of the shard that wait: more, and pieces stay behind */
+#define RETRY_MS     1000u  /* pieces without answer are sent again */
+#define PAUSE_MS     200u   /* the target was busy */
+#define PATIENCE_MS  10000u /* without any progress it is given up, and the log let go */
+#define BUSY_MS      60000u /* so long when the target says that its disk is behind */
 
 /* --- life ---------------------------------------------------------------------------------- */
 
@@ -113,15 +112,10 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
     source->sent_ms = shard->now_ms;
 }
 
-static bool budget_left(const struct shard *shard)
-{
-    return shard_snapshot_rate(shard) == PACE_FREE || shard->snapshot_budget > 0;
-}
-
 /* Is it for us to go on, and not for the target? */
 static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
 {
-    return !budget_left(shard) && source->piece_count == 0 && !source->reading &&
+    return shard->budget.waits && source->piece_count == 0 && !source->reading &&
            shard->now_ms >= source->pause_ms && shard->peers[source->to.member].up;
 }
 
@@ -146,22 +140,6 @@ static void source_duty(struct shard *shard, struct shard_source *source)
     }
 }
 
-static void budget_refill(struct shard *shard)
-{
-    uint64_t rate = shard_snapshot_rate(shard);
-    uint64_t elapsed_ms = shard->now_ms - shard->snapshot_ms;
-
-    elapsed_ms = elapsed_ms < BUDGET_PERIOD ? elapsed_ms : BUDGET_PERIOD;
-    shard->snapshot_ms = shard->now_ms;
-    if (rate == PACE_FREE) {
-        shard->snapshot_budget = 0;
-        return;
-    }
-    shard->snapshot_budget += (int64_t)(rate * elapsed_ms / 1000);
-    if (shard->snapshot_budget > (int64_t)(rate * BUDGET_PERIOD / 1000))
-        shard->snapshot_budget = (int64_t)(rate * BUDGET_PERIOD / 1000);
-}
-
 static void peers_duty(struct shard *shard, struct replica *replica)
 {
     const struct raft *raft = &replica->raft;
@@ -184,7 +162,6 @@ void shard_sources_duty(struct shard *shard)
         next = source->next;
         source_duty(shard, source);
     }
-    budget_refill(shard);
     /* Another one goes first each time: none waits for ever behind those that are wanted often. */
     for (size_t i = 0; i < shard->hosted_count && shard->source_count < SOURCES_MAX; i++) {
         struct replica *replica = shard->hosted[shard->snapshot_turn++ % shard->hosted_count];
@@ -194,12 +171,22 @@ void shard_sources_duty(struct shard *shard)
     }
 }
 
-static bool may_send(const struct shard *shard, const struct shard_source *source)
+/* But for the budget. */
+static bool is_ready(const struct shard *shard, const struct shard_source *source)
 {
     return !source->reading && !source->walked && !source->failed &&
            source->piece_count < SHARD_PIECES_MAX && shard->now_ms >= source->pause_ms &&
            shard->peers[source->to.member].up && shard_source_current(source) &&
-           fifo_count(&shard->outgoing) < OUTGOING_MAX && budget_left(shard);
+           fifo_count(&shard->outgoing) < OUTGOING_MAX;
+}
+
+uint32_t shard_sources_ready(const struct shard *shard)
+{
+    uint32_t count = 0;
+
+    for (const struct shard_source *source = shard->sources; source; source = source->next)
+        count += is_ready(shard, source);
+    return count;
 }
 
 /* A piece each in turn: whoever has sent goes behind the others, so that all get on. */
@@ -208,11 +195,11 @@ void shard_sources_pump(struct shard *shard)
     struct shard_source **at = &shard->sources;
 
     if (shard->sources)
-        budget_refill(shard);
+        shard_budget_refill(shard);
     while (!shard->fatal && *at) {
         struct shard_source *source = *at;
 
-        if (!may_send(shard, source)) {
+        if (!shard_budget_left(shard) || !is_ready(shard, source)) {
             at = &source->next;
             continue;
         }

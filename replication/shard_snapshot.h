@@ -9,9 +9,10 @@
  * A piece names where it begins and where the next one does; the target takes only what begins
  * where its last one ended and answers with that position. Whatever gets lost, the source goes on
  * from there. Few pieces are under way at a time, a budget of bytes a second is kept, of which all
- * sources take a piece in turn, and nothing is sent while the shard has other messages waiting. A
- * target that takes nothing for 10 s (60 s if it says that its disk is behind) is given up, and the
- * log that was kept for it may go; what waits for the budget waits as long as it has to.
+ * sources take a piece in turn (shard_budget.h), and nothing is sent while the shard has other
+ * messages waiting. A target that takes nothing for 10 s (60 s if it says that its disk is behind)
+ * is given up, and the log that was kept for it may go; what waits for the budget waits as long as
+ * it has to.
  *
  * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
  * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that
@@ -41,6 +42,8 @@ struct shard_target;
 void shard_sources_duty(struct shard *shard);
 /* Sends what may be sent now. */
 void shard_sources_pump(struct shard *shard);
+/* How many sources could send a piece at once, but for the budget (shard_budget.h). */
+uint32_t shard_sources_ready(const struct shard *shard);
 /* The job that reads the records of a piece is over. */
 void shard_source_read(struct shard *shard, struct shard_source *source, bool done);
 void shard_sources_free(struct shard *shard);

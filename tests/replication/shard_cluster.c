@@ -9,6 +9,8 @@
 
 #define ROUTER_LINK 77
 #define JOBS_MAX    256
+/* As if each node had three shards more, which have nothing to send. */
+#define BUDGET_PARTS 4
 
 void cluster_deliver(struct cluster *cluster, int node, struct shard_event *event)
 {
@@ -30,6 +32,22 @@ static void end_node(struct cluster *cluster, int node, struct store_job **jobs,
     cluster_kill(cluster, node);
 }
 
+/* True: it was given some of what it wants. */
+static bool give_budget(struct cluster *cluster, int node)
+{
+    struct shard_event event = {.kind = SHARD_EVENT_BUDGET};
+    struct budget_event ask = {.now_ms = cluster->now_ms,
+                               .rate = cluster->effects.budget_rate,
+                               .wanted = cluster->effects.budget_wanted,
+                               .left = cluster->effects.budget_left};
+
+    if (ask.wanted > 0 || ask.left > 0)
+        event.bytes = budget_take(&cluster->budgets[node], &ask);
+    if (event.bytes > 0)
+        cluster_deliver(cluster, node, &event);
+    return event.bytes > 0;
+}
+
 static void drain(struct cluster *cluster, int node)
 {
     struct store_job *jobs[JOBS_MAX];
@@ -49,7 +67,7 @@ static void drain(struct cluster *cluster, int node)
             }
             for (size_t i = 0; i < cluster->effects.send_count; i++)
                 cluster_post(cluster, node, &cluster->effects.sends[i]);
-        } while (more);
+        } while (more || give_budget(cluster, node));
         if (cluster->held_count > 0 && cluster->held_node == node &&
             !cluster->holds(cluster, node)) {
             memcpy(jobs + job_count, cluster->held, cluster->held_count * sizeof *jobs);
@@ -141,6 +159,7 @@ void cluster_open(struct cluster *cluster, int node, bool found)
                             &cluster->map, hash, found, cluster->now_ms - cluster->opening_ms,
                             (uint64_t)node * 977),
                  0);
+    budget_init(&cluster->budgets[node], BUDGET_PARTS, cluster->now_ms);
     cluster->dying[node] = false;
     if (!cluster->deaf[node])
         cluster_map_tell_node(cluster, node);

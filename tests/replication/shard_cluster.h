@@ -4,6 +4,7 @@
 #ifndef TESTS_REPLICATION_SHARD_CLUSTER_H
 #define TESTS_REPLICATION_SHARD_CLUSTER_H
 
+#include "replication/budget.h"
 #include "replication/shard.h"
 #include "ring/wire.h"
 #include "ring/wire_load.h"
@@ -30,6 +31,7 @@ struct cluster_result {
 struct cluster {
     struct vfs *disks[CLUSTER_NODES_MAX];
     struct shard *shards[CLUSTER_NODES_MAX];
+    struct budget budgets[CLUSTER_NODES_MAX];
     struct ringmap map;    /* the genesis */
     struct ringmap newest; /* rows of CLUSTER_NODES_MAX places; changed by cluster_map_*() */
     int nodes;             /* that there are now */

@@ -358,7 +358,8 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
     end(&scene);
 }
 
-/* What a node sends as snapshots in a second is at most what the map says. */
+/* What a node sends as snapshots in a second is at most what the map says, and about that when only
+ * one of its shards has something to send. */
 Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
 {
     struct scene scene;
@@ -375,7 +376,7 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     writer_run(&scene.writer, 2000);
     cr_assert_eq(cluster_leader(&scene.cluster, scene.p), leader);
     shard_stats(scene.cluster.shards[leader], &after);
-    cr_assert(after.snapshot_bytes_sent > before.snapshot_bytes_sent &&
+    cr_assert(after.snapshot_bytes_sent - before.snapshot_bytes_sent >= 30u << 10 &&
                   after.snapshot_bytes_sent - before.snapshot_bytes_sent <= 60u << 10,
               "%llu bytes",
               (unsigned long long)(after.snapshot_bytes_sent - before.snapshot_bytes_sent));

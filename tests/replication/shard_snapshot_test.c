@@ -210,6 +210,8 @@ Test(shard_snapshot, a_new_leader_with_too_short_a_log_begins_again)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     cluster_run(&cluster, 300);
+    set_many("k", 50, 100, "under way");
+    cluster_run(&cluster, 200); /* the other one lets go its log, too */
     cluster_kill(&cluster, 0);
     cluster_restart(&cluster, 0);
     cluster_run(&cluster, 20000);

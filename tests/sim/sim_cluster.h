@@ -13,6 +13,7 @@
 #ifndef TESTS_SIM_SIM_CLUSTER_H
 #define TESTS_SIM_SIM_CLUSTER_H
 
+#include "replication/budget.h"
 #include "replication/node.h"
 #include "replication/node_gossip.h"
 #include "replication/raft.h"
@@ -97,7 +98,8 @@ struct sim_node {
     struct sim_inbox inbox;     /* the control plane's */
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
-    bool serving; /* shards are open */
+    struct budget budget; /* of their snapshots */
+    bool serving;         /* shards are open */
     struct vault vault;
     uint64_t links[SIM_ENDPOINTS_MAX];     /* dialled here and up; 0: not up */
     uint16_t linked_as[SIM_ENDPOINTS_MAX]; /* the member that it was told of as; 0: a stranger */

@@ -128,6 +128,7 @@ void sim_shards_open(struct sim_node *node, bool found)
         return;
     }
     node->serving = true;
+    budget_init(&node->budget, (uint16_t)sim->swarm.shards, node_ms(node));
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
         shard_push_all(&node->shards[i]);
         sim_shard_wake(&node->shards[i]);
@@ -257,6 +258,26 @@ static bool shard_carry_out(struct sim_shard *shard, const struct shard_effects 
     return true;
 }
 
+/* True: it was given some of what it wants. */
+static bool shard_give_budget(struct sim_shard *shard, const struct shard_effects *effects)
+{
+    struct sim_node *node = shard->node;
+    struct sim_inbox_item item = {.kind = SHARD_EVENT_BUDGET};
+    struct shard_event event;
+    if (effects->budget_wanted == 0 && effects->budget_left == 0)
+        return false;
+    event = shard_event_of(shard, &item);
+    event.bytes = budget_take(&node->budget,
+                              &(struct budget_event){.now_ms = event.now_ms,
+                                                     .rate = effects->budget_rate,
+                                                     .wanted = effects->budget_wanted,
+                                                     .left = effects->budget_left,
+                                                     .part = (uint16_t)(shard - node->shards)});
+    if (event.bytes > 0)
+        shard_step(shard->shard, &event);
+    return event.bytes > 0;
+}
+
 static void drained_end(struct sim_node *node)
 {
     for (uint16_t i = 0; i < sim_of(node)->swarm.shards; i++)
@@ -286,6 +307,7 @@ static void run_shard_round(void *context, uint64_t life)
         more = shard_flush(shard->shard, node_ms(node), &effects);
         if (!shard_carry_out(shard, &effects))
             return;
+        more = more || shard_give_budget(shard, &effects);
     }
     /* What was said is said, also when the disk has stopped meanwhile. */
     if (cluster->observer.on_round)
