@@ -335,7 +335,8 @@ void shard_targets_step(struct shard *shard)
 
 /* --- pieces -------------------------------------------------------------------------------- */
 
-/* Records of the partition, none newer than the snapshot. Fills shard->record_digests. */
+/* Records of the partition, none newer than the snapshot. Fills shard->record_digests. Their values
+ * are the piece's by its checksum, and each is checked by its own when its cask is written. */
 static bool records_sound(struct shard *shard, const struct replica *replica,
                           const struct wire_snapshot *piece, size_t *count)
 {
@@ -346,7 +347,7 @@ static bool records_sound(struct shard *shard, const struct replica *replica,
         struct record record;
         size_t size;
 
-        if (*count == shard->records_max || record_decode(at, left, &record) != 0 ||
+        if (*count == shard->records_max || record_decode_header(at, left, &record) != 0 ||
             record.partition != replica->partition || record.kind != RECORD_KIND_PUT ||
             record.index > piece->index)
             return false;

@@ -15,7 +15,7 @@ void install_reset(struct install *install)
     install->info = (struct manifest_cask){0};
     install->key_id = 0;
     install->sorted = false;
-    install->written = false;
+    install->place_count = 0;
     install->at = 0;
 }
 
@@ -28,10 +28,13 @@ void install_free(struct install *install)
     install->file = NULL;
     free(install->bytes);
     free(install->records);
+    free(install->places);
     install->bytes = NULL;
     install->records = NULL;
+    install->places = NULL;
     install->used = install->capacity = 0;
     install->count = install->record_capacity = 0;
+    install->place_count = install->place_capacity = 0;
 }
 
 int install_add(struct install *install, const uint8_t *bytes, size_t size,
@@ -45,6 +48,8 @@ int install_add(struct install *install, const uint8_t *bytes, size_t size,
     r = GROW(install->bytes, install->capacity, install->used + size);
     if (r == 0)
         r = GROW(install->records, install->record_capacity, install->count + count);
+    if (r == 0)
+        r = GROW(install->places, install->place_capacity, install->count + count);
     if (r != 0)
         return r;
     memcpy(install->bytes + install->used, bytes, size);
@@ -59,9 +64,13 @@ int install_add(struct install *install, const uint8_t *bytes, size_t size,
                                               .digest = digests[i],
                                               .index = record.index,
                                               .size = (uint32_t)record_size_padded(&record)},
-                                    .key_size = record.key_size,
                                     .at = install->used + at,
-                                    .size = record_size_padded(&record)};
+                                    .key_at = install->used + (size_t)(record.key - bytes),
+                                    .key_size = record.key_size};
+        if (install->count + i == 0)
+            install->key_id = record.key_id;
+        else if (install->key_id != record.key_id)
+            install->key_id = 0;
         at += record_size_padded(&record);
     }
     assert(at == size);
@@ -72,40 +81,64 @@ int install_add(struct install *install, const uint8_t *bytes, size_t size,
 
 static int compare(const void *a, const void *b)
 {
-    const struct install_record *left = a, *right = b;
-    int order = cask_key_compare(left->key, left->key_size, right->key, right->key_size);
+    const struct install_place *left = a, *right = b;
+    const struct install_record *one = left->record, *other = right->record;
+    int order;
 
+    if (left->head != right->head)
+        return left->head < right->head ? -1 : 1;
+    order = cask_key_compare(one->key, one->key_size, other->key, other->key_size);
     if (order != 0)
         return order;
-    return left->entry.index > right->entry.index ? -1 : left->entry.index < right->entry.index;
+    return one->entry.index > other->entry.index ? -1 : one->entry.index < other->entry.index;
+}
+
+/* Sets their keys, and tells how many bytes all of them begin with alike. */
+static size_t keys_set(struct install *install)
+{
+    const struct install_record *first = install->records;
+    size_t alike = install->count > 0 ? first->key_size : 0;
+
+    for (size_t i = 0; i < install->count; i++) {
+        struct install_record *record = &install->records[i];
+        size_t same = 0;
+
+        record->key = install->bytes + record->key_at;
+        while (same < alike && same < record->key_size && record->key[same] == first->key[same])
+            same++;
+        alike = same;
+    }
+    return alike;
+}
+
+static uint64_t key_head(const struct install_record *record, size_t from)
+{
+    uint64_t head = 0;
+
+    for (size_t i = from; i < from + sizeof head; i++)
+        head = head << 8 | (i < record->key_size ? record->key[i] : 0);
+    return head;
 }
 
 static void sort(struct install *install)
 {
-    size_t kept = 0;
+    size_t alike = keys_set(install), kept = 0;
 
-    for (size_t i = 0; i < install->count; i++) {
-        struct install_record *one = &install->records[i];
-        struct record record;
-        int r = record_decode_header(install->bytes + one->at, one->size, &record);
-
-        assert(r == 0);
-        one->key = record.key;
-        if (i == 0)
-            install->key_id = record.key_id;
-        else if (install->key_id != record.key_id)
-            install->key_id = 0;
-    }
+    for (size_t i = 0; i < install->count; i++)
+        install->places[i] = (struct install_place){.head = key_head(&install->records[i], alike),
+                                                    .record = &install->records[i]};
     if (install->count > 0)
-        qsort(install->records, install->count, sizeof(*install->records), compare);
+        qsort(install->places, install->count, sizeof(*install->places), compare);
     for (size_t i = 0; i < install->count; i++) {
-        const struct install_record *one = &install->records[i];
-        const struct install_record *last = kept > 0 ? &install->records[kept - 1] : NULL;
+        struct install_record *one = install->places[i].record;
+        const struct install_record *last = kept > 0 ? install->places[kept - 1].record : NULL;
 
-        if (!last || cask_key_compare(last->key, last->key_size, one->key, one->key_size) != 0)
-            install->records[kept++] = *one;
+        if (last && cask_key_compare(last->key, last->key_size, one->key, one->key_size) == 0)
+            one->key = NULL;
+        else
+            install->places[kept++] = install->places[i];
     }
-    install->count = kept;
+    install->place_count = kept;
     install->sorted = true;
 }
 
@@ -147,16 +180,19 @@ static int records_write(struct install *install)
 {
     size_t done = 0;
 
-    while (install->at < install->count && done < INSTALL_STEP_SIZE) {
-        struct install_record *one = &install->records[install->at];
-        int r = cask_writer_add(&install->writer, install->bytes + one->at, one->size,
+    while (install->at < install->place_count && done < INSTALL_STEP_SIZE) {
+        struct install_record *one = install->places[install->at].record;
+        int r = cask_writer_add(&install->writer, install->bytes + one->at, one->entry.size,
                                 &one->entry.offset);
 
+        if (r == CASK_E_CORRUPT)
+            return -EBADMSG;
         if (r != 0)
             return r < 0 ? r : -EFBIG; /* a run is far below what a cask takes */
-        done += one->size;
+        done += one->entry.size;
         install->at++;
     }
+    vfs_sync_soon(install->file);
     return 0;
 }
 
@@ -168,10 +204,9 @@ static int finish(struct install *install)
 
     cask_writer_end(&install->writer);
     install->writing = false;
-    if (r == 0)
-        r = vfs_sync(install->file);
     if (r != 0)
         return r;
+    vfs_sync_soon(install->file);
     *info = (struct manifest_cask){.partition = install->partition,
                                    .number = info->number,
                                    .stamp = cask.stamp,
@@ -181,49 +216,61 @@ static int finish(struct install *install)
                                    .index_min = cask.index_min,
                                    .index_max = cask.index_max,
                                    .key_id = install->key_id};
-    install->written = true;
     return 0;
 }
 
 static int hint_fill(struct install *install, struct hint_writer *writer)
 {
-    struct hint_entry *entries = malloc((install->count + 1) * sizeof(*entries));
-    size_t count;
+    struct hint_entry *entries = malloc((install->place_count + 1) * sizeof(*entries));
+    size_t count = 0;
     int r = 0;
 
     if (!entries)
         return -ENOMEM;
     for (size_t i = 0; i < install->count; i++)
-        entries[i] = install->records[i].entry;
-    count = install->count > 0 ? hint_entries_sort(entries, install->count) : 0;
+        if (install->records[i].key)
+            entries[count++] = install->records[i].entry;
+    count = count > 0 ? hint_entries_sort(entries, count) : 0;
     for (size_t i = 0; r == 0 && i < count; i++)
         r = hint_writer_add(writer, &entries[i]);
     free(entries);
-    if (r == 0)
-        r = hint_writer_finish(writer);
-    return r == 0 ? vfs_sync(writer->file) : r;
+    return r == 0 ? hint_writer_finish(writer) : r;
 }
 
-static int hint_write(struct install *install)
+static int hint_write(struct install *install, struct vfs_file **file)
 {
     struct hint_subject subject = {.kind = HINT_KIND_CASK,
                                    .number = install->info.number,
                                    .stamp = install->info.stamp,
                                    .length = install->info.length};
     char path[FILENAME_PATH_SIZE];
-    struct vfs_file *file = NULL;
     struct hint_writer writer;
     int r = filename_cask_hint(path, install->folder, install->partition, install->info.number);
 
     if (r == 0)
-        r = file_create(install, path, &file);
+        r = file_create(install, path, file);
     if (r == 0)
-        r = hint_writer_begin(&writer, file, &subject);
+        r = hint_writer_begin(&writer, *file, &subject);
     if (r == 0) {
         r = hint_fill(install, &writer);
         hint_writer_end(&writer);
     }
-    vfs_close(file);
+    return r;
+}
+
+/* What is left of cask, hint and names, and then all of them durable. */
+static int close_files(struct install *install)
+{
+    struct vfs_file *hint = NULL;
+    int r = finish(install);
+
+    if (r == 0)
+        r = hint_write(install, &hint);
+    if (r == 0)
+        r = vfs_sync(install->file);
+    if (r == 0)
+        r = vfs_sync(hint);
+    vfs_close(hint);
     return r == 0 ? vfs_sync_dir(install->vfs, install->folder) : r;
 }
 
@@ -232,15 +279,13 @@ int install_step(struct install *install)
     int r = 0;
 
     assert(install->info.number > 0);
-    if (install->written)
-        return hint_write(install);
     if (!install->sorted)
         r = begin(install);
     if (r == 0)
         r = records_write(install);
-    if (r == 0 && install->at == install->count)
-        r = finish(install);
-    return r == 0 ? INSTALL_E_MORE : r;
+    if (r != 0)
+        return r;
+    return install->at == install->place_count ? close_files(install) : INSTALL_E_MORE;
 }
 
 void install_remove(struct install *install)

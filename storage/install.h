@@ -1,9 +1,9 @@
 /* Install: one staging cask of a snapshot, made of records in any order.
  *
  * Records collect in memory with their digests. Closed, they are sorted by key and written as a
- * cask with its hint in steps that are jobs, each about INSTALL_STEP_SIZE of I/O: the cask, then
- * the hint and the names. Nothing lists the files until store_snapshot.c does. A key that comes
- * twice counts once, as its newest record.
+ * cask with its hint in steps that are jobs, each about INSTALL_STEP_SIZE of I/O. All is written
+ * before anything is synced: what the syncs have in common is then done once. Nothing lists the
+ * files until store_snapshot.c does. A key that comes twice counts once, as its newest record.
  *
  * Owner: the shard thread until install_close(), whoever runs the step then, the shard thread
  * again when it says that it is over.
@@ -26,10 +26,16 @@ enum install_e {
 
 struct install_record {
     struct hint_entry entry; /* offset: in the cask, once it is written */
-    const uint8_t *key;
+    size_t at;               /* in bytes, */
+    size_t key_at;           /* and its key */
     size_t key_size;
-    size_t at; /* in bytes */
-    size_t size;
+    const uint8_t *key; /* once it is sorted; NULL: there is a newer one of that key */
+};
+
+/* By their keys: most differ in `head`, eight bytes behind what all have in common. */
+struct install_place {
+    uint64_t head;
+    struct install_record *record;
 };
 
 struct install {
@@ -39,24 +45,28 @@ struct install {
     uint16_t partition;
     uint8_t *bytes;
     size_t used, capacity;
-    struct install_record *records;
+    struct install_record *records; /* as they came */
     size_t count, record_capacity;
+    struct install_place *places; /* the same but for older ones, sorted */
+    size_t place_count, place_capacity;
     /* Written: */
     struct manifest_cask info;
     struct vfs_file *file;
     struct cask_writer writer;
-    bool sorted, writing, written;
+    bool sorted, writing;
     uint8_t key_id; /* with which all are sealed; 0: none, or several */
-    size_t at;
+    size_t at;      /* the next one of places that is written */
 };
 
 /* Empty; keeps its memory. folder and vfs are borrowed for good. */
 void install_reset(struct install *install);
 void install_free(struct install *install); /* closes the file, removes nothing */
-/* Copies records, checked by the caller. 0 or -ENOMEM, which changes nothing. */
+/* Copies records, whose headers the caller has checked; their values are when they are written.
+ * 0 or -ENOMEM, which changes nothing. */
 int install_add(struct install *install, const uint8_t *bytes, size_t size,
                 const struct keydir_digest *digests, size_t count);
-/* The next step. INSTALL_E_* or -errno: then install_remove() is due. */
+/* The next step. INSTALL_E_* or -errno (-EBADMSG: a record does not check): then install_remove()
+ * is due. */
 int install_step(struct install *install);
 /* Closes and removes what was written. Any thread. */
 void install_remove(struct install *install);

@@ -237,7 +237,8 @@ static int cask_take(struct store_install *install)
         return r;
     written->file = NULL;
     for (size_t i = 0; r == 0 && i < written->count; i++)
-        r = store_install_put(install, cask, &written->records[i].entry);
+        if (written->records[i].key)
+            r = store_install_put(install, cask, &written->records[i].entry);
     return r;
 }
 

@@ -48,10 +48,10 @@ int store_install_begin(struct store *store, uint16_t partition,
  * STORE_E_ABSENT: none waits. */
 int store_install_resume(struct store *store, uint16_t partition, struct store_install **install,
                          struct store_checkpoint *checkpoint, uint64_t *position);
-/* Adds records, as they lie in a journal, checked by the caller, each of a PUT of the partition;
- * digests[i] is the i-th one's. position: of the host's, all before it is there now; 0 for the last
- * ones. All of them or none: STORE_E_FULL until jobs have run. 0, -ENOMEM or STORE_E_NOSPACE (the
- * disk is full: give it up). */
+/* Adds records, as they lie in a journal, each of a PUT of the partition; digests[i] is the i-th
+ * one's. The caller has checked their headers; a value that does not check lets it fail. position:
+ * of the host's, all before it is there now; 0 for the last ones. All of them or none: STORE_E_FULL
+ * until jobs have run. 0, -ENOMEM or STORE_E_NOSPACE (the disk is full: give it up). */
 int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
                       const struct keydir_digest *digests, size_t count, uint64_t position);
 /* Begins the switch to what was added. checkpoint: of the state that belongs to it; copied. 0 or

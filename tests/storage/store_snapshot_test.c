@@ -91,6 +91,56 @@ Test(store_snapshot, one_that_is_given_up_leaves_everything_as_it_was)
     bench_end(&bench);
 }
 
+Test(store_snapshot, a_value_that_does_not_check_is_not_installed)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    struct keydir_digest digests[KEYS];
+    struct store_install *install;
+    struct store_stats stats;
+    struct record record;
+    struct bench bench;
+    uint8_t bytes[8192];
+    size_t size;
+
+    bench_begin(&bench, 1);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    size = bench_piece(bytes, digests, 0, KEYS, "new", 9);
+    cr_assert_eq(record_decode(bytes, size, &record), 0);
+    bytes[record.value - bytes] ^= 1;
+    cr_assert_eq(store_install_add(install, bytes, size, digests, KEYS, 0), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    cr_assert(bench_work(&bench));
+    cr_assert_eq(store_install_state(install), STORE_INSTALL_FAILED);
+    store_install_end(install);
+    cr_assert(bench_work(&bench));
+    bench_expect(&bench, 0, 20, "old");
+    store_stats(bench.store, &stats);
+    cr_assert_eq(stats.casks, 0);
+    bench_end(&bench);
+}
+
+#define TWICE 4u /* keys: both times they fit into one cask */
+
+Test(store_snapshot, a_key_that_comes_twice_counts_as_its_newest)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    struct keydir_digest digests[KEYS];
+    struct store_install *install;
+    struct bench bench;
+    uint8_t bytes[8192];
+    size_t size;
+
+    bench_begin(&bench, 1);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    size = bench_piece(bytes, digests, 0, TWICE, "new", 90);
+    cr_assert_eq(store_install_add(install, bytes, size, digests, TWICE, 1), 0);
+    size = bench_piece(bytes, digests, 0, TWICE, "old", 9);
+    cr_assert_eq(store_install_add(install, bytes, size, digests, TWICE, 0), 0);
+    cr_assert_eq(bench_commit(&bench, install, 100), STORE_INSTALL_DONE);
+    bench_expect(&bench, 0, TWICE, "new");
+    bench_end(&bench);
+}
+
 /* Every call that changes a disk is once the last one; then the power goes, and the store is opened
  * on what is left: all of the old state or all of the new, and new it stays. */
 Test(store_snapshot, a_crash_leaves_the_old_state_or_the_new, .timeout = 300)
