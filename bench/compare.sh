@@ -15,7 +15,7 @@
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$top" || exit 1
-bin=${RINGCASK_BIN:-$top/build/release/bin}
+. bench/lib.sh
 rounds=3
 seconds=3
 etcd_seconds=10
@@ -29,42 +29,11 @@ for word in "$@"; do
     esac
 done
 
-die()
-{
-    echo "bench/compare.sh: $*" >&2
-    exit 1
-}
-
 sh cli/packages.sh bench || exit 1
-if [ -z "${RINGCASK_BIN:-}" ]; then
-    echo "building (build/release)" >&2
-    { cmake --preset release && cmake --build --preset release \
-        --target ringcask ring-admin ring-bench; } >build.log 2>&1 || {
-        tail -n 30 build.log >&2
-        rm -f build.log
-        exit 1
-    }
-    rm -f build.log
-fi
+build ringcask ring-admin ring-bench
 
-mkdir -p build bench/results
-dir=$(mktemp -d "$top/build/compare.XXXXXX") || exit 1
-pids=
-# Ends what was started, the newest first, and removes its data.
-clean_up()
-{
-    trap - EXIT INT TERM
-    for pid in $pids; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM
-started()
-{
-    pids="$1 $pids"
-}
+mkdir -p bench/results
+open_dir
 
 # --- servers ----------------------------------------------------------------------------------
 port=$((21000 + $$ % 20000))
@@ -154,11 +123,6 @@ cpu_us() # server
 }
 
 # --- measurements -----------------------------------------------------------------------------
-commit=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
-stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-kernel=$(uname -r)
-cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
-cores=$(nproc)
 results=bench/results/$(date -u +%Y%m%d-%H%M%S)-$commit.json
 
 put() # server case round fields

@@ -20,7 +20,7 @@
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$top" || exit 1
-bin=${RINGCASK_BIN:-$top/build/release/bin}
+. bench/lib.sh
 keys=200000
 idle_keys=600000
 seconds=15
@@ -36,52 +36,17 @@ for word in "$@"; do
     esac
 done
 
-die()
-{
-    echo "bench/join.sh: $*" >&2
-    exit 1
-}
-
 command -v ss >/dev/null || die "ss is needed (package iproute2)"
-if [ -z "${RINGCASK_BIN:-}" ]; then
-    echo "building (build/release)" >&2
-    mkdir -p build
-    { cmake --preset release && cmake --build --preset release \
-        --target ringcask ring-admin ring-bench process_test; } >build/join.log 2>&1 || {
-        tail -n 30 build/join.log >&2
-        exit 1
-    }
-fi
+build ringcask ring-admin ring-bench process_test
 
 mkdir -p build bench/results/join
 # Four nodes' copies of 1,000 B, their journals and casks, and as much again while flush is at work.
 needed=$((idle_keys * 16))
 [ "$(df -Pk build | awk 'NR == 2 { print $4 }')" -gt $needed ] ||
     die "build/ needs $((needed / 1024)) MiB of free disk"
-dir=$(mktemp -d "$top/build/join.XXXXXX") || exit 1
-pids=
-# Ends what was started, the newest first, and removes its data.
-clean_up()
-{
-    trap - EXIT INT TERM
-    for pid in $pids; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$dir"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM
-started()
-{
-    pids="$1 $pids"
-}
+open_dir
 
 # --- figures ----------------------------------------------------------------------------------
-commit=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
-stamp=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-kernel=$(uname -r)
-cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
-cores=$(nproc)
 results=bench/results/join/$(date -u +%Y%m%d-%H%M%S)-$commit.json
 
 put() # name value
@@ -244,10 +209,10 @@ put copy_cpu_ms_mib "$(number "$dir/copy-cpu.json" value)"
 echo "$kills kills" >&2
 kill "$(cat "$dir/node-5.pid")" 2>/dev/null
 "$bin/process_test" --scenario gossip >"$dir/gossip.out" || die "$(cat "$dir/gossip.out")"
-put detection_ms "$(sed -n 's/.*held dead after \([0-9]*\) ms.*/\1/p' "$dir/gossip.out")"
+put detection_ms "$(sed -n 's/^ok .*held dead after \([0-9]*\) ms.*/\1/p' "$dir/gossip.out")"
 "$bin/process_test" --scenario kill --rounds "$kills" >"$dir/kill.out" || die "$(cat "$dir/kill.out")"
-put election_longest_ms "$(sed -n 's/.*longest gap \([0-9]*\) ms, mean.*/\1/p' "$dir/kill.out")"
-put election_mean_ms "$(sed -n 's/.* mean \([0-9]*\) ms.*/\1/p' "$dir/kill.out")"
+put election_longest_ms "$(sed -n 's/^ok .*longest gap \([0-9]*\) ms, mean.*/\1/p' "$dir/kill.out")"
+put election_mean_ms "$(sed -n 's/^ok .* mean \([0-9]*\) ms.*/\1/p' "$dir/kill.out")"
 
 # --- the table --------------------------------------------------------------------------------
 row() # what value unit bound at-most(1)-or-at-least(0)
