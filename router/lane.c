@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #define LANE_TIMEOUT_SHIFT_MAX 3u
+#define LANE_LATELY_PART       4u /* of an attempt's time: a member that serves is heard in it */
 
 void lane_init(struct lane *lane, uint16_t partition, uint64_t session)
 {
@@ -250,7 +251,8 @@ void lane_pump(struct router *router, struct lane *lane)
 {
     if (lane->state != LANE_RUNNING || !lane->next_unsent)
         return;
-    if (!pool_up(&router->pool, lane->target)) {
+    if (!pool_up(&router->pool, lane->target) ||
+        (lane->in_flight == 0 && !route_answers(router, lane->target))) {
         assert(lane->in_flight == 0);
         lane->target = 0;
         lane_restart(router, lane);
@@ -476,6 +478,24 @@ void lane_rows_changed(struct lane *lane)
         lane->target = 0;
 }
 
+/* What was on its way to a member before it turned out to be mute is not waited for. */
+static bool lane_mute(struct router *router, const struct op *op)
+{
+    return pool_peer(&router->pool, op->member)->mute_ms > op->sent_ms;
+}
+
+/* No answer to this for the time of an attempt, nor to anything else lately. */
+static void lane_unheard(struct router *router, const struct op *op)
+{
+    struct peer *peer = pool_peer(&router->pool, op->member);
+    uint64_t lately_ms = router->options.attempt_ms / LANE_LATELY_PART;
+
+    if (router->now_ms < peer->heard_ms + lately_ms || lane_mute(router, op))
+        return;
+    peer->mute_ms = router->now_ms;
+    router_due(router, router->now_ms); /* other lanes wait for it too */
+}
+
 uint64_t lane_timer(struct router *router, struct lane *lane)
 {
     uint64_t timeout_ms = (uint64_t)router->options.attempt_ms << lane->timeouts;
@@ -489,7 +509,8 @@ uint64_t lane_timer(struct router *router, struct lane *lane)
         oldest = oldest->next;
     if (oldest) {
         due_ms = oldest->sent_ms + timeout_ms;
-        if (due_ms <= router->now_ms) {
+        if (due_ms <= router->now_ms || lane_mute(router, oldest)) {
+            lane_unheard(router, oldest);
             lane_lose(router, lane);
             if (lane->timeouts < LANE_TIMEOUT_SHIFT_MAX)
                 lane->timeouts++;

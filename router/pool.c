@@ -54,6 +54,22 @@ bool pool_up(const struct pool *pool, uint16_t member)
     return member != 0 && member < pool->peer_count && pool->peers[member].up;
 }
 
+void pool_heard(struct pool *pool, uint16_t member, uint64_t now_ms)
+{
+    struct peer *peer = pool_peer(pool, member);
+
+    if (!peer)
+        return;
+    peer->heard_ms = now_ms;
+    peer->mute_ms = 0;
+}
+
+bool pool_answers(const struct pool *pool, uint16_t member, uint64_t now_ms, uint32_t mute_ms_max)
+{
+    return pool_up(pool, member) && (pool->peers[member].mute_ms == 0 ||
+                                     now_ms >= pool->peers[member].mute_ms + mute_ms_max);
+}
+
 static void frame_recycle(struct pool *pool, struct frame *frame)
 {
     if (pool->spare_count == POOL_SPARE_MAX || frame->body.capacity > POOL_SPARE_SIZE_MAX) {
@@ -140,6 +156,7 @@ int pool_link_up(struct pool *pool, uint16_t member, uint16_t shards)
     peer->open = open;
     peer->shards = shards;
     peer->up = true;
+    peer->mute_ms = 0;
     pool->up_count++;
     return 0;
 }

@@ -4,7 +4,11 @@
  * sealed when it is full or the round ends, then taken by the host, and recycled at the next
  * round. Frames of one (member, shard) leave in the order in which they were filled.
  * Limits: a frame is sealed at POOL_FRAME_SIZE or WIRE_FRAME_OPS_MAX operations; a single larger
- * operation makes a larger message. Owner: one router. */
+ * operation makes a larger message. Owner: one router.
+ *
+ * A member is mute when an attempt was waited for in vain and nothing else has come from it lately:
+ * a broken link is noticed much later than that. It is asked only when nobody else can be, until it
+ * is heard, or for the time of another attempt. */
 #ifndef ROUTER_POOL_H
 #define ROUTER_POOL_H
 
@@ -30,6 +34,8 @@ struct peer {
     bool up;
     uint16_t shards;
     size_t in_flight_size;
+    uint64_t heard_ms;        /* its newest message */
+    uint64_t mute_ms;         /* since when it is mute; 0: it is not */
     struct frame **open;      /* shards of them, NULL where none is open */
     uint64_t leaders_digest;  /* hints.h: of what it leads, when it was last asked; 0: never */
     uint16_t leaders_unasked; /* so many of its shards are to be */
@@ -55,6 +61,10 @@ void pool_link_down(struct pool *pool, uint16_t member);
 /* NULL when it never had a link. */
 struct peer *pool_peer(struct pool *pool, uint16_t member);
 bool pool_up(const struct pool *pool, uint16_t member);
+/* It has said something. */
+void pool_heard(struct pool *pool, uint16_t member, uint64_t now_ms);
+/* It has a link, and is not known to be mute for less than `mute_ms_max`. */
+bool pool_answers(const struct pool *pool, uint16_t member, uint64_t now_ms, uint32_t mute_ms_max);
 /* The frame for one more operation of about `size` bytes; the peer must be up. The caller appends
  * to frame->body and counts frame->operations. NULL on no memory. */
 struct frame *pool_frame(struct pool *pool, uint16_t member, uint16_t partition, uint64_t session,

@@ -20,6 +20,11 @@ static uint16_t route_place(const struct ringmap *map, uint16_t partition, uint3
     return ringmap_row(map, partition)[place - map->replica_count];
 }
 
+bool route_answers(const struct router *router, uint16_t member)
+{
+    return pool_answers(&router->pool, member, router->now_ms, router->options.attempt_ms);
+}
+
 /* Someone who serves, another with each stall. */
 static uint16_t route_anyone(const struct router *router, const struct lane *lane)
 {
@@ -44,7 +49,7 @@ static uint16_t route_from(const struct router *router, struct lane *lane, uint3
         uint32_t place = (from + i) % count;
         uint16_t member = route_place(&router->map, lane->partition, place);
 
-        if (pool_up(&router->pool, member)) {
+        if (route_answers(router, member)) {
             lane->place = (uint8_t)place;
             return member;
         }
@@ -64,7 +69,7 @@ bool route_exists(const struct router *router, uint16_t partition)
 
 uint16_t route_first(const struct router *router, struct lane *lane)
 {
-    if (pool_up(&router->pool, lane->leader))
+    if (route_answers(router, lane->leader))
         return lane->leader;
     return route_from(router, lane, lane->place);
 }
@@ -92,7 +97,7 @@ uint64_t route_after_stall(struct router *router, struct lane *lane)
 
     if (lane->next == LANE_NEXT_AGAIN && pool_up(&router->pool, before))
         return 0;
-    if (lane->next == LANE_NEXT_HINT && pool_up(&router->pool, lane->hint)) {
+    if (lane->next == LANE_NEXT_HINT && route_answers(router, lane->hint)) {
         lane->target = lane->hint;
         if (lane->hint != before && lane->follows < ROUTE_FOLLOWS_MAX) {
             lane->follows++;

@@ -2,8 +2,11 @@
  *
  * What it goes by, best first: the leader that a NOT_LEADER named; who answered last; the wanted
  * row of the ring map, whose first is the preferred leader; while partitions move, the row that
- * they come from; and when none of these has a link, any other member that serves: it says whom
- * else its own map names, or has a newer one. All of it may be wrong: the member says so.
+ * they come from; and when none of these can be asked, any member that serves: it says whom else
+ * its own map names, or has a newer one. All of it may be wrong: the member says so.
+ *
+ * Who is mute (pool.h) is passed over, even if a follower names it still: a leader that hears
+ * nobody has a successor before its links are given up.
  */
 #ifndef ROUTER_ROUTE_H
 #define ROUTER_ROUTE_H
@@ -14,6 +17,8 @@
 struct lane;
 struct router;
 
+/* The member has a link and is not mute (pool.h). */
+bool route_answers(const struct router *router, uint16_t member);
 /* A member with a link, for a lane without a target; 0: none. Moves lane->place to it. */
 uint16_t route_first(const struct router *router, struct lane *lane);
 /* The next in that order that has a link, itself when it is the only one; 0: none. */

@@ -221,6 +221,7 @@ static void router_liveness(struct router *router, uint16_t member,
 static void router_message(struct router *router, uint16_t member,
                            const struct link_message *message)
 {
+    pool_heard(&router->pool, member, router->now_ms);
     if (message->type == WIRE_RESULTS)
         router_results(router, member, message);
     else if (message->type == WIRE_MAP)
