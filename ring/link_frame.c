@@ -14,7 +14,14 @@ bool link_frame_own(uint8_t type)
 
 enum link_lane link_frame_lane(uint8_t type)
 {
-    return wire_type_control(type) ? LINK_LANE_CONTROL : LINK_LANE_DATA;
+    switch (wire_type_lane(type)) {
+    case WIRE_LANE_CONTROL:
+        return LINK_LANE_CONTROL;
+    case WIRE_LANE_BULK:
+        return LINK_LANE_BULK;
+    default:
+        return LINK_LANE_DATA;
+    }
 }
 
 static void link_put(uint8_t *at, uint64_t value, unsigned size)
@@ -132,12 +139,12 @@ static int link_assembly_take(struct link_assembly *assembly, const struct link_
     return 0;
 }
 
-/* Counts a frame of the host's; a DATA message that begins needs credit. */
+/* Counts a frame of the host's; what is not CONTROL needs credit to begin. */
 static int link_reader_count(struct link_reader *reader, const struct link_frame *frame,
                              enum link_lane lane)
 {
     bool first = !reader->lanes[lane].open;
-    if (first && lane == LINK_LANE_DATA &&
+    if (first && lane != LINK_LANE_CONTROL &&
         (reader->received.bytes >= reader->limit.bytes ||
          reader->received.messages >= reader->limit.messages))
         return LINK_FRAME_E_CREDIT;

@@ -3,11 +3,12 @@
  * A reader walks the plain bytes of one packet at a time. A message that came in one frame is
  * handed up where it lies; one that was cut is put together in the lane's own buffer, which grows
  * only by bytes that have arrived and never over LINK_MESSAGE_SIZE_MAX. A lane carries one message
- * at a time, but frames of the two lanes may alternate, and the link's own frames (CREDIT, PING,
+ * at a time, but frames of the lanes may alternate, and the link's own frames (CREDIT, PING,
  * PONG) may stand anywhere.
  *
- * The reader counts what it got, frame by frame, and refuses a DATA message that begins without
- * credit: that is a peer which does not keep the rules. Any error is final for the connection.
+ * The reader counts what it got, frame by frame, and refuses a DATA or BULK message that begins
+ * without credit: that is a peer which does not keep the rules. Any error is final for the
+ * connection.
  */
 #ifndef RING_LINK_FRAME_H
 #define RING_LINK_FRAME_H
@@ -20,7 +21,7 @@
 
 #define LINK_FRAME_KEEP_SIZE (1u << 20) /* a larger buffer is given back after its message */
 
-enum link_lane { LINK_LANE_CONTROL, LINK_LANE_DATA, LINK_LANES };
+enum link_lane { LINK_LANE_CONTROL, LINK_LANE_DATA, LINK_LANE_BULK, LINK_LANES };
 
 struct link_frame {
     uint32_t body_size;
@@ -42,7 +43,7 @@ enum link_frame_e {
     LINK_FRAME_E_END,       /* not an error: nothing more in this packet */
     LINK_FRAME_E_MALFORMED, /* lengths, flags, or a continuation that does not fit */
     LINK_FRAME_E_TOO_LARGE, /* the message would be over LINK_MESSAGE_SIZE_MAX */
-    LINK_FRAME_E_CREDIT,    /* DATA without credit */
+    LINK_FRAME_E_CREDIT,    /* DATA or BULK without credit */
 };
 
 struct link_assembly {
@@ -58,7 +59,8 @@ struct link_assembly {
 struct link_reader {
     struct link_assembly lanes[LINK_LANES];
     struct link_credit received;
-    struct link_credit limit; /* DATA may begin below both; set by the owner before each packet */
+    struct link_credit
+        limit; /* DATA and BULK may begin below both; set by the owner before each packet */
     const uint8_t *at;
     const uint8_t *end;
 };

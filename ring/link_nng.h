@@ -103,7 +103,7 @@ void link_set_user(struct link *link, void *user);
  * (over queue_size_max: the link is broken now), -EMSGSIZE, -ENOMEM. */
 int link_send(struct link *link, const struct link_message *messages, size_t count);
 /* The host is done with that many body bytes and messages that on_message gave it. Every message
- * must be reported once, of either lane, from any thread; also from inside on_message. What is
+ * must be reported once, of any lane, from any thread; also from inside on_message. What is
  * reported after a reconnect for messages from before it does no harm. */
 void link_consumed(struct link *link, size_t bytes, uint32_t messages);
 /* Ends it: for dialled links for good. What is queued is still sent, for a second at most; no more

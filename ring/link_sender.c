@@ -187,9 +187,11 @@ static bool link_sender_credit_left(const struct link_sender *sender)
 
 static bool link_sender_data_ready(const struct link_sender *sender)
 {
-    if (link_queue_used(&sender->lanes[LINK_LANE_DATA]) == 0)
+    if (link_queue_used(&sender->lanes[LINK_LANE_DATA]) == 0 &&
+        link_queue_used(&sender->lanes[LINK_LANE_BULK]) == 0)
         return false;
-    return sender->open[LINK_LANE_DATA] || link_sender_credit_left(sender);
+    return sender->open[LINK_LANE_DATA] || sender->open[LINK_LANE_BULK] ||
+           link_sender_credit_left(sender);
 }
 
 bool link_sender_ready(const struct link_sender *sender)
@@ -200,8 +202,10 @@ bool link_sender_ready(const struct link_sender *sender)
 
 size_t link_sender_queued(const struct link_sender *sender)
 {
-    return link_queue_used(&sender->lanes[LINK_LANE_CONTROL]) +
-           link_queue_used(&sender->lanes[LINK_LANE_DATA]);
+    size_t used = 0;
+    for (unsigned lane = 0; lane < LINK_LANES; lane++)
+        used += link_queue_used(&sender->lanes[lane]);
+    return used;
 }
 
 size_t link_sender_gather_max(const struct link_sender *sender)
@@ -223,15 +227,16 @@ static size_t link_sender_own(struct link_sender *sender, uint8_t type, uint32_t
     return LINK_FRAME_HEADER_SIZE + body_size;
 }
 
-/* Moves whole frames of a lane, as a run; returns its size. */
-static size_t link_sender_lane(struct link_sender *sender, enum link_lane lane, uint8_t *out,
-                               size_t capacity)
+/* Moves whole frames of a lane, as a run; returns its size. finish: up to the end of the message
+ * that has begun. */
+static size_t link_sender_lane(struct link_sender *sender, enum link_lane lane, bool finish,
+                               uint8_t *out, size_t capacity)
 {
     struct link_queue *queue = &sender->lanes[lane];
     bool *open = &sender->open[lane];
     size_t size = 0;
-    while (size < link_queue_used(queue)) {
-        if (lane == LINK_LANE_DATA && !*open && !link_sender_credit_left(sender))
+    while (size < link_queue_used(queue) && (*open || !finish)) {
+        if (lane != LINK_LANE_CONTROL && !*open && !link_sender_credit_left(sender))
             break;
         struct link_frame frame;
         link_frame_get(queue->data + queue->head + size, &frame);
@@ -261,7 +266,11 @@ size_t link_sender_gather(struct link_sender *sender, uint8_t *out, size_t capac
         size += link_sender_own(sender, WIRE_PONG, 0, out + size);
     sender->ping_due = false;
     sender->pong_due = false;
-    for (unsigned lane = 0; lane < LINK_LANES; lane++)
-        size += link_sender_lane(sender, (enum link_lane)lane, out + size, capacity - size);
+    size += link_sender_lane(sender, LINK_LANE_CONTROL, false, out + size, capacity - size);
+    size += link_sender_lane(sender, LINK_LANE_BULK, true, out + size, capacity - size);
+    if (!sender->open[LINK_LANE_BULK])
+        size += link_sender_lane(sender, LINK_LANE_DATA, false, out + size, capacity - size);
+    if (link_queue_used(&sender->lanes[LINK_LANE_DATA]) == 0)
+        size += link_sender_lane(sender, LINK_LANE_BULK, false, out + size, capacity - size);
     return size;
 }

@@ -1,15 +1,17 @@
 /* Link sender: what waits to be sent on one connection, and what may go now.
  *
- * Two lanes of frames, ready to be copied into packets; CONTROL goes before DATA at every frame.
+ * Three lanes of frames, ready to be copied into packets. CONTROL goes before the others at every
+ * frame. BULK (pieces of snapshots) begins a message only when no DATA waits; one that has begun is
+ * finished first, as a peer of the version before puts the frames of both together in one place.
  * The link's own frames (CREDIT, PING, PONG) are not queued but due: however often one is asked
  * for, the next packet carries it once, so that no peer can make the queue grow with them.
  *
  * Credit: the peer said in its handshake how many bytes and messages it takes ahead, and says with
- * CREDIT how many it has consumed since the connection began. A DATA message begins only while less
- * than that is under way (a message that has begun is finished: the last one may overshoot by
- * itself). CONTROL messages count, too, but never wait. The other way round, this struct also keeps
- * what our host has consumed; a CREDIT frame is due when a quarter of our own window is
- * unannounced.
+ * CREDIT how many it has consumed since the connection began. A DATA or BULK message begins only
+ * while less than that is under way (a message that has begun is finished: the last one may
+ * overshoot by itself). CONTROL messages count, too, but never wait. The other way round, this
+ * struct also keeps what our host has consumed; a CREDIT frame is due when a quarter of our own
+ * window is unannounced.
  *
  * No I/O, no lock: the owner guards it.
  */
@@ -35,7 +37,7 @@ struct link_queue {
 
 struct link_sender {
     struct link_queue lanes[LINK_LANES];
-    size_t queue_size_max;       /* bytes of both lanes */
+    size_t queue_size_max;       /* bytes of all lanes */
     struct link_credit window;   /* the peer's: what may be under way to it */
     struct link_credit sent;     /* put into packets */
     struct link_credit released; /* of these, consumed by the peer as it told us */
@@ -66,6 +68,6 @@ size_t link_sender_gather_max(const struct link_sender *sender);
 /* Moves frames to out, whole ones only, and returns their size. capacity: at least
  * LINK_FRAME_SIZE_MAX, or link_sender_gather_max() where that is less. */
 size_t link_sender_gather(struct link_sender *sender, uint8_t *out, size_t capacity);
-size_t link_sender_queued(const struct link_sender *sender); /* bytes in both lanes */
+size_t link_sender_queued(const struct link_sender *sender); /* bytes in all lanes */
 
 #endif

@@ -6,9 +6,6 @@
 #include "ring/wire_fields.h"
 #include "ring/wire_pack.h"
 
-#define WIRE_LANE_CONTROL true
-#define WIRE_LANE_DATA    false
-
 const char *wire_type_name(uint8_t type)
 {
     switch (type) {
@@ -69,7 +66,7 @@ bool wire_operation_writes(uint8_t operation)
     return false;
 }
 
-bool wire_type_control(uint8_t type)
+enum wire_lane wire_type_lane(uint8_t type)
 {
     switch (type) {
 #define X(name, number, lane)                                                                      \
@@ -78,7 +75,7 @@ bool wire_type_control(uint8_t type)
         WIRE_MESSAGES(X)
 #undef X
     }
-    return false;
+    return WIRE_LANE_DATA;
 }
 
 bool wire_status_unproposed(uint8_t status)

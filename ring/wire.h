@@ -65,6 +65,7 @@ enum wire_type {
     WIRE_MESSAGES(X)
 #undef X
 };
+enum wire_lane { WIRE_LANE_CONTROL, WIRE_LANE_DATA, WIRE_LANE_BULK };
 enum wire_operation {
 #define X(name, number, writes) WIRE_OP_##name = (number),
     WIRE_OPERATIONS(X)
@@ -111,7 +112,7 @@ const char *wire_status_name(uint8_t status);
 const char *wire_operation_name(uint8_t operation);
 bool wire_operation_known(uint8_t operation);
 bool wire_operation_writes(uint8_t operation);
-bool wire_type_control(uint8_t type);
+enum wire_lane wire_type_lane(uint8_t type); /* DATA when unknown */
 /* True when the status says for certain that nothing was proposed. */
 bool wire_status_unproposed(uint8_t status);
 

@@ -1,5 +1,5 @@
 /* Every message of the cluster, once. X(NAME, number, lane)
- * lane: CONTROL frames overtake DATA frames in a link's queue.
+ * lane: in a link's queue CONTROL frames overtake DATA frames, and DATA messages BULK messages.
  * Bodies: ring/wire.h. A number is never used again for another meaning.
  */
 #ifndef RING_WIRE_TABLE_H
@@ -19,7 +19,7 @@
     X(BEAT_ACK, 20, CONTROL)                                                                       \
     X(SHARD_STATUS, 21, DATA) /* admin -> shard */                                                 \
     X(SHARD_STATUS_REPLY, 22, DATA)                                                                \
-    X(SNAPSHOT, 23, DATA) /* leader's shard -> follower's: a piece of a partition's state */       \
+    X(SNAPSHOT, 23, BULK) /* leader's shard -> follower's: a piece of a partition's state */       \
     X(SNAPSHOT_ACK, 24, CONTROL) /* where to go on, or that one is wanted */                       \
     X(COMPARE, 25, CONTROL)      /* leader's shard -> follower's: what is there at this index? */  \
     X(COMPARE_ACK, 26, CONTROL)  /* its digest */                                                  \

@@ -10,6 +10,7 @@
 
 #define QUEUE_MAX   (32u << 20)
 #define PACKET_MAX  LINK_FRAME_SIZE_MAX
+#define PACKET_MORE 1000u
 #define WINDOW      1000u
 #define WINDOW_MSGS 20u
 
@@ -25,7 +26,7 @@ static void setup(void)
     link_sender_init(&sender, QUEUE_MAX, window, own);
     link_reader_init(&reader);
     reader.limit.bytes = reader.limit.messages = UINT64_MAX;
-    packet = malloc(PACKET_MAX);
+    packet = malloc(PACKET_MAX + PACKET_MORE);
     body = malloc(LINK_MESSAGE_SIZE_MAX + 1);
     cr_assert(packet != NULL && body != NULL);
     for (size_t i = 0; i <= LINK_MESSAGE_SIZE_MAX; i++)
@@ -125,6 +126,42 @@ Test(link_sender, control_overtakes_data_even_inside_a_message)
     cr_assert_eq(put(WIRE_BEAT, 3, 11), 0);
     expect(WIRE_BEAT, 3, 11);
     expect(WIRE_OPS, 1, 2u << 20);
+}
+
+/* An operation, or an append, does not wait for snapshots that were queued before it. */
+Test(link_sender, data_overtakes_bulk)
+{
+    for (uint64_t i = 0; i < 30; i++)
+        cr_assert_eq(put(WIRE_SNAPSHOT, i, 192u << 10), 0);
+    expect(WIRE_SNAPSHOT, 0, 192u << 10);
+    cr_assert_eq(put(WIRE_RAFT, 100, 500), 0);
+    cr_assert_eq(put(WIRE_OPS, 101, 600u << 10), 0);
+    expect(WIRE_RAFT, 100, 500);
+    expect(WIRE_OPS, 101, 600u << 10);
+    for (uint64_t i = 1; i < 30; i++)
+        expect(WIRE_SNAPSHOT, i, 192u << 10);
+    expect_nothing();
+    cr_assert_eq(link_sender_queued(&sender), 0);
+}
+
+/* The version before puts their frames together in one place: nothing of DATA stands inside. */
+Test(link_sender, a_bulk_message_that_has_begun_is_finished_first)
+{
+    struct link_message message;
+    cr_assert_eq(put(WIRE_SNAPSHOT, 1, 2u << 20), 0);
+    cr_assert_eq(put(WIRE_SNAPSHOT, 2, 10), 0);
+    size_t size = link_sender_gather(&sender, packet, PACKET_MAX);
+    link_reader_feed(&reader, packet, size);
+    cr_assert_eq(link_reader_next(&reader, &message), LINK_FRAME_E_END);
+    cr_assert_eq(put(WIRE_OPS, 3, 300), 0);
+    size = link_sender_gather(&sender, packet, PACKET_MAX + PACKET_MORE);
+    link_reader_feed(&reader, packet, size);
+    cr_assert_eq(link_reader_next(&reader, &message), LINK_FRAME_E_END, "though it has room");
+    cr_assert_eq(put(WIRE_BEAT, 4, 10), 0);
+    expect(WIRE_BEAT, 4, 10);
+    expect(WIRE_SNAPSHOT, 1, 2u << 20);
+    expect(WIRE_OPS, 3, 300);
+    expect(WIRE_SNAPSHOT, 2, 10);
 }
 
 Test(link_sender, data_waits_for_credit_and_control_does_not)
@@ -263,11 +300,12 @@ Test(link_sender, no_memory_queues_nothing_and_breaks_nothing)
     expect(WIRE_OPS, 0, 100000);
 }
 
-/* Random messages against two queues of what must come, with credit given at random. */
+/* Random messages against a queue a lane of what must come, with credit given at random. */
 Test(link_sender, random_traffic_keeps_order_in_each_lane_and_the_rules_of_credit)
 {
     uint64_t expected[LINK_LANES] = {0}, given[LINK_LANES] = {0};
     struct link_credit consumed = {0, 0};
+    static const uint8_t types[] = {WIRE_BEAT, WIRE_OPS, WIRE_OPS, WIRE_SNAPSHOT};
     uint32_t random = 12345;
     sender.window = (struct link_credit){.bytes = 40000, .messages = 30};
     for (unsigned step = 0; step < 60000; step++) {
@@ -276,17 +314,21 @@ Test(link_sender, random_traffic_keeps_order_in_each_lane_and_the_rules_of_credi
         size_t size = (random >> 8) % 3000;
         struct link_message message;
         if (choice < 5) {
-            unsigned lane = (random >> 20) % 4 == 0 ? LINK_LANE_CONTROL : LINK_LANE_DATA;
+            uint8_t type = types[(random >> 20) % 4];
+            unsigned lane = link_frame_lane(type);
             if (step % 97 == 0)
                 size *= 300;
-            if (put(lane == LINK_LANE_DATA ? WIRE_OPS : WIRE_BEAT, given[lane], size) == 0)
+            if (put(type, given[lane], size) == 0)
                 given[lane] += 1;
         } else if (choice < 12) {
             reader.limit.bytes = sender.released.bytes + sender.window.bytes;
             reader.limit.messages = sender.released.messages + sender.window.messages;
             if (!take(&message))
                 continue;
-            unsigned lane = message.type == WIRE_OPS ? LINK_LANE_DATA : LINK_LANE_CONTROL;
+            unsigned lane = link_frame_lane(message.type);
+            /* Also for one that has one place for both. */
+            cr_assert(lane == LINK_LANE_CONTROL ||
+                      (!reader.lanes[LINK_LANE_DATA].open && !reader.lanes[LINK_LANE_BULK].open));
             cr_assert_eq(message.correlation, expected[lane]);
             cr_assert_eq(memcmp(message.body, body, message.body_size), 0);
             expected[lane] += 1;
@@ -296,6 +338,7 @@ Test(link_sender, random_traffic_keeps_order_in_each_lane_and_the_rules_of_credi
             cr_assert(credit(consumed.bytes, consumed.messages));
         }
     }
-    cr_assert(expected[LINK_LANE_DATA] > 5000);
+    cr_assert(expected[LINK_LANE_DATA] > 4000);
+    cr_assert(expected[LINK_LANE_BULK] > 1000);
     cr_assert(expected[LINK_LANE_CONTROL] > 1000);
 }

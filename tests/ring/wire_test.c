@@ -559,8 +559,9 @@ Test(wire, names_and_kinds_follow_the_tables)
     cr_assert(wire_operation_writes(WIRE_OP_SET));
     cr_assert_not(wire_operation_writes(WIRE_OP_GET));
     cr_assert_not(wire_operation_writes(15));
-    cr_assert(wire_type_control(WIRE_BEAT));
-    cr_assert_not(wire_type_control(WIRE_RAFT));
+    cr_assert_eq(wire_type_lane(WIRE_BEAT), WIRE_LANE_CONTROL);
+    cr_assert_eq(wire_type_lane(WIRE_RAFT), WIRE_LANE_DATA);
+    cr_assert_eq(wire_type_lane(WIRE_SNAPSHOT), WIRE_LANE_BULK);
     cr_assert(wire_status_unproposed(WIRE_STATUS_TRYAGAIN));
     cr_assert_not(wire_status_unproposed(WIRE_STATUS_UNKNOWN));
     cr_assert_not(wire_status_unproposed(200), "what is not known may have been proposed");
