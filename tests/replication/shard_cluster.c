@@ -215,6 +215,9 @@ void cluster_start_on(struct cluster *cluster, uint32_t replicas, const struct v
             cluster->map.replicas[(uint32_t)p * replicas + i] =
                 (uint16_t)(((uint32_t)p + i) % CLUSTER_NODES + 1);
     shard_options_default(&cluster->options);
+    /* What is made at each start and walked by each check is not larger than tests need. */
+    cluster->options.operations_max = 512;
+    cluster->options.store.queue_size_max = 4u << 20;
     cluster->options.store.folder = "shard-00";
     cluster->options.store.segment_size = 256u << 10;
     cluster->options.store.zero_ahead_size = 64u << 10;
