@@ -17,7 +17,7 @@ int cask_writer_begin(struct cask_writer *writer, struct vfs_file *file, uint16_
         .buffered = CASK_HEADER_SIZE,
         .block_from = CASK_HEADER_SIZE,
     };
-    if (GROW(writer->buffer, writer->capacity, CASK_BUFFER_SIZE) != 0)
+    if (GROW(writer->buffer, writer->capacity, CASK_BLOCK_SIZE) != 0)
         return -ENOMEM;
     assert(writer->buffer);
     cask_header_encode(writer->buffer, partition, number);

@@ -156,6 +156,17 @@ static int compare_places(const void *a, const void *b)
                                                       : 0;
 }
 
+/* No larger than the files are. */
+static size_t window_size(const struct flush *flush)
+{
+    size_t size = 1;
+
+    for (size_t i = 0; i < flush->victim_count; i++)
+        if (flush->victims[i].subject.length > size)
+            size = flush->victims[i].subject.length;
+    return size < flush->step_size ? size : flush->step_size;
+}
+
 static int read_begin(struct flush *flush)
 {
     for (size_t i = 0; i < flush->kept.count; i++)
@@ -163,7 +174,8 @@ static int read_begin(struct flush *flush)
     if (flush->arena_size > UINT32_MAX)
         return -EFBIG;
     flush->arena = malloc(flush->arena_size > 0 ? flush->arena_size : 1);
-    flush->window = malloc(flush->step_size);
+    flush->window_size = window_size(flush);
+    flush->window = malloc(flush->window_size);
     if (!flush->arena || !flush->window)
         return -ENOMEM;
     if (flush->kept.count > 0)
@@ -179,7 +191,7 @@ static int read_bytes(struct flush *flush, const struct flush_record *record, ui
     size_t size = record->entry.size;
     int64_t got;
 
-    if (size > flush->step_size) {
+    if (size > flush->window_size) {
         got = vfs_pread(file->file, out, size, offset);
         flush->bytes_done += size;
         return got < 0 ? (int)got : (size_t)got < size ? FLUSH_E_DAMAGED : 0;
@@ -187,7 +199,7 @@ static int read_bytes(struct flush *flush, const struct flush_record *record, ui
     if (flush->window_filled == 0 || flush->window_victim != record->victim ||
         offset < flush->window_base || offset + size > flush->window_base + flush->window_filled) {
         flush->window_filled = 0;
-        got = vfs_pread(file->file, flush->window, flush->step_size, offset);
+        got = vfs_pread(file->file, flush->window, flush->window_size, offset);
         if (got < 0)
             return (int)got;
         flush->bytes_done += (uint64_t)got;

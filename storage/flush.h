@@ -114,6 +114,7 @@ struct flush {
     uint8_t *arena;
     size_t arena_size, arena_used;
     uint8_t *window;
+    size_t window_size;
     uint32_t window_base, window_filled;
     size_t window_victim;
     size_t at; /* READ, WRITE, MOVE: how far */

@@ -230,7 +230,7 @@ Test(store_flush, a_log_that_is_beyond_its_bound_names_who_holds_it_up)
 
 /* --- every call of the vfs fails once ------------------------------------------------------ */
 
-Test(store_flush, any_failed_call_loses_nothing, .timeout = 120)
+Test(store_flush, any_failed_call_loses_nothing, .timeout = 600)
 {
     static const int errors[] = {EIO, ENOSPC};
 

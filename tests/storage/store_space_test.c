@@ -205,7 +205,7 @@ Test(store_space, what_an_unsynced_append_truncates_is_still_needed)
 /* Segment A holds entries 1 to 6 and, behind them, another 3 that truncates 3 to 6. B truncates
  * from 2 on and goes. What is left of A must end with 1: the other 3 is truncated itself, and yet
  * what it truncated must not come back. */
-Test(store_space, spans_outlive_the_segment_that_truncated, .timeout = 60)
+Test(store_space, spans_outlive_the_segment_that_truncated, .timeout = 600)
 {
     struct store_stats stats;
     struct host host;
@@ -425,7 +425,7 @@ static int short_life(struct host *host)
     return 0;
 }
 
-Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 120)
+Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 600)
 {
     static const int errors[] = {EIO, ENOSPC};
 
@@ -461,7 +461,7 @@ Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 120)
         }
 }
 
-Test(store_space, any_failed_allocation_loses_nothing_that_was_synced, .timeout = 120)
+Test(store_space, any_failed_allocation_loses_nothing_that_was_synced, .timeout = 600)
 {
     bool failed = true;
     uint64_t n = 1;
