@@ -17,6 +17,8 @@
 const struct node_file_kind node_file_genesis = {"GENESIS", "GENESIS.tmp", 0x4E454752u /* RGEN */};
 const struct node_file_kind node_file_map = {"MAP", "MAP.tmp", 0x504D4E52u /* RNMP */};
 const struct node_file_kind node_file_tickets = {"TICKETS", "TICKETS.tmp", 0x4B434952u /* RICK */};
+const struct node_file_kind node_file_counters = {"COUNTERS", "COUNTERS.tmp",
+                                                  0x54434E52u /* RNCT */};
 
 int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
                     const struct node_file *file)

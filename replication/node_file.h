@@ -1,5 +1,5 @@
 /* Node file: the files of the control plane: GENESIS and MAP, each of which holds an encoded ring
- * map, and TICKETS. Each is written whole, synced and renamed; docs/format-datadir.md.
+ * map, TICKETS and COUNTERS. Each is written whole, synced and renamed; docs/format-datadir.md.
  */
 #ifndef REPLICATION_NODE_FILE_H
 #define REPLICATION_NODE_FILE_H
@@ -13,7 +13,8 @@ struct node_file_kind {
     const char *name, *temporary;
     uint32_t magic;
 };
-extern const struct node_file_kind node_file_genesis, node_file_map, node_file_tickets;
+extern const struct node_file_kind node_file_genesis, node_file_map, node_file_tickets,
+    node_file_counters;
 
 struct node_file {
     uint16_t state; /* GENESIS: how far the founding is */

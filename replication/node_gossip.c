@@ -262,6 +262,7 @@ void node_gossip_step(struct node_gossip *gossip, const struct node_gossip_event
         if (!gossip->open)
             return;
         count_load(gossip, event);
+        gossip->local.counter = event->counter;
         tell_local(gossip, effects, offsets);
         gossip->event.kind = SWIM_EVENT_TICK;
         step(gossip, effects, offsets);

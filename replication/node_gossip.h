@@ -44,6 +44,7 @@ struct node_gossip_event {
     uint64_t bytes;            /* and those of requests and their answers */
     uint16_t leaders;          /* groups this node leads, */
     uint64_t leaders_digest;   /* and which partitions: struct swim_local */
+    uint64_t counter;          /* TICK: on the disk; 0: it is not to be told */
 };
 
 /* A member is to be reached at another address than before. */
@@ -59,7 +60,7 @@ struct node_gossip_effects {
     size_t send_count;
     struct node_gossip_move moves[NODE_GOSSIP_MOVES_MAX];
     size_t move_count;
-    /* Members whose standing is another, borrowed: for the log. */
+    /* Members whose standing or counter is another, borrowed. */
     const struct swim_change *changes;
     size_t change_count;
     /* The highest epoch of a ring map that was news in this step, over this node's; 0: none. And a

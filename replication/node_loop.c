@@ -367,6 +367,8 @@ static int tick(struct node_loop *loop)
         loop_tickets_apply(loop);
     }
     loop_identity_tell(loop);
+    if (r == 0)
+        r = loop_counters_check(loop);
     return r != 0 ? r : loop_gossip_tick(loop);
 }
 
@@ -462,6 +464,7 @@ static void drain(struct node_loop *loop)
 
 static void close_all(struct node_loop *loop)
 {
+    loop_counters_stop(loop);
     loop_shards_stop(loop);
     loop_links_close(loop);
     for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++) {
@@ -513,7 +516,8 @@ static int serve(struct node_loop *loop)
     }
     if (follow_map(loop) != 0)
         return NODE_LOOP_E_FAILED;
-    if (pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
+    if (loop_counters_start(loop) != 0 ||
+        pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
         return NODE_LOOP_E_FAILED;
     identity_fingerprint(loop->identity.public_key, fingerprint);
     loop_log("info", "listening", "address=%s key=%s%s", loop->address, fingerprint,
@@ -549,6 +553,8 @@ int node_loop_run(const struct node_loop_options *options)
     loop_files_raise(loop);
     inbox_init(&loop->inbox);
     r = open_data(loop);
+    if (r == NODE_LOOP_E_OK)
+        r = loop_counters_open(loop);
     if (r == NODE_LOOP_E_OK)
         r = open_links(loop);
     if (r == NODE_LOOP_E_OK)

@@ -43,6 +43,8 @@ static int step(struct node_loop *loop, struct node_gossip_event *event)
     for (size_t i = 0; i < effects.change_count; i++) {
         const struct swim_change *change = &effects.changes[i];
 
+        if (change->counter != 0)
+            loop_counters_heard(loop, change->member, change->counter);
         tell(change, loop->standings[change->member]);
         loop->standings[change->member] = change->standing;
     }
@@ -77,7 +79,7 @@ int loop_gossip_message(struct node_loop *loop, const struct inbox_item *item)
 
 int loop_gossip_tick(struct node_loop *loop)
 {
-    struct node_gossip_event event = {.kind = NODE_GOSSIP_TICK};
+    struct node_gossip_event event = {.kind = NODE_GOSSIP_TICK, .counter = loop_counters_own(loop)};
 
     loop_shards_load(loop, &event);
     return step(loop, &event);

@@ -5,6 +5,7 @@
 #include "replication/budget.h"
 #include "replication/fifo.h"
 #include "replication/node.h"
+#include "replication/node_counters.h"
 #include "replication/node_gossip.h"
 #include "replication/node_loop.h"
 #include "replication/shard.h"
@@ -146,6 +147,8 @@ struct host_link {
     uint64_t deaf_ms;  /* accepted: since when nothing of it is heard, another process having its
                           identity; 0: it is heard */
     bool deaf_told;    /* that it is not */
+    bool outdated;     /* another, of an older copy of its data directory: nothing of it is heard */
+    bool hears;        /* dialled: a member has let this node in */
     char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     bool greeted;   /* accepted: its HELLO has come */
@@ -181,6 +184,10 @@ struct node_loop {
     char join_told[WIRE_MAP_WHY_SIZE];    /* why it has not, as last told to the log */
     uint64_t instance;                    /* of this process */
     uint64_t leave_ms; /* when a removed node ends at the latest; 0: it is none */
+    pthread_t raiser;
+    bool raising; /* that thread is there, */
+    bool raising_ends;
+    pthread_cond_t raiser_wanted; /* to end; with links_mutex */
     /* Guarded by links_mutex: */
     pthread_mutex_t links_mutex;
     struct host_link *links;
@@ -189,6 +196,7 @@ struct node_loop {
     struct tickets tickets; /* that links are held against */
     bool tickets_known;
     uint64_t tickets_logged_ms; /* when a refusal was told to the log last */
+    struct node_counters counters;
     char address[RINGMAP_ADDRESS_SIZE];
 };
 
@@ -259,6 +267,23 @@ void loop_identity_tell(struct node_loop *loop);
 /* A link of that key is down: one that was not heard because of it may try again; NULL: there is
  * none. links_mutex is held. */
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);
+
+/* node_loop_counters.c */
+/* What COUNTERS holds. An enum node_loop_e. */
+int loop_counters_open(struct node_loop *loop);
+/* A thread that raises the own counter now and then, while a member hears this node. 0 or -errno.
+ */
+int loop_counters_start(struct node_loop *loop);
+void loop_counters_stop(struct node_loop *loop);
+/* A HELLO tells what counter the other end has, and what it has heard of ours. True: the link is
+ * not to be heard. links_mutex is held. */
+bool loop_counters_hello(struct node_loop *loop, struct host_link *host,
+                         const struct wire_hello *hello);
+/* Gossip tells it of a member, or of this node under another process. */
+void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t counter);
+uint64_t loop_counters_own(struct node_loop *loop);
+/* With each tick. -EPERM: this data directory is an older copy of what the others have heard of. */
+int loop_counters_check(struct node_loop *loop);
 
 /* node_loop_files.c */
 /* As many descriptors as the administrator allows. */

@@ -48,7 +48,8 @@ static void put_to_shards(struct node_loop *loop, const struct inbox_item *item)
         inbox_put(&loop->shards[number].inbox, item);
 }
 
-static void send_hello(struct node_loop *loop, struct link *link)
+/* member: the receiver, 0: none. links_mutex is held. */
+static void send_hello(struct node_loop *loop, struct link *link, uint16_t member)
 {
     struct wire_buffer body = {0};
     struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
@@ -58,6 +59,8 @@ static void send_hello(struct node_loop *loop, struct link *link)
     hello.shards = loop->shard_count;
     hello.epoch = loop->map_known ? loop->map.epoch : 0;
     hello.instance = loop->instance;
+    hello.counter = loop->counters.own;
+    hello.heard = loop->counters.heard[member];
     wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
@@ -136,7 +139,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
         link_set_user(link, added);
         item.from = address_of(loop, added);
         if (added->dialled)
-            send_hello(loop, link);
+            send_hello(loop, link, item.from.member);
     }
     if (!added->dialled && item.from.role == LINK_ROLE_NODE && item.from.member != 0)
         other = loop->dialled[item.from.member];
@@ -208,9 +211,9 @@ static void on_pause(void *context)
  * asker would wait for its own timeout. It gets the answer when they have started. */
 static void answer_hello(struct node_loop *loop, struct host_link *host)
 {
-    host->hello_due = !atomic_load(&loop->shards_started);
+    host->hello_due = !host->outdated && !atomic_load(&loop->shards_started);
     if (!host->hello_due)
-        send_hello(loop, host->link);
+        send_hello(loop, host->link, loop_link_member(loop, host));
 }
 
 /* links_mutex is held. */
@@ -226,15 +229,18 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
     wire_cursor_init(&cursor, message->body, message->body_size);
     known = wire_get_hello(&cursor, &hello);
     host->instance = known ? hello.instance : 0;
+    host->outdated = known && loop_counters_hello(loop, host, &hello);
     if (!host->dialled) { /* whoever dialled judges by the answer */
         if (loop_identity_taken(loop, host))
             return;
-        answer_hello(loop, host);
+        answer_hello(loop, host); /* one that is outdated learns it from that */
+        if (host->outdated)
+            return;
         host->greeted = true;
         use_both_ways(loop, host);
         return;
     }
-    if (!known || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
+    if (!known || host->outdated || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
         return;
     if (wire_hello_version(&hello) == 0) {
         wire_hello_why(&hello, why);
@@ -247,6 +253,7 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
         inbox_put(&loop->inbox, &item);
     if (item.from.member == 0)
         return;
+    host->hears = true;
     loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello.shards);
     put_to_shards(loop, &item);
     inbox_put(&loop->inbox, &item);
@@ -294,7 +301,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
         item.secret = !host->dialled && host->ticket == 0;
         if (stranger)
             heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
-        if (heard && host->deaf_ms == 0) {
+        if (heard && host->deaf_ms == 0 && !host->outdated) {
             inbox_put(inbox, &item);
             return;
         }
@@ -576,7 +583,7 @@ void loop_links_announce(struct node_loop *loop)
         if (link->role != LINK_ROLE_NODE)
             put_to_shards(loop, &item);
         if (link->dialled || link->hello_due) /* dialled: its answer brings LINK_UP */
-            send_hello(loop, link->link);
+            send_hello(loop, link->link, item.from.member);
         link->hello_due = false;
     }
     pthread_mutex_unlock(&loop->links_mutex);

@@ -320,7 +320,7 @@ static void on_map(struct swim *swim, const struct swim_event *event)
 static bool same_load(const struct swim_local *a, const struct swim_local *b)
 {
     return a->operations == b->operations && a->bytes == b->bytes && a->leaders == b->leaders &&
-           a->leaders_digest == b->leaders_digest;
+           a->leaders_digest == b->leaders_digest && a->counter == b->counter;
 }
 
 static void on_local(struct swim *swim, const struct swim_local *local)

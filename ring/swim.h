@@ -127,8 +127,10 @@ struct swim_change {
     uint16_t member;
     uint8_t standing;
     uint8_t reason;
-    bool moved; /* its address is news: swim_record_of() */
-    bool ahead; /* it holds a newer ring map than this node */
+    bool moved;       /* its address is news: swim_record_of() */
+    bool ahead;       /* it holds a newer ring map than this node */
+    uint64_t counter; /* news, the highest of its own; of self: another process signs with the key
+                         of this node. 0: no news */
 };
 
 struct swim_send {
@@ -171,6 +173,7 @@ struct swim_member {
     struct swim_queued record_news, statement_news;
     uint64_t incarnation, sequence;
     uint64_t epoch;
+    uint64_t counter;      /* the highest that its records told; of self: those of others */
     uint64_t since_ms;     /* its standing */
     uint64_t suspected_ms; /* on the awake clock */
     uint8_t public_key[RINGMAP_KEY_SIZE];

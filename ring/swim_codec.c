@@ -8,6 +8,7 @@
 
 #define SWIM_VERSION      1u
 #define RECORD_FIELDS     10u
+#define RECORD_FIELDS_NEW 1u /* that earlier programs did not have */
 #define HEAD_FIELDS       8u
 #define ITEM_FIELDS       2u /* the fewest: kind and one more */
 #define STATEMENT_FIELDS  5u
@@ -33,7 +34,7 @@ size_t swim_record_encode(const struct swim_record *record, uint8_t out[SWIM_REC
 
     assert(address_size > 0);
     assert(address_size < RINGMAP_ADDRESS_SIZE);
-    at = wire_pack_array(at, RECORD_FIELDS);
+    at = wire_pack_array(at, RECORD_FIELDS + (record->local.counter != 0));
     at = wire_pack_uint(at, record->member);
     at = wire_pack_uint(at, record->left);
     at = wire_pack_uint(at, record->incarnation);
@@ -44,6 +45,8 @@ size_t swim_record_encode(const struct swim_record *record, uint8_t out[SWIM_REC
     at = wire_pack_uint(at, record->local.bytes);
     at = wire_pack_uint(at, record->local.leaders);
     at = wire_pack_uint(at, record->local.leaders_digest);
+    if (record->local.counter != 0)
+        at = wire_pack_uint(at, record->local.counter);
     assert((size_t)(at - out) <= SWIM_RECORD_SIZE_MAX);
     return (size_t)(at - out);
 }
@@ -84,6 +87,8 @@ int swim_record_decode(const uint8_t *bytes, size_t size, struct swim_record *re
     record->local.bytes = wire_get_u64(&cursor);
     record->local.leaders = wire_get_u16(&cursor);
     record->local.leaders_digest = wire_get_u64(&cursor);
+    record->local.counter = unknown > 0 ? wire_get_uint(&cursor, SWIM_COUNTER_END - 1) : 0;
+    unknown -= unknown > 0 ? RECORD_FIELDS_NEW : 0;
     if (record->member == 0 || record->incarnation == 0)
         wire_refuse(&cursor);
     if (!wire_fields_close(&cursor, unknown) || !wire_cursor_done(&cursor))

@@ -23,7 +23,8 @@
 #define SWIM_ACCUSERS_MAX       4u
 #define SWIM_ITEMS_MAX          1024u               /* a packet */
 #define SWIM_INCARNATION_MAX    (UINT64_C(1) << 32) /* none is that high */
-#define SWIM_PACKET_OVERHEAD    64u                 /* bytes of a head, at most */
+#define SWIM_COUNTER_END        (UINT64_C(1) << 48)
+#define SWIM_PACKET_OVERHEAD    64u /* bytes of a head, at most */
 #define SWIM_SIGNED_PREFIX_SIZE 32u
 
 enum swim_standing {
@@ -41,6 +42,7 @@ struct swim_local {
     uint64_t bytes;          /* of those, requests and answers; a second, too */
     uint16_t leaders;        /* partitions it leads */
     uint64_t leaders_digest; /* another: it leads others, or anew; 0: none, or not told */
+    uint64_t counter;        /* on its disk, below SWIM_COUNTER_END; 0: not told */
 };
 
 struct swim_record {

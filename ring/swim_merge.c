@@ -38,6 +38,15 @@ static bool moved(const struct swim_member *member, const struct swim_record *re
            strcmp(before.local.address, record->local.address) != 0;
 }
 
+/* Returns the counter when it is news. */
+static uint64_t take_counter(struct swim_member *member, uint64_t counter)
+{
+    if (counter <= member->counter)
+        return 0;
+    member->counter = counter;
+    return counter;
+}
+
 static void take_record(struct swim *swim, struct swim_effects *effects, struct swim_member *member,
                         const struct swim_item *item, const struct swim_record *record,
                         bool exchange)
@@ -46,6 +55,7 @@ static void take_record(struct swim *swim, struct swim_effects *effects, struct 
     bool is_moved = moved(member, record);
     bool is_ahead = record->local.epoch > swim->local.epoch && record->local.epoch > member->epoch;
     bool reborn = record->incarnation > member->incarnation;
+    uint64_t counter = take_counter(member, record->local.counter);
     uint8_t standing = member->standing;
 
     if (reborn && swim->probe.target == member->id)
@@ -60,16 +70,30 @@ static void take_record(struct swim *swim, struct swim_effects *effects, struct 
     member->incarnation = record->incarnation;
     member->sequence = record->sequence;
     member->epoch = record->local.epoch;
-    if (is_moved || is_ahead || standing != member->standing) {
+    if (is_moved || is_ahead || counter != 0 || standing != member->standing) {
         swim_set_standing(swim, member, (enum swim_standing)standing);
         change = swim_report(effects, member, SWIM_REASON_RECORD);
         assert(change);
         change->moved = is_moved;
         change->ahead = is_ahead;
+        change->counter = counter;
     }
     if (!exchange) /* else it is old: those it would be news to compare what they know, too */
         swim_enqueue_record(swim, member,
                             is_moved || reborn || record->left ? SWIM_RECORDS : SWIM_ROUTINE);
+}
+
+/* This node's former life tells less than this one. */
+static void take_former(struct swim *swim, struct swim_effects *effects,
+                        const struct swim_record *record)
+{
+    struct swim_member *self = swim_self(swim);
+    uint64_t counter = record->local.counter;
+
+    if (counter > swim->local.counter && take_counter(self, counter) != 0)
+        swim_report(effects, self, SWIM_REASON_RECORD)->counter = counter;
+    if (record->incarnation + 1 < SWIM_INCARNATION_MAX)
+        swim_outbid(swim, record->incarnation);
 }
 
 static bool merge_record(struct swim *swim, struct swim_effects *effects, uint16_t from,
@@ -102,8 +126,8 @@ static bool merge_record(struct swim *swim, struct swim_effects *effects, uint16
     }
     if (member != swim_self(swim))
         take_record(swim, effects, member, item, &record, exchange);
-    else if (record.incarnation + 1 < SWIM_INCARNATION_MAX) /* of this node's former life */
-        swim_outbid(swim, record.incarnation);
+    else
+        take_former(swim, effects, &record);
     return true;
 }
 

@@ -300,6 +300,8 @@ struct wire_hello {
     uint64_t epoch;    /* of the ring map it holds; 0: none */
     uint32_t newest;   /* version that the sender speaks; not sent by version 1, which is it then */
     uint64_t instance; /* nodes: drawn by the process at its start; 0: not told */
+    uint64_t counter;  /* of this node, on its disk; 0: not told, */
+    uint64_t heard;    /* and what it has heard of the receiver's; 0: nothing */
 };
 /* Versions, role and the rest zero: what everybody's own begins with. */
 struct wire_hello wire_hello_own(uint8_t role);

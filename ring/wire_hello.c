@@ -3,12 +3,15 @@
 #include <stdio.h>
 
 #define HELLO_FIELDS     5u
-#define HELLO_FIELDS_NEW 2u /* that version 1 did not have */
+#define HELLO_FIELDS_NEW 4u /* that version 1 did not have */
 
 void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
 {
     /* What is as version 1 had it is said as version 1 did. */
-    uint32_t more = hello->instance != 0 ? 2 : hello->newest != hello->oldest ? 1 : 0;
+    uint32_t more = hello->counter != 0              ? 4
+                    : hello->instance != 0           ? 2
+                    : hello->newest != hello->oldest ? 1
+                                                     : 0;
 
     wire_put_array(buffer, HELLO_FIELDS + more);
     wire_put_uint(buffer, hello->oldest);
@@ -20,6 +23,10 @@ void wire_put_hello(struct wire_buffer *buffer, const struct wire_hello *hello)
         wire_put_uint(buffer, hello->newest);
     if (more > 1)
         wire_put_uint(buffer, hello->instance);
+    if (more > 2) {
+        wire_put_uint(buffer, hello->counter);
+        wire_put_uint(buffer, hello->heard);
+    }
 }
 
 bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
@@ -33,6 +40,8 @@ bool wire_get_hello(struct wire_cursor *cursor, struct wire_hello *hello)
     hello->epoch = wire_get_u64(cursor);
     hello->newest = unknown > 0 ? wire_get_u32(cursor) : hello->oldest;
     hello->instance = unknown > 1 ? wire_get_u64(cursor) : 0;
+    hello->counter = unknown > 2 ? wire_get_u64(cursor) : 0;
+    hello->heard = unknown > 3 ? wire_get_u64(cursor) : 0;
     return wire_fields_close(cursor, unknown > HELLO_FIELDS_NEW ? unknown - HELLO_FIELDS_NEW : 0);
 }
 

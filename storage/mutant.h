@@ -79,7 +79,9 @@
     X(GONE_OF_ANY_LIFE, 45, "destroys a replica because an earlier one of the member is over",     \
       "none that we know")                                                                         \
     X(PROGRESS_AHEAD, 46, "goes on with a snapshot behind what was in memory before the restart",  \
-      "none that we know")
+      "none that we know")                                                                         \
+    X(ROLLBACK_UNNOTICED, 47, "takes an old copy of a member's disk for the member",               \
+      "Active Directory (USN rollback)")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */
 #define MUTANTS_OF_SUITES(X)                                                                       \

@@ -1,6 +1,7 @@
 /* What replication keeps: the founding and the newest map, Raft configurations, and a partition's
  * state in checkpoints and snapshots. */
 #include "golden_ring.h"
+#include "replication/node_counters.h"
 #include "replication/node_file.h"
 #include "replication/shard_internal.h"
 #include "storage/codec.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- GENESIS and MAP ------------------------------------------------------------------------ */
+/* --- GENESIS, MAP and COUNTERS ------------------------------------------------------------- */
 
 static void write_file(const struct node_file_kind *kind, const struct node_file *file,
                        struct wire_buffer *out)
@@ -71,6 +72,37 @@ static void make_map(struct wire_buffer *out)
 static const char *check_map(const uint8_t *bytes, size_t size)
 {
     return check_file(&node_file_map, 0, bytes, size);
+}
+
+static void make_counters(struct wire_buffer *out)
+{
+    static struct node_counters counters;
+    struct vfs *vfs = vfs_mem_new();
+
+    counters = (struct node_counters){.own = 4241};
+    node_counters_hear(&counters, 1, 17);
+    node_counters_hear(&counters, 1000, 0x010203040506);
+    assert(node_counters_raise(vfs, &counters, 3) == 0);
+    golden_take_file(vfs, node_file_counters.name, out);
+    vfs_mem_free(vfs);
+}
+
+static const char *check_counters(const uint8_t *bytes, size_t size)
+{
+    static struct node_counters counters;
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_buffer again = {0};
+
+    golden_put_file(vfs, node_file_counters.name, bytes, size);
+    GOLDEN_EXPECT(node_counters_read(vfs, &counters) == 0);
+    GOLDEN_EXPECT(counters.own == 4242 && counters.heard[1] == 17 && counters.heard[2] == 0 &&
+                  counters.heard[1000] == 0x010203040506);
+    counters.own--;
+    GOLDEN_EXPECT(node_counters_raise(vfs, &counters, 3) == 0);
+    golden_take_file(vfs, node_file_counters.name, &again);
+    vfs_mem_free(vfs);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
 }
 
 /* --- configuration -------------------------------------------------------------------------- */
@@ -223,9 +255,10 @@ STATE_GOLDEN(4)
 STATE_GOLDEN(5)
 
 const struct golden golden_replication[] = {
-    {"genesis-1", make_genesis, check_genesis}, {"map-1", make_map, check_map},
-    {"config-1", make_config, check_config},    {"state-1", make_state_1, check_state},
-    {"state-2", make_state_2, check_state},     {"state-3", make_state_3, check_state},
-    {"state-4", make_state_4, check_state},     {"state-5", make_state_5, check_state},
+    {"genesis-1", make_genesis, check_genesis},    {"map-1", make_map, check_map},
+    {"counters-1", make_counters, check_counters}, {"config-1", make_config, check_config},
+    {"state-1", make_state_1, check_state},        {"counters-1", make_counters, check_counters},
+    {"state-2", make_state_2, check_state},        {"state-3", make_state_3, check_state},
+    {"state-4", make_state_4, check_state},        {"state-5", make_state_5, check_state},
 };
 const size_t golden_replication_count = sizeof golden_replication / sizeof *golden_replication;

@@ -389,6 +389,15 @@ static const struct swim_record gossip_record = {.member = 3,
                                                            .leaders = 85,
                                                            .leaders_digest = 255}};
 
+/* The same with what came later. */
+static struct swim_record gossip_record_2(void)
+{
+    struct swim_record record = gossip_record;
+
+    record.local.counter = 4242;
+    return record;
+}
+
 static void sign(const uint8_t *record, size_t size, uint8_t signature[SWIM_SIGNATURE_SIZE],
                  uint8_t public_key[32])
 {
@@ -405,10 +414,10 @@ static void sign(const uint8_t *record, size_t size, uint8_t signature[SWIM_SIGN
 }
 
 /* One packet with an item of each kind. */
-void golden_put_gossip(struct wire_buffer *out)
+static void put_gossip(const struct swim_record *of, struct wire_buffer *out)
 {
     uint8_t record[SWIM_RECORD_SIZE_MAX], signature[SWIM_SIGNATURE_SIZE], key[32];
-    size_t size = swim_record_encode(&gossip_record, record);
+    size_t size = swim_record_encode(of, record);
     struct swim_item items[] = {
         {.kind = SWIM_ITEM_RECORD,
          .record = record,
@@ -440,7 +449,12 @@ void golden_put_gossip(struct wire_buffer *out)
     swim_put_packet(out, &packet);
 }
 
-const char *golden_check_gossip(const uint8_t *bytes, size_t size)
+void golden_put_gossip(struct wire_buffer *out)
+{
+    put_gossip(&gossip_record, out);
+}
+
+static const char *check_gossip(const struct swim_record *of, const uint8_t *bytes, size_t size)
 {
     static struct swim_item items[SWIM_ITEMS_MAX];
     uint8_t signature[SWIM_SIGNATURE_SIZE], key[32], record[SWIM_RECORD_SIZE_MAX];
@@ -452,7 +466,8 @@ const char *golden_check_gossip(const uint8_t *bytes, size_t size)
     GOLDEN_EXPECT(packet.kind == SWIM_DIFF && packet.more && packet.item_count == 4);
     GOLDEN_EXPECT(swim_record_decode(items[0].record, items[0].record_size, &read) == 0);
     GOLDEN_EXPECT(read.member == 3 && read.incarnation == 2 && read.local.leaders == 85 &&
-                  strcmp(read.local.address, "127.0.0.1:7003") == 0);
+                  strcmp(read.local.address, "127.0.0.1:7003") == 0 &&
+                  read.local.counter == of->local.counter);
     GOLDEN_EXPECT(swim_record_encode(&read, record) == items[0].record_size);
     GOLDEN_EXPECT(memcmp(record, items[0].record, items[0].record_size) == 0);
     sign(record, items[0].record_size, signature, key);
@@ -465,6 +480,25 @@ const char *golden_check_gossip(const uint8_t *bytes, size_t size)
     return NULL;
 }
 
+const char *golden_check_gossip(const uint8_t *bytes, size_t size)
+{
+    return check_gossip(&gossip_record, bytes, size);
+}
+
+static void make_gossip_2(struct wire_buffer *out)
+{
+    struct swim_record record = gossip_record_2();
+
+    put_gossip(&record, out);
+}
+
+static const char *check_gossip_2(const uint8_t *bytes, size_t size)
+{
+    struct swim_record record = gossip_record_2();
+
+    return check_gossip(&record, bytes, size);
+}
+
 const struct golden golden_ring[] = {
     {"ringmap-1", make_golden_map, check_golden_map},
     {"ringmap-1-target", make_moving_map, check_moving_map},
@@ -475,5 +509,6 @@ const struct golden golden_ring[] = {
     {"tickets-1", make_tickets, check_tickets},
     {"tickets-command-1", make_commands, check_commands},
     {"gossip-1", golden_put_gossip, golden_check_gossip},
+    {"gossip-2", make_gossip_2, check_gossip_2},
 };
 const size_t golden_ring_count = sizeof golden_ring / sizeof *golden_ring;

@@ -357,6 +357,23 @@ static const struct message messages_2_rest[] = {
      .check = golden_check_command_reply},
 };
 
+/* And what a HELLO tells of counters. */
+static const struct message messages_2_counters[] = {
+    {.type = WIRE_HELLO,
+     .partition = WIRE_PARTITION_NODE,
+     .bodies = {{.type = BODY_HELLO,
+                 .hello = {.oldest = 1,
+                           .role = LINK_ROLE_NODE,
+                           .member = 3,
+                           .shards = 2,
+                           .epoch = 9,
+                           .newest = 2,
+                           .instance = 0x0102030405060708,
+                           .counter = 4242,
+                           .heard = 17}}},
+     .body_count = 1},
+};
+
 /* Too: who leads what, asked for when gossip tells that it is another. */
 static const struct message messages_2_leaders[] = {
     {.type = WIRE_LIVENESS,
@@ -497,6 +514,7 @@ WIRE_GOLDEN(messages_2)
 WIRE_GOLDEN(messages_2_load)
 WIRE_GOLDEN(messages_2_rest)
 WIRE_GOLDEN(messages_2_leaders)
+WIRE_GOLDEN(messages_2_counters)
 
 /* --- the link layer's own ------------------------------------------------------------------- */
 
@@ -545,6 +563,7 @@ const struct golden golden_wire[] = {
     {"link-1", make_own, check_own},
     {"wire-1", make_messages, check_messages},
     {"wire-2", make_messages_2, check_messages_2},
+    {"wire-2-counters", make_messages_2_counters, check_messages_2_counters},
     {"wire-2-leaders", make_messages_2_leaders, check_messages_2_leaders},
     {"wire-2-load", make_messages_2_load, check_messages_2_load},
     {"wire-2-rest", make_messages_2_rest, check_messages_2_rest},

@@ -21,6 +21,8 @@ struct cluster {
     char addresses[NODES + 1][RINGMAP_ADDRESS_SIZE];
     struct node_gossip_move move; /* the last */
     unsigned moves;
+    uint64_t counters[NODES + 1];    /* by member: its own, */
+    uint64_t heard[NODES + 1];       /* and the highest that member 1 was told of */
     uint64_t ahead_epoch[NODES + 1]; /* by member: the last that it was told of, */
     uint16_t ahead[NODES + 1];       /* and who holds it */
     uint64_t now_ms, random;
@@ -64,6 +66,7 @@ static void step(struct cluster *cluster, uint16_t member, struct node_gossip_ev
     event->operations = cluster->operations;
     event->bytes = cluster->operations * 50;
     event->leaders_digest = member + 100u;
+    event->counter = cluster->counters[member];
     node_gossip_step(cluster->nodes[member], event, &effects);
     cr_assert_eq(effects.fatal, 0);
     for (size_t i = 0; i < effects.send_count; i++)
@@ -72,6 +75,9 @@ static void step(struct cluster *cluster, uint16_t member, struct node_gossip_ev
         cluster->move = effects.moves[i];
         cluster->moves++;
     }
+    for (size_t i = 0; member == 1 && i < effects.change_count; i++)
+        if (effects.changes[i].counter != 0)
+            cluster->heard[effects.changes[i].member] = effects.changes[i].counter;
     if (effects.ahead_epoch != 0) {
         cluster->ahead_epoch[member] = effects.ahead_epoch;
         cluster->ahead[member] = effects.ahead;
@@ -228,6 +234,27 @@ Test(node_gossip, members_learn_of_each_other_and_of_a_death_and_of_a_leave)
     step(&cluster, 2, &(struct node_gossip_event){.kind = NODE_GOSSIP_LEAVE});
     deliver(&cluster);
     cr_assert_eq(ask(&cluster, 1, 2).standing, SWIM_LEFT);
+    cluster_close(&cluster);
+}
+
+Test(node_gossip, counters_are_heard_also_by_who_was_away_and_of_who_is_gone)
+{
+    struct cluster cluster;
+
+    cluster_open(&cluster);
+    for (uint16_t member = 1; member <= NODES; member++)
+        start(&cluster, member);
+    cluster.counters[3] = 4;
+    run(&cluster, 6000);
+    cr_assert_eq(cluster.heard[3], 4);
+    stop(&cluster, 1);
+    cluster.counters[3] = 6;
+    run(&cluster, 6000);
+    stop(&cluster, 3);
+    run(&cluster, 2500);
+    start(&cluster, 1); /* of whom else it can hear it is up to member 2 */
+    run(&cluster, 2000);
+    cr_assert_eq(cluster.heard[3], 6);
     cluster_close(&cluster);
 }
 

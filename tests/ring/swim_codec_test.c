@@ -24,6 +24,7 @@ static void draw_record(struct dice *dice, struct swim_record *record)
     record->local.bytes = dice_number(dice, 64);
     record->local.leaders = (uint16_t)dice_number(dice, 16);
     record->local.leaders_digest = dice_number(dice, 64);
+    record->local.counter = dice_number(dice, 48) % SWIM_COUNTER_END;
 }
 
 static bool same_record(const struct swim_record *a, const struct swim_record *b)
@@ -32,7 +33,8 @@ static bool same_record(const struct swim_record *a, const struct swim_record *b
            a->sequence == b->sequence && strcmp(a->local.address, b->local.address) == 0 &&
            a->local.epoch == b->local.epoch && a->local.operations == b->local.operations &&
            a->local.bytes == b->local.bytes && a->local.leaders == b->local.leaders &&
-           a->local.leaders_digest == b->local.leaders_digest;
+           a->local.leaders_digest == b->local.leaders_digest &&
+           a->local.counter == b->local.counter;
 }
 
 Test(swim_codec, records_come_back_as_they_were)
@@ -55,9 +57,10 @@ Test(swim_codec, records_come_back_as_they_were)
 }
 
 /* docs/format-gossip.md has these bytes. */
-static const uint8_t example_record[] = {
-    0x9a, 0x03, 0x00, 0x02, 0x07, 0xae, 0x31, 0x32, 0x37, 0x2e, 0x30, 0x2e, 0x30, 0x2e, 0x31, 0x3a,
-    0x37, 0x30, 0x30, 0x33, 0x01, 0xcd, 0x03, 0xe8, 0xce, 0x00, 0x10, 0x00, 0x00, 0x55, 0xcc, 0xff};
+static const uint8_t example_record[] = {0x9b, 0x03, 0x00, 0x02, 0x07, 0xae, 0x31, 0x32, 0x37,
+                                         0x2e, 0x30, 0x2e, 0x30, 0x2e, 0x31, 0x3a, 0x37, 0x30,
+                                         0x30, 0x33, 0x01, 0xcd, 0x03, 0xe8, 0xce, 0x00, 0x10,
+                                         0x00, 0x00, 0x55, 0xcc, 0xff, 0x2a};
 static const struct swim_record example = {.member = 3,
                                            .incarnation = 2,
                                            .sequence = 7,
@@ -66,13 +69,15 @@ static const struct swim_record example = {.member = 3,
                                                      .operations = 1000,
                                                      .bytes = 1u << 20,
                                                      .leaders = 85,
-                                                     .leaders_digest = 255}};
+                                                     .leaders_digest = 255,
+                                                     .counter = 42}};
 static const uint8_t example_packet[] = {0x98, 0x01, 0x01, 0x00, 0x05, 0x02, 0x01, 0x04,
                                          0x06, 0x95, 0x02, 0x03, 0x01, 0x02, 0x91, 0x01};
 
 Test(swim_codec, the_example_of_the_document_is_what_is_written)
 {
-    uint8_t bytes[SWIM_RECORD_SIZE_MAX];
+    uint8_t bytes[SWIM_RECORD_SIZE_MAX], before[sizeof example_record - 1];
+    struct swim_record record;
     struct swim_item item = {.kind = SWIM_ITEM_STATEMENT,
                              .member = 3,
                              .standing = SWIM_SUSPECT,
@@ -89,8 +94,14 @@ Test(swim_codec, the_example_of_the_document_is_what_is_written)
                                  .item_count = 1};
     struct wire_buffer buffer = {0};
 
+    memcpy(before, example_record, sizeof before); /* by a program that tells no counter */
+    before[0] = 0x9a;
     cr_assert_eq(swim_record_encode(&example, bytes), sizeof example_record);
     cr_assert_arr_eq(bytes, example_record, sizeof example_record);
+    cr_assert_eq(swim_record_decode(before, sizeof before, &record), SWIM_CODEC_E_OK);
+    cr_assert_eq(record.local.counter, 0);
+    cr_assert_eq(swim_record_encode(&record, bytes), sizeof before);
+    cr_assert_arr_eq(bytes, before, sizeof before);
     swim_put_packet(&buffer, &packet);
     cr_assert_eq(buffer.size, sizeof example_packet);
     cr_assert_arr_eq(buffer.data, example_packet, sizeof example_packet);
@@ -206,7 +217,7 @@ Test(swim_codec, a_record_with_more_fields_is_read)
     struct swim_record record;
 
     memcpy(bytes, example_record, sizeof example_record);
-    bytes[0] = 0x9b;
+    bytes[0] = 0x9c;
     bytes[sizeof example_record] = 0x2a;
     cr_assert_eq(swim_record_decode(bytes, sizeof bytes, &record), SWIM_CODEC_E_OK);
     cr_assert(same_record(&record, &example));
@@ -276,4 +287,19 @@ Test(swim_codec, more_items_than_allowed_are_refused)
     }
     cr_assert_eq(read_bytes(buffer.data, buffer.size, &packet), SWIM_CODEC_E_MALFORMED);
     wire_buffer_deinit(&buffer);
+}
+
+/* A number that no disk can hold: the record is malformed, whoever signed it. */
+Test(swim_codec, huge_counters_are_refused)
+{
+    uint8_t bytes[SWIM_RECORD_SIZE_MAX];
+    struct swim_record record = example;
+    size_t size;
+
+    record.local.counter = SWIM_COUNTER_END - 1;
+    size = swim_record_encode(&record, bytes);
+    cr_assert_eq(swim_record_decode(bytes, size, &record), SWIM_CODEC_E_OK);
+    record.local.counter = SWIM_COUNTER_END;
+    size = swim_record_encode(&record, bytes);
+    cr_assert_eq(swim_record_decode(bytes, size, &record), SWIM_CODEC_E_MALFORMED);
 }

@@ -371,7 +371,9 @@ void body_any(struct dice *dice, struct body *body)
                                       .shards = any16(dice),
                                       .epoch = any64(dice),
                                       .newest = any32(dice),
-                                      .instance = dice_below(dice, 2) ? any64(dice) : 0};
+                                      .instance = dice_below(dice, 2) ? any64(dice) : 0,
+                                      .counter = dice_below(dice, 2) ? any64(dice) : 0};
+    body->hello.heard = body->hello.counter != 0 ? any64(dice) : 0;
     any_raft(dice, &body->raft);
     any_snapshot(dice, body);
     any_status(dice, body);

@@ -226,7 +226,8 @@ static bool body_same(const struct body *a, const struct body *b)
         return a->hello.oldest == b->hello.oldest && a->hello.newest == b->hello.newest &&
                a->hello.role == b->hello.role && a->hello.member == b->hello.member &&
                a->hello.shards == b->hello.shards && a->hello.epoch == b->hello.epoch &&
-               a->hello.instance == b->hello.instance;
+               a->hello.instance == b->hello.instance && a->hello.counter == b->hello.counter &&
+               a->hello.heard == b->hello.heard;
     case BODY_PARTITION:
         return same_partition(&a->partition, &b->partition);
     case BODY_FLUSH:
@@ -378,8 +379,8 @@ Test(wire, fields_of_a_later_version_are_passed_over)
     struct wire_cursor cursor;
     struct wire_hello hello;
 
-    wire_put_array(&buffer, 9);
-    for (uint64_t i = 1; i <= 7; i++)
+    wire_put_array(&buffer, 11);
+    for (uint64_t i = 1; i <= 9; i++)
         wire_put_uint(&buffer, i);
     wire_put_array(&buffer, 1);
     wire_put_string(&buffer, "new");

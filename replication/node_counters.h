@@ -1,0 +1,52 @@
+/* Node counters: whether a data directory is older than what the cluster has heard of its node.
+ *
+ * Rollback detection with monotonic counters that the other members keep (as in ROTE, Matetic et
+ * al. 2017). A node raises a counter of its own every NODE_COUNTERS_MS, on its disk first, then
+ * tells it: to whom it links, and in its gossip record. Each member remembers the highest that it
+ * has heard of each other one. So a process can never have to tell less than what was heard of it,
+ * unless its data directory is an older copy: whoever notices does not hear it, and says what it
+ * has heard; the copy then ends. A start writes nothing.
+ *
+ * A process raises its counter only while a member hears it, so that a copy that nobody hears does
+ * not catch up. When it has done so once in this life it is the node, for itself: what claims more
+ * is somebody else who has its key. It outbids that then, and never ends because of it.
+ *
+ * What it cannot tell: copies that are younger than the newest counter that was heard.
+ * Invariants: own is on the disk; what was heard never goes down.
+ * Limits: own and heard below NODE_COUNTERS_END. Owner: whoever holds the struct; no lock is taken.
+ * File: COUNTERS, docs/format-datadir.md.
+ */
+#ifndef REPLICATION_NODE_COUNTERS_H
+#define REPLICATION_NODE_COUNTERS_H
+
+#include "ring/ringmap.h"
+#include "ring/swim_codec.h"
+#include "storage/vfs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NODE_COUNTERS_MS  5000u
+#define NODE_COUNTERS_END SWIM_COUNTER_END
+
+struct node_counters {
+    uint64_t own;                            /* from 1 */
+    uint64_t heard[RINGMAP_MEMBERS_MAX + 1]; /* by member; 0: nothing; of the own one, by others */
+    bool raised;                             /* in this life */
+};
+
+/* At the start. Without the file, or a good one, own is 1 and nothing was heard. 0, -EBADMSG: it is
+ * damaged, -EPROTO: of a newer version, or -errno. */
+int node_counters_read(struct vfs *vfs, struct node_counters *counters);
+/* Writes the next own counter with what was heard of others than `self`, its member id. Durable
+ * when it returns 0; else own is what it was, and -errno. */
+int node_counters_raise(struct vfs *vfs, struct node_counters *counters, uint16_t self);
+/* The member has told so much, or `by` has heard so much of this one. */
+void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter);
+/* A process of that member tells so much: it runs on an older copy. 0: it tells nothing. */
+bool node_counters_outdated(const struct node_counters *counters, uint16_t member,
+                            uint64_t counter);
+/* This process does; self: its member. */
+bool node_counters_own_outdated(const struct node_counters *counters, uint16_t self);
+
+#endif
