@@ -41,6 +41,7 @@
     X(oneway)   /* cuts in one direction, between nodes that are hosts, and a join under one */    \
     X(slowdisk) /* a leader whose disk turns slow leads nothing until it is sound again */         \
     X(attack)   /* attacks on membership: each is refused with the reason, nothing changes */      \
+    X(copies)   /* an old copy of a node's data directory is refused, nothing is lost */           \
     X(upgrade)  /* nodes of the version before are replaced one by one, no request fails */        \
     X(bench)    /* ring-bench on the nodes themselves, without a router */                         \
     X(idle)     /* CPU and memory of a cluster that does nothing */
