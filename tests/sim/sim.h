@@ -35,6 +35,7 @@ enum sim_stream {
     SIM_STREAM_CUT,
     SIM_STREAM_DRAIN,
     SIM_STREAM_TICKETS,
+    SIM_STREAM_COPY,
     SIM_STREAM_COUNT,
 };
 

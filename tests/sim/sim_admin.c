@@ -148,6 +148,8 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
         sim_tickets_start(&cluster->tickets, cluster);
     if (swarm->drain_ms)
         sim_drain_start(&cluster->drain, cluster);
+    if (swarm->copies)
+        sim_copy_start(&cluster->copy, cluster);
 }
 
 /* --- changes of the ring map --------------------------------------------------------------- */

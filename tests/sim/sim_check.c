@@ -18,7 +18,7 @@ static struct sim_shard *group_shard(struct sim_node *node, uint32_t group)
 const struct raft *sim_check_raft(const struct sim_check *check, uint8_t number, uint32_t group)
 {
     struct sim_node *node = sim_cluster_node(check->cluster, number);
-    if (node->state == SIM_DOWN || !node->serving)
+    if (node->state == SIM_DOWN || !node->serving || sim_copy_runs(node))
         return NULL;
     const struct shard *shard = group_shard(node, group)->shard;
     if (shard_fenced(shard, sim_group_partition(group), NULL))

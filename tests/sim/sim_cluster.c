@@ -113,6 +113,8 @@ void sim_cluster_deinit(struct sim_cluster *cluster)
         sim_router_deinit(&cluster->routers[i]);
     for (uint32_t i = 0; i < cluster->node_count; i++)
         sim_node_deinit(&cluster->nodes[i]);
+    if (cluster->copy.disk)
+        sim_disk_free(cluster->copy.disk);
     cluster->net = sim_net_free(cluster->net);
     ringmap_deinit(&cluster->map);
     free(cluster->blob);

@@ -15,6 +15,7 @@
 
 #include "replication/budget.h"
 #include "replication/node.h"
+#include "replication/node_counters.h"
 #include "replication/node_gossip.h"
 #include "replication/raft.h"
 #include "replication/shard.h"
@@ -22,6 +23,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_admin.h"
 #include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_copy.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_drain.h"
 #include "tests/sim/sim_net.h"
@@ -82,6 +84,7 @@ struct sim_shard {
 struct sim_accepted {
     uint64_t link;
     uint8_t endpoint;
+    bool outdated; /* not heard: it runs on an old copy of its disk */
 };
 
 struct sim_node {
@@ -94,8 +97,9 @@ struct sim_node {
     struct sim_disk *disk;
     struct sim_clock clock;
     struct node *node;
-    struct node_gossip *gossip; /* NULL: the seed has none */
-    struct sim_inbox inbox;     /* the control plane's */
+    struct node_gossip *gossip;                   /* NULL: the seed has none */
+    struct node_counters counters, counters_kept; /* and those on the disk */
+    struct sim_inbox inbox;                       /* the control plane's */
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
     struct budget budget; /* of their snapshots */
@@ -103,6 +107,7 @@ struct sim_node {
     struct vault vault;
     uint64_t links[SIM_ENDPOINTS_MAX];     /* dialled here and up; 0: not up */
     uint16_t linked_as[SIM_ENDPOINTS_MAX]; /* the member that it was told of as; 0: a stranger */
+    bool outdated[SIM_ENDPOINTS_MAX];      /* likewise: not heard */
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
     uint64_t started_us;
@@ -168,6 +173,7 @@ struct sim_cluster {
     bool healing; /* faults have ended: a process that ends by itself is a failure */
     struct sim_admin admin;
     struct sim_drain drain;
+    struct sim_copy copy;
     struct sim_tickets tickets;
 };
 

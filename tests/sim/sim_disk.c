@@ -499,6 +499,34 @@ void sim_disk_power_loss(struct sim_disk *disk)
     disk->calls_left = NO_HALT;
 }
 
+struct sim_disk *sim_disk_copy(const struct sim_disk *disk)
+{
+    struct sim_disk *copy = sim_disk_new(0, 0, disk->now_us);
+    for (size_t i = 0; i < disk->media.count; i++) {
+        struct sim_inode *inode = inode_copy_media(disk->media.items[i].inode);
+        names_set(&copy->cache, disk->media.items[i].path, inode);
+        names_set(&copy->media, disk->media.items[i].path, inode);
+    }
+    return copy;
+}
+
+void sim_disk_exchange(struct sim_disk *disk, struct sim_disk *other)
+{
+    struct sim_disk before = *disk;
+    assert(disk->open_count == 0);
+    assert(other->open_count == 0);
+    disk->cache = other->cache;
+    disk->media = other->media;
+    disk->changes = other->changes;
+    disk->change_count = other->change_count;
+    disk->change_capacity = other->change_capacity;
+    other->cache = before.cache;
+    other->media = before.media;
+    other->changes = before.changes;
+    other->change_count = before.change_count;
+    other->change_capacity = before.change_capacity;
+}
+
 bool sim_disk_flip(struct sim_disk *disk, const char *part, uint64_t age_us, const char **path,
                    uint64_t *offset)
 {

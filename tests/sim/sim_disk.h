@@ -59,6 +59,11 @@ bool sim_disk_halted(const struct sim_disk *disk); /* the limit was reached */
 void sim_disk_revive(struct sim_disk *disk);
 /* No file may be open. */
 void sim_disk_power_loss(struct sim_disk *disk);
+/* What is on the media now, on a disk of its own that has no faults; it ends with sim_disk_free().
+ */
+struct sim_disk *sim_disk_copy(const struct sim_disk *disk);
+/* Each gets what is on the other. No file may be open. */
+void sim_disk_exchange(struct sim_disk *disk, struct sim_disk *other);
 /* Flips a bit of a non-zero sector that was synced at least age_us ago, in a file whose path
  * contains `part`. Returns false when there is none. *path is borrowed until the file goes. */
 bool sim_disk_flip(struct sim_disk *disk, const char *part, uint64_t age_us, const char **path,

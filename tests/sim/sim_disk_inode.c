@@ -48,6 +48,21 @@ static void inode_reserve(struct sim_inode *inode, uint64_t size)
     inode->capacity = capacity;
 }
 
+struct sim_inode *inode_copy_media(const struct sim_inode *inode)
+{
+    struct sim_inode *copy = inode_new(inode->folder);
+    if (inode->capacity == 0)
+        return copy;
+    inode_reserve(copy, inode->capacity);
+    memcpy(copy->cache, inode->media, inode->capacity);
+    memcpy(copy->media, inode->media, inode->capacity);
+    memcpy(copy->synced_us, inode->synced_us, inode->capacity / SECTOR * sizeof *inode->synced_us);
+    copy->size = copy->media_size = inode->media_size;
+    memset(copy->cache + copy->size, 0, copy->capacity - copy->size);
+    memset(copy->media + copy->size, 0, copy->capacity - copy->size);
+    return copy;
+}
+
 int inode_write(struct sim_inode *inode, const uint8_t *bytes, size_t size, uint64_t offset)
 {
     if (size == 0)

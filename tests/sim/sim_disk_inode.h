@@ -27,6 +27,8 @@ struct sim_survival {
 };
 
 struct sim_inode *inode_new(bool folder);
+/* What is on the media, all clean. */
+struct sim_inode *inode_copy_media(const struct sim_inode *inode);
 void inode_unref(struct sim_inode *inode);
 int inode_write(struct sim_inode *inode, const uint8_t *bytes, size_t size, uint64_t offset);
 int inode_resize(struct sim_inode *inode, uint64_t size);

@@ -323,3 +323,32 @@ Test(sim_disk, same_seed_loses_the_same)
         cr_assert_eq(memcmp(bytes[0], bytes[1], sizeof bytes[0]), 0);
     }
 }
+
+/* A copy holds what was synced when it was made, and stays so; an exchange swaps all that is kept.
+ */
+Test(sim_disk, a_copy_is_what_was_synced_and_may_take_the_disks_place)
+{
+    struct sim_disk *disk = sim_disk_new(1, 0, NULL), *copy;
+    struct vfs_file *file = file_open(disk, "f");
+    char bytes[8] = "";
+    cr_assert_eq(file_write(file, "old", 3, 0), 0);
+    cr_assert_eq(vfs_sync(file), 0);
+    cr_assert_eq(vfs_sync_dir(sim_disk_vfs(disk), "."), 0);
+    cr_assert_eq(file_write(file, "newer", 5, 0), 0);
+    copy = sim_disk_copy(disk);
+    cr_assert_eq(vfs_sync(file), 0);
+    vfs_close(file);
+    file = file_open(disk, "g");
+    vfs_close(file);
+    cr_assert_eq(file_read(copy, "f", bytes, sizeof bytes), 3);
+    cr_assert_eq(memcmp(bytes, "old", 3), 0);
+    sim_disk_exchange(disk, copy);
+    cr_assert_eq(file_read(disk, "f", bytes, sizeof bytes), 3);
+    cr_assert_eq(file_read(disk, "g", bytes, sizeof bytes), -ENOENT);
+    sim_disk_power_loss(disk);
+    cr_assert_eq(file_read(disk, "f", bytes, sizeof bytes), 3, "it is on the media");
+    cr_assert_eq(file_read(copy, "f", bytes, sizeof bytes), 5);
+    cr_assert_eq(file_read(copy, "g", bytes, sizeof bytes), 0);
+    cr_assert_null(sim_disk_free(disk));
+    cr_assert_null(sim_disk_free(copy));
+}

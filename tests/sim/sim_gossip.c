@@ -63,6 +63,8 @@ static void step(struct sim_node *node, struct node_gossip_event *event)
         sim_node_send(node, &effects.sends[i]);
     for (size_t i = 0; i < effects.change_count; i++) {
         const struct swim_change *change = &effects.changes[i];
+        if (change->counter)
+            sim_counters_heard(node, change->member, change->counter);
         sim_trace(sim_of(node), 1, "node %u holds %u %s", node->endpoint, change->member,
                   swim_standing_name(change->standing));
         sim_fold(sim_of(node), 11, node->endpoint,
@@ -82,7 +84,8 @@ static void run_tick(void *context, uint64_t life)
         return;
     uint64_t wait_ms = node_gossip_wait_ms(node->gossip);
     if (node->state == SIM_UP) {
-        step(node, &(struct node_gossip_event){.kind = NODE_GOSSIP_TICK});
+        step(node,
+             &(struct node_gossip_event){.kind = NODE_GOSSIP_TICK, .counter = node->counters.own});
         wait_ms = node_gossip_wait_ms(node->gossip);
     }
     sim_after(sim_of(node), (wait_ms < 10 ? 10 : wait_ms) * SIM_MS, run_tick, node, life);

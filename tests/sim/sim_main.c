@@ -16,7 +16,7 @@ struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, kept,
         flushes, relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed,
-        drained, tickets, entered;
+        drained, tickets, entered, copies;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -64,6 +64,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->lives += result->lives;
     total->destroyed += result->destroyed;
     total->drained += result->drained;
+    total->copies += result->copies;
     total->tickets += result->tickets;
     total->entered += result->entered;
     if (result->judge_peak > total->judge_peak)
@@ -106,9 +107,10 @@ static void total_print(const struct total *total, double took)
                  total->scrub_faults, total->divergences, total->scans, total->judge_peak);
     (void)printf("%" PRIu64 " replicas begun and %" PRIu64 " destroyed, %" PRIu64
                  " configurations of groups committed; shards said %" PRIu64
-                 " times that they are drained; %" PRIu64 " tickets made, %" PRIu64 " let in\n",
+                 " times that they are drained; %" PRIu64 " tickets made, %" PRIu64
+                 " let in; %" PRIu64 " old copies of disks refused\n",
                  total->lives, total->destroyed, total->configs, total->drained, total->tickets,
-                 total->entered);
+                 total->entered, total->copies);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -344,7 +344,7 @@ static void follow_links(struct sim_node *node)
 {
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++) {
         struct shard_address from = sim_node_peer(node, peer, node->links[peer]);
-        if (!node->links[peer] || node->linked_as[peer] == from.member)
+        if (!node->links[peer] || node->outdated[peer] || node->linked_as[peer] == from.member)
             continue;
         link_gone(node, peer, node->links[peer]);
         tell_link(node, peer, from, true);
@@ -356,11 +356,14 @@ static void on_up(void *context, uint8_t peer, uint64_t link, bool by_us)
     struct sim_node *node = context;
     if (by_us) {
         node->links[peer] = link;
-        tell_link(node, peer, sim_node_peer(node, peer, link), true);
+        node->outdated[peer] = sim_counters_hello(node, peer);
+        if (!node->outdated[peer])
+            tell_link(node, peer, sim_node_peer(node, peer, link), true);
         return;
     }
     assert(node->accepted_count < SIM_LINKS_MAX);
-    node->accepted[node->accepted_count++] = (struct sim_accepted){link, peer};
+    node->accepted[node->accepted_count++] =
+        (struct sim_accepted){link, peer, sim_counters_hello(node, peer)};
     if (peer > SIM_NODES_MAX)
         shards_push_link(node, SHARD_EVENT_LINK_UP,
                          (struct shard_address){LINK_ROLE_ROUTER, 0, link});
@@ -384,11 +387,22 @@ static void on_down(void *context, uint8_t peer, uint64_t link, bool by_us)
         }
 }
 
+static bool is_outdated(const struct sim_node *node, const struct sim_message *message, bool by_us)
+{
+    for (size_t i = 0; !by_us && i < node->accepted_count; i++)
+        if (node->accepted[i].link == message->link)
+            return node->accepted[i].outdated;
+    return by_us && node->outdated[message->from];
+}
+
 static void on_message(void *context, struct sim_message *message, bool by_us)
 {
     struct sim_node *node = context;
     struct shard_address from = sim_node_peer(node, message->from, message->link);
-    (void)by_us;
+    if (is_outdated(node, message, by_us)) {
+        sim_message_free(message);
+        return;
+    }
     from.link = message->link;
     if (message->from == 0 || message->from > SIM_NODES_MAX)
         from = (struct shard_address){message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
@@ -449,7 +463,9 @@ void sim_node_start(struct sim_node *node)
     sim_fold(sim, 2, node->endpoint, node->life);
     struct sim_net_handler handler = {node, on_up, on_down, on_message};
     sim_net_start(node->cluster->net, node->endpoint, &handler);
-    int r = node_open(&node->node, sim_disk_vfs(node->disk), &options);
+    int r = sim_counters_open(node);
+    if (r == 0)
+        r = node_open(&node->node, sim_disk_vfs(node->disk), &options);
     if (r) {
         node->node = NULL;
         sim_node_fatal(node, "opening the node", r);
@@ -500,6 +516,7 @@ void sim_node_end(struct sim_node *node, enum sim_end how)
     sim_net_stop(node->cluster->net, node->endpoint, how == SIM_END_POWER);
     memset(node->links, 0, sizeof node->links);
     memset(node->linked_as, 0, sizeof node->linked_as);
+    memset(node->outdated, 0, sizeof node->outdated);
     node->accepted_count = 0;
     if (sim_disk_open_count(node->disk))
         sim_fail(sim, "node %u left %u files open", node->endpoint,

@@ -7,6 +7,8 @@
 const char *sim_fault_name(enum sim_fault_kind kind)
 {
     static const char *const names[] = {
+#define COPIES_MS                  6000u /* longer, as counters are told every five seconds */
+
 #define X(name, weight, low, high) #name,
         SIM_FAULTS(X)
 #undef X
@@ -445,4 +447,6 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     draw_members(swarm, random);
     swarm->tickets_ms = one_in(random, 3) ? between(random, 50, 1000) : 0;
     swarm->install_size = one_in(random, 2) ? power(random, 7, 12) : 0;
+    swarm->copies = swarm->gossip && one_in(random, 2);
+    swarm->run_ms += swarm->copies ? COPIES_MS : 0;
 }

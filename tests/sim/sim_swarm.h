@@ -144,6 +144,7 @@ struct sim_swarm {
     uint32_t drain_ms;       /* mean time until another node is drained, or none; 0: never any */
     uint32_t tickets_ms;     /* mean time between commands about tickets; 0: there are none */
     uint32_t gossip;         /* the nodes gossip; it takes no part in what is checked else */
+    uint32_t copies;         /* old copies of disks are started, where nodes gossip */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
