@@ -93,8 +93,12 @@ static void carry_out(const char *name, const char *const *words, enum victim vi
         if (leaver != UINT32_MAX)
             kill_leaver(leaver);
     } else if (victim != NOBODY) {
+        struct fleet *fleet = &rounds.fleet;
         uint32_t k = somebody(leaver);
 
+        /* Who joins and is dead before the change is committed is not taken in. */
+        if (leaver == UINT32_MAX && k == fleet->node_count - 1)
+            fleet_wait_state(fleet, fleet->addresses[k], "active", WAIT_MS);
         pause_ms(draw(WITHIN_MS));
         if (victim == ROUTER)
             kill_router();
