@@ -261,8 +261,8 @@ struct wire_snapshot {
 };
 void wire_put_snapshot(struct wire_buffer *buffer, const struct wire_snapshot *piece);
 /* The same, with records that are put in their place afterwards: room for piece->records.size bytes
- * of them is returned, until the buffer is used otherwise; NULL: no memory. Behind the end there
- * are as many as there came, at most so many; the checksum is the end's too. */
+ * of them is returned, until the buffer is used otherwise; NULL: no memory. With the end, which may
+ * move them, the piece is in the buffer, with as many as there came, at most so many. */
 struct wire_snapshot_space {
     size_t checksum, head; /* offsets in the buffer */
 };

@@ -34,18 +34,24 @@ uint8_t *wire_begin_snapshot(struct wire_buffer *buffer, const struct wire_snaps
     else
         *at++ = WIRE_MARKER_NIL;
     space->head = (size_t)(at - buffer->data);
-    at = wire_pack_marked(at, WIRE_MARKER_BIN32, 0, 4);
-    wire_buffer_commit(buffer, at);
-    return at;
+    return wire_pack_marked(at, WIRE_MARKER_BIN32, 0, 4);
 }
 
+/* All is as short as it can be: what was left for the checksum and the length of the records is
+ * closed up where they take less, which those of a piece of any size do not. */
 void wire_end_snapshot(struct wire_buffer *buffer, const struct wire_snapshot_space *space,
                        size_t records_size, uint64_t checksum)
 {
-    uint8_t *at;
+    const uint8_t *state = buffer->data + space->checksum + WIRE_PACK_INT_SIZE_MAX;
+    const uint8_t *records = buffer->data + space->head + WIRE_PACK_HEAD_SIZE_MAX;
+    size_t state_size = space->head - space->checksum - WIRE_PACK_INT_SIZE_MAX;
+    uint8_t *at = wire_pack_uint(buffer->data + space->checksum, checksum);
 
-    wire_pack_marked(buffer->data + space->checksum, WIRE_MARKER_UINT64, checksum, 8);
-    at = wire_pack_marked(buffer->data + space->head, WIRE_MARKER_BIN32, records_size, 4);
+    if (at != state)
+        memmove(at, state, state_size);
+    at = wire_pack_bin_head(at + state_size, records_size);
+    if (at != records)
+        memmove(at, records, records_size);
     wire_buffer_commit(buffer, at + records_size);
 }
 
