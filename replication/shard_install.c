@@ -20,6 +20,7 @@ struct shard_target {
     uint64_t position; /* where the next piece begins */
     uint64_t resumed;  /* where it did behind a restart; 0: there was none */
     uint64_t settled;
+    bool busy; /* the source was told so, and waits to hear of room */
     struct store_install *install;
     uint8_t *state;
     size_t state_size;
@@ -303,6 +304,23 @@ static void commit_end(struct shard *shard, struct replica *replica, bool done)
     shard_target_free(replica);
 }
 
+static void tell_room(struct shard *shard, struct replica *replica)
+{
+    struct shard_target *target = replica->target;
+    struct wire_snapshot_ack ack = {.kind = WIRE_SNAPSHOT_ROOM,
+                                    .group = replica->partition,
+                                    .from_member = shard->options.self,
+                                    .from_life = replica->raft.options.self.life,
+                                    .to_member = target->from.member,
+                                    .to_life = target->from.life,
+                                    .term = target->term,
+                                    .index = target->index,
+                                    .next = target->position};
+
+    target->busy = false;
+    ack_send(shard, target->from.member, &ack);
+}
+
 void shard_targets_step(struct shard *shard)
 {
     for (size_t i = 0; i < shard->hosted_count; i++) {
@@ -317,6 +335,8 @@ void shard_targets_step(struct shard *shard)
                 target->heard_ms = shard->now_ms;
             else if (shard->now_ms >= target->heard_ms + IDLE_MS)
                 shard_target_free(replica);
+            else if (target->busy && store_install_room(target->install))
+                tell_room(shard, replica);
             break;
         case STORE_INSTALL_COMMIT:
             break;
@@ -396,6 +416,7 @@ static void take_piece(struct shard *shard, struct replica *replica,
         return;
     r = store_install_add(target->install, piece->records.data, piece->records.size,
                           shard->record_digests, count, piece->next);
+    target->busy = r == STORE_E_FULL;
     if (r == STORE_E_FULL) {
         answer(shard, piece, WIRE_SNAPSHOT_BUSY, target->position);
         return;

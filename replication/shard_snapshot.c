@@ -11,7 +11,8 @@
 #define SOURCES_MAX  8u
 #define OUTGOING_MAX 32u    /* messages of the shard that wait: more, and pieces stay behind */
 #define RETRY_MS     1000u  /* pieces without answer are sent again */
-#define PAUSE_MS     200u   /* the target was busy */
+#define PAUSE_MS     200u   /* the target could not begin */
+#define ROOM_MS      1000u  /* it was busy; if it says nothing of room, that was lost */
 #define PATIENCE_MS  10000u /* without any progress it is given up, and the log let go */
 #define BUSY_MS      60000u /* so long when the target says that its disk is behind */
 
@@ -308,9 +309,11 @@ static void on_ack(struct shard *shard, struct replica *replica,
         return;
     if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);
-        source->pause_ms = shard->now_ms + PAUSE_MS;
+        source->pause_ms = shard->now_ms + (ack->next != 0 ? ROOM_MS : PAUSE_MS);
         if (ack->next != 0) /* else it has not even begun */
             source->patience_ms = BUSY_MS;
+    } else if (ack->kind == WIRE_SNAPSHOT_ROOM && ack->next == source->acked) {
+        source->pause_ms = 0;
     } else if (ack->kind == WIRE_SNAPSHOT_TAKEN) {
         taken(shard, source, ack->next);
     }

@@ -10,9 +10,9 @@
  * where its last one ended and answers with that position. Whatever gets lost, the source goes on
  * from there. Few pieces are under way at a time, a budget of bytes a second is kept, of which all
  * sources take a piece in turn (shard_budget.h), and nothing is sent while the shard has other
- * messages waiting. A target that takes nothing for 10 s (60 s if it says that its disk is behind)
- * is given up, and the log that was kept for it may go; what waits for the budget waits as long as
- * it has to.
+ * messages waiting. A target whose disk is behind says so (BUSY), and when it is not any more
+ * (ROOM). One that takes nothing for 10 s (60 s if it is behind) is given up, and the log that was
+ * kept for it may go; what waits for the budget waits as long as it has to.
  *
  * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
  * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that

@@ -274,10 +274,11 @@ bool wire_get_snapshot(struct wire_cursor *cursor, struct wire_snapshot *piece);
 
 enum wire_snapshot_ack_kind {
     WIRE_SNAPSHOT_TAKEN = 1,  /* all before `next` is there: go on from it */
-    WIRE_SNAPSHOT_BUSY = 2,   /* not now */
+    WIRE_SNAPSHOT_BUSY = 2,   /* not now; all before `next` is there, if it is not 0 */
     WIRE_SNAPSHOT_WANTED = 3, /* the replica has lost its log, or its records: index, next are 0 */
     WIRE_SNAPSHOT_HELD = 4,   /* of the one at that index, an earlier one or, behind a restart, this
                                  one, all before `next` is there and no more */
+    WIRE_SNAPSHOT_ROOM = 5,   /* it was BUSY and is not any more: from `next` on */
 };
 struct wire_snapshot_ack {
     uint8_t kind;

@@ -154,6 +154,11 @@ static bool hand_over(struct store_install *install)
     return true;
 }
 
+bool store_install_room(struct store_install *install)
+{
+    return install->stage == INSTALL_STAGE_OPEN && hand_over(install);
+}
+
 static size_t run_size(const struct store *store)
 {
     return store->options.install_size > 0 ? store->options.install_size : STORE_INSTALL_RUN_SIZE;

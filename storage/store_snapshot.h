@@ -54,6 +54,8 @@ int store_install_resume(struct store *store, uint16_t partition, struct store_i
  * until jobs have run. 0, -ENOMEM or STORE_E_NOSPACE (the disk is full: give it up). */
 int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
                       const struct keydir_digest *digests, size_t count, uint64_t position);
+/* After STORE_E_FULL: whether more can be added by now. What was added goes to the jobs then. */
+bool store_install_room(struct store_install *install);
 /* Begins the switch to what was added. checkpoint: of the state that belongs to it; copied. 0 or
  * -ENOMEM (nothing happened). */
 int store_install_commit(struct store_install *install, const struct store_checkpoint *checkpoint);

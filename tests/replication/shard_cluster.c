@@ -32,6 +32,11 @@ static void end_node(struct cluster *cluster, int node, struct store_job **jobs,
     cluster_kill(cluster, node);
 }
 
+static enum store_job_class held_class(const struct cluster *cluster)
+{
+    return cluster->holds_background ? STORE_JOB_BACKGROUND : STORE_JOB_READ;
+}
+
 /* True: it was given some of what it wants. */
 static bool give_budget(struct cluster *cluster, int node)
 {
@@ -77,7 +82,7 @@ static void drain(struct cluster *cluster, int node)
         for (size_t i = 0; i < job_count; i++) {
             struct shard_event event = {.kind = SHARD_EVENT_JOB, .job = jobs[i]};
 
-            if (cluster->holds && store_job_class(jobs[i]) == STORE_JOB_READ &&
+            if (cluster->holds && store_job_class(jobs[i]) == held_class(cluster) &&
                 cluster->holds(cluster, node)) {
                 cr_assert_lt(cluster->held_count, 16);
                 cluster->held_node = node;

@@ -69,7 +69,8 @@ struct cluster {
     struct wire_moves_head moves_head;      /* of the newest answer */
     struct wire_move moves[CLUSTER_PARTITIONS + 1];
     uint32_t move_count;
-    uint32_t compressing; /* more nodes that compress what they lead, by bits; the first does */
+    uint32_t compressing;  /* more nodes that compress what they lead, by bits; the first does */
+    bool holds_background; /* not read jobs but those */
     /* Read jobs of this node wait while it says so; and what is done behind each step of jobs. */
     bool (*holds)(struct cluster *cluster, int node);
     void (*stepped)(struct cluster *cluster, int node);

@@ -386,6 +386,55 @@ Test(shard_snapshot, what_no_leader_sends_changes_nothing)
     cluster_stop(&cluster);
 }
 
+static bool slow_disk_holds(struct cluster *all, int node)
+{
+    return node == 2 && all->now_ms % 50 != 0;
+}
+
+/* What its disk takes is what it gets: nobody waits longer than for it, or sends again and again.
+ */
+Test(shard_snapshot, a_slow_target_says_when_there_is_room)
+{
+    char value[2001];
+    uint64_t begun_ms;
+    uint32_t pieces;
+
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    begin();
+    cluster.options.store.compress_level = 0;
+    cluster.options.store.install_size = 16u << 10;
+    cluster.options.snapshot_piece_size = 4096;
+    restart_all_forgetful();
+    for (int i = 0, count = 0; count < 150; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "large%d", i);
+        if (cluster_partition(&cluster, key) != 1) /* the first node compresses what it leads */
+            continue;
+        cluster.result_count = 0;
+        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
+        count++;
+    }
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    set_many("k", 0, 50, "meanwhile");
+    cluster_run(&cluster, 1000);
+    pieces = cluster.snapshot_pieces;
+    cluster.holds_background = true;
+    cluster.holds = slow_disk_holds;
+    cluster_restart(&cluster, 2);
+    begun_ms = cluster.now_ms;
+    while (installed(2) < CLUSTER_PARTITIONS && cluster.now_ms < begun_ms + 1000)
+        cluster_run(&cluster, 10);
+    cr_assert_eq(installed(2), CLUSTER_PARTITIONS, "within a second");
+    cr_assert_leq(cluster.snapshot_pieces - pieces, 180u, "of some 150");
+    cluster.holds = NULL;
+    cluster_run(&cluster, 20000);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
 /* Its disk takes no snapshot, again and again: that is no reason for the leader to keep its log. */
 Test(shard_snapshot, a_target_without_room_holds_up_no_log)
 {
