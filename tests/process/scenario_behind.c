@@ -62,6 +62,7 @@ static void check(struct resp_client *client, uint32_t i, uint32_t round)
     snprintf(key, sizeof key, "behind:%u", i);
     make_value(want, i, round);
     REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
+    REQUIRE(reply.kind != '-', "GET %s: %.*s", key, (int)reply.text.size, reply.text.data);
     if (round == 0)
         REQUIRE(!reply.text.data, "%s was deleted and is there", key);
     else
