@@ -159,7 +159,8 @@ void node_map_take(struct node *node, const uint8_t *blob, size_t size,
     int r = ringmap_decode(blob, size, &map);
 
     if (r == 0) {
-        if (!ringmap_follows_problem(&map, node_newest(node)))
+        if (!ringmap_follows_problem(&map, node_newest(node)) &&
+            !(mutant(MUTANT_MAPS_IN_ORDER) && map.epoch > node_newest(node)->epoch + 1))
             r = follow(node, &map, blob, size, effects);
         ringmap_deinit(&map);
     }

@@ -33,7 +33,8 @@ static void take_members(struct shard *shard, const struct ringmap *map)
         uint16_t member = map->members[i].id;
 
         shard->intent.states[member] = map->members[i].state;
-        if (map->members[i].state == RINGMAP_STATE_REMOVED && shard->peers[member].up)
+        if (map->members[i].state == RINGMAP_STATE_REMOVED && shard->peers[member].up &&
+            !mutant(MUTANT_REMOVED_HEARD))
             shard_peer_lost(shard, member);
     }
 }

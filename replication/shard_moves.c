@@ -153,7 +153,8 @@ static void tell(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++)
         if (shard_moved(shard, shard->hosted[i]))
             groups[count++] = shard->hosted[i]->partition;
-    if (count == shard->moved_count && shard->now_ms < shard->moved_ms + TELL_MS)
+    if (count == shard->moved_count &&
+        (shard->now_ms < shard->moved_ms + TELL_MS || mutant(MUTANT_MOVED_TOLD_ONCE)))
         return;
     shard->moved_ms = shard->now_ms;
     shard->moved_count = count;

@@ -81,7 +81,12 @@
     X(PROGRESS_AHEAD, 46, "goes on with a snapshot behind what was in memory before the restart",  \
       "none that we know")                                                                         \
     X(ROLLBACK_UNNOTICED, 47, "takes an old copy of a member's disk for the member",               \
-      "Active Directory (USN rollback)")
+      "Active Directory (USN rollback)")                                                           \
+    X(REMOVED_HEARD, 48, "goes on talking with a member that it knows to be removed",              \
+      "none that we know")                                                                         \
+    X(MOVED_TOLD_ONCE, 49, "tells once only which groups are as a plan wants them",                \
+      "none that we know")                                                                         \
+    X(MAPS_IN_ORDER, 50, "takes no ring map but the one behind its own", "none that we know")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */
 #define MUTANTS_OF_SUITES(X)                                                                       \

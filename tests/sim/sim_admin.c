@@ -52,6 +52,14 @@ bool sim_admin_open_box(const uint8_t *box, uint8_t endpoint, uint8_t id,
     return box[VAULT_KEY_SIZE] == id && box[VAULT_KEY_SIZE + 1] == endpoint;
 }
 
+uint8_t sim_admin_kind(const struct sim_admin *admin, const uint8_t *hash)
+{
+    for (uint64_t number = 1; number <= admin->changes; number++)
+        if (memcmp(admin->wanted[number].hash, hash, RINGMAP_HASH_SIZE) == 0)
+            return admin->wanted[number].kind;
+    return SIM_CHANGE_KINDS;
+}
+
 void sim_admin_map_seen(struct sim_admin *admin, uint64_t epoch, const uint8_t *hash,
                         const char *who)
 {
@@ -191,8 +199,9 @@ static void ask_change(struct sim_admin *admin, const struct ringmap *map)
 {
     struct ringmap next;
     uint64_t number = admin->changes + 1;
-    if (!(admin->cluster->healing ? sim_change_mend(admin, map, &next)
-                                  : sim_change_next(admin, map, &next)))
+    uint8_t kind;
+    if (!(admin->cluster->healing ? sim_change_mend(admin, map, &next, &kind)
+                                  : sim_change_next(admin, map, &next, &kind)))
         return;
     ringmap_check(&next);
     size_t size = ringmap_encoded_size(&next);
@@ -202,6 +211,7 @@ static void ask_change(struct sim_admin *admin, const struct ringmap *map)
     if (number < SIM_EPOCHS_MAX) {
         admin->changes = number;
         admin->wanted[number].epoch = next.epoch;
+        admin->wanted[number].kind = kind;
         ringmap_hash(blob, size, admin->wanted[number].hash);
         send_change(admin, number, blob, size);
         if (sim_random_below(admin_random(admin), 3) == 0)

@@ -37,6 +37,7 @@ struct sim_admin {
     /* Hashes of what was asked for, by number of the change. */
     struct {
         uint64_t epoch;
+        uint8_t kind; /* enum sim_change */
         uint8_t hash[RINGMAP_HASH_SIZE];
     } wanted[SIM_EPOCHS_MAX];
 };
@@ -53,6 +54,8 @@ void sim_admin_make_box(uint8_t *box, uint8_t id, const uint8_t key[VAULT_KEY_SI
 /* False: it is not this node's, or of another key. */
 bool sim_admin_open_box(const uint8_t *box, uint8_t endpoint, uint8_t id,
                         uint8_t key[VAULT_KEY_SIZE]);
+/* What the map was asked for, enum sim_change; SIM_CHANGE_KINDS: not by the admin. */
+uint8_t sim_admin_kind(const struct sim_admin *admin, const uint8_t *hash);
 /* Somebody goes by this map: fails unless everyone else's of that epoch is the same. */
 void sim_admin_map_seen(struct sim_admin *admin, uint64_t epoch, const uint8_t *hash,
                         const char *who);

@@ -113,6 +113,18 @@ static bool install_spare(struct sim_admin *admin)
     return false;
 }
 
+/* It hears none of the others; they hear it only if they are to. */
+static void cut_off(struct sim_cluster *cluster, uint8_t endpoint, bool heard, bool cut)
+{
+    for (uint8_t other = 1; other <= cluster->node_count; other++) {
+        if (other == endpoint)
+            continue;
+        sim_net_block(cluster->net, other, endpoint, cut);
+        if (!heard)
+            sim_net_block(cluster->net, endpoint, other, cut);
+    }
+}
+
 static struct sim_node *victim_of(const struct sim_admin *admin)
 {
     return sim_cluster_node(admin->cluster, (uint8_t)admin->cluster->sim->swarm.victim);
@@ -202,7 +214,32 @@ static bool change_leave(struct sim_admin *admin, const struct ringmap *now, str
            stage(&staged, now, STAGED_LEAVE, member->id, 0) && plan(admin, now, &staged, next);
 }
 
-/* Once the victim is down nothing but this is done to it, and it stays down for a while. */
+/* argument: endpoint << 1 | whether it was heard. */
+static void run_rejoin(void *context, uint64_t argument)
+{
+    struct sim_cluster *cluster = context;
+    cut_off(cluster, (uint8_t)(argument >> 1), argument & 1, false);
+}
+
+/* The operator takes it for dead: it is, or it hears none of the others, who may hear it or not.
+ * Once it is down nothing but this is done to it, and it stays down for a while. */
+static void lose(struct sim_admin *admin, struct sim_node *victim, uint8_t kind)
+{
+    struct sim *sim = admin->cluster->sim;
+    uint64_t away_us = sim_random_below(random_of(admin), AWAY_US_MAX);
+    uint64_t how = kind == SIM_CHANGE_WIPE ? 0 : sim_random_below(random_of(admin), 3);
+    bool heard = how == 2;
+    if (how == 0) {
+        victim->away_until_us = sim->now_us + away_us;
+        sim_node_end(victim, SIM_END_POWER);
+        return;
+    }
+    sim_trace(sim, 1, "node %u hears no other node%s", victim->endpoint,
+              heard ? "" : ", nor they it");
+    cut_off(admin->cluster, victim->endpoint, heard, true);
+    sim_after(sim, away_us, run_rejoin, admin->cluster, (uint64_t)victim->endpoint << 1 | heard);
+}
+
 static bool change_remove(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
                           uint8_t kind)
 {
@@ -219,10 +256,8 @@ static bool change_remove(struct sim_admin *admin, const struct ringmap *now, st
     if (is_removed(now, id) || left < ringmap_copies(now) ||
         !can_do_without(admin->cluster, victim) || !stage(&staged, now, STAGED_REMOVE, id, 0))
         return false;
-    if (victim->state != SIM_DOWN) {
-        victim->away_until_us = sim->now_us + sim_random_below(random_of(admin), AWAY_US_MAX);
-        sim_node_end(victim, SIM_END_POWER);
-    }
+    if (victim->state != SIM_DOWN)
+        lose(admin, victim, kind);
     if (kind == SIM_CHANGE_WIPE && victim->state == SIM_DOWN && !victim->scrapped) {
         victim->scrapped = true;
         sim_trace(sim, 1, "the disk of node %u is lost", victim->endpoint);
@@ -238,6 +273,16 @@ static bool change_weight(struct sim_admin *admin, const struct ringmap *now, st
     uint32_t weight = weights[sim_random_below(random_of(admin), 3)];
     return stage(&staged, now, STAGED_WEIGHT, member->id, weight) &&
            plan(admin, now, &staged, next);
+}
+
+static bool change_zone(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+{
+    struct staged staged = {.count = 0};
+    struct staged_change change = {.op = STAGED_ZONE};
+    uint32_t zones = admin->cluster->sim->swarm.zones;
+    change.member = any_of(admin, now, RINGMAP_STATE_ACTIVE)->id;
+    sim_cluster_zone((uint8_t)sim_random_below(random_of(admin), zones), change.zone);
+    return staged_add(&staged, now, &change) == STAGED_E_OK && plan(admin, now, &staged, next);
 }
 
 static bool change_replicas(struct sim_admin *admin, const struct ringmap *now,
@@ -314,9 +359,10 @@ static uint8_t choose(const struct sim_admin *admin)
     return SIM_CHANGE_KEY;
 }
 
-bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
+                     uint8_t *chosen)
 {
-    uint8_t kind = choose(admin);
+    uint8_t kind = *chosen = choose(admin);
     bool moving = ringmap_moving(now), changes = false;
     switch ((enum sim_change)kind) {
     case SIM_CHANGE_KEY:
@@ -350,6 +396,9 @@ bool sim_change_next(struct sim_admin *admin, const struct ringmap *now, struct 
     case SIM_CHANGE_ABORT:
         changes = change_abort(admin, now, next);
         break;
+    case SIM_CHANGE_ZONE:
+        changes = !moving && change_zone(admin, now, next);
+        break;
     case SIM_CHANGE_KINDS:
         break;
     }
@@ -374,11 +423,13 @@ static bool is_beyond_repair(const struct sim_node *node)
     return false;
 }
 
-bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next)
+bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
+                     uint8_t *kind)
 {
     struct sim_node *victim = victim_of(admin);
     uint16_t id = sim_cluster_member_in(now, victim->endpoint);
     struct staged staged = {.count = 0};
+    *kind = now->paused ? SIM_CHANGE_PAUSE : SIM_CHANGE_REMOVE;
     if (now->paused)
         return change_pause(admin, now, next);
     /* The plan may wait for it. */

@@ -120,7 +120,10 @@ static void check_replica(struct sim_check *check, struct sim_node *node, struct
         sim_check_leader(check, node->endpoint, group, raft);
         sim_check_quorum(check, node->endpoint, group, raft);
     }
+    bool moved = replica->config != raft->config.index || replica->role != raft->role;
     sim_check_config(check, node->endpoint, group, raft);
+    if (moved)
+        sim_check_overlap(check, group);
     if (replica->open && raft->term < replica->term)
         sim_fail(check->sim, "node %u p%02u goes back from term %u to %u", node->endpoint, group,
                  replica->term, raft->term);
@@ -168,6 +171,7 @@ void sim_check_round(struct sim_check *check, struct sim_node *node, struct sim_
     check->rounds++;
     sim_check_map(check, node);
     sim_check_tickets(check, node);
+    sim_check_removed_round(check, node, shard);
     check_groups(check, node, shard);
     shard_stats(shard->shard, &stats);
     if (stats.relocated > shard->relocated_seen)

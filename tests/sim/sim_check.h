@@ -7,10 +7,15 @@
  *   sim_check_promise.c  term, vote and synced entries that were promised survive any crash
  *   sim_check_digest.c   equal content of replicas at equal applied index
  *   sim_check_map.c      one ring map an epoch, which no crash takes from a node
+ *   sim_check_zones.c    a settled map spreads each partition over the zones, as placement promises
  *   sim_check_config.c   one configuration after the other, whose majorities meet; a replica lives
  *                        once, and is destroyed only on a committed configuration without it
+ *   sim_check_overlap.c  no two replicas of a group are followed, or may come to be, by quorums of
+ *                        their configurations that have nobody in common
  *   sim_check_quorum.c   who leads was voted for, and what it commits is held, by a quorum of those
  *                        who vote: no learner counts, and nobody who was removed
+ *   sim_check_removed.c  nobody who has heard that a member is removed talks Raft with it; once all
+ *                        have, nothing that it says counts, and it serves nothing that comes then
  *   sim_check_drain.c    a drained node leads nothing, once the faults are over, while others can
  *   sim_check_tickets.c  one registry a version, which no crash takes from a node; no use too many,
  *                        none after the revocation, and what an admin was told stays true
@@ -30,6 +35,7 @@
 #define SIM_GROUPS  (SIM_PARTITIONS + 1u) /* the last is the meta group */
 #define SIM_DIGESTS 32u
 #define SIM_VOTES   8u
+#define SIM_LATE    64u
 
 enum sim_phase {
     SIM_PHASE_ELECTION,
@@ -108,6 +114,19 @@ struct sim_seen {
     uint64_t checksum;
 };
 
+/* A request that came to a member when its removal was settled. */
+struct sim_late {
+    uint64_t link;
+    uint32_t id;
+};
+
+struct sim_removal {
+    uint64_t epoch; /* of the earliest map known that has the member REMOVED; 0: none has */
+    bool settled;
+    struct sim_late late[SIM_LATE]; /* the newest ones, in turn */
+    uint32_t late_count;
+};
+
 struct sim_check {
     struct sim *sim;
     struct sim_cluster *cluster;
@@ -120,9 +139,14 @@ struct sim_check {
     uint32_t judge_peak;            /* configurations at once */
     uint64_t epochs[SIM_NODES_MAX]; /* of the newest ring map of each node */
     struct ringmap newest;          /* of all of them; members NULL: none was seen yet */
+    uint64_t heard[SIM_NODES_MAX][SIM_SHARDS_MAX];  /* the epoch that each shard went by last */
+    struct sim_removal removals[SIM_NODES_MAX + 1]; /* by member */
+    uint64_t removals_settled, late_requests;
+    bool aborted;     /* the newest plan leads to what the groups had */
+    uint64_t spreads; /* settled maps with several zones */
     uint64_t scrub_faults, divergences;
     uint32_t diverged; /* group, when there are any */
-    uint64_t configs, lives, destroyed;
+    uint64_t configs, lives, destroyed, overlaps;
     struct sim_check_tickets *tickets; /* NULL: none yet */
     uint8_t drained_node;              /* that is to lead nothing, and */
     uint64_t drained_us;               /* when it was last seen to, or became that one */
@@ -142,10 +166,14 @@ enum sim_phase sim_check_phase(const struct sim_check *check);
 /* The node that leads most partitions; 0: none leads any. */
 uint8_t sim_check_chief(const struct sim_check *check);
 
+/* Has every quorum of the one a replica in common with every quorum of the other? */
+bool sim_check_configs_overlap(const struct raft_config *one, const struct raft_config *other);
 /* Whether those for whom there() is true are a quorum of it, of both halves of a joint one. */
 bool sim_check_config_quorum(const struct raft_config *config,
                              bool (*there)(const void *context, struct raft_replica replica),
                              const void *context);
+/* A replica of the group has another configuration, or role, than before. */
+void sim_check_overlap(struct sim_check *check, uint32_t group);
 bool sim_check_config_names(const struct raft_config *config, struct raft_replica replica);
 void sim_check_config(struct sim_check *check, uint8_t node, uint32_t group,
                       const struct raft *raft);
@@ -182,6 +210,19 @@ bool sim_check_belongs(const struct sim_check *check, const struct sim_node *nod
 /* No plan is under way, each group has the voters that the map names, and nobody runs whom it has
  * removed. */
 bool sim_check_settled(const struct sim_check *check, char *why, size_t size);
+/* The newest map of all, and what it was asked for: sim_admin_kind(). */
+void sim_check_zones(struct sim_check *check, const struct ringmap *map, uint8_t kind);
+/* A committed map is known. */
+void sim_check_removed_map(struct sim_check *check, const struct ringmap *map);
+void sim_check_removed_round(struct sim_check *check, const struct sim_node *node,
+                             const struct sim_shard *shard);
+/* All members have heard that this one was removed. */
+bool sim_check_removal_settled(const struct sim_check *check, uint16_t member);
+/* Operations come to the node. */
+void sim_check_removed_ops(struct sim_check *check, const struct sim_node *node,
+                           const struct link_message *message, uint64_t link);
+void sim_check_removed_send(struct sim_check *check, const struct sim_node *node,
+                            const struct shard_send *send);
 void sim_check_tickets(struct sim_check *check, const struct sim_node *node);
 void sim_check_tickets_free(struct sim_check *check);
 /* An admin was told that the command is done; the node lets the key in. */

@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Replicas of two configurations that follow each other: both halves of a joint one, and who
- * comes. */
-#define UNION_MAX (4u * RAFT_VOTERS_MAX)
-
 static bool same_replica(struct raft_replica one, struct raft_replica other)
 {
     return one.member == other.member && one.life == other.life;
@@ -27,70 +23,6 @@ bool sim_check_config_names(const struct raft_config *config, struct raft_replic
     return names(config->voters, config->voter_count, replica) ||
            names(config->voters_old, config->voter_old_count, replica) ||
            names(config->learners, config->learner_count, replica);
-}
-
-/* --- quorums ------------------------------------------------------------------------------- */
-
-struct replica_set {
-    struct raft_replica replicas[UNION_MAX];
-    uint32_t count;
-};
-
-/* The bit of each; those that are new are taken in. */
-static uint32_t set_of(struct replica_set *all, const struct raft_replica *replicas, uint32_t count)
-{
-    uint32_t bits = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = 0;
-        while (at < all->count && !same_replica(all->replicas[at], replicas[i]))
-            at++;
-        assert(at < UNION_MAX);
-        if (at == all->count)
-            all->replicas[all->count++] = replicas[i];
-        bits |= 1u << at;
-    }
-    return bits;
-}
-
-static bool majority(uint32_t of, uint32_t there)
-{
-    return 2 * __builtin_popcount(of & there) > __builtin_popcount(of);
-}
-
-static bool is_quorum(uint32_t voters, uint32_t voters_old, uint32_t there)
-{
-    return majority(voters, there) && (voters_old == 0 || majority(voters_old, there));
-}
-
-/* Has every quorum of the one a replica in common with every quorum of the other? Else some set is
- * a quorum of the one, and who is not in it one of the other. */
-static bool overlap(const struct raft_config *one, const struct raft_config *other)
-{
-    struct replica_set all = {.count = 0};
-    uint32_t a = set_of(&all, one->voters, one->voter_count);
-    uint32_t a_old = set_of(&all, one->voters_old, one->voter_old_count);
-    uint32_t b = set_of(&all, other->voters, other->voter_count);
-    uint32_t b_old = set_of(&all, other->voters_old, other->voter_old_count);
-    uint32_t voters = a | a_old;
-    for (uint32_t there = voters;; there = (there - 1) & voters) {
-        if (is_quorum(a, a_old, there) && is_quorum(b, b_old, ~there))
-            return false;
-        if (there == 0)
-            return true;
-    }
-}
-
-bool sim_check_config_quorum(const struct raft_config *config,
-                             bool (*there)(const void *context, struct raft_replica replica),
-                             const void *context)
-{
-    struct replica_set all = {.count = 0};
-    uint32_t voters = set_of(&all, config->voters, config->voter_count);
-    uint32_t voters_old = set_of(&all, config->voters_old, config->voter_old_count);
-    uint32_t have = 0;
-    for (uint32_t i = 0; i < all.count; i++)
-        have |= there(context, all.replicas[i]) ? 1u << i : 0;
-    return is_quorum(voters, voters_old, have);
 }
 
 /* --- the committed ones -------------------------------------------------------------------- */
@@ -157,7 +89,7 @@ static void check_step(struct sim_check *check, uint8_t node, uint32_t group,
         sim_fail(check->sim,
                  "node %u p%02u goes from a configuration of epoch %" PRIu64 " to one of %" PRIu64,
                  node, group, before->epoch, now->epoch);
-    if (!overlap(before, now))
+    if (!sim_check_configs_overlap(before, now))
         sim_fail(check->sim,
                  "p%02u: a majority before the configuration of %" PRIu64
                  " has nobody in common with one behind it",

@@ -42,7 +42,7 @@ static void check_end(struct sim_check *check, const struct ringmap *map)
     }
 }
 
-static void note_newest(struct sim_check *check, const struct ringmap *map)
+static void note_newest(struct sim_check *check, const struct ringmap *map, const uint8_t *hash)
 {
     struct ringmap *newest = &check->newest;
     if (newest->members && newest->epoch >= map->epoch)
@@ -54,6 +54,7 @@ static void note_newest(struct sim_check *check, const struct ringmap *map)
         ringmap_deinit(newest);
     int r = ringmap_copy(newest, map);
     assert(r == 0);
+    sim_check_zones(check, map, sim_admin_kind(&check->cluster->admin, hash));
 }
 
 /* What a node goes by was committed and is on its disk: nobody has another map of that epoch, and
@@ -74,13 +75,14 @@ void sim_check_map(struct sim_check *check, const struct sim_node *node)
     }
     *newest = map->epoch;
     sim_cluster_meet(check->cluster, map);
-    note_newest(check, map);
+    sim_check_removed_map(check, map);
     size = ringmap_encoded_size(map);
     blob = malloc(size);
     assert(blob);
     ringmap_encode(map, blob);
     ringmap_hash(blob, size, hash);
     free(blob);
+    note_newest(check, map, hash);
     (void)snprintf(who, sizeof who, "node %u", node->endpoint);
     sim_admin_map_seen(&check->cluster->admin, map->epoch, hash, who);
 }

@@ -63,7 +63,7 @@ void sim_check_quorum_send(struct sim_check *check, uint8_t node, uint32_t group
                            const struct wire_raft *raft)
 {
     struct sim_replica *replica = &check->replicas[node - 1][group];
-    if (raft->flags & 1)
+    if (raft->flags & 1 || sim_check_removal_settled(check, raft->from_member))
         return;
     if (raft->kind == RAFT_VOTE_REPLY) {
         replica->voted[replica->voted_at++ % SIM_VOTES] = (struct sim_voted){

@@ -4,6 +4,7 @@
 #include "ring/voters.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,13 @@ bool sim_cluster_founded(const struct sim_cluster *cluster)
     return sim_admin_founded(&cluster->admin);
 }
 
+void sim_cluster_zone(uint8_t number, char zone[RINGMAP_ZONE_SIZE])
+{
+    memset(zone, 0, RINGMAP_ZONE_SIZE);
+    if (number > 0)
+        (void)snprintf(zone, RINGMAP_ZONE_SIZE, "zone-%u", number);
+}
+
 static void genesis_make(struct sim_cluster *cluster)
 {
     struct sim *sim = cluster->sim;
@@ -67,6 +75,7 @@ static void genesis_make(struct sim_cluster *cluster)
         member->state = RINGMAP_STATE_ACTIVE;
         member->weight = RINGMAP_WEIGHT_DEFAULT;
         sim_node_identity((uint8_t)(i + 1), member->public_key, member->address);
+        sim_cluster_zone(sim->swarm.zone_of[i], member->zone);
     }
     r = placement_solve(map);
     assert(r == 0);

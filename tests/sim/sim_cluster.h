@@ -111,6 +111,7 @@ struct sim_node {
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
     uint64_t started_us;
+    uint64_t map_us;     /* when it took its newest map; 0: before it was started */
     uint64_t removed_us; /* since when its map says that it is none any more; 0: it does not */
     uint32_t slow_ppm;   /* of the disk: chance that a write takes up to slow_us */
     uint64_t slow_us;
@@ -143,7 +144,10 @@ struct sim_router {
 struct sim_observer {
     void *context;
     void (*on_round)(void *context, struct sim_node *node, struct sim_shard *shard);
-    void (*on_send)(void *context, struct sim_node *node, const struct link_message *message);
+    void (*on_send)(void *context, struct sim_node *node, const struct shard_send *send);
+    /* Operations have come by that link. */
+    void (*on_ops)(void *context, struct sim_node *node, const struct link_message *message,
+                   uint64_t link);
     void (*on_open)(void *context, struct sim_node *node);
     void (*on_router_start)(void *context, struct sim_router *router);
     void (*on_router_stop)(void *context, struct sim_router *router);
@@ -185,6 +189,8 @@ void sim_cluster_deinit(struct sim_cluster *cluster);
 void sim_cluster_start(struct sim_cluster *cluster);
 bool sim_cluster_founded(const struct sim_cluster *cluster);
 struct sim_node *sim_cluster_node(struct sim_cluster *cluster, uint8_t number);
+/* What a zone of that number is called. */
+void sim_cluster_zone(uint8_t number, char zone[RINGMAP_ZONE_SIZE]);
 /* A committed map is known somewhere: notes which node each member is. */
 void sim_cluster_meet(struct sim_cluster *cluster, const struct ringmap *map);
 /* NULL: no map that anybody has seen names it. */

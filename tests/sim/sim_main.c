@@ -16,7 +16,7 @@ struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, kept,
         flushes, relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed,
-        drained, tickets, entered, copies;
+        overlaps, spreads, removals, late_requests, drained, tickets, entered, copies;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -63,6 +63,10 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->configs += result->configs;
     total->lives += result->lives;
     total->destroyed += result->destroyed;
+    total->overlaps += result->overlaps;
+    total->spreads += result->spreads;
+    total->removals += result->removals;
+    total->late_requests += result->late_requests;
     total->drained += result->drained;
     total->copies += result->copies;
     total->tickets += result->tickets;
@@ -111,6 +115,10 @@ static void total_print(const struct total *total, double took)
                  " let in; %" PRIu64 " old copies of disks refused\n",
                  total->lives, total->destroyed, total->configs, total->drained, total->tickets,
                  total->entered, total->copies);
+    (void)printf(
+        "configurations were compared %" PRIu64 " times; %" PRIu64 " removals settled, %" PRIu64
+        " requests came to removed nodes behind that; %" PRIu64 " settled maps with zones\n",
+        total->overlaps, total->removals, total->late_requests, total->spreads);
     (void)printf(
         "%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
         " run twice; %.2f simulated hours in %.1f s (%.0f times real time, %.1f seeds/s)\n",

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAVE_US (5 * SIM_SECOND)
+#define LEAVE_US     (5 * SIM_SECOND)
+#define HOST_LATE_US (150 * SIM_MS)
 
 static struct sim *sim_of(const struct sim_node *node)
 {
@@ -146,7 +147,7 @@ void sim_node_send(struct sim_node *node, const struct shard_send *send)
 {
     struct sim_net *net = node->cluster->net;
     if (node->cluster->observer.on_send)
-        node->cluster->observer.on_send(node->cluster->observer.context, node, &send->message);
+        node->cluster->observer.on_send(node->cluster->observer.context, node, send);
     if (send->to.role == LINK_ROLE_NODE && send->to.member == 0) {
         send_to_stranger(node, send);
         return;
@@ -198,6 +199,7 @@ static void dial_members(struct sim_node *node, const struct ringmap *map)
 
 static void follow_map(struct sim_node *node)
 {
+    node->map_us = sim_of(node)->now_us;
     sim_gossip_map(node);
     dial_members(node, sim_node_map(node));
     if (node->serving)
@@ -302,6 +304,12 @@ static void run_node_round(void *context, uint64_t life)
 
 /* Links. */
 
+/* Whose link it is, and that one was hung up, the shards may hear later than a map that says so. */
+static bool is_late(const struct sim_node *node)
+{
+    return sim_of(node)->now_us < node->map_us + HOST_LATE_US;
+}
+
 struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link)
 {
     const struct ringmap *map = sim_node_map(node);
@@ -339,6 +347,13 @@ static void link_gone(struct sim_node *node, uint8_t peer, uint64_t link)
     tell_link(node, peer, from, false);
 }
 
+static void run_follow_links(void *context, uint64_t life)
+{
+    struct sim_node *node = context;
+    if (sim_node_lives(node, life))
+        follow_links(node);
+}
+
 /* The map says of some whose links are up that they are members, or none any more. */
 static void follow_links(struct sim_node *node)
 {
@@ -346,6 +361,10 @@ static void follow_links(struct sim_node *node)
         struct shard_address from = sim_node_peer(node, peer, node->links[peer]);
         if (!node->links[peer] || node->outdated[peer] || node->linked_as[peer] == from.member)
             continue;
+        if (!from.member && is_late(node)) {
+            sim_after(sim_of(node), HOST_LATE_US, run_follow_links, node, node->life);
+            continue;
+        }
         link_gone(node, peer, node->links[peer]);
         tell_link(node, peer, from, true);
     }
@@ -395,19 +414,31 @@ static bool is_outdated(const struct sim_node *node, const struct sim_message *m
     return by_us && node->outdated[message->from];
 }
 
+static struct shard_address sender_of(const struct sim_node *node,
+                                      const struct sim_message *message)
+{
+    struct shard_address from = {message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
+                                 message->link};
+    if (message->from == 0 || message->from > SIM_NODES_MAX)
+        return from;
+    from = sim_node_peer(node, message->from, message->link);
+    from.link = message->link;
+    if (!from.member && message->message.partition != WIRE_PARTITION_NODE && is_late(node))
+        from.member = sim_cluster_member_in(sim_node_map(node), message->from);
+    return from;
+}
+
 static void on_message(void *context, struct sim_message *message, bool by_us)
 {
     struct sim_node *node = context;
-    struct shard_address from = sim_node_peer(node, message->from, message->link);
     if (is_outdated(node, message, by_us)) {
         sim_message_free(message);
         return;
     }
-    from.link = message->link;
-    if (message->from == 0 || message->from > SIM_NODES_MAX)
-        from = (struct shard_address){message->from ? LINK_ROLE_ROUTER : LINK_ROLE_ADMIN, 0,
-                                      message->link};
-    deliver(node, message, from);
+    if (message->message.type == WIRE_OPS && node->cluster->observer.on_ops)
+        node->cluster->observer.on_ops(node->cluster->observer.context, node, &message->message,
+                                       message->link);
+    deliver(node, message, sender_of(node, message));
 }
 
 /* Life. */
@@ -446,6 +477,7 @@ void sim_node_start(struct sim_node *node)
                                    .wrap_context = node};
     memcpy(options.public_key, node->public_key, sizeof options.public_key);
     memcpy(options.address, node->address, sizeof options.address);
+    sim_cluster_zone(sim->swarm.zone_of[node->endpoint - 1], options.zone);
     memcpy(options.cluster, node->cluster->map.cluster, sizeof options.cluster);
     options.has_secret = sim->swarm.tickets_ms && !options.join; /* else it came by a ticket */
     sim_tickets_secret(node->cluster, options.secret);
@@ -453,7 +485,7 @@ void sim_node_start(struct sim_node *node)
     node->state = SIM_UP;
     node->started_us = sim->now_us;
     node->draining = node->left = false;
-    node->removed_us = 0;
+    node->removed_us = node->map_us = 0;
     node->dying = SIM_END_KILL;
     for (uint16_t i = 0; i < SIM_SHARDS_MAX; i++) {
         node->shards[i].tick_at_us = UINT64_MAX;

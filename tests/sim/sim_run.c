@@ -28,11 +28,20 @@ static void on_round(void *context, struct sim_node *node, struct sim_shard *sha
     sim_faults_round(&run->faults, node);
 }
 
-static void on_send(void *context, struct sim_node *node, const struct link_message *message)
+static void on_send(void *context, struct sim_node *node, const struct shard_send *send)
 {
     struct run *run = context;
-    if (!sim_copy_runs(node))
-        sim_check_promise_send(run->check, node, message);
+    if (sim_copy_runs(node))
+        return;
+    sim_check_promise_send(run->check, node, &send->message);
+    sim_check_removed_send(run->check, node, send);
+}
+
+static void on_ops(void *context, struct sim_node *node, const struct link_message *message,
+                   uint64_t link)
+{
+    struct run *run = context;
+    sim_check_removed_ops(run->check, node, message, link);
 }
 
 static void on_open(void *context, struct sim_node *node)
@@ -237,6 +246,10 @@ static void collect(const struct run *run, struct sim_result *result)
     result->configs = run->check->configs;
     result->lives = run->check->lives;
     result->destroyed = run->check->destroyed;
+    result->spreads = run->check->spreads;
+    result->overlaps = run->check->overlaps;
+    result->removals = run->check->removals_settled;
+    result->late_requests = run->check->late_requests;
     result->tickets = run->cluster.tickets.made_count;
     result->entered = run->cluster.tickets.entered;
     result->copies = run->cluster.copy.refused;
@@ -254,6 +267,7 @@ void sim_run_seed(const struct sim_run_options *options, struct sim_result *resu
     struct sim_observer observer = {.context = run,
                                     .on_round = on_round,
                                     .on_send = on_send,
+                                    .on_ops = on_ops,
                                     .on_open = on_open,
                                     .on_router_stop = on_router_stop,
                                     .on_client_bytes = on_client_bytes,
@@ -313,7 +327,7 @@ void sim_run_describe(uint64_t seed)
     for (uint8_t i = 0; s->change_ms && i < SIM_CHANGE_KINDS; i++)
         if (s->change_mask >> i & 1)
             (void)printf(" %s", sim_change_name(i));
-    (void)printf("; N from %u\n", s->replicas_min);
+    (void)printf("; N from %u; %u zones\n", s->replicas_min, s->zones);
     (void)printf(
         "  kept %u ppm; cuts %u; another node is drained every %u ms, tickets every %u ms\n",
         s->kept_ppm, s->cuts, s->drain_ms, s->tickets_ms);

@@ -22,6 +22,9 @@ struct sim_result {
     uint64_t rounds, entries_compared, digests_compared, snapshots_installed, snapshots_kept,
         flushes, maps, relocated;
     uint64_t scrub_faults, divergences;
+    uint64_t overlaps;                  /* how often configurations were compared */
+    uint64_t spreads;                   /* settled ring maps with several zones */
+    uint64_t removals, late_requests;   /* settled, and requests that came behind that */
     uint64_t configs, lives, destroyed; /* committed, begun, and ended before their process */
     uint64_t copies;                    /* old ones of disks that ended by themselves */
     uint64_t drained;                   /* times that a shard said that it is */

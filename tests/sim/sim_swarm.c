@@ -421,6 +421,18 @@ static void draw_members(struct sim_swarm *swarm, struct sim_random *random)
     swarm->drain_ms = one_in(random, 2) ? between(random, 500, 5000) : 0;
 }
 
+/* Where members come and go, half of the clusters have zones: too few for N, just enough, or more.
+ */
+static void draw_zones(struct sim_swarm *swarm, struct sim_random *random)
+{
+    if (swarm->spares > 0 && one_in(random, 2))
+        swarm->zones = between(random, 2, SIM_ZONES_MAX);
+    else
+        swarm->change_mask &= ~(1u << SIM_CHANGE_ZONE);
+    for (uint32_t i = 0; swarm->zones && i < SIM_NODES_MAX; i++)
+        swarm->zone_of[i] = (uint8_t)between(random, 0, swarm->zones - 1);
+}
+
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
 {
     memset(swarm, 0, sizeof *swarm);
@@ -449,4 +461,5 @@ void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random)
     swarm->install_size = one_in(random, 2) ? power(random, 7, 12) : 0;
     swarm->copies = swarm->gossip && one_in(random, 2);
     swarm->run_ms += swarm->copies ? COPIES_MS : 0;
+    draw_zones(swarm, random);
 }

@@ -17,6 +17,7 @@
 #define SIM_SHARDS_MAX   2u
 #define SIM_PARTITIONS   8u
 #define SIM_CLIENTS_MAX  16u
+#define SIM_ZONES_MAX    5u
 
 /* Kinds of faults. X(NAME, weight in the schedule, shortest and longest duration in ms) */
 #define SIM_FAULTS(X)                                                                              \
@@ -56,13 +57,14 @@ enum sim_fault_kind {
     X(KEY, 6)     /* a data key, or the epoch alone */                                             \
     X(JOIN, 6)    /* a spare node is installed, or those who are joining are taken in */           \
     X(LEAVE, 3)   /* a node hands over what it has */                                              \
-    X(REMOVE, 3)  /* the victim is dead, and removed by force */                                   \
+    X(REMOVE, 3)  /* the victim is taken for dead, and removed by force */                         \
     X(REPLACE, 3) /* the same, and a spare node takes its place */                                 \
     X(WIPE, 2)    /* the victim's disk is lost, and a new node takes its place */                  \
     X(WEIGHT, 3)                                                                                   \
     X(REPLICAS, 3) /* N */                                                                         \
     X(PAUSE, 3)    /* a plan stands still, or goes on */                                           \
-    X(ABORT, 2)    /* back to what the groups have */
+    X(ABORT, 2)    /* back to what the groups have */                                              \
+    X(ZONE, 3)     /* a node is in another zone */
 
 enum sim_change {
 #define X(name, weight) SIM_CHANGE_##name,
@@ -131,20 +133,22 @@ struct sim_swarm {
     uint32_t give_up_ms;   /* a client closes its connection after waiting that long */
     /* Faults. */
     uint32_t run_ms;
-    uint32_t fault_every_ms; /* mean; 0: none */
-    uint32_t fault_mask;     /* which kinds */
-    uint32_t overlap_max;    /* faults at once */
-    uint32_t victim;         /* whose disk may rot; a node's number */
-    uint32_t misroute_ppm;   /* how many Raft messages MISROUTE repeats for another life */
-    uint32_t kept_ppm;       /* and behind how many there comes one that once began a life */
-    uint32_t cuts;           /* entries of CUT_CHANGE */
-    uint8_t focus;           /* enum sim_focus */
-    uint32_t change_ms;      /* mean time between changes of the ring map; 0: none */
-    uint32_t change_mask;    /* which kinds; those of members only where there are spares */
-    uint32_t drain_ms;       /* mean time until another node is drained, or none; 0: never any */
-    uint32_t tickets_ms;     /* mean time between commands about tickets; 0: there are none */
-    uint32_t gossip;         /* the nodes gossip; it takes no part in what is checked else */
-    uint32_t copies;         /* old copies of disks are started, where nodes gossip */
+    uint32_t fault_every_ms;        /* mean; 0: none */
+    uint32_t fault_mask;            /* which kinds */
+    uint32_t overlap_max;           /* faults at once */
+    uint32_t victim;                /* whose disk may rot; a node's number */
+    uint32_t misroute_ppm;          /* how many Raft messages MISROUTE repeats for another life */
+    uint32_t kept_ppm;              /* and behind how many there comes one that once began a life */
+    uint32_t cuts;                  /* entries of CUT_CHANGE */
+    uint8_t focus;                  /* enum sim_focus */
+    uint32_t change_ms;             /* mean time between changes of the ring map; 0: none */
+    uint32_t change_mask;           /* which kinds; those of members only where there are spares */
+    uint32_t zones;                 /* 0: nodes have none; else so many, the first without a name */
+    uint8_t zone_of[SIM_NODES_MAX]; /* that a node begins in; by number, from 0 */
+    uint32_t drain_ms;   /* mean time until another node is drained, or none; 0: never any */
+    uint32_t tickets_ms; /* mean time between commands about tickets; 0: there are none */
+    uint32_t gossip;     /* the nodes gossip; it takes no part in what is checked else */
+    uint32_t copies;     /* old copies of disks are started, where nodes gossip */
 };
 
 void sim_swarm_draw(struct sim_swarm *swarm, struct sim_random *random);
