@@ -88,6 +88,7 @@ struct node {
     struct node_passed passed[NODE_PASSED_MAX];
     uint64_t passed_name; /* of the newest */
     uint64_t start_ms, ask_due_ms, now_ms, wall_ms;
+    uint64_t disk_bytes, disk_due_ms; /* of the shards' files, and when they are looked at again */
     struct wire_buffer replies[NODE_SENDS_MAX];
 };
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define USAGE_MS 1000u
+
 static struct wire_buffer *answer(struct node *node, const struct node_event *event,
                                   struct node_effects *effects)
 {
@@ -36,19 +38,22 @@ static int add_usage(void *context, const char *name)
     return 0;
 }
 
+/* A call for each file: who waits for a plan asks many times a second. */
 static uint64_t disk_usage(struct node *node)
 {
-    uint64_t bytes = 0;
-
+    if (node->now_ms < node->disk_due_ms)
+        return node->disk_bytes;
+    node->disk_due_ms = node->now_ms + USAGE_MS;
+    node->disk_bytes = 0;
     for (uint16_t shard = 0; shard < node->options.shards; shard++) {
         char folder[DATADIR_FOLDER_SIZE];
         struct usage usage = {.node = node, .folder = folder};
 
         datadir_shard_folder(folder, shard);
         (void)vfs_list(node->vfs, folder, add_usage, &usage);
-        bytes += usage.bytes;
+        node->disk_bytes += usage.bytes;
     }
-    return bytes;
+    return node->disk_bytes;
 }
 
 static void send_status(struct node *node, const struct node_event *event,

@@ -25,7 +25,7 @@ void shard_options_default(struct shard_options *options)
         .log_size_max = 128u << 20,
         .log_ms_max = 3600000,
         .snapshot_rate = (uint64_t)RINGMAP_MOVE_RATE_DEFAULT << 20,
-        .snapshot_piece_size = SHARD_FRAME_SIZE,
+        .snapshot_piece_size = 240u << 10, /* with its head still one frame */
         .moves_max = 16,
         .train_samples = 400,
         .train_again_ms = 600000,

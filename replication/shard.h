@@ -62,7 +62,7 @@ struct shard_options {
     uint32_t log_ms_max;    /* or once nothing was heard of them for so long */
     uint64_t snapshot_rate; /* bytes a second of snapshots sent, all shards, unless the ring map
                                says another; 0: as it comes, and none are asked for */
-    uint32_t snapshot_piece_size; /* bytes of them in a message, about: a frame's 196,608 */
+    uint32_t snapshot_piece_size; /* bytes of them in a message, about */
     uint32_t moves_max;           /* learners that are helped to catch up at once, all shards: 16 */
     uint32_t train_samples;       /* values that a dictionary is made of: 400; 0: none is made */
     uint32_t train_again_ms;      /* before a partition is looked at again: 600,000 */

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,4 +150,46 @@ Test(node, a_genesis_can_be_read_without_a_node)
     vfs_close(file);
     free(genesis.blob);
     vfs_mem_free(vfs);
+}
+
+static uint64_t disk_bytes(struct node *node, uint64_t now_ms)
+{
+    struct link_message message = {.type = WIRE_NODE_STATUS, .partition = WIRE_PARTITION_NODE};
+    struct node_event event = {.kind = NODE_EVENT_MESSAGE,
+                               .now_ms = now_ms,
+                               .from = {.role = LINK_ROLE_ADMIN, .link = 1},
+                               .message = &message};
+    struct wire_node_status status;
+    struct node_effects effects;
+    struct wire_cursor cursor;
+
+    node_step(node, &event, &effects);
+    cr_assert_eq(effects.send_count, 1);
+    wire_cursor_init(&cursor, effects.sends[0].message.body, effects.sends[0].message.body_size);
+    cr_assert(wire_get_node_status(&cursor, &status));
+    return status.disk_bytes;
+}
+
+Test(node, its_files_are_looked_at_once_a_second_however_often_it_is_asked)
+{
+    char folder[] = "/tmp/ringcask-node-XXXXXX", command[64];
+    struct vfs_file *file;
+    struct node *node;
+    struct vfs *vfs;
+
+    cr_assert(mkdtemp(folder));
+    cr_assert_eq(vfs_posix_open(&vfs, folder), 0);
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    cr_assert_eq(vfs_mkdir(vfs, "shard-00"), 0);
+    cr_assert_eq(vfs_open(vfs, "shard-00/file", VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
+    cr_assert_eq(vfs_truncate(file, 100), 0);
+    cr_assert_eq(disk_bytes(node, 10), 100);
+    cr_assert_eq(vfs_truncate(file, 300), 0);
+    cr_assert_eq(disk_bytes(node, 1009), 100);
+    cr_assert_eq(disk_bytes(node, 1010), 300);
+    vfs_close(file);
+    node_close(node);
+    vfs_posix_close(vfs);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
 }
