@@ -18,7 +18,7 @@
 #define HEALTHY_MS 60000u
 #define CALL_MS    30000u
 #define DOWN_MS    300u /* somebody who was killed stays away */
-#define WITHIN_MS  700u /* of the command: so soon somebody is killed */
+#define WITHIN_MS  500u /* so soon somebody is killed */
 #define KEYS       1000u
 #define VALUE_SIZE 4000u
 #define REMOVED    1 /* exit code of a node that was out already when it came back */
@@ -58,19 +58,22 @@ static void kill_node(uint32_t k)
     rounds.kills++;
 }
 
-/* As soon as it is leaving, before it is out. */
-static void kill_leaver(uint32_t k)
+/* Until the change is committed: a plan gives nothing to who is dead by then. leaver: UINT32_MAX
+ * when the newest node joins. */
+static void wait_committed(uint32_t leaver)
 {
     struct fleet *fleet = &rounds.fleet;
     uint64_t until_ns = now_ns() + (uint64_t)HEALTHY_MS * 1000000;
     char state[16] = "active";
 
-    while (strcmp(state, "active") == 0) {
-        REQUIRE(now_ns() < until_ns, "node-%u does not leave, see %s", k + 1, fleet->folder);
-        fleet_state(fleet, fleet->addresses[k], state);
+    if (leaver == UINT32_MAX) {
+        fleet_wait_state(fleet, fleet->addresses[fleet->node_count - 1], "active", HEALTHY_MS);
+        return;
     }
-    if (!child_reap(&fleet->nodes[k]))
-        kill_node(k);
+    while (strcmp(state, "active") == 0) {
+        REQUIRE(now_ns() < until_ns, "node-%u does not leave, see %s", leaver + 1, fleet->folder);
+        fleet_state(fleet, fleet->addresses[leaver], state);
+    }
 }
 
 static void kill_router(void)
@@ -89,21 +92,17 @@ static void carry_out(const char *name, const char *const *words, enum victim vi
     int code;
 
     fleet_admin_start(&rounds.fleet, &admin, name, words);
-    if (victim == LEAVER) {
-        if (leaver != UINT32_MAX)
-            kill_leaver(leaver);
-    } else if (victim != NOBODY) {
-        struct fleet *fleet = &rounds.fleet;
-        uint32_t k = somebody(leaver);
-
-        /* Who joins and is dead before the change is committed is not taken in. */
-        if (leaver == UINT32_MAX && k == fleet->node_count - 1)
-            fleet_wait_state(fleet, fleet->addresses[k], "active", WAIT_MS);
+    if (victim == ROUTER) {
         pause_ms(draw(WITHIN_MS));
-        if (victim == ROUTER)
-            kill_router();
-        else
-            kill_node(k);
+        kill_router();
+    } else if (victim == NODES_OF_IT) {
+        wait_committed(leaver);
+        pause_ms(draw(WITHIN_MS));
+        kill_node(somebody(leaver));
+    } else if (victim == LEAVER && leaver != UINT32_MAX) {
+        wait_committed(leaver); /* and it is not out yet */
+        if (!child_reap(&rounds.fleet.nodes[leaver]))
+            kill_node(leaver);
     }
     code = fleet_admin_end(&rounds.fleet, &admin, WAIT_MS);
     REQUIRE(code == 0, "ring-admin %s: exit code %d, see %s/%s.log", words[0], code,
