@@ -20,6 +20,7 @@ rm -rf "$results"
 mkdir -p "$results"
 : >"$results/passed"
 : >"$results/failed"
+: >"$results/listed"
 begin=$(date +%s)
 
 launcher=
@@ -39,7 +40,12 @@ build()
         return 1
     fi
     echo "built $preset after $(($(date +%s) - begin)) s" >&3
-    sh tests/suites.sh "$preset" | grep -F -e "$words" | tr '\n' '\0'
+    if ! sh tests/suites.sh "$preset" >"$results/suites" || [ ! -s "$results/suites" ]; then
+        echo "FAIL  suites.$preset: tests/suites.sh does not list them" >&3
+        echo "suites.$preset" >>"$results/failed"
+        return 1
+    fi
+    grep -F -e "$words" "$results/suites" | tee -a "$results/listed" | tr '\n' '\0'
 }
 
 # Four builds of the same sources: asan runs the suites, release the simulator and the processes,
@@ -84,6 +90,13 @@ run_one='
 words=$(printf '%s\n' "$@") # one a line, as grep wants them; an empty one fits all
 exec 3>&1
 build_all | xargs -0 -r -n 1 -P $((2 * jobs + 1)) sh -c "$run_one" run_one
+# One whose shell was killed has said nothing.
+sed 's/|.*//' "$results/listed" | while read -r name; do
+    grep -qxF -e "$name" "$results/passed" "$results/failed" || {
+        echo "FAIL  $name did not end"
+        echo "$name" >>"$results/failed"
+    }
+done
 times >"$results/times"
 
 # What this machine does not permit was not tested: said here once more.

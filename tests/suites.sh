@@ -8,7 +8,7 @@ bin=build/$preset/bin
 # processes LONG SKIP [WORD]: a suite a scenario, those of LONG first.
 processes()
 {
-    all=$("$bin/process_test" --list) || exit 1
+    all=$("$bin/process_test" --list) && [ -n "$all" ] || exit 1
     for scenario in $1 $all; do
         case " $2 " in *" $scenario "*) continue ;; esac
         echo "process.$preset.$scenario|$bin/process_test ${3-} --scenario $scenario"
