@@ -37,11 +37,11 @@ static enum exit_code make(struct admin *admin, struct ringmap *next)
     return EXIT_CODE_FAILED;
 }
 
-/* NULL: all seal with it. */
+/* NULL: all who take part seal with it. */
 static const struct view_node *who_lacks(const struct view *view, uint8_t id)
 {
     for (uint32_t i = 0; i < view->node_count; i++)
-        if (view->map.members[i].state != RINGMAP_STATE_REMOVED &&
+        if (ringmap_takes_part(view->map.members[i].state) &&
             (!view->nodes[i].reachable || view->nodes[i].status.key_id < id))
             return &view->nodes[i];
     return NULL;

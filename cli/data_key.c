@@ -17,7 +17,7 @@ int data_key_add(struct ringmap *map, uint8_t id)
 
     randombytes_buf(key, sizeof key);
     for (uint32_t i = 0; r == 0 && i < map->member_count; i++)
-        if (map->members[i].state != RINGMAP_STATE_REMOVED &&
+        if (ringmap_takes_part(map->members[i].state) &&
             (identity_dh_public(dh_public, map->members[i].public_key) != 0 ||
              vault_wrap(id, key, dh_public, boxes[i]) != 0))
             r = -EBADMSG;

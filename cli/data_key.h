@@ -4,8 +4,8 @@
 
 #include "ring/ringmap.h"
 
-/* Draws a key, gives every member of the map that was not removed a box with it that it alone
- * opens, and forgets it. id: above those that the map has. 0, -ENOMEM, or -EBADMSG: a member's key
+/* Draws a key, gives every member of the map that takes part a box with it that it alone opens, and
+ * forgets it. id: above those that the map has. 0, -ENOMEM, or -EBADMSG: a member's key
  * is none. */
 int data_key_add(struct ringmap *map, uint8_t id);
 

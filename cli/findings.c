@@ -74,9 +74,7 @@ static const struct ringmap_member *member_at(const struct looking *looking, uin
 
 static bool serves(const struct looking *looking, uint32_t i)
 {
-    uint8_t state = member_at(looking, i)->state;
-
-    return state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING;
+    return ringmap_takes_part(member_at(looking, i)->state);
 }
 
 static bool is_there(const struct looking *looking, uint32_t i)
@@ -482,7 +480,8 @@ static void check_keys(struct looking *looking)
     for (uint32_t i = 0; i < looking->view->node_count && newest > 0; i++) {
         const struct view_node *node = &looking->view->nodes[i];
 
-        if (is_there(looking, i) && node->status.founded == 2 && node->status.key_id < newest)
+        if (is_there(looking, i) && serves(looking, i) && node->status.founded == 2 &&
+            node->status.key_id < newest)
             tell(looking, FINDING_WARN,
                  "look at its log: event=data_key_missing says why it cannot open it",
                  "node-%u seals with data key %u, the newest is %u", node->id, node->status.key_id,

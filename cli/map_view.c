@@ -24,7 +24,7 @@ static const struct output_column fields[] = {
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},     {"address", "ADDRESS", OUTPUT_TEXT},
     {"zone", "ZONE", OUTPUT_TEXT},   {"weight", "WEIGHT", OUTPUT_NUMBER},
-    {"state", "STATE", OUTPUT_TEXT},
+    {"state", "STATE", OUTPUT_TEXT}, {"data_keys", "DATA KEYS", OUTPUT_NUMBER},
 };
 
 static const struct node_file_kind *kind_of(const char *path)
@@ -95,6 +95,16 @@ static void put_fields(struct output *output, const struct ringmap *map, uint16_
         output_field(output, &fields[8], (struct output_value){.number = map->move_rate});
 }
 
+/* For which the member has a box. */
+static struct output_value keys_of(const struct ringmap *map, uint16_t id)
+{
+    struct output_value value = {.absent = map->key_count == 0};
+
+    for (uint32_t key = 0; key < map->key_count; key++)
+        value.number += ringmap_box(map, key, id) != NULL;
+    return value;
+}
+
 static void put_members(struct output *output, const struct ringmap *map)
 {
     output_table(output, "members", columns, sizeof columns / sizeof *columns);
@@ -105,7 +115,8 @@ static void put_members(struct output *output, const struct ringmap *map)
                                                          {.text = member->address},
                                                          {.text = member->zone},
                                                          {.number = member->weight},
-                                                         {.text = view_state_name(member->state)}});
+                                                         {.text = view_state_name(member->state)},
+                                                         keys_of(map, member->id)});
     }
 }
 

@@ -48,9 +48,7 @@ static uint32_t slot_of(const struct view *view, uint16_t id)
 /* Who holds nothing yet, or nothing any more, can be missed. */
 static bool serves(const struct view *view, uint32_t slot)
 {
-    uint8_t state = view->map.members[slot].state;
-
-    return state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING;
+    return ringmap_takes_part(view->map.members[slot].state);
 }
 
 /* Bits of what is wrong with the replica. */

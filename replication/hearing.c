@@ -70,7 +70,7 @@ static uint8_t who_says(uint8_t role, uint8_t state)
         return ADMIN;
     if (role != LINK_ROLE_NODE)
         return 0;
-    if (state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING)
+    if (ringmap_takes_part(state))
         return MEMBER;
     return state == RINGMAP_STATE_JOINING ? JOINING : STRANGER;
 }

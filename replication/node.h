@@ -22,8 +22,10 @@
  * harm. Who is no member may send JOIN and nothing else; who was removed is told so, and its
  * process ends (node_removed). A JOINING member gossips, gets the map and says how it is; it is
  * heard in nothing else and gets no tickets, hence no secret, until a map has it ACTIVE
- * (replication/hearing.h). Whoever dials with the secret is heard as a member in any case: a node
- * that was away hears so of members that were JOINING when it went.
+ * (replication/hearing.h). Nor has it a data key: where the cluster is encrypted, the node that an
+ * admin hands the next map to makes the boxes of those whom the map has take part. Whoever dials
+ * with the secret is heard as a member in any case: a node that was away hears so of members that
+ * were JOINING when it went.
  *
  * Answers: MAP_GET -> MAP, PREPARE/COMMIT -> *_REPLY, NODE_STATUS -> NODE_STATUS_REPLY,
  * GENESIS_GET -> GENESIS, MAP_CHANGE -> MAP_CHANGE_REPLY, JOIN -> JOIN_REPLY. Bodies are msgpack,
@@ -53,8 +55,8 @@ struct node_options {
     uint8_t secret[TICKET_PSK_SIZE]; /* whose psk this is */
     uint32_t ask_ms;                 /* how often peers are asked for what is missing: 500 */
     bool join;                       /* an empty node asks to be a member */
-    /* Makes a box of data key key_id for whom the Ed25519 key belongs to. 0, or this node cannot.
-     * NULL: never. */
+    /* Makes a box of data key key_id for whom the Ed25519 key belongs to. 0, or this node cannot,
+     * or not yet. NULL: never. */
     int (*wrap)(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
                 uint8_t box[RINGMAP_BOX_SIZE]);
     void *wrap_context;

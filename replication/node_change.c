@@ -79,6 +79,7 @@ static struct node_change *begin(struct node *node, const struct node_event *eve
                                    .size = size,
                                    .asker = event->from,
                                    .correlation = event->message->correlation,
+                                   .whole = node_newest(node)->key_count == 0,
                                    .attempt = {.name = node_attempt_name(blob, size),
                                                .due_ms = node->now_ms,
                                                .until_ms = node->now_ms + CHANGE_MS_MAX}};
@@ -137,6 +138,7 @@ const char *node_change_join(struct node *node, const struct node_event *event,
         return "out of memory";
     ringmap_encode(next, blob);
     change = begin(node, event, blob, size);
+    change->whole = true;
     change->joins = true;
     memcpy(change->key, key, sizeof change->key);
     return NULL;
@@ -212,6 +214,24 @@ void node_attempt_send(struct node *node, struct node_effects *effects,
     attempt->due_ms = node->now_ms + node->options.ask_ms;
 }
 
+/* Whoever takes part from this change on gets its data keys with it. An admin has none, so that its
+ * bytes are known only when they are made here; this node may hear of a key a moment later than the
+ * admin did. */
+static bool make_whole(struct node *node, struct node_change *change)
+{
+    int r = change->whole ? 0 : node_boxes_make(node, change->blob, change->size);
+
+    if (!change->whole && r == 0)
+        change->attempt.name = node_attempt_name(change->blob, change->size);
+    change->whole |= r == 0;
+    change->lacking = r == NODE_BOXES_E_NO_KEY ? "the node that was asked has not got all data keys"
+                      : r < 0                  ? "out of memory"
+                                               : NULL;
+    if (change->lacking)
+        change->attempt.due_ms = node->now_ms + HINT_MS;
+    return change->whole;
+}
+
 void node_changes_due(struct node *node, struct node_effects *effects)
 {
     for (size_t i = 0; i < NODE_CHANGES_MAX; i++) {
@@ -222,9 +242,11 @@ void node_changes_due(struct node *node, struct node_effects *effects)
 
         if (!change->blob || node->now_ms < change->attempt.due_ms)
             continue;
+        if (change->lacking)
+            snprintf(late.why, sizeof late.why, "%s", change->lacking);
         if (node->now_ms >= change->attempt.until_ms)
             end(node, effects, change, &late);
-        else
+        else if (make_whole(node, change))
             node_attempt_send(node, effects, &change->attempt, WIRE_MAP_CHANGE, change->blob,
                               change->size);
     }

@@ -5,6 +5,7 @@
  *   node_founding.c the founding, which may be long past
  *   node_map.c    the newest ring map: durable here, and on its way to all members
  *   node_change.c a change of it, on its way to the leader of the meta group
+ *   node_boxes.c  data keys for whom it has take part
  *   node_tickets.c the same of the tickets
  *   node_join.c   nodes that want to be members, and who was one
  */
@@ -36,6 +37,8 @@ struct node_change {
     size_t size;
     struct shard_address asker;
     uint64_t correlation; /* the asker's */
+    bool whole;           /* whoever takes part in it has boxes of all data keys */
+    const char *lacking;  /* why not yet, if anything keeps it */
     bool joins;
     uint8_t key[RINGMAP_KEY_SIZE]; /* of who joins */
     struct node_attempt attempt;
@@ -166,6 +169,13 @@ void node_attempt_send(struct node *node, struct node_effects *effects,
 /* Not by that replica: soon again when the leader is named. */
 void node_attempt_again(const struct node *node, struct node_attempt *attempt,
                         const struct wire_map_reply *reply);
+
+/* node_boxes.c */
+enum node_boxes_e { NODE_BOXES_E_OK, NODE_BOXES_E_MORE, NODE_BOXES_E_NO_KEY };
+/* Makes boxes of data keys for members of an encoded map that take part and have none, in place; a
+ * bounded number of them, MORE: it is to be called again. NO_KEY: some are of keys that this node
+ * has not opened, or not yet. What is no map stays as it is. 0, an enum node_boxes_e or -ENOMEM. */
+int node_boxes_make(const struct node *node, uint8_t *blob, size_t size);
 
 /* node_join.c */
 /* A message from a node that is no member, or not known to be one. */

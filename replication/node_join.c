@@ -41,38 +41,21 @@ void node_join_answer(struct node *node, struct node_effects *effects, struct sh
     answer(node, effects, to, correlation, &reply);
 }
 
-/* The boxes of all data keys for whom the key belongs to. NULL, or why they cannot be made here.
- * That is work: up to RINGMAP_KEYS_MAX boxes. */
-static const char *make_boxes(const struct node *node, const struct ringmap *map,
-                              const uint8_t key[RINGMAP_KEY_SIZE],
-                              uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE])
-{
-    const struct node_options *options = &node->options;
-
-    for (uint32_t i = 0; i < map->key_count; i++)
-        if (!options->wrap || options->wrap(options->wrap_context, map->key_ids[i], key,
-                                            boxes + (size_t)i * RINGMAP_BOX_SIZE) != 0)
-            return "the node that was asked has not got all data keys";
-    return NULL;
-}
-
-/* The next map, with the asker in it, on its way to the meta group. */
+/* The next map, with the asker in it, on its way to the meta group. Data keys it gets from the plan
+ * that takes it in. */
 static void take_in(struct node *node, const struct node_event *event, const struct wire_join *join,
                     struct wire_join_reply *reply)
 {
     const struct ringmap *map = node_map(node);
-    uint8_t boxes[RINGMAP_KEYS_MAX * RINGMAP_BOX_SIZE];
     struct ringmap_member who = {.weight = join->weight};
     const char *why = node_joins_full(node);
     struct ringmap next;
     int r;
 
-    if (!why)
-        why = make_boxes(node, map, join->public_key, boxes);
     memcpy(who.public_key, join->public_key, sizeof who.public_key);
     memcpy(who.address, join->address, sizeof who.address);
     memcpy(who.zone, join->zone, sizeof who.zone);
-    r = why ? 0 : ringmap_joined(map, &who, boxes, &next);
+    r = why ? 0 : ringmap_joined(map, &who, &next);
     if (r == RINGMAP_E_FULL || r == RINGMAP_E_MALFORMED)
         reply->outcome = WIRE_JOIN_REFUSED;
     if (r == RINGMAP_E_FULL)

@@ -212,7 +212,7 @@ static int open_node(struct node_loop *loop)
                                    .shards = loop->shard_count,
                                    .ask_ms = 500,
                                    .join = loop->options->join_count > 0,
-                                   .wrap = loop_join_wrap,
+                                   .wrap = loop_keys_wrap,
                                    .wrap_context = loop};
     int r;
 
@@ -249,52 +249,10 @@ static int open_node(struct node_loop *loop)
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
-/* Opens this node's boxes in the map; the newest key that it can open seals from now on. A box that
- * does not open is told once: records under that key are read by others. */
-static void take_keys(struct node_loop *loop, const struct ringmap *map)
-{
-    uint8_t before = loop->vault.current, newest = before;
-
-    for (uint32_t i = 0; i < map->key_count; i++) {
-        uint8_t id = map->key_ids[i];
-
-        if (loop->vault.known[id])
-            continue;
-        if (vault_unwrap(&loop->vault, id, loop->identity.dh_public, loop->identity.dh_secret,
-                         ringmap_box(map, i, node_member(loop->node))) == 0)
-            newest = id > newest ? id : newest;
-        else
-            loop_log("error", "data_key_refused",
-                     "key_id=%u next=\"the ring map holds no box of it that this node's IDENTITY "
-                     "opens: ring-admin rotate-key makes another\"",
-                     id);
-    }
-    if (newest == before)
-        return;
-    vault_use(&loop->vault, newest);
-    if (before)
-        loop_log("info", "data_key", "key_id=%u epoch=%llu", newest,
-                 (unsigned long long)map->epoch);
-}
-
-/* At start an encrypted cluster's node needs a key to serve. */
-static int open_vault(struct node_loop *loop, const struct ringmap *map)
-{
-    take_keys(loop, map);
-    if (map->key_count == 0 || loop->vault.current)
-        return 0;
-    loop_log("error", "data_key_missing",
-             "next=\"GENESIS and MAP hold no data key that this node's IDENTITY opens: restore all "
-             "from the same copy\"");
-    return -EACCES;
-}
-
 static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)
 {
-    int r = open_vault(loop, map);
+    int r = loop_shards_start(loop, found);
 
-    if (r == 0)
-        r = loop_shards_start(loop, found);
     if (r == 0) /* before they hear anybody: it says who is to be heard */
         r = loop_shards_map(loop, map);
     if (r == 0)
@@ -308,6 +266,16 @@ static int start_shards(struct node_loop *loop, const struct ringmap *map, bool 
     else
         loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
     return r;
+}
+
+/* Who has no data key yet is a member without shards: what they wrote would lie there unsealed. */
+static int serve_map(struct node_loop *loop, const struct ringmap *map)
+{
+    int r = loop_keys_open(loop, map);
+
+    if (r == LOOP_KEYS_E_NONE)
+        return 0;
+    return r == 0 ? start_shards(loop, map, node_founding_owed(loop->node)) : r;
 }
 
 /* The map is there, or another: dial who is in it, and serve once it is committed. */
@@ -329,11 +297,11 @@ static int follow_map(struct node_loop *loop)
     if (node_removed(loop->node))
         loop_leave_begin(loop);
     else if (!atomic_load(&loop->shards_started))
-        return start_shards(loop, map, node_founding_owed(loop->node));
+        return serve_map(loop, map);
     if (!atomic_load(&loop->shards_started))
         return 0;
     loop_log("info", "map", "epoch=%llu", (unsigned long long)map->epoch);
-    take_keys(loop, map);
+    loop_keys_take(loop, map);
     return loop_shards_map(loop, map);
 }
 

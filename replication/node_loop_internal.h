@@ -251,9 +251,6 @@ int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
 /* Dials the seeds, if this node has to ask its way in. */
 void loop_join_open(struct node_loop *loop);
 void loop_join_close(struct node_loop *loop);
-/* node_options.wrap; context: the loop. */
-int loop_join_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
-                   uint8_t box[RINGMAP_BOX_SIZE]);
 /* What the seeds said, to the log. -EPERM: this node will never be taken in. */
 int loop_join_tell(struct node_loop *loop, const struct node_effects *effects);
 /* The node is removed: it ends once its replicas are gone, or soon. */
@@ -284,6 +281,17 @@ void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t count
 uint64_t loop_counters_own(struct node_loop *loop);
 /* With each tick. -EPERM: this data directory is an older copy of what the others have heard of. */
 int loop_counters_check(struct node_loop *loop);
+
+/* node_loop_keys.c */
+enum loop_keys_e { LOOP_KEYS_E_OK, LOOP_KEYS_E_NONE };
+/* Opens this node's boxes in the map; the newest key that it can open seals from now on. */
+void loop_keys_take(struct node_loop *loop, const struct ringmap *map);
+/* The same at start, when an encrypted cluster's node needs a key to serve. 0; LOOP_KEYS_E_NONE:
+ * the map gives it none, not yet; -EACCES: not one that this node can open. */
+int loop_keys_open(struct node_loop *loop, const struct ringmap *map);
+/* node_options.wrap; context: the loop. */
+int loop_keys_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                   uint8_t box[RINGMAP_BOX_SIZE]);
 
 /* node_loop_files.c */
 /* As many descriptors as the administrator allows. */

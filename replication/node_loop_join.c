@@ -32,18 +32,6 @@ void loop_join_close(struct node_loop *loop)
     }
 }
 
-int loop_join_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
-                   uint8_t box[RINGMAP_BOX_SIZE])
-{
-    const struct node_loop *loop = context;
-    uint8_t exchange[IDENTITY_PUBLIC_SIZE];
-
-    if (!atomic_load(&loop->vault.known[key_id]) || identity_dh_public(exchange, public_key) != 0 ||
-        vault_wrap(key_id, loop->vault.keys[key_id], exchange, box) != 0)
-        return -EBADMSG;
-    return 0;
-}
-
 int loop_join_tell(struct node_loop *loop, const struct node_effects *effects)
 {
     if (!effects->join_why)

@@ -133,7 +133,7 @@ static bool takes_part(const struct node *node, uint16_t member)
 {
     const struct ringmap_member *found = ringmap_member(node_map(node), member);
 
-    return found && (found->state == RINGMAP_STATE_ACTIVE || found->state == RINGMAP_STATE_LEAVING);
+    return found && ringmap_takes_part(found->state);
 }
 
 /* Nobody has named a version to who has none: any member that is up is asked. */

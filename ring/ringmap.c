@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 int ringmap_init(struct ringmap *map, uint32_t members, uint32_t partitions, uint32_t replicas)
 {
     assert(members >= 1 && members <= RINGMAP_MEMBERS_MAX);
@@ -54,9 +56,18 @@ const uint8_t *ringmap_box(const struct ringmap *map, uint32_t key, uint16_t id)
 {
     const struct ringmap_member *member = ringmap_member(map, id);
 
+    const uint8_t *box;
+
     assert(key < map->key_count);
-    return member ? map->boxes[(size_t)key * map->member_count + (size_t)(member - map->members)]
-                  : NULL;
+    if (!member)
+        return NULL;
+    box = map->boxes[(size_t)key * map->member_count + (size_t)(member - map->members)];
+    return sodium_is_zero(box, RINGMAP_BOX_SIZE) ? NULL : box;
+}
+
+bool ringmap_takes_part(uint8_t state)
+{
+    return state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_LEAVING;
 }
 
 uint8_t ringmap_key_current(const struct ringmap *map)

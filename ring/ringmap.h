@@ -6,7 +6,9 @@
  *
  * Members keep their slot for ever: a removed one stays as REMOVED (a tombstone), its id and key
  * never come back. States: JOINING members are known, linked and gossip, but hold nothing until a
- * plan takes them in as ACTIVE; LEAVING ones hold what a plan has not carried away yet.
+ * plan takes them in as ACTIVE; LEAVING ones hold what a plan has not carried away yet. Of the data
+ * keys of an encrypted cluster a JOINING member has no box: it gets them with the map that has it
+ * ACTIVE, and keeps them.
  *
  * The rows that groups are to have are the *wanted* ones: `replicas`, and while a plan is under way
  * `target`, with `replicas` as what it leads away from. Wanted rows are equally long, N, and of
@@ -69,8 +71,8 @@ struct ringmap {
     uint16_t meta_voters[RINGMAP_META_VOTERS_MAX];
     uint32_t meta_voter_count;
     /* Encryption at rest: numbers of the data keys, ascending; the last is the one that seals. Of
-     * each a box for each member, by slot, which is opaque here; those of one key lie together.
-     * 0 and NULL: records are stored plain. */
+     * each a box for each member, by slot, which is opaque here, zeros for none; those of one key
+     * lie together. 0 and NULL: records are stored plain. */
     uint32_t key_count;
     uint8_t key_ids[RINGMAP_KEYS_MAX];
     uint8_t (*boxes)[RINGMAP_BOX_SIZE];
@@ -91,8 +93,10 @@ void ringmap_deinit(struct ringmap *map);
 /* One data key more, of a number above the others'; there are fewer than RINGMAP_KEYS_MAX. *boxes:
  * member_count of them, zeroed, to be filled. 0 or -ENOMEM. */
 int ringmap_add_key(struct ringmap *map, uint8_t key_id, uint8_t (**boxes)[RINGMAP_BOX_SIZE]);
-/* The member's of key number `key`, below key_count. NULL: no such member. */
+/* The member's of key number `key`, below key_count. NULL: no such member, or it has none. */
 const uint8_t *ringmap_box(const struct ringmap *map, uint32_t key, uint16_t id);
+/* Whether a member of this state takes part: a plan has taken it in, and it is not removed. */
+bool ringmap_takes_part(uint8_t state);
 /* The data key that seals; 0: the cluster stores plain. */
 uint8_t ringmap_key_current(const struct ringmap *map);
 /* May `map` come after `before`, with any number of others in between? That is what a node asks
@@ -105,11 +109,10 @@ const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap
  * 0 or -ENOMEM. */
 int ringmap_finished(const struct ringmap *moving, struct ringmap *next);
 /* The map with one more member, JOINING, of which key, address, zone and weight are given; the id
- * is the next one. boxes: of each data key its box of RINGMAP_BOX_SIZE, one behind the other.
- * 0, RINGMAP_E_MALFORMED (its key is known, or what is given is not valid), RINGMAP_E_FULL or
- * -ENOMEM; *next is written on 0. */
+ * is the next one. 0, RINGMAP_E_MALFORMED (its key is known, or what is given is not valid),
+ * RINGMAP_E_FULL or -ENOMEM; *next is written on 0. */
 int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
-                   const uint8_t *boxes, struct ringmap *next);
+                   struct ringmap *next);
 int ringmap_copy(struct ringmap *to, const struct ringmap *from);
 /* Of `replicas`. */
 const uint16_t *ringmap_row(const struct ringmap *map, uint16_t partition);

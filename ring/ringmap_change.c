@@ -63,7 +63,7 @@ static int widen(struct ringmap *map)
 }
 
 int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
-                   const uint8_t *boxes, struct ringmap *next)
+                   struct ringmap *next)
 {
     uint16_t id = (uint16_t)(now->members[now->member_count - 1].id + 1);
     struct ringmap map;
@@ -83,9 +83,6 @@ int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
     map.members[now->member_count] = *who;
     map.members[now->member_count].id = id;
     map.members[now->member_count].state = RINGMAP_STATE_JOINING;
-    for (uint32_t i = 0; i < map.key_count; i++)
-        memcpy(map.boxes[(size_t)(i + 1) * map.member_count - 1],
-               boxes + (size_t)i * RINGMAP_BOX_SIZE, RINGMAP_BOX_SIZE);
     if (ringmap_problem(&map)) {
         ringmap_deinit(&map);
         return RINGMAP_E_MALFORMED;

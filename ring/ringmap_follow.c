@@ -29,18 +29,36 @@ static const char *members_problem(const struct ringmap *map, const struct ringm
     return NULL;
 }
 
-/* All keys of before are there, with their boxes, and the others are newer. */
-static bool keys_follow(const struct ringmap *map, const struct ringmap *before)
+/* Of a data key that there was. */
+static const char *box_problem(const struct ringmap *map, const struct ringmap *before,
+                               uint32_t key, uint32_t member)
 {
+    uint16_t id = map->members[member].id;
+    const uint8_t *box = ringmap_box(map, key, id), *was = ringmap_box(before, key, id);
+
+    if (was && (!box || memcmp(box, was, RINGMAP_BOX_SIZE) != 0))
+        return "a member's box of a data key is for ever";
+    if (!was && box && map->members[member].state == RINGMAP_STATE_JOINING)
+        return "a data key for a member that no plan has taken in";
+    if (!was && box && before->members[member].state == RINGMAP_STATE_REMOVED)
+        return "a data key for a member that was removed";
+    return NULL;
+}
+
+/* All keys of before are there, the others are newer; nobody loses a box. */
+static const char *keys_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    const char *problem = NULL;
+
+    if (before->key_count == 0 && map->key_count > 0)
+        return "a cluster that was founded without encryption cannot switch to it";
     if (map->key_count < before->key_count ||
         memcmp(map->key_ids, before->key_ids, before->key_count) != 0)
-        return false;
-    for (uint32_t i = 0; i < before->key_count; i++)
-        if (memcmp(map->boxes + (size_t)i * map->member_count,
-                   before->boxes + (size_t)i * before->member_count,
-                   before->member_count * sizeof *before->boxes) != 0)
-            return false;
-    return true;
+        return "data keys can only be added";
+    for (uint32_t key = 0; key < before->key_count; key++)
+        for (uint32_t i = 0; i < before->member_count && !problem; i++)
+            problem = box_problem(map, before, key, i);
+    return problem;
 }
 
 const char *ringmap_follows_problem(const struct ringmap *map, const struct ringmap *before)
@@ -54,13 +72,7 @@ const char *ringmap_follows_problem(const struct ringmap *map, const struct ring
     if (map->epoch <= before->epoch)
         return "its epoch is not a later one";
     problem = members_problem(map, before);
-    if (problem)
-        return problem;
-    if (before->key_count == 0 && map->key_count > 0)
-        return "a cluster that was founded without encryption cannot switch to it";
-    if (!keys_follow(map, before))
-        return "data keys can only be added";
-    return NULL;
+    return problem ? problem : keys_problem(map, before);
 }
 
 /* A plan may do what it likes with states, forwards; without one members only come, or are removed
@@ -157,6 +169,30 @@ static bool any_voter_removed(const struct ringmap *map, const struct ringmap *b
     return false;
 }
 
+/* Who begins to take part has boxes of all data keys, and so has of a new one whoever takes part.
+ * Nobody else is given any. Where some are missing all the same they may come at any time. */
+static const char *boxes_problem(const struct ringmap *map, const struct ringmap *before)
+{
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        const struct ringmap_member *member = &map->members[i];
+        bool was_there = i < before->member_count;
+        bool takes_part = ringmap_takes_part(member->state);
+        bool took_part = was_there && ringmap_takes_part(before->members[i].state);
+
+        for (uint32_t key = 0; key < map->key_count; key++) {
+            bool is_new = key >= before->key_count;
+            bool had = was_there && !is_new && ringmap_box(before, key, member->id);
+            bool has = ringmap_box(map, key, member->id);
+
+            if (has && !had && !takes_part)
+                return "a data key for a member that does not take part";
+            if (!has && takes_part && (is_new || !took_part))
+                return "a member that is to take part has no box of a data key";
+        }
+    }
+    return NULL;
+}
+
 const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap *before)
 {
     const char *problem = ringmap_follows_problem(map, before);
@@ -169,5 +205,7 @@ const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap
         problem = rows_problem(map, before);
     if (!problem && !map->target && !same_voters(map, before) && !any_voter_removed(map, before))
         problem = "voters of the meta group change by a plan only";
+    if (!problem)
+        problem = boxes_problem(map, before);
     return problem;
 }

@@ -32,6 +32,7 @@
     X(scrub)    /* rot on the disk of a running node is found and made good by its peers */        \
     X(seeds)    /* a router that slept while all members were replaced needs one live seed */      \
     X(sealed)   /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */   \
+    X(newcomer) /* an encrypted cluster: who has only joined has no data key, before a plan */     \
     X(rotate)   /* data keys change under load, through the meta leader's death and restarts */    \
     X(tickets)  /* tickets by role: who gets in, as what, how long; another secret under load */   \
     X(grow)     /* nodes join, leave and are replaced by ring-admin, under load */                 \

@@ -64,8 +64,10 @@ static inline struct ringmap founded(uint8_t keys)
     map.meta_voter_count = 3;
     for (int p = 0; p < 8; p++)
         map.replicas[p] = 1;
-    for (uint8_t id = 1; id <= keys; id++)
+    for (uint8_t id = 1; id <= keys; id++) {
         cr_assert_eq(ringmap_add_key(&map, id, &boxes), 0);
+        memset(boxes, id, 3 * sizeof *boxes);
+    }
     return map;
 }
 

@@ -47,8 +47,10 @@ static struct blob map_of(uint64_t epoch, uint8_t key)
     map.meta_voter_count = MEMBERS;
     for (int p = 0; p < 8; p++)
         map.replicas[p] = 1;
-    for (uint8_t id = 1; id <= key; id++)
+    for (uint8_t id = 1; id <= key; id++) {
         cr_assert_eq(ringmap_add_key(&map, id, &boxes), 0);
+        memset(boxes, id, MEMBERS * sizeof *boxes);
+    }
     blob.size = ringmap_encoded_size(&map);
     blob.data = malloc(blob.size);
     ringmap_encode(&map, blob.data);

@@ -456,9 +456,6 @@ Test(ringmap_follow, data_keys_are_only_added)
     next = scene_next(&map);
     scene_add_key(&next, 2, 0xCD);
     cr_assert_null(ringmap_next_problem(&next, &map));
-    next.boxes[0][3] ^= 1;
-    expect(ringmap_follows_problem(&next, &map), "data keys can only be added");
-    next.boxes[0][3] ^= 1;
     next.key_ids[0] = 3;
     expect(ringmap_follows_problem(&next, &map), "data keys can only be added");
     next.key_count = 0;
@@ -467,18 +464,116 @@ Test(ringmap_follow, data_keys_are_only_added)
     ringmap_deinit(&map);
 }
 
-Test(ringmap_follow, boxes_of_those_who_were_there_stay_when_members_come)
+static const char for_ever[] = "a member's box of a data key is for ever";
+static const char not_taken_in[] = "a data key for a member that no plan has taken in";
+static const char no_part[] = "a data key for a member that does not take part";
+static const char no_box[] = "a member that is to take part has no box of a data key";
+
+Test(ringmap_follow, a_box_stays_as_it_is_whoever_comes_and_goes)
 {
-    struct ringmap map = scene_map(), next;
+    struct ringmap map = scene_map(), next, gone;
     struct ringmap_member who = scene_member(6);
-    uint8_t boxes[2][RINGMAP_BOX_SIZE] = {{1}, {2}};
 
     scene_add_key(&map, 1, 0xAB);
     scene_add_key(&map, 2, 0xCD);
-    cr_assert_eq(ringmap_joined(&map, &who, boxes[0], &next), 0);
+    cr_assert_eq(ringmap_joined(&map, &who, &next), 0);
     cr_assert_null(ringmap_next_problem(&next, &map));
     next.boxes[7][80] ^= 1; /* member 2's of the second key */
-    expect(ringmap_next_problem(&next, &map), "data keys can only be added");
+    expect(ringmap_follows_problem(&next, &map), for_ever);
+    scene_box(&next, 1, 1, 0);
+    expect(ringmap_follows_problem(&next, &map), for_ever);
+    scene_box(&next, 1, 1, 0xCD);
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    gone = scene_next(&next);
+    gone.members[5].state = RINGMAP_STATE_REMOVED;
+    cr_assert_null(ringmap_next_problem(&gone, &next));
+    scene_box(&gone, 0, 5, 1);
+    expect(ringmap_next_problem(&gone, &next), no_part);
+    cr_assert_null(ringmap_follows_problem(&gone, &next), "a plan may have taken it in between");
+    scene_box(&gone, 0, 5, 0);
+    ringmap_deinit(&next);
+    next = scene_next(&gone);
+    scene_box(&next, 0, 5, 1);
+    expect(ringmap_follows_problem(&next, &gone), "a data key for a member that was removed");
+    ringmap_deinit(&gone);
+    ringmap_deinit(&next);
+    ringmap_deinit(&map);
+}
+
+Test(ringmap_follow, who_is_joining_gets_its_boxes_with_the_plan_that_takes_it_in)
+{
+    struct ringmap map = scene_map(), next, plan, later;
+
+    scene_add_key(&map, 1, 0xAB);
+    scene_add_key(&map, 2, 0xCD);
+    next = scene_next(&map);
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    scene_box(&next, 0, 4, 1);
+    expect(ringmap_follows_problem(&next, &map), not_taken_in);
+    plan = scene_plan(&map);
+    expect(ringmap_next_problem(&plan, &map), no_box);
+    cr_assert_null(ringmap_follows_problem(&plan, &map), "they may come later");
+    scene_box(&plan, 0, 4, 1);
+    expect(ringmap_next_problem(&plan, &map), no_box);
+    scene_box(&plan, 1, 4, 2);
+    cr_assert_null(ringmap_next_problem(&plan, &map));
+    cr_assert_eq(ringmap_finished(&plan, &later), 0);
+    cr_assert_null(ringmap_next_problem(&later, &plan));
+    cr_assert_null(ringmap_follows_problem(&later, &map));
+    scene_box(&later, 1, 4, 0);
+    expect(ringmap_follows_problem(&later, &plan), for_ever);
+    ringmap_deinit(&later);
+    ringmap_deinit(&plan);
+    ringmap_deinit(&next);
+    ringmap_deinit(&map);
+}
+
+Test(ringmap_follow, a_new_data_key_is_for_all_who_take_part_and_nobody_else)
+{
+    struct ringmap map = scene_map(), next;
+
+    scene_add_key(&map, 1, 0xAB);
+    next = scene_next(&map);
+    scene_add_key(&next, 2, 0xCD);
+    scene_box(&next, 1, 4, 1);
+    expect(ringmap_next_problem(&next, &map), no_part);
+    cr_assert_null(ringmap_follows_problem(&next, &map), "versions before gave it to all");
+    scene_box(&next, 1, 4, 0);
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    scene_box(&next, 1, 3, 0);
+    expect(ringmap_next_problem(&next, &map), no_box);
+    ringmap_deinit(&next);
+    ringmap_deinit(&map);
+}
+
+/* Versions before made them when the node joined. */
+Test(ringmap_follow, boxes_that_somebody_joining_has_stay_and_serve)
+{
+    struct ringmap map = scene_map(), next, plan;
+
+    scene_add_key(&map, 1, 0xAB);
+    scene_box(&map, 0, 4, 1);
+    next = scene_next(&map);
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    plan = scene_plan(&map);
+    cr_assert_null(ringmap_next_problem(&plan, &map));
+    scene_box(&next, 0, 4, 0);
+    expect(ringmap_follows_problem(&next, &map), for_ever);
+    ringmap_deinit(&plan);
+    ringmap_deinit(&next);
+    ringmap_deinit(&map);
+}
+
+Test(ringmap_follow, boxes_that_are_missing_may_come_at_any_time)
+{
+    struct ringmap map = scene_map(), next;
+
+    scene_add_key(&map, 1, 0xAB);
+    scene_box(&map, 0, 2, 0);
+    next = scene_next(&map);
+    cr_assert_null(ringmap_next_problem(&next, &map), "and be missing until then");
+    scene_box(&next, 0, 2, 7);
+    cr_assert_null(ringmap_next_problem(&next, &map));
     ringmap_deinit(&next);
     ringmap_deinit(&map);
 }

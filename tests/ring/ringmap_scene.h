@@ -71,12 +71,21 @@ static inline struct ringmap scene_plan(const struct ringmap *map)
     return next;
 }
 
+/* The box of data key number `key` for the member in that slot; fill 0: none. */
+static inline void scene_box(struct ringmap *map, uint32_t key, uint32_t slot, int fill)
+{
+    memset(map->boxes[(size_t)key * map->member_count + slot], fill, RINGMAP_BOX_SIZE);
+}
+
+/* A data key more, for all who take part. */
 static inline void scene_add_key(struct ringmap *map, uint8_t id, int fill)
 {
     uint8_t(*boxes)[RINGMAP_BOX_SIZE];
 
     cr_assert_eq(ringmap_add_key(map, id, &boxes), 0);
-    memset(boxes, fill, map->member_count * sizeof *boxes);
+    for (uint32_t i = 0; i < map->member_count; i++)
+        if (ringmap_takes_part(map->members[i].state))
+            scene_box(map, map->key_count - 1, i, fill);
 }
 
 #endif

@@ -42,7 +42,23 @@ void sim_admin_add_key(struct ringmap *map, struct sim_random *random)
     for (size_t i = 0; i < sizeof key; i++)
         key[i] = (uint8_t)sim_random_next(random);
     for (uint32_t i = 0; i < map->member_count; i++)
-        sim_admin_make_box(boxes[i], id, key, map->members[i].public_key);
+        if (ringmap_takes_part(map->members[i].state))
+            sim_admin_make_box(boxes[i], id, key, map->members[i].public_key);
+}
+
+/* Those that the node which is asked makes: here they are the same whoever makes them. */
+static void make_boxes(struct ringmap *map)
+{
+    for (uint32_t key = 0; key < map->key_count; key++) {
+        uint8_t(*boxes)[RINGMAP_BOX_SIZE] = map->boxes + (size_t)key * map->member_count;
+        const uint8_t *any = NULL;
+        for (uint32_t i = 0; i < map->member_count && !any; i++)
+            any = ringmap_box(map, key, map->members[i].id);
+        for (uint32_t i = 0; i < map->member_count; i++)
+            if (ringmap_takes_part(map->members[i].state) &&
+                !ringmap_box(map, key, map->members[i].id))
+                sim_admin_make_box(boxes[i], map->key_ids[key], any, map->members[i].public_key);
+    }
 }
 
 bool sim_admin_open_box(const uint8_t *box, uint8_t endpoint, uint8_t id,
@@ -205,20 +221,23 @@ static void ask_change(struct sim_admin *admin, const struct ringmap *map)
         return;
     ringmap_check(&next);
     size_t size = ringmap_encoded_size(&next);
-    uint8_t *blob = malloc(size);
-    assert(blob);
+    uint8_t *blob = malloc(size), *whole = malloc(size);
+    assert(blob && whole);
     ringmap_encode(&next, blob);
+    make_boxes(&next);
+    ringmap_encode(&next, whole);
     if (number < SIM_EPOCHS_MAX) {
         admin->changes = number;
         admin->wanted[number].epoch = next.epoch;
         admin->wanted[number].kind = kind;
-        ringmap_hash(blob, size, admin->wanted[number].hash);
+        ringmap_hash(whole, size, admin->wanted[number].hash);
         send_change(admin, number, blob, size);
         if (sim_random_below(admin_random(admin), 3) == 0)
             send_change(admin, number, blob, size);
     }
     ringmap_deinit(&next);
     free(blob);
+    free(whole);
 }
 
 static void on_map(struct sim_admin *admin, const struct link_message *message)

@@ -170,7 +170,7 @@ bool sim_check_scrubbed(struct sim_check *check, char *why, size_t size)
     for (uint8_t i = 1; i <= check->cluster->node_count; i++) {
         struct sim_node *node = sim_cluster_node(check->cluster, i);
 
-        if (!sim_check_belongs(check, node))
+        if (!sim_check_belongs(check, node) || sim_node_awaits_key(node))
             continue;
         if (node->state == SIM_DOWN || !node->serving) {
             (void)snprintf(why, size, "node %u does not serve", i);

@@ -149,6 +149,8 @@ struct sim_observer {
     void (*on_ops)(void *context, struct sim_node *node, const struct link_message *message,
                    uint64_t link);
     void (*on_open)(void *context, struct sim_node *node);
+    /* Its control plane goes by another map, and it has no shards. */
+    void (*on_map)(void *context, const struct sim_node *node);
     void (*on_router_start)(void *context, struct sim_router *router);
     void (*on_router_stop)(void *context, struct sim_router *router);
     void (*on_client_bytes)(void *context, struct sim_router *router, uint64_t client,
@@ -225,8 +227,10 @@ void sim_node_heard(struct sim_node *node, uint16_t member, uint64_t epoch);
 const struct ringmap *sim_node_map(const struct sim_node *node);
 /* Which member of its map the endpoint is; member 0 and the link: a stranger, or removed. */
 struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link);
-/* Takes the data keys of the node's map. */
-void sim_node_take_keys(struct sim_node *node);
+/* Takes the data keys of the node's map. False: the cluster is encrypted, and it has none. */
+bool sim_node_take_keys(struct sim_node *node);
+/* It is joining an encrypted cluster: it has no data key yet, hence no shards. */
+bool sim_node_awaits_key(const struct sim_node *node);
 
 /* sim_gossip.c */
 void sim_gossip_open(struct sim_node *node);
@@ -239,6 +243,7 @@ void sim_gossip_leave(struct sim_node *node);
 bool sim_gossip_converged(const struct sim_cluster *cluster, char *why, size_t size);
 
 /* sim_shard.c: the data plane's rounds, jobs and timers. */
+/* Not without a data key where there are some. */
 void sim_shards_open(struct sim_node *node, bool found);
 void sim_shard_wake(struct sim_shard *shard);
 /* Runs what was in flight, in a random order, and gives it back. */

@@ -93,19 +93,34 @@ static void wake_node(struct sim_node *node)
     sim_node_wake(node, &node->inbox, run_node_round, node);
 }
 
-void sim_node_take_keys(struct sim_node *node)
+bool sim_node_take_keys(struct sim_node *node)
 {
     const struct ringmap *map = node_map(node->node);
     uint16_t self = node_member(node->node);
+    uint8_t state = ringmap_member(map, self)->state;
     for (uint32_t i = 0; i < map->key_count; i++) {
         uint8_t id = map->key_ids[i], key[VAULT_KEY_SIZE];
-        if (!sim_admin_open_box(ringmap_box(map, i, self), node->endpoint, id, key) ||
+        const uint8_t *box = ringmap_box(map, i, self);
+        if (!box && !ringmap_takes_part(state))
+            continue;
+        if (state == RINGMAP_STATE_JOINING)
+            sim_fail(sim_of(node), "node %u has data key %u before a plan took it in",
+                     node->endpoint, id);
+        if (!box || !sim_admin_open_box(box, node->endpoint, id, key) ||
             vault_add(&node->vault, id, key) != 0)
             sim_fail(sim_of(node), "node %u does not open its box of data key %u", node->endpoint,
                      id);
+        if (!sim_of(node)->failed)
+            vault_use(&node->vault, id);
     }
-    if (map->key_count > 0 && !sim_of(node)->failed)
-        vault_use(&node->vault, ringmap_key_current(map));
+    return map->key_count == 0 || node->vault.current != 0;
+}
+
+bool sim_node_awaits_key(const struct sim_node *node)
+{
+    const struct ringmap *map = node->state == SIM_DOWN ? NULL : node_map(node->node);
+    return map && map->key_count > 0 &&
+           ringmap_member(map, node_member(node->node))->state == RINGMAP_STATE_JOINING;
 }
 
 static void deliver(struct sim_node *node, struct sim_message *message, struct shard_address from)
@@ -197,18 +212,23 @@ static void dial_members(struct sim_node *node, const struct ringmap *map)
             sim_net_dial(node->cluster->net, node->endpoint, map->members[i].public_key[0]);
 }
 
+/* Who has had no data key to serve with may have one now. */
 static void follow_map(struct sim_node *node)
 {
     node->map_us = sim_of(node)->now_us;
     sim_gossip_map(node);
     dial_members(node, sim_node_map(node));
     if (node->serving)
-        sim_node_take_keys(node);
+        (void)sim_node_take_keys(node);
     for (uint16_t i = 0; node->serving && i < sim_of(node)->swarm.shards; i++) {
         (void)sim_inbox_push(&node->shards[i].inbox, SHARD_EVENT_MAP);
         sim_shard_wake(&node->shards[i]);
     }
     follow_links(node);
+    if (!node->serving && node_map(node->node) && !node_removed(node->node))
+        sim_shards_open(node, node_founding_owed(node->node));
+    if (node->state != SIM_DOWN && !node->serving && node->cluster->observer.on_map)
+        node->cluster->observer.on_map(node->cluster->observer.context, node);
 }
 
 static bool hosts_nothing(const struct sim_node *node)
@@ -295,6 +315,8 @@ static void run_node_round(void *context, uint64_t life)
             sim_node_send(node, &effects.sends[i]);
         if (effects.map_changed)
             follow_map(node);
+        if (!sim_node_lives(node, life))
+            return;
     }
     if (sim_node_halted(node))
         return;
@@ -449,12 +471,13 @@ static int wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_
 {
     const struct sim_node *node = context;
     const struct ringmap *map = node_map(node->node);
-    for (uint32_t i = 0; i < map->key_count; i++)
-        if (map->key_ids[i] == key_id) {
-            sim_admin_make_box(box, key_id, ringmap_box(map, i, node_member(node->node)),
-                               public_key);
+    for (uint32_t i = 0; i < map->key_count; i++) {
+        const uint8_t *own = ringmap_box(map, i, node_member(node->node));
+        if (map->key_ids[i] == key_id && own) {
+            sim_admin_make_box(box, key_id, own, public_key);
             return 0;
         }
+    }
     return -ENOENT;
 }
 

@@ -44,6 +44,12 @@ static void on_ops(void *context, struct sim_node *node, const struct link_messa
     sim_check_removed_ops(run->check, node, message, link);
 }
 
+static void on_map(void *context, const struct sim_node *node)
+{
+    struct run *run = context;
+    sim_check_map(run->check, node);
+}
+
 static void on_open(void *context, struct sim_node *node)
 {
     struct run *run = context;
@@ -269,6 +275,7 @@ void sim_run_seed(const struct sim_run_options *options, struct sim_result *resu
                                     .on_send = on_send,
                                     .on_ops = on_ops,
                                     .on_open = on_open,
+                                    .on_map = on_map,
                                     .on_router_stop = on_router_stop,
                                     .on_client_bytes = on_client_bytes,
                                     .on_enter = on_enter,

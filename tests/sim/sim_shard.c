@@ -104,7 +104,8 @@ static void shard_push_all(struct sim_shard *shard)
 void sim_shards_open(struct sim_node *node, bool found)
 {
     struct sim *sim = sim_of(node);
-    sim_node_take_keys(node);
+    if (!sim_node_take_keys(node))
+        return;
     for (uint16_t i = 0; i < sim->swarm.shards; i++) {
         struct sim_shard *shard = &node->shards[i];
         struct shard_options options;
