@@ -227,25 +227,45 @@ static size_t link_sender_own(struct link_sender *sender, uint8_t type, uint32_t
     return LINK_FRAME_HEADER_SIZE + body_size;
 }
 
-/* Moves whole frames of a lane, as a run; returns its size. finish: up to the end of the message
- * that has begun. */
-static size_t link_sender_lane(struct link_sender *sender, enum link_lane lane, bool finish,
-                               uint8_t *out, size_t capacity)
+/* May a message of the lane begin? DATA goes first, but for the share that BULK has at least. */
+static bool link_sender_begins(const struct link_sender *sender, enum link_lane lane)
+{
+    bool data = link_queue_used(&sender->lanes[LINK_LANE_DATA]) > 0;
+    bool bulk = link_queue_used(&sender->lanes[LINK_LANE_BULK]) > 0;
+    bool share_due = sender->data_size >= LINK_BULK_EVERY;
+    if (lane == LINK_LANE_CONTROL)
+        return true;
+    if (sender->open[LINK_LANE_DATA] || sender->open[LINK_LANE_BULK] ||
+        !link_sender_credit_left(sender))
+        return false;
+    return lane == LINK_LANE_BULK ? share_due || !data : !share_due || !bulk;
+}
+
+static void link_sender_count(struct link_sender *sender, enum link_lane lane, uint32_t body_size)
+{
+    sender->sent.bytes += body_size;
+    sender->sent.messages += !sender->open[lane];
+    if (lane == LINK_LANE_DATA)
+        sender->data_size += body_size;
+    else if (lane == LINK_LANE_BULK && !sender->open[lane])
+        sender->data_size = 0;
+}
+
+/* Moves whole frames of a lane, as a run; returns its size. */
+static size_t link_sender_lane(struct link_sender *sender, enum link_lane lane, uint8_t *out,
+                               size_t capacity)
 {
     struct link_queue *queue = &sender->lanes[lane];
     bool *open = &sender->open[lane];
     size_t size = 0;
-    while (size < link_queue_used(queue) && (*open || !finish)) {
-        if (lane != LINK_LANE_CONTROL && !*open && !link_sender_credit_left(sender))
-            break;
+    while (size < link_queue_used(queue) && (*open || link_sender_begins(sender, lane))) {
         struct link_frame frame;
         link_frame_get(queue->data + queue->head + size, &frame);
         size_t frame_size = LINK_FRAME_HEADER_SIZE + frame.body_size;
         if (frame_size > capacity - size)
             break;
         size += frame_size;
-        sender->sent.bytes += frame.body_size;
-        sender->sent.messages += !*open;
+        link_sender_count(sender, lane, frame.body_size);
         *open = (frame.flags & LINK_FLAG_MORE) != 0;
     }
     if (size > 0)
@@ -256,7 +276,7 @@ static size_t link_sender_lane(struct link_sender *sender, enum link_lane lane, 
 
 size_t link_sender_gather(struct link_sender *sender, uint8_t *out, size_t capacity)
 {
-    size_t size = 0;
+    size_t size = 0, before;
     assert(capacity >= LINK_SENDER_OWN_MAX);
     if (link_sender_credit_due(sender))
         size += link_sender_own(sender, WIRE_CREDIT, LINK_CREDIT_BODY_SIZE, out + size);
@@ -266,11 +286,11 @@ size_t link_sender_gather(struct link_sender *sender, uint8_t *out, size_t capac
         size += link_sender_own(sender, WIRE_PONG, 0, out + size);
     sender->ping_due = false;
     sender->pong_due = false;
-    size += link_sender_lane(sender, LINK_LANE_CONTROL, false, out + size, capacity - size);
-    size += link_sender_lane(sender, LINK_LANE_BULK, true, out + size, capacity - size);
-    if (!sender->open[LINK_LANE_BULK])
-        size += link_sender_lane(sender, LINK_LANE_DATA, false, out + size, capacity - size);
-    if (link_queue_used(&sender->lanes[LINK_LANE_DATA]) == 0)
-        size += link_sender_lane(sender, LINK_LANE_BULK, false, out + size, capacity - size);
+    size += link_sender_lane(sender, LINK_LANE_CONTROL, out + size, capacity - size);
+    do {
+        before = size;
+        size += link_sender_lane(sender, LINK_LANE_DATA, out + size, capacity - size);
+        size += link_sender_lane(sender, LINK_LANE_BULK, out + size, capacity - size);
+    } while (size > before);
     return size;
 }

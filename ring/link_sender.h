@@ -1,8 +1,10 @@
 /* Link sender: what waits to be sent on one connection, and what may go now.
  *
  * Three lanes of frames, ready to be copied into packets. CONTROL goes before the others at every
- * frame. BULK (pieces of snapshots) begins a message only when no DATA waits; one that has begun is
- * finished first, as a peer of the version before puts the frames of both together in one place.
+ * frame. BULK (pieces of snapshots) begins a message only when no DATA waits, or when
+ * LINK_BULK_EVERY of it went since the newest one began: DATA that never runs dry slows snapshots
+ * down and does not stop them. A message of either that has begun is finished first, as a peer of
+ * the version before puts the frames of both together in one place.
  * The link's own frames (CREDIT, PING, PONG) are not queued but due: however often one is asked
  * for, the next packet carries it once, so that no peer can make the queue grow with them.
  *
@@ -26,6 +28,7 @@
 
 #define LINK_CREDIT_BODY_SIZE 16u /* u64 bytes, u64 messages, little endian */
 #define LINK_SENDER_KEEP_SIZE (1u << 20)
+#define LINK_BULK_EVERY       (1u << 20)
 #define LINK_SENDER_OWN_MAX   (3 * LINK_FRAME_HEADER_SIZE + LINK_CREDIT_BODY_SIZE)
 
 struct link_queue {
@@ -42,6 +45,7 @@ struct link_sender {
     struct link_credit sent;     /* put into packets */
     struct link_credit released; /* of these, consumed by the peer as it told us */
     bool open[LINK_LANES];       /* a message has begun and is not complete */
+    uint64_t data_size;          /* bytes of DATA sent since the newest BULK message began */
     struct link_credit own_window;
     struct link_credit consumed; /* by our host */
     struct link_credit announced;

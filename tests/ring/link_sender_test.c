@@ -144,6 +144,42 @@ Test(link_sender, data_overtakes_bulk)
     cr_assert_eq(link_sender_queued(&sender), 0);
 }
 
+/* A snapshot gets on beside DATA that never runs dry, as does the DATA. */
+Test(link_sender, bulk_has_a_share_though_data_always_waits)
+{
+    uint64_t data = 0, next_data = 0, bulk = 0;
+    for (uint64_t i = 0; i < 10; i++)
+        cr_assert_eq(put(WIRE_SNAPSHOT, i, 192u << 10), 0);
+    for (uint64_t i = 0; i < 4; i++)
+        cr_assert_eq(put(WIRE_RAFT, data++, 100u << 10), 0);
+    while (bulk < 10) {
+        struct link_message message;
+        cr_assert(take(&message));
+        if (message.type == WIRE_SNAPSHOT) {
+            cr_assert_eq(message.correlation, bulk++);
+            continue;
+        }
+        cr_assert_eq(message.correlation, next_data++);
+        cr_assert_leq(next_data, (bulk + 1) * 11, "snapshots starve");
+        cr_assert_eq(put(WIRE_RAFT, data++, 100u << 10), 0);
+    }
+    cr_assert_geq(next_data, 9 * (LINK_BULK_EVERY / (100u << 10)), "and DATA goes first");
+}
+
+/* What goes before all others does not go inside of one. */
+Test(link_sender, the_share_of_bulk_waits_for_the_end_of_a_message)
+{
+    cr_assert_eq(put(WIRE_OPS, 1, 4 * LINK_BULK_EVERY), 0);
+    cr_assert_eq(put(WIRE_OPS, 2, 10), 0);
+    cr_assert_eq(put(WIRE_SNAPSHOT, 3, 2u << 20), 0);
+    cr_assert_eq(put(WIRE_SNAPSHOT, 4, 10), 0);
+    expect(WIRE_OPS, 1, 4 * LINK_BULK_EVERY);
+    expect(WIRE_SNAPSHOT, 3, 2u << 20);
+    expect(WIRE_OPS, 2, 10);
+    expect(WIRE_SNAPSHOT, 4, 10);
+    expect_nothing();
+}
+
 /* The version before puts their frames together in one place: nothing of DATA stands inside. */
 Test(link_sender, a_bulk_message_that_has_begun_is_finished_first)
 {
