@@ -96,6 +96,7 @@ void shard_peer_lost(struct shard *shard, uint16_t member)
 {
     shard_peer_down(&shard->peers[member]);
     shard_lives_peer_lost(shard, member);
+    shard_sources_peer_lost(shard, member);
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct raft_event event = {.kind = RAFT_EVENT_PEER_LOST, .from.member = member};
 
@@ -205,15 +206,22 @@ static void on_message(struct shard *shard, const struct shard_event *event)
         on_admin_message(shard, event);
 }
 
-/* A shard that has failed takes its jobs back and does nothing with them. */
-static void discard_job(struct shard *shard, struct store_job *job, int result)
+void shard_job_discard(struct shard *shard, struct store_job *job, int result)
 {
+    struct shard_source *source = NULL;
+    struct shard_read *read;
     const uint8_t *bytes;
     size_t size;
 
-    if (store_job_class(job) == STORE_JOB_READ)
-        free(store_read_result(job, &bytes, &size));
+    if (store_job_class(job) == STORE_JOB_READ) {
+        read = store_read_result(job, &bytes, &size);
+        if (read->kind == SHARD_READ_SNAPSHOT)
+            source = read->owner;
+        free(read);
+    }
     (void)store_done(shard->store, job, result);
+    if (source)
+        shard_source_read(shard, source, false);
 }
 
 static void on_job(struct shard *shard, const struct shard_event *event)
@@ -255,12 +263,12 @@ static void on_job(struct shard *shard, const struct shard_event *event)
         free(read);
     }
     r = store_done(shard->store, job, result);
+    if (source) /* behind store_done(): what it lent to the job may go now */
+        shard_source_read(shard, source, result == 0 && r >= 0);
     if (r < 0) {
         shard->fatal = r;
         return;
     }
-    if (source) /* behind store_done(): what it lent to the job may go now */
-        shard_source_read(shard, source, result == 0);
     shard_synced(shard);
     shard_targets_step(shard);
     shard_hosting_step(shard);
@@ -297,7 +305,7 @@ void shard_step(struct shard *shard, const struct shard_event *event)
 {
     if (shard->fatal) {
         if (event->kind == SHARD_EVENT_JOB)
-            discard_job(shard, event->job, event->job_result);
+            shard_job_discard(shard, event->job, event->job_result);
         return;
     }
     shard_out_recycle(shard);
@@ -413,6 +421,8 @@ static void forget_touched(struct shard *shard)
 
 bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *effects)
 {
+    bool more;
+
     effects->send_count = 0;
     effects->job_count = 0;
     effects->drained = false;
@@ -431,11 +441,13 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     shard_out_finish(shard);
     shard_out_effects(shard, effects);
     hand_out_jobs(shard, effects);
-    shard_budget_ask(shard, effects);
+    more = fifo_count(&shard->outgoing) > 0 || reads_waiting(shard);
+    if (!more)
+        shard_budget_ask(shard, effects);
     effects->drained = shard_drained(shard);
     effects->fatal = shard->fatal;
     effects->deadline_ms = next_deadline(shard);
-    return fifo_count(&shard->outgoing) > 0 || reads_waiting(shard);
+    return more;
 }
 
 void shard_check(const struct shard *shard)

@@ -533,6 +533,8 @@ bool shard_leader_settled(const struct shard *shard, const struct replica *repli
 
 /* shard.c */
 void shard_peer_lost(struct shard *shard, uint16_t member);
+/* Takes back a job with which nothing is to be done: the shard has failed, or closes. */
+void shard_job_discard(struct shard *shard, struct store_job *job, int result);
 
 /* shard_hosting.c */
 /* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is

@@ -321,13 +321,8 @@ void shard_close(struct shard *shard)
 
     if (!shard)
         return;
-    while ((job = fifo_peek(&shard->reads))) {
-        const uint8_t *bytes;
-        size_t size;
-
-        /* Never handed out: give it back unread. */
-        free(store_read_result(*job, &bytes, &size));
-        (void)store_done(shard->store, *job, -ECANCELED);
+    while ((job = fifo_peek(&shard->reads))) { /* never handed out */
+        shard_job_discard(shard, *job, -ECANCELED);
         fifo_pop(&shard->reads);
     }
     shard_operations_free(shard);

@@ -48,7 +48,6 @@ static bool moved(const struct shard *shard, const struct shard_source *source)
 
 static void piece_finish(struct shard *shard, struct shard_source *source)
 {
-    shard_budget_charge(shard, -(int64_t)source->size_max);
     if (source->built.from != source->at || source->gather.index_max != source->index ||
         source->walked || source->failed || !shard_source_current(source) ||
         !shard->peers[source->to.member].up)
@@ -66,6 +65,7 @@ void shard_source_read(struct shard *shard, struct shard_source *source, bool do
 {
     assert(source->reading);
     source->reading = false;
+    shard_budget_charge(shard, -(int64_t)source->size_max);
     if (source->ended) {
         shard_source_free(source);
         return;
@@ -182,10 +182,10 @@ void shard_piece_begin(struct shard *shard, struct shard_source *source)
         source->failed = true; /* given up; the next one may find memory */
         return;
     }
-    shard_budget_charge(shard, (int64_t)source->size_max);
     r = gather_start(shard, source);
-    if (r == 0)
+    source->reading = r == STORE_E_AGAIN;
+    if (source->reading)
+        shard_budget_charge(shard, (int64_t)source->size_max);
+    else if (r == 0)
         piece_finish(shard, source);
-    else
-        source->reading = r == STORE_E_AGAIN;
 }

@@ -10,7 +10,8 @@
 
 #define SOURCES_MAX  8u
 #define OUTGOING_MAX 32u    /* messages of the shard that wait: more, and pieces stay behind */
-#define RETRY_MS     1000u  /* pieces without answer are sent again */
+#define RETRY_MS     1000u  /* pieces without answer are sent again, */
+#define RETRY_MS_MAX 4000u  /* each time after twice as long: they may still wait in the link */
 #define PAUSE_MS     200u   /* the target could not begin */
 #define ROOM_MS      1000u  /* it was busy; if it says nothing of room, that was lost */
 #define PATIENCE_MS  10000u /* without any progress it is given up, and the log let go */
@@ -82,6 +83,7 @@ static void source_begin(struct shard *shard, struct replica *replica,
     source->log_term = raft_log_term(&raft->log, raft->applied);
     source->term = raft->term;
     source->patience_ms = PATIENCE_MS;
+    source->retry_ms = RETRY_MS;
     source->duty_ms = shard->now_ms;
     shard_raft_event(shard, replica, &event);
     if (raft_peer(raft, source->to.member)->snapshot != source->index) {
@@ -113,6 +115,16 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
     source->sent_ms = shard->now_ms;
 }
 
+void shard_sources_peer_lost(struct shard *shard, uint16_t member)
+{
+    for (struct shard_source *source = shard->sources; source; source = source->next) {
+        if (source->to.member != member)
+            continue;
+        source->retry_ms = RETRY_MS;
+        rewind_to(shard, source, source->acked);
+    }
+}
+
 /* Is it for us to go on, and not for the target? */
 static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
 {
@@ -136,7 +148,8 @@ static void source_duty(struct shard *shard, struct shard_source *source)
         failed.index = source->acked > 0 ? source->index : 0;
         source_end(shard, source);
         shard_raft_event(shard, replica, &failed);
-    } else if (waits && shard->now_ms >= source->sent_ms + RETRY_MS) {
+    } else if (waits && shard->now_ms >= source->sent_ms + source->retry_ms) {
+        source->retry_ms = source->retry_ms < RETRY_MS_MAX ? 2 * source->retry_ms : RETRY_MS_MAX;
         rewind_to(shard, source, source->acked);
     }
 }

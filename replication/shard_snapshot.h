@@ -8,11 +8,13 @@
  *
  * A piece names where it begins and where the next one does; the target takes only what begins
  * where its last one ended and answers with that position. Whatever gets lost, the source goes on
- * from there. Few pieces are under way at a time, a budget of bytes a second is kept, of which all
- * sources take a piece in turn (shard_budget.h), and nothing is sent while the shard has other
- * messages waiting. A target whose disk is behind says so (BUSY), and when it is not any more
- * (ROOM). One that takes nothing for 10 s (60 s if it is behind) is given up, and the log that was
- * kept for it may go; what waits for the budget waits as long as it has to.
+ * from there: at once when their link is lost, else after a time that grows, as pieces may wait
+ * long in a link that is full, and copies behind them help nobody. Few pieces are under way at a
+ * time, a budget of bytes a second is kept, of which all sources take a piece in turn
+ * (shard_budget.h), and nothing is sent while the shard has other messages waiting. A target whose
+ * disk is behind says so (BUSY), and when it is not any more (ROOM). One that takes nothing for 10
+ * s (60 s if it is behind) is given up, and the log that was kept for it may go; what waits for the
+ * budget waits as long as it has to.
  *
  * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
  * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that
@@ -40,11 +42,13 @@ struct shard_target;
 
 /* Leader: begins, goes on with and gives up what its peers need. With every duty. */
 void shard_sources_duty(struct shard *shard);
+/* The link to a member is lost, and with it what was on its way. */
+void shard_sources_peer_lost(struct shard *shard, uint16_t member);
 /* Sends what may be sent now. */
 void shard_sources_pump(struct shard *shard);
 /* How many sources could send a piece at once, but for the budget (shard_budget.h). */
 uint32_t shard_sources_ready(const struct shard *shard);
-/* The job that reads the records of a piece is over. */
+/* The job that reads the records of a piece is over; frees a source that has ended meanwhile. */
 void shard_source_read(struct shard *shard, struct shard_source *source, bool done);
 void shard_sources_free(struct shard *shard);
 

@@ -49,6 +49,7 @@ struct shard_source {
     uint64_t patience_ms;
     uint64_t duty_ms; /* the newest */
     uint64_t sent_ms;
+    uint64_t retry_ms; /* pieces are waited for so long; grows as long as the link is there */
     uint64_t pause_ms;
 };
 
