@@ -58,7 +58,7 @@ static uint64_t next(const struct node_counters *counters, uint16_t self)
 {
     uint64_t most = counters->own;
 
-    if (counters->raised && counters->heard[self] > most)
+    if (counters->settled && counters->heard[self] > most)
         most = counters->heard[self];
     return most + 1 < NODE_COUNTERS_END ? most + 1 : most;
 }
@@ -83,8 +83,32 @@ int node_counters_raise(struct vfs *vfs, struct node_counters *counters, uint16_
     if (r != 0)
         return r;
     counters->own = own;
-    counters->raised = true;
     return 0;
+}
+
+static bool majority_told(const struct node_counters *counters, uint16_t self,
+                          const struct ringmap *map)
+{
+    uint32_t others = 0, told = 0;
+
+    for (uint32_t i = 0; i < map->member_count; i++) {
+        const struct ringmap_member *member = &map->members[i];
+
+        if (member->id == self || member->state != RINGMAP_STATE_ACTIVE)
+            continue;
+        others++;
+        told += counters->told[member->id];
+    }
+    return told > others / 2;
+}
+
+void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_t own,
+                          const struct ringmap *map)
+{
+    if (node_counters_own_outdated(counters, self))
+        return;
+    counters->own = own;
+    counters->settled = counters->settled || majority_told(counters, self, map);
 }
 
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter)
@@ -102,7 +126,19 @@ bool node_counters_outdated(const struct node_counters *counters, uint16_t membe
     return counter != 0 && counter < counters->heard[member];
 }
 
+bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t member,
+                         uint64_t counter, uint64_t heard)
+{
+    if (node_counters_outdated(counters, member, counter))
+        return true;
+    node_counters_hear(counters, member, counter);
+    node_counters_hear(counters, self, heard);
+    if (counter != 0)
+        counters->told[member] = true;
+    return false;
+}
+
 bool node_counters_own_outdated(const struct node_counters *counters, uint16_t self)
 {
-    return !counters->raised && node_counters_outdated(counters, self, counters->own);
+    return !counters->settled && node_counters_outdated(counters, self, counters->own);
 }

@@ -8,8 +8,10 @@
  * has heard; the copy then ends. A start writes nothing.
  *
  * A process raises its counter only while a member hears it, so that a copy that nobody hears does
- * not catch up. When it has done so once in this life it is the node, for itself: what claims more
- * is somebody else who has its key. It outbids that then, and never ends because of it.
+ * not catch up. When it does so after most of the other ACTIVE members have told what they have
+ * heard, and none had heard more, it is settled: it is the node, for the rest of this life, and
+ * what claims more is somebody else who has its key. It outbids that then, and never ends because
+ * of it. One that is not settled goes on, and ends whenever it is told of more than it has.
  *
  * What it cannot tell: copies that are younger than the newest counter that was heard.
  * Invariants: own is on the disk; what was heard never goes down.
@@ -32,16 +34,26 @@
 struct node_counters {
     uint64_t own;                            /* from 1 */
     uint64_t heard[RINGMAP_MEMBERS_MAX + 1]; /* by member; 0: nothing; of the own one, by others */
-    bool raised;                             /* in this life */
+    bool told[RINGMAP_MEMBERS_MAX + 1];      /* in this life, by HELLO: what it has heard */
+    bool settled;                            /* in this life */
 };
 
 /* At the start. Without the file, or a good one, own is 1 and nothing was heard. 0, -EBADMSG: it is
  * damaged, -EPROTO: of a newer version, or -errno. */
 int node_counters_read(struct vfs *vfs, struct node_counters *counters);
 /* Writes the next own counter with what was heard of others than `self`, its member id. Durable
- * when it returns 0; else own is what it was, and -errno. */
+ * when it returns 0; else own is what it was, and -errno. It may be called with a copy of the
+ * struct, so that nobody waits for the disk. */
 int node_counters_raise(struct vfs *vfs, struct node_counters *counters, uint16_t self);
-/* The member has told so much, or `by` has heard so much of this one. */
+/* What that has written is the own counter now; unless this process was told meanwhile that it is
+ * outdated, which it stays then. map: who has to have told before it is settled. */
+void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_t own,
+                          const struct ringmap *map);
+/* A HELLO: the member tells its own counter and what it has heard of `self`. True: it runs on an
+ * older copy, and nothing of it is taken. */
+bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t member,
+                         uint64_t counter, uint64_t heard);
+/* So much of the member was told by itself, or by others who have heard it. */
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter);
 /* A process of that member tells so much: it runs on an older copy. 0: it tells nothing. */
 bool node_counters_outdated(const struct node_counters *counters, uint16_t member,

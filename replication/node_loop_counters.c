@@ -30,7 +30,8 @@ static bool may_raise(const struct node_loop *loop)
 
     while (link && !link->hears)
         link = link->next;
-    return link && loop->member != 0 && !node_counters_own_outdated(&loop->counters, loop->member);
+    return link && loop->map_known && loop->member != 0 &&
+           !node_counters_own_outdated(&loop->counters, loop->member);
 }
 
 /* The disk may be slow: nobody waits for it. What could not be written is tried again. */
@@ -52,8 +53,8 @@ static void raise_own(struct node_loop *loop)
     if (r != 0)
         loop_log("warn", "counters_unwritten", "error=\"%s\" next=\"nothing: it tries again\"",
                  strerror(-r));
-    loop->counters.own = raised.own;
-    loop->counters.raised = raised.raised;
+    else
+        node_counters_raised(&loop->counters, self, raised.own, &loop->map);
 }
 
 static void *raise_now_and_then(void *argument)
@@ -108,20 +109,22 @@ bool loop_counters_hello(struct node_loop *loop, struct host_link *host,
                          const struct wire_hello *hello)
 {
     uint16_t member = loop_link_member(loop, host);
+    bool outdated;
 
     if (member == 0 || member == loop->member)
         return false;
-    if (node_counters_outdated(&loop->counters, member, hello->counter)) {
+    if (loop_link_joining(loop, member)) /* no member yet, to say who this one is */
+        outdated = node_counters_outdated(&loop->counters, member, hello->counter);
+    else
+        outdated = node_counters_hello(&loop->counters, loop->member, member, hello->counter,
+                                       hello->heard);
+    if (outdated)
         loop_log("error", "member_outdated",
                  "member=%u address=%s counter=%llu heard=%llu next=\"it runs on an older copy of "
                  "its data directory and is not heard; its log says what to do\"",
                  member, host->address, (unsigned long long)hello->counter,
                  (unsigned long long)loop->counters.heard[member]);
-        return true;
-    }
-    if (!loop_link_joining(loop, member))
-        node_counters_hear(&loop->counters, loop->member, hello->heard);
-    return false;
+    return outdated;
 }
 
 void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t counter)

@@ -44,17 +44,18 @@ static void run_outdated(void *context, uint64_t life)
     sim_node_end(node, SIM_END_KILL);
 }
 
-static void hear(struct sim_node *node, uint16_t member, uint64_t counter)
+static void judge_own(struct sim_node *node)
 {
-    node_counters_hear(&node->counters, member, counter);
     if (node_counters_own_outdated(&node->counters, node_member(node->node)))
         sim_after(node->cluster->sim, 0, run_outdated, node, node->life);
 }
 
 void sim_counters_heard(struct sim_node *node, uint16_t member, uint64_t counter)
 {
-    if (has_copies(node))
-        hear(node, member, counter);
+    if (!has_copies(node))
+        return;
+    node_counters_hear(&node->counters, member, counter);
+    judge_own(node);
 }
 
 static bool may_raise(const struct sim_node *node)
@@ -63,7 +64,8 @@ static bool may_raise(const struct sim_node *node)
     bool heard = false;
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
         heard |= node->links[peer] && node->linked_as[peer];
-    return heard && self && !node_counters_own_outdated(&node->counters, self);
+    return heard && node_map(node->node) && self &&
+           !node_counters_own_outdated(&node->counters, self);
 }
 
 static void run_raise(void *context, uint64_t life)
@@ -75,8 +77,9 @@ static void run_raise(void *context, uint64_t life)
     raised = node->counters;
     if (node->state == SIM_UP && may_raise(node) &&
         node_counters_raise(sim_disk_vfs(node->disk), &raised, node_member(node->node)) == 0) {
-        node->counters = raised;
         node->counters_kept = raised;
+        node_counters_raised(&node->counters, node_member(node->node), raised.own,
+                             node_map(node->node));
     }
     if (sim_node_halted(node))
         return;
@@ -101,14 +104,18 @@ bool sim_counters_hello(struct sim_node *node, uint8_t peer)
     struct sim_copy *copy = &node->cluster->copy;
     const struct sim_node *other;
     uint16_t member;
+    bool outdated;
     if (!has_copies(node) || peer == 0 || peer > SIM_NODES_MAX)
         return false;
     other = sim_cluster_node(node->cluster, peer);
     member = member_of(node, peer);
     if (!member || !other->node)
         return false;
-    hear(node, node_member(node->node), other->counters.heard[member_of(other, node->endpoint)]);
-    if (node_counters_outdated(&node->counters, member, other->counters.own))
+    outdated =
+        node_counters_hello(&node->counters, node_member(node->node), member, other->counters.own,
+                            other->counters.heard[member_of(other, node->endpoint)]);
+    judge_own(node);
+    if (outdated)
         return true;
     if (sim_copy_runs(other) && copy->knowers >> node->endpoint & 1)
         sim_fail(node->cluster->sim, "node %u hears node %u, which runs on an old copy of its disk",
