@@ -227,10 +227,15 @@ void sim_node_heard(struct sim_node *node, uint16_t member, uint64_t epoch);
 const struct ringmap *sim_node_map(const struct sim_node *node);
 /* Which member of its map the endpoint is; member 0 and the link: a stranger, or removed. */
 struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link);
+
+/* sim_node_keys.c */
 /* Takes the data keys of the node's map. False: the cluster is encrypted, and it has none. */
 bool sim_node_take_keys(struct sim_node *node);
 /* It is joining an encrypted cluster: it has no data key yet, hence no shards. */
 bool sim_node_awaits_key(const struct sim_node *node);
+/* node_options.wrap, context: the node: opens its own box and makes one of what is in it. */
+int sim_node_wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
+                  uint8_t box[RINGMAP_BOX_SIZE]);
 
 /* sim_gossip.c */
 void sim_gossip_open(struct sim_node *node);

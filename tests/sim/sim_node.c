@@ -3,7 +3,6 @@
 #include "ring/wire.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,36 +90,6 @@ void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, 
 static void wake_node(struct sim_node *node)
 {
     sim_node_wake(node, &node->inbox, run_node_round, node);
-}
-
-bool sim_node_take_keys(struct sim_node *node)
-{
-    const struct ringmap *map = node_map(node->node);
-    uint16_t self = node_member(node->node);
-    uint8_t state = ringmap_member(map, self)->state;
-    for (uint32_t i = 0; i < map->key_count; i++) {
-        uint8_t id = map->key_ids[i], key[VAULT_KEY_SIZE];
-        const uint8_t *box = ringmap_box(map, i, self);
-        if (!box && !ringmap_takes_part(state))
-            continue;
-        if (state == RINGMAP_STATE_JOINING)
-            sim_fail(sim_of(node), "node %u has data key %u before a plan took it in",
-                     node->endpoint, id);
-        if (!box || !sim_admin_open_box(box, node->endpoint, id, key) ||
-            vault_add(&node->vault, id, key) != 0)
-            sim_fail(sim_of(node), "node %u does not open its box of data key %u", node->endpoint,
-                     id);
-        if (!sim_of(node)->failed)
-            vault_use(&node->vault, id);
-    }
-    return map->key_count == 0 || node->vault.current != 0;
-}
-
-bool sim_node_awaits_key(const struct sim_node *node)
-{
-    const struct ringmap *map = node->state == SIM_DOWN ? NULL : node_map(node->node);
-    return map && map->key_count > 0 &&
-           ringmap_member(map, node_member(node->node))->state == RINGMAP_STATE_JOINING;
 }
 
 static void deliver(struct sim_node *node, struct sim_message *message, struct shard_address from)
@@ -465,22 +434,6 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
 
 /* Life. */
 
-/* As a member opens its own box and makes one of what is in it. */
-static int wrap(void *context, uint8_t key_id, const uint8_t public_key[RINGMAP_KEY_SIZE],
-                uint8_t box[RINGMAP_BOX_SIZE])
-{
-    const struct sim_node *node = context;
-    const struct ringmap *map = node_map(node->node);
-    for (uint32_t i = 0; i < map->key_count; i++) {
-        const uint8_t *own = ringmap_box(map, i, node_member(node->node));
-        if (map->key_ids[i] == key_id && own) {
-            sim_admin_make_box(box, key_id, own, public_key);
-            return 0;
-        }
-    }
-    return -ENOENT;
-}
-
 /* Those who founded the cluster are the seeds, also when they are members no more. */
 static void dial_seeds(struct sim_node *node)
 {
@@ -496,7 +449,7 @@ void sim_node_start(struct sim_node *node)
                                    .shards = (uint16_t)sim->swarm.shards,
                                    .ask_ms = 500,
                                    .join = node->endpoint > sim->swarm.nodes,
-                                   .wrap = wrap,
+                                   .wrap = sim_node_wrap,
                                    .wrap_context = node};
     memcpy(options.public_key, node->public_key, sizeof options.public_key);
     memcpy(options.address, node->address, sizeof options.address);
