@@ -111,6 +111,12 @@ void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_
     counters->settled = counters->settled || majority_told(counters, self, map);
 }
 
+void node_counters_unheard(struct node_counters *counters)
+{
+    memset(counters->told, 0, sizeof counters->told);
+    counters->settled = false;
+}
+
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter)
 {
     assert(member <= RINGMAP_MEMBERS_MAX);
@@ -136,6 +142,11 @@ bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t
     if (counter != 0)
         counters->told[member] = true;
     return false;
+}
+
+bool node_counters_tell_again(const struct node_counters *counters, uint64_t told, uint64_t heard)
+{
+    return told != 0 && told < heard && heard <= counters->own;
 }
 
 bool node_counters_own_outdated(const struct node_counters *counters, uint16_t self)

@@ -9,9 +9,11 @@
  *
  * A process raises its counter only while a member hears it, so that a copy that nobody hears does
  * not catch up. When it does so after most of the other ACTIVE members have told what they have
- * heard, and none had heard more, it is settled: it is the node, for the rest of this life, and
+ * heard, and none had heard more, it is settled: it is the node, as long as anybody hears it, and
  * what claims more is somebody else who has its key. It outbids that then, and never ends because
- * of it. One that is not settled goes on, and ends whenever it is told of more than it has.
+ * of it. One that is not settled goes on, and ends whenever it is told of more than it has. Whom
+ * nobody hears any more is not settled: a machine may have been put back to a snapshot with its
+ * memory, which ends all links.
  *
  * What it cannot tell: copies that are younger than the newest counter that was heard.
  * Invariants: own is on the disk; what was heard never goes down.
@@ -53,6 +55,11 @@ void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_
  * older copy, and nothing of it is taken. */
 bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t member,
                          uint64_t counter, uint64_t heard);
+/* The newest HELLO to a peer told `told` (0: none did), and the peer has heard more: does another
+ * one help? Then the first was overtaken by what others say of this process. */
+bool node_counters_tell_again(const struct node_counters *counters, uint64_t told, uint64_t heard);
+/* Nobody hears this process any more. */
+void node_counters_unheard(struct node_counters *counters);
 /* So much of the member was told by itself, or by others who have heard it. */
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter);
 /* A process of that member tells so much: it runs on an older copy. 0: it tells nothing. */

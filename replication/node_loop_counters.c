@@ -24,14 +24,25 @@ int loop_counters_open(struct node_loop *loop)
 }
 
 /* Some member listens to this node. links_mutex is held. */
-static bool may_raise(const struct node_loop *loop)
+static bool is_heard(const struct node_loop *loop)
 {
     const struct host_link *link = loop->links;
 
     while (link && !link->hears)
         link = link->next;
-    return link && loop->map_known && loop->member != 0 &&
+    return link;
+}
+
+static bool may_raise(const struct node_loop *loop)
+{
+    return is_heard(loop) && loop->map_known && loop->member != 0 &&
            !node_counters_own_outdated(&loop->counters, loop->member);
+}
+
+void loop_counters_unlinked(struct node_loop *loop)
+{
+    if (!is_heard(loop))
+        node_counters_unheard(&loop->counters);
 }
 
 /* The disk may be slow: nobody waits for it. What could not be written is tried again. */
@@ -55,6 +66,8 @@ static void raise_own(struct node_loop *loop)
                  strerror(-r));
     else
         node_counters_raised(&loop->counters, self, raised.own, &loop->map);
+    for (struct host_link *link = loop->links; link; link = link->next)
+        loop_links_tell(loop, link);
 }
 
 static void *raise_now_and_then(void *argument)

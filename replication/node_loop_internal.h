@@ -149,6 +149,9 @@ struct host_link {
     bool deaf_told;    /* that it is not */
     bool outdated;     /* another, of an older copy of its data directory: nothing of it is heard */
     bool hears;        /* dialled: a member has let this node in */
+    bool asked_again;  /* dialled: for the counter of one that was outdated */
+    uint64_t told;     /* the own counter, in the newest HELLO to it */
+    uint64_t heard;    /* of this node, as its newest HELLO says */
     char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     bool greeted;   /* accepted: its HELLO has come */
@@ -266,12 +269,16 @@ void loop_identity_tell(struct node_loop *loop);
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);
 
 /* node_loop_counters.c */
+/* Tells the own counter again where it was too low, and is not any more. links_mutex is held. */
+void loop_links_tell(struct node_loop *loop, struct host_link *host);
 /* What COUNTERS holds. An enum node_loop_e. */
 int loop_counters_open(struct node_loop *loop);
 /* A thread that raises the own counter now and then, while a member hears this node. 0 or -errno.
  */
 int loop_counters_start(struct node_loop *loop);
 void loop_counters_stop(struct node_loop *loop);
+/* A link has ended. links_mutex is held. */
+void loop_counters_unlinked(struct node_loop *loop);
 /* A HELLO tells what counter the other end has, and what it has heard of ours. True: the link is
  * not to be heard. links_mutex is held. */
 bool loop_counters_hello(struct node_loop *loop, struct host_link *host,

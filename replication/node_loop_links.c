@@ -48,8 +48,8 @@ static void put_to_shards(struct node_loop *loop, const struct inbox_item *item)
         inbox_put(&loop->shards[number].inbox, item);
 }
 
-/* member: the receiver, 0: none. links_mutex is held. */
-static void send_hello(struct node_loop *loop, struct link *link, uint16_t member)
+/* links_mutex is held. */
+static void send_hello(struct node_loop *loop, struct host_link *host)
 {
     struct wire_buffer body = {0};
     struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
@@ -60,13 +60,20 @@ static void send_hello(struct node_loop *loop, struct link *link, uint16_t membe
     hello.epoch = loop->map_known ? loop->map.epoch : 0;
     hello.instance = loop->instance;
     hello.counter = loop->counters.own;
-    hello.heard = loop->counters.heard[member];
+    hello.heard = loop->counters.heard[loop_link_member(loop, host)]; /* 0: of nobody */
     wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
     if (!body.failed)
-        (void)link_send(link, &message, 1);
+        (void)link_send(host->link, &message, 1);
+    host->told = hello.counter;
     wire_buffer_deinit(&body);
+}
+
+void loop_links_tell(struct node_loop *loop, struct host_link *host)
+{
+    if (node_counters_tell_again(&loop->counters, host->told, host->heard))
+        send_hello(loop, host);
 }
 
 /* A node that is no member, or none any more: it may ask to join. links_mutex is held. */
@@ -139,7 +146,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
         link_set_user(link, added);
         item.from = address_of(loop, added);
         if (added->dialled)
-            send_hello(loop, link, item.from.member);
+            send_hello(loop, added);
     }
     if (!added->dialled && item.from.role == LINK_ROLE_NODE && item.from.member != 0)
         other = loop->dialled[item.from.member];
@@ -180,6 +187,7 @@ static void on_down(void *context, struct link *link, const char *why)
         item.from = address_of(loop, gone);
         link_set_user(link, gone->seed ? loop->seeds : NULL);
         next = loop_identity_next(loop, gone);
+        loop_counters_unlinked(loop);
         last = gone->both_ways && !is_told_up(loop, item.from.member);
         break;
     }
@@ -213,7 +221,25 @@ static void answer_hello(struct node_loop *loop, struct host_link *host)
 {
     host->hello_due = !host->outdated && !atomic_load(&loop->shards_started);
     if (!host->hello_due)
-        send_hello(loop, host->link, loop_link_member(loop, host));
+        send_hello(loop, host);
+}
+
+/* A HELLO may have been on its way for longer than a newer counter that came through others. So
+ * the side that dialled tells its counter once more when that was too low, and asks once more when
+ * the other one's was. True: it is not let in, or does not let the other one in, before the answer.
+ */
+static bool judged_anew(struct node_loop *loop, struct host_link *host)
+{
+    if (host->heard > host->told) {
+        loop_links_tell(loop, host);
+        return true;
+    }
+    if (host->outdated && !host->asked_again) {
+        host->asked_again = true;
+        send_hello(loop, host);
+        return true;
+    }
+    return false;
 }
 
 /* links_mutex is held. */
@@ -230,6 +256,7 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
     known = wire_get_hello(&cursor, &hello);
     host->instance = known ? hello.instance : 0;
     host->outdated = known && loop_counters_hello(loop, host, &hello);
+    host->heard = known ? hello.heard : 0;
     if (!host->dialled) { /* whoever dialled judges by the answer */
         if (loop_identity_taken(loop, host))
             return;
@@ -240,7 +267,8 @@ static void on_hello(struct node_loop *loop, struct host_link *host,
         use_both_ways(loop, host);
         return;
     }
-    if (!known || host->outdated || hello.shards == 0 || hello.shards > DATADIR_SHARDS_MAX)
+    if (judged_anew(loop, host) || !known || host->outdated || hello.shards == 0 ||
+        hello.shards > DATADIR_SHARDS_MAX)
         return;
     if (wire_hello_version(&hello) == 0) {
         wire_hello_why(&hello, why);
@@ -583,7 +611,7 @@ void loop_links_announce(struct node_loop *loop)
         if (link->role != LINK_ROLE_NODE)
             put_to_shards(loop, &item);
         if (link->dialled || link->hello_due) /* dialled: its answer brings LINK_UP */
-            send_hello(loop, link->link, item.from.member);
+            send_hello(loop, link);
         link->hello_due = false;
     }
     pthread_mutex_unlock(&loop->links_mutex);

@@ -205,3 +205,33 @@ Test(node_counters, huge_counters_are_not_heard_and_the_last_one_is_the_last)
     cr_assert_eq(counters.own, NODE_COUNTERS_END - 1);
     vfs_mem_free(vfs);
 }
+
+/* A snapshot of a machine with its memory is put back: its links end, and it is judged anew. */
+Test(node_counters, who_is_heard_by_nobody_is_settled_no_more)
+{
+    struct vfs *vfs = vfs_mem_new();
+
+    cr_assert_eq(node_counters_read(vfs, &counters), 0);
+    cr_assert_not(node_counters_hello(&counters, SELF, 1, 7, 1));
+    cr_assert_not(node_counters_hello(&counters, SELF, 3, 7, 0));
+    raise_own(vfs);
+    cr_assert(counters.settled);
+    node_counters_unheard(&counters);
+    cr_assert_not(node_counters_own_outdated(&counters, SELF), "nobody has heard more");
+    raise_own(vfs);
+    cr_assert_not(counters.settled, "the others tell again first");
+    cr_assert_not(node_counters_hello(&counters, SELF, 1, 7, 1000));
+    cr_assert(node_counters_own_outdated(&counters, SELF));
+    vfs_mem_free(vfs);
+}
+
+/* A HELLO that told 5 met a peer that had heard 6 by then, from others. */
+Test(node_counters, what_was_overtaken_is_told_again)
+{
+    counters = (struct node_counters){.own = 6};
+    cr_assert(node_counters_tell_again(&counters, 5, 6));
+    cr_assert_not(node_counters_tell_again(&counters, 6, 6), "it is let in");
+    cr_assert_not(node_counters_tell_again(&counters, 5, 7), "a copy: there is no more to tell");
+    cr_assert_not(node_counters_tell_again(&counters, 0, 6), "the first HELLO is still to come");
+    cr_assert_not(node_counters_tell_again(&counters, 5, 0), "a program that tells none");
+}
