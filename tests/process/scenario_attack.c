@@ -65,14 +65,18 @@ static void carried_out(const char *const *words)
     REQUIRE(code == 0, "%s %s: exit code %d: %s%s", words[0], words[1], code, all.text, all.errors);
 }
 
+/* Of a node that may run: a file that it replaces or removes meanwhile fails cp, which is tried
+ * again then. */
 static void copy_folder(const char *from, const char *to, char path[PATH_MAX])
 {
     char source[PATH_MAX];
-    int code =
-        program_run(NULL, NULL, 0, 60000,
-                    (const char *[]){"/bin/cp", "-r", fleet_path(&all.fleet, from, "", source),
-                                     fleet_path(&all.fleet, to, "", path), NULL});
+    int code = -1;
 
+    fleet_path(&all.fleet, from, "", source);
+    fleet_path(&all.fleet, to, "", path);
+    for (unsigned tries = 0; code != 0 && tries < 10; tries++)
+        code = program_run(NULL, NULL, 0, 60000,
+                           (const char *[]){"/bin/cp", "-rT", source, path, NULL});
     REQUIRE(code == 0, "cp %s: %d", from, code);
 }
 
