@@ -224,10 +224,20 @@ void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t
 bool loop_link_joining(const struct node_loop *loop, uint16_t member);
 /* The member whose key the link has proven; 0 while no map names it. links_mutex is held. */
 uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
+/* NULL: it is not there any more. links_mutex is held. */
+struct host_link *loop_link_find(const struct node_loop *loop, uint64_t id);
+/* Who takes messages for the partition; NULL: nobody before the shards have started. */
+struct inbox *loop_route(struct node_loop *loop, uint16_t partition);
 /* The key that the link has proven. False: the link is not there any more. */
 bool loop_links_key(struct node_loop *loop, uint64_t link, uint8_t key[RINGMAP_KEY_SIZE]);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
 void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move);
+/* Tells the own counter again where it was too low, and is not any more. links_mutex is held. */
+void loop_links_tell(struct node_loop *loop, struct host_link *host);
+/* Tells the shards, just started, of the links that are there. */
+void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_send.c */
 /* All that goes to one link leaves together, in order; what goes to the own member is put into the
  * inbox of whom it is for, which has to be kicked if it is a shard's. count ≤ SHARD_SENDS_MAX. */
 void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t count);
@@ -236,8 +246,6 @@ void loop_send(struct node_loop *loop, const struct shard_send *sends, size_t co
  * before it has our tickets. */
 void loop_send_either(struct node_loop *loop, const struct shard_send *send);
 void loop_consumed(struct node_loop *loop, uint64_t link, size_t bytes, uint32_t messages);
-/* Tells the shards, just started, of the links that are there. */
-void loop_links_announce(struct node_loop *loop);
 
 /* node_loop_tickets.c */
 /* The node's tickets are there, or others, or some may have expired: opens to those who may come
@@ -269,8 +277,6 @@ void loop_identity_tell(struct node_loop *loop);
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);
 
 /* node_loop_counters.c */
-/* Tells the own counter again where it was too low, and is not any more. links_mutex is held. */
-void loop_links_tell(struct node_loop *loop, struct host_link *host);
 /* What COUNTERS holds. An enum node_loop_e. */
 int loop_counters_open(struct node_loop *loop);
 /* A thread that raises the own counter now and then, while a member hears this node. 0 or -errno.
