@@ -185,11 +185,17 @@ void shard_sources_duty(struct shard *shard)
     }
 }
 
+/* A target may have no room to begin: one piece is enough to hear that. */
+static uint32_t pieces_max(const struct shard_source *source)
+{
+    return source->acked > 0 ? SHARD_PIECES_MAX : 1;
+}
+
 /* But for the budget. */
 static bool is_ready(const struct shard *shard, const struct shard_source *source)
 {
     return !source->reading && !source->walked && !source->failed &&
-           source->piece_count < SHARD_PIECES_MAX && shard->now_ms >= source->pause_ms &&
+           source->piece_count < pieces_max(source) && shard->now_ms >= source->pause_ms &&
            shard->peers[source->to.member].up && shard_source_current(source) &&
            fifo_count(&shard->outgoing) < OUTGOING_MAX;
 }

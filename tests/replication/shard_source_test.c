@@ -25,13 +25,18 @@ static void set_of_0(const char *prefix, int count, const char *value)
     }
 }
 
+/* Of partition 0. */
 static struct shard_source *source(void)
 {
-    return cluster.shards[leader]->sources;
+    struct shard_source *source = cluster.shards[leader]->sources;
+
+    while (source && source->replica->partition != 0)
+        source = source->next;
+    return source;
 }
 
-/* Node 2 has some of a snapshot of partition 0; its records are on the leader's disk. */
-static void half_way(void)
+/* A snapshot of partition 0 has just begun for node 2; its records are on the leader's disk. */
+static void begin(void)
 {
     static char value[VALUE_SIZE + 1];
     uint32_t random = 1;
@@ -61,8 +66,18 @@ static void half_way(void)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     leader = cluster_leader(&cluster, 0);
+    for (int i = 0; !source(); i++) {
+        cr_assert_lt(i, 10000, "no snapshot begins");
+        cluster_run(&cluster, 1);
+    }
+}
+
+/* Node 2 has some of it. */
+static void half_way(void)
+{
+    begin();
     for (int i = 0; !source() || source()->acked == 0; i++) {
-        cr_assert_lt(i, 100, "no snapshot begins");
+        cr_assert_lt(i, 100, "nothing of it comes");
         cluster_run(&cluster, 100);
     }
 }
@@ -135,6 +150,17 @@ Test(shard_source, that_ended_goes_with_the_job_of_a_shard_that_failed)
     end_while_it_is_read();
     run_jobs(-EIO);
     cluster_kill(&cluster, leader);
+    cluster_stop(&cluster);
+}
+
+Test(shard_source, sends_one_piece_until_the_target_has_begun)
+{
+    begin();
+    cluster.cut[2] = true;
+    cluster_run(&cluster, 900);
+    cr_assert_not_null(source());
+    cr_assert_eq(source()->acked, 0);
+    cr_assert_eq(source()->piece_count, 1);
     cluster_stop(&cluster);
 }
 
