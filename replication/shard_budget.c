@@ -26,11 +26,11 @@ bool shard_budget_left(const struct shard *shard)
     return shard->budget.given > 0;
 }
 
-/* What could be sent, and clients leave. */
-static uint64_t wanted(const struct shard *shard)
+/* What so many sources that are ready could send, and clients leave. */
+static uint64_t wanted(const struct shard *shard, uint32_t ready)
 {
     const struct shard_budget *budget = &shard->budget;
-    int64_t size = (int64_t)(shard_sources_ready(shard) * shard_budget_piece(shard));
+    int64_t size = (int64_t)(ready * shard_budget_piece(shard));
     uint64_t more = size > budget->given ? (uint64_t)(size - budget->given) : 0;
 
     if (size == 0)
@@ -54,7 +54,7 @@ void shard_budget_refill(struct shard *shard)
             budget->paced = rate * PACED_MS / 1000;
     }
     if (shard_budget_rate(shard) == 0)
-        shard_budget_given(shard, wanted(shard));
+        shard_budget_given(shard, wanted(shard, shard_sources_ready(shard)));
 }
 
 void shard_budget_given(struct shard *shard, uint64_t bytes)
@@ -74,13 +74,14 @@ void shard_budget_ask(struct shard *shard, struct shard_effects *effects)
 {
     struct shard_budget *budget = &shard->budget;
     uint64_t left = budget->given > 0 ? (uint64_t)budget->given : 0;
+    uint32_t ready = shard_sources_ready(shard);
 
     budget->given -= (int64_t)left;
     budget->paced += left;
-    budget->waits = shard_sources_ready(shard) > 0;
+    budget->waits = ready > 0;
     if (shard_budget_rate(shard) == 0)
         return;
-    effects->budget_wanted = wanted(shard);
+    effects->budget_wanted = wanted(shard, ready);
     effects->budget_left = left;
     effects->budget_rate = shard_budget_rate(shard);
 }

@@ -34,8 +34,7 @@ static uint16_t route_anyone(const struct router *router, const struct lane *lan
         const struct ringmap_member *member =
             &map->members[(lane->partition + lane->stalls + i) % map->member_count];
 
-        if ((member->state == RINGMAP_STATE_ACTIVE || member->state == RINGMAP_STATE_LEAVING) &&
-            pool_up(&router->pool, member->id))
+        if (ringmap_takes_part(member->state) && pool_up(&router->pool, member->id))
             return member->id;
     }
     return 0;

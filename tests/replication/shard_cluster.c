@@ -426,6 +426,21 @@ const struct cluster_result *cluster_set(struct cluster *cluster, const char *ke
     return cluster_do(cluster, WIRE_OP_SET, 0, (const char *const[]){key, value}, 2);
 }
 
+void cluster_set_of(struct cluster *cluster, uint16_t partition, const char *prefix, int count,
+                    const char *value)
+{
+    char key[32];
+
+    for (int i = 0; count > 0; i++) {
+        snprintf(key, sizeof key, "%s%d", prefix, i);
+        if (cluster_partition(cluster, key) != partition)
+            continue;
+        cluster->result_count = 0;
+        cr_assert_eq(cluster_set(cluster, key, value)->status, WIRE_STATUS_OK);
+        count--;
+    }
+}
+
 void cluster_expect(struct cluster *cluster, const char *key, const char *value)
 {
     const struct cluster_result *result =

@@ -167,6 +167,9 @@ void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t typ
 void cluster_begin(struct cluster *cluster);
 const struct cluster_result *cluster_set(struct cluster *cluster, const char *key,
                                          const char *value);
+/* So many keys of the partition that begin so. */
+void cluster_set_of(struct cluster *cluster, uint16_t partition, const char *prefix, int count,
+                    const char *value);
 /* The value of the key is this; NULL: there is none. */
 void cluster_expect(struct cluster *cluster, const char *key, const char *value);
 /* How many files of that node's shard hold that text. */

@@ -51,21 +51,6 @@ static void delete_many(const char *prefix, int from, int to)
     }
 }
 
-/* So many keys of partition 0. */
-static void set_of_0(const char *prefix, int count, const char *value)
-{
-    char key[32];
-
-    for (int i = 0; count > 0; i++) {
-        snprintf(key, sizeof key, "%s%d", prefix, i);
-        if (cluster_partition(&cluster, key) != 0)
-            continue;
-        cluster.result_count = 0;
-        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
-        count--;
-    }
-}
-
 static uint64_t installed(int node)
 {
     struct shard_stats stats;
@@ -443,7 +428,7 @@ Test(shard_snapshot, a_target_without_room_holds_up_no_log)
 
     memset(value, 'v', sizeof value - 1);
     begin();
-    set_of_0("large", 24, value);
+    cluster_set_of(&cluster, 0, "large", 24, value);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
     set_many("k", 0, 100, "meanwhile");
@@ -483,10 +468,10 @@ static uint64_t half_way(void)
     begin();
     cluster.options.snapshot_rate = 50000;
     restart_all_forgetful();
-    set_of_0("large", 100, value);
+    cluster_set_of(&cluster, 0, "large", 100, value);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
-    set_of_0("k", 5, "meanwhile");
+    cluster_set_of(&cluster, 0, "k", 5, "meanwhile");
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     for (int i = 0; progress_of()->snapshot == 0; i++) {
@@ -504,7 +489,7 @@ Test(shard_snapshot, of_one_that_is_given_up_remains_what_was_acknowledged)
     uint64_t index = half_way();
 
     cluster.cut[2] = true;
-    set_of_0("k", 5, "newer");
+    cluster_set_of(&cluster, 0, "k", 5, "newer");
     cluster_run(&cluster, 15000);
     cr_assert_eq(progress_of()->snapshot_left, index);
     cluster.cut[2] = false;
@@ -519,7 +504,7 @@ Test(shard_snapshot, of_one_that_the_target_has_lost_nothing_remains)
     int leader = cluster_leader(&cluster, 0);
     struct wire_buffer body = {0};
 
-    set_of_0("k", 5, "newer");
+    cluster_set_of(&cluster, 0, "k", 5, "newer");
     wire_put_snapshot_ack(&body,
                           &(struct wire_snapshot_ack){
                               .kind = WIRE_SNAPSHOT_TAKEN,

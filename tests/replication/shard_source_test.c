@@ -3,27 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <stdio.h>
 
 #define VALUE_SIZE 8000u
 #define GIVEN      20000u /* bytes: more than one piece, less than all */
 
 static struct cluster cluster;
 static int leader; /* of partition 0 */
-
-static void set_of_0(const char *prefix, int count, const char *value)
-{
-    char key[32];
-
-    for (int i = 0; count > 0; i++) {
-        snprintf(key, sizeof key, "%s%d", prefix, i);
-        if (cluster_partition(&cluster, key) != 0)
-            continue;
-        cluster.result_count = 0;
-        cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
-        count--;
-    }
-}
 
 /* Of partition 0. */
 static struct shard_source *source(void)
@@ -54,10 +39,10 @@ static void begin(void)
         cluster_restart(&cluster, node);
     }
     cluster_await_leaders(&cluster);
-    set_of_0("large", 100, value);
+    cluster_set_of(&cluster, 0, "large", 100, value);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
-    set_of_0("k", 5, "meanwhile");
+    cluster_set_of(&cluster, 0, "k", 5, "meanwhile");
     for (int node = 0; node < 2; node++) { /* what it wrote is not in its memory then */
         cluster_kill(&cluster, node);
         cluster_restart(&cluster, node);
