@@ -7,6 +7,14 @@
 
 #include "storage/grow.h"
 
+void install_room_free(struct install_room *room)
+{
+    free(room->bytes);
+    free(room->records);
+    free(room->places);
+    *room = (struct install_room){0};
+}
+
 void install_reset(struct install *install)
 {
     assert(!install->file && !install->writing);
@@ -26,39 +34,38 @@ void install_free(struct install *install)
     install->writing = false;
     vfs_close(install->file);
     install->file = NULL;
-    free(install->bytes);
-    free(install->records);
-    free(install->places);
-    install->bytes = NULL;
-    install->records = NULL;
-    install->places = NULL;
-    install->used = install->capacity = 0;
-    install->count = install->record_capacity = 0;
-    install->place_count = install->place_capacity = 0;
+    install_room_free(&install->room);
+    install->used = install->count = install->place_count = 0;
+}
+
+int install_reserve(struct install *install, size_t size)
+{
+    return GROW(install->room.bytes, install->room.capacity, size);
 }
 
 int install_add(struct install *install, const uint8_t *bytes, size_t size,
                 const struct keydir_digest *digests, size_t count)
 {
+    struct install_room *room = &install->room;
     size_t at = 0;
     int r;
 
     if (count == 0)
         return 0;
-    r = GROW(install->bytes, install->capacity, install->used + size);
+    r = install_reserve(install, install->used + size);
     if (r == 0)
-        r = GROW(install->records, install->record_capacity, install->count + count);
+        r = GROW(room->records, room->record_capacity, install->count + count);
     if (r == 0)
-        r = GROW(install->places, install->place_capacity, install->count + count);
+        r = GROW(room->places, room->place_capacity, install->count + count);
     if (r != 0)
         return r;
-    memcpy(install->bytes + install->used, bytes, size);
+    memcpy(room->bytes + install->used, bytes, size);
     for (size_t i = 0; i < count; i++) {
         struct record record;
 
         r = record_decode_header(bytes + at, size - at, &record);
         assert(r == 0 && record.partition == install->partition);
-        install->records[install->count + i] =
+        room->records[install->count + i] =
             (struct install_record){.entry = {.partition = record.partition,
                                               .expires = (record.flags & RECORD_FLAG_EXPIRES) != 0,
                                               .digest = digests[i],
@@ -96,14 +103,14 @@ static int compare(const void *a, const void *b)
 /* Sets their keys, and tells how many bytes all of them begin with alike. */
 static size_t keys_set(struct install *install)
 {
-    const struct install_record *first = install->records;
+    const struct install_record *first = install->room.records;
     size_t alike = install->count > 0 ? first->key_size : 0;
 
     for (size_t i = 0; i < install->count; i++) {
-        struct install_record *record = &install->records[i];
+        struct install_record *record = &install->room.records[i];
         size_t same = 0;
 
-        record->key = install->bytes + record->key_at;
+        record->key = install->room.bytes + record->key_at;
         while (same < alike && same < record->key_size && record->key[same] == first->key[same])
             same++;
         alike = same;
@@ -122,21 +129,24 @@ static uint64_t key_head(const struct install_record *record, size_t from)
 
 static void sort(struct install *install)
 {
+    struct install_place *places = install->room.places;
     size_t alike = keys_set(install), kept = 0;
 
-    for (size_t i = 0; i < install->count; i++)
-        install->places[i] = (struct install_place){.head = key_head(&install->records[i], alike),
-                                                    .record = &install->records[i]};
-    if (install->count > 0)
-        qsort(install->places, install->count, sizeof(*install->places), compare);
     for (size_t i = 0; i < install->count; i++) {
-        struct install_record *one = install->places[i].record;
-        const struct install_record *last = kept > 0 ? install->places[kept - 1].record : NULL;
+        struct install_record *record = &install->room.records[i];
+
+        places[i] = (struct install_place){.head = key_head(record, alike), .record = record};
+    }
+    if (install->count > 0)
+        qsort(places, install->count, sizeof(*places), compare);
+    for (size_t i = 0; i < install->count; i++) {
+        struct install_record *one = places[i].record;
+        const struct install_record *last = kept > 0 ? places[kept - 1].record : NULL;
 
         if (last && cask_key_compare(last->key, last->key_size, one->key, one->key_size) == 0)
             one->key = NULL;
         else
-            install->places[kept++] = install->places[i];
+            places[kept++] = places[i];
     }
     install->place_count = kept;
     install->sorted = true;
@@ -181,10 +191,9 @@ static int records_write(struct install *install)
     size_t done = 0;
 
     while (install->at < install->place_count && done < INSTALL_STEP_SIZE) {
-        struct install_record *one = install->places[install->at].record;
-        int r = cask_writer_add(&install->writer, install->bytes + one->at, one->entry.size,
+        struct install_record *one = install->room.places[install->at].record;
+        int r = cask_writer_add(&install->writer, install->room.bytes + one->at, one->entry.size,
                                 &one->entry.offset);
-
         if (r == CASK_E_CORRUPT)
             return -EBADMSG;
         if (r != 0)
@@ -228,8 +237,8 @@ static int hint_fill(struct install *install, struct hint_writer *writer)
     if (!entries)
         return -ENOMEM;
     for (size_t i = 0; i < install->count; i++)
-        if (install->records[i].key)
-            entries[count++] = install->records[i].entry;
+        if (install->room.records[i].key)
+            entries[count++] = install->room.records[i].entry;
     count = count > 0 ? hint_entries_sort(entries, count) : 0;
     for (size_t i = 0; r == 0 && i < count; i++)
         r = hint_writer_add(writer, &entries[i]);

@@ -38,17 +38,25 @@ struct install_place {
     struct install_record *record;
 };
 
+/* Where the records of one collect. It goes from one that is over to the next: pages that were in
+ * use cost nothing, new ones a fault each. */
+struct install_room {
+    uint8_t *bytes;
+    size_t capacity;
+    struct install_record *records; /* as they came */
+    size_t record_capacity;
+    struct install_place *places; /* the same but for older ones, sorted */
+    size_t place_capacity;
+};
+
 struct install {
     struct vfs *vfs;
     char folder[FILENAME_PATH_SIZE];
     uint64_t space_reserve;
     uint16_t partition;
-    uint8_t *bytes;
-    size_t used, capacity;
-    struct install_record *records; /* as they came */
-    size_t count, record_capacity;
-    struct install_place *places; /* the same but for older ones, sorted */
-    size_t place_count, place_capacity;
+    struct install_room room;
+    size_t used, count; /* bytes and records in it, */
+    size_t place_count; /* and places */
     /* Written: */
     struct manifest_cask info;
     struct vfs_file *file;
@@ -58,9 +66,13 @@ struct install {
     size_t at;      /* the next one of places that is written */
 };
 
-/* Empty; keeps its memory. folder and vfs are borrowed for good. */
+void install_room_free(struct install_room *room);
+
+/* Empty; keeps its room. folder and vfs are borrowed for good. */
 void install_reset(struct install *install);
 void install_free(struct install *install); /* closes the file, removes nothing */
+/* Room for so many bytes of records in all, so that it need not grow. 0 or -ENOMEM. */
+int install_reserve(struct install *install, size_t size);
 /* Copies records, whose headers the caller has checked; their values are when they are written.
  * 0 or -ENOMEM, which changes nothing. */
 int install_add(struct install *install, const uint8_t *bytes, size_t size,

@@ -109,6 +109,8 @@ void keydir_slice(const struct keydir *keydir, struct keydir_slice *slice);
  * a hint only, it may be far off. */
 struct keydir_load;
 struct keydir_load *keydir_load_new(struct keydir *keydir, uint64_t count); /* NULL: no memory */
+/* Are its 80 bits above those of the last one? */
+bool keydir_load_ascends(const struct keydir_load *load, const struct keydir_digest *digest);
 /* As keydir_put(); the digest's 80 bits above those of the last one (asserted). 0 or -ENOMEM, after
  * which only keydir_load_end() may follow. */
 int keydir_load_add(struct keydir_load *load, const struct keydir_digest *digest, uint64_t location,

@@ -50,15 +50,21 @@ static int load_cell(struct keydir_load *load)
     return r;
 }
 
+bool keydir_load_ascends(const struct keydir_load *load, const struct keydir_digest *digest)
+{
+    uint64_t high = digest->high & 0xFFFF, last = load->last.meta >> META_DIGEST_SHIFT;
+
+    return !load->any || high > last || (high == last && digest->low > load->last.low);
+}
+
 int keydir_load_add(struct keydir_load *load, const struct keydir_digest *digest, uint64_t location,
                     uint32_t size, bool tombstone, bool expires)
 {
     struct slot slot = keydir_slot(digest, location, size, tombstone, expires);
-    uint64_t high = slot.meta >> META_DIGEST_SHIFT, last = load->last.meta >> META_DIGEST_SHIFT;
     int r = 0;
 
     assert(!load->failed);
-    assert(!load->any || high > last || (high == last && slot.low > load->last.low));
+    assert(keydir_load_ascends(load, digest));
     if (load->count > 0 &&
         directory_index(&slot, load->depth) != directory_index(&load->last, load->depth))
         r = load_cell(load);

@@ -1,5 +1,6 @@
-/* Store install: one snapshot that comes in, as store_snapshot.c (collecting, the switch) and
- * store_progress.c (what a restart finds of it) see it. Nothing else includes it. */
+/* Store install: one snapshot that comes in, as store_snapshot.c (collecting, the switch),
+ * store_staging.c (what it is put together of) and store_progress.c (what a restart finds of it)
+ * see it. Nothing else includes it. */
 #ifndef STORAGE_STORE_INSTALL_H
 #define STORAGE_STORE_INSTALL_H
 
@@ -28,6 +29,7 @@ struct store_install {
     uint64_t position;         /* all before it is in casks, `written` or `filled` */
     uint64_t written_position; /* the same without `filled` */
     struct keydir *keydir;
+    struct keydir_load *load; /* fills it, as long as digests ascend; or NULL */
     struct cask_file **casks;
     size_t cask_count, cask_capacity;
     uint8_t *state; /* a checkpoint as journal_format.h has it: what it was begun with, until the
@@ -43,15 +45,28 @@ struct store_install *store_install_new(struct store *store, struct store_partit
 /* NULL: the partition has none. */
 struct store_install *store_install_find(const struct store *store,
                                          const struct store_partition *part);
-/* A cask of that many bytes gets a slot; file is taken over on success. 0 or -errno. */
-int store_install_cask(struct store_install *install, const struct manifest_cask *info,
-                       struct vfs_file *file, struct cask_file **cask);
-/* It names a record of the cask. 0 or -ENOMEM. */
-int store_install_put(struct store_install *install, const struct cask_file *cask,
-                      const struct hint_entry *entry);
-/* Gives back the slot of the newest cask, and lets go of its file. */
-void store_install_cask_drop(struct store_install *install);
 void store_install_delete(struct store_install *install);
+
+/* store_staging.c */
+/* Bytes of records that make a cask. */
+size_t store_staging_run_size(const struct store *store);
+/* Gives it room for a run, which served another one if there is such. 0 or -ENOMEM. */
+int store_staging_room_take(struct store *store, struct install *install);
+/* It needs none for now. */
+void store_staging_room_give(struct store *store, struct install *install);
+void store_staging_rooms_free(struct store *store); /* that nobody has */
+/* A cask of that many bytes gets a slot; file is taken over on success. 0 or -errno. */
+int store_staging_add(struct store_install *install, const struct manifest_cask *info,
+                      struct vfs_file *file, struct cask_file **cask);
+/* It names a record of the cask. 0 or -ENOMEM. */
+int store_staging_put(struct store_install *install, const struct cask_file *cask,
+                      const struct hint_entry *entry);
+/* The cask that was just written gets a slot, and its keys their places. 0 or -errno. */
+int store_staging_take(struct store_install *install);
+/* Gives back the slot of the newest cask, and lets go of its file. */
+void store_staging_drop(struct store_install *install);
+/* The keydir has all keys, and may be looked at. 0 or -ENOMEM. */
+int store_staging_keys_end(struct store_install *install);
 
 /* store_progress.c */
 /* The newest cask is durable: the manifest is to list it. */

@@ -60,7 +60,7 @@ static int entries_put(struct store_install *install, const struct cask_file *ca
             entry->offset > cask->base.length || entry->size > cask->base.length - entry->offset)
             r = HINT_E_CORRUPT;
         else
-            r = store_install_put(install, cask, entry);
+            r = store_staging_put(install, cask, entry);
     }
     hint_cursor_close(&cursor);
     return r == HINT_E_END ? 0 : r;
@@ -106,7 +106,7 @@ static int cask_restore(struct store_install *install, const struct manifest_cas
     if (r == -ENOENT || (r == 0 && size < listed->length))
         r = STORE_E_ABSENT;
     if (r == 0)
-        r = store_install_cask(install, listed, file, &cask);
+        r = store_staging_add(install, listed, file, &cask);
     if (r != 0) {
         vfs_close(file);
         return r;
@@ -137,7 +137,7 @@ static int install_restore(struct store *store, uint16_t partition)
         return 0;
     }
     while (install && install->cask_count > 0)
-        store_install_cask_drop(install);
+        store_staging_drop(install);
     if (install)
         store_install_delete(install);
     return r;

@@ -103,8 +103,13 @@ void store_install_delete(struct store_install *install)
         at = &(*at)->next;
     *at = install->next;
     store->install_count--;
+    store_staging_room_give(store, &install->filled);
+    store_staging_room_give(store, &install->written);
+    if (store->install_count == 0)
+        store_staging_rooms_free(store);
     install_free(&install->filled);
     install_free(&install->written);
+    (void)store_staging_keys_end(install);
     if (install->keydir)
         keydir_free(install->keydir);
     free(install->casks);
@@ -159,11 +164,6 @@ bool store_install_room(struct store_install *install)
     return install->stage == INSTALL_STAGE_OPEN && hand_over(install);
 }
 
-static size_t run_size(const struct store *store)
-{
-    return store->options.install_size > 0 ? store->options.install_size : STORE_INSTALL_RUN_SIZE;
-}
-
 int store_install_add(struct store_install *install, const uint8_t *bytes, size_t size,
                       const struct keydir_digest *digests, size_t count, uint64_t position)
 {
@@ -172,10 +172,12 @@ int store_install_add(struct store_install *install, const uint8_t *bytes, size_
     if (install->stage == INSTALL_STAGE_FAILED)
         return STORE_E_NOSPACE;
     assert(install->stage == INSTALL_STAGE_OPEN && !install->waits);
-    if (install->filled.used > 0 && install->filled.used + size > run_size(install->store) &&
-        !hand_over(install))
+    if (install->filled.used > 0 &&
+        install->filled.used + size > store_staging_run_size(install->store) && !hand_over(install))
         return STORE_E_FULL;
-    r = install_add(&install->filled, bytes, size, digests, count);
+    r = store_staging_room_take(install->store, &install->filled);
+    if (r == 0)
+        r = install_add(&install->filled, bytes, size, digests, count);
     if (r == 0)
         install->position = position;
     return r;
@@ -189,62 +191,6 @@ int store_install_commit(struct store_install *install, const struct store_check
     if (install->stage == INSTALL_STAGE_OPEN)
         install->stage = INSTALL_STAGE_LAST;
     return 0;
-}
-
-int store_install_cask(struct store_install *install, const struct manifest_cask *info,
-                       struct vfs_file *file, struct cask_file **out)
-{
-    struct store *store = install->store;
-    struct cask_file *cask = NULL;
-    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-    int r = GROW(install->casks, install->cask_capacity, install->cask_count + 1);
-
-    if (r == 0)
-        r = casks_add(&store->casks, &store->files, info, file, &cask);
-    if (r != 0)
-        return r;
-    cask->base.pins++; /* flush and removal keep away from it */
-    install->casks[install->cask_count++] = cask;
-    *out = cask;
-    return 0;
-}
-
-void store_install_cask_drop(struct store_install *install)
-{
-    struct store *store = install->store;
-    struct cask_file *cask = install->casks[--install->cask_count];
-
-    cask->base.pins--;
-    store_file_leaves(store, &cask->base);
-    casks_remove(&store->casks, &store->files, cask);
-}
-
-int store_install_put(struct store_install *install, const struct cask_file *cask,
-                      const struct hint_entry *entry)
-{
-    int r =
-        keydir_put(install->keydir, &entry->digest, data_file_location(&cask->base, entry->offset),
-                   entry->size, false, entry->expires, NULL);
-
-    return r < 0 ? r : 0;
-}
-
-/* The cask that was just written gets a slot, and its keys their places. */
-static int cask_take(struct store_install *install)
-{
-    struct install *written = &install->written;
-    struct cask_file *cask = NULL;
-    int r = store_files_short(install->store) ? -ENFILE : 0;
-
-    if (r == 0)
-        r = store_install_cask(install, &written->info, written->file, &cask);
-    if (r != 0)
-        return r;
-    written->file = NULL;
-    for (size_t i = 0; r == 0 && i < written->count; i++)
-        if (written->records[i].key)
-            r = store_install_put(install, cask, &written->records[i].entry);
-    return r;
 }
 
 /* --- the switch ---------------------------------------------------------------------------- */
@@ -378,8 +324,10 @@ static int edit(struct store_install *install)
     struct store *store = install->store;
     struct manifest *manifest = &store->manifest;
     size_t items = store->casks.count + install->cask_count + 2;
-    int r = manifest_reserve(manifest, items);
+    int r = store_staging_keys_end(install);
 
+    if (r == 0)
+        r = manifest_reserve(manifest, items);
     if (r == 0) /* and for the state, which is more than other items have */
         r = GROW(manifest->queued, manifest->queued_capacity,
                  manifest->queued_size + (items + 1) * ITEM_SIZE + install->state_size);
@@ -484,7 +432,7 @@ static bool clean_up(struct store_install *install)
     if (install->cask_count == 0)
         return false;
     install->written.info = install->casks[install->cask_count - 1]->info;
-    store_install_cask_drop(install);
+    store_staging_drop(install);
     install->written_full = true;
     return true;
 }
@@ -548,13 +496,14 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
     if (result == INSTALL_E_MORE)
         return;
     if (result == 0)
-        result = cask_take(install);
+        result = store_staging_take(install);
     if (result != 0) {
         fail(install);
         return;
     }
     install->written_full = false;
     install_reset(&install->written);
+    store_staging_room_give(store, &install->written);
     if (install->stage == INSTALL_STAGE_OPEN)
         store_progress_note(install);
 }

@@ -19,7 +19,8 @@
  * of the partition; checkpoints that are taken meanwhile count for the state before it.
  *
  * Owner: the shard thread; the work is in BACKGROUND jobs. Limits: STORE_INSTALLS_MAX at once, each
- * with options.install_size bytes of records in memory twice over.
+ * with options.install_size bytes of records in memory twice over. That memory goes from one to the
+ * next and is given back with the last one.
  */
 #ifndef STORAGE_STORE_SNAPSHOT_H
 #define STORAGE_STORE_SNAPSHOT_H

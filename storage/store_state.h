@@ -8,12 +8,14 @@
 #include "storage/filename.h"
 #include "storage/flush.h"
 #include "storage/hint_build.h"
+#include "storage/install.h"
 #include "storage/journal.h"
 #include "storage/journal_segment.h"
 #include "storage/manifest.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
 #include "storage/store_gather.h"
+#include "storage/store_snapshot.h"
 #include "storage/store_totals.h"
 
 #define STORE_MARK_MS       100u /* a lone synced mark follows a sync within this */
@@ -180,6 +182,8 @@ struct store {
     uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
     struct store_install *installs;
     size_t install_count;
+    struct install_room install_rooms[STORE_INSTALLS_MAX]; /* not in use; none without installs */
+    size_t install_room_count;
     struct scrub scrub;
     bool scrub_pass;         /* one is under way, */
     size_t scrub_slots;      /* over so many of them, */

@@ -6,6 +6,8 @@
 #include "storage/cask.h"
 #include "storage/data_file.h"
 #include "storage/filename.h"
+#include "storage/store_state.h"
+#include "storage/store_install.h"
 #include "vfs_crash.h"
 
 Test(store_snapshot, what_was_there_is_replaced_not_merged)
@@ -139,6 +141,130 @@ Test(store_snapshot, a_key_that_comes_twice_counts_as_its_newest)
     cr_assert_eq(bench_commit(&bench, install, 100), STORE_INSTALL_DONE);
     bench_expect(&bench, 0, TWICE, "new");
     bench_end(&bench);
+}
+
+/* One piece of one that is under way; its keys begin at `from`. */
+static void piece_add(struct store_install *install, uint32_t from)
+{
+    struct keydir_digest digests[PIECE_KEYS];
+    uint8_t bytes[4096];
+    size_t size = bench_piece(bytes, digests, from, from + PIECE_KEYS, "new", 9);
+
+    cr_assert_eq(store_install_add(install, bytes, size, digests, PIECE_KEYS, from + PIECE_KEYS),
+                 0);
+}
+
+Test(store_snapshot, what_a_run_was_collected_in_serves_the_next_and_goes_with_the_last_install)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    struct store_install *install;
+    const uint8_t *bytes;
+    struct bench bench;
+
+    bench_begin(&bench, 1);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    piece_add(install, 0);
+    cr_assert_eq(bench.store->install_room_count, 0);
+    piece_add(install, PIECE_KEYS); /* they are two runs: one is handed over, */
+    cr_assert(bench_work(&bench));  /* and written */
+    cr_assert_eq(bench.store->install_room_count, 1);
+    bytes = bench.store->install_rooms[0].bytes;
+    cr_assert_geq(bench.store->install_rooms[0].capacity, INSTALL_SIZE, "at once, not by growing");
+    piece_add(install, 2 * PIECE_KEYS);
+    cr_assert_eq(bench.store->install_room_count, 0);
+    cr_assert_eq(bench.store->installs->filled.room.bytes, bytes);
+    cr_assert_eq(bench_commit(&bench, install, 100), STORE_INSTALL_DONE);
+    bench_expect(&bench, 0, 3 * PIECE_KEYS, "new");
+    cr_assert_eq(bench.store->install_room_count, 0, "nobody is left to use them");
+    bench_end(&bench);
+}
+
+Test(store_snapshot, what_a_large_record_made_large_is_not_kept)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    static const uint8_t value[2 * INSTALL_SIZE];
+    struct record record = {.partition = PARTITION,
+                            .kind = RECORD_KIND_PUT,
+                            .term = 1,
+                            .index = 9,
+                            .sub_count = 1,
+                            .key = (const uint8_t *)"large",
+                            .key_size = 5,
+                            .value = value,
+                            .value_size = sizeof(value)};
+    struct store_install *install;
+    struct keydir_digest digest;
+    uint8_t bytes[4096];
+    struct bench bench;
+
+    bench_begin(&bench, 1);
+    bench_digest(NULL, record.key, record.key_size, &digest);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    cr_assert_eq(store_install_add(install, bytes, record_encode(&record, bytes), &digest, 1, KEYS),
+                 0);
+    piece_add(install, 0);
+    cr_assert(bench_work(&bench));
+    cr_assert_eq(bench.store->install_room_count, 0);
+    store_install_end(install);
+    cr_assert(bench_work(&bench));
+    bench_end(&bench);
+}
+
+/* All keys by their digests, lowest first, as a source sends them. */
+static void keys_by_digest(uint32_t numbers[KEYS])
+{
+    struct keydir_digest digests[KEYS];
+    uint8_t bytes[8192];
+
+    (void)bench_piece(bytes, digests, 0, KEYS, "new", 9);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint32_t at = i;
+
+        for (; at > 0 && keydir_position(&digests[numbers[at - 1]]) > keydir_position(&digests[i]);
+             at--)
+            numbers[at] = numbers[at - 1];
+        numbers[at] = i;
+    }
+}
+
+/* Of each piece behind the first so many keys were in the one before. */
+static void ordered_install(uint32_t again)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    struct keydir_digest digests[PIECE_KEYS];
+    struct store_install *install;
+    uint32_t numbers[KEYS];
+    uint8_t bytes[4096];
+    struct bench bench;
+
+    keys_by_digest(numbers);
+    bench_begin(&bench, 1);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    for (uint32_t from = 0; from < KEYS; from += PIECE_KEYS - again) {
+        uint32_t count = KEYS - from < PIECE_KEYS ? KEYS - from : PIECE_KEYS;
+        size_t size = 0;
+
+        for (uint32_t i = 0; i < count; i++)
+            size += bench_piece(bytes + size, &digests[i], numbers[from + i], numbers[from + i] + 1,
+                                "new", 9);
+        cr_assert_eq(store_install_add(install, bytes, size, digests, count, from + 1), 0);
+        cr_assert(bench_work(&bench));
+    }
+    cr_assert_eq(bench_commit(&bench, install, 100), STORE_INSTALL_DONE);
+    bench_expect(&bench, 0, KEYS, "new");
+    keydir_check(store_partition(bench.store, PARTITION)->keydir);
+    cr_assert_eq(keydir_count(store_partition(bench.store, PARTITION)->keydir), KEYS);
+    bench_end(&bench);
+}
+
+Test(store_snapshot, keys_in_the_order_of_their_digests_are_all_there)
+{
+    ordered_install(0);
+}
+
+Test(store_snapshot, keys_that_a_later_source_sends_again_are_there_once)
+{
+    ordered_install(3);
 }
 
 /* Every call that changes a disk is once the last one; then the power goes, and the store is opened
