@@ -215,18 +215,28 @@ void sim_node_pause(struct sim_node *node, bool paused);
 void sim_node_redeem(struct sim_node *node, const struct tickets_command *command);
 /* For sim_shard.c. */
 void sim_node_wake(struct sim_node *node, struct sim_inbox *inbox, sim_run run, void *context);
+/* Into the control plane's inbox, whose round will come. The caller fills in the rest. */
+struct sim_inbox_item *sim_node_push(struct sim_node *node, uint8_t kind);
 bool sim_node_lives(const struct sim_node *node, uint64_t life);
 /* Ends the process when its last I/O call has been made. Returns true then. */
 bool sim_node_halted(struct sim_node *node);
 void sim_node_fatal(struct sim_node *node, const char *what, int error);
-void sim_node_send(struct sim_node *node, const struct shard_send *send);
 /* Gossip tells that the member holds a ring map of that epoch. */
 void sim_node_heard(struct sim_node *node, uint16_t member, uint64_t epoch);
 
 /* The newest committed map it has, else the one it was prepared with; NULL: neither. Borrowed. */
 const struct ringmap *sim_node_map(const struct sim_node *node);
+
+/* sim_links.c */
+/* What the network tells the process. */
+struct sim_net_handler sim_links_handler(struct sim_node *node);
+/* The process has ended. */
+void sim_links_clear(struct sim_node *node);
+/* The map says of some whose links are up that they are members, or none any more. */
+void sim_links_follow(struct sim_node *node);
 /* Which member of its map the endpoint is; member 0 and the link: a stranger, or removed. */
 struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link);
+void sim_node_send(struct sim_node *node, const struct shard_send *send);
 
 /* sim_node_keys.c */
 /* Takes the data keys of the node's map. False: the cluster is encrypted, and it has none. */

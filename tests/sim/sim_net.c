@@ -1,75 +1,10 @@
-#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_net_internal.h"
 
 #include "ring/wire.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Kinds of Raft messages that misrouting knows; the network includes nothing of replication. */
-#define SIM_NET_VOTE_REPLY   4u
-#define SIM_NET_APPEND       5u
-#define SIM_NET_APPEND_REPLY 6u
-#define SIM_NET_GROUPS       (SIM_PARTITIONS + 1u)
-#define OLD_EVERY            64u
-#define KEPT_GROUPS          (SIM_NET_GROUPS + 1u) /* the last: messages that end lives */
-#define KEPT_LIVES           2u
-
-enum { DIALLER, ACCEPTOR };
-
-struct packet {
-    struct packet *next; /* stuck behind the same block */
-    struct packet *all_next, *all_previous;
-    struct net_link *link;
-    uint64_t id; /* of the connection it was sent on */
-    uint8_t to_end;
-    struct sim_message *message;
-};
-
-/* One ordered pair of endpoints. */
-struct net_link {
-    struct sim_net *net;
-    uint8_t endpoint[2]; /* dialler, acceptor */
-    bool wanted;
-    bool dialling;
-    bool broken;             /* the connection is dead, though an end may not know it yet */
-    bool up[2];              /* what each end believes */
-    uint64_t id;             /* of the newest connection */
-    uint64_t up_id[2];       /* the one that the end believes in */
-    uint64_t arrival_us[2];  /* of the newest packet to that end, for order */
-    struct packet *stuck[2]; /* waiting for a block to end, to that end, oldest first */
-    struct packet **stuck_end[2];
-};
-
-struct endpoint {
-    struct sim_net_handler handler;
-    bool alive;
-    bool paused;
-    uint32_t life; /* counts starts */
-    uint32_t misroute_ppm;
-};
-
-struct sim_net {
-    struct sim *sim;
-    struct endpoint endpoints[SIM_ENDPOINTS_MAX];
-    struct net_link links[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [dialler][acceptor] */
-    uint32_t blocks[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];       /* [from][to] */
-    uint64_t blocked_us[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX];   /* since when */
-    uint64_t appended[SIM_ENDPOINTS_MAX][SIM_NET_GROUPS];        /* newest index sent to it */
-    struct old {
-        struct sim_message *message; /* some RAFT message that it sent; NULL: none yet */
-        uint8_t to;
-    } old[SIM_ENDPOINTS_MAX]; /* by sender */
-    struct kept {
-        struct sim_message *message; /* the first append to a life; NULL: none yet */
-        uint64_t life;
-    } kept[SIM_ENDPOINTS_MAX][KEPT_GROUPS][KEPT_LIVES]; /* by receiver; the newest first */
-    struct packet *packets;                             /* all that are in flight or stuck */
-    uint64_t id_last;
-    uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
-    uint32_t duplicate_ppm, reorder_ppm, kept_ppm;
-    struct sim_net_stats stats;
-};
 
 void sim_message_free(struct sim_message *message)
 {
@@ -85,11 +20,6 @@ struct sim_message *sim_message_copy(const struct link_message *message, uint8_t
     if (message->body_size)
         memcpy(copy + 1, message->body, message->body_size);
     return copy;
-}
-
-static struct sim_random *net_random(struct sim_net *net)
-{
-    return sim_stream(net->sim, SIM_STREAM_NET);
 }
 
 struct sim_net *sim_net_new(struct sim *sim)
@@ -133,11 +63,8 @@ struct sim_net *sim_net_free(struct sim_net *net)
 {
     while (net && net->packets)
         packet_free(net->packets);
-    for (unsigned i = 0; net && i < SIM_ENDPOINTS_MAX; i++) {
-        sim_message_free(net->old[i].message);
-        for (unsigned j = 0; j < KEPT_GROUPS * KEPT_LIVES; j++)
-            sim_message_free(net->kept[i][j / KEPT_LIVES][j % KEPT_LIVES].message);
-    }
+    if (net)
+        net_lives_deinit(&net->lives);
     free(net);
     return NULL;
 }
@@ -360,7 +287,7 @@ static void packet_fly(struct packet *packet, bool in_order)
     sim_after(sim, arrival - sim->now_us, run_deliver, packet, 0);
 }
 
-static void link_send(struct net_link *link, unsigned to_end, const struct link_message *message)
+void net_link_send(struct net_link *link, unsigned to_end, const struct link_message *message)
 {
     struct sim_net *net = link->net;
     bool raft =
@@ -388,130 +315,6 @@ static void link_send(struct net_link *link, unsigned to_end, const struct link_
     }
 }
 
-/* SIM_NET_GROUPS: there is none. */
-static uint32_t group_at(uint16_t group)
-{
-    uint32_t at = group == WIRE_PARTITION_META ? SIM_PARTITIONS : group;
-    return at < SIM_NET_GROUPS ? at : SIM_NET_GROUPS;
-}
-
-static uint64_t *appended_at(struct sim_net *net, uint8_t endpoint, uint16_t group)
-{
-    uint32_t at = group_at(group);
-    return at < SIM_NET_GROUPS ? &net->appended[endpoint][at] : NULL;
-}
-
-static void keep(struct kept kept[KEPT_LIVES], uint8_t from, const struct link_message *message,
-                 uint64_t life)
-{
-    sim_message_free(kept[1].message);
-    kept[1] = kept[0];
-    kept[0] = (struct kept){sim_message_copy(message, from), life};
-}
-
-/* The first append to a life is what begins it. */
-static void append_keep(struct sim_net *net, uint8_t from, uint8_t to,
-                        const struct link_message *message, const struct wire_raft *raft)
-{
-    uint32_t at = group_at(raft->group);
-    struct kept *kept = at < SIM_NET_GROUPS ? net->kept[to][at] : NULL;
-    if (kept && raft->kind == SIM_NET_APPEND && raft->to_life != kept[0].life &&
-        raft->to_life != kept[1].life)
-        keep(kept, from, message, raft->to_life);
-}
-
-/* Remembers up to where each replica has been sent entries, and what its lives began with. */
-static void appends_note(struct sim_net *net, uint8_t from, uint8_t to,
-                         const struct link_message *message)
-{
-    struct wire_cursor cursor;
-    struct wire_raft raft;
-    wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
-        uint64_t *appended = appended_at(net, to, raft.group);
-        if (raft.entry_count && appended && raft.index + raft.entry_count > *appended)
-            *appended = raft.index + raft.entry_count;
-        append_keep(net, from, to, message, &raft);
-    }
-}
-
-/* What an earlier life of a replica could have said, or have been told: its log had other entries,
- * its term was another. A later one is believed: the receiver may have yet to hear of it. As the
- * sender it leads in no term in which nobody was elected; meant as the receiver, it proves that the
- * one that is there has been removed. */
-static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raft)
-{
-    struct sim_random *random = net_random(net);
-    const uint64_t *appended = appended_at(net, from, raft->group);
-    if (sim_random_below(random, 2))
-        raft->to_life = raft->to_life > 0 ? sim_random_below(random, raft->to_life) : 0;
-    else if (raft->from_life > 0)
-        raft->from_life = sim_random_below(random, raft->from_life);
-    if (raft->kind == SIM_NET_APPEND_REPLY && appended && sim_random_below(random, 4)) {
-        raft->flags &= (uint8_t)~1u;
-        raft->index = *appended;
-    } else if (sim_random_below(random, 2)) {
-        raft->term += (uint32_t)sim_random_below(random, 3);
-    }
-    if (raft->kind == SIM_NET_VOTE_REPLY)
-        raft->flags &= (uint8_t)~1u;
-}
-
-/* Sends the batch once more as another life of the replica would have. */
-static void send_misrouted(struct net_link *link, unsigned to_end,
-                           const struct link_message *message)
-{
-    struct wire_cursor cursor;
-    struct wire_buffer buffer = {0};
-    struct wire_raft raft;
-    wire_cursor_init(&cursor, message->body, message->body_size);
-    while (!wire_cursor_done(&cursor) && wire_get_raft(&cursor, &raft)) {
-        life_change(link->net, link->endpoint[1 - to_end], &raft);
-        (void)wire_put_raft(&buffer, &raft);
-        link->net->stats.misrouted++;
-    }
-    struct link_message copy = *message;
-    copy.body = buffer.data;
-    copy.body_size = buffer.size;
-    if (buffer.size)
-        link_send(link, to_end, &copy);
-    wire_buffer_deinit(&buffer);
-}
-
-/* Remembers a message now and then, and sends it once more long after. */
-static void send_old(struct sim_net *net, uint8_t from, uint8_t to,
-                     const struct link_message *message)
-{
-    struct old *old = &net->old[from];
-    if (old->message && sim_random_below(net_random(net), 2)) {
-        struct net_link *link = &net->links[from][old->to];
-        if (link->up[DIALLER] && !link->broken && link->up_id[DIALLER] == link->id)
-            link_send(link, ACCEPTOR, &old->message->message);
-        net->stats.misrouted++;
-    }
-    if (!old->message || sim_random_below(net_random(net), OLD_EVERY) == 0) {
-        sim_message_free(old->message);
-        *old = (struct old){sim_message_copy(message, from), to};
-    }
-}
-
-/* Any of the messages that were kept of this sender for this receiver. */
-static void send_kept(struct sim_net *net, uint8_t from, uint8_t to)
-{
-    const struct sim_message *chosen = NULL;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < KEPT_GROUPS * KEPT_LIVES; i++) {
-        const struct sim_message *message = net->kept[to][i / KEPT_LIVES][i % KEPT_LIVES].message;
-        if (message && message->from == from &&
-            sim_random_below(sim_stream(net->sim, SIM_STREAM_KEPT), ++count) == 0)
-            chosen = message;
-    }
-    if (!chosen)
-        return;
-    link_send(&net->links[from][to], ACCEPTOR, &chosen->message);
-    net->stats.kept++;
-}
-
 void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uint64_t link_id,
                   const struct link_message *message)
 {
@@ -523,20 +326,8 @@ void sim_net_send(struct sim_net *net, uint8_t from, uint8_t to, bool by_us, uin
         net->stats.lost++;
         return;
     }
-    link_send(link, 1 - from_end, message);
-    if (message->type == WIRE_RAFT)
-        appends_note(net, from, to, message);
-    if (message->type == WIRE_GONE)
-        keep(net->kept[to][SIM_NET_GROUPS], from, message, 0);
-    if (message->type == WIRE_RAFT &&
-        sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
-        send_misrouted(link, 1 - from_end, message);
-    if (message->type == WIRE_RAFT && by_us &&
-        sim_random_chance(net_random(net), net->endpoints[from].misroute_ppm))
-        send_old(net, from, to, message);
-    if (message->type == WIRE_RAFT && by_us &&
-        sim_random_chance(sim_stream(net->sim, SIM_STREAM_KEPT), net->kept_ppm))
-        send_kept(net, from, to);
+    net_link_send(link, 1 - from_end, message);
+    net_lives_sent(link, 1 - from_end, message);
 }
 
 void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)
