@@ -111,12 +111,6 @@ void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_
     counters->settled = counters->settled || majority_told(counters, self, map);
 }
 
-void node_counters_unheard(struct node_counters *counters)
-{
-    memset(counters->told, 0, sizeof counters->told);
-    counters->settled = false;
-}
-
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter)
 {
     assert(member <= RINGMAP_MEMBERS_MAX);
@@ -132,24 +126,88 @@ bool node_counters_outdated(const struct node_counters *counters, uint16_t membe
     return counter != 0 && counter < counters->heard[member];
 }
 
-bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t member,
-                         uint64_t counter, uint64_t heard)
-{
-    if (node_counters_outdated(counters, member, counter))
-        return true;
-    node_counters_hear(counters, member, counter);
-    node_counters_hear(counters, self, heard);
-    if (counter != 0)
-        counters->told[member] = true;
-    return false;
-}
-
-bool node_counters_tell_again(const struct node_counters *counters, uint64_t told, uint64_t heard)
-{
-    return told != 0 && told < heard && heard <= counters->own;
-}
-
 bool node_counters_own_outdated(const struct node_counters *counters, uint16_t self)
 {
     return !counters->settled && node_counters_outdated(counters, self, counters->own);
+}
+
+bool node_counters_may_raise(const struct node_counters *counters, uint16_t self)
+{
+    return self != 0 && counters->hearers != 0 && !node_counters_own_outdated(counters, self);
+}
+
+/* Links. */
+
+void node_counters_tell(const struct node_counters *counters, struct node_counters_link *link,
+                        uint16_t member, struct wire_hello *hello)
+{
+    hello->counter = link->told = counters->own;
+    hello->heard = link->asked = counters->heard[member];
+}
+
+bool node_counters_tells(const struct node_counters *counters,
+                         const struct node_counters_link *link)
+{
+    if (mutant(MUTANT_VERDICT_FOR_GOOD))
+        return false;
+    return link->told != 0 && link->told < link->heard && link->heard <= counters->own;
+}
+
+/* Another member: what it tells counts. */
+static bool counts(uint16_t self, uint16_t member)
+{
+    return member != 0 && member != self;
+}
+
+/* Whether the member runs on an older copy; if not, what it tells is remembered. */
+static bool take(struct node_counters *counters, uint16_t self, uint16_t member,
+                 const struct ringmap *map, const struct wire_hello *hello)
+{
+    const struct ringmap_member *of = map ? ringmap_member(map, member) : NULL;
+
+    if (!counts(self, member))
+        return false;
+    if (node_counters_outdated(counters, member, hello->counter))
+        return true;
+    if (of && of->state == RINGMAP_STATE_JOINING)
+        return false;
+    node_counters_hear(counters, member, hello->counter);
+    node_counters_hear(counters, self, hello->heard);
+    counters->told[member] |= hello->counter != 0;
+    return false;
+}
+
+/* A process that answers tells at least what was heard of it when it was asked. */
+static bool was_overtaken(const struct node_counters_link *link, uint64_t counter)
+{
+    return link->dialled && counter >= link->asked && !mutant(MUTANT_VERDICT_FOR_GOOD);
+}
+
+enum node_counters_verdict node_counters_hello(struct node_counters *counters,
+                                               struct node_counters_link *link, uint16_t self,
+                                               uint16_t member, const struct ringmap *map,
+                                               const struct wire_hello *hello)
+{
+    link->outdated = take(counters, self, member, map, hello);
+    link->heard = hello->heard;
+    if (link->dialled && link->heard > link->told)
+        return node_counters_tells(counters, link) ? NODE_COUNTERS_AGAIN : NODE_COUNTERS_WAIT;
+    if (link->outdated)
+        return was_overtaken(link, hello->counter) ? NODE_COUNTERS_AGAIN : NODE_COUNTERS_OUT;
+    if (link->dialled && !link->hears && counts(self, member)) {
+        link->hears = true;
+        counters->hearers++;
+    }
+    return NODE_COUNTERS_IN;
+}
+
+/* Whom nobody hears any more is not settled. */
+void node_counters_unlinked(struct node_counters *counters, const struct node_counters_link *link)
+{
+    assert(!link->hears || counters->hearers > 0);
+    counters->hearers -= link->hears;
+    if (counters->hearers != 0)
+        return;
+    memset(counters->told, 0, sizeof counters->told);
+    counters->settled = false;
 }

@@ -15,8 +15,14 @@
  * nobody hears any more is not settled: a machine may have been put back to a snapshot with its
  * memory, which ends all links.
  *
+ * Of two processes that are linked each judges the other by its HELLO: whoever accepted answers the
+ * one that dialled, which goes by the answer. HELLO may be overtaken by a newer counter that came
+ * through others; so the side that dialled tells its own counter again when that was too low, and
+ * asks again when the answer was. It ends: what it is told in answer to a HELLO is not less than
+ * what it had heard by then, or the other end is a copy; and it tells each of its counters once.
+ *
  * What it cannot tell: copies that are younger than the newest counter that was heard.
- * Invariants: own is on the disk; what was heard never goes down.
+ * Invariants: own is on the disk; what was heard never goes down; hearers are the links that hear.
  * Limits: own and heard below NODE_COUNTERS_END. Owner: whoever holds the struct; no lock is taken.
  * File: COUNTERS, docs/format-datadir.md.
  */
@@ -25,6 +31,7 @@
 
 #include "ring/ringmap.h"
 #include "ring/swim_codec.h"
+#include "ring/wire.h"
 #include "storage/vfs.h"
 
 #include <stdbool.h>
@@ -38,6 +45,26 @@ struct node_counters {
     uint64_t heard[RINGMAP_MEMBERS_MAX + 1]; /* by member; 0: nothing; of the own one, by others */
     bool told[RINGMAP_MEMBERS_MAX + 1];      /* in this life, by HELLO: what it has heard */
     bool settled;                            /* in this life */
+    uint32_t hearers;                        /* links by which members hear this process */
+};
+
+/* A link to another process, as far as counters go. All 0 when it comes up, but for `dialled`. */
+struct node_counters_link {
+    bool dialled;   /* by this process */
+    bool outdated;  /* nothing of it is heard */
+    bool hears;     /* dialled: a member has let this process in */
+    uint64_t told;  /* the own counter, in the newest HELLO to it; 0: there was none, */
+    uint64_t asked; /* and what had been heard of the member by then */
+    uint64_t heard; /* of this node, as its newest HELLO says */
+};
+
+/* What comes of a HELLO. Whoever accepted the link answers in any case, but for that. */
+enum node_counters_verdict {
+    NODE_COUNTERS_IN,    /* it is heard; dialled: and hears this process */
+    NODE_COUNTERS_AGAIN, /* dialled: one was overtaken; to send HELLO, and go by the answer */
+    NODE_COUNTERS_WAIT,  /* dialled: it has heard of more than this process has, which ends, or
+                            outbids that: node_counters_tells() says when to send HELLO */
+    NODE_COUNTERS_OUT    /* it runs on an older copy: nothing of it is heard */
 };
 
 /* At the start. Without the file, or a good one, own is 1 and nothing was heard. 0, -EBADMSG: it is
@@ -51,15 +78,22 @@ int node_counters_raise(struct vfs *vfs, struct node_counters *counters, uint16_
  * outdated, which it stays then. map: who has to have told before it is settled. */
 void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_t own,
                           const struct ringmap *map);
-/* A HELLO: the member tells its own counter and what it has heard of `self`. True: it runs on an
- * older copy, and nothing of it is taken. */
-bool node_counters_hello(struct node_counters *counters, uint16_t self, uint16_t member,
-                         uint64_t counter, uint64_t heard);
-/* The newest HELLO to a peer told `told` (0: none did), and the peer has heard more: does another
- * one help? Then the first was overtaken by what others say of this process. */
-bool node_counters_tell_again(const struct node_counters *counters, uint64_t told, uint64_t heard);
-/* Nobody hears this process any more. */
-void node_counters_unheard(struct node_counters *counters);
+/* A HELLO is sent by the link: fills in what it tells. member: at the other end; 0: nobody's. */
+void node_counters_tell(const struct node_counters *counters, struct node_counters_link *link,
+                        uint16_t member, struct wire_hello *hello);
+/* It would tell more by now, and enough to be let in: HELLO is to be sent. After each raise. */
+bool node_counters_tells(const struct node_counters *counters,
+                         const struct node_counters_link *link);
+/* A HELLO has come by the link. map: NULL while none is known. Of who is JOINING, only what it
+ * tells of itself counts; of who is nobody, nothing. */
+enum node_counters_verdict node_counters_hello(struct node_counters *counters,
+                                               struct node_counters_link *link, uint16_t self,
+                                               uint16_t member, const struct ringmap *map,
+                                               const struct wire_hello *hello);
+/* The link is down. */
+void node_counters_unlinked(struct node_counters *counters, const struct node_counters_link *link);
+/* Some member hears this process, which is none that is outdated: its counter may rise. */
+bool node_counters_may_raise(const struct node_counters *counters, uint16_t self);
 /* So much of the member was told by itself, or by others who have heard it. */
 void node_counters_hear(struct node_counters *counters, uint16_t member, uint64_t counter);
 /* A process of that member tells so much: it runs on an older copy. 0: it tells nothing. */

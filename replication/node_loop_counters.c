@@ -23,28 +23,6 @@ int loop_counters_open(struct node_loop *loop)
     return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
-/* Some member listens to this node. links_mutex is held. */
-static bool is_heard(const struct node_loop *loop)
-{
-    const struct host_link *link = loop->links;
-
-    while (link && !link->hears)
-        link = link->next;
-    return link;
-}
-
-static bool may_raise(const struct node_loop *loop)
-{
-    return is_heard(loop) && loop->map_known && loop->member != 0 &&
-           !node_counters_own_outdated(&loop->counters, loop->member);
-}
-
-void loop_counters_unlinked(struct node_loop *loop)
-{
-    if (!is_heard(loop))
-        node_counters_unheard(&loop->counters);
-}
-
 /* The disk may be slow: nobody waits for it. What could not be written is tried again. */
 static void raise_own(struct node_loop *loop)
 {
@@ -82,7 +60,8 @@ static void *raise_now_and_then(void *argument)
 
         while (!loop->raising_ends && loop_now_ms() < due_ms)
             pthread_cond_timedwait(&loop->raiser_wanted, &loop->links_mutex, &due);
-        if (!loop->raising_ends && may_raise(loop))
+        if (!loop->raising_ends && loop->map_known &&
+            node_counters_may_raise(&loop->counters, loop->member))
             raise_own(loop);
     }
     pthread_mutex_unlock(&loop->links_mutex);
@@ -118,26 +97,21 @@ void loop_counters_stop(struct node_loop *loop)
     loop->raising = false;
 }
 
-bool loop_counters_hello(struct node_loop *loop, struct host_link *host,
-                         const struct wire_hello *hello)
+enum node_counters_verdict loop_counters_hello(struct node_loop *loop, struct host_link *host,
+                                               const struct wire_hello *hello)
 {
     uint16_t member = loop_link_member(loop, host);
-    bool outdated;
+    enum node_counters_verdict verdict =
+        node_counters_hello(&loop->counters, &host->counters, loop->member, member,
+                            loop->map_known ? &loop->map : NULL, hello);
 
-    if (member == 0 || member == loop->member)
-        return false;
-    if (loop_link_joining(loop, member)) /* no member yet, to say who this one is */
-        outdated = node_counters_outdated(&loop->counters, member, hello->counter);
-    else
-        outdated = node_counters_hello(&loop->counters, loop->member, member, hello->counter,
-                                       hello->heard);
-    if (outdated)
+    if (verdict == NODE_COUNTERS_OUT)
         loop_log("error", "member_outdated",
                  "member=%u address=%s counter=%llu heard=%llu next=\"it runs on an older copy of "
                  "its data directory and is not heard; its log says what to do\"",
                  member, host->address, (unsigned long long)hello->counter,
                  (unsigned long long)loop->counters.heard[member]);
-    return outdated;
+    return verdict;
 }
 
 void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t counter)

@@ -147,11 +147,7 @@ struct host_link {
     uint64_t deaf_ms;  /* accepted: since when nothing of it is heard, another process having its
                           identity; 0: it is heard */
     bool deaf_told;    /* that it is not */
-    bool outdated;     /* another, of an older copy of its data directory: nothing of it is heard */
-    bool hears;        /* dialled: a member has let this node in */
-    bool asked_again;  /* dialled: for the counter of one that was outdated */
-    uint64_t told;     /* the own counter, in the newest HELLO to it */
-    uint64_t heard;    /* of this node, as its newest HELLO says */
+    struct node_counters_link counters;
     char address[RINGMAP_ADDRESS_SIZE];
     bool hello_due; /* accepted: its HELLO is answered when the shards have started */
     bool greeted;   /* accepted: its HELLO has come */
@@ -283,12 +279,9 @@ int loop_counters_open(struct node_loop *loop);
  */
 int loop_counters_start(struct node_loop *loop);
 void loop_counters_stop(struct node_loop *loop);
-/* A link has ended. links_mutex is held. */
-void loop_counters_unlinked(struct node_loop *loop);
-/* A HELLO tells what counter the other end has, and what it has heard of ours. True: the link is
- * not to be heard. links_mutex is held. */
-bool loop_counters_hello(struct node_loop *loop, struct host_link *host,
-                         const struct wire_hello *hello);
+/* A HELLO has come by the link. links_mutex is held. */
+enum node_counters_verdict loop_counters_hello(struct node_loop *loop, struct host_link *host,
+                                               const struct wire_hello *hello);
 /* Gossip tells it of a member, or of this node under another process. */
 void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t counter);
 uint64_t loop_counters_own(struct node_loop *loop);

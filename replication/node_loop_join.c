@@ -57,7 +57,7 @@ static struct host_link *heard_link(struct node_loop *loop, const struct host_li
 {
     struct host_link *other = loop->links;
 
-    while (other && (other->deaf_ms != 0 || other->outdated || other->instance == 0 ||
+    while (other && (other->deaf_ms != 0 || other->counters.outdated || other->instance == 0 ||
                      other->instance == host->instance || !same_key(other, host)))
         other = other->next;
     return other;

@@ -57,20 +57,18 @@ static void send_hello(struct node_loop *loop, struct host_link *host)
     hello.shards = loop->shard_count;
     hello.epoch = loop->map_known ? loop->map.epoch : 0;
     hello.instance = loop->instance;
-    hello.counter = loop->counters.own;
-    hello.heard = loop->counters.heard[loop_link_member(loop, host)]; /* 0: of nobody */
+    node_counters_tell(&loop->counters, &host->counters, loop_link_member(loop, host), &hello);
     wire_put_hello(&body, &hello);
     message.body = body.data;
     message.body_size = body.size;
     if (!body.failed)
         (void)link_send(host->link, &message, 1);
-    host->told = hello.counter;
     wire_buffer_deinit(&body);
 }
 
 void loop_links_tell(struct node_loop *loop, struct host_link *host)
 {
-    if (node_counters_tell_again(&loop->counters, host->told, host->heard))
+    if (node_counters_tells(&loop->counters, &host->counters))
         send_hello(loop, host);
 }
 
@@ -125,7 +123,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->link = link;
     added->id = link_id(link);
     added->role = (uint8_t)peer->role;
-    added->dialled = peer->dialled;
+    added->dialled = added->counters.dialled = peer->dialled;
     added->seed = link_user(link) == loop->seeds;
     memcpy(added->address, peer->address, sizeof added->address);
     added->ticket = peer->ticket;
@@ -185,7 +183,7 @@ static void on_down(void *context, struct link *link, const char *why)
         item.from = address_of(loop, gone);
         link_set_user(link, gone->seed ? loop->seeds : NULL);
         next = loop_identity_next(loop, gone);
-        loop_counters_unlinked(loop);
+        node_counters_unlinked(&loop->counters, &gone->counters);
         last = gone->both_ways && !is_told_up(loop, item.from.member);
         break;
     }
@@ -217,72 +215,66 @@ static void on_pause(void *context)
  * asker would wait for its own timeout. It gets the answer when they have started. */
 static void answer_hello(struct node_loop *loop, struct host_link *host)
 {
-    host->hello_due = !host->outdated && !atomic_load(&loop->shards_started);
+    host->hello_due = !host->counters.outdated && !atomic_load(&loop->shards_started);
     if (!host->hello_due)
         send_hello(loop, host);
 }
 
-/* A HELLO may have been on its way for longer than a newer counter that came through others. So
- * the side that dialled tells its counter once more when that was too low, and asks once more when
- * the other one's was. True: it is not let in, or does not let the other one in, before the answer.
- */
-static bool judged_anew(struct node_loop *loop, struct host_link *host)
+/* Whoever dialled judges by the answer. links_mutex is held. */
+static void on_answer(struct node_loop *loop, struct host_link *host,
+                      const struct wire_hello *hello)
 {
-    if (host->heard > host->told) {
-        loop_links_tell(loop, host);
-        return true;
+    struct inbox_item item = {.kind = INBOX_LINK_UP, .shards = hello->shards};
+    char why[WIRE_HELLO_WHY_SIZE];
+    enum node_counters_verdict verdict;
+
+    if (hello->shards == 0 || hello->shards > DATADIR_SHARDS_MAX)
+        return;
+    if (wire_hello_version(hello) == 0) {
+        wire_hello_why(hello, why);
+        loop_log("warn", "peer_incompatible", "member=%u reason=\"%s\"",
+                 loop_link_member(loop, host), why);
+        return;
     }
-    if (host->outdated && !host->asked_again) {
-        host->asked_again = true;
+    verdict = loop_counters_hello(loop, host, hello);
+    if (verdict == NODE_COUNTERS_AGAIN)
         send_hello(loop, host);
-        return true;
-    }
-    return false;
+    if (verdict != NODE_COUNTERS_IN)
+        return;
+    item.from = address_of(loop, host);
+    if (host->seed)
+        inbox_put(&loop->inbox, &item);
+    if (item.from.member == 0)
+        return;
+    loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello->shards);
+    put_to_shards(loop, &item);
+    inbox_put(&loop->inbox, &item);
 }
 
 /* links_mutex is held. */
 static void on_hello(struct node_loop *loop, struct host_link *host,
                      const struct link_message *message)
 {
-    struct inbox_item item = {.kind = INBOX_LINK_UP};
-    char why[WIRE_HELLO_WHY_SIZE];
     struct wire_cursor cursor;
     struct wire_hello hello;
-    bool known;
+    enum node_counters_verdict verdict;
 
     wire_cursor_init(&cursor, message->body, message->body_size);
-    known = wire_get_hello(&cursor, &hello);
-    host->instance = known ? hello.instance : 0;
-    host->outdated = known && loop_counters_hello(loop, host, &hello);
-    host->heard = known ? hello.heard : 0;
-    if (!host->dialled) { /* whoever dialled judges by the answer */
-        if (loop_identity_taken(loop, host))
-            return;
-        answer_hello(loop, host); /* one that is outdated learns it from that */
-        if (host->outdated)
-            return;
-        host->greeted = true;
-        use_both_ways(loop, host);
+    if (!wire_get_hello(&cursor, &hello))
+        hello = (struct wire_hello){0}; /* it tells nothing */
+    host->instance = hello.instance;
+    if (host->dialled) {
+        on_answer(loop, host, &hello);
         return;
     }
-    if (judged_anew(loop, host) || !known || host->outdated || hello.shards == 0 ||
-        hello.shards > DATADIR_SHARDS_MAX)
+    verdict = loop_counters_hello(loop, host, &hello);
+    if (loop_identity_taken(loop, host))
         return;
-    if (wire_hello_version(&hello) == 0) {
-        wire_hello_why(&hello, why);
-        loop_log("warn", "peer_incompatible", "member=%u reason=\"%s\"", host->member, why);
+    answer_hello(loop, host); /* one that is outdated learns it from that */
+    if (verdict == NODE_COUNTERS_OUT)
         return;
-    }
-    item.from = address_of(loop, host);
-    item.shards = hello.shards;
-    if (host->seed)
-        inbox_put(&loop->inbox, &item);
-    if (item.from.member == 0)
-        return;
-    host->hears = true;
-    loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello.shards);
-    put_to_shards(loop, &item);
-    inbox_put(&loop->inbox, &item);
+    host->greeted = true;
+    use_both_ways(loop, host);
 }
 
 struct inbox *loop_route(struct node_loop *loop, uint16_t partition)
@@ -327,7 +319,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
         item.secret = !host->dialled && host->ticket == 0;
         if (stranger)
             heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
-        if (heard && host->deaf_ms == 0 && !host->outdated) {
+        if (heard && host->deaf_ms == 0 && !host->counters.outdated) {
             inbox_put(inbox, &item);
             return;
         }

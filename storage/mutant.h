@@ -86,7 +86,9 @@
       "none that we know")                                                                         \
     X(MOVED_TOLD_ONCE, 49, "tells once only which groups are as a plan wants them",                \
       "none that we know")                                                                         \
-    X(MAPS_IN_ORDER, 50, "takes no ring map but the one behind its own", "none that we know")
+    X(MAPS_IN_ORDER, 50, "takes no ring map but the one behind its own", "none that we know")      \
+    X(VERDICT_FOR_GOOD, 51, "refuses for good whose HELLO was overtaken by a newer counter",       \
+      "none that we know")
 
 /* Those that the simulator cannot meet, and the suite that kills them. */
 #define MUTANTS_OF_SUITES(X)                                                                       \

@@ -80,11 +80,19 @@ struct sim_shard {
     bool drained;
 };
 
-/* A link that was dialled from elsewhere. */
+/* The link that was dialled to one endpoint, */
+struct sim_dialled {
+    uint64_t link; /* 0: it is not up */
+    bool told;     /* to the cores as up: the other end has let this node in */
+    uint16_t as;   /* the member that it was told of as; 0: a stranger */
+    struct node_counters_link counters;
+};
+
+/* and one that was dialled from elsewhere. */
 struct sim_accepted {
     uint64_t link;
     uint8_t endpoint;
-    bool outdated; /* not heard: it runs on an old copy of its disk */
+    struct node_counters_link counters;
 };
 
 struct sim_node {
@@ -105,9 +113,7 @@ struct sim_node {
     struct budget budget; /* of their snapshots */
     bool serving;         /* shards are open */
     struct vault vault;
-    uint64_t links[SIM_ENDPOINTS_MAX];     /* dialled here and up; 0: not up */
-    uint16_t linked_as[SIM_ENDPOINTS_MAX]; /* the member that it was told of as; 0: a stranger */
-    bool outdated[SIM_ENDPOINTS_MAX];      /* likewise: not heard */
+    struct sim_dialled dialled[SIM_ENDPOINTS_MAX];
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
     uint64_t started_us;
@@ -234,6 +240,12 @@ struct sim_net_handler sim_links_handler(struct sim_node *node);
 void sim_links_clear(struct sim_node *node);
 /* The map says of some whose links are up that they are members, or none any more. */
 void sim_links_follow(struct sim_node *node);
+/* True when it was a HELLO, which a paused process has not heard before. */
+bool sim_links_takes(struct sim_node *node, const struct sim_inbox_item *item);
+/* The own counter has risen. */
+void sim_links_tell(struct sim_node *node);
+/* All that are up hear each other. */
+bool sim_links_converged(const struct sim_cluster *cluster, char *why, size_t size);
 /* Which member of its map the endpoint is; member 0 and the link: a stranger, or removed. */
 struct shard_address sim_node_peer(const struct sim_node *node, uint8_t endpoint, uint64_t link);
 void sim_node_send(struct sim_node *node, const struct shard_send *send);

@@ -12,6 +12,8 @@
 
 /* Counters of a process. */
 
+static const char *const VERDICTS[] = {"in", "again", "wait", "out"};
+
 static bool has_copies(const struct sim_node *node)
 {
     return node->cluster->sim->swarm.copies != 0;
@@ -58,28 +60,21 @@ void sim_counters_heard(struct sim_node *node, uint16_t member, uint64_t counter
     judge_own(node);
 }
 
-static bool may_raise(const struct sim_node *node)
-{
-    uint16_t self = node_member(node->node);
-    bool heard = false;
-    for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
-        heard |= node->links[peer] && node->linked_as[peer];
-    return heard && node_map(node->node) && self &&
-           !node_counters_own_outdated(&node->counters, self);
-}
-
 static void run_raise(void *context, uint64_t life)
 {
     struct sim_node *node = context;
     struct node_counters raised;
+    uint16_t self;
     if (!sim_node_lives(node, life))
         return;
     raised = node->counters;
-    if (node->state == SIM_UP && may_raise(node) &&
-        node_counters_raise(sim_disk_vfs(node->disk), &raised, node_member(node->node)) == 0) {
+    self = node_member(node->node);
+    if (node->state == SIM_UP && node_map(node->node) &&
+        node_counters_may_raise(&node->counters, self) &&
+        node_counters_raise(sim_disk_vfs(node->disk), &raised, self) == 0) {
         node->counters_kept = raised;
-        node_counters_raised(&node->counters, node_member(node->node), raised.own,
-                             node_map(node->node));
+        node_counters_raised(&node->counters, self, raised.own, node_map(node->node));
+        sim_links_tell(node);
     }
     if (sim_node_halted(node))
         return;
@@ -99,30 +94,57 @@ int sim_counters_open(struct sim_node *node)
     return 0;
 }
 
-bool sim_counters_hello(struct sim_node *node, uint8_t peer)
+bool sim_counters_judge(const struct sim_node *node, uint8_t peer)
 {
+    return has_copies(node) && peer != 0 && peer <= SIM_NODES_MAX;
+}
+
+/* It has heard of more than the copy has to tell, on which the other one runs. */
+static bool knows_copy(const struct sim_node *node, const struct sim_node *other)
+{
+    return sim_copy_runs(other) && node->cluster->copy.knowers >> node->endpoint & 1;
+}
+
+enum node_counters_verdict sim_counters_hello(struct sim_node *node, uint8_t peer,
+                                              struct node_counters_link *link,
+                                              const struct wire_hello *hello)
+{
+    struct sim *sim = node->cluster->sim;
     struct sim_copy *copy = &node->cluster->copy;
-    const struct sim_node *other;
-    uint16_t member;
-    bool outdated;
-    if (!has_copies(node) || peer == 0 || peer > SIM_NODES_MAX)
-        return false;
-    other = sim_cluster_node(node->cluster, peer);
-    member = member_of(node, peer);
-    if (!member || !other->node)
-        return false;
-    outdated =
-        node_counters_hello(&node->counters, node_member(node->node), member, other->counters.own,
-                            other->counters.heard[member_of(other, node->endpoint)]);
+    const struct sim_node *other = sim_cluster_node(node->cluster, peer);
+    uint16_t member = member_of(node, peer);
+    enum node_counters_verdict verdict = node_counters_hello(
+        &node->counters, link, node_member(node->node), member, sim_node_map(node), hello);
     judge_own(node);
-    if (outdated)
-        return true;
-    if (sim_copy_runs(other) && copy->knowers >> node->endpoint & 1)
-        sim_fail(node->cluster->sim, "node %u hears node %u, which runs on an old copy of its disk",
+    sim_trace(sim, 2, "node %u: HELLO of node %u tells %" PRIu64 ", heard %" PRIu64 ": %s",
+              node->endpoint, peer, hello->counter, hello->heard, VERDICTS[verdict]);
+    copy->again += verdict == NODE_COUNTERS_AGAIN;
+    if (verdict == NODE_COUNTERS_OUT && link->dialled && !sim_copy_runs(other))
+        sim_fail(sim, "node %u takes node %u for an old copy, but it is the newest", node->endpoint,
+                 peer);
+    if (verdict != NODE_COUNTERS_IN || member == 0 || !sim_copy_runs(other))
+        return verdict;
+    if (knows_copy(node, other))
+        sim_fail(sim, "node %u hears node %u, which runs on an old copy of its disk",
                  node->endpoint, peer);
-    else if (sim_copy_runs(other))
+    else
         copy->until_us = 0; /* it has joined and knows nothing: before it votes */
-    return false;
+    return verdict;
+}
+
+void sim_counters_unlinked(struct sim_node *node, const struct node_counters_link *link)
+{
+    if (has_copies(node))
+        node_counters_unlinked(&node->counters, link);
+}
+
+void sim_counters_message(const struct sim_node *node, const struct sim_message *message)
+{
+    if (message->from != 0 && message->from <= SIM_NODES_MAX &&
+        message->message.type != WIRE_HELLO &&
+        knows_copy(node, sim_cluster_node(node->cluster, message->from)))
+        sim_fail(node->cluster->sim, "node %u takes a message of node %u's old copy",
+                 node->endpoint, message->from);
 }
 
 /* The operator. */

@@ -5,6 +5,7 @@
 #include "ring/wire.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define HOST_LATE_US (150 * SIM_MS)
@@ -39,7 +40,7 @@ static void deliver(struct sim_node *node, struct sim_message *message, struct s
 static void send_to_stranger(struct sim_node *node, const struct shard_send *send)
 {
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
-        if (node->links[peer] && node->links[peer] == send->to.link)
+        if (node->dialled[peer].link && node->dialled[peer].link == send->to.link)
             sim_net_send(node->cluster->net, node->endpoint, peer, true, send->to.link,
                          &send->message);
     for (size_t i = 0; i < node->accepted_count; i++)
@@ -102,12 +103,13 @@ static void tell_link(struct sim_node *node, uint8_t peer, struct shard_address 
     if (from.member)
         shards_push_link(node, up ? SHARD_EVENT_LINK_UP : SHARD_EVENT_LINK_DOWN, from);
     sim_node_push(node, up ? NODE_EVENT_LINK_UP : NODE_EVENT_LINK_DOWN)->from = from;
-    node->linked_as[peer] = up ? from.member : 0;
+    node->dialled[peer].told = up;
+    node->dialled[peer].as = up ? from.member : 0;
 }
 
 static void link_gone(struct sim_node *node, uint8_t peer, uint64_t link)
 {
-    struct shard_address from = {LINK_ROLE_NODE, node->linked_as[peer], 0};
+    struct shard_address from = {LINK_ROLE_NODE, node->dialled[peer].as, 0};
     if (!from.member)
         from.link = link;
     tell_link(node, peer, from, false);
@@ -123,31 +125,128 @@ static void run_follow(void *context, uint64_t life)
 void sim_links_follow(struct sim_node *node)
 {
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++) {
-        struct shard_address from = sim_node_peer(node, peer, node->links[peer]);
-        if (!node->links[peer] || node->outdated[peer] || node->linked_as[peer] == from.member)
+        const struct sim_dialled *dialled = &node->dialled[peer];
+        struct shard_address from = sim_node_peer(node, peer, dialled->link);
+        if (!dialled->told || dialled->as == from.member)
             continue;
         if (!from.member && is_late(node)) {
             sim_after(sim_of(node), HOST_LATE_US, run_follow, node, node->life);
             continue;
         }
-        link_gone(node, peer, node->links[peer]);
+        link_gone(node, peer, dialled->link);
         tell_link(node, peer, from, true);
     }
 }
+
+/* HELLO. */
+
+static void send_hello(struct sim_node *node, uint8_t peer, uint64_t link,
+                       struct node_counters_link *counters)
+{
+    struct wire_hello hello = wire_hello_own(LINK_ROLE_NODE);
+    struct wire_buffer body = {0};
+    struct link_message message = {.type = WIRE_HELLO, .partition = WIRE_PARTITION_NODE};
+    hello.shards = (uint16_t)sim_of(node)->swarm.shards;
+    node_counters_tell(&node->counters, counters, sim_node_peer(node, peer, link).member, &hello);
+    wire_put_hello(&body, &hello);
+    assert(!body.failed);
+    message.body = body.data;
+    message.body_size = body.size;
+    sim_net_send(node->cluster->net, node->endpoint, peer, counters->dialled, link, &message);
+    wire_buffer_deinit(&body);
+}
+
+void sim_links_tell(struct sim_node *node)
+{
+    for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++) {
+        struct sim_dialled *dialled = &node->dialled[peer];
+        if (dialled->link && node_counters_tells(&node->counters, &dialled->counters))
+            send_hello(node, peer, dialled->link, &dialled->counters);
+    }
+    for (size_t i = 0; i < node->accepted_count; i++) {
+        struct sim_accepted *accepted = &node->accepted[i];
+        if (node_counters_tells(&node->counters, &accepted->counters))
+            send_hello(node, accepted->endpoint, accepted->link, &accepted->counters);
+    }
+}
+
+/* Of the link that a message came by; NULL: it is down. */
+static struct node_counters_link *counters_of(struct sim_node *node,
+                                              const struct sim_message *message)
+{
+    if (node->dialled[message->from].link == message->link)
+        return &node->dialled[message->from].counters;
+    for (size_t i = 0; i < node->accepted_count; i++)
+        if (node->accepted[i].link == message->link)
+            return &node->accepted[i].counters;
+    return NULL;
+}
+
+static void hear_hello(struct sim_node *node, const struct sim_message *message)
+{
+    struct node_counters_link *counters = counters_of(node, message);
+    struct wire_cursor cursor;
+    struct wire_hello hello;
+    enum node_counters_verdict verdict;
+    bool known;
+    if (!counters)
+        return;
+    wire_cursor_init(&cursor, message->message.body, message->message.body_size);
+    known = wire_get_hello(&cursor, &hello);
+    assert(known);
+    verdict = sim_counters_hello(node, message->from, counters, &hello);
+    if (!counters->dialled || verdict == NODE_COUNTERS_AGAIN)
+        send_hello(node, message->from, message->link, counters);
+    else if (verdict == NODE_COUNTERS_IN)
+        tell_link(node, message->from, sim_node_peer(node, message->from, message->link), true);
+}
+
+bool sim_links_takes(struct sim_node *node, const struct sim_inbox_item *item)
+{
+    if (item->kind != NODE_EVENT_MESSAGE || item->message->message.type != WIRE_HELLO)
+        return false;
+    hear_hello(node, item->message);
+    return true;
+}
+
+static bool hears(const struct sim_node *node, const struct sim_node *other)
+{
+    for (size_t i = 0; i < node->accepted_count; i++)
+        if (node->accepted[i].endpoint == other->endpoint && node->accepted[i].counters.outdated)
+            return false;
+    return node->dialled[other->endpoint].told && !node->dialled[other->endpoint].counters.outdated;
+}
+
+bool sim_links_converged(const struct sim_cluster *cluster, char *why, size_t size)
+{
+    for (uint32_t i = 0; cluster->sim->swarm.copies && i < cluster->node_count; i++)
+        for (uint32_t j = 0; j < cluster->node_count; j++) {
+            const struct sim_node *node = &cluster->nodes[i], *other = &cluster->nodes[j];
+            if (i == j || node->state != SIM_UP || other->state != SIM_UP ||
+                !sim_node_peer(node, other->endpoint, 0).member || hears(node, other))
+                continue;
+            (void)snprintf(why, size, "node %u does not hear node %u", node->endpoint,
+                           other->endpoint);
+            return false;
+        }
+    return true;
+}
+
+/* What the network tells. */
 
 static void on_up(void *context, uint8_t peer, uint64_t link, bool by_us)
 {
     struct sim_node *node = context;
     if (by_us) {
-        node->links[peer] = link;
-        node->outdated[peer] = sim_counters_hello(node, peer);
-        if (!node->outdated[peer])
+        node->dialled[peer] = (struct sim_dialled){.link = link, .counters.dialled = true};
+        if (sim_counters_judge(node, peer))
+            send_hello(node, peer, link, &node->dialled[peer].counters);
+        else
             tell_link(node, peer, sim_node_peer(node, peer, link), true);
         return;
     }
     assert(node->accepted_count < SIM_LINKS_MAX);
-    node->accepted[node->accepted_count++] =
-        (struct sim_accepted){link, peer, sim_counters_hello(node, peer)};
+    node->accepted[node->accepted_count++] = (struct sim_accepted){.link = link, .endpoint = peer};
     if (peer > SIM_NODES_MAX)
         shards_push_link(node, SHARD_EVENT_LINK_UP,
                          (struct shard_address){LINK_ROLE_ROUTER, 0, link});
@@ -157,26 +256,20 @@ static void on_down(void *context, uint8_t peer, uint64_t link, bool by_us)
 {
     struct sim_node *node = context;
     if (by_us) {
-        node->links[peer] = 0;
+        node->dialled[peer].link = 0;
+        sim_counters_unlinked(node, &node->dialled[peer].counters);
         link_gone(node, peer, link);
         return;
     }
     for (size_t i = 0; i < node->accepted_count; i++)
         if (node->accepted[i].link == link) {
+            sim_counters_unlinked(node, &node->accepted[i].counters);
             node->accepted[i] = node->accepted[--node->accepted_count];
             if (peer > SIM_NODES_MAX)
                 shards_push_link(node, SHARD_EVENT_LINK_DOWN,
                                  (struct shard_address){LINK_ROLE_ROUTER, 0, link});
             return;
         }
-}
-
-static bool is_outdated(const struct sim_node *node, const struct sim_message *message, bool by_us)
-{
-    for (size_t i = 0; !by_us && i < node->accepted_count; i++)
-        if (node->accepted[i].link == message->link)
-            return node->accepted[i].outdated;
-    return by_us && node->outdated[message->from];
 }
 
 static struct shard_address sender_of(const struct sim_node *node,
@@ -196,10 +289,18 @@ static struct shard_address sender_of(const struct sim_node *node,
 static void on_message(void *context, struct sim_message *message, bool by_us)
 {
     struct sim_node *node = context;
-    if (is_outdated(node, message, by_us)) {
+    const struct node_counters_link *counters = counters_of(node, message);
+    (void)by_us;
+    if (message->message.type == WIRE_HELLO && node->state == SIM_UP) {
+        hear_hello(node, message);
         sim_message_free(message);
         return;
     }
+    if (counters && counters->outdated && message->message.type != WIRE_HELLO) {
+        sim_message_free(message);
+        return;
+    }
+    sim_counters_message(node, message);
     if (message->message.type == WIRE_OPS && node->cluster->observer.on_ops)
         node->cluster->observer.on_ops(node->cluster->observer.context, node, &message->message,
                                        message->link);
@@ -213,8 +314,6 @@ struct sim_net_handler sim_links_handler(struct sim_node *node)
 
 void sim_links_clear(struct sim_node *node)
 {
-    memset(node->links, 0, sizeof node->links);
-    memset(node->linked_as, 0, sizeof node->linked_as);
-    memset(node->outdated, 0, sizeof node->outdated);
+    memset(node->dialled, 0, sizeof node->dialled);
     node->accepted_count = 0;
 }

@@ -16,7 +16,7 @@ struct total {
     uint64_t seeds, failed, twice;
     uint64_t simulated_us, events, calls, unknowns, rounds, entries, digests, snapshots, kept,
         flushes, relocated, maps, scrub_faults, divergences, scans, configs, lives, destroyed,
-        overlaps, spreads, removals, late_requests, drained, tickets, entered, copies;
+        overlaps, spreads, removals, late_requests, drained, tickets, entered, copies, hellos_again;
     uint32_t judge_peak;
     uint64_t table[SIM_FAULT_KINDS][SIM_PHASE_COUNT];
     struct sim_result first_failed;
@@ -69,6 +69,7 @@ static void total_add(struct total *total, const struct sim_main_options *option
     total->late_requests += result->late_requests;
     total->drained += result->drained;
     total->copies += result->copies;
+    total->hellos_again += result->hellos_again;
     total->tickets += result->tickets;
     total->entered += result->entered;
     if (result->judge_peak > total->judge_peak)
@@ -112,9 +113,10 @@ static void total_print(const struct total *total, double took)
     (void)printf("%" PRIu64 " replicas begun and %" PRIu64 " destroyed, %" PRIu64
                  " configurations of groups committed; shards said %" PRIu64
                  " times that they are drained; %" PRIu64 " tickets made, %" PRIu64
-                 " let in; %" PRIu64 " old copies of disks refused\n",
+                 " let in; %" PRIu64 " old copies of disks refused, %" PRIu64
+                 " HELLOs sent again\n",
                  total->lives, total->destroyed, total->configs, total->drained, total->tickets,
-                 total->entered, total->copies);
+                 total->entered, total->copies, total->hellos_again);
     (void)printf(
         "configurations were compared %" PRIu64 " times; %" PRIu64 " removals settled, %" PRIu64
         " requests came to removed nodes behind that; %" PRIu64 " settled maps with zones\n",

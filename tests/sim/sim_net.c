@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HELLO_LATE_PPM 250000u
+#define HELLO_LATE_US  (3 * SIM_SECOND)
+
 void sim_message_free(struct sim_message *message)
 {
     free(message);
@@ -30,6 +33,7 @@ struct sim_net *sim_net_new(struct sim *sim)
     net->duplicate_ppm = sim->swarm.duplicate_ppm;
     net->reorder_ppm = sim->swarm.reorder_ppm;
     net->kept_ppm = sim->swarm.kept_ppm;
+    net->late_ppm = HELLO_LATE_PPM;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         for (unsigned j = 0; j < SIM_ENDPOINTS_MAX; j++) {
             struct net_link *link = &net->links[i][j];
@@ -277,6 +281,9 @@ static void packet_fly(struct packet *packet, bool in_order)
     struct net_link *link = packet->link;
     struct sim *sim = link->net->sim;
     uint64_t arrival = sim->now_us + delay(link->net);
+    if (packet->message->message.type == WIRE_HELLO &&
+        sim_random_chance(net_random(link->net), link->net->late_ppm))
+        arrival += sim_random_below(net_random(link->net), HELLO_LATE_US);
     uint64_t *newest = &link->arrival_us[packet->to_end];
     if (!in_order)
         arrival += sim_random_below(net_random(link->net), 20 * SIM_MS);
@@ -374,7 +381,7 @@ void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm)
 void sim_net_calm(struct sim_net *net)
 {
     memset(net->loss_ppm, 0, sizeof net->loss_ppm);
-    net->duplicate_ppm = net->reorder_ppm = net->kept_ppm = 0;
+    net->duplicate_ppm = net->reorder_ppm = net->kept_ppm = net->late_ppm = 0;
     for (unsigned i = 0; i < SIM_ENDPOINTS_MAX; i++)
         net->endpoints[i].misroute_ppm = 0;
 }

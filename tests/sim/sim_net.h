@@ -8,6 +8,7 @@
  *  - Every message takes a delay with a tail. Messages of one direction keep their order (TCP);
  *    RAFT, BEAT and BEAT_ACK may also be lost - each direction of a pair has a rate of its own -,
  *    doubled, or overtake others.
+ *  - HELLO, at times, comes seconds late, and with it all that is behind it.
  *  - A direction can be blocked: what is sent then waits in the socket. It arrives late, when the
  *    block ends, or is lost with the link, which breaks after 1.5 to 3 s of silence (sometimes at
  *    once). A blocked pair cannot connect. One-way and full partitions are blocks.

@@ -65,7 +65,7 @@ struct sim_net {
     struct packet *packets; /* all that are in flight or stuck */
     uint64_t id_last;
     uint32_t loss_ppm[SIM_ENDPOINTS_MAX][SIM_ENDPOINTS_MAX]; /* [from][to] */
-    uint32_t duplicate_ppm, reorder_ppm, kept_ppm;
+    uint32_t duplicate_ppm, reorder_ppm, kept_ppm, late_ppm;
     struct sim_net_stats stats;
 };
 

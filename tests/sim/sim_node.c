@@ -192,7 +192,7 @@ static void run_node_round(void *context, uint64_t life)
     node->inbox.round_due = false;
     struct sim_inbox_item *item;
     while ((item = sim_inbox_take(&node->inbox))) {
-        if (sim_gossip_takes(node, item)) {
+        if (sim_links_takes(node, item) || sim_gossip_takes(node, item)) {
             sim_inbox_item_free(item);
             continue;
         }

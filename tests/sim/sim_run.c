@@ -118,11 +118,17 @@ static bool settled(struct run *run)
     return sim_check_settled(run->check, why, sizeof why);
 }
 
+static bool converged_or_why(struct run *run, char *why, size_t size)
+{
+    return sim_check_converged(run->check, why, size) &&
+           sim_gossip_converged(&run->cluster, why, size) &&
+           sim_links_converged(&run->cluster, why, size);
+}
+
 static bool converged(struct run *run)
 {
     char why[200];
-    return sim_check_converged(run->check, why, sizeof why) &&
-           sim_gossip_converged(&run->cluster, why, sizeof why);
+    return converged_or_why(run, why, sizeof why);
 }
 
 /* With a snapshot of a record a cask, and that of the newer one which takes its place. */
@@ -210,9 +216,8 @@ static void phases(struct run *run)
         return;
     }
     if (!run_while(run, progress_us(run), converged)) {
-        if (sim_check_converged(run->check, why, sizeof why))
-            (void)sim_gossip_converged(&run->cluster, why, sizeof why);
-        sim_fail(sim, "replicas or gossip do not converge: %s", why);
+        (void)converged_or_why(run, why, sizeof why);
+        sim_fail(sim, "replicas, gossip or links do not converge: %s", why);
         return;
     }
     if (!drain(run))
@@ -259,6 +264,7 @@ static void collect(const struct run *run, struct sim_result *result)
     result->tickets = run->cluster.tickets.made_count;
     result->entered = run->cluster.tickets.entered;
     result->copies = run->cluster.copy.refused;
+    result->hellos_again = run->cluster.copy.again;
     result->drained = run->cluster.drain.answers;
     result->scrub_faults = run->check->scrub_faults;
     result->divergences = run->check->divergences;

@@ -27,6 +27,7 @@ struct sim_result {
     uint64_t removals, late_requests;   /* settled, and requests that came behind that */
     uint64_t configs, lives, destroyed; /* committed, begun, and ended before their process */
     uint64_t copies;                    /* old ones of disks that ended by themselves */
+    uint64_t hellos_again;              /* after a newer counter had overtaken one */
     uint64_t drained;                   /* times that a shard said that it is */
     uint64_t tickets, entered;          /* made, and times that somebody was let in */
     uint64_t scans;                     /* iterations over all keys */

@@ -88,9 +88,9 @@ static void shard_push_all(struct sim_shard *shard)
     const struct sim_node *node = shard->node;
     (void)sim_inbox_push(&shard->inbox, SHARD_EVENT_MAP);
     for (uint8_t peer = 1; peer <= node->cluster->node_count; peer++)
-        if (node->linked_as[peer]) {
+        if (node->dialled[peer].as) {
             struct sim_inbox_item *item = sim_inbox_push(&shard->inbox, SHARD_EVENT_LINK_UP);
-            item->from = (struct shard_address){LINK_ROLE_NODE, node->linked_as[peer], 0};
+            item->from = (struct shard_address){LINK_ROLE_NODE, node->dialled[peer].as, 0};
             item->shards = (uint16_t)sim_of(node)->swarm.shards;
         }
     for (size_t i = 0; i < node->accepted_count; i++)
