@@ -1,5 +1,5 @@
-/* drain and undrain of a node whose shards are this file's own: it takes the place of cli/admin.c,
- * cli/cluster.c and cli/clock.c. */
+/* drain and undrain of a node whose shards are this file's own: it takes the place of cli/admin.c
+ * and cli/clock.c. */
 #include "cli/admin.h"
 #include "cli/clock.h"
 #include "ring/wire_load.h"
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster_fake.h"
 #include "view_scene.h"
 
 #define SHARDS 3u
@@ -49,14 +50,6 @@ enum exit_code admin_print(struct admin *admin)
     return output_print(admin->output, stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
-int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key)
-{
-    (void)cluster;
-    (void)key;
-    cr_assert_str_eq(address, "127.0.0.1:7002");
-    return 0;
-}
-
 static void answer(struct cluster_request *request)
 {
     struct wire_cursor cursor;
@@ -68,27 +61,18 @@ static void answer(struct cluster_request *request)
     cr_assert(wire_get_drain(&cursor, &drained));
     wire_put_drain_reply(&body, drained != contrary, leaders[shard]);
     leaders[shard] -= leaders[shard] > 0;
-    request->answered = true;
-    request->reply = malloc(body.size);
-    request->reply_size = body.size;
-    memcpy(request->reply, body.data, body.size);
-    wire_buffer_deinit(&body);
+    cluster_fake_answer(request, &body);
 }
 
-void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size_t count,
-                 uint32_t timeout_ms)
+static void ask(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
 {
-    (void)cluster;
     (void)timeout_ms;
     cr_assert_eq(count, SHARDS, "all, each time");
     rounds++;
     for (size_t i = 0; i < count; i++) {
         uint16_t shard = requests[i].partition;
 
-        cr_assert_eq(requests[i].type, WIRE_DRAIN);
-        requests[i].answered = false;
-        requests[i].reply = NULL;
-        requests[i].reply_size = 0;
+        cr_assert(requests[i].type == WIRE_DRAIN && requests[i].node == 2);
         if (late[shard] == 0)
             answer(&requests[i]);
         else if (late[shard] != NEVER)
@@ -96,37 +80,9 @@ void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size
     }
 }
 
-void cluster_request_deinit(struct cluster_request *request)
-{
-    free(request->reply);
-    request->reply = NULL;
-}
-
 void clock_pause(uint32_t pause_ms)
 {
     paused_ms += pause_ms;
-}
-
-/* What a view would ask; here it is made up. */
-void cluster_wait(struct cluster *cluster, uint32_t timeout_ms)
-{
-    (void)cluster;
-    (void)timeout_ms;
-    cr_assert_fail();
-}
-
-bool cluster_is_up(struct cluster *cluster, int node)
-{
-    (void)cluster;
-    (void)node;
-    return true;
-}
-
-void cluster_why(struct cluster *cluster, int node, char *text, size_t size)
-{
-    (void)cluster;
-    (void)node;
-    snprintf(text, size, "up");
 }
 
 static void read_all(FILE *file, char *text, size_t size)
@@ -152,6 +108,7 @@ static int command(const char *name, bool wait)
     cr_redirect_stdout();
     cr_redirect_stderr();
     rounds = paused_ms = 0;
+    cluster_fake_ask = ask;
     code = program_run(&program, wait ? 4 : 3, argv);
     (void)fflush(NULL);
     read_all(cr_get_redirected_stderr(), said, sizeof said);

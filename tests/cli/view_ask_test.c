@@ -1,4 +1,4 @@
-/* What a view asks, of a cluster of this file's own: it takes the place of cli/cluster.c. */
+/* What a view asks, of a cluster of this file's own. */
 #include "cli/cluster.h"
 #include "cli/view.h"
 #include "ring/wire.h"
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster_fake.h"
 #include "view_scene.h"
 
 #define NODES   8u
@@ -24,32 +25,6 @@ static struct fake fakes[NODES + 1];
 static uint32_t asked, waited_ms;
 static struct view view;
 
-int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key)
-{
-    (void)cluster;
-    (void)key;
-    return atoi(strchr(address, ':') + 1) - 7000;
-}
-
-void cluster_wait(struct cluster *cluster, uint32_t timeout_ms)
-{
-    (void)cluster;
-    (void)timeout_ms;
-}
-
-bool cluster_is_up(struct cluster *cluster, int node)
-{
-    (void)cluster;
-    (void)node;
-    return true;
-}
-
-void cluster_why(struct cluster *cluster, int node, char *text, size_t size)
-{
-    (void)cluster;
-    snprintf(text, size, "%d is down", node);
-}
-
 /* nil: it is not linked to who is joining. */
 static void answer(struct cluster_request *request, uint16_t member, bool knows)
 {
@@ -62,26 +37,17 @@ static void answer(struct cluster_request *request, uint16_t member, bool knows)
         wire_put_node_status(&body, &status);
     else
         wire_put_nil(&body);
-    cr_assert_not(body.failed);
-    request->answered = true;
-    request->reply = malloc(body.size);
-    request->reply_size = body.size;
-    memcpy(request->reply, body.data, body.size);
-    wire_buffer_deinit(&body);
+    cluster_fake_answer(request, &body);
 }
 
-void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size_t count,
-                 uint32_t timeout_ms)
+static void ask_fakes(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
 {
     bool all = true;
 
-    (void)cluster;
     for (size_t i = 0; i < count; i++) {
         uint16_t member = (uint16_t)requests[i].node;
         bool passes_on = requests[i].body_size > 0;
 
-        requests[i].answered = false;
-        requests[i].reply = NULL;
         asked += passes_on;
         if (!passes_on)
             answer(&requests[i], member, true);
@@ -92,17 +58,12 @@ void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size
     waited_ms += all ? 0 : timeout_ms;
 }
 
-void cluster_request_deinit(struct cluster_request *request)
-{
-    free(request->reply);
-    request->reply = NULL;
-}
-
 /* Of who is joining, when all have been asked. */
 static const struct view_node *ask(void)
 {
     view = scene_view(NODES, 1, 16, 3);
     asked = waited_ms = 0;
+    cluster_fake_ask = ask_fakes;
     cr_assert_eq(view_ask_nodes(&view, NULL, WAIT_MS), 0);
     for (uint16_t id = 1; id <= NODES; id++)
         cr_assert(view_node(&view, id)->reachable && !view_node(&view, id)->told);
