@@ -5,6 +5,9 @@
 
 #define CHANGE_TIMEOUT_MS 12000u /* a node looks for the meta leader for 10 s */
 
+static const struct wire_map_reply NO_ANSWER = {.outcome = WIRE_MAP_AGAIN,
+                                                .why = "no node answers"};
+
 /* False: no answer from this one. */
 static bool ask(struct admin *admin, const struct wire_buffer *body, const struct view_node *node,
                 struct wire_map_reply *reply)
@@ -104,6 +107,11 @@ static enum exit_code tell(struct admin *admin, const struct ringmap *next,
         arguments_error(admin->arguments, "refused: %s", reply->why);
         return EXIT_CODE_FAILED;
     }
+    if (reply->outcome == WIRE_MAP_UNSENT) {
+        arguments_error(admin->arguments, "nothing was changed: no node that answers could send "
+                                          "it on; start one that can, and say it again");
+        return EXIT_CODE_FAILED;
+    }
     /* An attempt whose answer was lost may have come first. */
     if (view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS) == 0 &&
         map_change_is_in(&admin->view.map, next))
@@ -117,12 +125,36 @@ static enum exit_code tell(struct admin *admin, const struct ringmap *next,
     return EXIT_CODE_UNREACHABLE;
 }
 
+/* One node after the other until one has sent it on. Whoever was asked and did not answer may have.
+ */
+static void ask_each(struct admin *admin, const struct wire_buffer *body,
+                     struct wire_map_reply *reply)
+{
+    bool silent = false, ended = false;
+
+    for (uint32_t i = 0; i < admin->view.node_count && !ended; i++) {
+        const struct view_node *node = &admin->view.nodes[i];
+
+        if (!node->reachable || node->told)
+            continue;
+        if (!ask(admin, body, node, reply)) {
+            silent = true;
+            continue;
+        }
+        ended = reply->outcome != WIRE_MAP_UNSENT;
+        if (!ended)
+            arguments_error(admin->arguments, "node %u (%s): %s", node->id, node->address,
+                            reply->why);
+    }
+    if (silent && reply->outcome == WIRE_MAP_UNSENT)
+        *reply = NO_ANSWER;
+}
+
 enum exit_code map_change_send(struct admin *admin, const struct ringmap *next)
 {
-    struct wire_map_reply reply = {.outcome = WIRE_MAP_AGAIN, .why = "no node answers"};
+    struct wire_map_reply reply = NO_ANSWER;
     struct wire_buffer body = {0};
     uint8_t *out = wire_put_bin_space(&body, ringmap_encoded_size(next));
-    bool answered = false;
     enum exit_code code;
 
     if (!out) {
@@ -131,9 +163,7 @@ enum exit_code map_change_send(struct admin *admin, const struct ringmap *next)
         return EXIT_CODE_FAILED;
     }
     ringmap_encode(next, out);
-    for (uint32_t i = 0; i < admin->view.node_count && !answered; i++)
-        if (admin->view.nodes[i].reachable && !admin->view.nodes[i].told)
-            answered = ask(admin, &body, &admin->view.nodes[i], &reply);
+    ask_each(admin, &body, &reply);
     code = tell(admin, next, &reply);
     wire_buffer_deinit(&body);
     return code;

@@ -2,7 +2,8 @@
  *
  * Any node hands it to the meta group's leader, which commits it only when it is the very next one
  * and may be. The same bytes are committed once at most, however often they are sent; so when an
- * answer was lost, the map that the cluster goes by now tells whether the change is in it.
+ * answer was lost, the map that the cluster goes by now tells whether the change is in it. A node
+ * that says that it could not hand it on is told to the operator, and another one is asked.
  */
 #ifndef CLI_MAP_CHANGE_H
 #define CLI_MAP_CHANGE_H
@@ -10,8 +11,9 @@
 #include "cli/admin.h"
 
 /* next: of admin->view.map's epoch + 1. Prints what went wrong. EXIT_CODE_OK: it is committed;
- * EXIT_CODE_CONFLICT: another came first; EXIT_CODE_FAILED: refused; EXIT_CODE_UNREACHABLE:
- * unknown. admin->view may have been gathered again. */
+ * EXIT_CODE_CONFLICT: another came first; EXIT_CODE_FAILED: refused, or no node could
+ * hand it on: nothing has changed; EXIT_CODE_UNREACHABLE: unknown. admin->view may have been
+ * gathered again. */
 enum exit_code map_change_send(struct admin *admin, const struct ringmap *next);
 /* What another's change of that epoch, when next is not in the newest map, says of `next`. */
 const char *map_change_conflict(uint64_t epoch, const struct ringmap *next);

@@ -8,7 +8,7 @@
 #define BOXES_STEP_MAX RINGMAP_KEYS_MAX /* each is work: a tenth of a millisecond */
 
 /* What is missing, BOXES_STEP_MAX at most. */
-static int make(const struct node *node, struct ringmap *map)
+static int make(const struct node *node, struct ringmap *map, uint8_t *lacking)
 {
     const struct node_options *options = &node->options;
     uint32_t made = 0;
@@ -24,22 +24,25 @@ static int make(const struct node *node, struct ringmap *map)
             if (made++ == BOXES_STEP_MAX)
                 return NODE_BOXES_E_MORE;
             if (!options->wrap || options->wrap(options->wrap_context, map->key_ids[key],
-                                                member->public_key, box) != 0)
+                                                member->public_key, box) != 0) {
+                *lacking = map->key_ids[key];
                 return NODE_BOXES_E_NO_KEY;
+            }
             memcpy(map->boxes[(size_t)key * map->member_count + i], box, sizeof box);
         }
     }
     return NODE_BOXES_E_OK;
 }
 
-int node_boxes_make(const struct node *node, uint8_t *blob, size_t size)
+int node_boxes_make(const struct node *node, uint8_t *blob, size_t size, uint8_t *lacking)
 {
     struct ringmap map;
     int r = ringmap_decode(blob, size, &map);
 
     if (r != 0) /* the meta group's leader says so */
         return r < 0 ? r : NODE_BOXES_E_OK;
-    r = make(node, &map);
+    *lacking = 0;
+    r = make(node, &map, lacking);
     assert(ringmap_encoded_size(&map) == size);
     ringmap_encode(&map, blob);
     ringmap_deinit(&map);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define CHANGE_MS_MAX 10000u /* then the admin is told that nobody took it */
-#define HINT_MS       50u    /* two that name each other are not asked faster */
+#define KEYS_MS_MAX   2000u /* for a data key of which the admin has heard earlier than this node */
+#define HINT_MS       50u   /* two that name each other are not asked faster */
 
 static void answer(struct node *node, struct node_effects *effects, struct shard_address to,
                    uint64_t correlation, const struct wire_map_reply *reply)
@@ -103,7 +104,7 @@ static const char *begin_asked(struct node *node, const struct node_event *event
         return "this node belongs to no founded cluster";
     if (cursor.failed || !bytes || size == 0)
         return "the ring map does not decode";
-    *outcome = WIRE_MAP_AGAIN;
+    *outcome = WIRE_MAP_UNSENT;
     if (why)
         return why;
     blob = malloc(size);
@@ -219,33 +220,48 @@ void node_attempt_send(struct node *node, struct node_effects *effects,
  * admin did. */
 static bool make_whole(struct node *node, struct node_change *change)
 {
-    int r = change->whole ? 0 : node_boxes_make(node, change->blob, change->size);
+    int r = change->whole ? 0 : node_boxes_make(node, change->blob, change->size, &change->lacking);
 
     if (!change->whole && r == 0)
         change->attempt.name = node_attempt_name(change->blob, change->size);
     change->whole |= r == 0;
-    change->lacking = r == NODE_BOXES_E_NO_KEY ? "the node that was asked has not got all data keys"
-                      : r < 0                  ? "out of memory"
-                                               : NULL;
-    if (change->lacking)
+    if (!change->whole && r != NODE_BOXES_E_MORE)
         change->attempt.due_ms = node->now_ms + HINT_MS;
     return change->whole;
+}
+
+static bool is_late(const struct node *node, const struct node_change *change)
+{
+    uint64_t left_ms = change->lacking ? CHANGE_MS_MAX - KEYS_MS_MAX : 0;
+
+    return node->now_ms + left_ms >= change->attempt.until_ms;
+}
+
+/* What was never sent on, another node may send. */
+static void end_late(struct node *node, struct node_effects *effects, struct node_change *change)
+{
+    bool sent = change->attempt.attempts > 0;
+    struct wire_map_reply reply = {.outcome = sent ? WIRE_MAP_AGAIN : WIRE_MAP_UNSENT,
+                                   .epoch = node_map(node)->epoch};
+
+    if (change->lacking)
+        snprintf(reply.why, sizeof reply.why, "it has not got data key %u, its log says why",
+                 change->lacking);
+    else
+        snprintf(reply.why, sizeof reply.why, "%s",
+                 change->whole ? "the meta group has no leader that answers" : "out of memory");
+    end(node, effects, change, &reply);
 }
 
 void node_changes_due(struct node *node, struct node_effects *effects)
 {
     for (size_t i = 0; i < NODE_CHANGES_MAX; i++) {
         struct node_change *change = &node->changes[i];
-        struct wire_map_reply late = {.outcome = WIRE_MAP_AGAIN,
-                                      .epoch = node_map(node)->epoch,
-                                      .why = "the meta group has no leader that answers"};
 
         if (!change->blob || node->now_ms < change->attempt.due_ms)
             continue;
-        if (change->lacking)
-            snprintf(late.why, sizeof late.why, "%s", change->lacking);
-        if (node->now_ms >= change->attempt.until_ms)
-            end(node, effects, change, &late);
+        if (is_late(node, change))
+            end_late(node, effects, change);
         else if (make_whole(node, change))
             node_attempt_send(node, effects, &change->attempt, WIRE_MAP_CHANGE, change->blob,
                               change->size);

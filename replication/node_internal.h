@@ -38,7 +38,7 @@ struct node_change {
     struct shard_address asker;
     uint64_t correlation; /* the asker's */
     bool whole;           /* whoever takes part in it has boxes of all data keys */
-    const char *lacking;  /* why not yet, if anything keeps it */
+    uint8_t lacking;      /* the data key that keeps it from that, as this node has not got it */
     bool joins;
     uint8_t key[RINGMAP_KEY_SIZE]; /* of who joins */
     struct node_attempt attempt;
@@ -173,9 +173,10 @@ void node_attempt_again(const struct node *node, struct node_attempt *attempt,
 /* node_boxes.c */
 enum node_boxes_e { NODE_BOXES_E_OK, NODE_BOXES_E_MORE, NODE_BOXES_E_NO_KEY };
 /* Makes boxes of data keys for members of an encoded map that take part and have none, in place; a
- * bounded number of them, MORE: it is to be called again. NO_KEY: some are of keys that this node
- * has not opened, or not yet. What is no map stays as it is. 0, an enum node_boxes_e or -ENOMEM. */
-int node_boxes_make(const struct node *node, uint8_t *blob, size_t size);
+ * bounded number of them, MORE: it is to be called again. NO_KEY: some are of a key that this node
+ * has not opened, or not yet: *lacking, else 0. What is no map stays as it is. 0, an enum
+ * node_boxes_e or -ENOMEM. */
+int node_boxes_make(const struct node *node, uint8_t *blob, size_t size, uint8_t *lacking);
 
 /* node_join.c */
 /* A message from a node that is no member, or not known to be one. */

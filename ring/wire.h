@@ -486,7 +486,8 @@ enum wire_map_outcome {
     WIRE_MAP_DONE = 1,     /* committed, now or by an earlier attempt of the same bytes */
     WIRE_MAP_CONFLICT = 2, /* another change came first */
     WIRE_MAP_REFUSED = 3,  /* not a map that may come next: why */
-    WIRE_MAP_AGAIN = 4     /* not by this replica, or not now; to an admin: nobody in time */
+    WIRE_MAP_AGAIN = 4,    /* not by this replica, or not now; to an admin: nobody in time */
+    WIRE_MAP_UNSENT = 5    /* to an admin: this node has sent nothing on, another one may: why */
 };
 #define WIRE_MAP_WHY_SIZE 120u
 struct wire_map_reply {

@@ -1,8 +1,11 @@
 #include "cli/map_change.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "cluster_fake.h"
 #include "view_scene.h"
 
 static struct ringmap now, next;
@@ -123,4 +126,98 @@ Test(map_change, that_nothing_was_changed_is_said_only_when_it_is_certain)
     cr_assert_not(strstr(map_change_conflict(next.epoch + 1, &next), "nothing was changed"));
     cr_assert(strstr(map_change_conflict(next.epoch + 1, &next), "unknown"));
     ended();
+}
+
+/* --- send ---------------------------------------------------------------------------------- */
+
+#define SILENT 0u
+
+static uint8_t outcomes[5]; /* by node: what it says; or SILENT */
+static unsigned asked[5];
+static const struct ringmap *newest;
+static char said[2048];
+
+/* One node is asked to send a map on, or all for the newest and how they are. */
+static void ask(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
+{
+    (void)timeout_ms;
+    for (size_t i = 0; i < count; i++) {
+        struct wire_map_reply reply = {.outcome = outcomes[requests[i].node], .epoch = 1};
+        struct wire_buffer body = {0};
+
+        if (requests[i].type == WIRE_MAP_GET) {
+            ringmap_encode(newest, wire_put_bin_space(&body, ringmap_encoded_size(newest)));
+            cluster_fake_answer(&requests[i], &body);
+        }
+        if (requests[i].type != WIRE_MAP_CHANGE)
+            continue;
+        asked[requests[i].node]++;
+        snprintf(reply.why, sizeof reply.why, "node %d's reason", requests[i].node);
+        if (reply.outcome == SILENT)
+            continue;
+        wire_put_map_reply(&body, &reply);
+        cluster_fake_answer(&requests[i], &body);
+    }
+}
+
+/* `ring-admin commit` with such answers of nodes 1 to 4: its exit code. */
+static enum exit_code send_to(uint8_t one, uint8_t two, uint8_t three, uint8_t four)
+{
+    static const struct program program = {.name = "ring-admin"};
+    static const struct command_row command = {.name = "commit"};
+    static const struct arguments arguments = {.program = &program, .command = &command};
+    struct admin admin = {.arguments = &arguments, .view = scene_view(4, 0, 16, 3)};
+    enum exit_code code;
+    FILE *file;
+
+    begun();
+    newest = &now;
+    memcpy(outcomes, (uint8_t[]){0, one, two, three, four}, sizeof outcomes);
+    memset(asked, 0, sizeof asked);
+    cluster_fake_ask = ask;
+    cr_redirect_stderr();
+    code = map_change_send(&admin, &next);
+    (void)fflush(NULL);
+    file = cr_get_redirected_stderr();
+    said[fread(said, 1, sizeof said - 1, file)] = 0;
+    view_deinit(&admin.view);
+    ended();
+    return code;
+}
+
+Test(map_change, who_has_sent_nothing_on_is_told_and_another_one_is_asked)
+{
+    cr_assert_eq(send_to(WIRE_MAP_UNSENT, WIRE_MAP_UNSENT, WIRE_MAP_DONE, WIRE_MAP_DONE),
+                 EXIT_CODE_OK);
+    cr_assert(asked[1] == 1 && asked[2] == 1 && asked[3] == 1 && asked[4] == 0);
+    cr_assert_str_eq(said, "ring-admin commit: node 1 (127.0.0.1:7001): node 1's reason\n"
+                           "ring-admin commit: node 2 (127.0.0.1:7002): node 2's reason\n");
+}
+
+Test(map_change, when_nobody_can_send_it_on_nothing_was_changed)
+{
+    cr_assert_eq(send_to(WIRE_MAP_UNSENT, WIRE_MAP_UNSENT, WIRE_MAP_UNSENT, WIRE_MAP_UNSENT),
+                 EXIT_CODE_FAILED);
+    cr_assert(strstr(said, "node 4 (127.0.0.1:7004): node 4's reason"), "%s", said);
+    cr_assert(strstr(said, "nothing was changed"), "%s", said);
+    cr_assert_not(strstr(said, "unknown"), "%s", said);
+}
+
+Test(map_change, who_was_asked_and_is_silent_may_have_sent_it_on)
+{
+    cr_assert_eq(send_to(WIRE_MAP_UNSENT, SILENT, WIRE_MAP_UNSENT, WIRE_MAP_UNSENT),
+                 EXIT_CODE_UNREACHABLE);
+    cr_assert_not(strstr(said, "nothing was changed"), "%s", said);
+    cr_assert(strstr(said, "whether the change comes is unknown"), "%s", said);
+}
+
+Test(map_change, nobody_else_is_asked_when_one_has_sent_it_on)
+{
+    cr_assert_eq(send_to(WIRE_MAP_UNSENT, WIRE_MAP_AGAIN, WIRE_MAP_DONE, WIRE_MAP_DONE),
+                 EXIT_CODE_UNREACHABLE);
+    cr_assert_eq(asked[3] + asked[4], 0);
+    cr_assert(strstr(said, "node 2's reason; whether the change comes is unknown"), "%s", said);
+    cr_assert_eq(send_to(WIRE_MAP_REFUSED, WIRE_MAP_DONE, WIRE_MAP_DONE, WIRE_MAP_DONE),
+                 EXIT_CODE_FAILED);
+    cr_assert_eq(asked[2], 0);
 }

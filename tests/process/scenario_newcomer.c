@@ -7,6 +7,7 @@
 #include "storage/datadir.h"
 #include "storage/vault.h"
 #include "tests/process/fleet.h"
+#include "tests/process/intruder.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
 
@@ -19,6 +20,7 @@
 #define NODES      3u
 #define HEALTHY_MS 60000u
 #define CALL_MS    60000u
+#define RATE       7u
 #define LARGE      320u
 #define LARGE_SIZE (128u << 10)
 #define SECRET     "nobody-may-see-this"
@@ -243,6 +245,32 @@ static void forget_boxes(const struct fleet *fleet)
     vfs_posix_close(vfs);
 }
 
+/* It is handed the next map of one that gives it nothing, and has no key to make up for that. */
+static void ask_the_keyless(struct fleet *fleet, uint32_t k)
+{
+    struct intruder *admin;
+    struct wire_map_reply reply;
+    struct wire_cursor cursor;
+    struct ringmap map;
+    struct ticket ticket;
+    uint8_t body[1024];
+    size_t size = sizeof body;
+
+    REQUIRE(ticket_load(&ticket, fleet->ticket) == 0, "%s", fleet->ticket);
+    admin = intruder_open(&ticket, LINK_ROLE_ADMIN, fleet->addresses[k]);
+    REQUIRE(intruder_gets_in(admin, HEALTHY_MS), "an admin is kept out");
+    intruder_map(admin, &map);
+    intruder_change(admin, &map, RATE, WIRE_PARTITION_NODE);
+    REQUIRE(intruder_hears(admin, WIRE_MAP_CHANGE_REPLY, 1, HEALTHY_MS), "no answer");
+    (void)intruder_got(admin, WIRE_MAP_CHANGE_REPLY, body, &size);
+    wire_cursor_init(&cursor, body, size);
+    REQUIRE(wire_get_map_reply(&cursor, &reply) && reply.outcome == WIRE_MAP_UNSENT &&
+                strstr(reply.why, "it has not got data key 1"),
+            "outcome %u: %s", reply.outcome, reply.why);
+    ringmap_deinit(&map);
+    intruder_close(admin);
+}
+
 /* No disk tells, and each node has its data keys at hand. One that has lost them hosts nothing
  * until the next map gives it all of them. */
 static void start_again(struct fleet *fleet)
@@ -261,6 +289,7 @@ static void start_again(struct fleet *fleet)
         fleet_start_node(fleet, k);
     fleet_wait_log(fleet, "node-4", "event=data_key_missing", HEALTHY_MS);
     await_none(fleet, "node-4", 2);
+    ask_the_keyless(fleet, 3);
     administer(fleet, (const char *[]){"rotate-key", "--wait", NULL});
     fleet_wait_healthy(fleet, HEALTHY_MS);
     expect_all(fleet, "node-4", 3);

@@ -123,7 +123,8 @@ Test(node_boxes, of_a_key_that_this_node_has_yet_to_open_they_are_made_a_moment_
     end();
 }
 
-Test(node_boxes, an_admin_is_told_of_a_node_that_lacks_a_data_key)
+/* It has sent nothing on, so that another node may be asked: soon, and nothing comes later. */
+Test(node_boxes, an_admin_is_told_soon_of_a_node_that_lacks_a_data_key)
 {
     struct wire_map_reply reply;
     struct wire_cursor cursor;
@@ -135,14 +136,43 @@ Test(node_boxes, an_admin_is_told_of_a_node_that_lacks_a_data_key)
     begun = now_ms;
     while (!sent(&old, WIRE_MAP_CHANGE_REPLY)) {
         cr_assert_null(sent(&old, WIRE_MAP_CHANGE));
-        cr_assert_leq(now_ms, begun + 11000);
+        cr_assert_leq(now_ms, begun + 2500);
         tick(&old, 100);
     }
     wire_cursor_init(&cursor, sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body,
                      sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body_size);
     cr_assert(wire_get_map_reply(&cursor, &reply));
+    cr_assert_eq(reply.outcome, WIRE_MAP_UNSENT);
+    cr_assert_str_eq(reply.why, "it has not got data key 2, its log says why");
+    cannot = false;
+    for (unsigned i = 0; i < 12; i++) {
+        tick(&old, 1000);
+        cr_assert_null(sent(&old, WIRE_MAP_CHANGE));
+    }
+    end();
+}
+
+/* Then nobody may say that nothing was changed. */
+Test(node_boxes, what_was_sent_on_is_not_told_as_unsent)
+{
+    struct wire_map_reply reply;
+    struct wire_cursor cursor;
+
+    begin_with(2, 1);
+    cannot = true;
+    send_plan(1);
+    tick(&old, 500);
+    cannot = false;
+    tick(&old, 50);
+    cr_assert(sent(&old, WIRE_MAP_CHANGE));
+    for (unsigned i = 0; i < 100 && !sent(&old, WIRE_MAP_CHANGE_REPLY); i++)
+        tick(&old, 100);
+    cr_assert(sent(&old, WIRE_MAP_CHANGE_REPLY));
+    wire_cursor_init(&cursor, sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body,
+                     sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body_size);
+    cr_assert(wire_get_map_reply(&cursor, &reply));
     cr_assert_eq(reply.outcome, WIRE_MAP_AGAIN);
-    cr_assert_str_eq(reply.why, "the node that was asked has not got all data keys");
+    cr_assert_str_eq(reply.why, "the meta group has no leader that answers");
     end();
 }
 

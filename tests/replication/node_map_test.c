@@ -554,6 +554,6 @@ Test(node_map, changes_at_a_time_are_bounded)
         change(admin, (uint64_t)(2 + i), 77);
     cr_assert_eq(answered(), 0);
     change(admin, 6, 77);
-    cr_assert_eq(answered(), WIRE_MAP_AGAIN);
+    cr_assert_eq(answered(), WIRE_MAP_UNSENT);
     end();
 }
