@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ring/stamp.h"
+
 static void first_line(FILE *file, char *text)
 {
     char line[MACHINE_TEXT_SIZE];
@@ -49,8 +51,6 @@ static void read_cpu(char *text)
 void machine_init(struct machine *machine)
 {
     struct utsname name;
-    time_t now = time(NULL);
-    struct tm utc;
 
     snprintf(machine->commit, sizeof machine->commit, "unknown");
     snprintf(machine->kernel, sizeof machine->kernel, "unknown");
@@ -59,7 +59,6 @@ void machine_init(struct machine *machine)
     read_cpu(machine->cpu);
     if (uname(&name) == 0)
         snprintf(machine->kernel, sizeof machine->kernel, "%.100s", name.release);
-    gmtime_r(&now, &utc);
-    strftime(machine->date, sizeof machine->date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    stamp_seconds((uint64_t)time(NULL) * 1000, machine->date);
     machine->cores = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 }

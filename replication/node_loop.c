@@ -12,6 +12,8 @@
 
 #include <sodium.h>
 
+#include "ring/stamp.h"
+
 #define TICK_MS      100u
 #define TICKETS_MS   1000u /* links are held against the tickets so often */
 #define DRAIN_MS_MAX 2500u
@@ -44,19 +46,14 @@ uint64_t loop_random(void)
 void loop_log(const char *level, const char *event, const char *format, ...)
 {
     char text[1024];
-    uint64_t now = loop_wall_ms();
-    time_t seconds = (time_t)(now / 1000);
-    struct tm utc;
-    char stamp[32];
+    char stamp[STAMP_SIZE];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    gmtime_r(&seconds, &utc);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    fprintf(stderr, "ts=%s.%03uZ level=%s event=%s %s\n", stamp, (unsigned)(now % 1000), level,
-            event, text);
+    fprintf(stderr, "ts=%s level=%s event=%s %s\n", stamp_ms(loop_wall_ms(), stamp), level, event,
+            text);
 }
 
 /* A signal is taken by a thread of its own, which ends with it, and becomes an item of the control

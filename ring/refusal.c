@@ -3,18 +3,17 @@
 #include "ring/bytes.h"
 #include "ring/link.h"
 #include "ring/seal.h"
+#include "ring/stamp.h"
 #include "ring/ticket.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
 #define CONTEXT    "refusal1" /* of the key's derivation */
 #define NUMBER_MAX ((UINT64_C(1) << 48) - 1)
-#define WHEN_SIZE  32u
 
 _Static_assert(REFUSAL_SIZE == REFUSAL_PLAIN_SIZE + crypto_aead_chacha20poly1305_ietf_ABYTES, "");
 _Static_assert(REFUSAL_SIZE < SEAL_HEADER_SIZE, "never taken for a stream's header");
@@ -73,28 +72,17 @@ const char *refusal_word(uint8_t kind)
     }
 }
 
-/* "2026-11-23T01:02:03Z" */
-static const char *when(uint64_t unix_ms, char text[WHEN_SIZE])
-{
-    time_t seconds = (time_t)(unix_ms / 1000);
-    struct tm utc;
-
-    if (!gmtime_r(&seconds, &utc) || strftime(text, WHEN_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-        snprintf(text, WHEN_SIZE, "an unknown time");
-    return text;
-}
-
 static void say(const struct refusal *refusal, char text[REFUSAL_TEXT_SIZE])
 {
     unsigned long long number = refusal->number;
-    char time[WHEN_SIZE];
+    char time[STAMP_SIZE];
 
     switch (refusal->kind) {
     case REFUSAL_REVOKED:
     case REFUSAL_EXPIRED:
         snprintf(text, REFUSAL_TEXT_SIZE, "the ticket %s%s at %s",
                  refusal->kind == REFUSAL_REVOKED ? "was " : "", refusal_word(refusal->kind),
-                 when(refusal->number, time));
+                 stamp_seconds(refusal->number, time));
         break;
     case REFUSAL_SPENT:
         snprintf(text, REFUSAL_TEXT_SIZE, "the ticket is spent: used %llu of %llu times", number,

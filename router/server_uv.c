@@ -10,36 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* One line of logfmt; at most SERVER_LOG_BURST a second, and then how many were kept back. */
-void server_log(struct server *server, const char *level, const char *format, ...)
-{
-    struct timespec now;
-    struct tm utc;
-    char line[640], stamp[32], kept_back[48] = "";
-    va_list arguments;
-    int size;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    if ((uint64_t)now.tv_sec != server->log_second) {
-        server->log_second = (uint64_t)now.tv_sec;
-        server->log_count = 0;
-    }
-    if (++server->log_count > SERVER_LOG_BURST) {
-        server->log_kept_back++;
-        return;
-    }
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    size =
-        snprintf(line, sizeof line, "ts=%s.%03ldZ level=%s ", stamp, now.tv_nsec / 1000000, level);
-    va_start(arguments, format);
-    vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
-    va_end(arguments);
-    if (server->log_kept_back > 0)
-        snprintf(kept_back, sizeof kept_back, " lines_kept_back=%u", server->log_kept_back);
-    fprintf(stderr, "%s%s\n", line, kept_back); /* in one piece: others write there too */
-    server->log_kept_back = 0;
-}
+#include "ring/stamp.h"
 
 static uint64_t wall_now_ms(void)
 {
@@ -47,6 +18,32 @@ static uint64_t wall_now_ms(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* One line of logfmt; at most SERVER_LOG_BURST a second, and then how many were kept back. */
+void server_log(struct server *server, const char *level, const char *format, ...)
+{
+    char line[640], stamp[STAMP_SIZE], kept_back[48] = "";
+    uint64_t now_ms = wall_now_ms();
+    va_list arguments;
+    int size;
+
+    if (now_ms / 1000 != server->log_second) {
+        server->log_second = now_ms / 1000;
+        server->log_count = 0;
+    }
+    if (++server->log_count > SERVER_LOG_BURST) {
+        server->log_kept_back++;
+        return;
+    }
+    size = snprintf(line, sizeof line, "ts=%s level=%s ", stamp_ms(now_ms, stamp), level);
+    va_start(arguments, format);
+    vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
+    va_end(arguments);
+    if (server->log_kept_back > 0)
+        snprintf(kept_back, sizeof kept_back, " lines_kept_back=%u", server->log_kept_back);
+    fprintf(stderr, "%s%s\n", line, kept_back); /* in one piece: others write there too */
+    server->log_kept_back = 0;
 }
 
 void server_step(struct server *server, struct router_event *event)
