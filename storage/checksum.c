@@ -7,13 +7,20 @@
 /* Headers and keys are short: joined on the stack they cost one pass and no state of 576 bytes. */
 #define CHECKSUM_JOIN_SIZE_MAX 512u
 
+/* Shorter ones go through no register that is wider. */
+#define CHECKSUM_WIDE_MIN 241u
+
 uint64_t checksum(const void *bytes, size_t size)
 {
-    return XXH3_64bits(bytes, size);
+    return checksum_seeded(bytes, size, 0);
 }
 
 uint64_t checksum_seeded(const void *bytes, size_t size, uint64_t seed)
 {
+#ifdef CHECKSUM_AVX2
+    if (size >= CHECKSUM_WIDE_MIN && __builtin_cpu_supports("avx2"))
+        return checksum_avx2(bytes, size, seed);
+#endif
     return XXH3_64bits_withSeed(bytes, size, seed);
 }
 

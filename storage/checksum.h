@@ -11,5 +11,7 @@ uint64_t checksum_seeded(const void *bytes, size_t size, uint64_t seed);
 /* Over two pieces as if they were one; what lies between them is left out. */
 uint64_t checksum_pair(const void *first, size_t first_size, const void *second, size_t second_size,
                        uint64_t seed);
+/* checksum_seeded() with AVX2, which the processor must have. For checksum.c. */
+uint64_t checksum_avx2(const void *bytes, size_t size, uint64_t seed);
 
 #endif

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "storage/checksum.h"
 #include "storage/codec.h"
@@ -7,6 +8,19 @@
 Test(checksum, is_xxh3_of_the_published_empty_input)
 {
     cr_assert_eq(checksum("", 0), 0x2D06800538D394C2ull);
+}
+
+/* What one node writes another one reads, whatever their processors are. */
+Test(checksum, is_the_same_in_registers_of_any_width)
+{
+    static uint8_t bytes[20000];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 131 + i / 256);
+    for (size_t size = 0; size < sizeof(bytes); size += size < 1100 ? 1 : 331) {
+        cr_assert_eq(checksum(bytes, size), XXH3_64bits(bytes, size));
+        cr_assert_eq(checksum_seeded(bytes, size, size), XXH3_64bits_withSeed(bytes, size, size));
+    }
 }
 
 Test(checksum, a_pair_is_its_concatenation_at_any_size)
