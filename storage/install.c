@@ -12,6 +12,7 @@ void install_room_free(struct install_room *room)
     free(room->bytes);
     free(room->records);
     free(room->places);
+    free(room->entries);
     *room = (struct install_room){0};
 }
 
@@ -24,6 +25,7 @@ void install_reset(struct install *install)
     install->key_id = 0;
     install->sorted = false;
     install->place_count = 0;
+    install->entry_count = 0;
     install->at = 0;
 }
 
@@ -35,7 +37,7 @@ void install_free(struct install *install)
     vfs_close(install->file);
     install->file = NULL;
     install_room_free(&install->room);
-    install->used = install->count = install->place_count = 0;
+    install->used = install->count = install->place_count = install->entry_count = 0;
 }
 
 int install_reserve(struct install *install, size_t size)
@@ -230,19 +232,18 @@ static int finish(struct install *install)
 
 static int hint_fill(struct install *install, struct hint_writer *writer)
 {
-    struct hint_entry *entries = malloc((install->place_count + 1) * sizeof(*entries));
+    struct install_room *room = &install->room;
     size_t count = 0;
-    int r = 0;
+    int r = GROW(room->entries, room->entry_capacity, install->place_count);
 
-    if (!entries)
-        return -ENOMEM;
+    if (r != 0)
+        return r;
     for (size_t i = 0; i < install->count; i++)
-        if (install->room.records[i].key)
-            entries[count++] = install->room.records[i].entry;
-    count = count > 0 ? hint_entries_sort(entries, count) : 0;
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = hint_writer_add(writer, &entries[i]);
-    free(entries);
+        if (room->records[i].key)
+            room->entries[count++] = room->records[i].entry;
+    install->entry_count = count > 0 ? hint_entries_sort(room->entries, count) : 0;
+    for (size_t i = 0; r == 0 && i < install->entry_count; i++)
+        r = hint_writer_add(writer, &room->entries[i]);
     return r == 0 ? hint_writer_finish(writer) : r;
 }
 

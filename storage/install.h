@@ -47,6 +47,8 @@ struct install_room {
     size_t record_capacity;
     struct install_place *places; /* the same but for older ones, sorted */
     size_t place_capacity;
+    struct hint_entry *entries; /* and again, by their digests, for hint and keydir */
+    size_t entry_capacity;
 };
 
 struct install {
@@ -56,7 +58,8 @@ struct install {
     uint16_t partition;
     struct install_room room;
     size_t used, count; /* bytes and records in it, */
-    size_t place_count; /* and places */
+    size_t place_count; /* and places, */
+    size_t entry_count; /* and entries once the cask is whole */
     /* Written: */
     struct manifest_cask info;
     struct vfs_file *file;

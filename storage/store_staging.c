@@ -86,17 +86,17 @@ int store_staging_keys_end(struct store_install *install)
 /* How many keys there will be when the first run, whose digests ascend from 0, has so many. */
 static uint64_t keys_expected(const struct install *run)
 {
-    uint64_t last = run->count > 0
-                        ? keydir_position(&run->room.records[run->count - 1].entry.digest)
+    uint64_t last = run->entry_count > 0
+                        ? keydir_position(&run->room.entries[run->entry_count - 1].digest)
                         : UINT64_MAX;
     uint64_t runs = UINT64_MAX / (last > 0 ? last : 1);
 
-    return run->count * (runs < RUNS_EXPECTED_MAX ? runs : RUNS_EXPECTED_MAX);
+    return run->entry_count * (runs < RUNS_EXPECTED_MAX ? runs : RUNS_EXPECTED_MAX);
 }
 
-/* Their digests ascend, for the source walks its keydir, and are put where they belong at once. A
- * source that takes the place of another may send a key again: from there on each looks for its
- * place. */
+/* Digests ascend, in a run and from run to run, for the source walks its keydir: keys are put where
+ * they belong at once. A source that takes the place of another may send some again: from there on
+ * each looks for its place. */
 int store_staging_put(struct store_install *install, const struct cask_file *cask,
                       const struct hint_entry *entry)
 {
@@ -126,8 +126,7 @@ int store_staging_take(struct store_install *install)
     written->file = NULL;
     if (install->cask_count == 1) /* without memory for it: one by one */
         install->load = keydir_load_new(install->keydir, keys_expected(written));
-    for (size_t i = 0; r == 0 && i < written->count; i++)
-        if (written->room.records[i].key)
-            r = store_staging_put(install, cask, &written->room.records[i].entry);
+    for (size_t i = 0; r == 0 && i < written->entry_count; i++)
+        r = store_staging_put(install, cask, &written->room.entries[i]);
     return r;
 }
