@@ -212,7 +212,7 @@ void shard_beats_build(struct shard *shard)
     shard->round++;
     probe(shard);
     for (size_t i = 0; i < shard->hosted_count; i++)
-        if (shard->hosted[i]->raft.role == RAFT_LEADER && !shard->hosted[i]->fenced)
+        if (replica_leads(shard->hosted[i]))
             beat_replica(shard, shard->hosted[i], true);
     shard->beat_due_ms = shard->now_ms + shard->options.heartbeat_ms;
 }

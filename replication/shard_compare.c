@@ -271,10 +271,9 @@ static void captures_step(struct shard *shard)
 
 /* --- the leader ---------------------------------------------------------------------------- */
 
-static bool leads(const struct replica *replica)
+static bool may_ask(const struct replica *replica)
 {
-    return replica->raft.role == RAFT_LEADER && !replica->fenced && !replica->raft.transfer_to &&
-           !replica->odd_until_ms;
+    return replica_leads(replica) && !replica->raft.transfer_to && !replica->odd_until_ms;
 }
 
 static void ask_send(struct shard *shard, const struct raft_replica *to, uint8_t kind)
@@ -462,7 +461,7 @@ static void run_step(struct shard *shard)
     struct shard_compare *compare = &shard->compare;
     bool all = true;
 
-    if (!leads(compare->replica) ||
+    if (!may_ask(compare->replica) ||
         (compare->answer_count > 0 && compare->replica->raft.term != compare->ask.term)) {
         compare->replica = NULL;
         compare->tries = 0;
@@ -489,7 +488,7 @@ static void run_begin(struct shard *shard)
         struct replica *replica = shard->hosted[compare->turn++ % shard->hosted_count];
         const struct raft *raft = &replica->raft;
 
-        if (!leads(replica) || raft->config.voter_count < 2 || raft->config.voter_old_count > 0 ||
+        if (!may_ask(replica) || raft->config.voter_count < 2 || raft->config.voter_old_count > 0 ||
             raft->applied < raft->term_start || replica->settled > raft->applied ||
             shard->now_ms < replica->compare_due_ms)
             continue;
@@ -507,8 +506,7 @@ static void odd_step(struct shard *shard, struct replica *replica)
 {
     struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
 
-    if (replica->raft.role == RAFT_LEADER && !replica->fenced &&
-        shard->now_ms < replica->odd_until_ms) {
+    if (replica_leads(replica) && shard->now_ms < replica->odd_until_ms) {
         if (!replica->raft.transfer_to) /* to the best voter */
             shard_raft_event(shard, replica, &event);
         return;

@@ -37,9 +37,7 @@
 
 static bool may_walk(const struct shard *shard, const struct replica *replica)
 {
-    const struct raft *raft = &replica->raft;
-
-    return raft->role == RAFT_LEADER && !replica->fenced && raft->term == shard->walk.term;
+    return replica_leads(replica) && replica->raft.term == shard->walk.term;
 }
 
 /* Reads of a walk that was given up may be out still. */

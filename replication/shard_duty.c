@@ -8,11 +8,6 @@
 #define LOG_SIZE_MIN     (UINT64_C(16) << 20)
 #define TRANSFERS_MAX    32u /* begun in one round of duties */
 
-static bool leads(const struct replica *replica)
-{
-    return replica->raft.role == RAFT_LEADER && !replica->fenced;
-}
-
 /* The index behind which log is kept for it, if it is heard. None when only a snapshot helps it,
  * unless it has the beginning of one. */
 static uint64_t log_held(const struct raft_progress *peer)
@@ -207,7 +202,7 @@ void shard_duty(struct shard *shard)
         if (replica->fenced)
             continue;
         shard_relocate(shard, replica, segments_bound(shard));
-        if (!leads(replica)) {
+        if (!replica_leads(replica)) {
             retain_wanted(shard, replica);
             continue;
         }
@@ -247,7 +242,7 @@ void shard_drain_step(struct shard *shard)
         struct replica *replica = shard->hosted[i];
         struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
 
-        if (!leads(replica) || replica->raft.transfer_to)
+        if (!replica_leads(replica) || replica->raft.transfer_to)
             continue;
         event.from.member = heir_of(shard, replica);
         if (event.from.member != 0)
@@ -262,7 +257,7 @@ bool shard_drained(const struct shard *shard)
     if (shard->now_ms >= shard->drain_until_ms)
         return true;
     for (size_t i = 0; i < shard->hosted_count; i++)
-        if (leads(shard->hosted[i]) && heir_of(shard, shard->hosted[i]) != 0)
+        if (replica_leads(shard->hosted[i]) && heir_of(shard, shard->hosted[i]) != 0)
             return false;
     return shard->in_flight == 0;
 }

@@ -135,9 +135,8 @@ static bool may_expire(const struct shard *shard, const struct replica *replica)
 {
     const struct raft *raft = &replica->raft;
 
-    return raft->role == RAFT_LEADER && !replica->fenced && !raft->transfer_to &&
-           !replica->noop_owed && raft->applied >= raft->term_start && replica != shard->meta &&
-           !shard->drain_until_ms;
+    return replica_leads(replica) && !raft->transfer_to && !replica->noop_owed &&
+           raft->applied >= raft->term_start && replica != shard->meta && !shard->drain_until_ms;
 }
 
 void shard_expiry_begin(struct replica *replica)

@@ -12,11 +12,6 @@
 
 _Static_assert(TOPKEYS_KEY_SIZE == WIRE_TOP_KEY_SIZE_MAX, "what is kept of a key is told");
 
-static bool leads(const struct replica *replica)
-{
-    return replica->raft.role == RAFT_LEADER && !replica->fenced;
-}
-
 void shard_load_count(struct replica *replica, size_t bytes)
 {
     replica->load.operations++;
@@ -58,7 +53,7 @@ static void measure(struct shard *shard, uint64_t passed_ms)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica_load *load = &shard->hosted[i]->load;
 
-        if (!leads(shard->hosted[i])) {
+        if (!replica_leads(shard->hosted[i])) {
             *load = (struct replica_load){0};
             continue;
         }
@@ -111,7 +106,7 @@ uint64_t shard_load_leaders_digest(const struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         const struct replica *replica = shard->hosted[i];
 
-        if (leads(replica) && replica != shard->meta)
+        if (replica_leads(replica) && replica != shard->meta)
             sum += mix((uint64_t)replica->partition << 32 | replica->raft.term);
     }
     return sum;
@@ -125,7 +120,7 @@ void shard_load_leaders(struct shard *shard, struct shard_address from,
     for (size_t i = 0; i < shard->hosted_count; i++) {
         const struct replica *replica = shard->hosted[i];
 
-        if (leads(replica) && replica != shard->meta)
+        if (replica_leads(replica) && replica != shard->meta)
             wire_put_leader(&body, &(struct wire_leader){replica->partition, replica->raft.term});
     }
     shard_out(shard, from, WIRE_LEADERS, message->partition, message->correlation, &body);
@@ -183,7 +178,7 @@ static void tell(struct shard *shard, uint16_t member, uint32_t term)
     take_syncs(shard, &load);
     wire_put_load(&body, &load);
     for (size_t i = 0; i < shard->hosted_count; i++)
-        if (leads(shard->hosted[i]) && shard->hosted[i] != shard->meta)
+        if (replica_leads(shard->hosted[i]) && shard->hosted[i] != shard->meta)
             put_group(shard, shard->hosted[i], &body);
     if (member == shard->options.self && shard->options.number == 0)
         shard_balance_load(
@@ -199,7 +194,7 @@ static void carry_out(struct shard *shard, const struct wire_wish *wish)
     struct replica *replica = shard_replica(shard, wish->partition);
     struct raft_event event = {.kind = RAFT_EVENT_TRANSFER, .from.member = wish->to};
 
-    if (replica && leads(replica) && !replica->raft.transfer_to &&
+    if (replica && replica_leads(replica) && !replica->raft.transfer_to &&
         wish->to != shard->options.self && wish->to <= shard->member_count &&
         shard_ready_to_lead(shard, replica, wish->to))
         shard_raft_event(shard, replica, &event);
@@ -234,7 +229,7 @@ static uint32_t count_led(const struct shard *shard)
     uint32_t count = 0;
 
     for (size_t i = 0; i < shard->hosted_count; i++)
-        count += leads(shard->hosted[i]);
+        count += replica_leads(shard->hosted[i]);
     return count;
 }
 
@@ -280,7 +275,7 @@ void shard_load_top(struct shard *shard, struct shard_address from,
                            .slow = load->slow,
                            .sync_us = load->sync_us,
                            .partition_count =
-                               count_led(shard) - (shard->meta && leads(shard->meta))};
+                               count_led(shard) - (shard->meta && replica_leads(shard->meta))};
     struct wire_buffer body = {0};
     struct wire_cursor cursor;
     uint32_t sample_ms;
@@ -299,7 +294,7 @@ void shard_load_top(struct shard *shard, struct shard_address from,
     for (size_t i = 0; i < shard->hosted_count; i++) {
         const struct replica *replica = shard->hosted[i];
 
-        if (leads(replica) && replica != shard->meta)
+        if (replica_leads(replica) && replica != shard->meta)
             wire_put_top_partition(&body, &(struct wire_top_partition){
                                               .partition = replica->partition,
                                               .operations = (uint32_t)replica->load.operation_rate,

@@ -21,11 +21,6 @@ _Static_assert(WIRE_MOVE_MEMBERS_MAX == RAFT_VOTERS_MAX &&
                "a configuration's lists go on the wire whole");
 _Static_assert(RAFT_MEMBER_MAX == RINGMAP_MEMBERS_MAX, "there is a peer for every replica");
 
-static bool leads(const struct replica *replica)
-{
-    return replica->raft.role == RAFT_LEADER && !replica->fenced;
-}
-
 /* --- steps --------------------------------------------------------------------------------- */
 
 /* Learners that are there and not as far as they should be. One whose node is away takes nobody's
@@ -51,7 +46,7 @@ static uint32_t all_fed(const struct shard *shard)
     uint32_t count = 0;
 
     for (size_t i = 0; i < shard->hosted_count; i++)
-        if (leads(shard->hosted[i]))
+        if (replica_leads(shard->hosted[i]))
             count += learners_fed(shard, shard->hosted[i]);
     return count;
 }
@@ -77,8 +72,8 @@ bool shard_moved(const struct shard *shard, const struct replica *replica)
 {
     const struct replica_move *move = &replica->move;
 
-    return leads(replica) && move->step == TRANSFER_DONE && move->epoch == shard->intent.epoch &&
-           move->index == replica->raft.config.index &&
+    return replica_leads(replica) && move->step == TRANSFER_DONE &&
+           move->epoch == shard->intent.epoch && move->index == replica->raft.config.index &&
            replica->raft.commit >= replica->raft.term_start;
 }
 
@@ -182,7 +177,7 @@ void shard_moves_duty(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 
-        if (leads(replica) && !replica->raft.transfer_to && !shard_moved(shard, replica))
+        if (replica_leads(replica) && !replica->raft.transfer_to && !shard_moved(shard, replica))
             fed += move_on(shard, replica, fed < fed_max(shard), &proposals);
     }
     tell(shard);
@@ -273,7 +268,7 @@ void shard_moves_get(struct shard *shard, struct shard_address from,
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct wire_move move;
 
-        if (!leads(shard->hosted[i]))
+        if (!replica_leads(shard->hosted[i]))
             continue;
         describe(shard, shard->hosted[i], keys, &move);
         wire_put_move(&body, &move);

@@ -180,7 +180,7 @@ void shard_sources_duty(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count && shard->source_count < SOURCES_MAX; i++) {
         struct replica *replica = shard->hosted[shard->snapshot_turn++ % shard->hosted_count];
 
-        if (replica->raft.role == RAFT_LEADER && !replica->fenced)
+        if (replica_leads(replica))
             peers_duty(shard, replica);
     }
 }
