@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define KEY_SIZE    16u
@@ -25,6 +26,7 @@ struct context {
     uint8_t seal_key[SEAL_KEY_SIZE], seal_header[SEAL_HEADER_SIZE];
     uint8_t packet[PACKET_MAX + SEAL_PACKET_OVERHEAD];
     size_t plain_size;
+    enum seal_cipher cipher;
 };
 
 static void run_hash(void *argument, uint64_t count)
@@ -142,8 +144,14 @@ static void prepare_seal(void *argument, uint64_t count)
     struct context *context = argument;
 
     (void)count;
-    seal_sender_init(&context->sender, context->seal_key, 0, context->seal_header);
-    seal_receiver_init(&context->receiver, context->seal_key, context->seal_header);
+    seal_sender_deinit(&context->sender);
+    seal_receiver_deinit(&context->receiver);
+    int r = seal_sender_init(&context->sender, context->cipher, context->seal_key, 0,
+                             context->seal_header);
+    assert(r == 0);
+    r = seal_receiver_init(&context->receiver, context->cipher, context->seal_key,
+                           context->seal_header);
+    assert(r == 0);
 }
 
 static void run_seal(void *argument, uint64_t count)
@@ -170,21 +178,23 @@ static void run_seal_open(void *argument, uint64_t count)
 
 static void time_seals(const struct micro_options *options, struct context *context)
 {
-    static const struct {
-        const char *seal, *both;
-        size_t size;
-    } sizes[] = {{"seal a packet of 100 B", "seal and open 100 B", 100},
-                 {"seal a packet of 4 KiB", "seal and open 4 KiB", 4096},
-                 {"seal a packet of 64 KiB", "seal and open 64 KiB", PACKET_MAX}};
+    static const size_t sizes[] = {100, 4096, PACKET_MAX};
+    static const char *const names[] = {"100 B", "4 KiB", "64 KiB"};
+    char seal[64], both[64];
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct micro_case seal = {sizes[i].seal, run_seal, sizes[i].size, 0, prepare_seal};
-        struct micro_case both = {sizes[i].both, run_seal_open, sizes[i].size, 0, prepare_seal};
+        const char *cipher = seal_cipher_name(context->cipher);
+        struct micro_case seals = {seal, run_seal, sizes[i], 0, prepare_seal};
+        struct micro_case boths = {both, run_seal_open, sizes[i], 0, prepare_seal};
 
-        context->plain_size = sizes[i].size;
-        micro_time(options, &seal, context);
-        micro_time(options, &both, context);
+        snprintf(seal, sizeof seal, "seal %s, %s", names[i], cipher);
+        snprintf(both, sizeof both, "seal, open %s, %s", names[i], cipher);
+        context->plain_size = sizes[i];
+        micro_time(options, &seals, context);
+        micro_time(options, &boths, context);
     }
+    seal_sender_deinit(&context->sender);
+    seal_receiver_deinit(&context->receiver);
 }
 
 int micro_wire(const struct micro_options *options)
@@ -216,7 +226,10 @@ int micro_wire(const struct micro_options *options)
                                      .value_size = VALUE_SIZE};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         micro_time(options, &cases[i], &context);
-    time_seals(options, &context);
+    for (unsigned i = 0; i < 2; i++) {
+        context.cipher = i == 0 ? SEAL_CIPHER_STREAM : SEAL_CIPHER_GCM;
+        time_seals(options, &context);
+    }
     micro_figure(options, "a record of 16 + 100 B takes",
                  (double)record_size_padded(&context.record), "bytes");
     wire_buffer_deinit(&context.buffer);

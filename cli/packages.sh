@@ -6,8 +6,8 @@
 #   sh cli/packages.sh bench     … and the comparisons with peers
 set -u
 
-build="gcc libc6-dev cmake ninja-build pkg-config libnng-dev libmsgpack-dev libsodium-dev libuv1-dev
-       libxxhash-dev libzstd-dev libsmartcols-dev libjansson-dev libcriterion-dev redis-tools"
+build="gcc libc6-dev cmake ninja-build pkg-config libnng-dev libmsgpack-dev libsodium-dev libssl-dev
+       libuv1-dev libxxhash-dev libzstd-dev libsmartcols-dev libjansson-dev libcriterion-dev redis-tools"
 test="$build procps iproute2 ccache clang-format cppcheck"
 bench="$test redis-server etcd-server etcd-client librocksdb-dev libleveldb-dev liblmdb-dev"
 

@@ -149,9 +149,10 @@ struct host_link {
     bool deaf_told;    /* that it is not */
     struct node_counters_link counters;
     char address[RINGMAP_ADDRESS_SIZE];
-    bool hello_due; /* accepted: its HELLO is answered when the shards have started */
-    bool greeted;   /* accepted: its HELLO has come */
-    bool both_ways; /* accepted, of a member that is JOINING: told to the control plane as up */
+    const char *cipher; /* that seals it, for the log: a constant text */
+    bool hello_due;     /* accepted: its HELLO is answered when the shards have started */
+    bool greeted;       /* accepted: its HELLO has come */
+    bool both_ways;     /* accepted, of a member that is JOINING: told to the control plane as up */
     uint8_t public_key[RINGMAP_KEY_SIZE];
 };
 

@@ -126,6 +126,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     added->dialled = added->counters.dialled = peer->dialled;
     added->seed = link_user(link) == loop->seeds;
     memcpy(added->address, peer->address, sizeof added->address);
+    added->cipher = peer->cipher;
     added->ticket = peer->ticket;
     added->generation = peer->generation;
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
@@ -246,7 +247,8 @@ static void on_answer(struct node_loop *loop, struct host_link *host,
         inbox_put(&loop->inbox, &item);
     if (item.from.member == 0)
         return;
-    loop_log("info", "peer_up", "member=%u shards=%u", item.from.member, hello->shards);
+    loop_log("info", "peer_up", "member=%u shards=%u cipher=%s", item.from.member, hello->shards,
+             host->cipher);
     put_to_shards(loop, &item);
     inbox_put(&loop->inbox, &item);
 }

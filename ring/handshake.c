@@ -28,6 +28,7 @@ void handshake_init(struct handshake *handshake, const struct handshake_options 
     memset(handshake, 0, sizeof *handshake);
     handshake->payload[0] = HANDSHAKE_PAYLOAD_VERSION;
     handshake->payload[1] = (uint8_t)options->role;
+    handshake_put(handshake->payload + 2, options->ciphers, 2);
     handshake_put(handshake->payload + 4, options->credit_messages, 4);
     handshake_put(handshake->payload + 8, options->credit_size, 8);
     memcpy(handshake->payload + 16, options->identity->public_key, IDENTITY_PUBLIC_SIZE);
@@ -100,6 +101,7 @@ static int handshake_take_payload(struct handshake *handshake, const uint8_t *pa
     if (payload[1] < LINK_ROLE_NODE || payload[1] > LINK_ROLE_ADMIN)
         return HANDSHAKE_E_PAYLOAD;
     peer->role = (enum link_role)payload[1];
+    peer->ciphers = (uint16_t)handshake_get(payload + 2, 2);
     peer->credit_messages = (uint32_t)handshake_get(payload + 4, 4);
     peer->credit_size = handshake_get(payload + 8, 8);
     if (peer->credit_messages == 0 || peer->credit_size == 0)

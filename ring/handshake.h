@@ -5,7 +5,8 @@
  * no payload; in messages 2 and 3 each side says who it is (docs/format-link.md):
  *      0 u8  payload version, ≥ 1; later versions only add bytes at the end
  *      1 u8  role
- *      2 u16 zero
+ *      2 u16 ciphers that it can do beside the one that all can: a set, bits in SEAL_CIPHERS. Zero
+ *            from those who know nothing of it, who ignore it, too
  *      4 u32 credit: messages the other side may send ahead
  *      8 u64 credit: bytes
  *     16 32  Ed25519 public key; must convert to the X25519 key that Noise has proven
@@ -49,6 +50,7 @@ struct handshake_options {
     const struct identity *identity; /* borrowed for init */
     const struct ticket *ticket;     /* borrowed for init */
     enum link_role role;
+    uint16_t ciphers; /* ours: seal_ciphers() */
     uint64_t credit_size;
     uint32_t credit_messages;
     const uint8_t *expected_key; /* NULL: any; borrowed for init */
@@ -58,6 +60,7 @@ struct handshake_options {
 struct handshake_peer {
     uint8_t public_key[IDENTITY_PUBLIC_SIZE];
     enum link_role role;
+    uint16_t ciphers; /* as it says: bits that we do not know, too */
     uint64_t credit_size;
     uint32_t credit_messages;
 };

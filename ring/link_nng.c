@@ -334,6 +334,7 @@ int fabric_open(struct fabric **out, const struct fabric_options *options)
         return -ENOMEM;
     fabric->options = *options;
     fabric_defaults(&fabric->options);
+    fabric->ciphers = options->without_gcm ? 0 : seal_ciphers();
     fabric->offered = *options->ticket;
     fabric->candidate_count = 1;
     memcpy(fabric->candidates[0].psk, options->ticket->psk, TICKET_PSK_SIZE);

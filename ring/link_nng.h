@@ -2,7 +2,7 @@
  *
  * A fabric is one process's end of the cluster's network: it may listen, and it dials. Each
  * connection is an nng byte stream (tcp:// by numeric address) under a Noise_XXpsk0 handshake
- * (ring/noise.h) and a secretstream a direction (ring/seal.h). Dialled links reconnect by
+ * (ring/noise.h) and a sealed stream a direction (ring/seal.h). Dialled links reconnect by
  * themselves for ever, with back-off; accepted ones end with their connection.
  *
  * Why not nng's SP sockets: docs/decisions. Threads: callbacks come on nng's threads while a link
@@ -37,6 +37,7 @@ struct link_peer {
     uint32_t generation;    /* of the secret that it is or was made under; 0: fabric_set_tickets()
                                was not called before, or dialled by us */
     bool dialled;           /* by us */
+    const char *cipher;     /* what seals the link: a constant text */
     char address[64];       /* of the dial, or of the remote end */
 };
 
@@ -54,6 +55,8 @@ struct fabric_options {
     size_t queue_size_max;           /* bytes queued a link: 64 MiB */
     bool polled;                     /* no threads that receive: the host calls fabric_receive() */
     bool by_nng;                     /* nng receives and sends everything */
+    bool without_gcm;                /* as where the processor has no AES: links are sealed by
+                                        what all can do */
     size_t credit_size;              /* bytes a peer may send ahead: 8 MiB, never under a message */
     uint32_t credit_messages;        /* 65,536 */
     void *context;

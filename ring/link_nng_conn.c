@@ -110,6 +110,7 @@ static void conn_handshake_init(struct conn *conn, const struct link *link)
         .identity = options->identity,
         .ticket = &offered,
         .role = options->role,
+        .ciphers = conn->fabric->ciphers,
         .credit_size = options->credit_size,
         .credit_messages = options->credit_messages,
         .expected_key = link->pinned ? link->expected_key : NULL,

@@ -29,12 +29,21 @@ static void input_raw(struct conn *conn, const uint8_t *bytes, size_t size)
     pthread_mutex_unlock(&conn->link->lock);
 }
 
-/* Begins our stream: its header goes out before the first packet. */
-static void input_seal(struct conn *conn)
+/* Both ends see the same two sets, and so choose the same. */
+static enum seal_cipher input_cipher(const struct conn *conn)
+{
+    return seal_cipher(conn->fabric->ciphers, conn->peer.ciphers);
+}
+
+/* Begins our stream: its header goes out before the first packet. False: no memory. */
+static bool input_seal(struct conn *conn)
 {
     uint8_t header[SEAL_HEADER_SIZE];
-    seal_sender_init(&conn->sealer, conn->keys->send, 0, header);
+    randombytes_buf(header, sizeof header);
+    if (seal_sender_init(&conn->sealer, input_cipher(conn), conn->keys->send, 0, header) != 0)
+        return false;
     input_raw(conn, header, sizeof header);
+    return true;
 }
 
 static enum input input_handshake_done(struct conn *conn)
@@ -50,8 +59,8 @@ static enum input input_handshake_done(struct conn *conn)
     conn->stage = CONN_HEADER;
     /* The dialling side begins its stream at once. The other one only when its host has accepted,
      * so that its header tells the dialler that the link is up. */
-    if (conn->link->dialled)
-        input_seal(conn);
+    if (conn->link->dialled && !input_seal(conn))
+        return input_break(conn, "out of memory");
     return INPUT_GO_ON;
 }
 
@@ -130,17 +139,18 @@ static enum input input_up(struct conn *conn)
     struct link_peer peer = {.role = conn->peer.role,
                              .ticket = conn->ticket,
                              .generation = conn->generation,
-                             .dialled = link->dialled};
+                             .dialled = link->dialled,
+                             .cipher = seal_cipher_name(input_cipher(conn))};
     memcpy(peer.public_key, conn->peer.public_key, sizeof peer.public_key);
     memcpy(peer.address, conn->address, sizeof peer.address);
     if (!input_count_link(conn))
         return input_break(conn, "too many links");
+    if (!link->dialled && !input_seal(conn))
+        return input_break(conn, "out of memory");
     nng_aio *inline_aio = NULL;
     if (nng_aio_alloc(&inline_aio, NULL, NULL) != 0)
         return input_break(conn, "out of memory");
     nng_aio_set_timeout(inline_aio, NNG_DURATION_INFINITE);
-    if (!link->dialled)
-        input_seal(conn);
     fabric_pending_remove(conn->fabric, conn);
     struct link_credit window = {.bytes = conn->peer.credit_size,
                                  .messages = conn->peer.credit_messages};
@@ -169,7 +179,9 @@ static enum input input_header(struct conn *conn)
 {
     if (conn->in_tail - conn->in_head < SEAL_HEADER_SIZE)
         return INPUT_WAIT;
-    seal_receiver_init(&conn->opener, conn->keys->receive, conn->in + conn->in_head);
+    const uint8_t *header = conn->in + conn->in_head;
+    if (seal_receiver_init(&conn->opener, input_cipher(conn), conn->keys->receive, header) != 0)
+        return input_break(conn, "out of memory");
     conn->in_head += SEAL_HEADER_SIZE;
     conn->stage = CONN_PACKETS;
     return input_up(conn);

@@ -84,6 +84,8 @@ struct conn {
     size_t in_need;         /* size of the packet that has begun, 0 unknown */
     uint32_t in_small_runs; /* receives in a row that a small buffer would have done for */
     enum conn_stage stage;
+    bool told_up; /* the host was told, and took it. Not beside the flags below, which the compiler
+                     may read as one word */
     struct link_reader reader;
 
     /* sending side */
@@ -94,7 +96,6 @@ struct conn {
 
     struct seal_sender sealer;   /* sending side */
     struct seal_receiver opener; /* receiving side */
-    bool told_up;                /* receiving side: the host was told, and took it */
 
     /* under link->lock */
     bool sealed; /* packets may be made */
@@ -173,6 +174,7 @@ struct fabric {
     nng_stream_listener *listener;
     nng_aio *accept_aio;
     uint16_t port;
+    uint16_t ciphers; /* that our end can do, as in ring/handshake.h */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;

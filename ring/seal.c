@@ -3,7 +3,14 @@
 #include <assert.h>
 #include <string.h>
 
+#define TAG_MESSAGE crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
+#define TAG_REKEY   crypto_secretstream_xchacha20poly1305_TAG_REKEY
+#define TAG_FINAL   crypto_secretstream_xchacha20poly1305_TAG_FINAL
+
 _Static_assert(SEAL_TAG_SIZE == crypto_secretstream_xchacha20poly1305_ABYTES, "tag and mac");
+_Static_assert(SEAL_MAC_SIZE == GCM_MAC_SIZE && SEAL_KEY_SIZE == GCM_KEY_SIZE &&
+                   SEAL_HEADER_SIZE == SEAL_GCM_HEADER_SIZE,
+               "the ciphers have the same sizes");
 
 static void seal_put_size(uint8_t *bytes, size_t size)
 {
@@ -19,17 +26,84 @@ static size_t seal_get_size(const uint8_t *bytes)
     return size;
 }
 
-void seal_sender_init(struct seal_sender *seal, const uint8_t key[SEAL_KEY_SIZE],
-                      uint64_t rekey_size, uint8_t header[SEAL_HEADER_SIZE])
+uint16_t seal_ciphers(void)
+{
+    return gcm_available() ? SEAL_CIPHER_GCM : 0;
+}
+
+enum seal_cipher seal_cipher(uint16_t ours, uint16_t theirs)
+{
+    return (ours & theirs & SEAL_CIPHER_GCM) != 0 ? SEAL_CIPHER_GCM : SEAL_CIPHER_STREAM;
+}
+
+const char *seal_cipher_name(enum seal_cipher cipher)
+{
+    static const char *const names[] = {
+#define X(name, bit, text) [bit] = (text),
+        SEAL_CIPHERS(X)
+#undef X
+    };
+    return names[cipher];
+}
+
+/* Seals a tag byte, size plain bytes behind it, and writes the authenticator. */
+static void stream_push(struct seal_stream *stream, uint8_t *packet, size_t size, uint8_t tag)
+{
+    if (stream->cipher == SEAL_CIPHER_GCM) {
+        packet[SEAL_LENGTH_SIZE] = tag;
+        seal_gcm_push(&stream->gcm, packet, SEAL_LENGTH_SIZE, packet + SEAL_LENGTH_SIZE, 1 + size);
+        if (tag == TAG_REKEY)
+            seal_gcm_rekey(&stream->gcm);
+        return;
+    }
+    /* In place: the library writes the tag byte first and the bytes one place behind it, which is
+     * where they stand already. */
+    int r = crypto_secretstream_xchacha20poly1305_push(&stream->state, packet + SEAL_LENGTH_SIZE,
+                                                       NULL, packet + SEAL_PLAIN_OFFSET, size,
+                                                       packet, SEAL_LENGTH_SIZE, tag);
+    assert(r == 0);
+}
+
+/* size: of the plain bytes. */
+static bool stream_pull(struct seal_stream *stream, uint8_t *packet, size_t size, uint8_t *tag)
+{
+    if (stream->cipher == SEAL_CIPHER_GCM) {
+        if (!seal_gcm_pull(&stream->gcm, packet, SEAL_LENGTH_SIZE, packet + SEAL_LENGTH_SIZE,
+                           1 + size))
+            return false;
+        *tag = packet[SEAL_LENGTH_SIZE];
+        if (*tag == TAG_REKEY)
+            seal_gcm_rekey(&stream->gcm);
+        return true;
+    }
+    return crypto_secretstream_xchacha20poly1305_pull(
+               &stream->state, packet + SEAL_PLAIN_OFFSET, NULL, tag, packet + SEAL_LENGTH_SIZE,
+               size + SEAL_TAG_SIZE, packet, SEAL_LENGTH_SIZE) == 0;
+}
+
+static void stream_deinit(struct seal_stream *stream)
+{
+    if (stream->cipher == SEAL_CIPHER_GCM)
+        seal_gcm_deinit(&stream->gcm);
+}
+
+int seal_sender_init(struct seal_sender *seal, enum seal_cipher cipher,
+                     const uint8_t key[SEAL_KEY_SIZE], uint64_t rekey_size,
+                     uint8_t header[SEAL_HEADER_SIZE])
 {
     memset(seal, 0, sizeof *seal);
     seal->rekey_size = rekey_size != 0 ? rekey_size : SEAL_REKEY_SIZE;
-    int r = crypto_secretstream_xchacha20poly1305_init_push(&seal->state, header, key);
+    seal->stream.cipher = cipher;
+    if (cipher == SEAL_CIPHER_GCM)
+        return seal_gcm_init(&seal->stream.gcm, true, key, header);
+    int r = crypto_secretstream_xchacha20poly1305_init_push(&seal->stream.state, header, key);
     assert(r == 0);
+    return 0;
 }
 
 void seal_sender_deinit(struct seal_sender *seal)
 {
+    stream_deinit(&seal->stream);
     sodium_memzero(seal, sizeof *seal);
 }
 
@@ -39,36 +113,35 @@ size_t seal_packet(struct seal_sender *seal, uint8_t *packet, size_t plain_size,
     assert(!seal->ended);
     seal->size += plain_size;
     seal->packets += 1;
-    uint8_t tag = crypto_secretstream_xchacha20poly1305_TAG_MESSAGE;
+    uint8_t tag = TAG_MESSAGE;
     if (final) {
-        tag = crypto_secretstream_xchacha20poly1305_TAG_FINAL;
+        tag = TAG_FINAL;
         seal->ended = true;
     } else if (seal->size >= seal->rekey_size || seal->packets >= SEAL_REKEY_PACKETS) {
-        tag = crypto_secretstream_xchacha20poly1305_TAG_REKEY;
+        tag = TAG_REKEY;
         seal->size = 0;
         seal->packets = 0;
     }
-    size_t sealed_size = plain_size + SEAL_TAG_SIZE;
-    seal_put_size(packet, sealed_size);
-    /* In place: the library writes the tag byte first and the bytes one place behind it, which is
-     * where they stand already. */
-    int r = crypto_secretstream_xchacha20poly1305_push(&seal->state, packet + SEAL_LENGTH_SIZE,
-                                                       NULL, packet + SEAL_PLAIN_OFFSET, plain_size,
-                                                       packet, SEAL_LENGTH_SIZE, tag);
-    assert(r == 0);
-    return SEAL_LENGTH_SIZE + sealed_size;
+    seal_put_size(packet, plain_size + SEAL_TAG_SIZE);
+    stream_push(&seal->stream, packet, plain_size, tag);
+    return plain_size + SEAL_PACKET_OVERHEAD;
 }
 
-void seal_receiver_init(struct seal_receiver *seal, const uint8_t key[SEAL_KEY_SIZE],
-                        const uint8_t header[SEAL_HEADER_SIZE])
+int seal_receiver_init(struct seal_receiver *seal, enum seal_cipher cipher,
+                       const uint8_t key[SEAL_KEY_SIZE], const uint8_t header[SEAL_HEADER_SIZE])
 {
     memset(seal, 0, sizeof *seal);
-    int r = crypto_secretstream_xchacha20poly1305_init_pull(&seal->state, header, key);
+    seal->stream.cipher = cipher;
+    if (cipher == SEAL_CIPHER_GCM)
+        return seal_gcm_init(&seal->stream.gcm, false, key, header);
+    int r = crypto_secretstream_xchacha20poly1305_init_pull(&seal->stream.state, header, key);
     assert(r == 0);
+    return 0;
 }
 
 void seal_receiver_deinit(struct seal_receiver *seal)
 {
+    stream_deinit(&seal->stream);
     sodium_memzero(seal, sizeof *seal);
 }
 
@@ -97,18 +170,14 @@ int seal_open(struct seal_receiver *seal, uint8_t *packet, size_t packet_size, u
         return seal->error;
     assert(packet_size >= SEAL_PACKET_OVERHEAD);
     assert(packet_size <= SEAL_PACKET_SIZE_MAX);
-    unsigned char tag = 0;
-    unsigned long long opened = 0;
-    int r = crypto_secretstream_xchacha20poly1305_pull(
-        &seal->state, packet + SEAL_PLAIN_OFFSET, &opened, &tag, packet + SEAL_LENGTH_SIZE,
-        packet_size - SEAL_LENGTH_SIZE, packet, SEAL_LENGTH_SIZE);
-    if (r != 0) {
+    uint8_t tag = 0;
+    size_t size = packet_size - SEAL_PACKET_OVERHEAD;
+    if (!stream_pull(&seal->stream, packet, size, &tag)) {
         seal->error = SEAL_E_AUTH;
         return seal->error;
     }
-    assert(opened == packet_size - SEAL_PACKET_OVERHEAD);
-    seal->ended = tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL;
+    seal->ended = tag == TAG_FINAL;
     *plain = packet + SEAL_PLAIN_OFFSET;
-    *plain_size = (size_t)opened;
+    *plain_size = size;
     return 0;
 }

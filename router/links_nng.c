@@ -117,7 +117,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
 
     if (peer->role != LINK_ROLE_NODE)
         return false;
-    inbox_put(context, &item, peer->public_key, sizeof peer->public_key);
+    inbox_put(context, &item, peer->cipher, strlen(peer->cipher));
     return true;
 }
 
@@ -295,7 +295,7 @@ static void node_send(struct node_link *node, uint8_t type, const struct wire_bu
     link_send(node->link, &message, 1); /* a link that cannot take it says so by its on_down */
 }
 
-static void node_up(struct links *links, struct node_link *node)
+static void node_up(struct links *links, struct node_link *node, const char *cipher, size_t size)
 {
     struct wire_hello hello = wire_hello_own(LINK_ROLE_ROUTER);
     const struct ringmap *map = router_map(links->options.router);
@@ -308,7 +308,8 @@ static void node_up(struct links *links, struct node_link *node)
         node_send(node, WIRE_HELLO, &body);
     wire_buffer_deinit(&body);
     node_send(node, WIRE_MAP_GET, NULL);
-    links_log(links, "info", "event=link_up member=%u address=%s", node->member, node->address);
+    links_log(links, "info", "event=link_up member=%u address=%s cipher=%.*s", node->member,
+              node->address, (int)size, cipher);
 }
 
 static void node_hello(struct links *links, struct node_link *node,
@@ -368,7 +369,7 @@ static void inbox_item(struct links *links, const struct inbox_item *item, const
         return; /* of a link that was given up */
     switch (item->kind) {
     case INBOX_UP:
-        node_up(links, node);
+        node_up(links, node, (const char *)bytes, item->size);
         return;
     case INBOX_DOWN:
         node->up = false;

@@ -23,7 +23,7 @@ struct golden {
 };
 
 /* The list of all, in the files named. X(NAME): golden_NAME.c */
-#define GOLDEN_FILES(X) X(record) X(storage) X(data) X(ring) X(replication) X(wire)
+#define GOLDEN_FILES(X) X(record) X(storage) X(data) X(ring) X(link) X(replication) X(wire)
 #define GOLDEN_FILE(name)                                                                          \
     extern const struct golden golden_##name[];                                                    \
     extern const size_t golden_##name##_count;

@@ -56,5 +56,6 @@ int before_fabric_open(struct fabric **fabric, const struct fabric_options *opti
         abort();
     deliver = options->on_message;
     changed.on_message = filter;
+    changed.without_gcm = true; /* it said zero where ciphers are named now */
     return fabric_open(fabric, &changed);
 }

@@ -21,6 +21,7 @@ static void setup(void)
             .identity = &identities[i],
             .ticket = &ticket,
             .role = i == 0 ? LINK_ROLE_ROUTER : LINK_ROLE_NODE,
+            .ciphers = (uint16_t)(0x8001 + 0x0100 * i),
             .credit_size = 1000 + i,
             .credit_messages = 10 + i,
         };
@@ -63,6 +64,7 @@ Test(handshake, both_ends_know_each_other)
         cr_assert(handshake_done(&ends[i]));
         cr_assert_eq(memcmp(peer->public_key, identities[1 - i].public_key, 32), 0);
         cr_assert_eq(peer->role, options[1 - i].role);
+        cr_assert_eq(peer->ciphers, options[1 - i].ciphers, "with bits that nobody knows");
         cr_assert_eq(peer->credit_size, options[1 - i].credit_size);
         cr_assert_eq(peer->credit_messages, options[1 - i].credit_messages);
     }

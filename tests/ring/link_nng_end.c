@@ -267,6 +267,12 @@ bool raw_wait_closed(int fd)
 
 bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket *ticket)
 {
+    return raw_handshake_ciphers(client, port, ticket, 0, SEAL_CIPHER_STREAM);
+}
+
+bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struct ticket *ticket,
+                           uint16_t ciphers, enum seal_cipher cipher)
+{
     static const struct ticket none;
     struct identity identity;
     struct noise_keys keys;
@@ -277,6 +283,7 @@ bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket
                                         .identity = &identity,
                                         .ticket = ticket != NULL ? ticket : &none,
                                         .role = LINK_ROLE_ROUTER,
+                                        .ciphers = ciphers,
                                         .credit_size = 1u << 20,
                                         .credit_messages = 1000};
     randombytes_buf(options.ephemeral_secret, sizeof options.ephemeral_secret);
@@ -296,13 +303,23 @@ bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket
     r = handshake_write(&client->handshake, out, &size);
     assert(r == 0);
     handshake_split(&client->handshake, &keys);
-    seal_sender_init(&client->sealer, keys.send, 0, header);
+    randombytes_buf(header, sizeof header);
+    r = seal_sender_init(&client->sealer, cipher, keys.send, 0, header);
+    assert(r == 0);
     if (!raw_write(client->fd, out, size) || !raw_write(client->fd, header, sizeof header))
         return false;
     if (!raw_read(client->fd, header, sizeof header))
         return false;
-    seal_receiver_init(&client->opener, keys.receive, header);
+    r = seal_receiver_init(&client->opener, cipher, keys.receive, header);
+    assert(r == 0);
     return true;
+}
+
+void raw_end(struct raw_client *client)
+{
+    close(client->fd);
+    seal_sender_deinit(&client->sealer);
+    seal_receiver_deinit(&client->opener);
 }
 
 bool raw_packet(struct raw_client *client, const uint8_t *plain, size_t plain_size)

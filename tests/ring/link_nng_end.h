@@ -75,6 +75,10 @@ struct raw_client {
     size_t first_size;
 };
 bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket *ticket);
+/* The same, naming the ciphers of that set and then using `cipher`; the other names none. */
+bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struct ticket *ticket,
+                           uint16_t ciphers, enum seal_cipher cipher);
+void raw_end(struct raw_client *client);
 /* Seals and sends one packet of plain_size bytes. */
 bool raw_packet(struct raw_client *client, const uint8_t *plain, size_t plain_size);
 
