@@ -5,6 +5,7 @@
 #include "cli/map_change.h"
 #include "cli/plan_view.h"
 #include "cli/progress.h"
+#include "cli/proof.h"
 #include "cli/remedy.h"
 #include "cli/text.h"
 
@@ -40,19 +41,33 @@ static void say_why(const struct arguments *arguments, const char *why)
     arguments_error(arguments, "%s", why);
 }
 
+/* Of which there is a proof when it ends; 0: nobody is leaving. */
+static uint16_t leaving(const struct ringmap *map)
+{
+    for (uint32_t i = 0; i < map->member_count; i++)
+        if (map->members[i].state == RINGMAP_STATE_LEAVING)
+            return map->members[i].id;
+    return 0;
+}
+
 static void say_under_way(const struct admin_change *change)
 {
     const struct view *view = &change->admin->view;
     const struct view_node *missing = moves_missing(&change->moves, &view->map, view);
-    char text[PROGRESS_TEXT_SIZE];
+    uint16_t member = leaving(&view->map);
+    char text[PROGRESS_TEXT_SIZE], wait[64] = "moves --watch";
+
+    if (member != 0)
+        snprintf(wait, sizeof wait, "leave %u --wait", member);
 
     if (missing) {
         progress_missing(view, &change->moves, missing, text, sizeof text);
         arguments_error(change->admin->arguments, "a plan is under way, and waits: %s", text);
     } else {
         arguments_error(change->admin->arguments,
-                        "a plan is under way: wait for it (`ring-admin moves --watch`), or end it "
-                        "where it is (`ring-admin abort`)");
+                        "a plan is under way: wait for it (`ring-admin %s`), or end it where it is "
+                        "(`ring-admin abort`)",
+                        wait);
     }
 }
 
@@ -167,7 +182,8 @@ static void say_refusals(const struct admin_change *change)
     say_without_dead(change);
 }
 
-enum exit_code admin_change_commit(struct admin_change *change)
+/* Prints the plan and, unless it is empty, commits it. A refused plan is EXIT_CODE_FAILED. */
+static enum exit_code commit(struct admin_change *change)
 {
     struct admin *admin = change->admin;
     bool is_table = admin->format == OUTPUT_TABLE;
@@ -271,17 +287,56 @@ enum exit_code admin_change_wait(struct admin *admin, const struct ringmap *next
     return code;
 }
 
+/* Of the groups that those hold who leave by this change. One that is joining holds none. 0 or
+ * -ENOMEM. */
+static int prove_leaving(const struct admin_change *change, struct proof *proof)
+{
+    const struct ringmap *map = &change->admin->view.map;
+    int r = 0;
+
+    for (uint32_t i = 0; i < change->staged.count && r == 0; i++) {
+        const struct staged_change *staged = &change->staged.changes[i];
+        bool leaves = staged->op == STAGED_LEAVE ||
+                      (staged->op == STAGED_REMOVE &&
+                       ringmap_member(map, staged->member)->state == RINGMAP_STATE_JOINING);
+
+        if (leaves)
+            r = proof_add(proof, map, staged->member, false);
+    }
+    return r;
+}
+
+/* Until all is done, and proven of those who left. */
+static enum exit_code end(struct admin_change *change, const struct proof *proof)
+{
+    struct admin *admin = change->admin;
+    enum exit_code code = admin_change_wait(admin, &change->planning.next), printed;
+
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (proof->member_count > 0)
+        code = proof_put(proof, admin);
+    printed = admin_print(admin);
+    return code != EXIT_CODE_OK ? code : printed;
+}
+
 enum exit_code admin_change_finish(struct admin_change *change, bool wait)
 {
     struct admin *admin = change->admin;
-    enum exit_code code = admin_change_commit(change);
+    struct proof proof = {0};
+    int r = prove_leaving(change, &proof); /* afterwards the map does not tell */
+    enum exit_code code = r == 0 ? commit(change) : fail(admin, r);
 
-    if (code == EXIT_CODE_OK && change->planning.next.members && wait)
-        code = admin_change_wait(admin, &change->planning.next);
-    else if (code == EXIT_CODE_OK && change->planning.next.target)
-        output_field(admin->output, &field_follow,
-                     (struct output_value){.text = "ring-admin moves --watch"});
-    return code == EXIT_CODE_OK ? admin_print(admin) : code;
+    if (code == EXIT_CODE_OK && change->planning.next.members && wait) {
+        code = end(change, &proof);
+    } else if (code == EXIT_CODE_OK) {
+        if (change->planning.next.target)
+            output_field(admin->output, &field_follow,
+                         (struct output_value){.text = "ring-admin moves --watch"});
+        code = admin_print(admin);
+    }
+    proof_deinit(&proof);
+    return code;
 }
 
 int admin_change_run(const struct arguments *arguments, char *const *words, unsigned count)

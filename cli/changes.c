@@ -46,6 +46,10 @@ static int refuse_staged(struct parser *parser, int result, const struct staged_
         return refuse(parser, CHANGES_E_REFUSED, "%s: no node would be left", word);
     if (result == STAGED_E_VALUE)
         return refuse(parser, CHANGES_E_USAGE, "%s: this value cannot be", word);
+    if (member->state == RINGMAP_STATE_REMOVED && change->op == STAGED_LEAVE)
+        return refuse(parser, CHANGES_E_REFUSED,
+                      "leave: node %u was removed; whether it can be missed: ring-admin leave %u",
+                      member->id, member->id);
     if (member->state == RINGMAP_STATE_REMOVED)
         return refuse(parser, CHANGES_E_REFUSED, "%s: node %u was removed", word, member->id);
     if (change->op == STAGED_JOIN)

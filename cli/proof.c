@@ -1,0 +1,165 @@
+#include "cli/proof.h"
+
+#include "cli/clock.h"
+#include "cli/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS   500u
+#define ASKS_MAX  60u /* times that leaders are asked */
+#define NAMES_MAX 16u /* more members are not named */
+
+static const struct output_column field_proof = {"proof", NULL, OUTPUT_TEXT};
+static const struct output_column columns[] = {
+    {"member", "NODE", OUTPUT_NUMBER},
+    {"partition", "PARTITION", OUTPUT_NUMBER}, /* absent: the meta group */
+    {"config_index", "COMMITTED WITHOUT IT", OUTPUT_NUMBER},
+    {"config_epoch", "EPOCH", OUTPUT_NUMBER},
+    {"leader", "LEADER", OUTPUT_NUMBER},
+    {"voters", "HELD BY", OUTPUT_LIST},
+};
+#define COLUMN_COUNT (sizeof columns / sizeof *columns)
+
+void proof_deinit(struct proof *proof)
+{
+    free(proof->members);
+    free(proof->groups);
+    *proof = (struct proof){0};
+}
+
+static bool holds_meta(const struct ringmap *map, uint16_t member)
+{
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        if (map->meta_voters[i] == member)
+            return true;
+    return false;
+}
+
+static void add_group(struct proof *proof, uint16_t member, uint16_t group)
+{
+    proof->groups[proof->count++] = (struct proof_group){member, group};
+}
+
+int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, bool all)
+{
+    size_t count = proof->count + map->partition_count + 1u;
+    uint16_t *members =
+        realloc(proof->members, (proof->member_count + 1u) * sizeof *proof->members);
+    struct proof_group *groups;
+
+    if (!members)
+        return -ENOMEM;
+    proof->members = members;
+    groups = realloc(proof->groups, count * sizeof *groups);
+    if (!groups)
+        return -ENOMEM;
+    proof->groups = groups;
+    proof->members[proof->member_count++] = member;
+    proof->all = proof->all || all;
+    for (uint32_t p = 0; p < map->partition_count; p++)
+        if (all || ringmap_holds(map, (uint16_t)p, member))
+            add_group(proof, member, (uint16_t)p);
+    if (all || holds_meta(map, member))
+        add_group(proof, member, WIRE_PARTITION_META);
+    return 0;
+}
+
+uint32_t proof_count(const struct proof *proof, const struct moves *moves)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < proof->count; i++)
+        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member);
+    return count;
+}
+
+/* An election may be under way somewhere. The caller deinits *moves on 0. */
+static int ask(const struct proof *proof, struct admin *admin, struct moves *moves)
+{
+    for (unsigned i = 1;; i++) {
+        int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+
+        if (r == 0 && (proof_count(proof, moves) == proof->count || i == ASKS_MAX))
+            return 0;
+        moves_deinit(moves);
+        if (r == 0)
+            r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+        if (r < 0)
+            return r;
+        clock_pause(POLL_MS);
+    }
+}
+
+static void put_group(struct output *output, const struct proof_group *asked,
+                      const struct moves *moves)
+{
+    const struct moves_group *group = moves_group(moves, asked->group);
+    bool without = moves_is_without(moves, asked->group, asked->member);
+    struct output_value voters = {.list_count = group->move.voters.count, .absent = !group->known};
+
+    for (uint32_t i = 0; i < group->move.voters.count; i++)
+        voters.list[i] = group->move.voters.ids[i];
+    output_row(
+        output,
+        (const struct output_value[COLUMN_COUNT]){
+            {.number = asked->member},
+            {.number = asked->group, .absent = asked->group == WIRE_PARTITION_META, .text = "meta"},
+            {.number = group->move.config_index, .absent = !without},
+            {.number = group->move.config_epoch, .absent = !without},
+            {.number = group->leader, .absent = !group->known},
+            voters,
+        });
+}
+
+/* "node 8", "nodes 8, 9". */
+static void add_members(struct text *text, const struct proof *proof)
+{
+    text_add(text, "node%s", proof->member_count > 1 ? "s" : "");
+    for (uint32_t i = 0; i < proof->member_count && i < NAMES_MAX; i++)
+        text_add(text, "%s %u", i > 0 ? "," : "", proof->members[i]);
+    if (proof->member_count > NAMES_MAX)
+        text_add(text, " and others");
+}
+
+static void put_verdict(struct output *output, const struct proof *proof, uint32_t proven)
+{
+    char verdict[320];
+    struct text text = {verdict, sizeof verdict, 0};
+
+    text_add(&text, "%s: %" PRIu32 " of %" PRIu32 " groups ",
+             proven == proof->count ? "SAFE TO REMOVE" : "NOT PROVEN", proven, proof->count);
+    if (!proof->all) {
+        text_add(&text, "that ");
+        add_members(&text, proof);
+        text_add(&text, " held ");
+    }
+    text_add(&text, "have committed a configuration without ");
+    if (proof->all)
+        add_members(&text, proof);
+    else
+        text_add(&text, "%s", proof->member_count > 1 ? "them" : "it");
+    output_field(output, &field_proof, (struct output_value){.text = verdict});
+}
+
+enum exit_code proof_put(const struct proof *proof, struct admin *admin)
+{
+    struct moves moves;
+    uint32_t proven;
+    int r = ask(proof, admin, &moves);
+
+    if (r < 0) {
+        arguments_error(admin->arguments, "%s", strerror(-r));
+        return EXIT_CODE_FAILED;
+    }
+    proven = proof_count(proof, &moves);
+    put_verdict(admin->output, proof, proven);
+    output_table(admin->output, "held", columns, COLUMN_COUNT);
+    for (uint32_t i = 0; i < proof->count; i++)
+        put_group(admin->output, &proof->groups[i], &moves);
+    moves_deinit(&moves);
+    return proven == proof->count ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
