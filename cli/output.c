@@ -101,7 +101,8 @@ static void format_cell(enum output_type type, const struct output_value *value,
                         char cell[OUTPUT_CELL_SIZE])
 {
     if (value->absent) {
-        snprintf(cell, OUTPUT_CELL_SIZE, "%s", value->text ? value->text : "-");
+        snprintf(cell, OUTPUT_CELL_SIZE, "%s",
+                 type != OUTPUT_TEXT && value->text ? value->text : "-");
         return;
     }
     switch (type) {

@@ -37,7 +37,8 @@ struct output_column {
 #define OUTPUT_LIST_MAX  64u
 struct output_value {
     bool absent;
-    const char *text; /* borrowed for the call; of an absent one: in text in place of "-" */
+    const char *text; /* borrowed for the call; of an absent one that would be no text: in place of
+                         "-" */
     uint64_t number;  /* NUMBER, SIZE, TIME, BOOL */
     uint64_t list[OUTPUT_LIST_MAX];
     size_t list_count;

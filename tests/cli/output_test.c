@@ -79,6 +79,31 @@ Test(output, json_has_plain_values_under_the_same_definition)
     free(text);
 }
 
+/* What is not known is often the first name of some list, and would be read as known. */
+Test(output, an_absent_text_is_not_shown)
+{
+    static const struct output_column two[] = {{"liveness", "LIVENESS", OUTPUT_TEXT},
+                                               {"partition", "PARTITION", OUTPUT_NUMBER}};
+
+    for (int format = OUTPUT_TABLE; format <= OUTPUT_JSON; format++) {
+        struct output *output = output_new((enum output_format)format);
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+
+        output_field(output, &sentence, (struct output_value){.text = "healthy", .absent = true});
+        output_table(output, "rows", two, 2);
+        output_row(output, (const struct output_value[2]){{.text = "alive", .absent = true},
+                                                          {.text = "meta", .absent = true}});
+        cr_assert_eq(output_print(output, stream), 0);
+        fclose(stream);
+        output_free(output);
+        cr_assert_not(strstr(text, "alive") || strstr(text, "healthy"), "%s", text);
+        cr_assert(strstr(text, format == OUTPUT_TABLE ? "- " : "null"), "%s", text);
+        free(text);
+    }
+}
+
 Test(output, a_table_without_rows_is_an_empty_array)
 {
     char *text = print(OUTPUT_JSON, false);
