@@ -44,6 +44,19 @@ void node_gossip_close(struct node_gossip *gossip)
     free(gossip);
 }
 
+bool node_gossip_in_touch(const struct node_gossip *gossip)
+{
+    for (uint32_t i = 0; gossip->open && i < gossip->swim.member_count; i++) {
+        const struct swim_member *member = &gossip->swim.members[gossip->swim.by_id[i]];
+        struct swim_record record;
+
+        if (member->id != gossip->swim.options.self && member->standing <= SWIM_SUSPECT &&
+            swim_record_of(member, &record))
+            return true;
+    }
+    return false;
+}
+
 const struct swim *node_gossip_swim(const struct node_gossip *gossip)
 {
     return gossip->open ? &gossip->swim : NULL;

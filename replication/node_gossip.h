@@ -76,6 +76,9 @@ void node_gossip_close(struct node_gossip *gossip);
 void node_gossip_step(struct node_gossip *gossip, const struct node_gossip_event *event,
                       struct node_gossip_effects *effects);
 uint64_t node_gossip_wait_ms(const struct node_gossip *gossip);
+/* Whether some other member, of which this node has heard since it was started, is not held dead:
+ * then others have held this node a member, until a moment ago. */
+bool node_gossip_in_touch(const struct node_gossip *gossip);
 /* NULL while it is silent. For checks and tests. */
 const struct swim *node_gossip_swim(const struct node_gossip *gossip);
 

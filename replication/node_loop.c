@@ -275,11 +275,20 @@ static int serve_map(struct node_loop *loop, const struct ringmap *map)
     return r == 0 ? start_shards(loop, map, node_founding_owed(loop->node)) : r;
 }
 
+static void note_leaving(struct node_loop *loop, const struct ringmap *map)
+{
+    const struct ringmap_member *self = ringmap_member(map, node_member(loop->node));
+
+    if (self && self->state != RINGMAP_STATE_REMOVED)
+        loop->leaving = self->state == RINGMAP_STATE_LEAVING;
+}
+
 /* The map is there, or another: dial who is in it, and serve once it is committed. */
 static int follow_map(struct node_loop *loop)
 {
     const struct ringmap *map = node_map(loop->node);
     const struct ringmap *prepared = node_map_prepared(loop->node);
+    bool in_touch = node_gossip_in_touch(loop->gossip);
     int r;
 
     if (!map && !prepared)
@@ -288,11 +297,12 @@ static int follow_map(struct node_loop *loop)
     if (!map)
         return 0;
     loop_join_close(loop);
+    note_leaving(loop, map);
     r = loop_gossip_map(loop, map);
     if (r != 0)
         return r;
     if (node_removed(loop->node))
-        loop_leave_begin(loop);
+        loop_leave_begin(loop, in_touch || loop->leaving);
     else if (!atomic_load(&loop->shards_started))
         return serve_map(loop, map);
     if (!atomic_load(&loop->shards_started))
@@ -345,7 +355,7 @@ static uint64_t memory_bytes(void)
 }
 
 /* Why the control plane's work ends; < 0: it failed. */
-enum ending { ENDING_NONE, ENDING_SIGNAL, ENDING_REMOVED };
+enum ending { ENDING_NONE, ENDING_SIGNAL, ENDING_LEFT, ENDING_REMOVED };
 
 /* Returns an enum ending, or < 0. */
 static int handle(struct node_loop *loop, const struct inbox_item *item)
@@ -407,7 +417,7 @@ static int control(struct node_loop *loop)
         if (r != 0)
             return r;
         if (loop_leave_due(loop))
-            return ENDING_REMOVED;
+            return loop->left ? ENDING_LEFT : ENDING_REMOVED;
     }
 }
 
@@ -463,7 +473,9 @@ static const char *what_next(const struct node_loop *loop)
 
 static int ended(int r)
 {
-    return r > 0 ? NODE_LOOP_E_OK : r == -EPERM ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+    if (r == ENDING_REMOVED || r == -EPERM)
+        return NODE_LOOP_E_CONFLICT;
+    return r > 0 ? NODE_LOOP_E_OK : NODE_LOOP_E_FAILED;
 }
 
 static int serve(struct node_loop *loop)
@@ -473,10 +485,7 @@ static int serve(struct node_loop *loop)
     int r;
 
     if (node_removed(loop->node)) {
-        loop_log("error", "removed",
-                 "member=%u next=\"a removed member never comes back: start with an empty data "
-                 "directory, and --join\"",
-                 node_member(loop->node));
+        loop_leave_refuse(loop);
         return NODE_LOOP_E_CONFLICT;
     }
     if (follow_map(loop) != 0)
@@ -492,8 +501,8 @@ static int serve(struct node_loop *loop)
     loop_join_open(loop);
     r = control(loop);
     if (r > 0) {
-        loop_log("info", r == ENDING_REMOVED ? "left" : "stopping", "%s",
-                 r == ENDING_REMOVED ? "reason=removed" : "reason=signal");
+        loop_log("info", r == ENDING_SIGNAL ? "stopping" : "left", "%s",
+                 r == ENDING_SIGNAL ? "reason=signal" : "reason=removed");
         loop_gossip_leave(loop);
         drain(loop);
     }

@@ -47,7 +47,7 @@ struct node_loop_options {
 
 /* How it ended. The texts for people are written to stderr by the loop itself. */
 enum node_loop_e {
-    NODE_LOOP_E_OK,       /* SIGINT or SIGTERM, leaderships handed over; or removed meanwhile */
+    NODE_LOOP_E_OK,       /* SIGINT or SIGTERM, leaderships handed over; or it has left */
     NODE_LOOP_E_FAILED,   /* I/O, memory */
     NODE_LOOP_E_USAGE,    /* an address or option is no good */
     NODE_LOOP_E_CONFLICT, /* data directory or port in use, of another cluster, of a removed node,

@@ -184,6 +184,8 @@ struct node_loop {
     char join_told[WIRE_MAP_WHY_SIZE];    /* why it has not, as last told to the log */
     uint64_t instance;                    /* of this process */
     uint64_t leave_ms; /* when a removed node ends at the latest; 0: it is none */
+    bool leaving;      /* by the last ring map that had it */
+    bool left;         /* it was here when it was removed; false: it has found that at its return */
     pthread_t raiser;
     bool raising; /* that thread is there, */
     bool raising_ends;
@@ -261,8 +263,10 @@ void loop_join_open(struct node_loop *loop);
 void loop_join_close(struct node_loop *loop);
 /* What the seeds said, to the log. -EPERM: this node will never be taken in. */
 int loop_join_tell(struct node_loop *loop, const struct node_effects *effects);
-/* The node is removed: it ends once its replicas are gone, or soon. */
-void loop_leave_begin(struct node_loop *loop);
+/* The node is removed: it ends once its replicas are gone, or soon. left: as struct node_loop's. */
+void loop_leave_begin(struct node_loop *loop, bool left);
+/* To the log, of one that finds itself removed: a data directory of no use. */
+void loop_leave_refuse(const struct node_loop *loop);
 bool loop_leave_due(const struct node_loop *loop);
 /* Whether another process with the same key is linked: then this one is not heard. links_mutex is
  * held. */

@@ -121,13 +121,25 @@ struct link *loop_identity_next(struct node_loop *loop, const struct host_link *
     return NULL;
 }
 
-void loop_leave_begin(struct node_loop *loop)
+void loop_leave_refuse(const struct node_loop *loop)
+{
+    loop_log("error", "removed",
+             "member=%u next=\"a removed member never comes back: start with an empty data "
+             "directory, and --join\"",
+             node_member(loop->node));
+}
+
+void loop_leave_begin(struct node_loop *loop, bool left)
 {
     if (loop->leave_ms != 0)
         return;
     loop->leave_ms = loop_now_ms() + LEAVE_MS_MAX;
-    loop_log("warn", "removed", "member=%u epoch=%llu next=\"this node ends by itself\"",
-             loop->member, (unsigned long long)node_map(loop->node)->epoch);
+    loop->left = left;
+    if (left)
+        loop_log("warn", "removed", "member=%u epoch=%llu next=\"this node ends by itself\"",
+                 loop->member, (unsigned long long)node_map(loop->node)->epoch);
+    else
+        loop_leave_refuse(loop);
 }
 
 bool loop_leave_due(const struct node_loop *loop)

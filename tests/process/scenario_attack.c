@@ -120,6 +120,14 @@ static bool ended(struct child *node, uint32_t after_ms)
     return over;
 }
 
+/* It ends by itself, as one that may not be here. */
+static void stays_out(struct child *node, const char *what)
+{
+    REQUIRE(ended(node, HEALTHY_MS), "%s serves again", what);
+    REQUIRE(WIFEXITED(node->status) && WEXITSTATUS(node->status) == CONFLICT,
+            "%s ended with status %x", what, node->status);
+}
+
 static void log_says(const char *name, const char *says)
 {
     char path[PATH_MAX];
@@ -184,13 +192,13 @@ static void stolen_disk(void)
     fleet_wait_left(&all.fleet, 3, HEALTHY_MS);
     before = epoch();
     start(&node, "stolen", data, all.fleet.ticket);
-    REQUIRE(ended(&node, HEALTHY_MS), "a removed node's disk serves again");
+    stays_out(&node, "a removed node's disk");
     log_says("stolen", "removed");
     REQUIRE(epoch() == before, "a removed node's disk changed the map");
     fleet_wait_healthy(&all.fleet, HEALTHY_MS);
     /* Nor does its own folder bring it back. */
     start(&node, "again", fleet_path(&all.fleet, "node-4", "", data), all.fleet.ticket);
-    REQUIRE(ended(&node, HEALTHY_MS), "a removed node serves again");
+    stays_out(&node, "a removed node");
     log_says("again", "removed");
     REQUIRE(epoch() == before, "a removed node changed the map");
 }
@@ -213,7 +221,7 @@ static void forgotten_disk(void)
     all.fleet.left[4] = true;
     before = epoch();
     start(&node, "forgotten", fleet_path(&all.fleet, "node-5", "", data), all.fleet.ticket);
-    REQUIRE(ended(&node, HEALTHY_MS), "a node that was removed by force serves again");
+    stays_out(&node, "a node that was removed by force");
     log_says("forgotten", "event=removed");
     REQUIRE(epoch() == before, "a node that was removed by force changed the map");
     fleet_wait_healthy(&all.fleet, HEALTHY_MS);

@@ -372,6 +372,28 @@ Test(node_gossip, what_was_heard_is_told_to_nobody_who_is_no_member)
     cluster_close(&cluster);
 }
 
+Test(node_gossip, a_node_is_in_touch_while_it_hears_of_one_that_is_not_dead)
+{
+    struct cluster cluster;
+
+    cluster_open(&cluster);
+    start(&cluster, 1);
+    run(&cluster, 500);
+    cr_assert_not(node_gossip_in_touch(cluster.nodes[1]), "none is held dead, but none was heard");
+    for (uint16_t member = 2; member <= NODES; member++)
+        start(&cluster, member);
+    run(&cluster, 2000);
+    cr_assert(node_gossip_in_touch(cluster.nodes[1]));
+    stop(&cluster, 2);
+    run(&cluster, 5000);
+    cr_assert(node_gossip_in_touch(cluster.nodes[1]));
+    for (uint16_t member = 3; member <= NODES; member++)
+        stop(&cluster, member);
+    run(&cluster, 5000);
+    cr_assert_not(node_gossip_in_touch(cluster.nodes[1]), "all are held dead");
+    cluster_close(&cluster);
+}
+
 Test(node_gossip, a_removed_node_is_silent_and_not_heard)
 {
     const struct shard_address third = {.role = LINK_ROLE_NODE, .member = 3, .link = 73};
