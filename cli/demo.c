@@ -305,6 +305,21 @@ static void tell_how_to_start(const struct demo_process *process)
         (int)getpid(), command);
 }
 
+/* It says so when it learns of it, whatever it ends with then; and none comes back. */
+static bool is_removed(const struct demo *demo, const struct demo_process *process)
+{
+    return demo_dir_log_says(&demo->dir, process->name, " event=removed ");
+}
+
+static void tell_removed(const struct demo *demo, const struct demo_process *process)
+{
+    char data[PATH_MAX];
+
+    demo_dir_path(&demo->dir, process->name, "", data);
+    say("%s has left the cluster for ever and is not to be started again: %s is of no use any more",
+        process->name, data);
+}
+
 static void reap(struct demo *demo)
 {
     for (uint32_t i = 0; i < PROCESSES; i++) {
@@ -313,11 +328,16 @@ static void reap(struct demo *demo)
         if (!child_reap(&process->child))
             continue;
         demo_dir_save_pid(&demo->dir, process->name, 0);
-        tell_how_to_start(process);
+        if (is_removed(demo, process)) {
+            tell_removed(demo, process);
+            child_clear(&process->child);
+        } else {
+            tell_how_to_start(process);
+        }
     }
 }
 
-/* SIGUSR1: starts what is not running. */
+/* SIGUSR1: starts what is not running; who was removed has no arguments any more. */
 static void start_again(struct demo *demo)
 {
     for (uint32_t i = 0; i < PROCESSES; i++) {
@@ -335,8 +355,11 @@ static void start_again(struct demo *demo)
             continue;
         }
         (void)not_started(demo, process, r);
-        if (process->child.pid == 0)
-            demo_dir_save_pid(&demo->dir, process->name, 0);
+        if (process->child.pid != 0)
+            continue;
+        demo_dir_save_pid(&demo->dir, process->name, 0);
+        if (is_removed(demo, process))
+            child_clear(&process->child);
     }
 }
 

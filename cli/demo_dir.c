@@ -163,6 +163,23 @@ void demo_dir_save_pid(const struct demo_dir *dir, const char *name, pid_t pid)
         fprintf(stderr, "ringcask demo: %s: %s\n", path, strerror(errno));
 }
 
+bool demo_dir_log_says(const struct demo_dir *dir, const char *name, const char *words)
+{
+    char path[PATH_MAX], *line = NULL;
+    bool says = false;
+    size_t size = 0;
+    FILE *file;
+
+    demo_dir_path(dir, name, ".log", path);
+    file = fopen(path, "re");
+    while (file && !says && getline(&line, &size, file) >= 0)
+        says = strstr(line, words) != NULL;
+    free(line);
+    if (file)
+        fclose(file);
+    return says;
+}
+
 void demo_dir_last_log(const struct demo_dir *dir, const char *name, char *text, size_t size)
 {
     char path[PATH_MAX], tail[LOG_TAIL_SIZE + 1];

@@ -39,6 +39,8 @@ bool demo_dir_address(const struct demo_dir *dir, const char *name, char address
 int demo_dir_save_address(const struct demo_dir *dir, const char *name, const char *address);
 /* pid 0 removes the file. */
 void demo_dir_save_pid(const struct demo_dir *dir, const char *name, pid_t pid);
+/* Whether some line of the log has these words. */
+bool demo_dir_log_says(const struct demo_dir *dir, const char *name, const char *words);
 /* The last line of a log, cut at size; "" when there is none. */
 void demo_dir_last_log(const struct demo_dir *dir, const char *name, char *text, size_t size);
 

@@ -20,8 +20,9 @@
 struct demo {
     struct child child;
     char folder[PATH_MAX], log[PATH_MAX];
+    const char *nodes;
     uint16_t port;
-    pid_t pids[PROCESSES]; /* three nodes and the router */
+    pid_t pids[PROCESSES]; /* the first three nodes and the router */
 };
 
 static void file_in(const struct demo *demo, const char *name, char path[PATH_MAX])
@@ -47,8 +48,14 @@ static void read_pids(struct demo *demo)
 static int start(struct demo *demo, const char *resp, char *line, size_t size)
 {
     char program[PATH_MAX];
-    const char *words[] = {
-        program_path("ringcask", program), "demo", "--dir", demo->folder, "--resp", resp};
+    const char *words[] = {program_path("ringcask", program),
+                           "demo",
+                           "--dir",
+                           demo->folder,
+                           "--resp",
+                           resp,
+                           "--nodes",
+                           demo->nodes};
 
     child_init(&demo->child);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -116,7 +123,8 @@ static void put(const struct demo *demo, const char *key, const char *value)
     resp_client_deinit(&client);
 }
 
-static int status(const struct demo *demo)
+static int admin(const struct demo *demo, const char *command, const char *first,
+                 const char *second)
 {
     char program[PATH_MAX], ticket[PATH_MAX], path[PATH_MAX], seed[64];
 
@@ -124,9 +132,14 @@ static int status(const struct demo *demo)
     file_in(demo, "node-2.address", path);
     file_read(path, seed, sizeof seed);
     seed[strcspn(seed, "\n")] = 0;
-    return program_run(NULL, NULL, 0, 20000,
+    return program_run(NULL, NULL, 0, READY_MS,
                        (const char *[]){program_path("ring-admin", program), "--ticket", ticket,
-                                        "--seeds", seed, "status", "--check", NULL});
+                                        "--seeds", seed, command, first, second, NULL});
+}
+
+static int status(const struct demo *demo)
+{
+    return admin(demo, "status", "--check", NULL);
 }
 
 static void wait_healthy(const struct demo *demo)
@@ -155,26 +168,56 @@ static void refuse_second(const struct demo *first)
     child_deinit(&second.child);
 }
 
+static bool log_says(const struct demo *demo, const char *words)
+{
+    static char log[64u << 10];
+
+    file_read(demo->log, log, sizeof log);
+    return strstr(log, words) != NULL;
+}
+
+static void wait_told(const struct demo *demo, const char *words)
+{
+    for (uint32_t tries = 0; !log_says(demo, words); tries++) {
+        REQUIRE(tries < 2000, "the demo does not tell \"%s\", see %s", words, demo->log);
+        pause_ms(10);
+    }
+}
+
 /* Kill a node, go on, start it again: what README's tour does. */
 static void tour(struct demo *demo)
 {
-    char log[8192];
-
     put(demo, "a", "1");
     kill(demo->pids[0], SIGKILL);
     put(demo, "a", "2");
     expect(demo, "a", "2");
-    for (uint32_t tries = 0;; tries++) {
-        file_read(demo->log, log, sizeof log);
-        if (strstr(log, "node-1 was killed by signal 9. Start it again with"))
-            break;
-        REQUIRE(tries < 500, "the demo does not tell: %s", log);
-        pause_ms(10);
-    }
+    wait_told(demo, "node-1 was killed by signal 9. Start it again with");
     REQUIRE(status(demo) == 4, "status --check of a degraded cluster");
     child_signal(&demo->child, SIGUSR1);
     wait_healthy(demo);
     read_pids(demo);
+}
+
+/* Who has left ends as well as who was stopped, and is not to be started again. */
+static void leave(const struct scenario_options *options, struct demo *demo)
+{
+    char path[PATH_MAX];
+
+    snprintf(demo->folder, sizeof demo->folder, "%.3000s/four", options->folder);
+    snprintf(demo->log, sizeof demo->log, "%.3000s/four.log", options->folder);
+    demo->nodes = "4";
+    start_ready(demo);
+    REQUIRE(admin(demo, "leave", "1", "--wait") == 0, "leave, see %s", demo->log);
+    wait_told(demo, "node-1 has left the cluster for ever");
+    kill(demo->pids[1], SIGTERM);
+    wait_told(demo, "node-2 ended with exit code 0, see node-2.log. Start it again with");
+    child_signal(&demo->child, SIGUSR1);
+    wait_told(demo, "node-2 is back");
+    file_in(demo, "node-1.pid", path);
+    REQUIRE(access(path, F_OK) != 0, "node-1 runs again");
+    REQUIRE(!log_says(demo, "node-1 does not start"), "it was tried, see %s", demo->log);
+    child_signal(&demo->child, SIGTERM);
+    wait_ended(demo, 0);
 }
 
 /* Without --dir everything is gone afterwards. */
@@ -207,7 +250,7 @@ static void leave_nothing(const struct scenario_options *options, struct demo *d
 
 void scenario_demo(const struct scenario_options *options)
 {
-    static struct demo demo;
+    static struct demo demo = {.nodes = "3"};
     uint64_t begin_ns = now_ns();
     uint32_t ready_ms, stop_ms;
 
@@ -230,6 +273,7 @@ void scenario_demo(const struct scenario_options *options)
     child_signal(&demo.child, SIGTERM);
     wait_ended(&demo, 0);
     leave_nothing(options, &demo);
+    leave(options, &demo);
     scenario_say(options, "ready in %u ms, stopped in %u ms, no process or temporary file left",
                  ready_ms, stop_ms);
 }
