@@ -344,6 +344,18 @@ static uint32_t half_weight(const struct looking *looking, uint32_t i)
     return weight > 1 ? weight / 2 : 1;
 }
 
+/* What helps a node that holds too much. Weights do not change while a plan is under way. */
+static void mend_load(const struct looking *looking, uint32_t i, const char *what,
+                      char mend[FINDING_TEXT_SIZE])
+{
+    if (ringmap_moving(&looking->view->map))
+        snprintf(mend, FINDING_TEXT_SIZE,
+                 "%s, or end the plan that gives it more: ring-admin abort", what);
+    else
+        snprintf(mend, FINDING_TEXT_SIZE, "%s, or give it less: ring-admin weight %u %u", what,
+                 looking->view->nodes[i].id, half_weight(looking, i));
+}
+
 static void check_disks(struct looking *looking)
 {
     for (uint32_t i = 0; i < looking->view->node_count; i++) {
@@ -353,16 +365,16 @@ static void check_disks(struct looking *looking)
 
         if (!is_there(looking, i))
             continue;
-        snprintf(mend, sizeof mend,
-                 "make room, add a node, or give it less: ring-admin weight %u %u", node->id,
-                 half_weight(looking, i));
+        mend_load(looking, i, "make room, add a node", mend);
         if (status->disk_full)
             tell(looking, FINDING_ERROR, mend, "node-%u: its disk is full, it takes no writes",
                  node->id);
-        else if (status->disk_free < status->disk_bytes / FINDINGS_FREE_SHARE)
+        else if (wire_node_disk_room(status) < status->disk_bytes / FINDINGS_FREE_SHARE)
             tell(looking, FINDING_WARN, mend,
-                 "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored", node->id,
-                 status->disk_free >> 20, status->disk_bytes >> 20);
+                 "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored, %" PRIu64
+                 " MiB of them to be kept free",
+                 node->id, status->disk_free >> 20, status->disk_bytes >> 20,
+                 status->disk_reserve >> 20);
         if (looking->members[i].slow)
             tell(looking, FINDING_WARN,
                  "find out why: iostat -x 1, smartctl -a; it leads again half a minute after",
@@ -401,9 +413,7 @@ static void check_memory(struct looking *looking)
         full = keys * FINDINGS_KEY_BYTES *
                (double)(node->status.disk_bytes + node->status.disk_free) /
                (double)node->status.disk_bytes;
-        snprintf(mend, sizeof mend,
-                 "more memory, more nodes, or less for it: ring-admin weight %u %u", node->id,
-                 half_weight(looking, i));
+        mend_load(looking, i, "more memory, add a node", mend);
         if (keys * FINDINGS_KEY_BYTES * 100 > memory * FINDINGS_RAM_PERCENT)
             tell(looking, FINDING_ERROR, mend,
                  "node-%u: the index of %.0f keys takes %.1f of %.1f GiB of memory", node->id, keys,

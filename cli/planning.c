@@ -44,7 +44,8 @@ static int measure(struct measured *measured, const struct view *view, const str
 
         measured->alive[i] = planning_can_take_part(node, view->map.members[i].state);
         measured->nodes[i].alive = measured->alive[i];
-        measured->nodes[i].disk_free = node->reachable ? node->status.disk_free : UINT64_MAX;
+        measured->nodes[i].disk_room =
+            node->reachable ? wire_node_disk_room(&node->status) : UINT64_MAX;
     }
     for (uint32_t p = 0; p < view->map.partition_count; p++)
         measured->bytes[p] = moves_group(moves, (uint16_t)p)->move.bytes;

@@ -199,8 +199,9 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
             text_add(text, " %s", view->nodes[i].address);
         break;
     case FAULT_DISK_FULL:
-        text_add(text, "free space on the disk of node-%u; it takes writes again by itself",
-                 node->id);
+        text_add(text, "free space on the disk of node-%u%s; it takes writes again by itself",
+                 node->id,
+                 ringmap_moving(&view->map) ? ", or end the plan with ring-admin abort" : "");
         break;
     case FAULT_FENCED:
         text_add(text,

@@ -367,6 +367,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .scrub = loop_shards_scrub(loop),
                                .wall_ms = loop_wall_ms(),
                                .memory_bytes = memory_bytes(),
+                               .disk_reserve = SHARD_SPACE_RESERVE,
                                .from = item->from,
                                .ticket = item->ticket,
                                .secret = item->secret,

@@ -74,7 +74,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .key_id = event->key_id,
                                       .scrub = event->scrub,
                                       .wall_ms = event->wall_ms,
-                                      .memory_bytes = event->memory_bytes};
+                                      .memory_bytes = event->memory_bytes,
+                                      .disk_reserve = event->disk_reserve};
 
     if (!reply)
         return;

@@ -40,7 +40,7 @@ void shard_options_default(struct shard_options *options)
                 .cache_size = 32u << 20,
                 .compress_size_min = 256,
                 .journal_size_max = UINT64_C(1) << 40,
-                .space_reserve = 64u << 20,
+                .space_reserve = SHARD_SPACE_RESERVE,
                 .slack_size = 44u << 20,
                 .flush_size_max = 32u << 20,
                 .flush_rate = 16u << 20,

@@ -71,6 +71,9 @@ struct shard_options {
     struct store_options store;
 };
 
+/* Bytes of the disk that every shard of a node leaves free, all of them the same ones. */
+#define SHARD_SPACE_RESERVE (64u << 20)
+
 void shard_options_default(struct shard_options *options);
 
 /* Where an event came from or a send goes to. */

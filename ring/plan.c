@@ -439,7 +439,7 @@ static void note_targets(struct making *making)
         if (!input->nodes)
             continue;
         found.code = PLAN_NOTE_DISK;
-        found.have = input->nodes[slot_of(input->wanted, member->id)].disk_free;
+        found.have = input->nodes[slot_of(input->wanted, member->id)].disk_room;
         if (found.have < found.need)
             note(making, &found);
     }

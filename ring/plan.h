@@ -126,7 +126,7 @@ struct plan {
 /* What is known of a member now. */
 struct plan_node {
     bool alive;
-    uint64_t disk_free;
+    uint64_t disk_room; /* bytes that it can take more */
 };
 
 /* Everything is borrowed for the call. */

@@ -57,8 +57,8 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
     default:
         assert(note->code == PLAN_NOTE_DISK);
         snprintf(text, size,
-                 "node %u has %llu bytes of disk free and is to receive %llu; make room, or give "
-                 "it less weight",
+                 "node %u has room for %llu bytes beside what its disk is to keep free, and is to "
+                 "receive %llu; make room there, or give it less weight",
                  member, have, need);
         break;
     }

@@ -360,7 +360,7 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-#define NODE_STATUS_FIELDS_NEW  5u /* that 0.1.0 did not have; the last three may be left out */
+#define NODE_STATUS_FIELDS_NEW  6u /* that 0.1.0 did not have; the last four may be left out */
 #define SCRUB_FIELDS            9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
@@ -457,11 +457,17 @@ static void get_scrub(struct wire_cursor *cursor, struct wire_scrub *scrub)
     (void)wire_fields_close(cursor, unknown);
 }
 
+uint64_t wire_node_disk_room(const struct wire_node_status *status)
+{
+    return status->disk_free > status->disk_reserve ? status->disk_free - status->disk_reserve : 0;
+}
+
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
-    bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0;
+    bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0 ||
+                 status->disk_reserve != 0;
 
-    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 3));
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 4));
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -488,6 +494,7 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->wall_ms);
     wire_put_uint(buffer, status->memory_bytes);
     wire_put_uint(buffer, status->tickets);
+    wire_put_uint(buffer, status->disk_reserve);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -522,6 +529,7 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->wall_ms = unknown > 2 ? wire_get_u64(cursor) : 0;
     status->memory_bytes = unknown > 3 ? wire_get_u64(cursor) : 0;
     status->tickets = unknown > 4 ? wire_get_u64(cursor) : 0;
+    status->disk_reserve = unknown > 5 ? wire_get_u64(cursor) : 0;
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

@@ -477,7 +477,10 @@ struct wire_node_status {
     uint64_t wall_ms;      /* its clock when it answered, Unix time; 0: it does not say */
     uint64_t memory_bytes; /* of the machine; 0: it does not say */
     uint64_t tickets; /* version of those that it goes by; 0: it has none, or is of before them */
+    uint64_t disk_reserve; /* of disk_free, what it fills with nothing; 0: it does not say */
 };
+/* Bytes that moves may fill: what is free less the reserve. */
+uint64_t wire_node_disk_room(const struct wire_node_status *status);
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status);
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status);
 

@@ -280,7 +280,15 @@ Test(findings, disks_memory_and_clocks_are_told_before_they_hurt)
            "ring-admin weight 2 50");
     view.nodes[1].status.disk_full = true;
     expect("disks", FINDING_ERROR, "node-2: its disk is full", "make room");
+    view.map.target = view.map.replicas;
+    expect("disks", FINDING_ERROR, "node-2: its disk is full", "ring-admin abort");
+    view.map.target = NULL;
     view.nodes[1].status.disk_full = false;
+    view.nodes[1].status.disk_free = 250u << 20;
+    look();
+    cr_assert_null(fault_of("disks"));
+    view.nodes[1].status.disk_reserve = 64u << 20;
+    expect("disks", FINDING_WARN, "64 MiB of them to be kept free", "ring-admin weight 2 50");
     view.nodes[1].status.disk_free = UINT64_C(100) << 30;
     members[2].slow = true;
     expect("disks", FINDING_WARN, "node-3: its disk takes far longer to sync", "iostat");

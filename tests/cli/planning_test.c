@@ -112,6 +112,48 @@ Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
 }
 
 /* Five nodes would have five voters. */
+Test(planning, what_a_disk_is_to_keep_free_holds_no_moves)
+{
+    const uint64_t reserve = 64u << 20;
+    const struct plan_note *note;
+    struct wire_node_status *status;
+    uint64_t bytes;
+
+    view = scene_view(3, 1, 16, 3);
+    status = &view.nodes[3].status;
+    status->disk_reserve = reserve;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    bytes = planning.plan.bytes;
+    done();
+
+    status->disk_free = reserve + bytes;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_not(plan_refused(&planning.plan));
+    done();
+
+    status->disk_free = reserve + bytes - 1;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert(plan_refused(&planning.plan));
+    note = &planning.plan.notes[0];
+    cr_assert_eq(note->code, PLAN_NOTE_DISK);
+    cr_assert_eq(note->member, 4);
+    cr_assert_eq(note->need, bytes);
+    cr_assert_eq(note->have, bytes - 1);
+    done();
+
+    status->disk_free = reserve / 2;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_eq(planning.plan.notes[0].have, 0);
+    done();
+
+    status->disk_reserve = 0; /* of the version before: it does not say */
+    status->disk_free = bytes;
+    plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
+    cr_assert_not(plan_refused(&planning.plan));
+    done();
+    view_deinit(&view);
+}
+
 Test(planning, a_dead_newcomer_is_refused_and_a_living_one_votes_in_its_place)
 {
     const struct plan_note *note;

@@ -144,6 +144,11 @@ Test(verdict, a_full_disk_is_named)
     verdict_reach(&verdict, &view);
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.mend, "free space on the disk of node-3"), "%s", verdict.mend);
+    cr_assert_null(strstr(verdict.mend, "ring-admin abort"));
+    view.map.target = view.map.replicas;
+    verdict_reach(&verdict, &view);
+    cr_assert(strstr(verdict.mend, "ring-admin abort"), "%s", verdict.mend);
+    view.map.target = NULL;
     view_deinit(&view);
 }
 

@@ -152,11 +152,12 @@ Test(node, a_genesis_can_be_read_without_a_node)
     vfs_mem_free(vfs);
 }
 
-static uint64_t disk_bytes(struct node *node, uint64_t now_ms)
+static struct wire_node_status status_of(struct node *node, uint64_t now_ms)
 {
     struct link_message message = {.type = WIRE_NODE_STATUS, .partition = WIRE_PARTITION_NODE};
     struct node_event event = {.kind = NODE_EVENT_MESSAGE,
                                .now_ms = now_ms,
+                               .disk_reserve = 1000,
                                .from = {.role = LINK_ROLE_ADMIN, .link = 1},
                                .message = &message};
     struct wire_node_status status;
@@ -167,7 +168,31 @@ static uint64_t disk_bytes(struct node *node, uint64_t now_ms)
     cr_assert_eq(effects.send_count, 1);
     wire_cursor_init(&cursor, effects.sends[0].message.body, effects.sends[0].message.body_size);
     cr_assert(wire_get_node_status(&cursor, &status));
-    return status.disk_bytes;
+    return status;
+}
+
+static uint64_t disk_bytes(struct node *node, uint64_t now_ms)
+{
+    return status_of(node, now_ms).disk_bytes;
+}
+
+Test(node, the_room_that_it_tells_is_less_by_what_it_keeps_free)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_node_status status;
+    struct node *node;
+
+    cr_assert_eq(node_open(&node, vfs, &options), 0);
+    vfs_mem_set_capacity(vfs, 1500);
+    status = status_of(node, 10);
+    cr_assert_eq(status.disk_free, 1500, "as it is");
+    cr_assert_eq(status.disk_reserve, 1000);
+    cr_assert_eq(wire_node_disk_room(&status), 500);
+    vfs_mem_set_capacity(vfs, 900);
+    status = status_of(node, 20);
+    cr_assert_eq(wire_node_disk_room(&status), 0);
+    node_close(node);
+    vfs_mem_free(vfs);
 }
 
 Test(node, its_files_are_looked_at_once_a_second_however_often_it_is_asked)

@@ -335,9 +335,9 @@ Test(plan, what_cannot_hold_is_refused_by_name)
     scene_deinit(&scene);
 
     scene_init(&scene, 3, 4, 3);
-    scene.nodes[3].disk_free = 46 * MIB;
+    scene.nodes[3].disk_room = 46 * MIB;
     expect_refused(&scene, PLAN_NOTE_DISK, 4, 47 * MIB, 46 * MIB);
-    scene.nodes[3].disk_free = 47 * MIB;
+    scene.nodes[3].disk_room = 47 * MIB;
     plan = scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
