@@ -1,12 +1,18 @@
 /* Another secret of the cluster, without a moment in which somebody cannot connect: ring/tickets.h
  * has the steps. Each is taken when every member has the one before; what is left half done goes on
  * where it was. */
+#include "cli/clock.h"
 #include "cli/ticket_ask.h"
+#include "cli/ticket_peers.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
+
+#define PEERS_ASKS    5u /* who has just been stopped may be linked still, */
+#define PEERS_STEP_MS 400u
+#define PEERS_SAID    16u /* more are not named */
 
 static enum exit_code ask(struct admin *admin, uint8_t kind, uint32_t generation,
                           struct tickets_reply *reply)
@@ -52,7 +58,8 @@ static void print_ticket(const struct admin *admin, const struct tickets_reply *
     fprintf(stderr,
             "This is the founding ticket from now on; the one before and the tickets made under it "
             "open the cluster still. Give it to all that have the old one, make new tickets for "
-            "the others, then end the old: `ring-admin --ticket NEW ticket retire`.\n");
+            "the others; `ring-admin --ticket NEW ticket list` says who is connected by the old "
+            "one. Then end that: `ring-admin --ticket NEW ticket retire`.\n");
     sodium_memzero(text, sizeof text);
     ticket_wipe(&ticket);
 }
@@ -95,6 +102,54 @@ enum exit_code ticket_rotate(struct admin *admin, const struct tickets_command *
     return code;
 }
 
+static enum exit_code say_peers(const struct admin *admin, const struct ticket_peers *peers)
+{
+    for (uint32_t i = 0; i < peers->count && i < PEERS_SAID; i++) {
+        const struct ticket_peer *item = &peers->items[i];
+
+        arguments_error(admin->arguments, "%s at %s is connected to node %u by the old secret%s",
+                        ticket_role_name(item->peer.role), item->peer.address, item->node,
+                        item->peer.ticket == 0 ? "" : ", with a ticket made under it");
+    }
+    if (peers->count > 0) {
+        arguments_error(admin->arguments,
+                        "%u would be cut off, and nothing was changed: start them again with new "
+                        "tickets; `ring-admin ticket list` says who is left; --force cuts them off",
+                        peers->count);
+        return EXIT_CODE_CONFLICT;
+    }
+    arguments_error(admin->arguments,
+                    "node %u at %s does not say who is connected by the old secret, and nothing "
+                    "was changed: start it, or a newer version of it; --force does without",
+                    peers->silent->id, peers->silent->address);
+    return EXIT_CODE_UNREACHABLE;
+}
+
+/* Nobody is to be cut off. */
+static enum exit_code check_peers(struct admin *admin, uint32_t generation)
+{
+    enum exit_code code = EXIT_CODE_OK;
+    struct ticket_peers peers = {0};
+    int r = 0;
+
+    for (unsigned i = 0; i < PEERS_ASKS && r == 0; i++) {
+        if (i > 0)
+            clock_pause(PEERS_STEP_MS);
+        ticket_peers_deinit(&peers);
+        r = ticket_peers_ask(&peers, admin, generation);
+        if (r == 0 && peers.count == 0 && !peers.silent)
+            break;
+    }
+    if (r != 0) {
+        arguments_error(admin->arguments, "%s", strerror(-r));
+        code = EXIT_CODE_FAILED;
+    } else if (peers.count > 0 || peers.silent) {
+        code = say_peers(admin, &peers);
+    }
+    ticket_peers_deinit(&peers);
+    return code;
+}
+
 enum exit_code ticket_retire(struct admin *admin, const struct tickets_command *list)
 {
     struct tickets_reply reply;
@@ -118,6 +173,8 @@ enum exit_code ticket_retire(struct admin *admin, const struct tickets_command *
     if (code == EXIT_CODE_OK &&
         !is_spread(admin, reply.version, "it would be locked out: nothing was changed"))
         code = EXIT_CODE_UNREACHABLE;
+    if (code == EXIT_CODE_OK && !arguments_text(admin->arguments, "force"))
+        code = check_peers(admin, reply.other);
     if (code == EXIT_CODE_OK)
         code = ask(admin, TICKETS_RETIRE, reply.other, &reply);
     if (code == EXIT_CODE_OK) {

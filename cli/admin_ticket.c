@@ -1,5 +1,6 @@
 #include "cli/admin.h"
 #include "cli/ticket_ask.h"
+#include "cli/ticket_peers.h"
 #include "cli/ticket_table.h"
 
 #include <errno.h>
@@ -151,6 +152,24 @@ static enum exit_code run_new(struct admin *admin, const struct tickets_command 
     return EXIT_CODE_OK;
 }
 
+/* While the old secret opens still: who goes by it. */
+static enum exit_code list_peers(struct admin *admin, const struct tickets_reply *reply)
+{
+    struct ticket_peers peers;
+    int r = ticket_peers_ask(&peers, admin, reply->other);
+
+    if (r == 0)
+        ticket_peers_put(admin->output, &peers);
+    if (r == 0 && peers.silent)
+        arguments_error(admin->arguments,
+                        "node %u at %s does not say who is connected by the old secret",
+                        peers.silent->id, peers.silent->address);
+    if (r != 0)
+        arguments_error(admin->arguments, "%s", strerror(-r));
+    ticket_peers_deinit(&peers);
+    return r == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
 static enum exit_code run_list(struct admin *admin, const struct tickets_command *command)
 {
     struct tickets_reply reply;
@@ -159,6 +178,10 @@ static enum exit_code run_list(struct admin *admin, const struct tickets_command
     if (code != EXIT_CODE_OK)
         return code;
     ticket_secret_put(admin->output, reply.offered, reply.phase);
+    if (reply.phase == TICKETS_RETIRING)
+        code = list_peers(admin, &reply);
+    if (code != EXIT_CODE_OK)
+        return code;
     ticket_table_put(admin->output, reply.records, reply.count);
     return admin_print(admin);
 }

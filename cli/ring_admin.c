@@ -22,6 +22,7 @@ static const struct option_row ticket_options[] = {
      .text = "new: how many may come with it; 0 all (default: a node's 1, others' 0)"},
     {.name = "wait", .text = "rotate, retire: for members that cannot be reached"},
     {.name = "cancel", .text = "rotate: forget the secret that was prepared"},
+    {.name = "force", .text = "retire: also cuts off who is connected by the old secret"},
     {.name = NULL},
 };
 static const struct option_row init_options[] = {

@@ -52,6 +52,7 @@ enum who { STRANGER = 1, JOINING = 2, MEMBER = 4, ROUTER = 8, ADMIN = 16 };
     X(TICKETS_CHANGE_REPLY, MEMBER, 0)                                                             \
     X(TICKET_COMMAND, ANYONE, 0)                                                                   \
     X(LEADERS_GET, 0, ROUTER | ADMIN)                                                              \
+    X(PEERS_GET, ADMIN, 0)                                                                         \
     X(DRAIN, 0, ADMIN)
 
 static const struct {

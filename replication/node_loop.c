@@ -373,7 +373,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .secret = item->secret,
                                .message = &item->message};
     uint8_t key[RINGMAP_KEY_SIZE];
-    int r;
+    int r = 0;
 
     switch (item->kind) {
     case INBOX_STOP:
@@ -392,8 +392,11 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
             (item->from.member == 0 || item->message.type == WIRE_JOIN) &&
             loop_links_key(loop, item->from.link, key))
             event.public_key = key;
-        r = loop_gossip_takes(item->message.type) ? loop_gossip_message(loop, item)
-                                                  : loop_step_node(loop, &event);
+        if (item->message.type == WIRE_PEERS_GET)
+            loop_tickets_peers(loop, item);
+        else
+            r = loop_gossip_takes(item->message.type) ? loop_gossip_message(loop, item)
+                                                      : loop_step_node(loop, &event);
         loop_consumed(loop, item->link, item->message.body_size, 1);
         return r;
     }

@@ -257,6 +257,8 @@ struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_pee
 void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
                           const struct refusal *refusal);
 int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
+/* Tells an admin who is linked by a secret, and would be put out with it. */
+void loop_tickets_peers(struct node_loop *loop, const struct inbox_item *item);
 /* node_loop_join.c */
 /* Dials the seeds, if this node has to ask its way in. */
 void loop_join_open(struct node_loop *loop);

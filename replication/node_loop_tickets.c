@@ -1,8 +1,9 @@
 /* Node loop: whom the tickets let in. */
 #include "replication/node_loop_internal.h"
 
+#include "replication/hearing.h"
 #include "ring/tickets_command.h"
-#include "ring/wire.h"
+#include "ring/wire_peers.h"
 
 #include <string.h>
 
@@ -139,6 +140,52 @@ static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
         ended[count++] = host->link;
     }
     return count;
+}
+
+/* Those that find_ended() would find if the secret of that generation opened no more. Returns how
+ * many, of which WIRE_PEERS_MAX are put into the buffer. */
+static uint32_t put_peers(struct node_loop *loop, uint32_t generation, struct wire_buffer *out)
+{
+    uint32_t count = 0;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link *host = loop->links; host; host = host->next) {
+        struct wire_peer peer = {.role = host->role, .ticket = host->ticket};
+
+        if (host->dialled || host->ended || host->generation != generation ||
+            takes_part(loop, host))
+            continue;
+        memcpy(peer.address, host->address, sizeof peer.address);
+        memcpy(peer.public_key, host->public_key, sizeof peer.public_key);
+        if (count++ < WIRE_PEERS_MAX)
+            wire_put_peer(out, &peer);
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+    return count;
+}
+
+void loop_tickets_peers(struct node_loop *loop, const struct inbox_item *item)
+{
+    struct shard_send send = {.to = item->from,
+                              .message = {.type = WIRE_PEERS,
+                                          .partition = item->message.partition,
+                                          .correlation = item->message.correlation}};
+    struct wire_buffer peers = {0}, body = {0};
+    struct wire_cursor cursor;
+    uint32_t generation;
+
+    wire_cursor_init(&cursor, item->message.body, item->message.body_size);
+    if (!hearing_node(item->from.role, 0, WIRE_PEERS_GET) ||
+        !wire_get_peers_get(&cursor, &generation))
+        return;
+    wire_put_peers_head(&body, put_peers(loop, generation, &peers));
+    wire_put_raw(&body, peers.data, peers.size);
+    send.message.body = body.data;
+    send.message.body_size = body.size;
+    if (!peers.failed && !body.failed)
+        loop_send(loop, &send, 1);
+    wire_buffer_deinit(&peers);
+    wire_buffer_deinit(&body);
 }
 
 void loop_tickets_apply(struct node_loop *loop)

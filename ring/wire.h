@@ -41,6 +41,7 @@
  *             ring/tickets_command.h
  *   LIVENESS_GET: empty   LIVENESS: per member, wire_put_liveness()
  *   BALANCE, LOAD, TOP, DRAIN, LEADERS and their replies: ring/wire_load.h
+ *   PEERS_GET, PEERS: ring/wire_peers.h
  */
 #ifndef RING_WIRE_H
 #define RING_WIRE_H

@@ -66,7 +66,9 @@
     X(DRAIN, 73, DATA) /* admin -> shard: lead nothing, or lead again */                           \
     X(DRAIN_REPLY, 74, DATA)                                                                       \
     X(LEADERS_GET, 75, CONTROL) /* router or admin -> shard: which partitions do you lead? */      \
-    X(LEADERS, 76, CONTROL)
+    X(LEADERS, 76, CONTROL)                                                                        \
+    X(PEERS_GET, 77, CONTROL) /* admin -> node: who has come by this secret? */                    \
+    X(PEERS, 78, CONTROL)
 
 /* Operations a router may send to a partition. X(NAME, number, writes) */
 #define WIRE_OPERATIONS(X)                                                                         \

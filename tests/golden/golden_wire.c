@@ -394,6 +394,23 @@ static const struct message messages_2_leaders[] = {
      .bodies = {{.type = BODY_LEADER, .leader = {.partition = 41, .term = 7}}},
      .body_count = 1},
 };
+
+/* Too: who has come by a secret. */
+static const struct message messages_2_peers[] = {
+    {.type = WIRE_PEERS_GET,
+     .partition = WIRE_PARTITION_NODE,
+     .bodies = {{.type = BODY_PEERS_GET, .number = 3}},
+     .body_count = 1},
+    {.type = WIRE_PEERS,
+     .partition = WIRE_PARTITION_NODE,
+     .bodies = {{.type = BODY_PEERS_HEAD, .number = 1},
+                {.type = BODY_PEER,
+                 .peer = {.role = LINK_ROLE_ROUTER,
+                          .ticket = 7,
+                          .address = "10.0.0.9:43122",
+                          .public_key = {1, 2, 3}}}},
+     .body_count = 2},
+};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const uint8_t bin[] = "bytes of a map";
@@ -514,6 +531,7 @@ WIRE_GOLDEN(messages_2)
 WIRE_GOLDEN(messages_2_load)
 WIRE_GOLDEN(messages_2_rest)
 WIRE_GOLDEN(messages_2_leaders)
+WIRE_GOLDEN(messages_2_peers)
 WIRE_GOLDEN(messages_2_counters)
 
 /* --- the link layer's own ------------------------------------------------------------------- */
@@ -565,6 +583,7 @@ const struct golden golden_wire[] = {
     {"wire-2", make_messages_2, check_messages_2},
     {"wire-2-counters", make_messages_2_counters, check_messages_2_counters},
     {"wire-2-leaders", make_messages_2_leaders, check_messages_2_leaders},
+    {"wire-2-peers", make_messages_2_peers, check_messages_2_peers},
     {"wire-2-load", make_messages_2_load, check_messages_2_load},
     {"wire-2-rest", make_messages_2_rest, check_messages_2_rest},
 };

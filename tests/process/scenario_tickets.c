@@ -22,6 +22,7 @@
 #define NOT_IN_MS   500u  /* an intruder dials a dozen times meanwhile */
 #define OUT_MS      5000u
 #define UNREACHABLE 3
+#define CONFLICT    5
 
 static char text[16u << 10], err[16u << 10];
 
@@ -507,6 +508,12 @@ static uint32_t rotate(struct fleet *fleet)
     REQUIRE(rename(fleet->ticket, old) == 0, "rename");
     file_write(fleet->ticket, next, strlen(next));
     REQUIRE(chmod(fleet->ticket, 0600) == 0, "chmod");
+    REQUIRE(ticket(fleet, (const char *[]){"list", NULL}) == 0 &&
+                strstr(text, "connected by the old secret: 1\n"),
+            "%s%s", text, err);
+    REQUIRE(ticket(fleet, (const char *[]){"retire", NULL}) == CONFLICT &&
+                strstr(err, "router at 127.0.0.1:"),
+            "the router would be cut off: %s", err);
     (void)fleet_stop(fleet, &fleet->router);
     fleet_start_router(fleet);
     REQUIRE(ticket(fleet, (const char *[]){"retire", NULL}) == 0, "%s", err);

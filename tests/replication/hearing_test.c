@@ -49,7 +49,7 @@ static const struct heard router = {.node = {WIRE_MAP_GET, WIRE_LIVENESS_GET, WI
                                     .shard = {WIRE_OPS, WIRE_LEADERS_GET}};
 static const struct heard admin = {
     .node = {WIRE_MAP_GET, WIRE_LIVENESS_GET, WIRE_PREPARE, WIRE_COMMIT, WIRE_NODE_STATUS,
-             WIRE_GENESIS_GET, WIRE_MAP_CHANGE, WIRE_TICKET_COMMAND},
+             WIRE_GENESIS_GET, WIRE_MAP_CHANGE, WIRE_TICKET_COMMAND, WIRE_PEERS_GET},
     .shard = {WIRE_SHARD_STATUS, WIRE_FLUSH, WIRE_SCRUB, WIRE_MOVES_GET, WIRE_TOP, WIRE_DRAIN,
               WIRE_LEADERS_GET}};
 static const struct heard nobody;

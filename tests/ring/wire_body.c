@@ -265,6 +265,15 @@ static void put_load(struct wire_buffer *buffer, const struct body *body)
     case BODY_LEADER:
         wire_put_leader(buffer, &body->leader);
         return;
+    case BODY_PEERS_GET:
+        wire_put_peers_get(buffer, body->number);
+        return;
+    case BODY_PEERS_HEAD:
+        wire_put_peers_head(buffer, body->number);
+        return;
+    case BODY_PEER:
+        wire_put_peer(buffer, &body->peer);
+        return;
     case BODY_LOAD:
         wire_put_load(buffer, &body->load);
         return;
@@ -301,6 +310,12 @@ static bool get_load(struct wire_cursor *cursor, struct body *body)
         return wire_get_wish(cursor, &body->wish);
     case BODY_LEADER:
         return wire_get_leader(cursor, &body->leader);
+    case BODY_PEERS_GET:
+        return wire_get_peers_get(cursor, &body->number);
+    case BODY_PEERS_HEAD:
+        return wire_get_peers_head(cursor, &body->number);
+    case BODY_PEER:
+        return wire_get_peer(cursor, &body->peer);
     case BODY_LOAD:
         return wire_get_load(cursor, &body->load);
     case BODY_LOAD_PARTITION:
@@ -325,6 +340,9 @@ static void any_load(struct dice *dice, struct body *body)
     body->balance = (struct wire_balance){any32(dice), any8(dice) & 1, any8(dice) & 1};
     body->wish = (struct wire_wish){any16(dice), any16(dice)};
     body->leader = (struct wire_leader){any16(dice), any32(dice)};
+    body->peer = (struct wire_peer){.role = any8(dice), .ticket = any32(dice)};
+    any_text(dice, body->peer.address, sizeof body->peer.address);
+    dice_fill(dice, body->peer.public_key, sizeof body->peer.public_key);
     body->load = (struct wire_load){any32(dice), any8(dice) & 1, any32(dice), any32(dice)};
     body->load_partition.partition = any16(dice);
     body->load_partition.term = any32(dice);

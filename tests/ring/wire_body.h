@@ -6,6 +6,7 @@
 #include "dice.h"
 #include "ring/wire.h"
 #include "ring/wire_load.h"
+#include "ring/wire_peers.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,9 +47,10 @@ struct body {
     struct wire_balance balance;
     struct wire_wish wish;
     struct wire_leader leader;
+    struct wire_peer peer;
     struct wire_load load;
     struct wire_load_partition load_partition;
-    uint32_t number; /* of TOP and DRAIN_REPLY */
+    uint32_t number; /* of TOP, DRAIN_REPLY, PEERS_GET and PEERS */
     struct wire_top top;
     struct wire_top_partition top_partition;
     struct wire_top_key top_key;
@@ -84,6 +86,9 @@ enum body_type {
     BODY_BALANCE,
     BODY_WISH,
     BODY_LEADER,
+    BODY_PEERS_GET,
+    BODY_PEERS_HEAD,
+    BODY_PEER,
     BODY_LOAD,
     BODY_LOAD_PARTITION,
     BODY_TOP,

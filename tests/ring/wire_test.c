@@ -159,7 +159,13 @@ static bool same_load(const struct body *a, const struct body *b)
                a->load_partition.voter_count == b->load_partition.voter_count &&
                memcmp(a->load_partition.voters, b->load_partition.voters,
                       sizeof a->load_partition.voters) == 0;
+    case BODY_PEER:
+        return a->peer.role == b->peer.role && a->peer.ticket == b->peer.ticket &&
+               strcmp(a->peer.address, b->peer.address) == 0 &&
+               memcmp(a->peer.public_key, b->peer.public_key, sizeof a->peer.public_key) == 0;
     case BODY_TOP:
+    case BODY_PEERS_GET:
+    case BODY_PEERS_HEAD:
         return a->number == b->number;
     case BODY_TOP_REPLY:
         return a->top.may_lead == b->top.may_lead && a->top.drained == b->top.drained &&

@@ -1,0 +1,253 @@
+/* ticket retire, and ticket list, in a cluster whose nodes are this file's own: it takes the place
+ * of cli/admin.c and cli/clock.c. */
+#include "cli/admin.h"
+#include "cli/clock.h"
+#include "ring/tickets_command.h"
+#include "ring/wire_peers.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_fake.h"
+#include "view_scene.h"
+
+#define NODES 3u
+
+static struct tickets tickets; /* of the cluster */
+static uint32_t linked[NODES]; /* routers, to each node, by the old secret */
+static bool silent[NODES];     /* says nothing of that */
+static unsigned ending;        /* questions after which the routers are gone; 0: they stay */
+static unsigned asked, paused; /* questions of that, and pauses */
+static enum output_format format;
+static char said[4096], printed[4096];
+
+enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded)
+{
+    cr_assert(founded);
+    *admin = (struct admin){.arguments = arguments, .format = format, .output = output_new(format)};
+    admin->view = scene_view(NODES, 0, 16, 3);
+    memcpy(admin->ticket.psk, tickets.offered.psk, sizeof admin->ticket.psk);
+    return EXIT_CODE_OK;
+}
+
+void admin_close(struct admin *admin)
+{
+    view_deinit(&admin->view);
+    output_free(admin->output);
+}
+
+enum exit_code admin_print(struct admin *admin)
+{
+    return output_print(admin->output, stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
+void clock_pause(uint32_t pause_ms)
+{
+    paused++;
+    (void)pause_ms;
+}
+
+uint64_t clock_wall_ms(void)
+{
+    return 1000;
+}
+
+uint64_t clock_now_ms(void)
+{
+    return 1000;
+}
+
+static void answer_status(struct cluster_request *request)
+{
+    uint16_t member = (uint16_t)request->node;
+    struct wire_node_status status = {
+        .member = member, .founded = 2, .shards = 1, .tickets = tickets.version};
+    struct wire_buffer body = {0};
+
+    status.public_key[0] = (uint8_t)member;
+    snprintf(status.address, sizeof status.address, "127.0.0.1:%u", 7000u + member);
+    wire_put_node_status(&body, &status);
+    cluster_fake_answer(request, &body);
+}
+
+static void answer_command(struct cluster_request *request)
+{
+    struct tickets_command command;
+    struct tickets_reply reply;
+    struct wire_cursor cursor;
+    struct wire_buffer body = {0};
+    uint32_t id = 0;
+
+    wire_cursor_init(&cursor, request->body, request->body_size);
+    cr_assert(tickets_command_get(&cursor, &command));
+    memset(&reply, 0, sizeof reply);
+    reply.code = (uint8_t)tickets_command_apply(&tickets, &command, 2000, &id);
+    tickets_reply_init(&reply, &tickets);
+    reply.outcome = reply.code == 0 ? WIRE_MAP_DONE : WIRE_MAP_REFUSED;
+    reply.id = id;
+    if (command.kind == TICKETS_SWITCH) {
+        reply.has_psk = true;
+        memcpy(reply.psk, tickets.offered.psk, sizeof reply.psk);
+    }
+    tickets_reply_put(&body, &reply);
+    cluster_fake_answer(request, &body);
+}
+
+/* Router number i is the same one at each node. */
+static void answer_peers(struct cluster_request *request)
+{
+    uint32_t node = (uint32_t)request->node - 1, generation = 0;
+    struct wire_cursor cursor;
+    struct wire_buffer body = {0};
+
+    wire_cursor_init(&cursor, request->body, request->body_size);
+    cr_assert(wire_get_peers_get(&cursor, &generation));
+    cr_assert_eq(generation, tickets.other.generation);
+    wire_put_peers_head(&body, linked[node]);
+    for (uint32_t i = 0; i < linked[node]; i++) {
+        struct wire_peer peer = {.role = LINK_ROLE_ROUTER, .ticket = i};
+
+        snprintf(peer.address, sizeof peer.address, "10.0.0.%u:%u", 9 + i, 40000 + node);
+        peer.public_key[0] = (uint8_t)(i + 1);
+        wire_put_peer(&body, &peer);
+    }
+    cluster_fake_answer(request, &body);
+}
+
+static void ask(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
+{
+    (void)timeout_ms;
+    if (count > 0 && requests[0].type == WIRE_PEERS_GET && ++asked == ending)
+        memset(linked, 0, sizeof linked);
+    for (size_t i = 0; i < count; i++) {
+        if (requests[i].type == WIRE_NODE_STATUS)
+            answer_status(&requests[i]);
+        else if (requests[i].type == WIRE_TICKET_COMMAND)
+            answer_command(&requests[i]);
+        else if (requests[i].type == WIRE_PEERS_GET && !silent[requests[i].node - 1])
+            answer_peers(&requests[i]);
+    }
+}
+
+static void read_all(FILE *file, char *text, size_t size)
+{
+    text[fread(text, 1, size - 1, file)] = '\0';
+}
+
+/* The second secret is offered, the first opens still. */
+static void rotated(void)
+{
+    uint8_t psk[TICKET_PSK_SIZE] = {1};
+
+    tickets_init(&tickets, psk);
+    psk[0] = 2;
+    cr_assert_eq(tickets_prepare(&tickets, psk), 0);
+    cr_assert_eq(tickets_switch(&tickets), 0);
+}
+
+/* `ring-admin ticket` with the words: its exit code; said and printed are of it. */
+static int command(const char *line)
+{
+    static const struct option_row options[] = {
+        {.name = "ticket", .value = "FILE", .text = "t", .fallback = "t"},
+        {.name = "seeds", .value = "LIST", .text = "s", .fallback = "s"},
+        {.name = "wait", .text = "wait"},
+        {.name = "cancel", .text = "cancel"},
+        {.name = "force", .text = "force"},
+        {.name = "role", .value = "R", .text = "role"},
+        {.name = "ttl", .value = "T", .text = "ttl"},
+        {.name = "uses", .value = "N", .text = "uses"},
+        {.name = NULL}};
+    static const struct command_row commands[] = {
+        {"ticket", "WORD", 0, 2, "ticket", NULL, options, admin_ticket}, {.name = NULL}};
+    static const struct program program = {
+        .name = "ring-admin", .text = "test", .commands = commands};
+    char words[128], *argv[12];
+    int argc = 0, code;
+
+    snprintf(words, sizeof words, "ring-admin ticket %s", line);
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    argv[argc] = NULL;
+    cr_redirect_stdout();
+    cr_redirect_stderr();
+    cluster_fake_ask = ask;
+    code = program_run(&program, argc, argv);
+    (void)fflush(NULL);
+    read_all(cr_get_redirected_stderr(), said, sizeof said);
+    read_all(cr_get_redirected_stdout(), printed, sizeof printed);
+    return code;
+}
+
+Test(admin_rotate_ticket, retire_ends_the_old_secret_when_nobody_goes_by_it)
+{
+    rotated();
+    cr_assert_eq(command("retire"), EXIT_CODE_OK, "%s", said);
+    cr_assert_eq(tickets.phase, TICKETS_STEADY);
+    cr_assert_eq(asked, 1);
+}
+
+Test(admin_rotate_ticket, retire_names_who_would_be_cut_off_and_changes_nothing)
+{
+    rotated();
+    linked[0] = linked[2] = 2;
+    cr_assert_eq(command("retire"), EXIT_CODE_CONFLICT);
+    cr_assert_eq(tickets.phase, TICKETS_RETIRING);
+    cr_assert(strstr(said, "router at 10.0.0.9:40000 is connected to node 1 by the old secret\n"),
+              "%s", said);
+    cr_assert(strstr(said, "router at 10.0.0.10:40000 is connected to node 1 by the old secret, "
+                           "with a ticket made under it\n"),
+              "%s", said);
+    cr_assert(strstr(said, ": 2 would be cut off"), "each once: %s", said);
+    cr_assert_str_eq(printed, "");
+}
+
+Test(admin_rotate_ticket, retire_waits_a_moment_for_links_that_are_ending)
+{
+    rotated();
+    linked[1] = 1;
+    ending = 3;
+    cr_assert_eq(command("retire"), EXIT_CODE_OK, "%s", said);
+    cr_assert_eq(asked, 3);
+    cr_assert_eq(paused, 2);
+}
+
+Test(admin_rotate_ticket, retire_by_force_cuts_them_off)
+{
+    rotated();
+    linked[1] = 1;
+    cr_assert_eq(command("retire --force"), EXIT_CODE_OK, "%s", said);
+    cr_assert_eq(tickets.phase, TICKETS_STEADY);
+}
+
+Test(admin_rotate_ticket, retire_does_not_take_silence_for_nobody)
+{
+    rotated();
+    silent[1] = true;
+    cr_assert_eq(command("retire"), EXIT_CODE_UNREACHABLE);
+    cr_assert_eq(tickets.phase, TICKETS_RETIRING);
+    cr_assert(strstr(said, "node 2 at 127.0.0.1:7002 does not say who"), "%s", said);
+    cr_assert(strstr(said, "--force"), "%s", said);
+}
+
+Test(admin_rotate_ticket, list_tells_who_goes_by_the_old_secret)
+{
+    rotated();
+    linked[0] = 1;
+    cr_assert_eq(command("list"), EXIT_CODE_OK, "%s", said);
+    cr_assert(strstr(printed, "connected by the old secret: 1\n"), "%s", printed);
+    cr_assert(strstr(printed, "10.0.0.9:40000"), "%s", printed);
+}
+
+Test(admin_rotate_ticket, list_asks_nobody_when_there_is_no_old_secret)
+{
+    uint8_t psk[TICKET_PSK_SIZE] = {1};
+
+    tickets_init(&tickets, psk);
+    cr_assert_eq(command("list"), EXIT_CODE_OK, "%s", said);
+    cr_assert_eq(asked, 0);
+    cr_assert_not(strstr(printed, "connected by"), "%s", printed);
+}
