@@ -238,7 +238,7 @@ static void print_winners(const struct engine_table *table, FILE *out)
 
     for (size_t i = 0; ours && i < FIGURE_COUNT; i++) {
         const struct figure *figure = &figures[i];
-        double peer, mine = value_of(ours, figure);
+        double peer = 0, mine = value_of(ours, figure);
         const struct peer *winner = best(table, figure, &peer);
 
         bool is_part = figure->text[0] == ' ';
