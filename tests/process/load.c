@@ -17,7 +17,7 @@
 #define TAGS          2u
 #define TAG_KEYS      3u
 #define GENERATION_NS 1000000000ull
-#define THINK_US_MAX  1500u
+#define THINK_MS_MAX  15u /* with none, clients take all the processors there are */
 #define CALL_MS_MAX   30000u
 #define RECONNECT_MS  5u
 #define KEY_SIZE      32u
@@ -272,7 +272,7 @@ static void *run(void *argument)
         }
         draw_command(client, &command);
         (void)call(client, &command);
-        pause_ms(next_random(client, 2 * THINK_US_MAX) / 1000);
+        pause_ms(next_random(client, THINK_MS_MAX + 1));
     }
     return NULL;
 }
