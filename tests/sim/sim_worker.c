@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define HEAP_STEP (4 << 20)
 
 static void give_up(const char *what)
 {
@@ -48,6 +51,10 @@ void sim_worker_run(const struct sim_run_options *options, struct sim_result *ou
     if (child == 0) {
         if (dup2(said, STDERR_FILENO) < 0)
             give_up("sim: stderr");
+        /* A run gives its memory back when it ends: each return to the system costs page faults. */
+        (void)mallopt(M_MMAP_THRESHOLD, INT32_MAX);
+        (void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+        (void)mallopt(M_TOP_PAD, HEAP_STEP);
         sim_run_seed(options, shared);
         exit(0); /* not _exit(): LeakSanitizer looks now */
     }
