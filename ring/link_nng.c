@@ -10,10 +10,11 @@
 
 static atomic_uint_fast64_t link_ids = 1;
 
+/* Of the clock that keeper_wait() sleeps by: the coarse one is up to 4 ms behind it. */
 uint64_t link_now_ms(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
