@@ -333,9 +333,10 @@ static void on_message(void *context, struct link *link, const struct link_messa
     link_consumed(link, message->body_size, 1);
 }
 
-static void on_refused(void *context, const char *address, const char *why)
+static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
 {
     (void)context;
+    (void)refusal;
     loop_log("warn", "connection_refused", "address=%s reason=\"%s\"", address, why);
 }
 

@@ -106,8 +106,7 @@ static void say(const struct refusal *refusal, char text[REFUSAL_TEXT_SIZE])
     }
 }
 
-/* Whether another ticket would help. */
-static bool wants_another(uint8_t kind)
+bool refusal_wants_another(uint8_t kind)
 {
     switch (kind) {
     case REFUSAL_REVOKED:
@@ -129,7 +128,7 @@ void refusal_text(const struct refusal *refusal, uint8_t role, char text[REFUSAL
 
     say(refusal, text);
     size = strlen(text);
-    if (role != 0 && wants_another(refusal->kind))
+    if (role != 0 && refusal_wants_another(refusal->kind))
         snprintf(text + size, REFUSAL_TEXT_SIZE - size,
                  "; take one of `ring-admin ticket new --role %s`", ticket_role_name(role));
 }

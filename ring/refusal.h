@@ -60,6 +60,8 @@ void refusal_seal(const struct refusal *refusal, const uint8_t key[NOISE_KEY_SIZ
  * later version brought is taken as it is. */
 bool refusal_open(struct refusal *refusal, const uint8_t key[NOISE_KEY_SIZE],
                   const uint8_t bytes[REFUSAL_SIZE]);
+/* Whether it stays so with this ticket, and another would help. */
+bool refusal_wants_another(uint8_t kind);
 /* The constant word of the kind; one for all that are not known. */
 const char *refusal_word(uint8_t kind);
 /* For people: what is wrong with the ticket. role: in which one came with it, for what to do next;

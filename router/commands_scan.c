@@ -43,7 +43,9 @@ void scan_scan(struct router *router, struct client *client, const struct wire_b
                uint32_t count)
 {
     struct scan_options options;
+    char text[ROUTER_DOWN_SIZE];
     struct scan *scan;
+    const char *down;
     uint64_t cursor;
 
     if (!scan_cursor_parse(&args[1], &cursor)) {
@@ -52,9 +54,9 @@ void scan_scan(struct router *router, struct client *client, const struct wire_b
     }
     if (!scan_options(router, client, args, count, &options))
         return;
-    if (!router->map_known) {
-        client_error(router, client,
-                     "CLUSTERDOWN the ring map is not known yet: no node has been reached");
+    down = router_down(router, text);
+    if (down) {
+        client_error(router, client, down);
         return;
     }
     if (cursor >> WIRE_SCAN_BITS >= router->lane_count) { /* none that was ever given */

@@ -25,13 +25,14 @@ static void server_zero(struct router *router, struct client *client)
     client_reply_end(router, client);
 }
 
-static bool server_map_known(struct router *router, struct client *client)
+static bool server_takes(struct router *router, struct client *client)
 {
-    if (router->map_known)
-        return true;
-    client_error(router, client,
-                 "CLUSTERDOWN the ring map is not known yet: no node has been reached");
-    return false;
+    char text[ROUTER_DOWN_SIZE];
+    const char *down = router_down(router, text);
+
+    if (down)
+        client_error(router, client, down);
+    return !down;
 }
 
 void server_dbsize(struct router *router, struct client *client, const struct wire_bytes *args,
@@ -39,7 +40,7 @@ void server_dbsize(struct router *router, struct client *client, const struct wi
 {
     (void)args;
     (void)count;
-    if (server_map_known(router, client))
+    if (server_takes(router, client))
         scatter_count(router, client, REQUEST_SUM, 0, 0);
 }
 
@@ -49,13 +50,14 @@ void server_info(struct router *router, struct client *client, const struct wire
                  uint32_t count)
 {
     uint32_t sections = count == 1 ? INFO_ALL : 0;
+    char down[ROUTER_DOWN_SIZE];
     struct request *request;
     struct buffer text = {0};
     struct buffer *out;
 
     for (uint32_t i = 1; i < count; i++)
         sections |= info_section(&args[i]);
-    if ((sections & (INFO_KEYSPACE | INFO_RINGCASK)) && router->map_known &&
+    if ((sections & (INFO_KEYSPACE | INFO_RINGCASK)) && !router_down(router, down) &&
         scatter_admitted(router, router->lane_count, 0)) {
         request =
             scatter_count(router, client, REQUEST_INFO, router->now_ms + INFO_WAIT_MS, sections);

@@ -100,10 +100,10 @@ static void info_ringcask(struct router *router, struct buffer *out)
     buffer_printf(out,
                   "# Ringcask\r\nepoch:%" PRIu64 "\r\nnodes:%u\r\nnodes_up:%u\r\n"
                   "partitions:%u\r\nreplicas:%u\r\npartitions_with_leader:%u\r\n"
-                  "lanes_stalled:%u\r\noperations_in_flight:%u\r\n",
+                  "lanes_stalled:%u\r\noperations_in_flight:%u\r\nlocked_out:%s\r\n",
                   router->map_known ? router->map.epoch : 0, nodes, router->pool.up_count,
                   router->lane_count, router->map_known ? ringmap_copies(&router->map) : 0, leaders,
-                  stalled, router->operations);
+                  stalled, router->operations, router->locked_out);
 }
 
 static void info_separate(struct buffer *out, size_t start)

@@ -101,7 +101,8 @@ static void lane_finish(struct router *router, struct op *op, uint8_t outcome,
 /* Without an answer: what is certain decides what the client is told. */
 static void lane_abandon(struct router *router, struct op *op)
 {
-    uint8_t outcome = op->lane->leader ? REQUEST_OUTCOME_TRYAGAIN : REQUEST_OUTCOME_CLUSTERDOWN;
+    uint8_t outcome = pool_up(&router->pool, op->lane->leader) ? REQUEST_OUTCOME_TRYAGAIN
+                                                               : REQUEST_OUTCOME_CLUSTERDOWN;
 
     if (op_doubtful(op))
         outcome = REQUEST_OUTCOME_UNKNOWN;
@@ -526,6 +527,13 @@ uint64_t lane_timer(struct router *router, struct lane *lane)
     if (lane->first && lane->first->deadline_ms < due_ms)
         due_ms = lane->first->deadline_ms;
     return lane->first ? due_ms : UINT64_MAX;
+}
+
+void lane_give_up(struct router *router, struct lane *lane)
+{
+    while (lane->first)
+        lane_abandon(router, lane->first);
+    lane_settle(router, lane);
 }
 
 void lane_clear(struct router *router, struct lane *lane)

@@ -89,6 +89,8 @@ void lane_led(struct router *router, struct lane *lane, uint16_t member, uint32_
 void lane_rows_changed(struct lane *lane);
 /* Deadlines, attempt timeouts, the end of a pause. Returns when it is due next. */
 uint64_t lane_timer(struct router *router, struct lane *lane);
+/* No node lets this router in: ends all its operations. */
+void lane_give_up(struct router *router, struct lane *lane);
 /* Gives up everything; for the router's end. */
 void lane_clear(struct router *router, struct lane *lane);
 void lane_check(const struct lane *lane);

@@ -2,8 +2,10 @@
 
 #include "ring/identity.h"
 #include "ring/link_nng.h"
+#include "ring/refusal.h"
 #include "ring/wire.h"
 #include "router/buffer.h"
+#include "router/lockout.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,8 +26,9 @@ struct node_link {
     uint16_t member;   /* 0: a seed */
     uint16_t shards;
     char address[LINKS_ADDRESS_SIZE];
-    bool up;   /* the link is */
-    bool told; /* the router has been told */
+    uint8_t attempt; /* enum lockout_attempt */
+    bool up;         /* the link is */
+    bool told;       /* the router has been told */
     size_t consumed_bytes;
     uint32_t consumed_messages;
 };
@@ -38,8 +41,14 @@ struct inbox_item {
     uint64_t correlation;
     size_t at, size; /* of its bytes */
     uint16_t partition;
-    uint8_t type;
+    uint8_t type; /* of the message; with REFUSED: enum refusal_kind */
     uint8_t kind;
+};
+
+/* The bytes of REFUSED. */
+struct refused {
+    char address[LINKS_ADDRESS_SIZE];
+    char why[ROUTER_LOCKED_OUT_SIZE];
 };
 
 struct inbox {
@@ -56,8 +65,10 @@ struct links {
     struct node_link **nodes;
     size_t node_count;
     size_t refresh_next;
-    uint64_t epoch;         /* of the map whose members are dialled */
-    uint64_t memberless_ms; /* since when no member's link is up */
+    uint64_t epoch;                       /* of the map whose members are dialled */
+    uint64_t memberless_ms;               /* since when no member's link is up */
+    bool locked_out;                      /* the router has been told */
+    char refusal[ROUTER_LOCKED_OUT_SIZE]; /* the newest that another ticket would end */
     pthread_mutex_t inbox_lock;
     struct inbox filling; /* under the lock */
     bool waking;          /* likewise: the host knows that there is something */
@@ -140,13 +151,14 @@ static void on_down(void *context, struct link *link, const char *why)
     inbox_put(context, &item, why, strlen(why));
 }
 
-static void on_refused(void *context, const char *address, const char *why)
+static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
 {
-    struct inbox_item item = {.kind = INBOX_REFUSED};
-    char text[256];
-    int size = snprintf(text, sizeof text, "address=%s why=\"%s\"", address, why);
+    struct inbox_item item = {.kind = INBOX_REFUSED, .type = refusal};
+    struct refused refused;
 
-    inbox_put(context, &item, text, size < (int)sizeof text ? (size_t)size : sizeof text - 1);
+    snprintf(refused.address, sizeof refused.address, "%s", address);
+    snprintf(refused.why, sizeof refused.why, "%s", why);
+    inbox_put(context, &item, &refused, sizeof refused);
 }
 
 /* A place for a seed (member 0) or a member; it stays until the end, for links call back with it.
@@ -171,6 +183,7 @@ static void node_dial(struct links *links, struct node_link *node, const uint8_t
 {
     int r = fabric_dial(links->fabric, node->address, public_key, node, &node->link);
 
+    node->attempt = LOCKOUT_OPEN;
     if (r < 0) {
         node->link = NULL;
         links_log(links, "error", "event=dial_failed address=%s why=\"%s\"", node->address,
@@ -302,6 +315,7 @@ static void node_up(struct links *links, struct node_link *node, const char *cip
     struct wire_buffer body = {0};
 
     node->up = true;
+    node->attempt = LOCKOUT_OPEN;
     hello.epoch = map ? map->epoch : 0;
     wire_put_hello(&body, &hello);
     if (!body.failed)
@@ -357,12 +371,47 @@ static void node_message(struct links *links, struct node_link *node, const stru
         links_follow_liveness(links, bytes, item->size);
 }
 
+static void links_refused(struct links *links, const struct refused *refused, uint8_t refusal)
+{
+    links_log(links, "warning", "event=refused address=%s why=\"%s\"", refused->address,
+              refused->why);
+    for (size_t i = 0; i < links->node_count; i++)
+        if (strcmp(links->nodes[i]->address, refused->address) == 0)
+            links->nodes[i]->attempt = (uint8_t)lockout_attempt(refusal);
+    if (lockout_attempt(refusal) != LOCKOUT_FAILED)
+        memcpy(links->refusal, refused->why, sizeof links->refusal);
+}
+
+static void links_tell_locked_out(struct links *links)
+{
+    struct router_event event = {.kind = ROUTER_EVENT_LOCKED_OUT};
+    struct lockout lockout = {{0}};
+
+    for (size_t i = 0; i < links->node_count; i++)
+        lockout.links[links->nodes[i]->attempt] += links->nodes[i]->link != NULL;
+    if (lockout_reached(&lockout) == links->locked_out)
+        return;
+    links->locked_out = !links->locked_out;
+    if (links->locked_out) {
+        event.bytes = (const uint8_t *)links->refusal;
+        event.size = strlen(links->refusal);
+        links_log(links, "error",
+                  "event=locked_out why=\"%s\" next=\"start this router with another ticket\"",
+                  links->refusal);
+    } else {
+        links_log(links, "info", "event=let_in");
+    }
+    links->options.step(links->options.context, &event);
+}
+
 static void inbox_item(struct links *links, const struct inbox_item *item, const uint8_t *bytes)
 {
     struct node_link *node = item->node;
+    struct refused refused;
 
     if (item->kind == INBOX_REFUSED) {
-        links_log(links, "warning", "event=refused %.*s", (int)item->size, (const char *)bytes);
+        memcpy(&refused, bytes, sizeof refused);
+        links_refused(links, &refused, item->type);
         return;
     }
     if (!node->link || node->id != item->link)
@@ -397,6 +446,7 @@ void links_drain(struct links *links)
     pthread_mutex_unlock(&links->inbox_lock);
     for (size_t i = 0; i < inbox->count; i++)
         inbox_item(links, &inbox->items[i], inbox->bytes.data + inbox->items[i].at);
+    links_tell_locked_out(links);
     inbox->count = 0;
     buffer_clear(&inbox->bytes, LINKS_INBOX_KEPT);
     for (size_t i = 0; i < links->node_count; i++) {

@@ -127,7 +127,8 @@ static void request_put_error(struct router *router, const struct request *reque
                               struct buffer *out)
 {
     uint8_t outcome = request->outcome;
-    char text[80];
+    char text[ROUTER_DOWN_SIZE];
+    const char *down;
 
     if (request->executed)
         outcome = REQUEST_OUTCOME_UNKNOWN; /* in part: no refusal of the rest says so */
@@ -142,9 +143,13 @@ static void request_put_error(struct router *router, const struct request *reque
         return;
     case REQUEST_OUTCOME_CLUSTERDOWN:
         router->stats.refused++;
-        snprintf(text, sizeof text, "CLUSTERDOWN no leader is known for partition %u",
-                 request->partition);
-        resp_put_error(out, text);
+        down = router_down(router, text);
+        if (!down && router->pool.up_count == 0)
+            down = "CLUSTERDOWN no storage node can be reached";
+        if (!down)
+            snprintf(text, sizeof text, "CLUSTERDOWN no leader is known for partition %u",
+                     request->partition);
+        resp_put_error(out, down ? down : text);
         return;
     default:
         router->stats.unknown++;

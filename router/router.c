@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,18 @@ void router_options_default(struct router_options *options)
         .client_output_max = 64u << 20,
         .value_size_max = 16u << 20,
     };
+}
+
+const char *router_down(const struct router *router, char text[ROUTER_DOWN_SIZE])
+{
+    if (router->locked_out[0]) {
+        snprintf(text, ROUTER_DOWN_SIZE, "CLUSTERDOWN no node lets this router in: %s",
+                 router->locked_out);
+        return text;
+    }
+    if (!router->map_known)
+        return "CLUSTERDOWN the ring map is not known yet: no node has been reached";
+    return NULL;
 }
 
 /* splitmix64: enough for jitter and for the random part of session ids. */
@@ -258,6 +271,19 @@ static void router_link(struct router *router, const struct router_event *event)
     }
 }
 
+/* What waits would wait for nothing. */
+static void router_locked_out(struct router *router, const struct router_event *event)
+{
+    struct lane *next;
+
+    snprintf(router->locked_out, sizeof router->locked_out, "%.*s", (int)event->size,
+             event->size > 0 ? (const char *)event->bytes : "");
+    for (struct lane *lane = router->active_first; router->locked_out[0] && lane; lane = next) {
+        next = lane->active_next;
+        lane_give_up(router, lane);
+    }
+}
+
 static void router_timers(struct router *router)
 {
     struct lane *next;
@@ -321,6 +347,9 @@ void router_step(struct router *router, const struct router_event *event)
         break;
     case ROUTER_EVENT_MAP:
         router_take_map(router, event->map);
+        break;
+    case ROUTER_EVENT_LOCKED_OUT:
+        router_locked_out(router, event);
         break;
     default:
         assert(event->kind == ROUTER_EVENT_TICK);

@@ -10,7 +10,9 @@
  * same request ids. So program order holds per client and partition, and nothing is applied twice.
  *
  * An operation ends with: its result; after its deadline with TRYAGAIN when no attempt can have
- * been proposed, UNKNOWNRESULT otherwise. Replies leave each client in the order of its commands.
+ * been proposed, CLUSTERDOWN when moreover nobody is known who would take it, UNKNOWNRESULT
+ * otherwise; while no node lets this router in, with the same at once. Replies leave each client in
+ * the order of its commands.
  *
  * Maps: any later one of the cluster takes the place of the one that is known; lanes, what is in
  * flight and request ids do not depend on it, so nothing is lost or done twice over a change. A
@@ -55,6 +57,7 @@ struct router_options {
     char password[128];           /* "" = no AUTH needed */
     char address[64];             /* for INFO */
 };
+#define ROUTER_LOCKED_OUT_SIZE 192u /* of the text, with its end; more is cut */
 void router_options_default(struct router_options *options);
 
 enum router_event_kind {
@@ -67,6 +70,8 @@ enum router_event_kind {
     ROUTER_EVENT_LINK_UP,      /* member; shards */
     ROUTER_EVENT_LINK_DOWN,    /* member */
     ROUTER_EVENT_MAP,          /* map: borrowed, copied; older epochs are ignored */
+    ROUTER_EVENT_LOCKED_OUT,   /* no node lets this router in: why, as text of bytes, size; size 0:
+                                * it is so no longer */
     ROUTER_EVENT_TICK,
 };
 

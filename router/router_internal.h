@@ -32,10 +32,11 @@ struct router {
     uint64_t timer_ms; /* nothing is due before; may be too early */
     struct ringmap map;
     bool map_known;
-    uint16_t map_doubter;    /* holds a newer map, it seems; 0: nobody */
-    uint64_t map_ask_due_ms; /* not before */
-    bool hints_due;          /* a member is to be asked what it leads */
-    struct lane *lanes;      /* partition_count */
+    char locked_out[ROUTER_LOCKED_OUT_SIZE]; /* why no node lets this router in; "": one may */
+    uint16_t map_doubter;                    /* holds a newer map, it seems; 0: nobody */
+    uint64_t map_ask_due_ms;                 /* not before */
+    bool hints_due;                          /* a member is to be asked what it leads */
+    struct lane *lanes;                      /* partition_count */
     uint32_t lane_count;
     struct lane *active_first;
     struct lane *ready_first, *ready_last;
@@ -53,6 +54,10 @@ struct router {
     struct router_stats stats;
 };
 
+#define ROUTER_DOWN_SIZE (ROUTER_LOCKED_OUT_SIZE + 64u)
+
+/* Why no operation can be taken now, as the error of a reply; NULL: they can. */
+const char *router_down(const struct router *router, char text[ROUTER_DOWN_SIZE]);
 uint64_t router_random(struct router *router);
 /* A part of the router is due at that time. */
 void router_due(struct router *router, uint64_t due_ms);

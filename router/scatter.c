@@ -118,7 +118,7 @@ static struct scatter_cut scatter_cut(const struct scatter *scatter,
 }
 
 static const char *scatter_refusal(const struct router *router, const struct scatter_plan *plan,
-                                   char *text, size_t text_size)
+                                   char text[ROUTER_DOWN_SIZE])
 {
     for (uint32_t i = 0; i < plan->units; i++) {
         const struct wire_bytes *args = &plan->args[(size_t)i * plan->stride];
@@ -128,14 +128,12 @@ static const char *scatter_refusal(const struct router *router, const struct sca
         for (uint32_t j = 1; j < plan->stride; j++) {
             if (args[j].size <= router->options.value_size_max)
                 continue;
-            snprintf(text, text_size, "ERR string exceeds maximum allowed size (%zu bytes)",
+            snprintf(text, ROUTER_DOWN_SIZE, "ERR string exceeds maximum allowed size (%zu bytes)",
                      router->options.value_size_max);
             return text;
         }
     }
-    if (!router->map_known)
-        return "CLUSTERDOWN the ring map is not known yet: no node has been reached";
-    return NULL;
+    return router_down(router, text);
 }
 
 bool scatter_admitted(const struct router *router, uint32_t operations, size_t size)
@@ -286,8 +284,8 @@ static void scatter_multiple(struct router *router, struct client *client,
 
 void scatter_command(struct router *router, struct client *client, const struct scatter_plan *plan)
 {
-    char text[96];
-    const char *refusal = scatter_refusal(router, plan, text, sizeof text);
+    char text[ROUTER_DOWN_SIZE];
+    const char *refusal = scatter_refusal(router, plan, text);
 
     assert(plan->units > 0);
     if (refusal)

@@ -83,12 +83,13 @@ static void on_down(void *context, struct link *link, const char *why)
     pthread_mutex_unlock(&end->lock);
 }
 
-static void on_refused(void *context, const char *address, const char *why)
+static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
 {
     struct end *end = context;
     (void)address;
     pthread_mutex_lock(&end->lock);
     end->refusals += 1;
+    end->refused_kind = refusal;
     snprintf(end->refused, sizeof end->refused, "%s", why);
     pthread_cond_broadcast(&end->changed);
     pthread_mutex_unlock(&end->lock);

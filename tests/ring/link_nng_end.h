@@ -34,6 +34,7 @@ struct end {
     struct link_peer peer;
     char why[160];
     char refused[160];
+    uint8_t refused_kind;
     /* what to do */
     bool echo;
     bool hold;              /* do not consume */

@@ -217,7 +217,8 @@ Test(commands, info_tells_the_truth)
     cr_assert(strstr(info, "connected_clients:1\r\n"));
     cr_assert(strstr(info,
                      "epoch:1\r\nnodes:3\r\nnodes_up:3\r\npartitions:8\r\nreplicas:3\r\n"
-                     "partitions_with_leader:8\r\nlanes_stalled:0\r\noperations_in_flight:0\r\n"));
+                     "partitions_with_leader:8\r\nlanes_stalled:0\r\noperations_in_flight:0\r\n"
+                     "locked_out:\r\n"));
     cr_assert(strstr(info, "db0:keys=3,expires=0,avg_ttl=0\r\n"));
     cr_assert_null(strstr(harness_ask(h, client, "INFO server"), "# Clients"));
     harness_down(h, 2);

@@ -180,6 +180,8 @@ Test(lane, refused_to_the_end_is_tryagain)
     harness_free(h);
 }
 
+static const char unreachable[] = "-CLUSTERDOWN no storage node can be reached\r\n";
+
 Test(lane, without_any_link_it_is_clusterdown)
 {
     struct harness *h = harness_new(NULL, true);
@@ -191,9 +193,30 @@ Test(lane, without_any_link_it_is_clusterdown)
     harness_map(h);
     harness_ask(h, client, "SET a 1");
     harness_advance(h, 10001);
+    cr_assert_str_eq(harness_output(h, client), unreachable);
+    for (uint16_t member = 1; member <= HARNESS_MEMBERS; member++)
+        harness_up(h, member);
+    h->hook = refuse_all;
+    h->hook_word = WIRE_STATUS_TRYAGAIN;
+    harness_ask(h, client, "SET a 1");
+    harness_advance(h, 10001);
     sprintf(expected, "-CLUSTERDOWN no leader is known for partition %u\r\n",
             harness_partition(h, "a"));
     cr_assert_str_eq(harness_output(h, client), expected);
+    harness_free(h);
+}
+
+Test(lane, a_leader_that_was_known_is_no_leader_when_its_link_is_down)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+
+    cr_assert_str_eq(harness_ask(h, client, "SET a 1"), "+OK\r\n");
+    for (uint16_t member = 1; member <= HARNESS_MEMBERS; member++)
+        harness_down(h, member);
+    harness_ask(h, client, "GET a");
+    harness_advance(h, 10001);
+    cr_assert_str_eq(harness_output(h, client), unreachable);
     harness_free(h);
 }
 

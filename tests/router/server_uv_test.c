@@ -101,6 +101,37 @@ Test(server_uv, when_the_node_comes_back_so_does_the_link, .timeout = 60)
     stage_free(stage);
 }
 
+/* Long before the deadline of an operation, and served as soon as the node lets it in. */
+Test(server_uv, a_router_that_its_nodes_refuse_says_why, .timeout = 60)
+{
+    static const char refused[] = "-CLUSTERDOWN no node lets this router in: the ticket was "
+                                  "revoked at 2023-11-14T22:13:20Z; take one of `ring-admin ticket "
+                                  "new --role router`\r\n";
+    struct stage *stage = stage_new(NULL, true);
+    char text[sizeof refused] = "";
+    int fd = stage_dial(stage);
+
+    stage_say(fd, "INCR a\r\n");
+    stage_hear(fd, ":1\r\n");
+    pthread_mutex_lock(&stage->lock);
+    stage->refusal = (struct refusal){.kind = REFUSAL_REVOKED, .number = 1700000000000u};
+    pthread_mutex_unlock(&stage->lock);
+    stage_restart(stage, 0);
+    stage_say(fd, "GET a\r\n");
+    cr_assert_eq(recv(fd, text, sizeof text - 1, MSG_WAITALL), sizeof text - 1);
+    cr_assert_str_eq(text, refused);
+    pthread_mutex_lock(&stage->lock);
+    stage->refusal.kind = REFUSAL_NONE;
+    pthread_mutex_unlock(&stage->lock);
+    do {
+        stage_say(fd, "GET a\r\n");
+        cr_assert_eq(recv(fd, text, 1, MSG_PEEK), 1);
+    } while (text[0] == '-' && recv(fd, text, sizeof text - 1, MSG_WAITALL) > 0);
+    stage_hear(fd, "$1\r\n1\r\n");
+    close(fd);
+    stage_free(stage);
+}
+
 Test(server_uv, a_cluster_founded_later_is_noticed, .timeout = 60)
 {
     struct stage *stage = stage_new(NULL, false);

@@ -28,14 +28,22 @@ static void stage_reply(struct link *link, uint8_t type, const struct wire_buffe
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
 {
     struct wire_hello hello = wire_hello_own(LINK_ROLE_NODE);
+    struct stage *stage = context;
     struct wire_buffer body = {0};
+    struct refusal refusal;
 
     hello.member = 1;
     hello.shards = 2;
     hello.epoch = 1;
     if (peer->role != LINK_ROLE_ROUTER)
         return false;
-    (void)context;
+    pthread_mutex_lock(&stage->lock);
+    refusal = stage->refusal;
+    pthread_mutex_unlock(&stage->lock);
+    if (refusal.kind != REFUSAL_NONE) {
+        link_refuse(link, &refusal);
+        return false;
+    }
     wire_put_hello(&body, &hello);
     stage_reply(link, WIRE_HELLO, &body, WIRE_PARTITION_NODE);
     wire_buffer_deinit(&body);

@@ -6,6 +6,7 @@
 #include "harness.h"
 
 #include "ring/link_nng.h"
+#include "ring/refusal.h"
 #include "router/server_uv.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct stage {
     struct ticket ticket;
     struct ringmap map;
     bool founded;
+    struct refusal refusal; /* for routers that come; kind 0: they are let in */
     pthread_t thread;
     struct server_uv_options options;
     const char *seeds[1];

@@ -1,0 +1,41 @@
+#include "router/lockout.h"
+
+#include "ring/refusal.h"
+
+#include <criterion/criterion.h>
+
+static bool reached(uint32_t open, uint32_t failed, uint32_t refused, uint32_t unanswered)
+{
+    struct lockout lockout = {.links = {[LOCKOUT_OPEN] = open,
+                                        [LOCKOUT_FAILED] = failed,
+                                        [LOCKOUT_REFUSED] = refused,
+                                        [LOCKOUT_UNANSWERED] = unanswered}};
+
+    return lockout_reached(&lockout);
+}
+
+Test(lockout, a_refusal_that_another_ticket_would_end_counts)
+{
+    cr_assert_eq(lockout_attempt(REFUSAL_REVOKED), LOCKOUT_REFUSED);
+    cr_assert_eq(lockout_attempt(REFUSAL_RETIRED), LOCKOUT_REFUSED);
+    cr_assert_eq(lockout_attempt(REFUSAL_UNANSWERED), LOCKOUT_UNANSWERED);
+    cr_assert_eq(lockout_attempt(REFUSAL_EARLY), LOCKOUT_FAILED);
+    cr_assert_eq(lockout_attempt(REFUSAL_NOTING), LOCKOUT_FAILED);
+    cr_assert_eq(lockout_attempt(REFUSAL_NONE), LOCKOUT_FAILED);
+}
+
+Test(lockout, one_node_that_says_why_is_enough_where_no_link_may_come_up)
+{
+    cr_assert(reached(0, 0, 1, 0));
+    cr_assert(reached(0, 2, 1, 0));
+    cr_assert_not(reached(1, 0, 2, 0));
+}
+
+Test(lockout, silence_counts_when_all_are_silent)
+{
+    cr_assert(reached(0, 0, 0, 3));
+    cr_assert_not(reached(0, 1, 0, 2));
+    cr_assert_not(reached(1, 0, 0, 2));
+    cr_assert_not(reached(0, 3, 0, 0), "all nodes are down");
+    cr_assert_not(reached(0, 0, 0, 0));
+}
