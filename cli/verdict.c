@@ -13,8 +13,9 @@ enum fault {
     FAULT_FENCED,
     FAULT_SILENT, /* the node answers, but not for some partition it should hold */
     FAULT_BEHIND,
+    FAULT_RECEIVING, /* a plan under way gives it partitions that it has not got yet */
 };
-#define FAULTS 6
+#define FAULTS 7
 
 struct diagnosis {
     const struct view *view;
@@ -51,17 +52,31 @@ static bool serves(const struct view *view, uint32_t slot)
     return ringmap_takes_part(view->map.members[slot].state);
 }
 
+/* Whether a plan under way is to bring the partition there. */
+static bool is_newcomer(const struct view *view, uint16_t partition, uint16_t member)
+{
+    const uint16_t *before = ringmap_row(&view->map, partition);
+
+    for (uint32_t i = 0; i < view->map.replica_count; i++)
+        if (before[i] == member)
+            return false;
+    return ringmap_moving(&view->map);
+}
+
 /* Bits of what is wrong with the replica. */
 static uint8_t faults_of(const struct view *view, uint16_t partition, uint16_t member)
 {
     const struct view_replica *replica = view_replica(view, partition, member);
     uint32_t place = (uint32_t)(replica - view_row(view, partition));
+    bool newcomer = is_newcomer(view, partition, member);
 
     if (!replica->known)
-        return 1u << FAULT_SILENT;
+        return 1u << (newcomer ? FAULT_RECEIVING : FAULT_SILENT);
     if (replica->status.fenced)
         return 1u << FAULT_FENCED;
-    return view_lag(view, partition, place) > VERDICT_LAG_MAX ? 1u << FAULT_BEHIND : 0;
+    if (view_lag(view, partition, place) <= VERDICT_LAG_MAX)
+        return 0;
+    return 1u << (newcomer ? FAULT_RECEIVING : FAULT_BEHIND);
 }
 
 static struct standing standing_of(const struct view *view, uint16_t partition, const uint16_t *row)
@@ -151,11 +166,13 @@ static void describe(const struct verdict *verdict, const struct diagnosis *diag
                      struct text *text)
 {
     static const char *const one[FAULTS] = {
-        "is unreachable",         "has not heard of the founding",          "has a full disk",
-        "has damaged partitions", "does not answer for all its partitions", "is catching up"};
+        "is unreachable",          "has not heard of the founding",          "has a full disk",
+        "has damaged partitions",  "does not answer for all its partitions", "is catching up",
+        "is to get partitions yet"};
     static const char *const many[FAULTS] = {
-        "are unreachable",         "have not heard of the founding",         "have full disks",
-        "have damaged partitions", "do not answer for all their partitions", "are catching up"};
+        "are unreachable",          "have not heard of the founding",         "have full disks",
+        "have damaged partitions",  "do not answer for all their partitions", "are catching up",
+        "are to get partitions yet"};
     size_t begin = text->size;
 
     for (int fault = 0; fault < FAULTS; fault++) {
@@ -208,6 +225,11 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
                  "look at what node-%u says in its log and at its files: ringcask inspect "
                  "DIR/shard-00; keep the other replicas running",
                  node->id);
+        break;
+    case FAULT_RECEIVING:
+        text_add(text, view->map.paused
+                           ? "ring-admin resume, or ring-admin abort: the plan is paused"
+                           : "wait: the plan brings them; watch with ring-admin moves");
         break;
     default:
         text_add(text, "wait: it goes on by itself; watch with ring-admin status");

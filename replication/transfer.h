@@ -35,7 +35,7 @@ struct transfer_view {
     uint64_t now_ms;
     uint32_t silent_ms; /* who has not been heard of for so long does not count */
     bool may_begin;     /* this node may take on one more learner now */
-    bool paused;        /* nothing new is begun; what is joint is brought to its end */
+    bool paused;        /* nothing new is begun; learners learn on; what is joint ends */
     bool moving;        /* the map is on its way to another: DONE is a configuration of its epoch */
 };
 

@@ -218,6 +218,30 @@ Test(verdict, while_a_plan_is_under_way_each_partition_is_judged_where_it_is)
     view_deinit(&view);
 }
 
+/* Of each partition that node 4 is to get, one of those that have it is gone. */
+Test(verdict, who_is_to_get_partitions_yet_is_no_cause_for_alarm)
+{
+    for (int paused = 0; paused < 2; paused++) {
+        begin_plan();
+        view.map.paused = paused;
+        view.map.members[0].state = RINGMAP_STATE_REMOVED;
+        for (uint16_t p = 0; p < 16; p++)
+            for (uint32_t i = 0; i < VIEW_PLACES; i++)
+                if (row_of(p)[i].member == 1)
+                    row_of(p)[i].known = false;
+        elect();
+        verdict_reach(&verdict, &view);
+        cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+        cr_assert_eq(verdict.tolerates, 0);
+        cr_assert(strstr(verdict.sentence, "node-4 (127.0.0.1:7004) is to get partitions yet"),
+                  "%s", verdict.sentence);
+        cr_assert_null(strstr(verdict.sentence, "answer"), "%s", verdict.sentence);
+        cr_assert(strstr(verdict.mend, paused ? "ring-admin resume" : "wait: the plan"), "%s",
+                  verdict.mend);
+        view_deinit(&view);
+    }
+}
+
 Test(verdict, who_joins_or_was_removed_is_not_missed)
 {
     view = scene_view(3, 1, 16, 3);
