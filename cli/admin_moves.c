@@ -216,50 +216,83 @@ int admin_resume(const struct arguments *arguments)
     return code;
 }
 
-static enum exit_code abort_plan(struct admin *admin, struct ringmap *next)
+/* Why it is not done, or not in full; what must go on has nowhere to go back to. */
+static enum exit_code tell_abort(const struct admin *admin, int r, const struct remedy_abort *abort,
+                                 const char *missing)
 {
-    const struct view_node *missing = NULL;
-    char text[PROGRESS_TEXT_SIZE] = "";
-    struct moves moves;
-    int r = moves_ask_all(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+    const char *resume = admin->view.map.paused ? ": ring-admin resume" : "";
 
-    if (r == 0)
-        r = remedy_abort(&admin->view, &moves, next, &missing);
-    if (r == 0 && missing)
-        progress_missing(&admin->view, &moves, missing, text, sizeof text);
-    moves_deinit(&moves);
-    if (r < 0)
-        return fail(admin, r);
     if (r == REMEDY_E_UNKNOWN) {
         arguments_error(admin->arguments, "no leader of a group says which nodes have it "
                                           "now: try again, or start nodes that are down "
                                           "(`ring-admin doctor`)");
         return EXIT_CODE_FAILED;
     }
-    if (!missing)
-        return map_change_send(admin, next);
-    arguments_error(admin->arguments,
-                    "an abort would not end either: partitions that cannot go back need a node: %s",
-                    text);
-    return EXIT_CODE_FAILED;
+    if (abort->missing) {
+        arguments_error(
+            admin->arguments,
+            "an abort would not end either: partitions that cannot go back need a node: %s",
+            missing);
+        return EXIT_CODE_FAILED;
+    }
+    if (r == REMEDY_E_NOTHING) {
+        arguments_error(admin->arguments,
+                        "nothing was changed, as nothing can be taken back: what the plan still "
+                        "moves was on a node that was removed, and has to go somewhere; only its "
+                        "end ends it%s",
+                        resume);
+        return EXIT_CODE_CONFLICT;
+    }
+    return EXIT_CODE_OK;
+}
+
+/* *kept: so many groups of the plan go on all the same. */
+static enum exit_code abort_plan(struct admin *admin, struct ringmap *next, uint32_t *kept)
+{
+    struct remedy_abort abort = {0};
+    char text[PROGRESS_TEXT_SIZE] = "";
+    enum exit_code code;
+    struct moves moves;
+    int r = moves_ask_all(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+
+    if (r == 0)
+        r = remedy_abort(&admin->view, &moves, next, &abort);
+    if (abort.missing)
+        progress_missing(&admin->view, &moves, abort.missing, text, sizeof text);
+    moves_deinit(&moves);
+    if (r < 0)
+        return fail(admin, r);
+    code = tell_abort(admin, r, &abort, text);
+    if (code == EXIT_CODE_OK)
+        code = map_change_send(admin, next);
+    *kept = abort.kept;
+    return code;
 }
 
 int admin_abort(const struct arguments *arguments)
 {
     struct admin admin;
     struct ringmap next = {0};
+    uint32_t kept = 0;
     enum exit_code code = admin_open(&admin, arguments, true);
 
     if (code == EXIT_CODE_OK)
         code = need_plan(&admin);
     if (code == EXIT_CODE_OK)
-        code = abort_plan(&admin, &next);
+        code = abort_plan(&admin, &next, &kept);
     if (code == EXIT_CODE_OK && arguments_text(arguments, "wait"))
         code = admin_change_wait(&admin, &next);
     else if (code == EXIT_CODE_OK)
         put_number(admin.output, &field_epoch, next.epoch);
     if (code == EXIT_CODE_OK)
         code = admin_print(&admin);
+    if (code == EXIT_CODE_OK && kept > 0) {
+        arguments_error(arguments,
+                        "%u partition%s not taken back: what %s on a node that was removed has "
+                        "to go somewhere; all others stay where they are",
+                        kept, kept == 1 ? " was" : "s were", kept == 1 ? "it had" : "they had");
+        code = EXIT_CODE_CONFLICT;
+    }
     if (next.members)
         ringmap_deinit(&next);
     admin_close(&admin);

@@ -8,8 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool same_wanted(const struct ringmap *now, const struct ringmap *next, uint16_t group)
+{
+    uint32_t count, next_count;
+    const uint16_t *row = moves_wanted(now, group, &count);
+    const uint16_t *next_row = moves_wanted(next, group, &next_count);
+
+    return count == next_count && memcmp(row, next_row, count * sizeof *row) == 0;
+}
+
+static void count_kept(const struct view *view, const struct moves *moves,
+                       const struct ringmap *next, struct remedy_abort *abort)
+{
+    const struct ringmap *now = &view->map;
+
+    for (uint32_t i = 0; i <= now->partition_count; i++) {
+        uint16_t group = i < now->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
+
+        if (!moves_is_waiting(moves, now, group))
+            continue;
+        abort->waiting++;
+        abort->kept += moves_is_waiting(moves, next, group) && same_wanted(now, next, group);
+    }
+}
+
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
-                 const struct view_node **missing)
+                 struct remedy_abort *abort)
 {
     struct next_map_held *held;
     int r;
@@ -25,7 +49,13 @@ int remedy_abort(const struct view *view, const struct moves *moves, struct ring
     r = next_map_abort(&view->map, held, next);
     if (r == 0) {
         next->paused = false; /* it would never end */
-        *missing = moves_missing(moves, next, view);
+        *abort = (struct remedy_abort){.missing = moves_missing(moves, next, view)};
+        count_kept(view, moves, next, abort);
+        if (abort->waiting > 0 && abort->kept == abort->waiting) {
+            ringmap_deinit(next);
+            *next = (struct ringmap){0};
+            r = REMEDY_E_NOTHING;
+        }
     }
     free(held);
     return r;
@@ -33,13 +63,13 @@ int remedy_abort(const struct view *view, const struct moves *moves, struct ring
 
 bool remedy_can_abort(const struct view *view, const struct moves *moves)
 {
-    const struct view_node *missing;
+    struct remedy_abort abort;
     struct ringmap next;
 
-    if (remedy_abort(view, moves, &next, &missing) != 0)
+    if (remedy_abort(view, moves, &next, &abort) != 0)
         return false;
     ringmap_deinit(&next);
-    return !missing;
+    return !abort.missing;
 }
 
 /* What a plan is refused for: bits of enum plan_note_code; 0: it would be accepted. */

@@ -17,12 +17,19 @@ enum remedy_e {
     REMEDY_E_OK,
     REMEDY_E_SETTLED = NEXT_MAP_E_SETTLED,
     REMEDY_E_UNKNOWN, /* nobody says what some group has: it may have come to its target */
+    REMEDY_E_NOTHING, /* no group that the plan waits for would go back */
 };
 
-/* The map of an abort of the plan under way; *missing: who is not alive and would be needed all the
- * same, NULL: nobody. The caller deinits *next on 0. 0, enum remedy_e or -ENOMEM. */
+struct remedy_abort {
+    uint32_t waiting; /* groups that the plan waits for, */
+    uint32_t kept; /* of which so many go on to their target: what they had is on a removed node */
+    const struct view_node *missing; /* not alive, and needed all the same; NULL: nobody */
+};
+
+/* The map of an abort of the plan under way, and what of it that would end. The caller deinits
+ * *next on 0; *abort is filled then, and on REMEDY_E_NOTHING. 0, enum remedy_e or -ENOMEM. */
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
-                 const struct view_node **missing);
+                 struct remedy_abort *abort);
 /* Whether an abort would be accepted, and end. */
 bool remedy_can_abort(const struct view *view, const struct moves *moves);
 /* Whether these changes would be accepted; they may be none. */

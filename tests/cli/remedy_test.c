@@ -215,7 +215,7 @@ Test(remedy, fewer_replicas_are_named_where_they_would_be_accepted)
 /* A group that has come to its target would be sent back from it. */
 Test(remedy, no_plan_is_given_up_while_nobody_says_what_a_group_has)
 {
-    const struct view_node *missing = NULL;
+    struct remedy_abort abort;
     struct ringmap next;
     struct moves moves;
 
@@ -225,11 +225,53 @@ Test(remedy, no_plan_is_given_up_while_nobody_says_what_a_group_has)
     cr_assert(remedy_can_abort(&view, &moves));
     for (uint32_t i = 0; i <= 16; i += 8) { /* 16: the meta group */
         moves.groups[i].known = false;
-        cr_assert_eq(remedy_abort(&view, &moves, &next, &missing), REMEDY_E_UNKNOWN);
+        cr_assert_eq(remedy_abort(&view, &moves, &next, &abort), REMEDY_E_UNKNOWN);
         cr_assert_not(remedy_can_abort(&view, &moves));
         moves.groups[i].known = true;
     }
     moves_deinit(&moves);
+    view_deinit(&view);
+}
+
+static int abort_of(struct remedy_abort *abort)
+{
+    struct moves moves = scene_moves(&view);
+    struct ringmap next;
+    int r = remedy_abort(&view, &moves, &next, abort);
+
+    if (r == 0)
+        ringmap_deinit(&next);
+    cr_assert_eq(remedy_can_abort(&view, &moves), r == 0 && !abort->missing);
+    moves_deinit(&moves);
+    return r;
+}
+
+/* What lay on a removed node has to go somewhere, whatever else is given up. */
+Test(remedy, what_cannot_be_taken_back_is_counted_and_no_abort_where_it_is_all)
+{
+    const struct staged both = {
+        .changes = {{.op = STAGED_LEAVE, .member = 1}, {.op = STAGED_REMOVE, .member = 4}},
+        .count = 2};
+    struct remedy_abort abort;
+
+    view = scene_view(4, 0, 16, 3);
+    scene_lose(&view, 4);
+    scene_begin(&view, &both.changes[1]);
+    cr_assert_eq(abort_of(&abort), REMEDY_E_NOTHING);
+    cr_assert(abort.waiting > 0 && abort.kept == abort.waiting);
+    view_deinit(&view);
+
+    view = scene_view(4, 0, 16, 3);
+    scene_begin(&view, &both.changes[0]);
+    cr_assert_eq(abort_of(&abort), 0);
+    cr_assert(abort.waiting > 0 && abort.kept == 0);
+    view_deinit(&view);
+
+    view = scene_view(6, 0, 16, 3);
+    scene_lose(&view, 4);
+    scene_begin_all(&view, &both);
+    cr_assert_eq(abort_of(&abort), 0);
+    cr_assert(abort.kept > 0 && abort.kept < abort.waiting, "%u of %u", abort.kept, abort.waiting);
     view_deinit(&view);
 }
 

@@ -88,11 +88,17 @@ void scene_lose(struct view *view, uint16_t id)
 void scene_begin(struct view *view, const struct staged_change *change)
 {
     struct staged staged = {.count = 0};
+
+    cr_assert_eq(staged_add(&staged, &view->map, change), 0);
+    scene_begin_all(view, &staged);
+}
+
+void scene_begin_all(struct view *view, const struct staged *staged)
+{
     struct ringmap wanted, next;
     struct placement_cost cost;
 
-    cr_assert_eq(staged_add(&staged, &view->map, change), 0);
-    cr_assert_eq(staged_wanted(&staged, &view->map, NULL, &wanted, &cost), 0);
+    cr_assert_eq(staged_wanted(staged, &view->map, NULL, &wanted, &cost), 0);
     cr_assert_eq(next_map_commit(&view->map, &wanted, &next), 0);
     ringmap_deinit(&wanted);
     ringmap_deinit(&view->map);

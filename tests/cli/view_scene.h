@@ -19,6 +19,7 @@ void scene_lose(struct view *view, uint16_t id);
 void scene_elect(struct view *view);
 /* A plan for this change is committed; nothing has moved yet. */
 void scene_begin(struct view *view, const struct staged_change *change);
+void scene_begin_all(struct view *view, const struct staged *staged);
 /* What leaders say when all groups are settled in the map's rows: 1 MiB each, configuration 10. */
 struct moves scene_moves(const struct view *view);
 /* The partition has come to its wanted row by the configuration of that index. */

@@ -309,9 +309,14 @@ static void replace_twice(struct fleet *fleet)
     fleet_expect(fleet, 1, "node 3 was removed", "remove", "--force", "3", NULL);
     joined = fleet_join_node(fleet);
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
+    fleet_expect(fleet, 0, "committed, epoch", "replace", fleet->addresses[lost],
+                 fleet->addresses[joined], NULL);
+    fleet_expect(fleet, 0, "a plan is paused", "pause", NULL);
+    fleet_expect(fleet, 5, "nothing can be taken back", "abort", NULL);
+    fleet_expect(fleet, 4, "ring-admin resume", "doctor", NULL);
     fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
-    fleet_expect(fleet, 0, "settled, epoch", "replace", fleet->addresses[lost],
-                 fleet->addresses[joined], "--wait", NULL);
+    fleet_expect(fleet, 0, "a plan is under way", "resume", NULL);
+    fleet_expect(fleet, 0, "settled", "moves", "--watch", NULL);
     fleet->left[lost] = true;
     fleet_wait_healthy(fleet, WAIT_MS);
 }
