@@ -21,7 +21,7 @@
 #define WITHIN_MS  500u /* so soon somebody is killed */
 #define KEYS       1000u
 #define VALUE_SIZE 4000u
-#define REMOVED    1 /* exit code of a node that was out already when it came back */
+#define REMOVED    5 /* exit code of a node that was out already when it came back */
 
 /* Who is killed in a round, while somebody joins and while somebody leaves. */
 enum victim { NOBODY, NODES_OF_IT, LEAVER, ROUTER };
