@@ -182,6 +182,16 @@ static void say_refusals(const struct admin_change *change)
     say_without_dead(change);
 }
 
+enum exit_code admin_change_refused(const struct admin_change *change)
+{
+    const struct plan *plan = &change->planning.plan;
+
+    for (uint32_t i = 0; i < plan->note_count; i++)
+        if (plan->notes[i].code == PLAN_NOTE_META)
+            return EXIT_CODE_UNREACHABLE;
+    return EXIT_CODE_FAILED;
+}
+
 /* Prints the plan and, unless it is empty, commits it. A refused plan is EXIT_CODE_FAILED. */
 static enum exit_code commit(struct admin_change *change)
 {
@@ -189,19 +199,23 @@ static enum exit_code commit(struct admin_change *change)
     bool is_table = admin->format == OUTPUT_TABLE;
     enum exit_code code = EXIT_CODE_OK;
 
-    plan_view(admin->output, &admin->view, &change->planning, change->words, !is_table);
-    if (change->planning.is_empty)
-        return EXIT_CODE_OK;
     if (!change->planning.next.members) {
+        plan_view(admin->output, &admin->view, &change->planning, change->words, false, !is_table);
+        if (change->planning.is_empty)
+            return EXIT_CODE_OK;
         code = admin_print(admin);
         say_refusals(change);
-        return code == EXIT_CODE_OK ? EXIT_CODE_FAILED : code;
+        return code == EXIT_CODE_OK ? admin_change_refused(change) : code;
     }
-    /* People see what is about to be done; programs get one document, at the end. */
-    if (is_table)
+    /* People see what is about to be done; programs get one document, of what was done. */
+    if (is_table) {
+        plan_view(admin->output, &admin->view, &change->planning, change->words, false, false);
         code = admin_print(admin);
+    }
     if (code == EXIT_CODE_OK)
         code = map_change_send(admin, &change->planning.next);
+    if (code == EXIT_CODE_OK && !is_table)
+        plan_view(admin->output, &admin->view, &change->planning, change->words, true, true);
     if (code == EXIT_CODE_OK)
         output_field(admin->output, &field_committed,
                      (struct output_value){.number = change->planning.next.epoch});

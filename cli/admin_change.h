@@ -21,12 +21,15 @@ struct admin_change {
 enum exit_code admin_change_plan(struct admin_change *change, struct admin *admin,
                                  char *const *words, unsigned count);
 void admin_change_close(struct admin_change *change);
+/* Of a plan that is refused: EXIT_CODE_UNREACHABLE when the meta group has no majority, so that
+ * nothing at all can be changed; otherwise EXIT_CODE_FAILED. */
+enum exit_code admin_change_refused(const struct admin_change *change);
 /* Until no plan is under way, with a bar. next: the map that was committed; another that takes its
  * place is EXIT_CODE_CONFLICT. NULL: whatever comes. */
 enum exit_code admin_change_wait(struct admin *admin, const struct ringmap *next);
 /* Prints the plan and, unless it is empty, commits it; waits when it is asked to, and then proves
- * of those who have left that they can be missed (cli/proof.h). A refused plan is EXIT_CODE_FAILED.
- */
+ * of those who have left that they can be missed (cli/proof.h). A refused plan is
+ * admin_change_refused(). */
 enum exit_code admin_change_finish(struct admin_change *change, bool wait);
 /* A command that is one change: plans, commits, and waits when it is asked to. */
 int admin_change_run(const struct arguments *arguments, char *const *words, unsigned count);

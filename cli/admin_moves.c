@@ -208,6 +208,8 @@ int admin_resume(const struct arguments *arguments)
     struct admin admin;
     enum exit_code code = admin_open(&admin, arguments, true);
 
+    if (code == EXIT_CODE_OK && !admin.view.map.paused)
+        code = need_plan(&admin);
     if (code == EXIT_CODE_OK)
         code = set(&admin, false, admin.view.map.move_rate);
     if (code == EXIT_CODE_OK)

@@ -10,12 +10,12 @@ int admin_plan(const struct arguments *arguments)
     if (code == EXIT_CODE_OK)
         code = admin_change_plan(&change, &admin, arguments->operands, arguments->operand_count);
     if (code == EXIT_CODE_OK) {
-        plan_view(admin.output, &admin.view, &change.planning, change.words,
+        plan_view(admin.output, &admin.view, &change.planning, change.words, false,
                   admin.format == OUTPUT_JSON);
         code = admin_print(&admin);
     }
     if (code == EXIT_CODE_OK && !change.planning.is_empty && !change.planning.next.members)
-        code = EXIT_CODE_FAILED;
+        code = admin_change_refused(&change);
     admin_change_close(&change);
     admin_close(&admin);
     return code;

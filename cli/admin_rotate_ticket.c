@@ -4,6 +4,7 @@
 #include "cli/clock.h"
 #include "cli/ticket_ask.h"
 #include "cli/ticket_peers.h"
+#include "cli/ticket_table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,16 +46,18 @@ static bool is_spread(struct admin *admin, uint64_t version, const char *next)
     return node == NULL;
 }
 
-static void print_ticket(const struct admin *admin, const struct tickets_reply *reply)
+static enum exit_code print_ticket(struct admin *admin, const struct tickets_reply *reply)
 {
     struct ticket ticket;
     char text[TICKET_TEXT_SIZE];
+    enum exit_code code;
 
     memset(&ticket, 0, sizeof ticket);
     memcpy(ticket.cluster, admin->ticket.cluster, sizeof ticket.cluster);
     memcpy(ticket.psk, reply->psk, sizeof ticket.psk);
     ticket_encode(&ticket, text);
-    fputs(text, stdout);
+    ticket_line_put(admin->output, text);
+    code = admin_print(admin);
     fprintf(stderr,
             "This is the founding ticket from now on; the one before and the tickets made under it "
             "open the cluster still. Give it to all that have the old one, make new tickets for "
@@ -62,6 +65,7 @@ static void print_ticket(const struct admin *admin, const struct tickets_reply *
             "one. Then end that: `ring-admin --ticket NEW ticket retire`.\n");
     sodium_memzero(text, sizeof text);
     ticket_wipe(&ticket);
+    return code;
 }
 
 static enum exit_code cancel(struct admin *admin, struct tickets_reply *reply)
@@ -73,9 +77,10 @@ static enum exit_code cancel(struct admin *admin, struct tickets_reply *reply)
         return EXIT_CODE_FAILED;
     }
     code = ask(admin, TICKETS_CANCEL, reply->other, reply);
-    if (code == EXIT_CODE_OK)
-        printf("the secret stays as it is\n");
-    return code;
+    if (code != EXIT_CODE_OK)
+        return code;
+    ticket_sentence_put(admin->output, "the secret stays as it is");
+    return admin_print(admin);
 }
 
 enum exit_code ticket_rotate(struct admin *admin, const struct tickets_command *list)
@@ -95,7 +100,7 @@ enum exit_code ticket_rotate(struct admin *admin, const struct tickets_command *
         code = ask(admin, TICKETS_SWITCH,
                    reply.phase == TICKETS_PREPARED ? reply.other : reply.offered, &reply);
     if (code == EXIT_CODE_OK) {
-        print_ticket(admin, &reply);
+        code = print_ticket(admin, &reply);
         (void)is_spread(admin, reply.version, "it goes on with the old secret meanwhile");
     }
     sodium_memzero(&reply, sizeof reply);
@@ -179,7 +184,9 @@ enum exit_code ticket_retire(struct admin *admin, const struct tickets_command *
         code = ask(admin, TICKETS_RETIRE, reply.other, &reply);
     if (code == EXIT_CODE_OK) {
         (void)is_spread(admin, reply.version, "it opens to the old secret until it has");
-        printf("the old secret and the tickets made under it have ended\n");
+        ticket_sentence_put(admin->output,
+                            "the old secret and the tickets made under it have ended");
+        code = admin_print(admin);
     }
     sodium_memzero(&reply, sizeof reply);
     return code;

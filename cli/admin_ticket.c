@@ -14,15 +14,38 @@
 #define NODE_TTL_MS UINT64_C(86400000)
 #define DAYS_MAX    36500u
 
-static enum exit_code print_credential(void)
+static const struct output_column field_id = {"id", "", OUTPUT_NUMBER};
+static const struct output_column field_role = {"role", "", OUTPUT_TEXT};
+static const struct output_column field_uses = {"uses_max", "", OUTPUT_NUMBER};
+static const struct output_column field_ttl = {"ttl_ms", "", OUTPUT_TIME};
+
+static enum exit_code print_credential(const struct arguments *arguments)
 {
+    const char *format_text = arguments_text(arguments, "output");
+    enum output_format format;
+    struct output *output;
     struct ticket ticket;
     char text[TICKET_TEXT_SIZE];
+    int r = -ENOMEM;
 
+    if (!output_format_parse(format_text, &format)) {
+        arguments_error(arguments, "--output %s: table or json is needed", format_text);
+        return EXIT_CODE_USAGE;
+    }
     ticket_generate(&ticket);
     ticket_encode(&ticket, text);
     ticket_wipe(&ticket);
-    fputs(text, stdout);
+    output = output_new(format);
+    if (output) {
+        ticket_line_put(output, text);
+        r = output_print(output, stdout);
+    }
+    output_free(output);
+    sodium_memzero(text, sizeof text);
+    if (r != 0) {
+        arguments_error(arguments, "%s", strerror(-r));
+        return EXIT_CODE_FAILED;
+    }
     fprintf(stderr,
             "Whoever holds this line may read and write the cluster. Keep it in a file that only "
             "its owner reads:\n    (umask 077; ring-admin ticket > cluster.ticket)\n");
@@ -101,16 +124,26 @@ static enum exit_code parse_revoke(const struct arguments *arguments,
 
 static void say_terms(const struct tickets_terms *terms, uint32_t id)
 {
-    char uses[32] = "as many as come", hours[48] = "for ever";
+    char uses[32] = "as many as come", time[OUTPUT_CELL_SIZE], how_long[OUTPUT_CELL_SIZE + 8];
 
     if (terms->uses_max > 0)
         snprintf(uses, sizeof uses, "%u", terms->uses_max);
-    if (terms->ttl_ms > 0)
-        snprintf(hours, sizeof hours, "for %.1f hours", (double)terms->ttl_ms / 3600000);
+    output_time(terms->ttl_ms, time);
+    snprintf(how_long, sizeof how_long, "for %s", terms->ttl_ms > 0 ? time : "ever");
     fprintf(stderr,
             "Ticket %u: role %s, keys that may use it: %s, %s. Keep the line in a file that only "
             "its owner reads (umask 077); `ring-admin ticket revoke %u` ends it.\n",
-            id, ticket_role_name(terms->role), uses, hours, id);
+            id, ticket_role_name(terms->role), uses, how_long, id);
+}
+
+static void put_terms(struct output *output, const struct tickets_terms *terms, uint32_t id)
+{
+    output_field(output, &field_id, (struct output_value){.number = id});
+    output_field(output, &field_role, (struct output_value){.text = ticket_role_name(terms->role)});
+    output_field(output, &field_uses,
+                 (struct output_value){.number = terms->uses_max, .absent = terms->uses_max == 0});
+    output_field(output, &field_ttl,
+                 (struct output_value){.number = terms->ttl_ms, .absent = terms->ttl_ms == 0});
 }
 
 static void say_lacking(struct admin *admin, const struct view_node *node)
@@ -144,12 +177,15 @@ static enum exit_code run_new(struct admin *admin, const struct tickets_command 
     ticket.role = command->terms.role;
     ticket_encode(&ticket, text);
     say_lacking(admin, ticket_spread(admin, reply.version, false));
-    fputs(text, stdout);
-    say_terms(&command->terms, reply.id);
+    ticket_line_put(admin->output, text);
+    put_terms(admin->output, &command->terms, reply.id);
+    code = admin_print(admin);
+    if (code == EXIT_CODE_OK)
+        say_terms(&command->terms, reply.id);
     sodium_memzero(text, sizeof text);
     sodium_memzero(&reply, sizeof reply);
     ticket_wipe(&ticket);
-    return EXIT_CODE_OK;
+    return code;
 }
 
 /* While the old secret opens still: who goes by it. */
@@ -189,13 +225,16 @@ static enum exit_code run_list(struct admin *admin, const struct tickets_command
 static enum exit_code run_revoke(struct admin *admin, const struct tickets_command *command)
 {
     struct tickets_reply reply;
+    char text[64];
     enum exit_code code = ticket_ask(admin, command, &reply);
 
     if (code != EXIT_CODE_OK)
         return code;
     say_lacking(admin, ticket_spread(admin, reply.version, false));
-    printf("ticket %u is revoked\n", command->id);
-    return EXIT_CODE_OK;
+    snprintf(text, sizeof text, "ticket %u is revoked", command->id);
+    ticket_sentence_put(admin->output, text);
+    output_field(admin->output, &field_id, (struct output_value){.number = command->id});
+    return admin_print(admin);
 }
 
 struct subcommand {
@@ -254,7 +293,7 @@ int admin_ticket(const struct arguments *arguments)
     const char *near;
 
     if (arguments->operand_count == 0)
-        return print_credential();
+        return print_credential(arguments);
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
         if (strcmp(arguments->operands[0], subcommands[i].name) == 0)
             return run(arguments, &subcommands[i]);

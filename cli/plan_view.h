@@ -5,8 +5,9 @@
 #include "cli/output.h"
 #include "cli/planning.h"
 
-/* words: what was asked for; moves: with a table of all moves, for programs. */
+/* words: what was asked for; committed: it has been; moves: with a table of all moves, for
+ * programs. */
 void plan_view(struct output *output, const struct view *view, const struct planning *planning,
-               const char *words, bool moves);
+               const char *words, bool committed, bool moves);
 
 #endif

@@ -14,6 +14,8 @@
 static const struct output_column field_version = {"version", "version", OUTPUT_NUMBER};
 static const struct output_column field_secret = {"secret", "secret", OUTPUT_NUMBER};
 static const struct output_column field_rotation = {"rotation", "rotation", OUTPUT_TEXT};
+static const struct output_column field_ticket = {"ticket", NULL, OUTPUT_TEXT};
+static const struct output_column field_sentence = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column columns[] = {
     {"id", "ID", OUTPUT_NUMBER},       {"role", "ROLE", OUTPUT_TEXT},
     {"state", "STATE", OUTPUT_TEXT},   {"uses", "USES", OUTPUT_NUMBER},
@@ -61,6 +63,20 @@ void ticket_secret_put(struct output *output, uint32_t generation, uint8_t phase
 
     output_field(output, &field_secret, (struct output_value){.number = generation});
     output_field(output, &field_rotation, (struct output_value){.text = phases[phase]});
+}
+
+void ticket_line_put(struct output *output, const char *line)
+{
+    char text[TICKET_TEXT_SIZE];
+
+    snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+    output_field(output, &field_ticket, (struct output_value){.text = text});
+    sodium_memzero(text, sizeof text);
+}
+
+void ticket_sentence_put(struct output *output, const char *sentence)
+{
+    output_field(output, &field_sentence, (struct output_value){.text = sentence});
 }
 
 static const char *name_of(const char *path)

@@ -12,6 +12,11 @@ void ticket_table_put(struct output *output, const struct tickets_record *record
 /* The generation of the secret that is offered, and how far a rotation is. */
 void ticket_secret_put(struct output *output, uint32_t generation, uint8_t phase);
 
+/* The line of a ticket's file, which ends with a newline. */
+void ticket_line_put(struct output *output, const char *line);
+/* A sentence for people, where programs are told by other fields. */
+void ticket_sentence_put(struct output *output, const char *sentence);
+
 /* By its name: a file TICKETS. */
 bool ticket_view_is_for(const char *path);
 /* Prints and verifies the file; says what is wrong. */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cluster_fake.h"
 #include "view_scene.h"
 
@@ -88,6 +90,8 @@ static void answer_command(struct cluster_request *request)
     tickets_reply_init(&reply, &tickets);
     reply.outcome = reply.code == 0 ? WIRE_MAP_DONE : WIRE_MAP_REFUSED;
     reply.id = id;
+    if (command.kind == TICKETS_NEW)
+        reply.has_psk = tickets_psk(&tickets, id, reply.psk) == 0;
     if (command.kind == TICKETS_SWITCH) {
         reply.has_psk = true;
         memcpy(reply.psk, tickets.offered.psk, sizeof reply.psk);
@@ -231,6 +235,65 @@ Test(admin_rotate_ticket, retire_does_not_take_silence_for_nobody)
     cr_assert_eq(tickets.phase, TICKETS_RETIRING);
     cr_assert(strstr(said, "node 2 at 127.0.0.1:7002 does not say who"), "%s", said);
     cr_assert(strstr(said, "--force"), "%s", said);
+}
+
+static json_t *document(void)
+{
+    json_error_t error;
+    json_t *root = json_loads(printed, 0, &error);
+
+    cr_assert_not_null(root, "%s: %s", error.text, printed);
+    return root;
+}
+
+Test(admin_rotate_ticket, a_new_ticket_is_a_document_too)
+{
+    json_t *root;
+    struct ticket ticket;
+    const char *line;
+
+    rotated();
+    format = OUTPUT_JSON;
+    cr_assert_eq(command("new --role router --ttl 2s"), EXIT_CODE_OK, "%s", said);
+    root = document();
+    line = json_string_value(json_object_get(root, "ticket"));
+    cr_assert_eq(ticket_decode(&ticket, line, strlen(line)), 0);
+    cr_assert_eq(json_integer_value(json_object_get(root, "id")), ticket.id);
+    cr_assert_eq(json_integer_value(json_object_get(root, "ttl_ms")), 2000);
+    cr_assert(json_is_null(json_object_get(root, "uses_max")));
+    cr_assert(strstr(said, ", for 2"), "no part of an hour: %s", said);
+    json_decref(root);
+}
+
+Test(admin_rotate_ticket, what_was_revoked_is_a_document_too)
+{
+    uint32_t id;
+    json_t *root;
+
+    rotated();
+    cr_assert_eq(tickets_new(&tickets, &(struct tickets_terms){.role = LINK_ROLE_ROUTER}, 1, &id),
+                 0);
+    format = OUTPUT_JSON;
+    cr_assert_eq(command("revoke 1"), EXIT_CODE_OK, "%s", said);
+    root = document();
+    cr_assert_eq(json_integer_value(json_object_get(root, "id")), 1);
+    json_decref(root);
+}
+
+Test(admin_rotate_ticket, the_end_of_a_rotation_is_a_document_too)
+{
+    rotated();
+    format = OUTPUT_JSON;
+    cr_assert_eq(command("retire"), EXIT_CODE_OK, "%s", said);
+    json_decref(document());
+}
+
+Test(admin_rotate_ticket, a_ticket_is_a_line_alone_where_no_document_is_asked_for)
+{
+    rotated();
+    cr_assert_eq(command("rotate"), EXIT_CODE_OK, "%s", said);
+    cr_assert_eq(strncmp(printed, "ringcask-ticket-", 16), 0, "%s", printed);
+    cr_assert_eq(strchr(printed, '\n'), printed + strlen(printed) - 1, "%s", printed);
 }
 
 Test(admin_rotate_ticket, list_tells_who_goes_by_the_old_secret)

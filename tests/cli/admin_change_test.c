@@ -1,0 +1,112 @@
+/* Commands that change the cluster by a plan: what they print, and their exit codes. */
+#include "admin_fake.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include <jansson.h>
+
+/* What it printed, as one document. */
+static json_t *document(void)
+{
+    json_error_t error;
+    json_t *root = json_loads(admin_fake.printed, 0, &error);
+
+    cr_assert_not_null(root, "%s: %s", error.text, admin_fake.printed);
+    return root;
+}
+
+static const char *text_of(const json_t *root, const char *name)
+{
+    return json_string_value(json_object_get(root, name));
+}
+
+Test(admin_change, a_document_of_what_was_committed_says_so)
+{
+    json_t *root;
+
+    admin_fake.format = OUTPUT_JSON;
+    admin_fake_open(4, 0, 3);
+    cr_assert_eq(admin_fake_command("weight 2 110 --wait"), EXIT_CODE_OK, "%s", admin_fake.said);
+    root = document();
+    cr_assert_str_eq(text_of(root, "verdict"), "committed");
+    cr_assert(json_is_null(json_object_get(root, "commit")), "there is nothing left to commit");
+    cr_assert_eq(json_integer_value(json_object_get(root, "committed_epoch")), 2);
+    json_decref(root);
+    admin_fake_close();
+}
+
+Test(admin_change, a_document_of_a_plan_says_that_nothing_was_changed)
+{
+    json_t *root;
+
+    admin_fake.format = OUTPUT_JSON;
+    admin_fake_open(4, 0, 3);
+    cr_assert_eq(admin_fake_command("plan weight 2 110"), EXIT_CODE_OK, "%s", admin_fake.said);
+    root = document();
+    cr_assert_str_eq(text_of(root, "verdict"), "can be committed: nothing has been changed yet");
+    cr_assert(strstr(text_of(root, "commit"), "ring-admin commit --plan "));
+    json_decref(root);
+    cr_assert_eq(admin_fake.changes, 0);
+    admin_fake_close();
+}
+
+/* Three of five voters are lost. */
+static void lose_majority(void)
+{
+    admin_fake_open(5, 0, 3);
+    for (uint16_t id = 3; id <= 5; id++)
+        scene_lose(&admin_fake.view, id);
+}
+
+static void expect_unreachable(const char *line)
+{
+    lose_majority();
+    cr_assert_eq(admin_fake_command(line), EXIT_CODE_UNREACHABLE, "%s: %s", line, admin_fake.said);
+    cr_assert_eq(admin_fake.changes, 0);
+    admin_fake_close();
+}
+
+Test(admin_change, without_a_majority_of_the_meta_group_a_weight_gives_3)
+{
+    expect_unreachable("weight 1 200");
+    cr_assert(strstr(admin_fake.said, "meta group"), "%s", admin_fake.said);
+}
+
+Test(admin_change, without_a_majority_of_the_meta_group_a_leave_gives_3)
+{
+    expect_unreachable("leave 1");
+}
+
+Test(admin_change, without_a_majority_of_the_meta_group_a_plan_gives_3)
+{
+    expect_unreachable("plan replicas 1");
+}
+
+Test(admin_change, without_a_majority_of_the_meta_group_a_removal_gives_3)
+{
+    expect_unreachable("remove --force 5");
+}
+
+Test(admin_change, what_is_refused_for_another_reason_gives_1)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("leave 1"), EXIT_CODE_FAILED);
+    admin_fake_close();
+}
+
+Test(admin_change, where_no_plan_is_under_way_there_is_none_to_pause)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("pause"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "no plan is under way"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, where_no_plan_is_under_way_there_is_none_to_resume)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("resume"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "no plan is under way"), "%s", admin_fake.said);
+    admin_fake_close();
+}
