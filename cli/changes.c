@@ -188,12 +188,14 @@ static int parse_leave(struct parser *parser)
     const struct view_node *node;
     int r = take_node(parser, "leave", &node);
 
-    if (r == 0 && state_of(parser, node) == RINGMAP_STATE_JOINING && !view_is_alive(node))
-        r = refuse(
-            parser, CHANGES_E_REFUSED,
-            "leave: node %u (%s) is not alive, and holds nothing yet: start it, or ring-admin "
-            "remove --force %u",
-            node->id, node->address, node->id);
+    /* Who was killed a moment ago is still thought alive by others, and hands nothing over. */
+    if (r == 0 && !node->reachable)
+        r = refuse(parser, CHANGES_E_REFUSED,
+                   "leave: node %u (%s) %s: start it, or%s ring-admin remove --force %u", node->id,
+                   node->address,
+                   view_is_alive(node) ? "does not answer, though others have heard of it lately"
+                                       : "is not alive, and can hand nothing over",
+                   view_is_alive(node) ? " if it is lost, in some seconds," : "", node->id);
     return r == 0 ? stage_leave(parser, node) : r;
 }
 
@@ -231,11 +233,15 @@ static int parse_remove(struct parser *parser)
     if (r != 0)
         return r;
     if (view_is_alive(node) && state_of(parser, node) != RINGMAP_STATE_REMOVED)
-        return refuse(parser, CHANGES_E_REFUSED,
-                      "remove: node %u (%s) %s: let it leave (`ring-admin leave %u`), or stop it "
-                      "before it is removed by force",
-                      node->id, node->address,
-                      node->reachable ? "answers" : "is heard of by others", node->id);
+        return refuse(
+            parser, CHANGES_E_REFUSED,
+            node->reachable
+                ? "remove: node %u (%s) answers: let it leave (`ring-admin leave %u`), or "
+                  "stop it before it is removed by force"
+                : "remove: node %u (%s) is heard of by others: if it was lost just now, "
+                  "ask again in some seconds; else stop node %u before it is removed by "
+                  "force",
+            node->id, node->address, node->id);
     return stage(parser, &(struct staged_change){.op = STAGED_REMOVE, .member = node->id});
 }
 

@@ -206,9 +206,11 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
     node = view_node(view, diagnosis->first[fault]);
     switch (fault) {
     case FAULT_UNREACHABLE:
-        text_add(text,
-                 "start node-%u again: ringcask node --ticket FILE --data DIR --listen %s  (%s)",
-                 node->id, node->address, node->why);
+        text_add(
+            text,
+            "start node-%u again: ringcask node --ticket FILE --data DIR --listen %s  (%s); if "
+            "it is lost: ring-admin doctor",
+            node->id, node->address, node->why);
         break;
     case FAULT_UNFOUNDED:
         text_add(text, "finish the founding: ring-admin init");

@@ -95,11 +95,16 @@ Test(changes, who_still_runs_is_drained_when_it_is_replaced_and_not_removed_by_f
     expect_refused("remove 2", CHANGES_E_REFUSED, "node 2 (127.0.0.1:7002) answers");
     scene_lose(&view, 2);
     view.nodes[1].liveness = (struct wire_liveness){.member = 2, .standing = SWIM_ALIVE};
-    expect_refused("remove 2", CHANGES_E_REFUSED, "is heard of by others");
+    expect_refused("remove 2", CHANGES_E_REFUSED,
+                   "is heard of by others: if it was lost just now, ask again in some seconds");
+    expect_refused("leave 2", CHANGES_E_REFUSED,
+                   "if it is lost, in some seconds, ring-admin "
+                   "remove --force 2");
     view.nodes[1].liveness.standing = SWIM_DEAD;
     cr_assert_eq(parse("replace 2 4"), 0);
     expect_change(1, STAGED_REMOVE, 2, 0);
     cr_assert_eq(parse("remove 2"), 0);
+    expect_refused("leave 2", CHANGES_E_REFUSED, "start it, or ring-admin remove --force 2");
     view_deinit(&view);
 }
 
