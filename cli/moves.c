@@ -217,8 +217,10 @@ void moves_sum(const struct moves *moves, const struct ringmap *map, struct move
         uint64_t bytes, done;
 
         sum->waiting += moves_is_waiting(moves, map, (uint16_t)p);
-        if (!moves_changes(map, (uint16_t)p))
+        if (!moves_changes(map, (uint16_t)p)) {
+            sum->going_back += moves_is_waiting(moves, map, (uint16_t)p);
             continue;
+        }
         moves_bytes(moves, map, (uint16_t)p, &bytes, &done);
         sum->groups++;
         sum->groups_done += moves_is_done(moves, map, (uint16_t)p);

@@ -29,6 +29,7 @@ struct moves_sum {
     uint32_t groups, groups_done, groups_unknown;
     uint32_t waiting; /* groups that the plan's end waits for: also the meta group, and those that
                        * only go back to where they came from */
+    uint32_t going_back; /* of those, partitions that only go back */
     uint64_t bytes, bytes_done;
     uint32_t retries;
 };

@@ -150,8 +150,10 @@ void progress_text(const struct progress *progress, char *text, size_t size)
     uint64_t left_ms = progress_left_ms(progress);
     struct text out = {text, size, 0};
 
-    text_add(&out, "%u of %u partitions, %u retr%s", sum->groups_done, sum->groups, sum->retries,
-             sum->retries == 1 ? "y" : "ies");
+    text_add(&out, "%u of %u partitions, ", sum->groups_done, sum->groups);
+    if (sum->going_back > 0)
+        text_add(&out, "%u going back, ", sum->going_back);
+    text_add(&out, "%u retr%s", sum->retries, sum->retries == 1 ? "y" : "ies");
     if (sum->bytes == 0)
         return;
     text_add(&out, "; ");

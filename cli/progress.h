@@ -36,7 +36,8 @@ void progress_waits(const struct moves *moves, const struct ringmap *map, char *
 /* That the plan waits for this node of moves_missing(), and what helps; see remedy_text(). */
 void progress_missing(const struct view *view, const struct moves *moves,
                       const struct view_node *node, char *text, size_t size);
-/* "12 of 47 partitions, 2 retries; 412.0 MiB of 1.0 GiB, 48.1 MiB/s, 00:21 left". */
+/* Of an abort also how many "going back". "12 of 47 partitions, 2 retries; 412.0 MiB of 1.0
+ * GiB, 48.1 MiB/s, 00:21 left". */
 void progress_text(const struct progress *progress, char *text, size_t size);
 
 #endif

@@ -85,6 +85,23 @@ Test(moves, a_sum_goes_from_nothing_to_all_as_partitions_arrive)
     done();
 }
 
+/* As after an abort: a group of a row that stays has a learner still. */
+Test(moves, who_only_goes_back_is_counted_apart)
+{
+    struct moves_sum sum;
+    uint16_t p = 0;
+
+    joining();
+    while (moves_changes(&view.map, p))
+        p++;
+    moves_sum(&moves, &view.map, &sum);
+    cr_assert_eq(sum.going_back, 0);
+    moves.groups[p].move.learners = (struct wire_members){1, {4}};
+    moves_sum(&moves, &view.map, &sum);
+    cr_assert_eq(sum.going_back, 1);
+    done();
+}
+
 Test(moves, a_learner_has_what_was_sent_to_it_and_a_joint_group_is_not_done)
 {
     struct wire_move move;

@@ -75,6 +75,17 @@ Test(progress, per_cent_are_of_bytes_or_else_of_partitions_and_all_is_all)
     cr_assert_str_eq(text, "1 of 2 partitions, 1 retry");
 }
 
+Test(progress, those_that_go_back_are_told_beside_those_that_are_done)
+{
+    char text[PROGRESS_TEXT_SIZE];
+
+    progress.sum =
+        (struct moves_sum){.groups = 4, .groups_done = 4, .waiting = 12, .going_back = 12};
+    progress_text(&progress, text, sizeof text);
+    cr_assert_str_eq(text, "4 of 4 partitions, 12 going back, 0 retries");
+    cr_assert_eq(progress_percent(&progress), 99);
+}
+
 Test(progress, it_says_why_what_waits_does)
 {
     struct view view = scene_view(3, 1, 16, 3);
