@@ -44,7 +44,7 @@ static const char *node_state(const struct view_node *node, const struct ringmap
 {
     if (!node->reachable)
         return "unreachable";
-    if (node->status.disk_full)
+    if (view_disk_is_full(node))
         return "disk full";
     if (member && member->state != RINGMAP_STATE_ACTIVE)
         return view_state_name(member->state);

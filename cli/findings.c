@@ -369,6 +369,12 @@ static void check_disks(struct looking *looking)
         if (status->disk_full)
             tell(looking, FINDING_ERROR, mend, "node-%u: its disk is full, it takes no writes",
                  node->id);
+        else if (status->disk_lacks > 0)
+            tell(looking, FINDING_ERROR, mend,
+                 "node-%u: its disk is full for what moves there: %" PRIu64 " MiB free, %" PRIu64
+                 " MiB of them to be kept free, and %" PRIu64 " MiB would be taken",
+                 node->id, status->disk_free >> 20, status->disk_reserve >> 20,
+                 (status->disk_lacks >> 20) + 1);
         else if (wire_node_disk_room(status) < status->disk_bytes / FINDINGS_FREE_SHARE)
             tell(looking, FINDING_WARN, mend,
                  "node-%u: %" PRIu64 " MiB free beside %" PRIu64 " MiB stored, %" PRIu64

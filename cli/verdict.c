@@ -125,7 +125,7 @@ static uint8_t faults_of_node(const struct view_node *node, uint8_t of_replicas)
         return 1u << FAULT_UNREACHABLE;
     if (node->status.founded != 2)
         return 1u << FAULT_UNFOUNDED;
-    return of_replicas | (uint8_t)(node->status.disk_full ? 1u << FAULT_DISK_FULL : 0);
+    return of_replicas | (uint8_t)(view_disk_is_full(node) ? 1u << FAULT_DISK_FULL : 0);
 }
 
 static void find_faults(struct diagnosis *diagnosis)
@@ -218,8 +218,7 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
             text_add(text, " %s", view->nodes[i].address);
         break;
     case FAULT_DISK_FULL:
-        text_add(text, "free space on the disk of node-%u%s; it takes writes again by itself",
-                 node->id,
+        text_add(text, "free space on the disk of node-%u%s; it goes on by itself then", node->id,
                  ringmap_moving(&view->map) ? ", or end the plan with ring-admin abort" : "");
         break;
     case FAULT_FENCED:

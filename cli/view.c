@@ -485,6 +485,11 @@ void view_found_text(const struct view *view, const struct view_found *found, ch
     }
 }
 
+bool view_disk_is_full(const struct view_node *node)
+{
+    return node->status.disk_full || node->status.disk_lacks > 0;
+}
+
 bool view_is_alive(const struct view_node *node)
 {
     return node->reachable || (node->liveness.member != 0 && node->liveness.standing == SWIM_ALIVE);

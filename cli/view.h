@@ -91,6 +91,8 @@ int view_find(const struct view *view, const char *word, struct view_found *foun
 /* "node 2 (active, down) and node 4 (joining, runs)". */
 void view_found_text(const struct view *view, const struct view_found *found, char *text,
                      size_t size);
+/* Whether it says that its disk is full: for writes, or for what moves there. */
+bool view_disk_is_full(const struct view_node *node);
 /* Whether it runs, as far as one can tell: it answers, or others have heard of it lately. */
 bool view_is_alive(const struct view_node *node);
 /* Of enum ringmap_state; 0: "new". */

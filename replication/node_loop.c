@@ -368,6 +368,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .wall_ms = loop_wall_ms(),
                                .memory_bytes = memory_bytes(),
                                .disk_reserve = SHARD_SPACE_RESERVE,
+                               .disk_lacks = loop_shards_lack(loop),
                                .from = item->from,
                                .ticket = item->ticket,
                                .secret = item->secret,

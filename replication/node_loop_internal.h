@@ -113,6 +113,7 @@ struct loop_shard {
     _Atomic uint32_t leaders, hosted;
     _Atomic uint64_t scrub_passes, scrub_ended_ms, scrub_bytes, scrub_faults, scrub_unread;
     _Atomic uint64_t repaired, compared, outvoted, undecided;
+    _Atomic uint64_t lacked;
     /* Of whoever has claimed the inbox: */
     struct shard *shard;
     struct shard_effects *effects;
@@ -124,6 +125,7 @@ struct loop_shard {
     uint64_t faults, unread, repairs, outvoted_told, undecided_told;
     uint32_t fenced;
     bool slow;
+    bool full;
     bool drained;
 };
 
@@ -322,6 +324,8 @@ void loop_shards_kick(struct node_loop *loop); /* all of them */
 void loop_shards_stop(struct node_loop *loop);
 /* Some shard cannot take values. */
 bool loop_shards_full(const struct node_loop *loop);
+/* Bytes of snapshots that their disks have no room for, lately. */
+uint64_t loop_shards_lack(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
 struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 /* Replicas, as of each shard's newest tick. */

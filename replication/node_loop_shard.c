@@ -180,6 +180,20 @@ static void tell_slow(struct loop_shard *shard, const struct shard_stats *stats)
     shard->slow = stats->slow;
 }
 
+static void tell_full(struct loop_shard *shard, const struct shard_stats *stats)
+{
+    bool full = stats->lacked > 0 || store_disk_full(shard_store(shard->shard));
+
+    if (full != shard->full)
+        loop_log(full ? "error" : "info", full ? "disk_full" : "disk_has_room",
+                 "shard=%u lacked=%llu next=\"%s\"", shard->number,
+                 (unsigned long long)stats->lacked,
+                 full ? "make room; it goes on by itself then; what moves here can be stopped with "
+                        "ring-admin abort"
+                      : "it goes on");
+    shard->full = full;
+}
+
 /* With each tick: what is not asked for often, and what is new for the log. */
 static void tell(struct loop_shard *shard)
 {
@@ -192,6 +206,8 @@ static void tell(struct loop_shard *shard)
     tell_damage(shard, &stats, &scrub);
     tell_differences(shard, &stats);
     tell_slow(shard, &stats);
+    tell_full(shard, &stats);
+    atomic_store_explicit(&shard->lacked, stats.lacked, memory_order_relaxed);
     atomic_store_explicit(&shard->operations, stats.operations, memory_order_relaxed);
     atomic_store_explicit(&shard->operation_bytes, stats.operation_bytes, memory_order_relaxed);
     atomic_store_explicit(&shard->leaders_digest, stats.leaders_digest, memory_order_relaxed);
@@ -445,6 +461,17 @@ bool loop_shards_full(const struct node_loop *loop)
         if (atomic_load_explicit(&loop->shards[number].disk_full, memory_order_relaxed))
             return true;
     return false;
+}
+
+uint64_t loop_shards_lack(const struct node_loop *loop)
+{
+    uint64_t lacked = 0;
+
+    if (!atomic_load(&loop->shards_started))
+        return 0;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        lacked += atomic_load_explicit(&loop->shards[number].lacked, memory_order_relaxed);
+    return lacked;
 }
 
 struct cache_stats loop_shards_cache(const struct node_loop *loop)

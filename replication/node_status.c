@@ -75,7 +75,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .scrub = event->scrub,
                                       .wall_ms = event->wall_ms,
                                       .memory_bytes = event->memory_bytes,
-                                      .disk_reserve = event->disk_reserve};
+                                      .disk_reserve = event->disk_reserve,
+                                      .disk_lacks = event->disk_lacks};
 
     if (!reply)
         return;

@@ -174,6 +174,7 @@ struct shard_stats {
     uint64_t differences; /* replicas that were outvoted, */
     uint64_t undecided;   /* and ranges for which nobody had a majority */
     bool drained;         /* it is to lead nothing */
+    uint64_t lacked;      /* bytes of a snapshot that found no room here; 0: there is room */
     bool slow;            /* its disk is far off its peers', says the meta group's leader */
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);

@@ -194,6 +194,7 @@ void shard_duty(struct shard *shard)
     shard->duty_due_ms = shard->now_ms + DUTY_MS;
     shard_operations_expire(shard);
     shard_targets_step(shard);
+    shard_room_duty(shard);
     shard_sources_duty(shard);
     log_measure(shard);
     for (size_t i = 0; i < shard->hosted_count; i++) {

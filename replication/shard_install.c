@@ -304,10 +304,11 @@ static void commit_end(struct shard *shard, struct replica *replica, bool done)
     shard_target_free(replica);
 }
 
-static void tell_room(struct shard *shard, struct replica *replica)
+/* Unasked. */
+static void tell(struct shard *shard, const struct replica *replica, uint8_t kind, uint64_t next)
 {
-    struct shard_target *target = replica->target;
-    struct wire_snapshot_ack ack = {.kind = WIRE_SNAPSHOT_ROOM,
+    const struct shard_target *target = replica->target;
+    struct wire_snapshot_ack ack = {.kind = kind,
                                     .group = replica->partition,
                                     .from_member = shard->options.self,
                                     .from_life = replica->raft.options.self.life,
@@ -315,10 +316,23 @@ static void tell_room(struct shard *shard, struct replica *replica)
                                     .to_life = target->from.life,
                                     .term = target->term,
                                     .index = target->index,
-                                    .next = target->position};
+                                    .next = next};
 
-    target->busy = false;
     ack_send(shard, target->from.member, &ack);
+}
+
+static void target_failed(struct shard *shard, struct replica *replica)
+{
+    uint64_t lacked = store_install_lacked(replica->target->install);
+
+    if (lacked > 0) {
+        shard_room_lacked(shard, lacked);
+        tell(shard, replica, WIRE_SNAPSHOT_FULL, 0);
+    }
+    if (replica->installing)
+        commit_end(shard, replica, false);
+    else
+        shard_target_free(replica);
 }
 
 void shard_targets_step(struct shard *shard)
@@ -335,8 +349,10 @@ void shard_targets_step(struct shard *shard)
                 target->heard_ms = shard->now_ms;
             else if (shard->now_ms >= target->heard_ms + IDLE_MS)
                 shard_target_free(replica);
-            else if (target->busy && store_install_room(target->install))
-                tell_room(shard, replica);
+            else if (target->busy && store_install_room(target->install)) {
+                target->busy = false;
+                tell(shard, replica, WIRE_SNAPSHOT_ROOM, target->position);
+            }
             break;
         case STORE_INSTALL_COMMIT:
             break;
@@ -344,10 +360,7 @@ void shard_targets_step(struct shard *shard)
             commit_end(shard, replica, true);
             break;
         case STORE_INSTALL_FAILED:
-            if (replica->installing)
-                commit_end(shard, replica, false);
-            else
-                shard_target_free(replica);
+            target_failed(shard, replica);
             break;
         }
     }
@@ -450,7 +463,11 @@ static void on_piece(struct shard *shard, struct replica *replica,
             return;
         }
         /* Without room it would fail at its end, and begin again. */
-        if (store_disk_full(shard->store) || target_begin(shard, replica, piece) != 0) {
+        if (!shard_room_left(shard)) {
+            answer(shard, piece, WIRE_SNAPSHOT_FULL, 0);
+            return;
+        }
+        if (target_begin(shard, replica, piece) != 0) {
             answer(shard, piece, WIRE_SNAPSHOT_BUSY, 0);
             return;
         }

@@ -22,6 +22,7 @@
  *   shard_expiry.c   the leader's time, and the deletes of what has expired
  *   shard_snapshot.c, shard_piece.c, shard_install.c, shard_state.c  for whom the log cannot help
  *   shard_budget.c   how much of that may be sent
+ *   shard_room.c     disks that are full
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
@@ -48,6 +49,7 @@
 #include "replication/shard_record.h"
 #include "replication/shard_relocate.h"
 #include "replication/shard_replica.h"
+#include "replication/shard_room.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
 #include "ring/wire.h"
@@ -101,6 +103,7 @@ struct shard_peer {
     bool full;         /* it says that its disk takes no more writes */
     uint16_t shards;
     uint64_t up_since_ms;
+    struct shard_room_peer room;
     uint64_t beat_acked;      /* newest round it acknowledged */
     uint32_t beat_rank;       /* as how-many-th it answered the last heartbeat; UINT32_MAX: not */
     struct wire_buffer *raft; /* one under construction for each of its shards */
@@ -319,6 +322,7 @@ struct shard {
     struct command_outcome outcome;
     struct shard_expiry expiry;
     struct shard_compare compare;
+    struct shard_room room;
     struct shard_load load;
     struct shard_balance balance;
     uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */

@@ -23,8 +23,8 @@ _Static_assert(RAFT_MEMBER_MAX == RINGMAP_MEMBERS_MAX, "there is a peer for ever
 
 /* --- steps --------------------------------------------------------------------------------- */
 
-/* Learners that are there and not as far as they should be. One whose node is away takes nobody's
- * turn. */
+/* Learners that are there and not as far as they should be. One whose node is away, or has no room,
+ * takes nobody's turn. */
 static uint32_t learners_fed(const struct shard *shard, const struct replica *replica)
 {
     const struct raft *raft = &replica->raft;
@@ -34,9 +34,9 @@ static uint32_t learners_fed(const struct shard *shard, const struct replica *re
         uint16_t member = raft->config.learners[i].member;
         const struct raft_progress *peer = raft_peer(raft, member);
 
-        count +=
-            shard->peers[member].up && (peer->snapshot_wanted || peer->match < raft->config.index ||
-                                        peer->match + TRANSFER_LAG_MAX < raft->log.last);
+        count += shard->peers[member].up && !shard_room_waits(shard, member) &&
+                 (peer->snapshot_wanted || peer->match < raft->config.index ||
+                  peer->match + TRANSFER_LAG_MAX < raft->log.last);
     }
     return count;
 }
@@ -236,7 +236,9 @@ static void describe(const struct shard *shard, const struct replica *replica, u
                               .config_index = config->index,
                               .config_epoch = config->epoch,
                               .committed = config->index <= replica->raft.commit};
-    if (out->step == TRANSFER_CATCH_UP && shard->budget.pace.rate != PACE_FREE)
+    if (out->step == TRANSFER_CATCH_UP && shard_room_waits(shard, out->member))
+        out->step = TRANSFER_ROOM;
+    else if (out->step == TRANSFER_CATCH_UP && shard->budget.pace.rate != PACE_FREE)
         out->step = TRANSFER_CLIENTS;
     list_members(config->voters, config->voter_count, &out->voters);
     list_members(config->voters_old, config->voter_old_count, &out->voters_old);

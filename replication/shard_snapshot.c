@@ -132,6 +132,16 @@ static bool waits_for_budget(const struct shard *shard, const struct shard_sourc
            shard->now_ms >= source->pause_ms && shard->peers[source->to.member].up;
 }
 
+/* The target has answered for what is behind it. */
+static bool is_installed(const struct shard_source *source)
+{
+    const struct raft *raft = &source->replica->raft;
+    const struct raft_progress *peer = raft_peer(raft, source->to.member);
+
+    return raft->role == RAFT_LEADER && raft->term == source->term && peer &&
+           peer->replica.life == source->to.life && peer->match >= source->index;
+}
+
 static void source_duty(struct shard *shard, struct shard_source *source)
 {
     struct raft_event failed = {.kind = RAFT_EVENT_SNAPSHOT_FAILED, .from = source->to};
@@ -141,6 +151,8 @@ static void source_duty(struct shard *shard, struct shard_source *source)
         source->waited_ms += shard->now_ms - source->duty_ms;
     source->duty_ms = shard->now_ms;
     if (!shard_source_current(source)) {
+        if (is_installed(source))
+            shard_room_taken(shard, source->to.member);
         source_end(shard, source);
     } else if (source->failed || source->waited_ms >= source->patience_ms) {
         struct replica *replica = source->replica;
@@ -163,7 +175,7 @@ static void peers_duty(struct shard *shard, struct replica *replica)
         uint16_t member = peer->replica.member;
 
         if (peer->snapshot_wanted && peer->snapshot == 0 && shard->peers[member].up &&
-            !source_find(shard, replica, member))
+            !source_find(shard, replica, member) && shard_room_try(shard, member))
             source_begin(shard, replica, peer);
     }
 }
@@ -326,7 +338,11 @@ static void on_ack(struct shard *shard, struct replica *replica,
     }
     if (source->index != ack->index)
         return;
-    if (ack->kind == WIRE_SNAPSHOT_BUSY) {
+    if (ack->kind == WIRE_SNAPSHOT_FULL) {
+        source->failed = true;
+        source->acked = 0; /* it keeps nothing of it */
+        shard_room_refused(shard, ack->from_member);
+    } else if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);
         source->pause_ms = shard->now_ms + (ack->next != 0 ? ROOM_MS : PAUSE_MS);
         if (ack->next != 0) /* else it has not even begun */

@@ -16,6 +16,9 @@
  * s (60 s if it is behind) is given up, and the log that was kept for it may go; what waits for the
  * budget waits as long as it has to.
  *
+ * A target whose disk has no room for it says so (FULL), at its beginning where it can; then it is
+ * given up, and shard_room.h tells when one is begun again.
+ *
  * What the target has of a snapshot that another leader began, or the same one gave up, is not sent
  * again: it tells the index and the position (HELD), and the leader goes on with a snapshot of that
  * index when its log still reaches back to it. The records of an index are the same everywhere. A

@@ -304,6 +304,7 @@ const char *transfer_step_name(uint8_t step)
         [TRANSFER_SILENT] = "not heard of",
         [TRANSFER_PAUSED] = "paused",
         [TRANSFER_CLIENTS] = "catching up behind clients",
+        [TRANSFER_ROOM] = "waiting for room on a full disk",
     };
 
     return step < sizeof names / sizeof *names ? names[step] : "unknown";

@@ -51,7 +51,8 @@ enum transfer_step {
     TRANSFER_CATCH_UP, /* action.member to catch up */
     TRANSFER_SILENT,   /* action.member to be heard of */
     TRANSFER_PAUSED,
-    TRANSFER_CLIENTS, /* never an action: as people see CATCH_UP while clients go first */
+    TRANSFER_CLIENTS, /* never an action: as people see CATCH_UP while clients go first, */
+    TRANSFER_ROOM,    /* and while the disk of action.member is full */
 };
 
 struct transfer_action {

@@ -360,7 +360,7 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-#define NODE_STATUS_FIELDS_NEW  6u /* that 0.1.0 did not have; the last four may be left out */
+#define NODE_STATUS_FIELDS_NEW  7u /* that 0.1.0 did not have; the last five may be left out */
 #define SCRUB_FIELDS            9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
@@ -465,9 +465,9 @@ uint64_t wire_node_disk_room(const struct wire_node_status *status)
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
     bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0 ||
-                 status->disk_reserve != 0;
+                 status->disk_reserve != 0 || status->disk_lacks != 0;
 
-    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 4));
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 5));
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -495,6 +495,7 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->memory_bytes);
     wire_put_uint(buffer, status->tickets);
     wire_put_uint(buffer, status->disk_reserve);
+    wire_put_uint(buffer, status->disk_lacks);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -530,6 +531,7 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->memory_bytes = unknown > 3 ? wire_get_u64(cursor) : 0;
     status->tickets = unknown > 4 ? wire_get_u64(cursor) : 0;
     status->disk_reserve = unknown > 5 ? wire_get_u64(cursor) : 0;
+    status->disk_lacks = unknown > 6 ? wire_get_u64(cursor) : 0;
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

@@ -280,6 +280,7 @@ enum wire_snapshot_ack_kind {
     WIRE_SNAPSHOT_HELD = 4,   /* of the one at that index, an earlier one or, behind a restart, this
                                  one, all before `next` is there and no more */
     WIRE_SNAPSHOT_ROOM = 5,   /* it was BUSY and is not any more: from `next` on */
+    WIRE_SNAPSHOT_FULL = 6,   /* the disk has no room for it: nothing is there, next is 0 */
 };
 struct wire_snapshot_ack {
     uint8_t kind;
@@ -479,6 +480,7 @@ struct wire_node_status {
     uint64_t memory_bytes; /* of the machine; 0: it does not say */
     uint64_t tickets; /* version of those that it goes by; 0: it has none, or is of before them */
     uint64_t disk_reserve; /* of disk_free, what it fills with nothing; 0: it does not say */
+    uint64_t disk_lacks;   /* bytes of moves to it that found no room; 0: there is none such */
 };
 /* Bytes that moves may fill: what is free less the reserve. */
 uint64_t wire_node_disk_room(const struct wire_node_status *status);

@@ -154,14 +154,14 @@ static void sort(struct install *install)
     install->sorted = true;
 }
 
-static int space_check(const struct install *install)
+int install_space_check(struct vfs *vfs, uint64_t bytes, uint64_t reserve)
 {
     uint64_t bytes_free = 0;
-    int r = vfs_space(install->vfs, &bytes_free);
+    int r = vfs_space(vfs, &bytes_free);
 
     if (r < 0)
         return r;
-    return bytes_free < install->used + install->space_reserve ? -ENOSPC : 0;
+    return bytes_free < reserve || bytes_free - reserve < bytes ? -ENOSPC : 0;
 }
 
 static int file_create(struct install *install, const char *path, struct vfs_file **file)
@@ -174,7 +174,7 @@ static int file_create(struct install *install, const char *path, struct vfs_fil
 static int begin(struct install *install)
 {
     char path[FILENAME_PATH_SIZE];
-    int r = space_check(install);
+    int r = install_space_check(install->vfs, install->used, install->space_reserve);
 
     sort(install);
     if (r == 0)

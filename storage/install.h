@@ -80,6 +80,8 @@ int install_reserve(struct install *install, size_t size);
  * 0 or -ENOMEM, which changes nothing. */
 int install_add(struct install *install, const uint8_t *bytes, size_t size,
                 const struct keydir_digest *digests, size_t count);
+/* 0 when the disk has room for so many bytes beside the reserve, else -ENOSPC; or -errno. */
+int install_space_check(struct vfs *vfs, uint64_t bytes, uint64_t reserve);
 /* The next step. INSTALL_E_* or -errno (-EBADMSG: a record does not check): then install_remove()
  * is due. */
 int install_step(struct install *install);

@@ -398,6 +398,16 @@ enum store_install_state store_install_state(struct store_install *install)
     }
 }
 
+uint64_t store_install_lacked(const struct store_install *install)
+{
+    return install->lacked;
+}
+
+bool store_has_room(const struct store *store, uint64_t bytes)
+{
+    return install_space_check(store->vfs, bytes, store->options.space_reserve) == 0;
+}
+
 void store_install_abort(struct store *store, const struct store_partition *part)
 {
     struct store_install *install = store_install_find(store, part);
@@ -474,6 +484,16 @@ struct store_job *store_install_next(struct store *store)
     return NULL;
 }
 
+/* What its casks take, with the one that is being written. */
+static uint64_t bytes_of(const struct store_install *install)
+{
+    uint64_t bytes = install->written.used;
+
+    for (size_t i = 0; i < install->cask_count; i++)
+        bytes += install->casks[i]->info.length;
+    return bytes;
+}
+
 int store_install_run(struct store_job *job)
 {
     if (!job->install_remove)
@@ -498,6 +518,8 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
     if (result == 0)
         result = store_staging_take(install);
     if (result != 0) {
+        if (result == -ENOSPC)
+            install->lacked = bytes_of(install);
         fail(install);
         return;
     }

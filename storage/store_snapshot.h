@@ -61,6 +61,11 @@ bool store_install_room(struct store_install *install);
  * -ENOMEM (nothing happened). */
 int store_install_commit(struct store_install *install, const struct store_checkpoint *checkpoint);
 enum store_install_state store_install_state(struct store_install *install);
+/* Of one that FAILED: the bytes that it would have taken by then, when the disk had no room for
+ * them beside options.space_reserve; 0: it failed for another reason. */
+uint64_t store_install_lacked(const struct store_install *install);
+/* Whether there is room for so many bytes of one now. Asks the disk, which is not read for it. */
+bool store_has_room(const struct store *store, uint64_t bytes);
 /* Gives it up unless it is DONE; its files go. NULL is fine. Not while COMMIT. When the store is
  * closed before jobs have run, it is there again behind the restart. */
 void store_install_end(struct store_install *install);

@@ -284,6 +284,12 @@ Test(findings, disks_memory_and_clocks_are_told_before_they_hurt)
     expect("disks", FINDING_ERROR, "node-2: its disk is full", "ring-admin abort");
     view.map.target = NULL;
     view.nodes[1].status.disk_full = false;
+    view.nodes[1].status.disk_lacks = 4u << 20;
+    view.map.target = view.map.replicas;
+    expect("disks", FINDING_ERROR, "node-2: its disk is full for what moves there",
+           "ring-admin abort");
+    view.map.target = NULL;
+    view.nodes[1].status.disk_lacks = 0;
     view.nodes[1].status.disk_free = 250u << 20;
     look();
     cr_assert_null(fault_of("disks"));

@@ -150,6 +150,10 @@ Test(verdict, a_full_disk_is_named)
     verdict_reach(&verdict, &view);
     cr_assert(strstr(verdict.mend, "ring-admin abort"), "%s", verdict.mend);
     view.map.target = NULL;
+    view.nodes[2].status.disk_full = false;
+    view.nodes[2].status.disk_lacks = 1;
+    verdict_reach(&verdict, &view);
+    cr_assert(strstr(verdict.mend, "free space on the disk of node-3"), "%s", verdict.mend);
     view_deinit(&view);
 }
 

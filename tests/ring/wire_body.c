@@ -189,6 +189,7 @@ static void any_status(struct dice *dice, struct body *body)
     node->memory_bytes = any64(dice);
     node->tickets = any64(dice);
     node->disk_reserve = any64(dice);
+    node->disk_lacks = any64(dice);
 }
 
 static void any_liveness(struct dice *dice, struct wire_liveness *liveness)

@@ -121,6 +121,30 @@ Test(store_snapshot, a_value_that_does_not_check_is_not_installed)
     bench_end(&bench);
 }
 
+Test(store_snapshot, one_that_the_disk_has_no_room_for_tells_how_much_it_would_have_taken)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+    struct keydir_digest digests[KEYS];
+    struct store_install *install;
+    struct bench bench;
+    uint8_t bytes[8192];
+    size_t size;
+
+    bench_begin(&bench, 1);
+    size = bench_piece(bytes, digests, 0, KEYS, "new", 9);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    install->filled.space_reserve = INT64_MAX;
+    cr_assert_eq(store_install_add(install, bytes, size, digests, KEYS, 0), 0);
+    cr_assert_eq(store_install_lacked(install), 0);
+    cr_assert_eq(bench_commit(&bench, install, 100), STORE_INSTALL_FAILED);
+    cr_assert_eq(store_install_lacked(install), size);
+    store_install_end(install);
+    cr_assert(bench_work(&bench));
+    cr_assert(store_has_room(bench.store, size));
+    cr_assert_not(store_has_room(bench.store, INT64_MAX));
+    bench_end(&bench);
+}
+
 #define TWICE 4u /* keys: both times they fit into one cask */
 
 Test(store_snapshot, a_key_that_comes_twice_counts_as_its_newest)
