@@ -119,6 +119,8 @@ enum exit_code admin_change_plan(struct admin_change *change, struct admin *admi
     if (r != 0)
         return fail(admin, r);
     code = parse(change, words, count);
+    if (code == EXIT_CODE_OK)
+        changes_joined(&change->staged, change->words);
     if (code != EXIT_CODE_OK && code != EXIT_CODE_CONFLICT)
         return code;
     if (code == EXIT_CODE_OK)
@@ -174,7 +176,8 @@ static void say_refusals(const struct admin_change *change)
         arguments_error(change->admin->arguments, "refused: %s", text);
         if (plan->notes[i].code == PLAN_NOTE_NODES)
             say_fewer(change);
-        if (plan->notes[i].code == PLAN_NOTE_ZONES_LOST)
+        if (plan->notes[i].code == PLAN_NOTE_ZONES_LOST &&
+            remedy_can_share_zones(&change->admin->view, &change->moves, &change->staged))
             arguments_error(change->admin->arguments,
                             "if they may share one: ring-admin commit --auto%s%s share-zones",
                             change->words[0] ? " " : "", change->words);

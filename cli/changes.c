@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WEIGHT_MAX 1000000u
-
 struct parser {
     const struct view *view;
     char *const *words;
@@ -53,8 +51,9 @@ static int refuse_staged(struct parser *parser, int result, const struct staged_
     if (member->state == RINGMAP_STATE_REMOVED)
         return refuse(parser, CHANGES_E_REFUSED, "%s: node %u was removed", word, member->id);
     if (change->op == STAGED_JOIN)
-        return refuse(parser, CHANGES_E_REFUSED, "%s: node %u is a member already", word,
-                      member->id);
+        return refuse(parser, CHANGES_E_REFUSED,
+                      "%s: node %u is a member already, and takes what it is to hold with any plan",
+                      word, member->id);
     return refuse(parser, CHANGES_E_REFUSED, "%s: node %u is leaving already", word, member->id);
 }
 
@@ -216,6 +215,11 @@ static int parse_replace(struct parser *parser)
     new = news.nodes[0];
     if (old == new)
         r = refuse(parser, CHANGES_E_USAGE, "replace: node %u cannot replace itself", old->id);
+    if (r == 0 && ringmap_takes_part(state_of(parser, new)))
+        r = refuse(parser, CHANGES_E_REFUSED,
+                   "replace: node %u is a member already, and NEW is one that is joining; without "
+                   "one the members share what node %u holds: ring-admin %s %u",
+                   new->id, old->id, view_is_alive(old) ? "leave" : "remove --force", old->id);
     if (r == 0)
         r = stage(parser, &(struct staged_change){.op = STAGED_JOIN, .member = new->id});
     if (r == 0 && view_is_alive(old))
@@ -251,12 +255,27 @@ static int parse_weight(struct parser *parser)
     uint32_t weight = 0;
     int r = take_node(parser, "weight", &node);
 
+    if (r == 0 && parser->at < parser->count && strcmp(parser->words[parser->at], "0") == 0)
+        return refuse(parser, CHANGES_E_USAGE,
+                      "weight: 0 is no number from 1 to %u; a node that is to hold nothing leaves: "
+                      "ring-admin leave %u",
+                      RINGMAP_WEIGHT_MAX, node->id);
     if (r == 0)
-        r = take_number(parser, "weight", "W", WEIGHT_MAX, &weight);
+        r = take_number(parser, "weight", "W", RINGMAP_WEIGHT_MAX, &weight);
     return r == 0 ? stage(parser, &(struct staged_change){.op = STAGED_WEIGHT,
                                                           .member = node->id,
                                                           .value = weight})
                   : r;
+}
+
+static bool is_zone(const char *zone)
+{
+    size_t size = strlen(zone);
+
+    for (size_t i = 0; i < size; i++)
+        if (zone[i] < ' ' || zone[i] > '~')
+            return false;
+    return size > 0 && size < RINGMAP_ZONE_SIZE;
 }
 
 static int parse_zone(struct parser *parser)
@@ -271,8 +290,9 @@ static int parse_zone(struct parser *parser)
     zone = next(parser);
     if (!zone)
         return refuse(parser, CHANGES_E_USAGE, "zone: Z is missing");
-    if (strlen(zone) >= sizeof change.zone)
-        return refuse(parser, CHANGES_E_USAGE, "zone %s: at most %u characters", zone,
+    if (!is_zone(zone))
+        return refuse(parser, CHANGES_E_USAGE,
+                      "zone: Z is 1 to %u printable characters of ASCII, as rack-a",
                       RINGMAP_ZONE_SIZE - 1);
     change.member = node->id;
     memcpy(change.zone, zone, strlen(zone));
@@ -401,4 +421,15 @@ void changes_words(char *const *words, unsigned count, char text[CHANGES_WORDS_S
         }
         text_add(&out, "'");
     }
+}
+
+void changes_joined(const struct staged *staged, char text[CHANGES_WORDS_SIZE])
+{
+    struct text out = {text, CHANGES_WORDS_SIZE, 0};
+
+    if (text[0] != 0 || staged->count == 0)
+        return;
+    text_add(&out, "join");
+    for (uint32_t i = 0; i < staged->count; i++)
+        text_add(&out, " %u", staged->changes[i].member);
 }

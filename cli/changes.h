@@ -38,5 +38,7 @@ int changes_parse(const struct view *view, char *const *words, unsigned count,
 /* The words as they were typed, behind one another with blanks between; one that a shell would not
  * take for a word is quoted. */
 void changes_words(char *const *words, unsigned count, char text[CHANGES_WORDS_SIZE]);
+/* Where no word was typed: those that say what it meant, "join 4 5". Otherwise the text stays. */
+void changes_joined(const struct staged *staged, char text[CHANGES_WORDS_SIZE]);
 
 #endif

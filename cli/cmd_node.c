@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define CREDENTIAL_NAME "ringcask-identity"
-#define WEIGHT_MAX      100000u
 #define CACHE_MIB_MAX   1048576u
 #define LOG_MIB_MAX     65536u
 #define SEGMENT_MIB_MAX 256u
@@ -129,7 +128,7 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
         arguments_error(arguments, "--zone %s: at most %zu bytes", zone, sizeof options->zone - 1);
         return false;
     }
-    if (!arguments_number(arguments, "weight", 1, WEIGHT_MAX, &weight) ||
+    if (!arguments_number(arguments, "weight", 1, RINGMAP_WEIGHT_MAX, &weight) ||
         !arguments_number(arguments, "shards", 1, DATADIR_SHARDS_MAX, &shards) ||
         !arguments_number(arguments, "cache", 0, CACHE_MIB_MAX, &cache_mib) ||
         !arguments_number(arguments, "log", 1, LOG_MIB_MAX, &log_mib) ||

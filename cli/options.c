@@ -86,6 +86,16 @@ void arguments_error(const struct arguments *arguments, const char *format, ...)
     fprintf(stderr, "%s\n", text);
 }
 
+/* The first `size` characters of the token are a switch's. */
+static bool is_switch(const struct option_row *rows, const char *token, size_t size)
+{
+    for (const struct option_row *row = rows; row && row->name; row++)
+        if (!row->value && strlen(row->name) + 2 == size &&
+            strncmp(token + 2, row->name, size - 2) == 0)
+            return true;
+    return false;
+}
+
 static int unknown_option(const struct program *program, const struct command_row *command,
                           const struct option_row *rows, const char *token)
 {
@@ -95,6 +105,11 @@ static int unknown_option(const struct program *program, const struct command_ro
     const char *near = NULL;
     char word[WORD_MAX + 3];
 
+    if (equals && is_switch(rows, token, size)) {
+        complain(program, command);
+        fprintf(stderr, "%.*s takes no value\n", (int)size, token);
+        return hint(program, command);
+    }
     complain(program, command);
     fprintf(stderr, "unknown option %.*s", (int)size, token);
     for (const struct option_row *row = rows; row && row->name && count < NAMES_MAX; row++)

@@ -157,6 +157,17 @@ bool planning_is(const struct planning *planning, const char *hash)
            strncasecmp(planning->hash, hash, size) == 0;
 }
 
+/* Whether the partition can be changed now. */
+static bool has_majority(const struct view *view, const struct ringmap *map, uint16_t partition)
+{
+    const uint16_t *row = ringmap_row(map, partition);
+    uint32_t count = ringmap_row_count(map, row), alive = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        alive += view_is_alive(view_node(view, row[i]));
+    return alive > count / 2;
+}
+
 void planning_note_text(const struct view *view, const struct planning *planning,
                         const struct plan_note *note, char *text, size_t size)
 {
@@ -167,7 +178,17 @@ void planning_note_text(const struct view *view, const struct planning *planning
     uint32_t named = 0;
 
     plan_note_text(note, sentence);
-    text_add(&out, "%s", sentence);
+    if (note->code == PLAN_NOTE_QUORUM && has_majority(view, from, note->partition)) {
+        row = ringmap_row(&planning->wanted, note->partition);
+        from = &planning->wanted;
+        text_add(&out,
+                 "partition %u would have %llu of %u replicas alive and needs %llu; start a node "
+                 "that it lacks, or remove it with the change",
+                 note->partition, (unsigned long long)note->have, ringmap_row_count(from, row),
+                 (unsigned long long)note->need);
+    } else {
+        text_add(&out, "%s", sentence);
+    }
     if (note->partition == PLAN_PARTITION_ANY || note->code == PLAN_NOTE_UNKNOWN)
         return; /* what it lacks is not known either */
     row = ringmap_row(from, note->partition);

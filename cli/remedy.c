@@ -94,6 +94,15 @@ bool remedy_can_commit(const struct view *view, const struct moves *moves,
     return refusals_of(view, moves, staged) == 0;
 }
 
+bool remedy_can_share_zones(const struct view *view, const struct moves *moves,
+                            const struct staged *staged)
+{
+    struct staged sharing = *staged;
+
+    sharing.shares_zones = true;
+    return remedy_can_commit(view, moves, &sharing);
+}
+
 /* The list so far, "a, b" or "a". */
 struct list {
     struct text text;
@@ -211,6 +220,37 @@ static void add_joins(struct text *text, const struct staged *staged, const char
         text_add(text, " join %u", staged->changes[i].member);
 }
 
+static bool has_note(const struct plan *plan, uint8_t code)
+{
+    for (uint32_t i = 0; i < plan->note_count; i++)
+        if (plan->notes[i].code == code)
+            return true;
+    return false;
+}
+
+/* Rows that are to be shorter may keep too few that are alive: then all who are dead go with them.
+ */
+static void add_shrinking(struct list *list, const struct view *view, const struct moves *moves,
+                          const struct staged *staged, const char *words)
+{
+    char command[REMEDY_TEXT_SIZE];
+    struct text out = {command, sizeof command, 0};
+    struct staged all = *staged;
+
+    text_add(&out, "ring-admin commit --auto %s", words);
+    for (uint32_t i = 0; i < view->node_count; i++) {
+        struct staged_change removal = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
+
+        if (!is_lost(view, i))
+            continue;
+        if (staged_add(&all, &view->map, &removal) != 0)
+            return;
+        text_add(&out, " remove %u", removal.member);
+    }
+    if (remedy_can_commit(view, moves, &all))
+        add(list, command);
+}
+
 /* Two of the dead would each be given what the other held, so they go together. */
 void remedy_without_dead(const struct view *view, const struct moves *moves,
                          const struct staged *staged, const struct plan *plan, const char *words,
@@ -241,6 +281,8 @@ void remedy_without_dead(const struct view *view, const struct moves *moves,
     if (out.size > 0 && fits && remedy_can_commit(view, moves, &all))
         text_add(&list.text, "%sring-admin commit --auto%s%s%s%s", list.count > 0 ? ", or " : "",
                  words[0] ? " " : "", words, joins, removals);
+    else if (out.size == 0 && words[0] != 0 && has_note(plan, PLAN_NOTE_QUORUM))
+        add_shrinking(&list, view, moves, staged, words);
 }
 
 /* words: there are some, for the removal of who is dead is among them. */

@@ -40,8 +40,12 @@ bool remedy_can_commit(const struct view *view, const struct moves *moves,
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size);
 
-/* As remedy_text(), of changes whose plan is refused as they need who is not alive: the commands
- * that would be accepted; "" if there is none. words: of the changes, as typed. */
+/* Whether these changes would be accepted if replicas might share a zone. */
+bool remedy_can_share_zones(const struct view *view, const struct moves *moves,
+                            const struct staged *staged);
+/* As remedy_text(), of changes whose plan is refused as they need who is not alive, or
+ * would leave a partition too few that are: the commands that would be accepted; "" if there is
+ * none. words: of the changes, as typed. */
 void remedy_without_dead(const struct view *view, const struct moves *moves,
                          const struct staged *staged, const struct plan *plan, const char *words,
                          char *text, size_t size);

@@ -107,6 +107,10 @@ static const struct option_row drain_options[] = {
     {.name = NULL},
 };
 
+#define CHANGES                                                                                    \
+    "join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight NODE W, zone NODE Z, "        \
+    "replicas N; share-zones: also where it puts replicas together"
+
 static const struct command_row commands[] = {
     {.name = "ticket",
      .operands = "[new|list|revoke ID|rotate|retire]",
@@ -194,15 +198,14 @@ static const struct command_row commands[] = {
     {.name = "plan",
      .operands = "[CHANGE...]",
      .operands_max = CHANGE_WORDS_MAX,
-     .text = "shows what changes would take; without one, all nodes that are joining",
+     .text = "shows what changes would take, or that all who are joining are taken in: " CHANGES,
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 plan join 4 leave 1",
      .options = view_options,
      .run = admin_plan},
     {.name = "commit",
      .operands = "[CHANGE...]",
      .operands_max = CHANGE_WORDS_MAX,
-     .text = "carries out a plan: join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight "
-             "NODE W, zone NODE Z, replicas N; share-zones: also where it puts replicas together",
+     .text = "carries out a plan: " CHANGES,
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 commit --auto --wait",
      .options = commit_options,
      .run = admin_commit},

@@ -42,6 +42,13 @@ enum exit_code ticket_ask(struct admin *admin, const struct tickets_command *com
     wire_buffer_deinit(&body);
     if (reply->outcome == WIRE_MAP_DONE)
         return EXIT_CODE_OK;
+    if (reply->outcome == WIRE_MAP_REFUSED && command->kind == TICKETS_REVOKE &&
+        reply->code == TICKETS_E_UNKNOWN) {
+        arguments_error(admin->arguments,
+                        "there is no ticket %u, or none any more: see `ring-admin ticket list`",
+                        command->id);
+        return EXIT_CODE_FAILED;
+    }
     if (reply->outcome == WIRE_MAP_REFUSED) {
         arguments_error(admin->arguments, "refused: %s", reply->why);
         return EXIT_CODE_FAILED;

@@ -34,6 +34,7 @@
 #define RINGMAP_CLUSTER_SIZE      16u
 #define RINGMAP_HASH_SIZE         32u
 #define RINGMAP_WEIGHT_DEFAULT    100u
+#define RINGMAP_WEIGHT_MAX        1000000u   /* that may be asked for */
 #define RINGMAP_BOX_SIZE          81u        /* a data key for one member */
 #define RINGMAP_KEYS_MAX          64u        /* data keys */
 #define RINGMAP_SIZE_MAX          (8u << 20) /* of an encoding */

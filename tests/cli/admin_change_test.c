@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "ring/placement.h"
+
 /* What it printed, as one document. */
 static json_t *document(void)
 {
@@ -108,5 +110,49 @@ Test(admin_change, where_no_plan_is_under_way_there_is_none_to_resume)
     admin_fake_open(3, 0, 3);
     cr_assert_eq(admin_fake_command("resume"), EXIT_CODE_FAILED);
     cr_assert(strstr(admin_fake.said, "no plan is under way"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+/* Two nodes, N = 2 and no majority without the dead one: to share a zone does not help. */
+Test(admin_change, no_word_is_advised_that_would_be_refused_too)
+{
+    admin_fake_open(2, 0, 2);
+    memcpy(admin_fake.view.map.members[0].zone, "a", 2);
+    memcpy(admin_fake.view.map.members[1].zone, "b", 2);
+    scene_lose(&admin_fake.view, 2);
+    cr_assert_neq(admin_fake_command("remove --force 2"), EXIT_CODE_OK);
+    cr_assert_not(strstr(admin_fake.said, "ring-admin commit"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, sharing_a_zone_is_advised_where_it_helps)
+{
+    struct view *view = &admin_fake.view;
+
+    admin_fake_open(4, 0, 3);
+    moves_deinit(&admin_fake.moves);
+    for (uint32_t i = 0; i < 4; i++)
+        memcpy(view->map.members[i].zone, i == 0 ? "a" : i == 1 ? "b" : "c", 2);
+    cr_assert_eq(placement_solve(&view->map), 0);
+    scene_answer(view);
+    admin_fake.moves = scene_moves(view);
+    cr_assert_eq(admin_fake_command("leave 1"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "ring-admin commit --auto leave 1 share-zones\n"), "%s",
+              admin_fake.said);
+    admin_fake_close();
+}
+
+/* Two of three are alive everywhere, and rows of two would keep the dead one here and there. */
+Test(admin_change, fewer_replicas_go_with_the_removal_of_who_is_dead)
+{
+    admin_fake_open(3, 0, 3);
+    scene_lose(&admin_fake.view, 3);
+    cr_assert_eq(admin_fake_command("set-replicas 2"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "would have 1 of 2 replicas alive and needs 2"), "%s",
+              admin_fake.said);
+    cr_assert(strstr(admin_fake.said, "ring-admin commit --auto replicas 2 remove 3\n"), "%s",
+              admin_fake.said);
+    cr_assert_eq(admin_fake_command("commit --auto replicas 2 remove 3"), EXIT_CODE_OK, "%s",
+                 admin_fake.said);
     admin_fake_close();
 }

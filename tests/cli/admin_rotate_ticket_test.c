@@ -82,12 +82,13 @@ static void answer_command(struct cluster_request *request)
     struct wire_cursor cursor;
     struct wire_buffer body = {0};
     uint32_t id = 0;
+    int code;
 
     wire_cursor_init(&cursor, request->body, request->body_size);
     cr_assert(tickets_command_get(&cursor, &command));
-    memset(&reply, 0, sizeof reply);
-    reply.code = (uint8_t)tickets_command_apply(&tickets, &command, 2000, &id);
+    code = tickets_command_apply(&tickets, &command, 2000, &id);
     tickets_reply_init(&reply, &tickets);
+    reply.code = (uint8_t)code;
     reply.outcome = reply.code == 0 ? WIRE_MAP_DONE : WIRE_MAP_REFUSED;
     reply.id = id;
     if (command.kind == TICKETS_NEW)
@@ -278,6 +279,13 @@ Test(admin_rotate_ticket, what_was_revoked_is_a_document_too)
     root = document();
     cr_assert_eq(json_integer_value(json_object_get(root, "id")), 1);
     json_decref(root);
+}
+
+Test(admin_rotate_ticket, of_a_ticket_that_is_not_there_it_says_so)
+{
+    rotated();
+    cr_assert_eq(command("revoke 99"), EXIT_CODE_FAILED);
+    cr_assert(strstr(said, "there is no ticket 99, or none any more"), "%s", said);
 }
 
 Test(admin_rotate_ticket, the_end_of_a_rotation_is_a_document_too)

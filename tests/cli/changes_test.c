@@ -159,14 +159,16 @@ Test(changes, what_cannot_be_names_the_word)
     expect_refused("replace 1", CHANGES_E_USAGE, "replace: NODE is missing");
     expect_refused("replace 3 3", CHANGES_E_USAGE, "cannot replace itself");
     expect_refused("weight 1", CHANGES_E_USAGE, "weight: W is missing");
-    expect_refused("weight 1 0", CHANGES_E_USAGE, "weight: 0 is no number from 1");
+    expect_refused("weight 1 0", CHANGES_E_USAGE, "leaves: ring-admin leave 1");
+    expect_refused("weight 1 1000001", CHANGES_E_USAGE, "is no number from 1 to 1000000");
     expect_refused("weight 1 12x", CHANGES_E_USAGE, "weight: 12x is no number");
     expect_refused("weight 1 -3", CHANGES_E_USAGE, "weight: -3 is no number");
     expect_refused("weight 1 99999999999999999999", CHANGES_E_USAGE, "is no number");
     expect_refused("zone 1", CHANGES_E_USAGE, "zone: Z is missing");
     expect_refused("zone 1 0123456789012345678901234567890123", CHANGES_E_USAGE,
-                   "at most 31 characters");
-    expect_refused("zone 1 a\tb", CHANGES_E_USAGE, "zone: this value cannot be");
+                   "1 to 31 printable");
+    expect_refused("zone 1 a\tb", CHANGES_E_USAGE, "printable characters");
+    expect_refused("replace 1 2", CHANGES_E_REFUSED, "ring-admin leave 1");
     expect_refused("replicas 8", CHANGES_E_USAGE, "8 is no number from 1 to 7");
     view.map.members[0].state = RINGMAP_STATE_REMOVED;
     expect_refused("weight 1 5", CHANGES_E_REFUSED, "weight: node 1 was removed");
@@ -205,4 +207,33 @@ Test(changes, words_can_be_typed_again)
     cr_assert_str_eq(text, "zone 2 'rack '\\''a'\\'' $1' join '[::1]:7004' ''");
     changes_words(words, 0, text);
     cr_assert_str_eq(text, "");
+}
+
+Test(changes, a_zone_has_a_name)
+{
+    char *words[] = {"zone", "1", ""};
+
+    view = scene_view(3, 0, 16, 3);
+    cr_assert_eq(changes_parse(&view, words, 3, &staged, why), CHANGES_E_USAGE);
+    cr_assert(strstr(why, "1 to 31 printable characters"), "%s", why);
+    words[2] = "a\nb";
+    cr_assert_eq(changes_parse(&view, words, 3, &staged, why), CHANGES_E_USAGE);
+    cr_assert(strstr(why, "1 to 31 printable characters"), "%s", why);
+    words[2] = "rack a";
+    cr_assert_eq(changes_parse(&view, words, 3, &staged, why), CHANGES_E_OK, "%s", why);
+    view_deinit(&view);
+}
+
+Test(changes, without_a_word_there_are_words_that_say_what_was_meant)
+{
+    char text[CHANGES_WORDS_SIZE] = "";
+
+    view = scene_view(3, 2, 16, 3);
+    cr_assert_eq(parse(""), 0, "%s", why);
+    changes_joined(&staged, text);
+    cr_assert_str_eq(text, "join 4 5");
+    cr_assert_eq(parse(text), 0, "%s", why);
+    changes_joined(&(struct staged){.count = 0}, text);
+    cr_assert_str_eq(text, "join 4 5", "what was typed stays");
+    view_deinit(&view);
 }

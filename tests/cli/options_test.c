@@ -147,6 +147,12 @@ Test(options, a_slip_in_an_option_gets_a_hint)
     assert_stderr_says("unknown option --nmae; did you mean --name?");
 }
 
+Test(options, a_switch_takes_no_value)
+{
+    cr_assert_eq(RUN("build", "--name", "a", "--check=3"), EXIT_CODE_USAGE);
+    assert_stderr_says("tool build: --check takes no value");
+}
+
 Test(options, a_slip_in_a_command_gets_a_hint)
 {
     cr_assert_eq(RUN("biuld"), EXIT_CODE_USAGE);
