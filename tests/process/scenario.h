@@ -21,6 +21,7 @@
     X(hostile)  /* garbage, wrong tickets and thousands of half-open connections */                \
     X(refused)  /* ports and folders in use, of others, of newer versions */                       \
     X(disk)     /* full disks: writes are refused, reads and deletes go on, it heals by itself */  \
+    X(room)     /* a plan's target is full: refused, waits for room and says so, or is aborted */  \
     X(wear)     /* a node's disk stays in proportion to what is alive, however much is written */  \
     X(demo)     /* `ringcask demo` from its first line to its last */                              \
     X(admin)    /* ring-admin on a founded cluster */                                              \
