@@ -138,10 +138,12 @@ static void on_message(void *context, struct link *link, const struct link_messa
     link_consumed(link, message->body_size, 1);
 }
 
-static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
+static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
+                       const char *why)
 {
     struct cluster *cluster = context;
 
+    (void)dialled;
     (void)refusal;
     pthread_mutex_lock(&cluster->mutex);
     for (int i = 0; i < cluster->node_count; i++) {

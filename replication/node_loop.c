@@ -463,6 +463,7 @@ static void close_all(struct node_loop *loop)
     vault_wipe(&loop->vault);
     tickets_wipe(&loop->tickets);
     inbox_deinit(&loop->inbox);
+    pthread_mutex_destroy(&loop->refused_mutex);
     pthread_mutex_destroy(&loop->budget_mutex);
     pthread_mutex_destroy(&loop->links_mutex);
 }
@@ -528,6 +529,7 @@ int node_loop_run(const struct node_loop_options *options)
     loop->instance = loop_random() | 1;
     pthread_mutex_init(&loop->links_mutex, NULL);
     pthread_mutex_init(&loop->budget_mutex, NULL);
+    pthread_mutex_init(&loop->refused_mutex, NULL);
     block_signals();
     loop_files_raise(loop);
     inbox_init(&loop->inbox);

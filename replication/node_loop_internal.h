@@ -11,6 +11,7 @@
 #include "replication/shard.h"
 #include "ring/identity_lock.h"
 #include "ring/link_nng.h"
+#include "ring/repeats.h"
 #include "storage/datadir.h"
 #include "storage/vault.h"
 
@@ -171,6 +172,8 @@ struct node_loop {
     struct loop_shard *shards;
     struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
+    pthread_mutex_t refused_mutex;
+    struct repeats refused; /* connections; guarded by refused_mutex */
     pthread_mutex_t budget_mutex;
     struct budget budget; /* of the shards' snapshots; guarded by budget_mutex */
     uint32_t files_max;   /* descriptors that the process may have */

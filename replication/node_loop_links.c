@@ -333,11 +333,21 @@ static void on_message(void *context, struct link *link, const struct link_messa
     link_consumed(link, message->body_size, 1);
 }
 
-static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
+static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
+                       const char *why)
 {
-    (void)context;
+    struct node_loop *loop = context;
+    uint32_t more = 0;
+    bool told = dialled; /* those are told rarely as it is */
+
     (void)refusal;
-    loop_log("warn", "connection_refused", "address=%s reason=\"%s\"", address, why);
+    pthread_mutex_lock(&loop->refused_mutex);
+    if (!dialled)
+        told = repeats_tell(&loop->refused, address, why, loop_now_ms(), &more);
+    pthread_mutex_unlock(&loop->refused_mutex);
+    if (told)
+        loop_log("warn", "connection_refused", "address=%s reason=\"%s\" more=%u", address, why,
+                 more);
 }
 
 int loop_links_open(struct node_loop *loop)

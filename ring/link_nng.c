@@ -27,7 +27,8 @@ void fabric_wake(struct fabric *fabric)
 }
 
 /* At most FABRIC_REFUSED_BURST a second reach the host; it learns how many were kept back. */
-void fabric_refused(struct fabric *fabric, const char *address, uint8_t refusal, const char *why)
+void fabric_refused(struct fabric *fabric, const char *address, bool dialled, uint8_t refusal,
+                    const char *why)
 {
     uint64_t now = link_now_ms();
     uint32_t more = 0;
@@ -53,7 +54,7 @@ void fabric_refused(struct fabric *fabric, const char *address, uint8_t refusal,
         snprintf(text, sizeof text, "%s (%u more like it not told)", why, more);
         why = text;
     }
-    fabric->options.on_refused(fabric->options.context, address, refusal, why);
+    fabric->options.on_refused(fabric->options.context, address, dialled, refusal, why);
 }
 
 struct link *link_new(struct fabric *fabric, const char *address)

@@ -70,9 +70,11 @@ struct fabric_options {
     void (*on_pause)(void *context);
     void (*on_down)(void *context, struct link *link, const char *why);
     /* A dial that failed, a refused handshake, the reason that the other side gave: for logs, rate
-     * limited. address may be "?". refusal: enum refusal_kind that the other side of a dial gave,
-     * or that its silence means. */
-    void (*on_refused)(void *context, const char *address, uint8_t refusal, const char *why);
+     * limited. address may be "?". dialled: it is the one that
+     * was dialled; else whose connection came. refusal: enum refusal_kind that the other side of a
+     * dial gave, or that its silence means. */
+    void (*on_refused)(void *context, const char *address, bool dialled, uint8_t refusal,
+                       const char *why);
 };
 
 /* Zeros in options mean the defaults above. identity, ticket and on_message are required. */

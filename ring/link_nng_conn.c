@@ -258,8 +258,8 @@ static void conn_refused(struct conn *conn)
     if (told)
         refusal_text(&conn->refusal, (uint8_t)conn->fabric->options.role, text);
     if (tell)
-        fabric_refused(conn->fabric, conn->address, told ? conn->refusal.kind : REFUSAL_NONE,
-                       told ? text : conn->why);
+        fabric_refused(conn->fabric, conn->address, link->dialled,
+                       told ? conn->refusal.kind : REFUSAL_NONE, told ? text : conn->why);
 }
 
 /* The last act of the receiving side. */

@@ -203,7 +203,8 @@ uint64_t link_now_ms(void); /* monotonic, coarse */
 
 /* link_nng.c */
 void fabric_wake(struct fabric *fabric);
-void fabric_refused(struct fabric *fabric, const char *address, uint8_t refusal, const char *why);
+void fabric_refused(struct fabric *fabric, const char *address, bool dialled, uint8_t refusal,
+                    const char *why);
 struct link *link_new(struct fabric *fabric, const char *address);
 void link_add(struct link *link);
 

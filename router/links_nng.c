@@ -151,13 +151,15 @@ static void on_down(void *context, struct link *link, const char *why)
     inbox_put(context, &item, why, strlen(why));
 }
 
-static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
+static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
+                       const char *why)
 {
     struct inbox_item item = {.kind = INBOX_REFUSED, .type = refusal};
     struct refused refused;
 
     snprintf(refused.address, sizeof refused.address, "%s", address);
     snprintf(refused.why, sizeof refused.why, "%s", why);
+    (void)dialled; /* a router listens to no node */
     inbox_put(context, &item, &refused, sizeof refused);
 }
 

@@ -83,10 +83,12 @@ static void on_down(void *context, struct link *link, const char *why)
     pthread_mutex_unlock(&end->lock);
 }
 
-static void on_refused(void *context, const char *address, uint8_t refusal, const char *why)
+static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
+                       const char *why)
 {
     struct end *end = context;
     (void)address;
+    (void)dialled;
     pthread_mutex_lock(&end->lock);
     end->refusals += 1;
     end->refused_kind = refusal;
