@@ -216,6 +216,7 @@ static void give_up(struct fleet *fleet)
     fleet_expect(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[joined], "--wait", NULL);
     fleet_wait_left(fleet, joined, WAIT_MS);
     fleet_wait_healthy(fleet, WAIT_MS);
+    fleet_expect(fleet, 0, "SAFE TO REMOVE", "leave", fleet->addresses[joined], "--wait", NULL);
 }
 
 /* `ring-admin moves` says whom it waits for. */
