@@ -283,6 +283,26 @@ static void check_links(struct looking *looking)
     tell(looking, FINDING_OK, "", "all that answer reach each other");
 }
 
+/* Each member says of one that it hears of; many say the same. */
+static void check_identities(struct looking *looking)
+{
+    bool told[RINGMAP_MEMBERS_MAX + 1] = {false};
+
+    for (uint32_t i = 0; i < looking->view->node_count; i++) {
+        const struct wire_node_status *status = &looking->view->nodes[i].status;
+
+        if (!is_there(looking, i) || status->twin == 0 || status->twin > RINGMAP_MEMBERS_MAX ||
+            told[status->twin])
+            continue;
+        told[status->twin] = true;
+        tell(looking, FINDING_ERROR, "stop the one that is the copy, and delete its data directory",
+             "node-%u runs twice: node-%u is dialled from %s, too, by a process with a copy of its "
+             "data directory",
+             status->twin, looking->view->nodes[i].id, status->twin_address);
+    }
+    tell(looking, FINDING_OK, "", "no node runs twice");
+}
+
 static bool is_known_zone(const struct looking *looking, uint32_t i)
 {
     for (uint32_t j = 0; j < i; j++)
@@ -516,11 +536,13 @@ void findings_reach(struct findings *findings, const struct view *view,
         const char *name;
         void (*look)(struct looking *looking);
     } checks[] = {
-        {"quorums", check_quorums}, {"meta group", check_meta},       {"ring map", check_map},
-        {"plan", check_plan},       {"leaders", check_leaders},       {"links", check_links},
-        {"zones", check_zones},     {"divergence", check_divergence}, {"disks", check_disks},
-        {"memory", check_memory},   {"clocks", check_clocks},         {"versions", check_versions},
-        {"data keys", check_keys},
+        {"quorums", check_quorums},       {"meta group", check_meta},
+        {"ring map", check_map},          {"plan", check_plan},
+        {"leaders", check_leaders},       {"links", check_links},
+        {"identities", check_identities}, {"zones", check_zones},
+        {"divergence", check_divergence}, {"disks", check_disks},
+        {"memory", check_memory},         {"clocks", check_clocks},
+        {"versions", check_versions},     {"data keys", check_keys},
     };
 
     findings->count = 0;

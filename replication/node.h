@@ -82,6 +82,8 @@ struct node_event {
     uint64_t memory_bytes;    /* of the machine; 0: not told */
     uint64_t disk_reserve;    /* bytes of the disk that its shards leave free, */
     uint64_t disk_lacks;      /* and those of snapshots that found no room beside them */
+    uint16_t twin;            /* as in struct wire_node_status, */
+    const char *twin_address; /* borrowed; NULL without one */
     /* NODE, member 0: of no member (a seed's, too, until the node has joined); link is set, and
      * what is sent to such an address goes by that link. */
     struct shard_address from;

@@ -373,9 +373,13 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .ticket = item->ticket,
                                .secret = item->secret,
                                .message = &item->message};
+    char twin[RINGMAP_ADDRESS_SIZE];
     uint8_t key[RINGMAP_KEY_SIZE];
     int r = 0;
 
+    if (item->kind == INBOX_MESSAGE && item->message.type == WIRE_NODE_STATUS)
+        event.twin = loop_identity_twin(loop, twin);
+    event.twin_address = event.twin != 0 ? twin : NULL;
     switch (item->kind) {
     case INBOX_STOP:
         return ENDING_SIGNAL;

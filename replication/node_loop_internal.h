@@ -280,6 +280,9 @@ bool loop_leave_due(const struct node_loop *loop);
 bool loop_identity_taken(struct node_loop *loop, struct host_link *host);
 /* With each tick: tells those, and the log, when it is sure that two processes run. */
 void loop_identity_tell(struct node_loop *loop);
+/* The member of whose data directory a copy runs, once that is sure, and where it dials from; 0:
+ * none. */
+uint16_t loop_identity_twin(struct node_loop *loop, char address[RINGMAP_ADDRESS_SIZE]);
 /* A link of that key is down: one that was not heard because of it may try again; NULL: there is
  * none. links_mutex is held. */
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone);

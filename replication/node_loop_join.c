@@ -113,6 +113,23 @@ void loop_identity_tell(struct node_loop *loop)
     pthread_mutex_unlock(&loop->links_mutex);
 }
 
+uint16_t loop_identity_twin(struct node_loop *loop, char address[RINGMAP_ADDRESS_SIZE])
+{
+    uint16_t member = 0;
+
+    pthread_mutex_lock(&loop->links_mutex);
+    for (struct host_link *host = loop->links; host && member == 0; host = host->next) {
+        struct host_link *other = host->deaf_told ? heard_link(loop, host) : NULL;
+
+        if (!other)
+            continue;
+        member = loop_link_member(loop, other);
+        snprintf(address, RINGMAP_ADDRESS_SIZE, "%s", host->address);
+    }
+    pthread_mutex_unlock(&loop->links_mutex);
+    return member;
+}
+
 struct link *loop_identity_next(struct node_loop *loop, const struct host_link *gone)
 {
     for (struct host_link *link = loop->links; link && gone->deaf_ms == 0; link = link->next)

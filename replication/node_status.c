@@ -76,7 +76,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .wall_ms = event->wall_ms,
                                       .memory_bytes = event->memory_bytes,
                                       .disk_reserve = event->disk_reserve,
-                                      .disk_lacks = event->disk_lacks};
+                                      .disk_lacks = event->disk_lacks,
+                                      .twin = event->twin};
 
     if (!reply)
         return;
@@ -90,6 +91,8 @@ static void send_status(struct node *node, const struct node_event *event,
     memcpy(status.genesis_hash, node->hash, sizeof status.genesis_hash);
     memcpy(status.address, node->options.address, sizeof node->options.address);
     memcpy(status.zone, node->options.zone, sizeof node->options.zone);
+    if (event->twin_address)
+        snprintf(status.twin_address, sizeof status.twin_address, "%s", event->twin_address);
     snprintf(status.version, sizeof status.version, "%s", RINGCASK_VERSION);
     wire_put_node_status(reply, &status);
 }

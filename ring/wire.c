@@ -360,8 +360,9 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-#define NODE_STATUS_FIELDS_NEW  7u /* that 0.1.0 did not have; the last five may be left out */
-#define SCRUB_FIELDS            9u
+/* That 0.1.0 did not have; the last two, or seven, may be left out. */
+#define NODE_STATUS_FIELDS_NEW 9u
+#define SCRUB_FIELDS           9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
                                const struct wire_partition_status *status)
@@ -466,8 +467,9 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
 {
     bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0 ||
                  status->disk_reserve != 0 || status->disk_lacks != 0;
+    uint32_t left_out = status->twin != 0 ? 0 : tells ? 2 : 7;
 
-    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 5));
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - left_out);
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -489,13 +491,17 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->cache_bytes);
     wire_put_uint(buffer, status->key_id);
     put_scrub(buffer, &status->scrub);
-    if (!tells)
+    if (left_out == 7)
         return;
     wire_put_uint(buffer, status->wall_ms);
     wire_put_uint(buffer, status->memory_bytes);
     wire_put_uint(buffer, status->tickets);
     wire_put_uint(buffer, status->disk_reserve);
     wire_put_uint(buffer, status->disk_lacks);
+    if (left_out == 2)
+        return;
+    wire_put_uint(buffer, status->twin);
+    wire_put_string(buffer, status->twin_address);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -532,6 +538,10 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->tickets = unknown > 4 ? wire_get_u64(cursor) : 0;
     status->disk_reserve = unknown > 5 ? wire_get_u64(cursor) : 0;
     status->disk_lacks = unknown > 6 ? wire_get_u64(cursor) : 0;
+    status->twin = unknown > 7 ? wire_get_u16(cursor) : 0;
+    status->twin_address[0] = 0;
+    if (unknown > 8)
+        get_text(cursor, status->twin_address, sizeof status->twin_address);
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

@@ -481,6 +481,9 @@ struct wire_node_status {
     uint64_t tickets; /* version of those that it goes by; 0: it has none, or is of before them */
     uint64_t disk_reserve; /* of disk_free, what it fills with nothing; 0: it does not say */
     uint64_t disk_lacks;   /* bytes of moves to it that found no room; 0: there is none such */
+    uint16_t twin;         /* a member of whose data directory a second process is linked to it with
+                              a copy; 0: none */
+    char twin_address[64]; /* where that one dials from */
 };
 /* Bytes that moves may fill: what is free less the reserve. */
 uint64_t wire_node_disk_room(const struct wire_node_status *status);

@@ -91,7 +91,7 @@ Test(findings, a_healthy_cluster_has_none_and_every_check_says_so)
 {
     view = scene_view(3, 0, 16, 3);
     look();
-    cr_assert_eq(findings.count, 13);
+    cr_assert_eq(findings.count, 14);
     for (uint32_t i = 0; i < findings.count; i++)
         cr_assert_eq(findings.items[i].level, FINDING_OK, "%s", findings.items[i].text);
     view_deinit(&view);
@@ -212,6 +212,23 @@ Test(findings, who_is_drained_is_told_with_the_command_that_ends_it)
     members[1].drained = false;
     scene_lose(&view, 3);
     cr_assert_null(fault_of("leaders"), "it does not answer: that is what is told of it");
+    view_deinit(&view);
+}
+
+Test(findings, a_copy_of_a_data_directory_that_runs_is_told_once)
+{
+    uint32_t told = 0;
+
+    view = scene_view(3, 0, 16, 3);
+    for (uint32_t i = 0; i < 3; i += 2) {
+        view.nodes[i].status.twin = 2;
+        strcpy(view.nodes[i].status.twin_address, "10.0.0.9:40001");
+    }
+    expect("identities", FINDING_ERROR,
+           "node-2 runs twice: node-1 is dialled from 10.0.0.9:40001, too", "stop the one");
+    for (uint32_t i = 0; i < findings.count; i++)
+        told += strcmp(findings.items[i].check, "identities") == 0;
+    cr_assert_eq(told, 1);
     view_deinit(&view);
 }
 

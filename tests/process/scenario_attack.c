@@ -167,6 +167,7 @@ static void copied_folder(void)
     fleet_wait_log(&all.fleet, "copy", "a process with a copy of this data directory", HEALTHY_MS);
     fleet_wait_log(&all.fleet, "node-1", "event=identity_taken member=2", HEALTHY_MS);
     REQUIRE(epoch() == before, "a copy changed the map");
+    fleet_expect(&all.fleet, 4, "node-2 runs twice", "doctor", NULL);
     REQUIRE(!child_reap(first), "the first one has ended, see %s/node-2.log", all.fleet.folder);
     fleet_wait_healthy(&all.fleet, HEALTHY_MS);
     fleet_wait_state(&all.fleet, all.fleet.addresses[1], "active", HEALTHY_MS);

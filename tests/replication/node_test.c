@@ -158,6 +158,8 @@ static struct wire_node_status status_of(struct node *node, uint64_t now_ms)
     struct node_event event = {.kind = NODE_EVENT_MESSAGE,
                                .now_ms = now_ms,
                                .disk_reserve = 1000,
+                               .twin = 7,
+                               .twin_address = "10.0.0.9:40001",
                                .from = {.role = LINK_ROLE_ADMIN, .link = 1},
                                .message = &message};
     struct wire_node_status status;
@@ -187,6 +189,8 @@ Test(node, the_room_that_it_tells_is_less_by_what_it_keeps_free)
     status = status_of(node, 10);
     cr_assert_eq(status.disk_free, 1500, "as it is");
     cr_assert_eq(status.disk_reserve, 1000);
+    cr_assert_eq(status.twin, 7);
+    cr_assert_str_eq(status.twin_address, "10.0.0.9:40001");
     cr_assert_eq(wire_node_disk_room(&status), 500);
     vfs_mem_set_capacity(vfs, 900);
     status = status_of(node, 20);

@@ -190,6 +190,9 @@ static void any_status(struct dice *dice, struct body *body)
     node->tickets = any64(dice);
     node->disk_reserve = any64(dice);
     node->disk_lacks = any64(dice);
+    node->twin = any16(dice);
+    if (node->twin != 0)
+        any_text(dice, node->twin_address, sizeof node->twin_address);
 }
 
 static void any_liveness(struct dice *dice, struct wire_liveness *liveness)
