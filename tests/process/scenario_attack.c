@@ -14,15 +14,16 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define NODES      5u
-#define LEFT       2u  /* nodes that are a minority */
-#define RATE       77u /* MiB a second */
-#define CLIENTS    4u
-#define HEALTHY_MS 60000u
-#define WAIT_MS    120000u
-#define AWAY_MS    2500u /* a stranger has that long to get in */
-#define USAGE      2
-#define CONFLICT   5
+#define NODES       5u
+#define LEFT        2u  /* nodes that are a minority */
+#define RATE        77u /* MiB a second */
+#define CLIENTS     4u
+#define HEALTHY_MS  60000u
+#define WAIT_MS     120000u
+#define AWAY_MS     2500u /* a stranger has that long to get in */
+#define USAGE       2
+#define NO_MAJORITY 3
+#define CONFLICT    5
 
 struct attack {
     struct fleet fleet;
@@ -307,9 +308,9 @@ static void minority(void)
     for (uint32_t k = LEFT; k < NODES; k++)
         fleet_kill(&all.fleet, &all.fleet.nodes[k]);
     await_dead(NODES - LEFT);
-    refused(1, too_few, (const char *[]){"leave", "2", NULL});
-    refused(1, too_few, (const char *[]){"weight", "1", "200", NULL});
-    refused(1, too_few, (const char *[]){"remove", "--force", "5", NULL});
+    refused(NO_MAJORITY, too_few, (const char *[]){"leave", "2", NULL});
+    refused(NO_MAJORITY, too_few, (const char *[]){"weight", "1", "200", NULL});
+    refused(NO_MAJORITY, too_few, (const char *[]){"remove", "--force", "5", NULL});
     admin = intruder_open(&ticket, LINK_ROLE_ADMIN, all.fleet.addresses[0]);
     REQUIRE(intruder_gets_in(admin, HEALTHY_MS), "an admin is kept out");
     intruder_map(admin, &map);
