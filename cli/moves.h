@@ -31,7 +31,7 @@ struct moves_sum {
                        * only go back to where they came from */
     uint32_t going_back; /* of those, partitions that only go back */
     uint64_t bytes, bytes_done;
-    uint32_t retries;
+    uint32_t retries; /* of what is not done, by the leaders of now: it may fall */
 };
 
 /* 0 or -ENOMEM. */

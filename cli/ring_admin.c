@@ -211,7 +211,9 @@ static const struct command_row commands[] = {
      .run = admin_commit},
     {.name = "moves",
      .operands = "",
-     .text = "says how far a plan is, how fast it goes, and why what waits does",
+     .text =
+         "says how far a plan is, how fast it goes, and why what waits does; retries are copies "
+         "that leaders of now began again, for moves that are not done",
      .example = "ring-admin --ticket cluster.ticket --seeds 10.0.0.1:7001 moves --watch",
      .options = moves_options,
      .run = admin_moves},
