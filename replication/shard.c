@@ -540,7 +540,7 @@ void shard_stats(const struct shard *shard, struct shard_stats *stats)
 
     *stats = shard->stats;
     stats->drained = shard->load.drained;
-    stats->lacked = shard->room.lacked;
+    stats->lacked = shard_room_lacks(shard);
     stats->slow = shard->load.slow;
     stats->leaders_digest = shard_load_leaders_digest(shard);
     stats->operations_in_flight = shard->in_flight;

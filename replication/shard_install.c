@@ -326,7 +326,7 @@ static void target_failed(struct shard *shard, struct replica *replica)
     uint64_t lacked = store_install_lacked(replica->target->install);
 
     if (lacked > 0) {
-        shard_room_lacked(shard, lacked);
+        shard_room_lacked(shard, replica, lacked);
         tell(shard, replica, WIRE_SNAPSHOT_FULL, 0);
     }
     if (replica->installing)
@@ -463,7 +463,7 @@ static void on_piece(struct shard *shard, struct replica *replica,
             return;
         }
         /* Without room it would fail at its end, and begin again. */
-        if (!shard_room_left(shard)) {
+        if (!shard_room_left(shard, replica)) {
             answer(shard, piece, WIRE_SNAPSHOT_FULL, 0);
             return;
         }

@@ -322,7 +322,7 @@ struct shard {
     struct command_outcome outcome;
     struct shard_expiry expiry;
     struct shard_compare compare;
-    struct shard_room room;
+    uint64_t room_looked_ms;
     struct shard_load load;
     struct shard_balance balance;
     uint64_t probe_wall_ms; /* our wall clock when the heartbeat of probe_round left */

@@ -34,7 +34,7 @@ static uint32_t learners_fed(const struct shard *shard, const struct replica *re
         uint16_t member = raft->config.learners[i].member;
         const struct raft_progress *peer = raft_peer(raft, member);
 
-        count += shard->peers[member].up && !shard_room_waits(shard, member) &&
+        count += shard->peers[member].up && !shard_room_waits(shard, replica, member) &&
                  (peer->snapshot_wanted || peer->match < raft->config.index ||
                   peer->match + TRANSFER_LAG_MAX < raft->log.last);
     }
@@ -236,7 +236,7 @@ static void describe(const struct shard *shard, const struct replica *replica, u
                               .config_index = config->index,
                               .config_epoch = config->epoch,
                               .committed = config->index <= replica->raft.commit};
-    if (out->step == TRANSFER_CATCH_UP && shard_room_waits(shard, out->member))
+    if (out->step == TRANSFER_CATCH_UP && shard_room_waits(shard, replica, out->member))
         out->step = TRANSFER_ROOM;
     else if (out->step == TRANSFER_CATCH_UP && shard->budget.pace.rate != PACE_FREE)
         out->step = TRANSFER_CLIENTS;

@@ -11,6 +11,7 @@
 #include "replication/sessions.h"
 #include "replication/shard_load.h"
 #include "replication/shard_moves.h"
+#include "replication/shard_room.h"
 #include "ring/wire.h"
 
 /* An answer that is ready but for what it observed: it leaves when the replica has applied `index`
@@ -56,6 +57,7 @@ struct replica {
     const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
     bool lost;                   /* the store has no place for it: no snapshot helps */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
+    struct replica_room room;
     uint64_t train_after_ms;
     uint64_t dictionary_proposed; /* index of the newest that was proposed here */
     uint32_t number_free_in;      /* the term in which no record was found to need the oldest */

@@ -8,62 +8,84 @@
 #define PAUSE_MS_MIN 500u
 #define PAUSE_MS_MAX 10000u
 
-void shard_room_lacked(struct shard *shard, uint64_t bytes)
-{
-    struct shard_room *room = &shard->room;
+/* --- target -------------------------------------------------------------------------------- */
 
-    room->lacked = bytes > room->lacked ? bytes : room->lacked;
-    room->asked_ms = shard->now_ms;
-    room->looked_ms = shard->now_ms;
+void shard_room_lacked(struct shard *shard, struct replica *replica, uint64_t bytes)
+{
+    replica->room.lacked = bytes;
+    replica->room.asked_ms = shard->now_ms;
 }
 
-bool shard_room_left(struct shard *shard)
+bool shard_room_left(struct shard *shard, struct replica *replica)
 {
-    shard->room.asked_ms = shard->now_ms;
-    return shard->room.lacked == 0 && !store_disk_full(shard->store);
+    replica->room.asked_ms = shard->now_ms;
+    return replica->room.lacked == 0 && !store_disk_full(shard->store);
 }
 
 void shard_room_duty(struct shard *shard)
 {
-    struct shard_room *room = &shard->room;
-
-    if (room->lacked == 0 || shard->now_ms < room->looked_ms + LOOK_MS)
+    if (shard->now_ms < shard->room_looked_ms + LOOK_MS)
         return;
-    room->looked_ms = shard->now_ms;
-    if (shard->now_ms >= room->asked_ms + FORGET_MS || store_has_room(shard->store, room->lacked))
-        room->lacked = 0;
+    shard->room_looked_ms = shard->now_ms;
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        struct replica_room *room = &shard->hosted[i]->room;
+
+        if (room->lacked > 0 && (shard->now_ms >= room->asked_ms + FORGET_MS ||
+                                 store_has_room(shard->store, room->lacked)))
+            room->lacked = 0;
+    }
 }
 
-bool shard_room_waits(const struct shard *shard, uint16_t member)
+uint64_t shard_room_lacks(const struct shard *shard)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        if (shard->hosted[i]->room.lacked > most)
+            most = shard->hosted[i]->room.lacked;
+    return most;
+}
+
+/* --- source -------------------------------------------------------------------------------- */
+
+static bool peer_waits(const struct shard *shard, uint16_t member)
 {
     const struct shard_room_peer *peer = &shard->peers[member].room;
 
     return peer->pause_ms > 0 && shard->now_ms < peer->until_ms + FORGET_MS;
 }
 
-void shard_room_refused(struct shard *shard, uint16_t member)
+bool shard_room_waits(const struct shard *shard, const struct replica *replica, uint16_t member)
+{
+    return replica->room.refused_by == member && peer_waits(shard, member);
+}
+
+void shard_room_refused(struct shard *shard, struct replica *replica, uint16_t member)
 {
     struct shard_room_peer *peer = &shard->peers[member].room;
 
+    replica->room.refused_by = member;
     if (shard->now_ms < peer->until_ms) /* an answer to what was sent before that one */
         return;
-    peer->pause_ms = shard_room_waits(shard, member) ? 2 * peer->pause_ms : PAUSE_MS_MIN;
+    peer->pause_ms = peer_waits(shard, member) ? 2 * peer->pause_ms : PAUSE_MS_MIN;
     if (peer->pause_ms > PAUSE_MS_MAX)
         peer->pause_ms = PAUSE_MS_MAX;
     peer->until_ms = shard->now_ms + peer->pause_ms;
 }
 
-void shard_room_taken(struct shard *shard, uint16_t member)
+void shard_room_taken(struct shard *shard, struct replica *replica, uint16_t member)
 {
     shard->peers[member].room = (struct shard_room_peer){0};
+    if (replica->room.refused_by == member)
+        replica->room.refused_by = 0;
 }
 
-bool shard_room_try(const struct shard *shard, uint16_t member)
+bool shard_room_try(const struct shard *shard, const struct replica *replica, uint16_t member)
 {
-    if (!shard_room_waits(shard, member))
+    if (!shard_room_waits(shard, replica, member))
         return true;
     for (const struct shard_source *source = shard->sources; source; source = source->next)
-        if (source->to.member == member)
+        if (source->to.member == member && source->replica->room.refused_by == member)
             return false;
     return shard->now_ms >= shard->peers[member].room.until_ms;
 }

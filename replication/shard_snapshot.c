@@ -152,7 +152,7 @@ static void source_duty(struct shard *shard, struct shard_source *source)
     source->duty_ms = shard->now_ms;
     if (!shard_source_current(source)) {
         if (is_installed(source))
-            shard_room_taken(shard, source->to.member);
+            shard_room_taken(shard, source->replica, source->to.member);
         source_end(shard, source);
     } else if (source->failed || source->waited_ms >= source->patience_ms) {
         struct replica *replica = source->replica;
@@ -175,7 +175,7 @@ static void peers_duty(struct shard *shard, struct replica *replica)
         uint16_t member = peer->replica.member;
 
         if (peer->snapshot_wanted && peer->snapshot == 0 && shard->peers[member].up &&
-            !source_find(shard, replica, member) && shard_room_try(shard, member))
+            !source_find(shard, replica, member) && shard_room_try(shard, replica, member))
             source_begin(shard, replica, peer);
     }
 }
@@ -188,7 +188,9 @@ void shard_sources_duty(struct shard *shard)
         next = source->next;
         source_duty(shard, source);
     }
-    /* Another one goes first each time: none waits for ever behind those that are wanted often. */
+    /* Another one goes first each time: none waits for ever behind those that are wanted often, or
+     * that a full disk refuses. */
+    shard->snapshot_turn++;
     for (size_t i = 0; i < shard->hosted_count && shard->source_count < SOURCES_MAX; i++) {
         struct replica *replica = shard->hosted[shard->snapshot_turn++ % shard->hosted_count];
 
@@ -341,7 +343,7 @@ static void on_ack(struct shard *shard, struct replica *replica,
     if (ack->kind == WIRE_SNAPSHOT_FULL) {
         source->failed = true;
         source->acked = 0; /* it keeps nothing of it */
-        shard_room_refused(shard, ack->from_member);
+        shard_room_refused(shard, replica, ack->from_member);
     } else if (ack->kind == WIRE_SNAPSHOT_BUSY) {
         rewind_to(shard, source, source->acked);
         source->pause_ms = shard->now_ms + (ack->next != 0 ? ROOM_MS : PAUSE_MS);

@@ -2,6 +2,7 @@
 #include "replication/shard_room.h"
 
 #include "replication/raft.h"
+#include "replication/shard_internal.h"
 #include "replication/transfer.h"
 #include "shard_writer.h"
 
@@ -97,6 +98,19 @@ static struct wire_move move_of(void)
     return (struct wire_move){0};
 }
 
+/* What is refused is that one: a smaller one may have room, and waits for nobody. */
+static void others_pass(void)
+{
+    struct shard *leader = cluster.shards[cluster_leader(&cluster, partition)];
+    struct shard *target = cluster.shards[comes];
+    struct replica other = {.partition = partition + 1};
+
+    cr_assert(shard_room_waits(leader, shard_replica(leader, partition), (uint16_t)(comes + 1)));
+    cr_assert_not(shard_room_left(target, shard_replica(target, partition)));
+    cr_assert(shard_room_try(leader, &other, (uint16_t)(comes + 1)));
+    cr_assert(shard_room_left(target, &other));
+}
+
 Test(shard_room, a_full_target_is_asked_seldom_and_goes_on_when_there_is_room, .timeout = 240)
 {
     struct wire_move before, after;
@@ -117,6 +131,8 @@ Test(shard_room, a_full_target_is_asked_seldom_and_goes_on_when_there_is_room, .
     cr_assert_geq(after.snapshots - before.snapshots, 4, "%u", after.snapshots - before.snapshots);
     cr_assert_leq(cluster.snapshot_pieces - pieces, 6, "a piece each time");
     cr_assert_gt(lacked(), 0);
+
+    others_pass();
 
     vfs_mem_set_capacity(cluster.disks[comes], 4 * GIB);
     writer_run(&writer, 2000);
