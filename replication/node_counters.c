@@ -141,14 +141,21 @@ bool node_counters_may_raise(const struct node_counters *counters, uint16_t self
 void node_counters_tell(const struct node_counters *counters, struct node_counters_link *link,
                         uint16_t member, struct wire_hello *hello)
 {
+    assert(!link->asking);
+    link->asking = link->dialled;
     hello->counter = link->told = counters->own;
     hello->heard = link->asked = counters->heard[member];
+}
+
+bool node_counters_asks(const struct node_counters_link *link)
+{
+    return link->dialled && !link->asking;
 }
 
 bool node_counters_tells(const struct node_counters *counters,
                          const struct node_counters_link *link)
 {
-    if (mutant(MUTANT_VERDICT_FOR_GOOD))
+    if (link->asking || mutant(MUTANT_VERDICT_FOR_GOOD))
         return false;
     return link->told != 0 && link->told < link->heard && link->heard <= counters->own;
 }
@@ -188,6 +195,7 @@ enum node_counters_verdict node_counters_hello(struct node_counters *counters,
                                                uint16_t member, const struct ringmap *map,
                                                const struct wire_hello *hello)
 {
+    link->asking = false;
     link->outdated = take(counters, self, member, map, hello);
     link->heard = hello->heard;
     if (link->dialled && link->heard > link->told)

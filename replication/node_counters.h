@@ -19,7 +19,9 @@
  * one that dialled, which goes by the answer. HELLO may be overtaken by a newer counter that came
  * through others; so the side that dialled tells its own counter again when that was too low, and
  * asks again when the answer was. It ends: what it is told in answer to a HELLO is not less than
- * what it had heard by then, or the other end is a copy; and it tells each of its counters once.
+ * what it had heard by then, or the other end is a copy; and it tells each of its counters once. So
+ * it has one HELLO unanswered at most: an answer to an earlier one would be judged by what had been
+ * heard only behind it.
  *
  * What it cannot tell: copies that are younger than the newest counter that was heard.
  * Invariants: own is on the disk; what was heard never goes down; hearers are the links that hear.
@@ -53,6 +55,7 @@ struct node_counters_link {
     bool dialled;   /* by this process */
     bool outdated;  /* nothing of it is heard */
     bool hears;     /* dialled: a member has let this process in */
+    bool asking;    /* dialled: the newest HELLO to it is not answered */
     uint64_t told;  /* the own counter, in the newest HELLO to it; 0: there was none, */
     uint64_t asked; /* and what had been heard of the member by then */
     uint64_t heard; /* of this node, as its newest HELLO says */
@@ -78,9 +81,13 @@ int node_counters_raise(struct vfs *vfs, struct node_counters *counters, uint16_
  * outdated, which it stays then. map: who has to have told before it is settled. */
 void node_counters_raised(struct node_counters *counters, uint16_t self, uint64_t own,
                           const struct ringmap *map);
-/* A HELLO is sent by the link: fills in what it tells. member: at the other end; 0: nobody's. */
+/* A HELLO is sent by the link: fills in what it tells. member: at the other end; 0: nobody's.
+ * Dialled: only while none is unanswered. */
 void node_counters_tell(const struct node_counters *counters, struct node_counters_link *link,
                         uint16_t member, struct wire_hello *hello);
+/* The shards have started, and hear of links from now on: HELLO is to be sent, for its answer. One
+ * that is on its way will do. */
+bool node_counters_asks(const struct node_counters_link *link);
 /* It would tell more by now, and enough to be let in: HELLO is to be sent. After each raise. */
 bool node_counters_tells(const struct node_counters *counters,
                          const struct node_counters_link *link);

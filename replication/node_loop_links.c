@@ -505,7 +505,7 @@ void loop_links_announce(struct node_loop *loop)
 
         if (link->role != LINK_ROLE_NODE)
             put_to_shards(loop, &item);
-        if (link->dialled || link->hello_due) /* dialled: its answer brings LINK_UP */
+        if (link->hello_due || node_counters_asks(&link->counters)) /* the answer brings LINK_UP */
             send_hello(loop, link);
         link->hello_due = false;
     }

@@ -1,6 +1,7 @@
 #include "replication/node_counters.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -303,6 +304,52 @@ Test(node_counters, who_was_overtaken_when_it_answered_is_asked_again)
     cr_assert_eq(accept(), NODE_COUNTERS_IN);
     cr_assert_eq(answer(), NODE_COUNTERS_IN);
     cr_assert_not(dialler.link.outdated);
+}
+
+/* Its shards start while the first answer is on its way, and gossip was faster: one question is
+ * enough, and what was heard only behind it is not held against the answer. */
+Test(node_counters, who_is_asking_does_not_ask_again_before_the_answer)
+{
+    link_up(5, 9);
+    cr_assert(node_counters_asks(&dialler.link));
+    send_hello(&dialler);
+    cr_assert_eq(accept(), NODE_COUNTERS_IN);
+    cr_assert_not(node_counters_asks(&acceptor.link), "it has not dialled");
+    acceptor.counters.own = 10;
+    node_counters_hear(&dialler.counters, 1, 10);
+    if (node_counters_asks(&dialler.link))
+        send_hello(&dialler);
+    cr_assert_eq(answer(), NODE_COUNTERS_AGAIN, "it is sound");
+    send_hello(&dialler);
+    cr_assert_eq(accept(), NODE_COUNTERS_IN);
+    cr_assert_eq(answer(), NODE_COUNTERS_IN);
+    cr_assert(node_counters_asks(&dialler.link), "its shards had not started");
+}
+
+/* It was told that it is outdated, has asked since, and outbids before the answer. */
+Test(node_counters, who_is_asking_tells_more_when_it_is_answered)
+{
+    link_up(5, 9);
+    acceptor.counters.heard[SELF] = 7;
+    send_hello(&dialler);
+    cr_assert_eq(accept(), NODE_COUNTERS_OUT);
+    cr_assert_eq(answer(), NODE_COUNTERS_WAIT);
+    cr_assert(node_counters_asks(&dialler.link));
+    send_hello(&dialler);
+    cr_assert_eq(accept(), NODE_COUNTERS_OUT);
+    dialler.counters.own = 8;
+    cr_assert_not(node_counters_tells(&dialler.counters, &dialler.link));
+    cr_assert_eq(answer(), NODE_COUNTERS_AGAIN);
+    send_hello(&dialler);
+    cr_assert_eq(accept(), NODE_COUNTERS_IN);
+    cr_assert_eq(answer(), NODE_COUNTERS_IN);
+}
+
+Test(node_counters, a_second_question_before_the_answer_asserts, .signal = SIGABRT)
+{
+    link_up(5, 9);
+    send_hello(&dialler);
+    send_hello(&dialler);
 }
 
 /* Both at once: the second answer says both. */
