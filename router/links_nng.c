@@ -387,10 +387,12 @@ static void links_refused(struct links *links, const struct refused *refused, ui
 static void links_tell_locked_out(struct links *links)
 {
     struct router_event event = {.kind = ROUTER_EVENT_LOCKED_OUT};
-    struct lockout lockout = {{0}};
+    struct lockout lockout = {.reached = links->locked_out};
 
-    for (size_t i = 0; i < links->node_count; i++)
+    for (size_t i = 0; i < links->node_count; i++) {
         lockout.links[links->nodes[i]->attempt] += links->nodes[i]->link != NULL;
+        lockout.up_count += links->nodes[i]->up;
+    }
     if (lockout_reached(&lockout) == links->locked_out)
         return;
     links->locked_out = !links->locked_out;

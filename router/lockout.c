@@ -13,6 +13,8 @@ bool lockout_reached(const struct lockout *lockout)
 {
     const uint32_t *links = lockout->links;
 
+    if (lockout->reached)
+        return lockout->up_count == 0;
     if (links[LOCKOUT_OPEN] > 0)
         return false;
     return links[LOCKOUT_REFUSED] > 0 ||

@@ -1,9 +1,11 @@
 /* Lockout: whether no node lets this router in, and none will with the ticket that it has.
  *
  * Judged by how the last attempt of each dialled link ended. While one is up or under way nothing
- * is said. One refusal by a node that says why is enough: nodes that are down besides go by the
- * same tickets. Silence in the handshake is what another cluster's ticket gets, but a node that
- * dies meanwhile is silent, too: it counts only when all are. Pure, plain values.
+ * is said; once locked out, only a link that comes up ends it: what is dialled anew has let nobody
+ * in yet, and who is down meanwhile has not either. One refusal by a node that says why is enough:
+ * nodes that are down besides go by the same tickets. Silence in the handshake is what another
+ * cluster's ticket gets, but a node that dies meanwhile is silent, too: it counts only when all
+ * are. Pure, plain values.
  */
 #ifndef ROUTER_LOCKOUT_H
 #define ROUTER_LOCKOUT_H
@@ -21,6 +23,8 @@ enum lockout_attempt {
 
 struct lockout {
     uint32_t links[LOCKOUT_ATTEMPTS]; /* how many there are, by enum lockout_attempt */
+    uint32_t up_count;                /* of those that are LOCKOUT_OPEN */
+    bool reached;                     /* it was, when it was judged last */
 };
 
 /* Of an attempt that came to nothing. refusal: enum refusal_kind. */

@@ -39,3 +39,18 @@ Test(lockout, silence_counts_when_all_are_silent)
     cr_assert_not(reached(0, 3, 0, 0), "all nodes are down");
     cr_assert_not(reached(0, 0, 0, 0));
 }
+
+Test(lockout, only_a_link_that_comes_up_ends_it)
+{
+    struct lockout lockout = {.links = {[LOCKOUT_OPEN] = 2, [LOCKOUT_REFUSED] = 1},
+                              .reached = true};
+
+    cr_assert(lockout_reached(&lockout), "seeds are dialled again");
+    lockout.links[LOCKOUT_OPEN] = 0;
+    lockout.links[LOCKOUT_REFUSED] = 0;
+    lockout.links[LOCKOUT_FAILED] = 3;
+    cr_assert(lockout_reached(&lockout), "who refused is down now");
+    lockout.links[LOCKOUT_OPEN] = 1;
+    lockout.up_count = 1;
+    cr_assert_not(lockout_reached(&lockout));
+}
