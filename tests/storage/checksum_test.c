@@ -10,6 +10,18 @@ Test(checksum, is_xxh3_of_the_published_empty_input)
     cr_assert_eq(checksum("", 0), 0x2D06800538D394C2ull);
 }
 
+/* Whether checksum() uses it or not. */
+static void check_avx2(const uint8_t *bytes, size_t size)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2"))
+        cr_assert_eq(checksum_avx2(bytes, size, size), XXH3_64bits_withSeed(bytes, size, size));
+#else
+    (void)bytes;
+    (void)size;
+#endif
+}
+
 /* What one node writes another one reads, whatever their processors are. */
 Test(checksum, is_the_same_in_registers_of_any_width)
 {
@@ -20,6 +32,7 @@ Test(checksum, is_the_same_in_registers_of_any_width)
     for (size_t size = 0; size < sizeof(bytes); size += size < 1100 ? 1 : 331) {
         cr_assert_eq(checksum(bytes, size), XXH3_64bits(bytes, size));
         cr_assert_eq(checksum_seeded(bytes, size, size), XXH3_64bits_withSeed(bytes, size, size));
+        check_avx2(bytes, size);
     }
 }
 
