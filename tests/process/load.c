@@ -17,7 +17,9 @@
 #define TAGS          2u
 #define TAG_KEYS      3u
 #define GENERATION_NS 1000000000ull
-#define THINK_MS_MAX  15u /* with none, clients take all the processors there are */
+#define THINK_MS_MAX  15u /* with less, clients take all the processors there are; */
+#define HASTE_MS_MAX  2u  /* one of HASTE_OF thinks so long only: what is killed is to find */
+#define HASTE_OF      4u  /* commands in flight */
 #define CALL_MS_MAX   30000u
 #define RECONNECT_MS  5u
 #define KEY_SIZE      32u
@@ -262,6 +264,8 @@ static void *run(void *argument)
 {
     struct load_client *client = argument;
     struct load *load = client->load;
+    bool hasty = (client - load->clients) % HASTE_OF == 0;
+    uint32_t think_ms_max = hasty ? HASTE_MS_MAX : THINK_MS_MAX;
     struct command command;
 
     while (!atomic_load(&load->stopping)) {
@@ -272,7 +276,7 @@ static void *run(void *argument)
         }
         draw_command(client, &command);
         (void)call(client, &command);
-        pause_ms(next_random(client, THINK_MS_MAX + 1));
+        pause_ms(next_random(client, think_ms_max + 1));
     }
     return NULL;
 }
