@@ -139,12 +139,13 @@ static void on_message(void *context, struct link *link, const struct link_messa
 }
 
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
-                       const char *why)
+                       const char *why, bool repeated)
 {
     struct cluster *cluster = context;
 
     (void)dialled;
     (void)refusal;
+    (void)repeated;
     pthread_mutex_lock(&cluster->mutex);
     for (int i = 0; i < cluster->node_count; i++) {
         struct cluster_node *node = &cluster->nodes[i];

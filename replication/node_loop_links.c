@@ -334,11 +334,11 @@ static void on_message(void *context, struct link *link, const struct link_messa
 }
 
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
-                       const char *why)
+                       const char *why, bool repeated)
 {
     struct node_loop *loop = context;
     uint32_t more = 0;
-    bool told = dialled; /* those are told rarely as it is */
+    bool told = dialled && !repeated;
 
     (void)refusal;
     pthread_mutex_lock(&loop->refused_mutex);

@@ -26,35 +26,37 @@ void fabric_wake(struct fabric *fabric)
     pthread_mutex_unlock(&fabric->lock);
 }
 
-/* At most FABRIC_REFUSED_BURST a second reach the host; it learns how many were kept back. */
+/* At most FABRIC_REFUSED_BURST a second are to be logged. Of those without a refusal no other
+ * reaches the host; it learns how many were kept back, with the next that does. */
 void fabric_refused(struct fabric *fabric, const char *address, bool dialled, uint8_t refusal,
-                    const char *why)
+                    const char *why, bool repeated)
 {
     uint64_t now = link_now_ms();
     uint32_t more = 0;
-    bool tell = true;
     pthread_mutex_lock(&fabric->lock);
     if (now - fabric->refused_ms >= 1000) {
         fabric->refused_ms = now;
         fabric->refused_count = 0;
+    }
+    if (!repeated && fabric->refused_count == FABRIC_REFUSED_BURST)
+        repeated = true;
+    else if (!repeated)
+        fabric->refused_count += 1;
+    if (refusal == REFUSAL_NONE && repeated) {
+        fabric->refused_more += 1;
+    } else if (refusal == REFUSAL_NONE) {
         more = fabric->refused_more;
         fabric->refused_more = 0;
     }
-    if (fabric->refused_count < FABRIC_REFUSED_BURST) {
-        fabric->refused_count += 1;
-    } else {
-        fabric->refused_more += 1;
-        tell = false;
-    }
     pthread_mutex_unlock(&fabric->lock);
-    if (!tell || fabric->options.on_refused == NULL)
+    if ((refusal == REFUSAL_NONE && repeated) || fabric->options.on_refused == NULL)
         return;
     char text[160];
     if (more > 0) {
         snprintf(text, sizeof text, "%s (%u more like it not told)", why, more);
         why = text;
     }
-    fabric->options.on_refused(fabric->options.context, address, dialled, refusal, why);
+    fabric->options.on_refused(fabric->options.context, address, dialled, refusal, why, repeated);
 }
 
 struct link *link_new(struct fabric *fabric, const char *address)

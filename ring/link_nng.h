@@ -69,12 +69,13 @@ struct fabric_options {
      * NULL. Unlike the others it may come on several threads at once. */
     void (*on_pause)(void *context);
     void (*on_down)(void *context, struct link *link, const char *why);
-    /* A dial that failed, a refused handshake, the reason that the other side gave: for logs, rate
-     * limited. address may be "?". dialled: it is the one that
-     * was dialled; else whose connection came. refusal: enum refusal_kind that the other side of a
-     * dial gave, or that its silence means. */
+    /* A dial that failed, a refused handshake, the reason that the other side gave. address may be
+     * "?". dialled: it is the one that was dialled; else whose connection came. refusal: enum
+     * refusal_kind that the other side of a dial gave, or that its silence means: each of those
+     * comes here, for judging by; `repeated` are those that are too many for a log. What has none
+     * (REFUSAL_NONE) is for logs only: rate limited, never `repeated`. */
     void (*on_refused)(void *context, const char *address, bool dialled, uint8_t refusal,
-                       const char *why);
+                       const char *why, bool repeated);
 };
 
 /* Zeros in options mean the defaults above. identity, ticket and on_message are required. */

@@ -223,7 +223,7 @@ static void fabric_accept_done(void *argument)
     if (r == 0 && !closing)
         fabric_accept(fabric);
     if (r != 0 && !closing)
-        fabric_refused(fabric, "?", false, REFUSAL_NONE, nng_strerror(r));
+        fabric_refused(fabric, "?", false, REFUSAL_NONE, nng_strerror(r), false);
 }
 
 void fabric_accept(struct fabric *fabric)

@@ -243,23 +243,21 @@ static void conn_refused(struct conn *conn)
     struct link *link = conn->link;
     uint64_t now_ms = link_now_ms();
     char text[REFUSAL_TEXT_SIZE];
-    bool tell = true;
+    bool told = link->dialled && conn->refusal.kind != REFUSAL_NONE;
     pthread_mutex_lock(&link->lock);
-    if (link->closed)
-        tell = false;
-    else if (link->dialled && link->reported == conn->why)
-        tell = now_ms - link->reported_ms >= LINK_REPORT_MS;
-    if (tell) {
+    bool closed = link->closed;
+    bool repeated =
+        link->dialled && link->reported == conn->why && now_ms - link->reported_ms < LINK_REPORT_MS;
+    if (!closed && !repeated) {
         link->reported = conn->why;
         link->reported_ms = now_ms;
     }
     pthread_mutex_unlock(&link->lock);
-    bool told = link->dialled && conn->refusal.kind != REFUSAL_NONE;
     if (told)
         refusal_text(&conn->refusal, (uint8_t)conn->fabric->options.role, text);
-    if (tell)
+    if (!closed && (told || !repeated))
         fabric_refused(conn->fabric, conn->address, link->dialled,
-                       told ? conn->refusal.kind : REFUSAL_NONE, told ? text : conn->why);
+                       told ? conn->refusal.kind : REFUSAL_NONE, told ? text : conn->why, repeated);
 }
 
 /* The last act of the receiving side. */

@@ -38,7 +38,7 @@ static void link_dial_failed(struct link *link, const char *why)
     bool tell = link_report(link, why, now_ms);
     pthread_mutex_unlock(&link->lock);
     if (tell)
-        fabric_refused(link->fabric, link->address, true, REFUSAL_NONE, why);
+        fabric_refused(link->fabric, link->address, true, REFUSAL_NONE, why, false);
     pthread_mutex_lock(&link->lock);
     link_retry_later(link, now_ms);
     pthread_mutex_unlock(&link->lock);

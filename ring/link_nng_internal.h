@@ -42,7 +42,7 @@
 #define FABRIC_CLOSE_MS        200u   /* fabric_close() waits that long for orderly ends */
 #define FABRIC_ACCEPT_PAUSE_MS 50u    /* after an error of accept, such as EMFILE */
 #define FABRIC_SEEN_MAX        1024u  /* first messages remembered against replay */
-#define FABRIC_REFUSED_BURST   10u    /* on_refused calls a second */
+#define FABRIC_REFUSED_BURST   10u    /* on_refused calls a second that are to be logged */
 #define LINK_FINISH_MS         1000u  /* link_close(): time to send what is queued */
 #define LINK_GRAVE_MS          10000u /* a dead link's struct stays that long */
 #define LINK_REPORT_MS         10000u /* the same dial failure is reported again after that */
@@ -204,7 +204,7 @@ uint64_t link_now_ms(void); /* monotonic, coarse */
 /* link_nng.c */
 void fabric_wake(struct fabric *fabric);
 void fabric_refused(struct fabric *fabric, const char *address, bool dialled, uint8_t refusal,
-                    const char *why);
+                    const char *why, bool repeated);
 struct link *link_new(struct fabric *fabric, const char *address);
 void link_add(struct link *link);
 

@@ -49,6 +49,7 @@ struct inbox_item {
 struct refused {
     char address[LINKS_ADDRESS_SIZE];
     char why[ROUTER_LOCKED_OUT_SIZE];
+    bool repeated;
 };
 
 struct inbox {
@@ -152,10 +153,10 @@ static void on_down(void *context, struct link *link, const char *why)
 }
 
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
-                       const char *why)
+                       const char *why, bool repeated)
 {
     struct inbox_item item = {.kind = INBOX_REFUSED, .type = refusal};
-    struct refused refused;
+    struct refused refused = {.repeated = repeated};
 
     snprintf(refused.address, sizeof refused.address, "%s", address);
     snprintf(refused.why, sizeof refused.why, "%s", why);
@@ -375,8 +376,9 @@ static void node_message(struct links *links, struct node_link *node, const stru
 
 static void links_refused(struct links *links, const struct refused *refused, uint8_t refusal)
 {
-    links_log(links, "warning", "event=refused address=%s why=\"%s\"", refused->address,
-              refused->why);
+    if (!refused->repeated)
+        links_log(links, "warning", "event=refused address=%s why=\"%s\"", refused->address,
+                  refused->why);
     for (size_t i = 0; i < links->node_count; i++)
         if (strcmp(links->nodes[i]->address, refused->address) == 0)
             links->nodes[i]->attempt = (uint8_t)lockout_attempt(refusal);

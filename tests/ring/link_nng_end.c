@@ -84,13 +84,14 @@ static void on_down(void *context, struct link *link, const char *why)
 }
 
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
-                       const char *why)
+                       const char *why, bool repeated)
 {
     struct end *end = context;
     (void)address;
     (void)dialled;
     pthread_mutex_lock(&end->lock);
     end->refusals += 1;
+    end->repeated += repeated;
     end->refused_kind = refusal;
     snprintf(end->refused, sizeof end->refused, "%s", why);
     pthread_cond_broadcast(&end->changed);

@@ -24,6 +24,7 @@ struct end {
     uint64_t ups;
     uint64_t downs;
     uint64_t refusals;
+    uint64_t repeated; /* of the refusals: not for a log */
     uint64_t messages;
     uint64_t bytes;
     uint64_t controls;
