@@ -26,9 +26,9 @@ struct node_link {
     uint16_t member;   /* 0: a seed */
     uint16_t shards;
     char address[LINKS_ADDRESS_SIZE];
-    uint8_t attempt; /* enum lockout_attempt */
-    bool up;         /* the link is */
-    bool told;       /* the router has been told */
+    struct lockout_link lockout;
+    bool up;   /* the link is */
+    bool told; /* the router has been told */
     size_t consumed_bytes;
     uint32_t consumed_messages;
 };
@@ -186,7 +186,7 @@ static void node_dial(struct links *links, struct node_link *node, const uint8_t
 {
     int r = fabric_dial(links->fabric, node->address, public_key, node, &node->link);
 
-    node->attempt = LOCKOUT_OPEN;
+    node->lockout = (struct lockout_link){0};
     if (r < 0) {
         node->link = NULL;
         links_log(links, "error", "event=dial_failed address=%s why=\"%s\"", node->address,
@@ -318,7 +318,7 @@ static void node_up(struct links *links, struct node_link *node, const char *cip
     struct wire_buffer body = {0};
 
     node->up = true;
-    node->attempt = LOCKOUT_OPEN;
+    node->lockout = (struct lockout_link){0};
     hello.epoch = map ? map->epoch : 0;
     wire_put_hello(&body, &hello);
     if (!body.failed)
@@ -381,8 +381,8 @@ static void links_refused(struct links *links, const struct refused *refused, ui
                   refused->why);
     for (size_t i = 0; i < links->node_count; i++)
         if (strcmp(links->nodes[i]->address, refused->address) == 0)
-            links->nodes[i]->attempt = (uint8_t)lockout_attempt(refusal);
-    if (lockout_attempt(refusal) != LOCKOUT_FAILED)
+            lockout_note(&links->nodes[i]->lockout, refusal);
+    if (refusal_wants_another(refusal))
         memcpy(links->refusal, refused->why, sizeof links->refusal);
 }
 
@@ -392,7 +392,7 @@ static void links_tell_locked_out(struct links *links)
     struct lockout lockout = {.reached = links->locked_out};
 
     for (size_t i = 0; i < links->node_count; i++) {
-        lockout.links[links->nodes[i]->attempt] += links->nodes[i]->link != NULL;
+        lockout.links[links->nodes[i]->lockout.attempt] += links->nodes[i]->link != NULL;
         lockout.up_count += links->nodes[i]->up;
     }
     if (lockout_reached(&lockout) == links->locked_out)

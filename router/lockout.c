@@ -2,11 +2,16 @@
 
 #include "ring/refusal.h"
 
-enum lockout_attempt lockout_attempt(uint8_t refusal)
+void lockout_note(struct lockout_link *link, uint8_t refusal)
 {
-    if (!refusal_wants_another(refusal))
-        return LOCKOUT_FAILED;
-    return refusal == REFUSAL_UNANSWERED ? LOCKOUT_UNANSWERED : LOCKOUT_REFUSED;
+    if (refusal != REFUSAL_UNANSWERED) {
+        link->silences = 0;
+        link->attempt = refusal_wants_another(refusal) ? LOCKOUT_REFUSED : LOCKOUT_FAILED;
+        return;
+    }
+    if (link->silences < LOCKOUT_SILENCES)
+        link->silences++;
+    link->attempt = link->silences == LOCKOUT_SILENCES ? LOCKOUT_UNANSWERED : LOCKOUT_FAILED;
 }
 
 bool lockout_reached(const struct lockout *lockout)

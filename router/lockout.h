@@ -4,8 +4,8 @@
  * is said; once locked out, only a link that comes up ends it: what is dialled anew has let nobody
  * in yet, and who is down meanwhile has not either. One refusal by a node that says why is enough:
  * nodes that are down besides go by the same tickets. Silence in the handshake is what another
- * cluster's ticket gets, but a node that dies meanwhile is silent, too: it counts only when all
- * are. Pure, plain values.
+ * cluster's ticket gets, but a node that is starting or dies is silent, too: it counts only when
+ * all are, LOCKOUT_SILENCES times in a row. Pure, plain values.
  */
 #ifndef ROUTER_LOCKOUT_H
 #define ROUTER_LOCKOUT_H
@@ -17,9 +17,16 @@ enum lockout_attempt {
     LOCKOUT_OPEN,       /* the link is up, or its first attempt since then is under way */
     LOCKOUT_FAILED,     /* for another reason, or one that passes */
     LOCKOUT_REFUSED,    /* the node has said why */
-    LOCKOUT_UNANSWERED, /* it has said nothing */
+    LOCKOUT_UNANSWERED, /* it has said nothing, again and again */
 };
 #define LOCKOUT_ATTEMPTS 4
+#define LOCKOUT_SILENCES 12 /* about 2 s at a fabric's own pace of dialling */
+
+/* Of one link; zero when it is dialled and when it comes up. */
+struct lockout_link {
+    uint8_t attempt;  /* enum lockout_attempt */
+    uint8_t silences; /* in a row, up to LOCKOUT_SILENCES */
+};
 
 struct lockout {
     uint32_t links[LOCKOUT_ATTEMPTS]; /* how many there are, by enum lockout_attempt */
@@ -27,8 +34,8 @@ struct lockout {
     bool reached;                     /* it was, when it was judged last */
 };
 
-/* Of an attempt that came to nothing. refusal: enum refusal_kind. */
-enum lockout_attempt lockout_attempt(uint8_t refusal);
+/* An attempt of the link came to nothing. refusal: enum refusal_kind. */
+void lockout_note(struct lockout_link *link, uint8_t refusal);
 bool lockout_reached(const struct lockout *lockout);
 
 #endif

@@ -14,14 +14,34 @@ static bool reached(uint32_t open, uint32_t failed, uint32_t refused, uint32_t u
     return lockout_reached(&lockout);
 }
 
+static uint8_t noted(struct lockout_link *link, uint8_t refusal)
+{
+    lockout_note(link, refusal);
+    return link->attempt;
+}
+
 Test(lockout, a_refusal_that_another_ticket_would_end_counts)
 {
-    cr_assert_eq(lockout_attempt(REFUSAL_REVOKED), LOCKOUT_REFUSED);
-    cr_assert_eq(lockout_attempt(REFUSAL_RETIRED), LOCKOUT_REFUSED);
-    cr_assert_eq(lockout_attempt(REFUSAL_UNANSWERED), LOCKOUT_UNANSWERED);
-    cr_assert_eq(lockout_attempt(REFUSAL_EARLY), LOCKOUT_FAILED);
-    cr_assert_eq(lockout_attempt(REFUSAL_NOTING), LOCKOUT_FAILED);
-    cr_assert_eq(lockout_attempt(REFUSAL_NONE), LOCKOUT_FAILED);
+    struct lockout_link link = {0};
+
+    cr_assert_eq(noted(&link, REFUSAL_REVOKED), LOCKOUT_REFUSED);
+    cr_assert_eq(noted(&link, REFUSAL_EARLY), LOCKOUT_FAILED);
+    cr_assert_eq(noted(&link, REFUSAL_RETIRED), LOCKOUT_REFUSED);
+    cr_assert_eq(noted(&link, REFUSAL_NOTING), LOCKOUT_FAILED);
+    cr_assert_eq(noted(&link, REFUSAL_NONE), LOCKOUT_FAILED);
+}
+
+Test(lockout, silence_counts_when_it_lasts)
+{
+    struct lockout_link link = {0};
+
+    for (int i = 1; i < LOCKOUT_SILENCES; i++)
+        cr_assert_eq(noted(&link, REFUSAL_UNANSWERED), LOCKOUT_FAILED, "a node that starts: %d", i);
+    cr_assert_eq(noted(&link, REFUSAL_NONE), LOCKOUT_FAILED);
+    for (int i = 1; i < LOCKOUT_SILENCES; i++)
+        cr_assert_eq(noted(&link, REFUSAL_UNANSWERED), LOCKOUT_FAILED, "in a row: %d", i);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(noted(&link, REFUSAL_UNANSWERED), LOCKOUT_UNANSWERED);
 }
 
 Test(lockout, one_node_that_says_why_is_enough_where_no_link_may_come_up)
