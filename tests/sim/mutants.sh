@@ -2,7 +2,8 @@
 # Runs every mutant until a seed kills it and writes docs/kill-table.md.
 # usage: sh tests/sim/mutants.sh [PATH-OF-SIM] [OUTPUT]
 # PATH-OF-SIM is built with -DRINGCASK_MUTANTS=ON (preset `mutants`); it is built when not given.
-# Bound: 1,000 seeds and 60 s a mutant. Exit: 0 all killed, 1 one survived, 2 it could not be built.
+# Bound: 1,000 seeds and 60 s a mutant. Exit: 0 all killed, 1 one survived or a core died without
+# saying of which assertion, 2 it could not be built.
 #
 # With an OUTPUT other than docs/kill-table.md (the suite) the seed which that table names is tried
 # first, and time is no judge: what a busy machine takes says nothing about the simulator.
@@ -34,6 +35,15 @@ do not. How the simulator works: [simulator.md](simulator.md).
 HEAD
 } >"$table.run"
 
+# Of which assertion a core died, and in which function: the line of the C library begins with the
+# program's name, whatever that is. Nothing when it died of something else.
+asserted() {
+    said=$(printf '%s\n' "$1" | sed -n 's/^.* of Assertion .\(.*\). failed\.; see its message above$/\1/p')
+    in=$(grep -F "Assertion \`$said' failed." "$table.seeds" |
+        sed -n 's/^.*: \([A-Za-z0-9_]*\): Assertion .*/\1/p' | head -n 1)
+    [ -z "$said" ] || [ -z "$in" ] || printf 'assertion in %s: `%s`\n' "$in" "$said"
+}
+
 passed=0
 failed=0
 while IFS="$(printf '\t')" read -r number name what systems; do
@@ -53,12 +63,17 @@ while IFS="$(printf '\t')" read -r number name what systems; do
     took=$(awk "BEGIN { printf \"%.1f\", $end - $begin }")
     first=$(sed -n 's/^FAILED seed \([0-9]*\): .*/\1/p' "$table.seeds" | sort -n | head -n 1)
     if [ -n "$first" ]; then
-        # An assertion's text stands in the line before the failure.
         how=$(sed -n "s/^FAILED seed $first: \(t=[0-9.]*s \)\{0,1\}//p" "$table.seeds" | head -n 1)
         case $how in
-        'a core died'*) how=$(sed -n 's/^sim: .*: \([a-z_]*\): Assertion .\(.*\). failed\.$/assertion in \1: `\2`/p' \
-            "$table.seeds" | head -n 1) ;;
+        'a core died'*) how=$(asserted "$how") ;;
         esac
+    fi
+    if [ -n "$first" ] && [ -z "$how" ]; then
+        echo "FAIL mutant $number $name: seed $first died without a reason"
+        failed=$((failed + 1))
+        printf '| %s | %s | %s | %s | %s | %s | **died without a reason** |\n' "$number" "$name" \
+            "$what" "$systems" "$first" "$took" >>"$table.run"
+    elif [ -n "$first" ]; then
         echo "ok   mutant $number $name: killed by seed $first in $took s"
         passed=$((passed + 1))
         printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$number" "$name" "$what" "$systems" "$first" \
