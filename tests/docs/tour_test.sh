@@ -192,6 +192,7 @@ start_demo()
     [ "$bin" = "$top/build/release/bin" ] ||
         command=$(echo "$command" | sed "s#sh cli/demo.sh#ringcask demo#")
     echo "\$ $command"
+    : >"$work/demo.out" # or the page before is found ready
     sh -c "exec $command --resp 127.0.0.1:$port" >"$work/demo.out" 2>"$work/demo.err" &
     demo=$!
     while ! grep -q '^ready ' "$work/demo.out"; do
