@@ -113,7 +113,7 @@ static enum exit_code say_peers(const struct admin *admin, const struct ticket_p
         const struct ticket_peer *item = &peers->items[i];
 
         arguments_error(admin->arguments, "%s at %s is connected to node %u by the old secret%s",
-                        ticket_role_name(item->peer.role), item->peer.address, item->node,
+                        ticket_peer_role(item), item->peer.address, item->node,
                         item->peer.ticket == 0 ? "" : ", with a ticket made under it");
     }
     if (peers->count > 0) {

@@ -111,6 +111,11 @@ int ticket_peers_ask(struct ticket_peers *peers, struct admin *admin, uint32_t g
     return r;
 }
 
+const char *ticket_peer_role(const struct ticket_peer *peer)
+{
+    return ticket_role_name(peer->peer.role <= LINK_ROLE_ADMIN ? peer->peer.role : 0);
+}
+
 void ticket_peers_put(struct output *output, const struct ticket_peers *peers)
 {
     output_field(output, &field_count, (struct output_value){.number = peers->count});
@@ -121,7 +126,7 @@ void ticket_peers_put(struct output *output, const struct ticket_peers *peers)
         const struct ticket_peer *item = &peers->items[i];
 
         output_row(output, (const struct output_value[COLUMN_COUNT]){
-                               {.text = ticket_role_name(item->peer.role)},
+                               {.text = ticket_peer_role(item)},
                                {.text = item->peer.address},
                                {.number = item->peer.ticket, .absent = item->peer.ticket == 0},
                                {.number = item->node}});

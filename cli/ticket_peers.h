@@ -23,6 +23,9 @@ struct ticket_peers {
  * -ENOMEM. */
 int ticket_peers_ask(struct ticket_peers *peers, struct admin *admin, uint32_t generation);
 void ticket_peers_deinit(struct ticket_peers *peers);
+/* The word for the peer's role; "any" for one that this version does not know: the number is a
+ * node's, untrusted. */
+const char *ticket_peer_role(const struct ticket_peer *peer);
 /* How many, and a table of them. */
 void ticket_peers_put(struct output *output, const struct ticket_peers *peers);
 

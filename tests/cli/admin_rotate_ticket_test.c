@@ -26,6 +26,9 @@ static unsigned asked, paused; /* questions of that, and pauses */
 static enum output_format format;
 static char said[4096], printed[4096];
 
+/* Of the routers, as the nodes tell it. */
+static uint8_t role = LINK_ROLE_ROUTER;
+
 enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded)
 {
     cr_assert(founded);
@@ -113,7 +116,7 @@ static void answer_peers(struct cluster_request *request)
     cr_assert_eq(generation, tickets.other.generation);
     wire_put_peers_head(&body, linked[node]);
     for (uint32_t i = 0; i < linked[node]; i++) {
-        struct wire_peer peer = {.role = LINK_ROLE_ROUTER, .ticket = i};
+        struct wire_peer peer = {.role = role, .ticket = i};
 
         snprintf(peer.address, sizeof peer.address, "10.0.0.%u:%u", 9 + i, 40000 + node);
         peer.public_key[0] = (uint8_t)(i + 1);
@@ -311,6 +314,24 @@ Test(admin_rotate_ticket, list_tells_who_goes_by_the_old_secret)
     cr_assert_eq(command("list"), EXIT_CODE_OK, "%s", said);
     cr_assert(strstr(printed, "connected by the old secret: 1\n"), "%s", printed);
     cr_assert(strstr(printed, "10.0.0.9:40000"), "%s", printed);
+}
+
+Test(admin_rotate_ticket, list_names_a_role_that_is_not_known_any)
+{
+    rotated();
+    linked[0] = 1;
+    role = LINK_ROLE_ADMIN + 1;
+    cr_assert_eq(command("list"), EXIT_CODE_OK, "%s", said);
+    cr_assert(strstr(printed, "any "), "%s", printed);
+}
+
+Test(admin_rotate_ticket, retire_names_a_role_that_is_not_known_any)
+{
+    rotated();
+    linked[0] = 1;
+    role = UINT8_MAX;
+    cr_assert_eq(command("retire"), EXIT_CODE_CONFLICT);
+    cr_assert(strstr(said, "any at 10.0.0.9:40000 is connected to node 1"), "%s", said);
 }
 
 Test(admin_rotate_ticket, list_asks_nobody_when_there_is_no_old_secret)
