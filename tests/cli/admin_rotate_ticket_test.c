@@ -237,6 +237,7 @@ Test(admin_rotate_ticket, retire_does_not_take_silence_for_nobody)
     silent[1] = true;
     cr_assert_eq(command("retire"), EXIT_CODE_UNREACHABLE);
     cr_assert_eq(tickets.phase, TICKETS_RETIRING);
+    cr_assert_eq(asked, 2, "a node of the version before never answers");
     cr_assert(strstr(said, "node 2 at 127.0.0.1:7002 does not say who"), "%s", said);
     cr_assert(strstr(said, "--force"), "%s", said);
 }
