@@ -150,7 +150,7 @@ static void try_ends(struct fleet *fleet)
     REQUIRE(!intruder_gets_in(intruder, NOT_IN_MS), "an expired ticket opens");
     intruder_close(intruder);
     REQUIRE(ticket(fleet, (const char *[]){"revoke", "999", NULL}) == 1, "%s", text);
-    REQUIRE(strstr(err, "unknown"), "%s", err);
+    REQUIRE(strstr(err, "there is no ticket 999"), "%s", err);
 }
 
 /* An admin's ticket does what an admin does, and makes no tickets. */
