@@ -184,6 +184,9 @@ admin leave "$(cat "$dir/node-4.address")" --wait
 loaded=$keys
 keys=$idle_keys
 load "$dir/fill.json" 1 --warmup 0
+# What was filled, and what the leave moved, is to be on the disk and at rest.
+sync
+sleep 10
 admin moves --rate "$fast"
 join node-5
 admin plan -o json
