@@ -119,25 +119,26 @@ static bool is_lost(const struct view *view, uint32_t i)
     return view->map.members[i].state != RINGMAP_STATE_REMOVED && !view_is_alive(&view->nodes[i]);
 }
 
-/* Two of the dead would each be given what the other held: they go together, or not. */
-static void add_removal_of_all(struct list *list, const struct view *view,
-                               const struct moves *moves)
+/* The changes that the words name, beside the removal of all who are dead: two of those would each
+ * be given what the other held, so they go together, or not. */
+static void add_with_removals(struct list *list, const struct view *view, const struct moves *moves,
+                              const struct staged *staged, const char *words)
 {
-    struct staged staged = {.count = 0};
-    char command[REMEDY_TEXT_SIZE] = "";
+    char command[REMEDY_TEXT_SIZE];
     struct text out = {command, sizeof command, 0};
+    struct staged all = *staged;
 
-    text_add(&out, "ring-admin commit --auto");
+    text_add(&out, "ring-admin commit --auto%s%s", words[0] ? " " : "", words);
     for (uint32_t i = 0; i < view->node_count; i++) {
-        struct staged_change change = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
+        struct staged_change removal = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
 
         if (!is_lost(view, i))
             continue;
-        if (staged_add(&staged, &view->map, &change) != 0)
+        if (staged_add(&all, &view->map, &removal) != 0)
             return;
-        text_add(&out, " remove %u", change.member);
+        text_add(&out, " remove %u", removal.member);
     }
-    if (remedy_can_commit(view, moves, &staged))
+    if (remedy_can_commit(view, moves, &all))
         add(list, command);
 }
 
@@ -200,7 +201,7 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
     if (refusals == 0 || refusals == 1u << PLAN_NOTE_ZONES_LOST)
         add(&list, command);
     else if ((refusals & 1u << PLAN_NOTE_TARGET_DEAD) && !(refusals & no_majority))
-        add_removal_of_all(&list, view, moves);
+        add_with_removals(&list, view, moves, &(struct staged){.count = 0}, "");
     if (holds && !(refusals & no_majority))
         add_replacement(&list, view, moves, node->id);
     if (list.count > 0)
@@ -226,29 +227,6 @@ static bool has_note(const struct plan *plan, uint8_t code)
         if (plan->notes[i].code == code)
             return true;
     return false;
-}
-
-/* Rows that are to be shorter may keep too few that are alive: then all who are dead go with them.
- */
-static void add_shrinking(struct list *list, const struct view *view, const struct moves *moves,
-                          const struct staged *staged, const char *words)
-{
-    char command[REMEDY_TEXT_SIZE];
-    struct text out = {command, sizeof command, 0};
-    struct staged all = *staged;
-
-    text_add(&out, "ring-admin commit --auto %s", words);
-    for (uint32_t i = 0; i < view->node_count; i++) {
-        struct staged_change removal = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
-
-        if (!is_lost(view, i))
-            continue;
-        if (staged_add(&all, &view->map, &removal) != 0)
-            return;
-        text_add(&out, " remove %u", removal.member);
-    }
-    if (remedy_can_commit(view, moves, &all))
-        add(list, command);
 }
 
 /* Two of the dead would each be given what the other held, so they go together. */
@@ -282,7 +260,8 @@ void remedy_without_dead(const struct view *view, const struct moves *moves,
         text_add(&list.text, "%sring-admin commit --auto%s%s%s%s", list.count > 0 ? ", or " : "",
                  words[0] ? " " : "", words, joins, removals);
     else if (out.size == 0 && words[0] != 0 && has_note(plan, PLAN_NOTE_QUORUM))
-        add_shrinking(&list, view, moves, staged, words);
+        /* Rows that are to be shorter may keep too few that are alive. */
+        add_with_removals(&list, view, moves, staged, words);
 }
 
 /* words: there are some, for the removal of who is dead is among them. */
