@@ -119,7 +119,13 @@ static bool takes_part(struct node_loop *loop, struct host_link *host)
     return member != 0 && !loop_link_joining(loop, member);
 }
 
-/* Links that were let in and may not stay. Members that take part stay. */
+/* It was let in, and stays as long as the tickets say. Members that take part stay. */
+static bool is_guest(struct node_loop *loop, struct host_link *host)
+{
+    return !host->dialled && !host->ended && !takes_part(loop, host);
+}
+
+/* Links that may not stay. */
 static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
 {
     size_t count = 0;
@@ -128,7 +134,7 @@ static size_t find_ended(struct node_loop *loop, struct link *ended[CLOSE_MAX])
         char text[REFUSAL_TEXT_SIZE];
         struct refusal refusal;
 
-        if (host->dialled || host->ended || takes_part(loop, host))
+        if (!is_guest(loop, host))
             continue;
         refusal = problem(loop, host->ticket, host->generation, host->role, host->public_key);
         if (refusal.kind == REFUSAL_NONE)
@@ -152,8 +158,7 @@ static uint32_t put_peers(struct node_loop *loop, uint32_t generation, struct wi
     for (struct host_link *host = loop->links; host; host = host->next) {
         struct wire_peer peer = {.role = host->role, .ticket = host->ticket};
 
-        if (host->dialled || host->ended || host->generation != generation ||
-            takes_part(loop, host))
+        if (host->generation != generation || !is_guest(loop, host))
             continue;
         memcpy(peer.address, host->address, sizeof peer.address);
         memcpy(peer.public_key, host->public_key, sizeof peer.public_key);
