@@ -38,18 +38,17 @@ void fabric_refused(struct fabric *fabric, const char *address, bool dialled, ui
         fabric->refused_ms = now;
         fabric->refused_count = 0;
     }
-    if (!repeated && fabric->refused_count == FABRIC_REFUSED_BURST)
-        repeated = true;
-    else if (!repeated)
-        fabric->refused_count += 1;
-    if (refusal == REFUSAL_NONE && repeated) {
+    repeated = repeated || fabric->refused_count == FABRIC_REFUSED_BURST;
+    fabric->refused_count += !repeated;
+    bool kept_back = repeated && refusal == REFUSAL_NONE;
+    if (kept_back) {
         fabric->refused_more += 1;
     } else if (refusal == REFUSAL_NONE) {
         more = fabric->refused_more;
         fabric->refused_more = 0;
     }
     pthread_mutex_unlock(&fabric->lock);
-    if ((refusal == REFUSAL_NONE && repeated) || fabric->options.on_refused == NULL)
+    if (kept_back || fabric->options.on_refused == NULL)
         return;
     char text[160];
     if (more > 0) {

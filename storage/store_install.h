@@ -53,7 +53,7 @@ void store_install_delete(struct store_install *install);
 size_t store_staging_run_size(const struct store *store);
 /* Gives it room for a run, which served another one if there is such. 0 or -ENOMEM. */
 int store_staging_room_take(struct store *store, struct install *install);
-/* It needs none for now. */
+/* Takes the room back, for the next run of any install. */
 void store_staging_room_give(struct store *store, struct install *install);
 void store_staging_rooms_free(struct store *store); /* that nobody has */
 /* A cask of that many bytes gets a slot; file is taken over on success. 0 or -errno. */
