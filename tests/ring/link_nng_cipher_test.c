@@ -22,26 +22,10 @@ static void setup(void)
 }
 TestSuite(link_nng_cipher, .init = setup, .timeout = 120);
 
-static struct link *join(void)
-{
-    end_listen(&node, 0);
-    end_open(&router);
-    struct link *link = end_dial(&router, fabric_port(node.fabric), node.identity.public_key);
-    end_wait(&router, &router.ups, 1);
-    end_wait(&node, &node.ups, 1);
-    return link;
-}
-
-static void part(void)
-{
-    end_close(&router);
-    end_close(&node);
-}
-
 /* Both ends say the same cipher, and what is sent comes back whole. */
 static void carry(enum seal_cipher cipher)
 {
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     cr_assert_str_eq(node.peer.cipher, seal_cipher_name(cipher));
     cr_assert_str_eq(router.peer.cipher, seal_cipher_name(cipher));
     for (size_t i = 0; i < 100; i++)
@@ -49,7 +33,7 @@ static void carry(enum seal_cipher cipher)
     end_wait(&router, &router.messages, 100);
     cr_assert_eq(router.disorders + node.disorders, 0);
     cr_assert_eq(router.damages + node.damages, 0);
-    part();
+    end_part(&node, &router);
     cr_assert_eq(router.downs, 1);
     cr_assert_eq(node.downs, 1);
 }
@@ -180,7 +164,7 @@ Test(link_nng_cipher, one_failed_allocation_of_the_library_heals)
         }
         fails_at = 0;
         cr_assert_str_eq(router.peer.cipher, "aes-256-gcm");
-        part();
+        end_part(&node, &router);
     } while (allocations >= n && n < 100);
     cr_assert_geq(n, 8, "two contexts an end, and what is in them");
     cr_assert_lt(n, 100);

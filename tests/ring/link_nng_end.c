@@ -153,6 +153,22 @@ struct link *end_dial(struct end *end, uint16_t port, const uint8_t *expected_ke
     return link;
 }
 
+struct link *end_join(struct end *node, struct end *router)
+{
+    end_listen(node, 0);
+    end_open(router);
+    struct link *link = end_dial(router, fabric_port(node->fabric), node->identity.public_key);
+    end_wait(router, &router->ups, 1);
+    end_wait(node, &node->ups, 1);
+    return link;
+}
+
+void end_part(struct end *node, struct end *router)
+{
+    end_close(router);
+    end_close(node);
+}
+
 void end_wait(struct end *end, const uint64_t *counter, uint64_t value)
 {
     struct timespec until;

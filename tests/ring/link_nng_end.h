@@ -51,6 +51,9 @@ void end_open(struct end *end);
 void end_listen(struct end *end, uint16_t port);
 void end_close(struct end *end);
 struct link *end_dial(struct end *end, uint16_t port, const uint8_t *expected_key);
+/* Opens both, the node listening; the router dials, and both are up. */
+struct link *end_join(struct end *node, struct end *router);
+void end_part(struct end *node, struct end *router);
 /* Waits until *counter (of this end) is at least value; fails the test after 30 s. */
 void end_wait(struct end *end, const uint64_t *counter, uint64_t value);
 uint64_t end_read(struct end *end, const uint64_t *counter);

@@ -22,26 +22,9 @@ static void setup(void)
 }
 TestSuite(link_nng, .init = setup, .timeout = 120);
 
-/* Opens both, dials, waits until both sides are up. */
-static struct link *join(void)
-{
-    end_listen(&node, 0);
-    end_open(&router);
-    struct link *link = end_dial(&router, fabric_port(node.fabric), node.identity.public_key);
-    end_wait(&router, &router.ups, 1);
-    end_wait(&node, &node.ups, 1);
-    return link;
-}
-
-static void part(void)
-{
-    end_close(&router);
-    end_close(&node);
-}
-
 Test(link_nng, both_ends_learn_who_the_other_is)
 {
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     cr_assert_eq(end_link(&router), link);
     cr_assert_eq(link_user(link), &router);
     cr_assert_eq(memcmp(router.peer.public_key, node.identity.public_key, 32), 0);
@@ -52,7 +35,7 @@ Test(link_nng, both_ends_learn_who_the_other_is)
     cr_assert_not(node.peer.dialled);
     cr_assert_eq(strncmp(node.peer.address, "127.0.0.1:", 10), 0);
     cr_assert_neq(link_id(end_link(&node)), link_id(link));
-    part();
+    end_part(&node, &router);
     cr_assert_eq(router.downs, 1);
     cr_assert_eq(node.downs, 1);
 }
@@ -63,7 +46,7 @@ Test(link_nng, echo_of_messages_of_every_size)
                                    65536, 262127, 262128, 262129, 1u << 20,  5u << 20,
                                    3,     70000,  300000, 0,      20u << 20, 1};
     node.echo = true;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     size_t count = sizeof sizes / sizeof *sizes;
     for (size_t i = 0; i < count; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, sizes[i]), 0);
@@ -71,7 +54,7 @@ Test(link_nng, echo_of_messages_of_every_size)
     cr_assert_eq(router.disorders + node.disorders, 0);
     cr_assert_eq(router.damages + node.damages, 0);
     cr_assert_eq(router.bytes, node.bytes);
-    part();
+    end_part(&node, &router);
 }
 
 /* Without a descriptor of our own nng receives and sends everything. */
@@ -80,13 +63,13 @@ Test(link_nng, nng_alone_carries_the_same)
     node.echo = true;
     node.options.by_nng = true;
     router.options.by_nng = true;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     for (size_t i = 0; i < 200; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, i * i * 11 % 300000), 0);
     end_wait(&router, &router.messages, 200);
     cr_assert_eq(router.disorders + node.disorders, 0);
     cr_assert_eq(router.damages + node.damages, 0);
-    part();
+    end_part(&node, &router);
     cr_assert_eq(router.downs, 1);
     cr_assert_eq(node.downs, 1);
 }
@@ -126,7 +109,7 @@ Test(link_nng, host_that_polls_gets_messages_on_its_own_thread)
     router.options.on_pause = count_pause;
     end_on_message = router.options.on_message;
     router.options.on_message = check_thread;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     cr_assert_geq(fabric_descriptor(router.fabric), 0);
     pumping = true;
     pthread_create(&pumped_by, NULL, pump, router.fabric);
@@ -138,7 +121,7 @@ Test(link_nng, host_that_polls_gets_messages_on_its_own_thread)
     cr_assert_eq(foreign_messages, 0);
     cr_assert_gt(pauses, 0);
     cr_assert_eq(router.disorders + router.damages, 0);
-    part(); /* fabric_close() receives what ends the link */
+    end_part(&node, &router); /* fabric_close() receives what ends the link */
     cr_assert_eq(router.downs, 1);
 }
 
@@ -153,7 +136,7 @@ static void *send_many(void *argument)
 
 Test(link_nng, many_messages_both_ways_at_once_stay_in_order)
 {
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     pthread_t threads[2];
     void *failed = NULL;
     pthread_create(&threads[0], NULL, send_many, link);
@@ -167,14 +150,14 @@ Test(link_nng, many_messages_both_ways_at_once_stay_in_order)
     cr_assert_eq(router.disorders + node.disorders, 0);
     cr_assert_eq(router.damages + node.damages, 0);
     cr_assert_eq(router.downs + node.downs, 0);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, receiver_that_does_not_consume_stops_data_but_not_control)
 {
     node.hold = true;
     node.options.credit_size = 100000;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     for (uint64_t i = 0; i < 1000; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, 1000), 0);
     end_wait(&node, &node.bytes, 100000);
@@ -187,14 +170,14 @@ Test(link_nng, receiver_that_does_not_consume_stops_data_but_not_control)
     end_wait(&node, &node.controls, 2);
     cr_assert_eq(end_read(&node, &node.messages), 200);
     cr_assert_eq(node.disorders, 0);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, credit_in_messages_holds_too)
 {
     node.hold = true;
     node.options.credit_messages = 50;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     for (uint64_t i = 0; i < 500; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, 3), 0);
     end_wait(&node, &node.messages, 50);
@@ -205,18 +188,18 @@ Test(link_nng, credit_in_messages_holds_too)
         link_consumed(end_link(&node), 150, 51);
         end_wait(&node, &node.messages, i + 50);
     }
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, message_larger_than_the_whole_window_passes)
 {
     node.options.credit_size = 1000;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     for (uint64_t i = 0; i < 5; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, 3u << 20), 0);
     end_wait(&node, &node.messages, 5);
     cr_assert_eq(node.damages + node.disorders, 0);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, queue_over_its_bound_breaks_the_link_which_comes_back)
@@ -224,7 +207,7 @@ Test(link_nng, queue_over_its_bound_breaks_the_link_which_comes_back)
     node.hold = true;
     node.options.credit_size = 1000;
     router.options.queue_size_max = 100000;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     int r = 0;
     for (uint64_t i = 0; i < 1000 && r == 0; i++)
         r = end_send(link, WIRE_OPS, i, 1000);
@@ -232,7 +215,7 @@ Test(link_nng, queue_over_its_bound_breaks_the_link_which_comes_back)
     end_wait(&router, &router.downs, 1);
     end_wait(&router, &router.ups, 2);
     end_wait(&node, &node.ups, 2);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, sending_without_a_connection_is_an_error)
@@ -251,16 +234,16 @@ Test(link_nng, sending_without_a_connection_is_an_error)
 Test(link_nng, too_large_a_message_is_an_error_and_nothing_else)
 {
     node.echo = true;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     cr_assert_eq(end_send(link, WIRE_OPS, 0, LINK_MESSAGE_SIZE_MAX + 1), -EMSGSIZE);
     cr_assert_eq(end_send(link, WIRE_OPS, 0, 1), 0);
     end_wait(&router, &router.messages, 1);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, link_comes_back_when_the_peer_does_at_the_same_port)
 {
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     uint16_t port = fabric_port(node.fabric);
     for (uint64_t round = 1; round <= 5; round++) {
         end_close(&node);
@@ -273,7 +256,7 @@ Test(link_nng, link_comes_back_when_the_peer_does_at_the_same_port)
         end_wait(&node, &node.messages, round);
     }
     cr_assert_str_eq(router.why, "closed by the peer");
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, dialling_before_the_peer_listens_comes_up_later)
@@ -287,7 +270,7 @@ Test(link_nng, dialling_before_the_peer_listens_comes_up_later)
     end_listen(&node, port);
     end_wait(&router, &router.ups, 1);
     end_wait(&node, &node.ups, 1);
-    part();
+    end_part(&node, &router);
 }
 
 /* The next attempt is a day away. */
@@ -308,12 +291,12 @@ Test(link_nng, hurried_link_does_not_wait_for_its_next_attempt)
     }
     cr_assert_eq(end_read(&router, &router.ups), 1);
     link_hurry(link);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, closed_link_delivers_what_was_queued_and_stays_away)
 {
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     for (uint64_t i = 0; i < 5000; i++)
         cr_assert_eq(end_send(link, WIRE_OPS, i, 500), 0);
     link_close(link);
@@ -328,26 +311,26 @@ Test(link_nng, closed_link_delivers_what_was_queued_and_stays_away)
     end_wait(&node, &node.ups, 2);
     end_wait(&router, &router.ups, 2);
     cr_assert_eq(end_read(&router, &router.ups), 2);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, accepted_link_closed_by_its_host_is_dialled_again)
 {
-    join();
+    end_join(&node, &router);
     for (uint64_t round = 1; round <= 20; round++) {
         end_wait(&node, &node.ups, round);
         link_close(end_link(&node));
         end_wait(&router, &router.downs, round);
         end_wait(&node, &node.downs, round);
     }
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, host_may_close_from_inside_its_callback)
 {
     node.close_on_data = true;
     node.echo = true;
-    join();
+    end_join(&node, &router);
     for (uint64_t round = 1; round <= 20; round++) {
         end_wait(&router, &router.ups, round);
         end_wait(&node, &node.ups, round);
@@ -358,7 +341,7 @@ Test(link_nng, host_may_close_from_inside_its_callback)
         end_wait(&router, &router.downs, round);
     }
     cr_assert_eq(node.messages, 20, "nothing is handed up after link_close");
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, refusal_by_the_host_is_no_up_and_no_down)
@@ -374,7 +357,7 @@ Test(link_nng, refusal_by_the_host_is_no_up_and_no_down)
     node.refuse = false;
     pthread_mutex_unlock(&node.lock);
     end_wait(&router, &router.ups, 1);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, another_key_than_the_pinned_one_is_refused)
@@ -387,7 +370,7 @@ Test(link_nng, another_key_than_the_pinned_one_is_refused)
     end_text(&router, router.refused, text);
     cr_assert_not_null(strstr(text, "another key"), "%s", text);
     end_wait(&node, &node.refusals, 3); /* it tries again and again */
-    part();
+    end_part(&node, &router);
     cr_assert_eq(router.ups + node.ups, 0);
 }
 
@@ -404,7 +387,7 @@ static void expect_refusal(const struct ticket *other)
     cr_assert_not_null(strstr(text, "another cluster's ticket"), "%s", text);
     end_text(&node, node.refused, text);
     cr_assert_not_null(strstr(text, "ticket"), "%s", text);
-    part();
+    end_part(&node, &router);
     cr_assert_eq(router.ups + node.ups, 0);
 }
 
@@ -424,7 +407,7 @@ Test(link_nng, another_cluster_is_refused)
 
 Test(link_nng, pointer_to_a_lost_link_does_no_harm)
 {
-    join();
+    end_join(&node, &router);
     struct link *lost = end_link(&node);
     end_close(&router);
     end_wait(&node, &node.downs, 1);
@@ -441,13 +424,13 @@ Test(link_nng, idle_link_is_kept_up_by_pings)
     router.options.idle_ms = 100;
     node.options.idle_ms = 100;
     node.echo = true;
-    struct link *link = join();
+    struct link *link = end_join(&node, &router);
     struct timespec pause = {.tv_nsec = 600 * 1000000};
     nanosleep(&pause, NULL);
     cr_assert_eq(end_send(link, WIRE_OPS, 0, 10), 0);
     end_wait(&router, &router.messages, 1);
     cr_assert_eq(end_read(&router, &router.ups), 1);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, silent_connection_is_given_up_and_dialled_again)
@@ -464,7 +447,7 @@ Test(link_nng, silent_connection_is_given_up_and_dialled_again)
     cr_assert_str_eq(router.why, "silent for too long");
     atomic_store(&relay.stalled, false);
     end_wait(&router, &router.ups, 2);
-    part();
+    end_part(&node, &router);
     relay_close(&relay);
 }
 
@@ -484,7 +467,7 @@ Test(link_nng, damaged_packet_breaks_the_link_and_is_not_delivered)
         end_wait(&router, &router.downs, round);
     }
     cr_assert_eq(node.messages, 0);
-    part();
+    end_part(&node, &router);
     relay_close(&relay);
 }
 
@@ -506,7 +489,7 @@ Test(link_nng, bad_addresses_and_a_taken_port_are_told)
     cr_assert_eq(fabric_listen(router.fabric, taken), -EADDRINUSE);
     cr_assert_eq(fabric_listen(router.fabric, "192.0.2.1:0"), -EADDRNOTAVAIL);
     cr_assert_eq(fabric_listen(router.fabric, "127.0.0.1:0"), 0, "and then a good one");
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, ipv6_works_where_there_is_loopback)
@@ -565,7 +548,7 @@ static void carry_one(uint64_t n)
         nanosleep(&pause, NULL);
     }
     cr_assert(arrived());
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng, one_failed_allocation_anywhere_heals)

@@ -19,12 +19,6 @@ static void setup(void)
 }
 TestSuite(link_nng_tickets, .init = setup, .timeout = 120);
 
-static void part(void)
-{
-    end_close(&router);
-    end_close(&node);
-}
-
 /* The node opens to a secret and to tickets 1 … count, and offers the secret. */
 static void open_to(struct tickets_candidate *candidates, uint32_t count)
 {
@@ -85,7 +79,7 @@ Test(link_nng_tickets, a_ticket_that_was_taken_away_opens_no_more_and_its_link_s
     cr_assert_eq(end_send(link, WIRE_OPS, 0, 100), 0);
     end_wait(&router, &router.messages, 1);
     end_close(&late);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng_tickets, with_no_tickets_nobody_comes_in_and_the_secret_is_offered_to_others)
@@ -104,7 +98,7 @@ Test(link_nng_tickets, with_no_tickets_nobody_comes_in_and_the_secret_is_offered
     end_listen(&router, 0);
     end_dial(&node, fabric_port(router.fabric), NULL);
     end_wait(&node, &node.ups, 1);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng_tickets, who_is_refused_hears_why)
@@ -132,7 +126,7 @@ Test(link_nng_tickets, who_is_refused_hears_why)
     node.refuse = false;
     pthread_mutex_unlock(&node.lock);
     end_wait(&router, &router.ups, 1);
-    part();
+    end_part(&node, &router);
 }
 
 Test(link_nng_tickets, every_link_that_is_refused_hears_of_it)
@@ -151,5 +145,5 @@ Test(link_nng_tickets, every_link_that_is_refused_hears_of_it)
     cr_assert_null(strstr(text, "more like it"), "%s", text);
     for (unsigned i = 0; i < LINKS; i++)
         link_close(links[i]);
-    part();
+    end_part(&node, &router);
 }
