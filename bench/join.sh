@@ -4,16 +4,18 @@
 #   quiet, during   p99 of clients, and their longest update (which bounds the pause of a hand-over);
 #                   "during" is the worst window of four seconds. Also afterwards, when four nodes
 #                   share the machine that three had
-#   moves, copy     MiB/s of replicas that move while no client asks, three times as many keys, so
-#                   that the plan and its ends do not count for much; and of a file that is copied
-#                   through a socket (ring-bench copy). Beside it the processor time of both for a
-#                   MiB: a copy has the machine for two threads, moves share it between four nodes
-#   bytes           received by a node that joins while no client asks, to the live bytes it is due
+#   moves, copy     MiB/s of replicas that move while no client asks, in a cluster of their own with
+#                   three times as many keys, so that the plan and its ends do not count for much; and
+#                   of a file that is copied through a socket (ring-bench copy). Beside it the
+#                   processor time of both for a MiB: a copy has the machine for two threads, moves
+#                   share it between four nodes. Once more with values of 16,000 B, where records
+#                   count for little. What has moved is what the new node's casks hold
+#   bytes           received by that node, to what its casks hold
 #   detection       from kill -9 until gossip holds the node dead; re-election: the longest gap that
 #                   any client has, over many kills
 # Prints tables for docs/benchmarks.md; each figure is a line of bench/results/join/*.json.
 #
-#   sh bench/join.sh            about four minutes
+#   sh bench/join.sh            about five minutes
 #   sh bench/join.sh --quick    about one
 #
 # Only processes that were started here are ended, by number.
@@ -23,12 +25,13 @@ cd "$top" || exit 1
 . bench/lib.sh
 keys=200000
 idle_keys=600000
+large_keys=40000
 seconds=15
 kills=30
 fast=100000 # MiB/s: no budget at all
 for word in "$@"; do
     case $word in
-    --quick) keys=30000 idle_keys=90000 seconds=4 kills=5 ;;
+    --quick) keys=30000 idle_keys=90000 large_keys=6000 seconds=4 kills=5 ;;
     *)
         echo "usage: sh bench/join.sh [--quick]" >&2
         exit 2
@@ -79,18 +82,36 @@ now_ms()
 }
 
 # --- the cluster ------------------------------------------------------------------------------
-resp=127.0.0.1:$((21000 + $$ % 20000))
-"$bin/ringcask" demo --dir "$dir/ringcask" --resp "$resp" >"$dir/demo.out" 2>"$dir/demo.log" &
-started $!
-tries=0
-until grep -q '^ready ' "$dir/demo.out"; do
-    tries=$((tries + 1))
-    [ $tries -lt 300 ] || die "the demo does not get ready: $(tail -n 5 "$dir/demo.log")"
-    sleep 0.1
-done
-export RINGCASK_TICKET="$dir/ringcask/cluster.ticket"
-RINGCASK_SEEDS=$(cat "$dir"/ringcask/node-1.address),$(cat "$dir"/ringcask/node-2.address)
-export RINGCASK_SEEDS
+# Starts three nodes and a router in $home, a folder of that name, and waits until they serve. What is
+# started, the load and ring-admin below are for the cluster that was started last.
+cluster() # name
+{
+    home=$dir/$1
+    clusters=$((clusters + 1))
+    resp=127.0.0.1:$((21000 + $$ % 20000 + clusters))
+    "$bin/ringcask" demo --dir "$home" --resp "$resp" >"$home.out" 2>"$home.log" &
+    demo=$!
+    started $demo
+    tries=0
+    until grep -q '^ready ' "$home.out"; do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || die "the demo does not get ready: $(tail -n 5 "$home.log")"
+        sleep 0.1
+    done
+    RINGCASK_TICKET=$home/cluster.ticket
+    RINGCASK_SEEDS=$(cat "$home/node-1.address"),$(cat "$home/node-2.address")
+    export RINGCASK_TICKET RINGCASK_SEEDS
+}
+# Ends the cluster and the node that has joined it, and removes its data.
+cluster_end() # name of the node
+{
+    for pid in $(cat "$dir/$1.pid") $demo; do
+        kill "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+        ended "$pid"
+    done
+    rm -rf "$home" "${dir:?}/$1"
+}
 
 admin() # words...
 {
@@ -103,7 +124,7 @@ load() # file seconds options...
     duration=$2
     shift 2
     "$bin/ring-bench" load --resp "$resp" --workload b --clients 50 --keys "$keys" \
-        --value-size 1000 --seconds "$duration" -o json "$@" >"$file" || die "ring-bench failed"
+        --value-size "$value_size" --seconds "$duration" -o json "$@" >"$file" || die "ring-bench failed"
 }
 # Starts a node that joins, and waits until it is known. Its number: $dir/NAME.pid
 join() # name
@@ -133,14 +154,22 @@ received() # pid
         END { printf "%d", sum }'
 }
 
+# Bytes of the casks of a node.
+held() # name
+{
+    find "$dir/$1" -name '*.cask' -printf '%s\n' | awk '{ sum += $1 } END { printf "%d", sum }'
+}
 # Seconds of processor that all nodes have used, one that joined included.
 worked() # name
 {
-    for pid in $(cat "$dir"/ringcask/node-*.pid "$dir/$1.pid"); do
+    for pid in $(cat "$home"/node-*.pid "$dir/$1.pid"); do
         sed 's/.*) //' "/proc/$pid/stat"
     done | awk -v ticks="$(getconf CLK_TCK)" '{ sum += $12 + $13 } END { print sum / ticks }'
 }
 
+clusters=0
+value_size=1000
+cluster loaded
 echo "peak and half of it" >&2
 load "$dir/peak.json" "$((seconds / 3 + 1))" --warmup 1
 put peak "$(number "$dir/peak.json" achieved)"
@@ -179,38 +208,47 @@ put during_update_max_ms "$(awk '{ print $1 / 1000 }' "$dir/worst")"
 load "$dir/after.json" "$seconds" --no-fill --warmup 1 --rate "$rate"
 put after_p99_ms "$(of "$dir/after.json" all p99 | awk '{ print $1 / 1000 }')"
 
-echo "a join while nobody asks" >&2
-admin leave "$(cat "$dir/node-4.address")" --wait
+cluster_end node-4
 loaded=$keys
-keys=$idle_keys
-load "$dir/fill.json" 1 --warmup 0
-# What was filled, and what the leave moved, is to be on the disk and at rest.
-sync
-sleep 10
-admin moves --rate "$fast"
-join node-5
-admin plan -o json
-due=$(number "$dir/admin.out" bytes)
-[ -n "$due" ] && [ "$due" -gt 0 ] || die "the plan names no bytes"
-before=$(received "$(cat "$dir/node-5.pid")")
-worked_before=$(worked node-5)
-begin=$(now_ms)
-admin commit --auto --wait
-took=$(($(now_ms) - begin))
-worked_after=$(worked node-5)
-after=$(received "$(cat "$dir/node-5.pid")")
-put due_bytes "$due"
-put received_bytes "$((after - before))"
-put moves_mib_s "$(awk -v b="$due" -v ms="$took" 'BEGIN { print b / 1048576 / (ms / 1000) }')"
-put moves_cpu_ms_mib "$(awk -v b="$due" -v from="$worked_before" -v to="$worked_after" \
-    'BEGIN { print (to - from) * 1000 / (b / 1048576) }')"
+
+# A cluster of its own, and a node that joins it while nobody asks.
+join_idle() # name keys value-size
+{
+    echo "a join while nobody asks: $2 keys with values of $3 B" >&2
+    keys=$2
+    value_size=$3
+    cluster "$1"
+    load "$dir/fill.json" 1 --warmup 0
+    # What was filled is to be on the disk and at rest.
+    sync
+    sleep 10
+    admin moves --rate "$fast"
+    join "$1-new"
+    pid=$(cat "$dir/$1-new.pid")
+    before=$(received "$pid")
+    worked_before=$(worked "$1-new")
+    begin=$(now_ms)
+    admin commit --auto --wait
+    took=$(($(now_ms) - begin))
+    worked_after=$(worked "$1-new")
+    after=$(received "$pid")
+    bytes=$(held "$1-new")
+    [ "$bytes" -gt 0 ] || die "the casks of $1-new hold nothing"
+    put "$1_bytes" "$bytes"
+    put "$1_received_bytes" "$((after - before))"
+    put "$1_moves_mib_s" "$(awk -v b="$bytes" -v ms="$took" 'BEGIN { print b / 1048576 / (ms / 1000) }')"
+    put "$1_moves_cpu_ms_mib" "$(awk -v b="$bytes" -v from="$worked_before" -v to="$worked_after" \
+        'BEGIN { print (to - from) * 1000 / (b / 1048576) }')"
+    cluster_end "$1-new"
+}
+join_idle small "$idle_keys" 1000
+join_idle large "$large_keys" 16000
 "$bin/ring-bench" copy --dir "$dir" -o json >"$dir/copy.json" || die "ring-bench copy failed"
 put copy_mib_s "$(number "$dir/copy.json" value)"
 grep '"case":"CPU of it"' "$dir/copy.json" >"$dir/copy-cpu.json"
 put copy_cpu_ms_mib "$(number "$dir/copy-cpu.json" value)"
 
 echo "$kills kills" >&2
-kill "$(cat "$dir/node-5.pid")" 2>/dev/null
 "$bin/process_test" --scenario gossip >"$dir/gossip.out" || die "$(cat "$dir/gossip.out")"
 put detection_ms "$(sed -n 's/^ok .*held dead after \([0-9]*\) ms.*/\1/p' "$dir/gossip.out")"
 "$bin/process_test" --scenario kill --rounds "$kills" >"$dir/kill.out" || die "$(cat "$dir/kill.out")"
@@ -234,14 +272,16 @@ plain() # what value unit
     printf '| %s | %s%s | | |\n' "$1" "$2" "$3"
 }
 echo "$cores cores of ${cpu:-unknown}, Linux $kernel, ${stamp%T*}, commit $commit; $loaded keys with values of 1,000 B," \
-    "$idle_keys of them while nobody asks, 256 partitions, three replicas."
+    "$idle_keys of them, or $large_keys with values of 16,000 B, while nobody asks; 256 partitions, three replicas."
 echo
 echo "| | measured | bound | met |"
 echo "|---|---|---|---|"
 row "p99 of clients during the join, to the quiet one" "$(ratio during_p99_ms quiet_p99_ms)" " ×" 2 1
-row "moves while nobody asks, to a copy through a socket" "$(ratio moves_mib_s copy_mib_s)" "" 0.6 0
+row "moves while nobody asks, to a copy through a socket" "$(ratio small_moves_mib_s copy_mib_s)" "" 0.6 0
+row "the same with values of 16,000 B" "$(ratio large_moves_mib_s copy_mib_s)" "" 0.6 0
 row "replicas moved, to the least" "$(ratio moves moves_least)" " ×" 1.02 1
-row "bytes received, to the live bytes due" "$(ratio received_bytes due_bytes)" " ×" 1.05 1
+row "bytes received, to what has moved" "$(ratio small_received_bytes small_bytes)" " ×" 1.05 1
+row "the same with values of 16,000 B" "$(ratio large_received_bytes large_bytes)" " ×" 1.05 1
 row "longest update during the join" "$(got during_update_max_ms)" " ms" 50 1
 row "a killed node is held dead after" "$(got detection_ms)" " ms" 2000 1
 row "longest gap of a client over $kills kills" "$(got election_longest_ms)" " ms" 1500 1
@@ -250,7 +290,11 @@ plain "p99 quiet, during, with four nodes" \
     "$(got quiet_p99_ms), $(got during_p99_ms), $(got after_p99_ms)" " ms"
 plain "longest update quiet" "$(got quiet_update_max_ms)" " ms"
 plain "the join under load took" "$(got join_under_load_s)" " s"
-plain "moves, copy" "$(got moves_mib_s), $(got copy_mib_s)" " MiB/s"
-plain "moved while nobody asks" "$(got due_bytes | awk '{ printf "%d", $1 / 1048576 }')" " MiB"
-plain "processor time of a MiB: moves, copy" "$(got moves_cpu_ms_mib), $(got copy_cpu_ms_mib)" " ms"
+plain "moves, moves of 16,000 B, copy" \
+    "$(got small_moves_mib_s), $(got large_moves_mib_s), $(got copy_mib_s)" " MiB/s"
+plain "moved while nobody asks" \
+    "$(got small_bytes | awk '{ printf "%d", $1 / 1048576 }'), $(got large_bytes |
+        awk '{ printf "%d", $1 / 1048576 }')" " MiB"
+plain "processor time of a MiB: moves, of 16,000 B, copy" \
+    "$(got small_moves_cpu_ms_mib), $(got large_moves_cpu_ms_mib), $(got copy_cpu_ms_mib)" " ms"
 echo "kept in $results" >&2

@@ -45,6 +45,15 @@ started() # pid
 {
     pids="$1 $pids"
 }
+# It has been waited for: its number may be another's now.
+ended() # pid
+{
+    rest=
+    for pid in $pids; do
+        [ "$pid" = "$1" ] || rest="$rest $pid"
+    done
+    pids=$rest
+}
 
 open_dir()
 {
