@@ -60,6 +60,7 @@ void link_frame_get(const uint8_t bytes[LINK_FRAME_HEADER_SIZE], struct link_fra
 void link_reader_init(struct link_reader *reader)
 {
     memset(reader, 0, sizeof *reader);
+    reader->message_size_max = LINK_MESSAGE_SIZE_MAX;
 }
 
 void link_reader_deinit(struct link_reader *reader)
@@ -124,8 +125,6 @@ static int link_assembly_take(struct link_assembly *assembly, const struct link_
         assembly->partition = frame->partition;
         assembly->correlation = frame->correlation;
     }
-    if (frame->body_size > LINK_MESSAGE_SIZE_MAX - assembly->size)
-        return LINK_FRAME_E_TOO_LARGE;
     int r = link_assembly_grow(assembly, frame->body_size);
     if (r < 0)
         return r;
@@ -139,15 +138,26 @@ static int link_assembly_take(struct link_assembly *assembly, const struct link_
     return 0;
 }
 
+static bool link_credit_below(const struct link_credit *a, const struct link_credit *b)
+{
+    return a->bytes < b->bytes && a->messages < b->messages;
+}
+
 /* Counts a frame of the host's; what is not CONTROL needs credit to begin. */
 static int link_reader_count(struct link_reader *reader, const struct link_frame *frame,
                              enum link_lane lane)
 {
-    bool first = !reader->lanes[lane].open;
-    if (first && lane != LINK_LANE_CONTROL &&
-        (reader->received.bytes >= reader->limit.bytes ||
-         reader->received.messages >= reader->limit.messages))
+    const struct link_assembly *assembly = &reader->lanes[lane];
+    bool first = !assembly->open;
+    if (first && lane == LINK_LANE_CONTROL &&
+        !link_credit_below(&reader->received, &reader->control_limit))
+        return LINK_FRAME_E_FLOOD;
+    if (first && lane != LINK_LANE_CONTROL && !link_credit_below(&reader->received, &reader->limit))
         return LINK_FRAME_E_CREDIT;
+    /* The limit may have come down since the message began. */
+    if (assembly->size > reader->message_size_max ||
+        frame->body_size > reader->message_size_max - assembly->size)
+        return LINK_FRAME_E_TOO_LARGE;
     reader->received.bytes += frame->body_size;
     reader->received.messages += first;
     return 0;

@@ -7,8 +7,9 @@
  * PONG) may stand anywhere.
  *
  * The reader counts what it got, frame by frame, and refuses a DATA or BULK message that begins
- * without credit: that is a peer which does not keep the rules. Any error is final for the
- * connection.
+ * without credit: that is a peer which does not keep the rules. CONTROL waits for no credit, but is
+ * bounded as well: what one peer sends and nobody here gets round to is memory. Any error is final
+ * for the connection.
  */
 #ifndef RING_LINK_FRAME_H
 #define RING_LINK_FRAME_H
@@ -44,6 +45,7 @@ enum link_frame_e {
     LINK_FRAME_E_MALFORMED, /* lengths, flags, or a continuation that does not fit */
     LINK_FRAME_E_TOO_LARGE, /* the message would be over LINK_MESSAGE_SIZE_MAX */
     LINK_FRAME_E_CREDIT,    /* DATA or BULK without credit */
+    LINK_FRAME_E_FLOOD,     /* CONTROL beyond what is taken ahead */
 };
 
 struct link_assembly {
@@ -59,8 +61,10 @@ struct link_assembly {
 struct link_reader {
     struct link_assembly lanes[LINK_LANES];
     struct link_credit received;
-    struct link_credit
-        limit; /* DATA and BULK may begin below both; set by the owner before each packet */
+    /* Set by the owner before each packet: */
+    struct link_credit limit;         /* DATA and BULK may begin below both */
+    struct link_credit control_limit; /* CONTROL may */
+    size_t message_size_max;          /* at most LINK_MESSAGE_SIZE_MAX */
     const uint8_t *at;
     const uint8_t *end;
 };

@@ -66,6 +66,7 @@ struct link *link_new(struct fabric *fabric, const char *address)
     link->fabric = fabric;
     link->id = atomic_fetch_add(&link_ids, 1);
     link->backoff_ms = fabric->options.reconnect_ms_min;
+    atomic_store(&link->message_size_max, LINK_MESSAGE_SIZE_MAX);
     snprintf(link->address, sizeof link->address, "%s", address);
     int r = pthread_mutex_init(&link->lock, NULL);
     assert(r == 0);
@@ -322,6 +323,8 @@ static void fabric_defaults(struct fabric_options *options)
     DEFAULT(queue_size_max, 64u << 20);
     DEFAULT(credit_size, 8u << 20);
     DEFAULT(credit_messages, 65536);
+    DEFAULT(control_size, 32u << 20);
+    DEFAULT(control_messages, 65536);
 #undef DEFAULT
 }
 
@@ -383,6 +386,12 @@ void *link_user(const struct link *link)
 void link_set_user(struct link *link, void *user)
 {
     atomic_store(&link->user, user);
+}
+
+void link_set_message_max(struct link *link, size_t size_max)
+{
+    assert(size_max <= LINK_MESSAGE_SIZE_MAX);
+    atomic_store(&link->message_size_max, size_max);
 }
 
 uint64_t link_id(const struct link *link)

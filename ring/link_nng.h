@@ -12,7 +12,8 @@
  * Flow: one writer a link coalesces all that is queued into packets of at most 256 KiB; CONTROL
  * frames go first. The receiver grants credits in bytes and messages as the host says
  * link_consumed(); without credit, frames stay queued; a queue over its bound breaks the link
- * (those above repeat). Before authentication a connection may use 4 KiB and 2 s.
+ * (those above repeat). CONTROL needs no credit, and breaks the link when too much of it waits.
+ * Before authentication a connection may use 4 KiB and 2 s.
  */
 #ifndef RING_LINK_NNG_H
 #define RING_LINK_NNG_H
@@ -59,6 +60,9 @@ struct fabric_options {
                                         what all can do */
     size_t credit_size;              /* bytes a peer may send ahead: 8 MiB, never under a message */
     uint32_t credit_messages;        /* 65,536 */
+    size_t control_size;             /* CONTROL asks for no credit: it may be so much more, with */
+    uint32_t control_messages;       /* all that is not consumed; beyond it the link breaks. 32 MiB,
+                                        65,536 */
     void *context;
     /* The link is authenticated and usable, also from inside this call. Return false to refuse it
      * (it is then closed without on_down; on_refused tells); link_refuse() says why. */
@@ -113,6 +117,9 @@ int link_send(struct link *link, const struct link_message *messages, size_t cou
  * must be reported once, of any lane, from any thread; also from inside on_message. What is
  * reported after a reconnect for messages from before it does no harm. */
 void link_consumed(struct link *link, size_t bytes, uint32_t messages);
+/* From its next packet on, a message of the peer's that is larger breaks the link. At most, and at
+ * first, LINK_MESSAGE_SIZE_MAX. Any thread. */
+void link_set_message_max(struct link *link, size_t size_max);
 /* Ends it: for dialled links for good. What is queued is still sent, for a second at most; no more
  * messages come up; on_down comes (once) if it was up. The host must drop its pointer; memory is
  * the fabric's. Calls that other threads make meanwhile are harmless (-ENOTCONN): the memory stays

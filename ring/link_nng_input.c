@@ -209,6 +209,8 @@ static const char *input_frame_error(int error)
         return "the peer sent a message over the limit";
     case LINK_FRAME_E_CREDIT:
         return "the peer sent more than its credit";
+    case LINK_FRAME_E_FLOOD:
+        return "the peer sent more control messages than are taken ahead";
     default:
         return "out of memory";
     }
@@ -222,7 +224,12 @@ static enum input input_frames(struct conn *conn, const uint8_t *plain, size_t s
     pthread_mutex_lock(&conn->link->lock);
     reader->limit.bytes = conn->sender.announced.bytes + options->credit_size;
     reader->limit.messages = conn->sender.announced.messages + options->credit_messages;
+    reader->control_limit.bytes =
+        conn->sender.consumed.bytes + options->credit_size + options->control_size;
+    reader->control_limit.messages =
+        conn->sender.consumed.messages + options->credit_messages + options->control_messages;
     pthread_mutex_unlock(&conn->link->lock);
+    reader->message_size_max = atomic_load(&conn->link->message_size_max);
     link_reader_feed(reader, plain, size);
     int r;
     while ((r = link_reader_next(reader, &message)) == 0) {

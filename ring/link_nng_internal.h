@@ -136,6 +136,7 @@ struct link {
     uint8_t expected_key[IDENTITY_PUBLIC_SIZE];
     char address[LINK_ADDRESS_SIZE];
     _Atomic(void *) user;
+    atomic_size_t message_size_max; /* of the peer's */
 
     pthread_mutex_t lock;
     struct conn *conn; /* the present one, NULL when there is none */

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     link_reader_init(&reader);
     reader.limit.bytes = 1u << 16;
     reader.limit.messages = 1000;
+    reader.control_limit = (struct link_credit){.bytes = 1u << 17, .messages = 2000};
     for (size_t i = 0; i < PACKETS && r == LINK_FRAME_E_END; i++) {
         size_t from = size * i / PACKETS, to = size * (i + 1) / PACKETS;
         struct link_message message;

@@ -14,11 +14,16 @@ static struct link_reader reader;
 static uint8_t *packet;
 static size_t packet_size;
 
-static void setup(void)
+static void open_wide(void)
 {
     link_reader_init(&reader);
-    reader.limit.bytes = UINT64_MAX;
-    reader.limit.messages = UINT64_MAX;
+    reader.limit = reader.control_limit =
+        (struct link_credit){.bytes = UINT64_MAX, .messages = UINT64_MAX};
+}
+
+static void setup(void)
+{
+    open_wide();
     packet = calloc(1, PACKET_SIZE);
     cr_assert_not_null(packet);
     packet_size = 0;
@@ -143,8 +148,7 @@ Test(link_frame, continuation_of_another_message_is_refused)
 Test(link_frame, lengths_beyond_the_packet_are_refused)
 {
     for (size_t cut = 1; cut < LINK_FRAME_HEADER_SIZE + 20; cut++) {
-        link_reader_init(&reader);
-        reader.limit.bytes = reader.limit.messages = UINT64_MAX;
+        open_wide();
         packet_size = 0;
         add(WIRE_OPS, 0, 1, 1, 20);
         link_reader_feed(&reader, packet, cut);
@@ -161,8 +165,7 @@ Test(link_frame, unknown_flags_and_empty_continued_frames_are_refused)
     add(WIRE_OPS, 2, 1, 1, 20);
     feed();
     cr_assert_eq(next(), LINK_FRAME_E_MALFORMED);
-    link_reader_init(&reader);
-    reader.limit.bytes = reader.limit.messages = UINT64_MAX;
+    open_wide();
     add(WIRE_OPS, LINK_FLAG_MORE, 1, 1, 0);
     feed();
     cr_assert_eq(next(), LINK_FRAME_E_MALFORMED);
@@ -212,6 +215,46 @@ Test(link_frame, data_without_credit_is_refused_but_control_and_the_rest_of_a_me
     expect(WIRE_OPS, 1, 5099);
     expect(WIRE_BEAT, 2, 10);
     cr_assert_eq(next(), LINK_FRAME_E_CREDIT);
+}
+
+Test(link_frame, control_beyond_what_is_taken_ahead_is_refused)
+{
+    reader.control_limit.messages = 2;
+    add(WIRE_BEAT, 0, 1, 1, 0);
+    add(WIRE_OPS, 0, 2, 1, 10); /* both are memory, and count together */
+    add(WIRE_BEAT, 0, 3, 1, 0);
+    feed();
+    expect(WIRE_BEAT, 1, 0);
+    expect(WIRE_OPS, 2, 10);
+    cr_assert_eq(next(), LINK_FRAME_E_FLOOD);
+    open_wide();
+    reader.control_limit.bytes = 100;
+    add(WIRE_MAP, LINK_FLAG_MORE, 1, 1, 99);
+    add(WIRE_MAP, 0, 1, 1, 5000); /* it had begun */
+    add(WIRE_PING, 0, 2, 1, 0);   /* the link's own is not kept */
+    add(WIRE_BEAT, 0, 3, 1, 0);
+    feed();
+    expect(WIRE_MAP, 1, 5099);
+    expect(WIRE_PING, 2, 0);
+    cr_assert_eq(next(), LINK_FRAME_E_FLOOD);
+}
+
+Test(link_frame, message_over_a_lower_limit_is_refused_from_its_first_frame_on)
+{
+    reader.message_size_max = 100;
+    add(WIRE_OPS, 0, 1, 1, 100);
+    add(WIRE_BEAT, 0, 2, 1, 101);
+    feed();
+    expect(WIRE_OPS, 1, 100);
+    cr_assert_eq(next(), LINK_FRAME_E_TOO_LARGE);
+    open_wide();
+    add(WIRE_OPS, LINK_FLAG_MORE, 1, 1, 200);
+    feed();
+    cr_assert_eq(next(), LINK_FRAME_E_END);
+    reader.message_size_max = 100; /* lowered while one is under way */
+    add(WIRE_OPS, 0, 1, 1, 1);
+    feed();
+    cr_assert_eq(next(), LINK_FRAME_E_TOO_LARGE);
 }
 
 Test(link_frame, credit_in_messages_counts_too)

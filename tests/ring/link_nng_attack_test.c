@@ -284,6 +284,67 @@ Test(link_nng_attack, data_beyond_the_credit_ends_the_link)
     end_all();
 }
 
+Test(link_nng_attack, control_that_nobody_gets_round_to_is_bounded)
+{
+    struct raw_client client;
+    node.options.credit_messages = 1000;
+    node.options.control_messages = 500;
+    begin();
+    cr_assert(raw_handshake(&client, port, &ticket));
+    end_wait(&node, &node.ups, 2);
+    pthread_mutex_lock(&node.lock);
+    node.hold = true;
+    pthread_mutex_unlock(&node.lock);
+    static uint8_t plain[16 * 100];
+    for (unsigned i = 0; i < 100; i++)
+        plain[16 * i + 4] = WIRE_BEAT;
+    for (unsigned i = 0; i < 15; i++)
+        cr_assert(raw_packet(&client, plain, sizeof plain));
+    end_wait(&node, &node.controls, 1500);
+    cr_assert_eq(end_read(&node, &node.downs), 0, "so many may wait");
+    (void)raw_packet(&client, plain, sizeof plain);
+    cr_assert(raw_wait_closed(client.fd));
+    end_wait(&node, &node.downs, 1);
+    cr_assert_eq(end_read(&node, &node.controls), 1500);
+    pthread_mutex_lock(&node.lock);
+    node.hold = false;
+    pthread_mutex_unlock(&node.lock);
+    close(client.fd);
+    serve();
+    end_all();
+}
+
+Test(link_nng_attack, control_that_is_worked_off_has_no_end)
+{
+    struct raw_client client;
+    node.options.credit_messages = 1000;
+    node.options.control_messages = 500;
+    node.echo = false;
+    begin();
+    cr_assert(raw_handshake(&client, port, &ticket));
+    static uint8_t plain[16 * 1000];
+    for (unsigned i = 0; i < 1000; i++)
+        plain[16 * i + 4] = WIRE_BEAT;
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert(raw_packet(&client, plain, sizeof plain));
+    end_wait(&node, &node.controls, 20000);
+    cr_assert_eq(end_read(&node, &node.downs), 0);
+    close(client.fd);
+    end_all();
+}
+
+Test(link_nng_attack, message_over_what_the_host_takes_of_this_peer_ends_the_link)
+{
+    struct raw_client client;
+    begin();
+    cr_assert(raw_handshake(&client, port, &ticket));
+    end_wait(&node, &node.ups, 2);
+    link_set_message_max(end_link(&node), 1000);
+    static uint8_t plain[16 + 1001] = {0xe9, 3, 0, 0, WIRE_BEAT};
+    cr_assert(raw_packet(&client, plain, sizeof plain));
+    expect_broken(&client, "over the limit");
+}
+
 Test(link_nng_attack, message_that_never_ends_ends_the_link)
 {
     struct raw_client client;
