@@ -100,11 +100,11 @@ static const char *begin_asked(struct node *node, const struct node_event *event
     bytes = wire_get_bin(&cursor, RINGMAP_SIZE_MAX, &size);
     if (event->from.role != LINK_ROLE_ADMIN)
         return "only an admin may change the ring map";
-    if (!node_map(node))
-        return "this node belongs to no founded cluster";
     if (cursor.failed || !bytes || size == 0)
         return "the ring map does not decode";
     *outcome = WIRE_MAP_UNSENT;
+    if (!node_map(node)) /* or not yet: it may have joined and not have heard of it */
+        return "this node belongs to no founded cluster";
     if (why)
         return why;
     blob = malloc(size);

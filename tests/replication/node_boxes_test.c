@@ -123,11 +123,22 @@ Test(node_boxes, of_a_key_that_this_node_has_yet_to_open_they_are_made_a_moment_
     end();
 }
 
+static void expect_unsent(const struct side *side, const char *why)
+{
+    const struct shard_send *send = sent(side, WIRE_MAP_CHANGE_REPLY);
+    struct wire_map_reply reply;
+    struct wire_cursor cursor;
+
+    cr_assert(send);
+    wire_cursor_init(&cursor, send->message.body, send->message.body_size);
+    cr_assert(wire_get_map_reply(&cursor, &reply));
+    cr_assert_eq(reply.outcome, WIRE_MAP_UNSENT);
+    cr_assert_str_eq(reply.why, why);
+}
+
 /* It has sent nothing on, so that another node may be asked: soon, and nothing comes later. */
 Test(node_boxes, an_admin_is_told_soon_of_a_node_that_lacks_a_data_key)
 {
-    struct wire_map_reply reply;
-    struct wire_cursor cursor;
     uint64_t begun;
 
     begin_with(2, 1);
@@ -139,11 +150,7 @@ Test(node_boxes, an_admin_is_told_soon_of_a_node_that_lacks_a_data_key)
         cr_assert_leq(now_ms, begun + 2500);
         tick(&old, 100);
     }
-    wire_cursor_init(&cursor, sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body,
-                     sent(&old, WIRE_MAP_CHANGE_REPLY)->message.body_size);
-    cr_assert(wire_get_map_reply(&cursor, &reply));
-    cr_assert_eq(reply.outcome, WIRE_MAP_UNSENT);
-    cr_assert_str_eq(reply.why, "it has not got data key 2, its log says why");
+    expect_unsent(&old, "it has not got data key 2, its log says why");
     cannot = false;
     for (unsigned i = 0; i < 12; i++) {
         tick(&old, 1000);
@@ -243,5 +250,18 @@ Test(node_boxes, what_is_no_ring_map_goes_to_the_leader_as_it_is)
     cr_assert(memmem(sent(&old, WIRE_MAP_CHANGE)->message.body,
                      sent(&old, WIRE_MAP_CHANGE)->message.body_size, bytes, sizeof bytes));
     cr_assert_eq(wrapped, 0);
+    end();
+}
+
+/* A node may have joined and not have heard of it: members know more. */
+Test(node_boxes, an_admin_is_sent_on_by_a_node_without_a_map)
+{
+    struct ringmap next;
+
+    begin_with(1, 0);
+    next = plan(0);
+    bring_map(&new, admin, WIRE_MAP_CHANGE, &next);
+    ringmap_deinit(&next);
+    expect_unsent(&new, "this node belongs to no founded cluster");
     end();
 }
