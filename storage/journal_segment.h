@@ -46,6 +46,7 @@ struct journal_segment {
     /* The same for the one appended last: what is above it was truncated in the segment itself,
      * for good when the segment is sealed. */
     uint64_t *index_last;
+    uint64_t span_batch;         /* of the newest of spans; 0: durable since before the start */
     struct manifest_span *spans; /* what appends in it truncated in older segments */
     size_t span_count;
     size_t span_capacity;

@@ -191,11 +191,18 @@ void manifest_spans_prune(struct manifest *manifest)
     manifest->floor_count = kept;
 }
 
-void manifest_floors_begin(struct manifest *manifest, uint64_t number)
+void manifest_rewind(struct manifest *manifest, uint64_t number)
 {
     for (size_t i = 0; i < manifest->floor_count; i++)
-        if (manifest->floors[i].segment == number)
+        if (manifest->floors[i].segment >= number) {
+            manifest->floors[i].segment = number;
             manifest->floors[i].offset = 0;
+        }
+    for (size_t i = 0; i < manifest->span_count; i++)
+        if (manifest->spans[i].segment >= number) {
+            manifest->spans[i].segment = number;
+            manifest->spans[i].offset = 0;
+        }
 }
 
 /* --- queueing items ------------------------------------------------------------------------ */

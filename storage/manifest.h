@@ -275,9 +275,10 @@ bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uin
                         uint64_t segment, uint32_t offset);
 /* Spans and floors that no segment needs any more are left out of the next rewrite. */
 void manifest_spans_prune(struct manifest *manifest);
-/* At open: nothing that was written to the segment has survived, and it is written from its start
- * once more. Floors in it lie at that start from now on; the whole state is to be written next. */
-void manifest_floors_begin(struct manifest *manifest, uint64_t number);
+/* At open: nothing that was written to the segment or behind it has survived, and the next that is
+ * written goes to its start. Floors and spans that lay behind it lie at that start from now on, or
+ * what is written would be of the time before them; the whole state is to be written next. */
+void manifest_rewind(struct manifest *manifest, uint64_t number);
 
 /* Queues the items that make up the whole state, in place of what is queued. 0 or -ENOMEM. */
 int manifest_queue_state(struct manifest *manifest);

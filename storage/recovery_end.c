@@ -239,7 +239,7 @@ static int unused_segments(struct recovery *recovery)
         segment->epoch = store->manifest.next_epoch;
         segment->base.length = JOURNAL_BLOCK_SIZE;
         segment->state = JOURNAL_SEGMENT_PREPARED;
-        manifest_floors_begin(&store->manifest, segment->base.number);
+        manifest_rewind(&store->manifest, segment->base.number);
         r = manifest_segment_add(&store->manifest, segment->base.number, segment->epoch);
         if (r == 0)
             r = store_header_rewrite(segment);

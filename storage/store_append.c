@@ -395,6 +395,7 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
                         store_location *location)
 {
     const struct journal_batch *batch;
+    size_t span_count;
     uint32_t offset;
     int r;
 
@@ -407,9 +408,12 @@ static int append_begin(struct store *store, struct store_partition *part, uint6
         return -ENOMEM;
     batch = journal_open_batch(&store->journal);
     offset = batch->offset + batch->length;
+    span_count = store->current->span_count;
     r = store_note_entries(store, part, store->current, offset, first, last, relocated);
     if (r != 0)
         return r;
+    if (store->current->span_count > span_count)
+        store->current->span_batch = batch->number;
     *location = data_file_location(&store->current->base, offset);
     store->stats.bytes_appended += size;
     return 0;

@@ -39,11 +39,25 @@ static uint64_t newest_kept(const struct store *store, const struct journal_segm
     return newest;
 }
 
+/* What later segments truncate is durable: the edit that retires an older one is to list it, and a
+ * crash that leaves the edit leaves the append, too. */
+static bool spans_durable(const struct store *store, const struct journal_segment *segment)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *later = store->segments.items[i];
+
+        if (later->base.number > segment->base.number && later->span_batch > store->journal.synced)
+            return false;
+    }
+    return true;
+}
+
 /* Everything in it is below the log that a durable checkpoint, taken after it was left, keeps. */
 static bool retirable(const struct store *store, const struct journal_segment *segment)
 {
     if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
-        segment->base.damaged || segment->left >= store->checkpoints_durable)
+        segment->base.damaged || segment->left >= store->checkpoints_durable ||
+        !spans_durable(store, segment))
         return false;
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct store_partition *part = store_partition(store, store->hosted[i]);
@@ -246,6 +260,8 @@ static int spans_list(struct store *store, const struct journal_segment *segment
 
 static void retire(struct store *store, struct journal_segment *segment)
 {
+    if (!spans_durable(store, segment))
+        return; /* one was appended meanwhile: its hint is made once more when that is synced */
     if (spans_list(store, segment) != 0 ||
         manifest_segment_retire(&store->manifest, segment->base.number) != 0) {
         store->hint_failed = true; /* no memory now: once more, hint and all */

@@ -3,6 +3,7 @@
 #include "storage/data_file.h"
 #include "storage/filename.h"
 #include "storage/store_snapshot.h"
+#include "storage/store_state.h"
 #include "store_host.h"
 
 static void write_one(struct host *host, uint16_t partition, uint32_t key)
@@ -91,6 +92,58 @@ Test(store_retire, entries_truncated_in_their_own_segment_are_no_log)
 Test(store_retire, entries_truncated_in_a_later_segment_are_no_log)
 {
     judge(40);
+}
+
+/* Background jobs, one after the other, until one that makes a hint is out. */
+static void hold_hint(struct host *host)
+{
+    do {
+        cr_assert(host_background_half(host));
+        host->now_ms += host->background_job ? 0 : 100;
+        cr_assert_lt(host->now_ms, 100000, "nothing retires");
+    } while (!host->background_job || !host->store->hint_file);
+}
+
+/* A segment retires while the append that truncates entries in it is on its way, in a segment of
+ * which a power cut leaves nothing. What is written there next is not truncated by it. */
+Test(store_retire, a_truncation_that_is_not_durable_is_not_listed)
+{
+    struct host host, again, last;
+    uint64_t segment;
+
+    start(&host);
+    for (uint32_t i = 0; i < 8; i++)
+        cr_assert_eq(host_append_next(&host, 0, 5), 0);
+    busy(&host, 40);
+    cr_assert_eq(host_hard(&host, 0, 1, 0), 0);
+    for (uint64_t index = 1; index <= 3; index++)
+        cr_assert_eq(host_append(&host, 0, index, 6, false), 0);
+    host_commit(&host, 0, 1);
+    host_retain(&host, 0, 2);
+    segment = host.store->current->base.number;
+    while (host.store->current->base.number == segment) {
+        write_one(&host, 1, 1);
+        cr_assert(host_sync(&host));
+    }
+    hold_hint(&host);
+    while (host.store->current->base.number == segment + 1)
+        write_one(&host, 1, 1);
+    cr_assert_eq(host_append(&host, 0, 2, 7, false), 0);
+    cr_assert_eq(host_background(&host), 0);
+    host_reopen(&host, &again);
+    cr_assert_eq(again.parts[0].last, 3);
+    cr_assert_eq(host_append(&again, 0, 2, 8, false), 0);
+    cr_assert_eq(again.store->current->base.number, segment + 2);
+    host_settle(&again);
+    host_close(&again);
+    host_init(&last, host.vfs);
+    last.options = host.options;
+    cr_assert_eq(host_open(&last), 0);
+    cr_assert_eq(last.parts[0].last, 2);
+    cr_assert_eq(last.parts[0].log[2].value, again.parts[0].log[2].value);
+    host_deinit(&last);
+    host_deinit(&again);
+    host_stop(&host);
 }
 
 /* --- snapshots ----------------------------------------------------------------------------- */

@@ -377,6 +377,44 @@ Test(store_snapshot, a_segment_that_is_used_again_holds_nothing_void)
     bench_end(&last);
 }
 
+/* The same two segments on: the one that holds the floor goes, the one before it is used again. */
+Test(store_snapshot, a_floor_in_a_segment_that_is_given_up_voids_nothing_newer)
+{
+    const struct store_checkpoint checkpoint = bench_checkpoint(1000);
+    struct bench bench, again, last;
+    struct store_install *install;
+    uint64_t lost;
+
+    bench_begin(&bench, 1);
+    lost = bench.store->current->base.number + 1;
+    while (bench.store->current->base.number < lost + 1) {
+        work_in_background(&bench);
+        for (uint32_t i = 0; i < 20; i++)
+            bench_append(&bench, i, "old", false);
+    }
+    cr_assert_lt(bench.applied, 1000);
+    cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    work_in_background(&bench);
+    cr_assert_eq(manifest_floor_find(&bench.store->manifest, PARTITION)->segment, lost + 1);
+    store_close(bench.store);
+    vfs_crash_restart(bench.vfs);
+
+    cr_assert_eq(bench_open(&again, bench.vfs), 0);
+    cr_assert_eq(again.state, 'n');
+    for (uint32_t i = 0; i < 10; i++)
+        bench_append(&again, i, "new", false);
+    cr_assert_eq(again.store->current->base.number, lost);
+    cr_assert(bench_work(&again));
+    bench_append(&again, 0, "new", false); /* carries the commit of those before it */
+    cr_assert(bench_work(&again));
+    store_close(again.store);
+
+    cr_assert_eq(bench_open(&last, bench.vfs), 0);
+    bench_expect(&last, 0, 10, "new");
+    bench_end(&last);
+}
+
 static size_t cask_records(struct bench *bench, uint8_t *bytes, struct keydir_digest *digests,
                            size_t *count)
 {
