@@ -21,6 +21,7 @@ void loop_files_raise(struct node_loop *loop)
         files = limit.rlim_cur;
     }
     loop->files_max = files < INT32_MAX ? (uint32_t)files : INT32_MAX;
+    loop->files_links = RESERVED / 2 + loop->files_max / SHARE;
 }
 
 static size_t hosted(const struct node_loop *loop, uint16_t shard)

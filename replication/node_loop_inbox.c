@@ -96,6 +96,7 @@ static size_t swap(struct inbox *inbox)
     inbox->bytes = bytes;
     inbox->capacity = capacity;
     inbox->size = 0;
+    atomic_fetch_add(&inbox->round, 1);
     return size;
 }
 

@@ -3,6 +3,7 @@
 #define REPLICATION_NODE_LOOP_INTERNAL_H
 
 #include "replication/budget.h"
+#include "replication/crowd.h"
 #include "replication/fifo.h"
 #include "replication/node.h"
 #include "replication/node_counters.h"
@@ -34,8 +35,9 @@ struct inbox {
     bool claimed; /* somebody works on it */
     bool handed_over;
     bool closed;
-    uint64_t due_ms;          /* when the shard's own thread is wanted */
-    uint64_t sleeps_until_ms; /* that thread; 0: it is awake */
+    atomic_uint_fast64_t round; /* so often all was taken */
+    uint64_t due_ms;            /* when the shard's own thread is wanted */
+    uint64_t sleeps_until_ms;   /* that thread; 0: it is awake */
 };
 
 enum inbox_kind {
@@ -131,8 +133,8 @@ struct loop_shard {
 };
 
 #define LOOP_SEEDS_MAX     64u
-#define LOOP_STRANGERS_MAX 64u   /* accepted links of nodes that are no members, at once */
-#define LOOP_STRANGER_SIZE 4096u /* of what such a one may send, a message */
+#define LOOP_LINKS_MAX     16384u /* accepted; crowds end long before */
+#define LOOP_STRANGER_SIZE 4096u  /* of what such a one may send, a message */
 
 /* A link the host knows: accepted ones until they go down, dialled ones for ever. */
 struct host_link {
@@ -150,6 +152,8 @@ struct host_link {
     uint64_t deaf_ms;  /* accepted: since when nothing of it is heard, another process having its
                           identity; 0: it is heard */
     bool deaf_told;    /* that it is not */
+    atomic_bool guest; /* NODE: it was one when that was looked at last */
+    struct crowd_waiting waiting; /* of a guest; of its link's callbacks */
     struct node_counters_link counters;
     char address[RINGMAP_ADDRESS_SIZE];
     const char *cipher; /* that seals it, for the log: a constant text */
@@ -173,10 +177,11 @@ struct node_loop {
     struct vault vault; /* the control plane adds keys */
     uint16_t shard_count;
     pthread_mutex_t refused_mutex;
-    struct repeats refused; /* connections; guarded by refused_mutex */
+    struct repeats refused; /* connections, as told to the log; guarded by refused_mutex */
     pthread_mutex_t budget_mutex;
     struct budget budget; /* of the shards' snapshots; guarded by budget_mutex */
     uint32_t files_max;   /* descriptors that the process may have */
+    uint32_t files_links; /* of these, links may use */
     atomic_bool shards_started;
     atomic_uint drained;     /* shards */
     _Atomic uint16_t member; /* own id, 0 before the founding; set with the map */
@@ -202,7 +207,6 @@ struct node_loop {
     bool map_known;
     struct tickets tickets; /* that links are held against */
     bool tickets_known;
-    uint64_t tickets_logged_ms; /* when a refusal was told to the log last */
     struct node_counters counters;
     char address[RINGMAP_ADDRESS_SIZE];
 };
@@ -232,6 +236,9 @@ uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
 struct host_link *loop_link_find(const struct node_loop *loop, uint64_t id);
 /* Who takes messages for the partition; NULL: nobody before the shards have started. */
 struct inbox *loop_route(struct node_loop *loop, uint16_t partition);
+/* Whether a refusal is to be told to the log; *more: how many like it were not. */
+bool loop_links_told(struct node_loop *loop, const char *address, const char *reason,
+                     uint32_t *more);
 /* The key that the link has proven. False: the link is not there any more. */
 bool loop_links_key(struct node_loop *loop, uint64_t link, uint8_t key[RINGMAP_KEY_SIZE]);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
@@ -240,6 +247,14 @@ void loop_links_move(struct node_loop *loop, const struct node_gossip_move *move
 void loop_links_tell(struct node_loop *loop, struct host_link *host);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
+
+/* node_loop_crowds.c: all with links_mutex held. */
+/* What the link counts as: as of the map and the tickets that are known now. */
+enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host);
+/* Whether there is no place for it among those that are linked; it is not one of them yet. */
+struct refusal loop_crowd_refuse(struct node_loop *loop, struct host_link *host);
+/* Whether it is a guest, and with that how large its messages may be. */
+enum crowd loop_crowd_note(struct node_loop *loop, struct host_link *host);
 
 /* node_loop_send.c */
 /* All that goes to one link leaves together, in order; what goes to the own member is put into the
@@ -258,7 +273,7 @@ void loop_tickets_apply(struct node_loop *loop);
 /* A link comes up: whether and why it may not. links_mutex is held. A new key of
  * a ticket that counts its uses is refused until that use is committed: it dials again. */
 struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
-/* Tells the log of it, at most once a second. links_mutex is held. */
+/* Tells the log of it. */
 void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
                           const struct refusal *refusal);
 int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);

@@ -72,22 +72,6 @@ void loop_links_tell(struct node_loop *loop, struct host_link *host)
         send_hello(loop, host);
 }
 
-/* A node that is no member, or none any more: it may ask to join. links_mutex is held. */
-static bool is_stranger(struct node_loop *loop, struct host_link *link)
-{
-    return link->role == LINK_ROLE_NODE && loop->map_known && !link->seed &&
-           loop_link_member(loop, link) == 0;
-}
-
-static bool too_many_strangers(struct node_loop *loop)
-{
-    uint32_t count = 0;
-
-    for (struct host_link *link = loop->links; link; link = link->next)
-        count += is_stranger(loop, link);
-    return count >= LOOP_STRANGERS_MAX;
-}
-
 /* The link that a JOINING member has dialled is the one to it, too. links_mutex is held. */
 static void use_both_ways(struct node_loop *loop, struct host_link *host)
 {
@@ -109,6 +93,8 @@ static bool is_told_up(const struct node_loop *loop, uint16_t member)
     return false;
 }
 
+#define UNKNOWN_NODE "no member has its key: it may only ask to join"
+
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
 {
     struct node_loop *loop = context;
@@ -116,6 +102,7 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct inbox_item item = {.kind = INBOX_LINK_UP};
     struct link *other = NULL;
     struct refusal refusal;
+    uint32_t more;
     bool stranger;
 
     if (!added)
@@ -132,11 +119,9 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     memcpy(added->public_key, peer->public_key, sizeof added->public_key);
     pthread_mutex_lock(&loop->links_mutex);
     refusal = loop_tickets_refuse(loop, peer);
-    if (refusal.kind != REFUSAL_NONE)
-        loop_tickets_refused(loop, peer, &refusal);
-    stranger = refusal.kind == REFUSAL_NONE && is_stranger(loop, added);
-    if (stranger && too_many_strangers(loop))
-        refusal.kind = REFUSAL_STRANGERS;
+    if (refusal.kind == REFUSAL_NONE)
+        refusal = loop_crowd_refuse(loop, added);
+    stranger = loop_crowd_note(loop, added) == CROWD_STRANGERS;
     if (refusal.kind == REFUSAL_NONE) {
         added->next = loop->links;
         loop->links = added;
@@ -150,13 +135,12 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     pthread_mutex_unlock(&loop->links_mutex);
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
-    if (stranger && refusal.kind == REFUSAL_NONE)
-        loop_log("info", "node_unknown", "address=%s reason=\"%s\"", peer->address,
-                 "no member has its key: it may only ask to join");
-    if (refusal.kind == REFUSAL_STRANGERS)
-        loop_log("warn", "node_refused", "address=%s reason=\"%s\"", peer->address,
-                 refusal_word(refusal.kind));
+    if (stranger && refusal.kind == REFUSAL_NONE &&
+        loop_links_told(loop, peer->address, UNKNOWN_NODE, &more))
+        loop_log("info", "node_unknown", "address=%s reason=\"%s\" more=%u", peer->address,
+                 UNKNOWN_NODE, more);
     if (refusal.kind != REFUSAL_NONE) {
+        loop_tickets_refused(loop, peer, &refusal);
         link_refuse(link, &refusal);
         free(added);
         return false;
@@ -291,18 +275,29 @@ struct inbox *loop_route(struct node_loop *loop, uint16_t partition)
 }
 
 /* Where a message came from. A link's callbacks come one at a time, so its host_link stays. */
-static struct shard_address sender(struct node_loop *loop, struct host_link *host, bool *stranger)
+static struct shard_address sender(struct node_loop *loop, struct host_link *host,
+                                   enum crowd *crowd)
 {
     struct shard_address from = {.role = host->role, .member = host->member, .link = host->id};
 
-    *stranger = false;
-    if (from.role == LINK_ROLE_NODE && from.member == 0) {
+    *crowd = CROWD_MEMBERS;
+    if (from.role == LINK_ROLE_NODE && (from.member == 0 || atomic_load(&host->guest))) {
         pthread_mutex_lock(&loop->links_mutex);
-        from.member = loop_link_member(loop, host);
-        *stranger = is_stranger(loop, host);
+        *crowd = loop_crowd_note(loop, host);
+        from.member = host->member;
         pthread_mutex_unlock(&loop->links_mutex);
     }
     return from;
+}
+
+/* Guests speak to the control plane alone, and briefly. */
+static bool guest_is_heard(struct node_loop *loop, struct host_link *host, enum crowd crowd,
+                           const struct link_message *message)
+{
+    size_t size_max = crowd == CROWD_STRANGERS ? LOOP_STRANGER_SIZE : CROWD_GUEST_SIZE_MAX;
+
+    return message->partition == WIRE_PARTITION_NODE && message->body_size <= size_max &&
+           crowd_may_wait(&host->waiting, atomic_load(&loop->inbox.round), message->body_size);
 }
 
 /* On a link's thread; without the lock of all links, which is what makes them wait for another. */
@@ -312,15 +307,16 @@ static void on_message(void *context, struct link *link, const struct link_messa
     struct inbox_item item = {.kind = INBOX_MESSAGE, .message = *message};
     struct inbox *inbox = loop_route(loop, message->partition);
     struct host_link *host = link_user(link);
-    bool stranger, heard = true;
+    enum crowd crowd;
+    bool heard = true;
 
     if (host && inbox && message->type != WIRE_HELLO) {
-        item.from = sender(loop, host, &stranger);
+        item.from = sender(loop, host, &crowd);
         item.link = host->id;
         item.ticket = host->ticket;
         item.secret = !host->dialled && host->ticket == 0;
-        if (stranger)
-            heard = inbox == &loop->inbox && message->body_size <= LOOP_STRANGER_SIZE;
+        if (crowd_is_guest(crowd))
+            heard = guest_is_heard(loop, host, crowd, message);
         if (heard && host->deaf_ms == 0 && !host->counters.outdated) {
             inbox_put(inbox, &item);
             return;
@@ -333,6 +329,17 @@ static void on_message(void *context, struct link *link, const struct link_messa
     link_consumed(link, message->body_size, 1);
 }
 
+bool loop_links_told(struct node_loop *loop, const char *address, const char *reason,
+                     uint32_t *more)
+{
+    bool told;
+
+    pthread_mutex_lock(&loop->refused_mutex);
+    told = repeats_tell(&loop->refused, address, reason, loop_now_ms(), more);
+    pthread_mutex_unlock(&loop->refused_mutex);
+    return told;
+}
+
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
                        const char *why, bool repeated)
 {
@@ -341,10 +348,8 @@ static void on_refused(void *context, const char *address, bool dialled, uint8_t
     bool told = dialled && !repeated;
 
     (void)refusal;
-    pthread_mutex_lock(&loop->refused_mutex);
     if (!dialled)
-        told = repeats_tell(&loop->refused, address, why, loop_now_ms(), &more);
-    pthread_mutex_unlock(&loop->refused_mutex);
+        told = loop_links_told(loop, address, why, &more);
     if (told)
         loop_log("warn", "connection_refused", "address=%s reason=\"%s\" more=%u", address, why,
                  more);
@@ -355,6 +360,7 @@ int loop_links_open(struct node_loop *loop)
     struct fabric_options options = {.identity = &loop->identity,
                                      .ticket = loop->options->ticket,
                                      .role = LINK_ROLE_NODE,
+                                     .links_max = LOOP_LINKS_MAX,
                                      .credit_size = 32u << 20,
                                      .context = loop,
                                      .on_up = on_up,
@@ -473,8 +479,10 @@ void loop_links_dial(struct node_loop *loop, const struct ringmap *map, uint16_t
     loop->map_known = true;
     loop->member = self;
     forget_removed(loop);
-    for (struct host_link *link = loop->links; link; link = link->next)
+    for (struct host_link *link = loop->links; link; link = link->next) {
+        (void)loop_crowd_note(loop, link);
         use_both_ways(loop, link);
+    }
     pthread_mutex_unlock(&loop->links_mutex);
     for (uint32_t i = 0; i < map->member_count; i++) {
         if (map->members[i].state == RINGMAP_STATE_REMOVED)

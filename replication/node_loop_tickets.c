@@ -9,8 +9,7 @@
 
 #include <sodium.h>
 
-#define CLOSE_MAX      64u /* links a round; the others come in the next */
-#define LOG_REFUSED_MS 1000u
+#define CLOSE_MAX 64u /* links a round; the others come in the next */
 
 /* Whether a secret of that generation still opens the cluster. */
 static bool is_secret(const struct tickets *tickets, uint32_t generation)
@@ -98,16 +97,17 @@ struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_pee
 void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
                           const struct refusal *refusal)
 {
-    uint64_t now_ms = loop_now_ms();
+    bool of_kind = refusal->kind == REFUSAL_STRANGERS || refusal->kind == REFUSAL_CROWD;
     char text[REFUSAL_TEXT_SIZE];
+    uint32_t more = 0;
 
-    /* NOTING is not for a person: the key comes again. */
-    if (refusal->kind == REFUSAL_NOTING || now_ms < loop->tickets_logged_ms + LOG_REFUSED_MS)
-        return;
-    loop->tickets_logged_ms = now_ms;
     refusal_text(refusal, 0, text);
-    loop_log("warn", "ticket_refused", "address=%s ticket=%u role=%s reason=\"%s\"", peer->address,
-             peer->ticket, ticket_role_name((uint8_t)peer->role), text);
+    /* NOTING is not for a person: the key comes again. */
+    if (refusal->kind == REFUSAL_NOTING || !loop_links_told(loop, peer->address, text, &more))
+        return;
+    loop_log("warn", of_kind ? "link_refused" : "ticket_refused",
+             "address=%s ticket=%u role=%s reason=\"%s\" more=%u", peer->address, peer->ticket,
+             ticket_role_name((uint8_t)peer->role), text, more);
 }
 
 /* Who takes part is known by its key, and may have the secret. Who is only joining has no more than

@@ -96,6 +96,10 @@ static void say(const struct refusal *refusal, char text[REFUSAL_TEXT_SIZE])
     case REFUSAL_UNKNOWN:
         snprintf(text, REFUSAL_TEXT_SIZE, "the ticket is %s", refusal_word(refusal->kind));
         break;
+    case REFUSAL_CROWD:
+        snprintf(text, REFUSAL_TEXT_SIZE, "%s are open to this node: %llu",
+                 refusal_word(refusal->kind), number);
+        break;
     case REFUSAL_UNANSWERED:
         snprintf(text, REFUSAL_TEXT_SIZE,
                  "it does not answer: another cluster's ticket, or one that is forgotten");

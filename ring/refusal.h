@@ -37,6 +37,7 @@
     X(FULL, 8, "no room for another holder")                                                       \
     X(EARLY, 9, "this node has no tickets yet")                                                    \
     X(STRANGERS, 10, "too many nodes that are no members")                                         \
+    X(CROWD, 11, "too many links of its kind") /* number: how many there may be */                 \
     /* never sent: what the dialling side sees by itself */                                        \
     X(UNANSWERED, 254, "not answered")                                                             \
     X(NO_NODE, 255, "no storage node")

@@ -1,5 +1,8 @@
 /* What strangers send to a node's port, and that honest clients do not notice. */
+#include "replication/crowd.h"
+#include "ring/wire.h"
 #include "tests/process/fleet.h"
+#include "tests/process/intruder.h"
 #include "tests/process/load.h"
 #include "tests/process/scenario.h"
 
@@ -19,6 +22,8 @@
 #define HEALTHY_MS     60000u
 #define GARBAGE        200u
 #define GARBAGE_SIZE   8192u
+#define ADMINS         72u /* more than find a place */
+#define ASKED          10000u
 #define GROWTH_KIB_MAX (64u << 10) /* of a node, whatever strangers do */
 
 static int stranger(const char *address)
@@ -92,6 +97,52 @@ static uint32_t raise_limit(uint32_t wanted)
     return limit.rlim_cur < wanted + 200 ? (uint32_t)limit.rlim_cur - 200 : wanted;
 }
 
+static void admin_ticket(struct fleet *fleet, struct ticket *out)
+{
+    char text[4096], path[PATH_MAX];
+    int code =
+        fleet_admin(fleet, text, sizeof text,
+                    (const char *[]){"ticket", "new", "--role", "admin", "--uses", "0", NULL});
+
+    REQUIRE(code == 0, "ticket new: exit code %d: %s", code, text);
+    fleet_path(fleet, "crowd", ".ticket", path);
+    file_write(path, text, strlen(text));
+    REQUIRE(chmod(path, 0600) == 0, "chmod");
+    REQUIRE(ticket_load(out, path) == 0, "no ticket: %s", text);
+}
+
+/* Whoever has an admin's ticket takes all places of admins, and asks without an end. The one with
+ * the founding's ticket, who may revoke it, gets in; so does a member that is started again. */
+static void try_crowd(struct fleet *fleet)
+{
+    struct intruder *crowd[ADMINS];
+    struct ticket ticket;
+    char text[4096];
+    uint32_t places = crowd_places(CROWD_ADMINS, UINT32_MAX), in = 0;
+    int code;
+
+    admin_ticket(fleet, &ticket);
+    for (uint32_t i = 0; i < ADMINS; i++)
+        crowd[i] = intruder_open(&ticket, LINK_ROLE_ADMIN, fleet->addresses[0]);
+    for (uint32_t ms = 0; in != places; ms += 100) {
+        REQUIRE(ms < HEALTHY_MS, "%u of %u are let in", in, ADMINS);
+        pause_ms(100);
+        in = 0;
+        for (uint32_t i = 0; i < ADMINS; i++)
+            in += intruder_gets_in(crowd[i], 0);
+    }
+    fleet_wait_log(fleet, "node-1", "event=link_refused", HEALTHY_MS);
+    for (uint32_t i = 0; i < ASKED; i++)
+        intruder_send(crowd[i % ADMINS], WIRE_MAP_GET, WIRE_PARTITION_NODE, NULL, 0);
+    code = fleet_admin(fleet, text, sizeof text, (const char *[]){"status", "--check", NULL});
+    REQUIRE(code == 0, "status beside a crowd of admins: exit code %d: %s", code, text);
+    (void)fleet_stop(fleet, &fleet->nodes[1]);
+    fleet_start_node(fleet, 1);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    for (uint32_t i = 0; i < ADMINS; i++)
+        intruder_close(crowd[i]);
+}
+
 void scenario_hostile(const struct scenario_options *options)
 {
     uint32_t count = raise_limit(options->is_short ? 1000 : 10000), open, gap;
@@ -121,6 +172,7 @@ void scenario_hostile(const struct scenario_options *options)
     for (uint32_t i = 0; i < open; i++)
         close(fds[i]);
     fleet_wait_healthy(&fleet, HEALTHY_MS);
+    try_crowd(&fleet);
     load_finish(load, &result);
     if (!options->is_short) /* sanitizers keep freed memory */
         REQUIRE(during < before + GROWTH_KIB_MAX, "the node grew from %llu to %llu KiB",

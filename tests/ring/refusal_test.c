@@ -81,6 +81,8 @@ Test(refusal, says_the_reason_and_what_to_do_next)
            "the ticket is for the role router; take one of `ring-admin ticket new --role admin`");
     expect(REFUSAL_ROLE, 99, 0, "the ticket is for the role any");
     expect(REFUSAL_NOTING, 0, LINK_ROLE_NODE, "its use is being noted");
+    expect(REFUSAL_CROWD, 64, LINK_ROLE_ADMIN,
+           "too many links of its kind are open to this node: 64");
     expect(77, 0, LINK_ROLE_NODE, "refused for a reason that this version does not know");
 }
 

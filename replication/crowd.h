@@ -1,0 +1,59 @@
+/* Crowd: how many links of each kind a node accepts at once, and how much of a guest's may wait.
+ *
+ * Each kind has places of its own, so that those of one, however many come, never take those of
+ * another: routers that are too many lock out neither members nor the admin who would revoke their
+ * ticket, and admins by ticket not the one who has the secret and may revoke theirs. Members always
+ * find a place; there are only as many as the ring map names, and each has some links at most.
+ * Links cost descriptors, which stores want too: where few are allowed, places are fewer.
+ *
+ * Guests are nodes that nobody has committed: strangers, and members that are JOINING by a ticket.
+ * They have little to say. What they say waits in the control plane's inbox, which is emptied in
+ * rounds; of each guest so much waits in a round, and the rest is dropped (they ask again). It is
+ * counted by the round, so there is nothing to give back when a link dies.
+ *
+ * Pure, plain values; owner and locks are the caller's.
+ */
+#ifndef REPLICATION_CROWD_H
+#define REPLICATION_CROWD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(NAME, places at most, of 16 parts of the places that descriptors leave) */
+#define CROWDS(X)                                                                                  \
+    X(MEMBERS, UINT32_MAX, 0) /* 0: whatever is left */                                            \
+    X(JOINERS, 256, 2)                                                                             \
+    X(STRANGERS, 64, 1)                                                                            \
+    X(ROUTERS, 1024, 8)                                                                            \
+    X(ADMINS, 64, 1) /* by a ticket of their own */                                                \
+    X(OWNERS, 64, 1) /* admins with the secret */
+
+enum crowd {
+#define X(name, places, parts) CROWD_##name,
+    CROWDS(X)
+#undef X
+};
+
+#define CROWD_PLACES_MIN     4u  /* of each kind, however few descriptors there are */
+#define CROWD_NODE_LINKS_MAX 8u  /* accepted from one node: of this process and of those before */
+#define CROWD_GUEST_MESSAGES 16u /* of one link in one round */
+#define CROWD_GUEST_BYTES    (512u << 10)
+#define CROWD_GUEST_SIZE_MAX (256u << 10) /* of a message; GOSSIP is half of it */
+
+/* descriptors: how many links may use. */
+uint32_t crowd_places(enum crowd crowd, uint32_t descriptors);
+bool crowd_is_guest(enum crowd crowd);
+
+/* Of one guest's link; zeros at first. */
+struct crowd_waiting {
+    uint64_t round;
+    size_t bytes;
+    uint32_t messages;
+};
+
+/* Whether another message may wait; counts it. round: another number whenever all that waited has
+ * been taken. */
+bool crowd_may_wait(struct crowd_waiting *waiting, uint64_t round, size_t bytes);
+
+#endif

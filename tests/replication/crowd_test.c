@@ -1,0 +1,74 @@
+#include "replication/crowd.h"
+
+#include <criterion/criterion.h>
+
+static const enum crowd bounded[] = {CROWD_JOINERS, CROWD_STRANGERS, CROWD_ROUTERS, CROWD_ADMINS,
+                                     CROWD_OWNERS};
+#define BOUNDED (sizeof bounded / sizeof *bounded)
+
+Test(crowd, members_always_find_a_place)
+{
+    cr_assert_eq(crowd_places(CROWD_MEMBERS, 0), UINT32_MAX);
+    cr_assert_eq(crowd_places(CROWD_MEMBERS, 1u << 20), UINT32_MAX);
+}
+
+Test(crowd, with_many_descriptors_each_kind_has_its_own_number)
+{
+    cr_assert_eq(crowd_places(CROWD_JOINERS, 1u << 20), 256);
+    cr_assert_eq(crowd_places(CROWD_STRANGERS, 1u << 20), 64);
+    cr_assert_eq(crowd_places(CROWD_ROUTERS, 1u << 20), 1024);
+    cr_assert_eq(crowd_places(CROWD_ADMINS, UINT32_MAX), 64);
+    cr_assert_eq(crowd_places(CROWD_OWNERS, UINT32_MAX), 64);
+}
+
+Test(crowd, all_crowds_together_leave_descriptors_to_members)
+{
+    for (uint32_t descriptors = 512; descriptors < 1u << 16; descriptors *= 2) {
+        uint32_t links = 0;
+
+        for (size_t i = 0; i < BOUNDED; i++)
+            links += crowd_places(bounded[i], descriptors);
+        cr_assert_lt(2 * links, descriptors, "%u of %u", 2 * links, descriptors);
+    }
+}
+
+Test(crowd, with_no_descriptors_to_spare_nobody_is_locked_out_for_good)
+{
+    for (size_t i = 0; i < BOUNDED; i++)
+        cr_assert_eq(crowd_places(bounded[i], 0), CROWD_PLACES_MIN);
+}
+
+Test(crowd, guests_are_those_whom_nobody_has_committed)
+{
+    cr_assert(crowd_is_guest(CROWD_JOINERS));
+    cr_assert(crowd_is_guest(CROWD_STRANGERS));
+    cr_assert_not(crowd_is_guest(CROWD_MEMBERS));
+    cr_assert_not(crowd_is_guest(CROWD_ROUTERS));
+    cr_assert_not(crowd_is_guest(CROWD_ADMINS));
+    cr_assert_not(crowd_is_guest(CROWD_OWNERS));
+}
+
+Test(crowd, so_many_messages_of_a_guest_wait_in_a_round)
+{
+    struct crowd_waiting waiting = {0};
+
+    for (uint32_t i = 0; i < CROWD_GUEST_MESSAGES; i++)
+        cr_assert(crowd_may_wait(&waiting, 7, 10));
+    cr_assert_not(crowd_may_wait(&waiting, 7, 0));
+    cr_assert_not(crowd_may_wait(&waiting, 7, 10));
+    for (uint32_t i = 0; i < CROWD_GUEST_MESSAGES; i++)
+        cr_assert(crowd_may_wait(&waiting, 8, 10), "the next round");
+    cr_assert_not(crowd_may_wait(&waiting, 8, 10));
+}
+
+Test(crowd, so_many_bytes_of_a_guest_wait_in_a_round)
+{
+    struct crowd_waiting waiting = {0};
+
+    cr_assert(crowd_may_wait(&waiting, 0, CROWD_GUEST_BYTES - 1));
+    cr_assert_not(crowd_may_wait(&waiting, 0, 2));
+    cr_assert_not(crowd_may_wait(&waiting, 0, SIZE_MAX));
+    cr_assert(crowd_may_wait(&waiting, 0, 1), "what was refused is not counted");
+    cr_assert_not(crowd_may_wait(&waiting, 0, 1));
+    cr_assert_not(crowd_may_wait(&waiting, 1, CROWD_GUEST_BYTES + 1));
+}
