@@ -13,6 +13,7 @@ void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_
     progress->inflight_messages = 0;
     progress->sent_ms = now_ms;
     progress->heard_ms = now_ms;
+    progress->match_ms = now_ms;
     progress->round = 0;
     progress->vote = 0;
     progress->answer_ms = 0;
@@ -76,6 +77,7 @@ void progress_accepted(struct raft_progress *progress, uint64_t index, uint64_t 
         /* Each message counts once, however often its answer comes; those whose answers are lost
          * are made up for when nothing is left in flight. */
         progress->match = index;
+        progress->match_ms = now_ms;
         progress->inflight_size -= size < progress->inflight_size ? size : progress->inflight_size;
         progress->inflight_messages -= progress->inflight_messages > 0;
         progress->sent_ms = now_ms;

@@ -203,6 +203,7 @@ struct raft_progress {
     uint64_t inflight_size;
     uint64_t sent_ms;  /* since when an answer is due, while inflight_messages > 0 */
     uint64_t heard_ms; /* any answer of this term: check-quorum */
+    uint64_t match_ms; /* when match advanced, or this began */
     uint64_t round;    /* newest beat acknowledged in this term */
     uint64_t fenced;   /* it said that its log is lost, when ours ended here: only the answer to a
                           snapshot of that or more counts; 0: it did not */

@@ -2,141 +2,7 @@
 
 #define DUTY_MS          100u
 #define LEADER_SETTLE_MS 1500u /* a new leader, or a peer that came back, is left alone so long */
-#define AWAY_MS          2000u /* without any answer */
-#define FAR_OVER         8u    /* times the log's bound */
-#define FILES_SHARE      4u    /* of all files, that log may take */
-#define LOG_SIZE_MIN     (UINT64_C(16) << 20)
-#define TRANSFERS_MAX    32u /* begun in one round of duties */
-
-/* The index behind which log is kept for it, if it is heard. None when only a snapshot helps it,
- * unless it has the beginning of one. */
-static uint64_t log_held(const struct raft_progress *peer)
-{
-    if (peer->snapshot_wanted)
-        return peer->snapshot_left != 0 ? peer->snapshot_left : UINT64_MAX - 1;
-    return peer->match;
-}
-
-/* Does it hold log back? Not after a long silence. */
-static bool holds_log(const struct shard *shard, const struct raft_progress *peer)
-{
-    return peer->replica.member == shard->options.self ||
-           shard->now_ms < peer->heard_ms + shard->options.log_ms_max;
-}
-
-/* The lowest index that such a peer lacks, of those heard within so many ms. */
-static uint64_t first_lacked(const struct shard *shard, const struct raft *raft, uint32_t heard_ms)
-{
-    uint64_t first = raft->applied + 1;
-
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        const struct raft_progress *peer = &raft->peers[i];
-
-        if (holds_log(shard, peer) && shard->now_ms < peer->heard_ms + heard_ms &&
-            log_held(peer) + 1 < first)
-            first = log_held(peer) + 1;
-    }
-    return first;
-}
-
-/* Log that is kept beside little data would cost more disk than the snapshot that it spares; that
- * of small segments, more files than there may be. */
-static uint64_t log_bound(const struct shard *shard)
-{
-    uint64_t bound = store_live(shard->store) / 2;
-    uint64_t files =
-        (uint64_t)shard->options.store.files_max / FILES_SHARE * store_segment_size(shard->store);
-
-    bound = bound > LOG_SIZE_MIN ? bound : LOG_SIZE_MIN;
-    bound = files == 0 || bound < files ? bound : files;
-    return bound < shard->options.log_size_max ? bound : shard->options.log_size_max;
-}
-
-/* Every group keeps a part of so many bytes in proportion, the newest of its log. */
-static uint64_t first_within(const struct shard *shard, const struct raft *raft, uint64_t bound)
-{
-    const struct raft_log *log = &raft->log;
-    uint64_t size = log->size, first = log->first, size_max;
-
-    if (shard->log_size <= bound)
-        return first;
-    size_max = (uint64_t)((double)size * (double)bound / (double)shard->log_size);
-    while (first <= raft->applied && size > size_max)
-        size -= raft_log_at(log, first++)->size;
-    return first;
-}
-
-/* Over its bound, the shard's log lets go of those that are away; of those that are there and take
- * what they are sent only when it is far over: their snapshots would never end. */
-static uint64_t first_forced(const struct shard *shard, const struct raft *raft)
-{
-    uint64_t bound = log_bound(shard);
-    uint64_t first = first_within(shard, raft, bound);
-    uint64_t there = first_lacked(shard, raft, AWAY_MS);
-    uint64_t far = first_within(shard, raft, bound * FAR_OVER);
-
-    first = first < there ? first : there;
-    return first > far ? first : far;
-}
-
-/* What the segments that are log may take together. */
-static uint64_t segments_bound(const struct shard *shard)
-{
-    uint64_t bound = log_bound(shard);
-    uint64_t segments = 2 * (uint64_t)store_segment_size(shard->store);
-
-    return bound > segments ? bound : segments;
-}
-
-/* An idle group's last entries must not hold up the segments of all the others. */
-static uint64_t first_wanted(const struct shard *shard, const struct replica *replica)
-{
-    return store_retain_wanted(shard->store, replica->partition, segments_bound(shard));
-}
-
-/* Log that some replica of the group may still ask for is kept, up to a bound: beyond it a
- * snapshot is the cheaper help. Followers learn the index from the beats. */
-static void retain_log(struct shard *shard, struct replica *replica)
-{
-    struct raft_event event = {.kind = RAFT_EVENT_RETAIN};
-    const struct raft *raft = &replica->raft;
-    uint64_t first = first_lacked(shard, raft, UINT32_MAX), max = raft_retain_max(raft);
-    uint64_t forced = first_forced(shard, raft);
-    uint64_t wanted = first_wanted(shard, replica);
-
-    first -= first < shard->options.retain_entries_min ? first : shard->options.retain_entries_min;
-    first = first > forced ? first : forced;
-    first = first > wanted ? first : wanted;
-    first = first < max ? first : max;
-    if (first > replica->first_needed)
-        replica->first_needed = first;
-    if (first <= raft->log.first)
-        return;
-    event.index = first;
-    shard_raft_event(shard, replica, &event);
-    store_retain(shard->store, replica->partition, raft->log.first);
-}
-
-/* A follower's journal may be another than its leader's: it lets go for itself. */
-static void retain_wanted(struct shard *shard, struct replica *replica)
-{
-    struct raft_event event = {.kind = RAFT_EVENT_RETAIN, .index = first_wanted(shard, replica)};
-    const struct raft *raft = &replica->raft;
-    uint64_t max = raft_retain_max(raft);
-
-    event.index = event.index < max ? event.index : max;
-    if (event.index <= raft->log.first)
-        return;
-    shard_raft_event(shard, replica, &event);
-    store_retain(shard->store, replica->partition, raft->log.first);
-}
-
-static void log_measure(struct shard *shard)
-{
-    shard->log_size = 0;
-    for (size_t i = 0; i < shard->hosted_count; i++)
-        shard->log_size += shard->hosted[i]->raft.log.size;
-}
+#define TRANSFERS_MAX    32u   /* begun in one round of duties */
 
 /* None whose clock is ahead: it would have to hand over again. */
 bool shard_ready_to_lead(const struct shard *shard, const struct replica *replica, uint16_t member)
@@ -196,19 +62,15 @@ void shard_duty(struct shard *shard)
     shard_targets_step(shard);
     shard_room_duty(shard);
     shard_sources_duty(shard);
-    log_measure(shard);
+    shard_retain_measure(shard);
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 
         if (replica->fenced)
             continue;
-        shard_relocate(shard, replica, segments_bound(shard));
-        if (!replica_leads(replica)) {
-            retain_wanted(shard, replica);
-            continue;
-        }
-        retain_log(shard, replica);
-        if (!shard->drain_until_ms && transfers < TRANSFERS_MAX)
+        shard_relocate(shard, replica, shard_retain_segments(shard));
+        shard_retain(shard, replica);
+        if (replica_leads(replica) && !shard->drain_until_ms && transfers < TRANSFERS_MAX)
             transfers += change_leader(shard, replica);
     }
     shard_moves_duty(shard);

@@ -23,6 +23,7 @@
  *   shard_snapshot.c, shard_piece.c, shard_install.c, shard_state.c  for whom the log cannot help
  *   shard_budget.c   how much of that may be sent
  *   shard_room.c     disks that are full
+ *   shard_retain.c   how much log is kept for whom
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
@@ -30,7 +31,7 @@
  *   shard_tickets.c  and the tickets
  *   shard_load.c     what it does as a leader, and what it is asked to hand over
  *   shard_balance.c  where leaders should be, at the meta group's
- *   shard_duty.c     what time asks for: leaders that must go, drain, retention
+ *   shard_duty.c     what time asks for: leaders that must go, drain
  *   shard_out.c      frames on their way out
  *
  * Invariants (shard_check): a waiter hangs on exactly one replica; operations_in_flight counts
@@ -49,6 +50,7 @@
 #include "replication/shard_record.h"
 #include "replication/shard_relocate.h"
 #include "replication/shard_replica.h"
+#include "replication/shard_retain.h"
 #include "replication/shard_room.h"
 #include "replication/shard_snapshot.h"
 #include "ring/hash.h"
@@ -268,7 +270,8 @@ struct shard {
     struct shard_relocation relocation;
     struct shard_source *sources;
     uint32_t source_count;
-    uint64_t log_size;    /* bytes of log that is kept, at the newest duty */
+    uint64_t log_size;    /* bytes of log that is kept, at the newest duty, */
+    uint64_t tail_size;   /* and of the segments that are log */
     size_t snapshot_turn; /* hosted replica that is looked at next */
     struct shard_budget budget;
     struct fifo notes;    /* shard_note */

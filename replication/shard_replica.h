@@ -67,6 +67,7 @@ struct replica {
     uint64_t note;                /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
+    uint64_t kept_size;        /* shard_retain.c: of segments, for the newest snapshot; 0: none */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
     uint64_t logged_ms;        /* newest time in the log, see shard_expiry.c */
     struct raft raft;

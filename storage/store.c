@@ -232,6 +232,16 @@ bool store_disk_full(const struct store *store)
     return store->disk_full;
 }
 
+uint64_t store_log_bytes(const struct store *store)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < store->segments.count; i++)
+        if (store->segments.items[i]->state != JOURNAL_SEGMENT_RETIRED)
+            bytes += store->segments.items[i]->base.length;
+    return bytes;
+}
+
 void store_stats(const struct store *store, struct store_stats *stats)
 {
     *stats = store->stats;
@@ -244,11 +254,9 @@ void store_stats(const struct store *store, struct store_stats *stats)
     for (size_t i = 0; i < store->segments.count; i++) {
         const struct journal_segment *segment = store->segments.items[i];
 
-        if (segment->state == JOURNAL_SEGMENT_RETIRED)
-            stats->segments_retired++;
-        else
-            stats->tail_bytes += segment->base.length;
+        stats->segments_retired += segment->state == JOURNAL_SEGMENT_RETIRED;
     }
+    stats->tail_bytes = store_log_bytes(store);
     /* Not the stage: while a job is out that belongs to its thread. */
     stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
     stats->flush_demanded = store->flush_demanded;

@@ -338,6 +338,8 @@ void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
  * more than about log_size_max bytes of segments; 0 when they do. An idle partition whose few
  * entries lie in an old segment holds up all that came behind: it is moved by force. */
 uint64_t store_retain_wanted(const struct store *store, uint16_t partition, uint64_t log_size_max);
+/* Bytes of the segments that are still log. */
+uint64_t store_log_bytes(const struct store *store);
 /* An entry that lies there is in a segment that is to go by the same measure. Where the log cannot
  * be let go, for the entry is not decided, all undecided ones of the partition are appended again,
  * in one call of store_append_bytes(). */

@@ -160,3 +160,16 @@ Test(progress, losses_alone_do_not_slow_the_retry)
         progress_lost(&progress);
     }
 }
+
+Test(progress, gains_are_told_by_time)
+{
+    struct raft_progress progress = leader_start(0);
+
+    cr_assert_eq(progress.match_ms, 1000);
+    progress_sent(&progress, 1, 10, 1100);
+    progress_accepted(&progress, 1, 10, 1200);
+    cr_assert_eq(progress.match_ms, 1200);
+    progress_accepted(&progress, 1, 10, 1300);
+    progress_accepted(&progress, 0, 0, 1400);
+    cr_assert_eq(progress.match_ms, 1200, "what was known before is no gain");
+}

@@ -160,6 +160,15 @@ static void send_parcel(struct cluster *cluster, int from, const struct shard_se
         delayed = parcel;
         return;
     }
+    if (cluster->way_ms > 0) {
+        struct cluster_parcel **at = &delayed;
+
+        while (*at)
+            at = &(*at)->next;
+        parcel->due_ms = cluster->now_ms + cluster->way_ms;
+        *at = parcel;
+        return;
+    }
     *parcels_end = parcel;
     parcels_end = &parcel->next;
 }
