@@ -151,13 +151,13 @@ received() # pid
         ours && match($0, /bytes_received:[0-9]+/) {
             sum += substr($0, RSTART + 15, RLENGTH - 15)
         }
-        END { printf "%d", sum }'
+        END { printf "%.0f", sum }'
 }
 
 # Bytes of the casks of a node.
 held() # name
 {
-    find "$dir/$1" -name '*.cask' -printf '%s\n' | awk '{ sum += $1 } END { printf "%d", sum }'
+    find "$dir/$1" -name '*.cask' -printf '%s\n' | awk '{ sum += $1 } END { printf "%.0f", sum }'
 }
 # Seconds of processor that all nodes have used, one that joined included.
 worked() # name
