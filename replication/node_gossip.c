@@ -161,8 +161,10 @@ static int on_map(struct node_gossip *gossip, const struct node_gossip_event *ev
     }
     for (uint32_t i = 0; i < map->member_count; i++)
         if (map->members[i].state != RINGMAP_STATE_REMOVED)
-            gossip->members[count++] = (struct swim_map_member){
-                .id = map->members[i].id, .public_key = map->members[i].public_key};
+            gossip->members[count++] =
+                (struct swim_map_member){.id = map->members[i].id,
+                                         .joining = map->members[i].state == RINGMAP_STATE_JOINING,
+                                         .public_key = map->members[i].public_key};
     gossip->event.kind = SWIM_EVENT_MAP;
     gossip->event.epoch = map->epoch;
     gossip->event.members = gossip->members;
@@ -219,6 +221,10 @@ static void answer_liveness(struct node_gossip *gossip, const struct node_gossip
                                          .bytes = record.local.bytes,
                                          .leaders_digest = record.local.leaders_digest};
 
+        if (member->joining) { /* it leads nothing, whatever it says */
+            liveness.leaders = 0;
+            liveness.leaders_digest = 0;
+        }
         memcpy(liveness.address, record.local.address, sizeof liveness.address);
         wire_put_liveness(&gossip->bodies, &liveness);
     }

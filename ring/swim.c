@@ -159,6 +159,21 @@ static void unlist_suspect(struct swim *swim, uint16_t slot)
     assert(!"a suspect is listed");
 }
 
+/* Whether it is among those who could confirm what is said of others. */
+static bool counts(const struct swim *swim, const struct swim_member *member)
+{
+    return !member->joining || member->id == swim->options.self;
+}
+
+static void set_joining(struct swim *swim, struct swim_member *member, bool joining)
+{
+    if (member->standing == SWIM_ALIVE)
+        swim->alive_count -= counts(swim, member);
+    member->joining = joining;
+    if (member->standing == SWIM_ALIVE)
+        swim->alive_count += counts(swim, member);
+}
+
 void swim_set_standing(struct swim *swim, struct swim_member *member, enum swim_standing standing)
 {
     if (member->standing == standing)
@@ -174,8 +189,8 @@ void swim_set_standing(struct swim *swim, struct swim_member *member, enum swim_
     }
     if (standing == SWIM_ALIVE || standing == SWIM_LEFT)
         swim_dequeue_statement(swim, member);
-    swim->alive_count += standing == SWIM_ALIVE;
-    swim->alive_count -= member->standing == SWIM_ALIVE;
+    swim->alive_count += standing == SWIM_ALIVE && counts(swim, member);
+    swim->alive_count -= member->standing == SWIM_ALIVE && counts(swim, member);
     member->standing = (uint8_t)standing;
     member->since_ms = swim->now_ms;
 }
@@ -269,7 +284,8 @@ static void add_member(struct swim *swim, const struct swim_map_member *from)
             (swim->member_count - place) * sizeof *swim->by_id);
     swim->by_id[place] = slot;
     swim->member_count++;
-    swim->alive_count++;
+    member->joining = from->joining;
+    swim->alive_count += counts(swim, member);
     if (from->id == swim->options.self) {
         swim->self_slot = slot;
         member->incarnation = 1;
@@ -308,9 +324,14 @@ static void on_map(struct swim *swim, const struct swim_event *event)
     for (uint32_t place = swim->member_count; place > 0; place--)
         if (!names(event, swim->members[swim->by_id[place - 1]].id))
             remove_member(swim, place - 1);
-    for (uint32_t i = 0; i < event->member_count; i++)
-        if (!swim_get(swim, event->members[i].id))
+    for (uint32_t i = 0; i < event->member_count; i++) {
+        struct swim_member *member = swim_get(swim, event->members[i].id);
+
+        if (member)
+            set_joining(swim, member, event->members[i].joining);
+        else
             add_member(swim, &event->members[i]);
+    }
     if (swim->local_known && swim_self(swim)->record_size == 0)
         swim_publish(swim, SWIM_RECORDS);
 }
@@ -492,7 +513,7 @@ void swim_check(const struct swim *swim)
         assert(member->incarnation < SWIM_INCARNATION_MAX);
         assert(member->accuser_count <= SWIM_ACCUSERS_MAX);
         assert(member->standing != SWIM_SUSPECT || member->accuser_count > 0);
-        alive += member->standing == SWIM_ALIVE;
+        alive += member->standing == SWIM_ALIVE && counts(swim, member);
         suspects += member->standing == SWIM_SUSPECT;
     }
     assert(alive == swim->alive_count);

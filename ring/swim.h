@@ -22,6 +22,13 @@
  *   they come over, and count only when they name the very incarnation that is known here. The
  *   member refutes them by a record of a higher incarnation.
  *
+ * Joiners:
+ *   Of a member that is joining nobody has decided yet that it is to be trusted. It is probed, and
+ *   what members have signed counts whoever brings it; else it is not believed. Its statements
+ *   and accusations, and what its pings hold of this node, change nothing, no ping is sent through
+ *   it, its exchange makes nobody a member who knows all, and that it holds a newer ring map is no
+ *   news. It has one ping through this node at a time.
+ *
  * Lifeguard:
  *   local health - a node that fails at what usually works (no acks, no nacks, refuting itself)
  *   takes its own probes less seriously and gives them more time;
@@ -91,7 +98,8 @@ struct swim_options {
 void swim_options_default(struct swim_options *options);
 
 struct swim_map_member {
-    uint16_t id; /* ascending */
+    uint16_t id;  /* ascending */
+    bool joining; /* nobody has committed it yet */
     const uint8_t *public_key;
 };
 
@@ -167,6 +175,7 @@ struct swim_member {
     uint8_t standing;
     uint8_t accuser_count;
     uint16_t accusers[SWIM_ACCUSERS_MAX];
+    bool joining;         /* believed in nothing but records */
     bool condemned;       /* SUSPECT: somebody states it is dead */
     bool tried;           /* SUSPECT: this node has probed it since, or is doing so */
     uint16_t record_size; /* 0: nothing heard of it yet */
@@ -206,6 +215,7 @@ struct swim_stats {
     uint64_t probes, probes_failed;
     uint64_t refutations;
     uint64_t strangers; /* packets and news of who is not in the map */
+    uint64_t joiners;   /* statements that were not believed, of who is joining */
     uint64_t forged;    /* records whose signature is wrong, or that do not decode */
     uint64_t jumps;     /* records whose incarnation is too high */
     uint64_t stale;     /* records not newer than what is known */
@@ -234,7 +244,8 @@ struct swim {
     uint16_t *by_id;             /* slots by ascending id */
     uint16_t *order;             /* slots in the order of this round, without self */
     uint16_t *suspects;          /* slots */
-    uint32_t member_count, order_count, suspect_count, alive_count;
+    uint32_t member_count, order_count, suspect_count;
+    uint32_t alive_count; /* ALIVE, and self or one that is not joining */
     uint32_t order_next;
     uint16_t self_slot; /* with member_count > 0 */
     uint16_t queues[SWIM_QUEUES]

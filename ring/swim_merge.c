@@ -53,7 +53,8 @@ static void take_record(struct swim *swim, struct swim_effects *effects, struct 
 {
     struct swim_change *change;
     bool is_moved = moved(member, record);
-    bool is_ahead = record->local.epoch > swim->local.epoch && record->local.epoch > member->epoch;
+    bool is_ahead = !member->joining && record->local.epoch > swim->local.epoch &&
+                    record->local.epoch > member->epoch;
     bool reborn = record->incarnation > member->incarnation;
     uint64_t counter = take_counter(member, record->local.counter);
     uint8_t standing = member->standing;
@@ -133,6 +134,13 @@ static bool merge_record(struct swim *swim, struct swim_effects *effects, uint16
 
 /* Statements */
 
+bool swim_believed(const struct swim *swim, uint16_t id)
+{
+    const struct swim_member *member = swim_find(swim, id);
+
+    return member && (!member->joining || id == swim->options.self);
+}
+
 static bool accuses_already(const struct swim_member *member, uint16_t accuser)
 {
     for (uint8_t i = 0; i < member->accuser_count; i++)
@@ -149,7 +157,7 @@ void swim_accuse(struct swim *swim, struct swim_effects *effects, struct swim_me
     if (member->standing != SWIM_ALIVE && member->standing != SWIM_SUSPECT)
         return;
     for (uint32_t i = 0; i < count; i++) {
-        if (accusers[i] == member->id || !swim_get(swim, accusers[i]))
+        if (accusers[i] == member->id || !swim_believed(swim, accusers[i]))
             continue;
         if (member->standing == SWIM_ALIVE) {
             swim_set_standing(swim, member, SWIM_SUSPECT);
@@ -182,13 +190,17 @@ void swim_refute(struct swim *swim)
 
 /* Of an exchange only a newcomer takes it: for the others it is old, and where two sides of a cut
  * meet again it would put all of them under suspicion at once. */
-static void merge_statement(struct swim *swim, struct swim_effects *effects,
+static void merge_statement(struct swim *swim, struct swim_effects *effects, uint16_t from,
                             const struct swim_item *item, bool exchange)
 {
     struct swim_member *member = swim_get(swim, item->member);
 
     if (!member) {
         swim->stats.strangers++;
+        return;
+    }
+    if (!swim_believed(swim, from)) {
+        swim->stats.joiners++;
         return;
     }
     if (item->incarnation != member->incarnation)
@@ -209,7 +221,7 @@ bool swim_merge(struct swim *swim, struct swim_effects *effects, uint16_t from,
     case SWIM_ITEM_RECORD:
         return merge_record(swim, effects, from, item, exchange);
     case SWIM_ITEM_STATEMENT:
-        merge_statement(swim, effects, item, exchange);
+        merge_statement(swim, effects, from, item, exchange);
         return true;
     default: /* swim_sync.c */
         return true;

@@ -119,7 +119,7 @@ static void begin_probe(struct swim *swim, struct swim_effects *effects)
 
 static bool may_relay(const struct swim *swim, const struct swim_member *member)
 {
-    if (member->standing != SWIM_ALIVE || member->id == swim->probe.target)
+    if (member->standing != SWIM_ALIVE || member->joining || member->id == swim->probe.target)
         return false;
     for (uint8_t i = 0; i < swim->probe.relay_count; i++)
         if (swim->probe.relays[i] == member->id)
@@ -242,7 +242,7 @@ static void on_ping(struct swim *swim, struct swim_effects *effects, uint16_t fr
     if (packet->subject != self->id)
         return;
     if ((packet->standing == SWIM_SUSPECT || packet->standing == SWIM_DEAD) &&
-        packet->incarnation == self->incarnation)
+        swim_believed(swim, from) && packet->incarnation == self->incarnation)
         swim_refute(swim);
     send = swim_begin(effects, from, SWIM_ACK, packet->nonce, self->id);
     if (!send)
@@ -254,12 +254,23 @@ static void on_ping(struct swim *swim, struct swim_effects *effects, uint16_t fr
     fill_to(swim, effects, send);
 }
 
+/* Places are few, and honest members need them. */
+static bool relays_for(const struct swim *swim, uint16_t asker)
+{
+    for (size_t i = 0; i < SWIM_RELAYS_MAX; i++)
+        if (swim->relays[i].asker == asker)
+            return true;
+    return false;
+}
+
 static void on_ping_req(struct swim *swim, struct swim_effects *effects, uint16_t from,
                         const struct swim_packet *packet)
 {
     const struct swim_member *target = swim_get(swim, packet->subject);
 
     if (!target || target->id == from || target == swim_self(swim))
+        return;
+    if (!swim_believed(swim, from) && relays_for(swim, from))
         return;
     for (size_t i = 0; i < SWIM_RELAYS_MAX; i++) {
         struct swim_relay *relay = &swim->relays[i];

@@ -42,12 +42,27 @@ static void set_due(struct swim *swim)
     swim->sync_due_ms = swim->clock_ms + wait_ms;
 }
 
+/* Any; a joiner only where there is nobody else: it is told, and not believed. */
+static uint16_t partner(struct swim *swim)
+{
+    uint32_t start = swim_below(swim, swim->order_count);
+
+    for (uint32_t i = 0; i < swim->order_count; i++) {
+        const struct swim_member *member =
+            &swim->members[swim->order[(start + i) % swim->order_count]];
+
+        if (!member->joining)
+            return member->id;
+    }
+    return swim->members[swim->order[start]].id;
+}
+
 void swim_sync_tick(struct swim *swim, struct swim_effects *effects)
 {
     if (swim->clock_ms < swim->sync_due_ms || swim->order_count == 0)
         return;
     set_due(swim);
-    send_digest(swim, effects, swim->members[swim->order[swim_below(swim, swim->order_count)]].id);
+    send_digest(swim, effects, partner(swim));
 }
 
 /* What the sender of the digest lacks, then what it has newer. False: not all fits. */
@@ -92,7 +107,7 @@ void swim_sync_packet(struct swim *swim, struct swim_effects *effects, uint16_t 
         answer_digest(swim, effects, from, packet);
         return;
     }
-    if (packet->nonce != swim->sync_nonce || packet->nonce == 0)
+    if (packet->nonce != swim->sync_nonce || packet->nonce == 0 || !swim_believed(swim, from))
         return;
     swim->synced = !packet->more;
     set_due(swim);

@@ -253,6 +253,8 @@ static void member_dial(struct links *links, const struct ringmap_member *member
         node_drop(links, node);
         return;
     }
+    if (member->state == RINGMAP_STATE_JOINING) /* it opens to nobody yet */
+        return;
     if (node->link && (node->up || strcmp(node->address, member->address) == 0))
         return;
     node_drop(links, node);
@@ -272,7 +274,7 @@ static void links_follow_liveness(struct links *links, const uint8_t *bytes, siz
         const struct ringmap_member *member = ringmap_member(map, heard.member);
         struct node_link *node;
 
-        if (!member || member->state == RINGMAP_STATE_REMOVED || heard.address[0] == '\0')
+        if (!member || !ringmap_takes_part(member->state) || heard.address[0] == '\0')
             continue;
         node = node_of_member(links, heard.member);
         if (!node || node->up || strcmp(node->address, heard.address) == 0)

@@ -223,6 +223,11 @@ static void router_liveness(struct router *router, uint16_t member,
 
     wire_cursor_init(&cursor, message->body, message->body_size);
     while (!wire_cursor_done(&cursor) && wire_get_liveness(&cursor, &heard)) {
+        const struct ringmap_member *known =
+            router->map_known ? ringmap_member(&router->map, heard.member) : NULL;
+
+        if (known && !ringmap_takes_part(known->state)) /* nobody has decided to believe it */
+            continue;
         hints_told(router, heard.member, heard.leaders_digest);
         if (heard.epoch <= newest)
             continue;

@@ -302,6 +302,30 @@ Test(node_gossip, that_a_member_holds_a_newer_map_is_told_once)
     cluster_close(&cluster);
 }
 
+/* It is heard of and found, and changes nothing but that. */
+Test(node_gossip, a_joiner_is_found_and_leads_nobody_astray)
+{
+    struct cluster cluster;
+    struct wire_liveness heard;
+
+    cluster_open(&cluster);
+    cluster.map.members[2].state = RINGMAP_STATE_JOINING;
+    for (uint16_t member = 1; member <= NODES; member++)
+        start(&cluster, member);
+    cluster.map.epoch = 99;
+    step(&cluster, 3,
+         &(struct node_gossip_event){.kind = NODE_GOSSIP_MAP, .map = &cluster.map, .self = 3});
+    run(&cluster, 30000);
+    heard = ask(&cluster, 1, 3);
+    cr_assert(heard.heard);
+    cr_assert_str_eq(heard.address, cluster.addresses[3]);
+    cr_assert_eq(heard.standing, SWIM_ALIVE);
+    cr_assert_eq(heard.leaders_digest, 0, "it leads nothing, whatever it says");
+    cr_assert_eq(ask(&cluster, 1, 2).leaders_digest, 102);
+    cr_assert_eq(cluster.ahead_epoch[1], 0, "nobody asks for a map that it says there is");
+    cluster_close(&cluster);
+}
+
 /* --listen 0.0.0.0:7000 says nothing of where others reach the node. */
 Test(node_gossip, an_address_of_nowhere_is_not_told)
 {

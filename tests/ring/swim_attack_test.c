@@ -268,6 +268,135 @@ Test(swim_attack, answers_that_nobody_asked_for_prove_nothing)
     swim_scene_free(scene);
 }
 
+/* The map of the scene with the members from `first` on joining. */
+static void set_joiners(struct swim_scene *scene, uint64_t epoch, uint16_t first)
+{
+    struct swim_map_member members[SCENE_MEMBERS_MAX];
+    struct swim_event map = {.kind = SWIM_EVENT_MAP, .epoch = epoch, .members = members};
+
+    for (uint16_t id = 1; id <= scene->members; id++)
+        members[map.member_count++] = (struct swim_map_member){
+            .id = id, .joining = id >= first, .public_key = scene->identities[id].public_key};
+    swim_scene_step(scene, &map);
+}
+
+Test(swim_attack, what_a_joiner_says_of_others_changes_nothing)
+{
+    struct swim_scene *scene = swim_scene_new(5, NULL);
+    uint64_t own;
+
+    set_joiners(scene, 2, 5);
+    for (uint16_t id = 2; id <= 5; id++)
+        swim_scene_hear(scene, id, 1, 1);
+    own = swim_find(&scene->swim, 1)->incarnation;
+    swim_scene_state(scene, 5, 3, SWIM_SUSPECT, 1, (uint16_t[]){5}, 1);
+    swim_scene_state(scene, 5, 3, SWIM_DEAD, 1, (uint16_t[]){2, 4, 1}, 3);
+    cr_assert_eq(swim_scene_standing(scene, 3), SWIM_ALIVE, "not by its statement");
+    swim_scene_state(scene, 2, 3, SWIM_DEAD, 1, (uint16_t[]){5}, 1);
+    cr_assert_eq(swim_scene_standing(scene, 3), SWIM_ALIVE, "nor as an accuser that others name");
+    swim_scene_state(scene, 5, 1, SWIM_DEAD, own, (uint16_t[]){5}, 1);
+    swim_scene_packet(scene, 5,
+                      &(struct swim_packet){.kind = SWIM_PING,
+                                            .nonce = 1,
+                                            .subject = 1,
+                                            .standing = SWIM_DEAD,
+                                            .incarnation = own});
+    cr_assert_eq(swim_find(&scene->swim, 1)->incarnation, own, "nor need this node object");
+    cr_assert_eq(scene->swim.stats.joiners, 3);
+    swim_scene_state(scene, 2, 3, SWIM_SUSPECT, 1, (uint16_t[]){2}, 1);
+    cr_assert_eq(swim_scene_standing(scene, 3), SWIM_SUSPECT, "a member is believed");
+    set_joiners(scene, 3, 6);
+    swim_scene_state(scene, 5, 4, SWIM_SUSPECT, 1, (uint16_t[]){5}, 1);
+    cr_assert_eq(swim_scene_standing(scene, 4), SWIM_SUSPECT, "and so is this one, once committed");
+    swim_scene_free(scene);
+}
+
+Test(swim_attack, records_count_whoever_is_joining)
+{
+    struct swim_scene *scene = swim_scene_new(5, NULL);
+    struct swim_record record = swim_scene_make(3, 2, 1), joiner = swim_scene_make(5, 1, 1);
+    const struct swim_change *change;
+
+    set_joiners(scene, 2, 5);
+    joiner.local.epoch = UINT64_MAX;
+    swim_scene_record(scene, 5, &joiner, 5, scene->options.cluster);
+    cr_assert_eq(swim_find(&scene->swim, 5)->incarnation, 1, "its own: so it is found");
+    change = swim_scene_change(scene, 5);
+    cr_assert(change && change->moved);
+    cr_assert_not(change->ahead, "a newer map is no news of it");
+    swim_scene_record(scene, 5, &record, 3, scene->options.cluster);
+    cr_assert_eq(swim_find(&scene->swim, 3)->incarnation, 2, "another's, whom it is signed by");
+    record = swim_scene_make(4, 7, 1);
+    swim_scene_record(scene, 5, &record, 5, scene->options.cluster);
+    cr_assert_eq(swim_find(&scene->swim, 4)->incarnation, 0, "not one that it has made");
+    record = swim_scene_make(4, 7, 1);
+    record.local.epoch = 9;
+    swim_scene_record(scene, 5, &record, 4, scene->options.cluster);
+    cr_assert(swim_scene_change(scene, 4)->ahead, "a member's word, whoever carries it");
+    swim_scene_free(scene);
+}
+
+Test(swim_attack, no_ping_is_sent_through_a_joiner)
+{
+    struct swim_scene *scene = swim_scene_new(8, NULL);
+
+    set_joiners(scene, 2, 4); /* 2 and 3 are left to ask */
+    swim_scene_probe(scene, 2);
+    swim_scene_tick(scene, scene->options.ping_timeout_ms);
+    cr_assert_eq(scene->effects.send_count, 1);
+    cr_assert(swim_scene_sent(scene, SWIM_PING_REQ, 3));
+    for (uint16_t id = 4; id <= 8; id++) /* an answer that it could not know of */
+        swim_scene_packet(scene, id,
+                          &(struct swim_packet){
+                              .kind = SWIM_ACK, .nonce = scene->swim.probe.nonce, .subject = 2});
+    cr_assert_eq(scene->swim.probe.phase, SWIM_PROBE_INDIRECT);
+    swim_scene_free(scene);
+}
+
+Test(swim_attack, a_joiner_takes_one_place_of_the_pings_for_others)
+{
+    struct swim_scene *scene = swim_scene_new(5, NULL);
+
+    set_joiners(scene, 2, 5);
+    for (uint32_t i = 0; i < 2 * SWIM_RELAYS_MAX; i++)
+        swim_scene_packet(scene, 5,
+                          &(struct swim_packet){.kind = SWIM_PING_REQ, .nonce = i, .subject = 3});
+    swim_scene_packet(scene, 2,
+                      &(struct swim_packet){.kind = SWIM_PING_REQ, .nonce = 99, .subject = 3});
+    cr_assert(swim_scene_pinged(scene), "there is room for a member's");
+    swim_scene_free(scene);
+}
+
+Test(swim_attack, a_joiners_exchange_makes_nobody_one_who_knows_all)
+{
+    struct swim_scene *scene = swim_scene_new(3, NULL);
+    struct swim_packet all_known = {.kind = SWIM_DIFF, .subject = 1};
+
+    set_joiners(scene, 2, 3);
+    swim_scene_run(scene, 500);
+    cr_assert_not(scene->swim.synced);
+    all_known.nonce = scene->swim.sync_nonce;
+    swim_scene_packet(scene, 3, &all_known);
+    cr_assert_not(scene->swim.synced);
+    swim_scene_packet(scene, 2, &all_known);
+    cr_assert(scene->swim.synced);
+    swim_scene_free(scene);
+}
+
+Test(swim_attack, joiners_do_not_stretch_a_suspicion)
+{
+    struct swim_scene *scene = swim_scene_new(20, NULL);
+    uint64_t min_ms;
+
+    set_joiners(scene, 2, 4); /* of 1, 2 and 3 only one other could confirm it */
+    swim_scene_state(scene, 2, 3, SWIM_SUSPECT, 0, (uint16_t[]){2}, 1);
+    min_ms = (uint64_t)scene->options.period_ms * scene->options.suspicion_factor * 2;
+    for (uint64_t ms = 0; ms < min_ms; ms += 10)
+        swim_scene_tick(scene, 10);
+    cr_assert_eq(swim_scene_standing(scene, 3), SWIM_DEAD);
+    swim_scene_free(scene);
+}
+
 /* One member floods the others with the worst it can say; they must not lose each other. */
 static void accuse_all(struct swim_net *net, uint16_t liar)
 {

@@ -80,6 +80,33 @@ Test(hints, of_two_claims_that_of_the_higher_term_holds)
 }
 
 /* What waits for its answer is not sent to anybody else by it. */
+/* Nobody has decided that it is to be believed: it is not asked, nor is a map that it speaks of. */
+Test(hints, who_is_joining_is_not_gone_by)
+{
+    struct harness *h = harness_new(NULL, true);
+    uint32_t asks;
+
+    h->map.members[2].state = RINGMAP_STATE_JOINING;
+    for (uint16_t member = 1; member <= HARNESS_MEMBERS; member++)
+        harness_up(h, member);
+    harness_map(h);
+    harness_run(h);
+    asks = h->map_asks;
+    harness_liveness(h, 1,
+                     &(struct wire_liveness){
+                         .member = 3, .heard = true, .epoch = UINT64_MAX, .leaders_digest = 77});
+    harness_run(h);
+    cr_assert_eq(h->leaders_asks, 0);
+    cr_assert_eq(h->map_asks, asks);
+    harness_liveness(h, 1,
+                     &(struct wire_liveness){
+                         .member = 2, .heard = true, .epoch = UINT64_MAX, .leaders_digest = 77});
+    harness_run(h);
+    cr_assert_eq(h->leaders_asks, HARNESS_SHARDS);
+    cr_assert_gt(h->map_asks, asks);
+    harness_free(h);
+}
+
 Test(hints, lanes_that_have_something_to_do_are_left_alone)
 {
     struct harness *h = harness_new(NULL, false);
