@@ -167,7 +167,7 @@ static void say_refusals(const struct admin_change *change)
     const struct plan *plan = &change->planning.plan;
 
     for (uint32_t i = 0; i < plan->note_count; i++) {
-        char text[2 * PLAN_NOTE_SIZE];
+        char text[PLANNING_NOTE_SIZE];
 
         if (!plan_note_refuses(plan->notes[i].code))
             continue;

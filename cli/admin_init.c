@@ -47,7 +47,7 @@ static void wait_for_leaders(struct cluster *cluster, const struct address_list 
         struct view view;
 
         if (view_gather(&view, cluster, nodes, CLUSTER_TIMEOUT_MS) == VIEW_E_OK)
-            verdict_reach(&verdict, &view);
+            verdict_reach(&verdict, &view, NULL);
         view_deinit(&view);
         if (verdict.state == VERDICT_HEALTHY)
             return;

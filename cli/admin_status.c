@@ -2,6 +2,8 @@
 
 #include "cli/verdict.h"
 
+#include <string.h>
+
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column field_mend = {"mend", "mend", OUTPUT_TEXT};
 static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
@@ -146,14 +148,31 @@ static bool is_gone(const struct view *view, uint32_t i)
     return view->founded && view->map.members[i].state == RINGMAP_STATE_REMOVED;
 }
 
+/* While a plan is under way who votes is not what the map says, but what the groups' leaders say.
+ */
+static enum exit_code reach(struct admin *admin, struct verdict *verdict)
+{
+    bool moving = admin->view.founded && ringmap_moving(&admin->view.map);
+    struct moves moves = {0};
+    int r = moving ? moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS) : 0;
+
+    if (r == 0)
+        verdict_reach(verdict, &admin->view, moving ? &moves : NULL);
+    else
+        arguments_error(admin->arguments, "%s", strerror(-r));
+    moves_deinit(&moves);
+    return r == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
 int admin_status(const struct arguments *arguments)
 {
     struct admin admin;
     struct verdict verdict;
     enum exit_code code = admin_open(&admin, arguments, false);
 
+    if (code == EXIT_CODE_OK)
+        code = reach(&admin, &verdict);
     if (code == EXIT_CODE_OK) {
-        verdict_reach(&verdict, &admin.view);
         output_field(admin.output, &field_verdict, (struct output_value){.text = verdict.sentence});
         if (verdict.mend[0])
             output_field(admin.output, &field_mend, (struct output_value){.text = verdict.mend});

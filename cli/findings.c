@@ -107,7 +107,7 @@ static void check_quorums(struct looking *looking)
 {
     struct verdict verdict;
 
-    verdict_reach(&verdict, looking->view);
+    verdict_reach(&verdict, looking->view, looking->moves);
     if (verdict.state == VERDICT_HEALTHY)
         tell(looking, FINDING_OK, "", "%s", verdict.sentence);
     else

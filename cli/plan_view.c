@@ -161,7 +161,7 @@ static void put_notes(struct output *output, const struct view *view,
     output_table(output, "notes", note_columns, NOTE_COLUMN_COUNT);
     for (uint32_t i = 0; i < plan->note_count; i++) {
         const struct plan_note *note = &plan->notes[i];
-        char text[2 * PLAN_NOTE_SIZE];
+        char text[PLANNING_NOTE_SIZE];
 
         planning_note_text(view, planning, note, text, sizeof text);
         output_row(output,

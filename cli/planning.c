@@ -1,6 +1,7 @@
 #include "cli/planning.h"
 
 #include "cli/map_change.h"
+#include "cli/standing.h"
 #include "cli/text.h"
 #include "ring/next_map.h"
 
@@ -17,6 +18,7 @@ struct measured {
     bool *alive; /* of the same nodes */
     uint64_t *bytes;
     bool *unknown; /* by group: nobody says what it has */
+    bool *sound;   /* by group and node: its replica counts (cli/standing.h) */
 };
 
 /* Who is JOINING has to say itself that it was let in. Members do not hear one that has yet to hear
@@ -31,14 +33,37 @@ bool planning_can_take_part(const struct view_node *node, uint8_t state)
     return view_is_alive(node) && (!node->reachable || knows);
 }
 
+static void measure_sound(struct measured *measured, const struct view *view)
+{
+    uint32_t partitions = view->map.partition_count;
+
+    for (uint32_t i = 0; i <= partitions; i++) {
+        uint16_t group = i < partitions ? (uint16_t)i : WIRE_PARTITION_META;
+        const struct view_replica *row = view_row(view, group);
+
+        for (uint32_t j = 0; j < VIEW_PLACES && row[j].member != 0; j++) {
+            const struct ringmap_member *member = ringmap_member(&view->map, row[j].member);
+
+            if (member)
+                measured
+                    ->sound[i * (size_t)view->node_count + (size_t)(member - view->map.members)] =
+                    standing_lack(view, group, row[j].member) == STANDING_SOUND;
+        }
+    }
+}
+
 static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
 {
     measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
     measured->alive = calloc(view->node_count, sizeof *measured->alive);
     measured->bytes = calloc(view->map.partition_count, sizeof *measured->bytes);
     measured->unknown = calloc(view->map.partition_count + 1u, sizeof *measured->unknown);
-    if (!measured->nodes || !measured->alive || !measured->bytes || !measured->unknown)
+    measured->sound =
+        calloc((view->map.partition_count + 1u) * (size_t)view->node_count, sizeof(bool));
+    if (!measured->nodes || !measured->alive || !measured->bytes || !measured->unknown ||
+        !measured->sound)
         return -ENOMEM;
+    measure_sound(measured, view);
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
@@ -119,6 +144,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
         input.nodes = measured.nodes;
         input.partition_bytes = measured.bytes;
         input.unknown = measured.unknown;
+        input.sound = measured.sound;
         r = plan_make(&input, &planning->plan);
     }
     if (r == 0) {
@@ -133,6 +159,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
     free(measured.alive);
     free(measured.bytes);
     free(measured.unknown);
+    free(measured.sound);
     return r;
 }
 
@@ -161,11 +188,27 @@ bool planning_is(const struct planning *planning, const char *hash)
 static bool has_majority(const struct view *view, const struct ringmap *map, uint16_t partition)
 {
     const uint16_t *row = ringmap_row(map, partition);
-    uint32_t count = ringmap_row_count(map, row), alive = 0;
 
-    for (uint32_t i = 0; i < count; i++)
-        alive += view_is_alive(view_node(view, row[i]));
-    return alive > count / 2;
+    return standing_of_row(view, partition, row, ringmap_row_count(map, row)).spare >= 0;
+}
+
+/* Who of the group's row does not count, and why; one that is to get it only has to live. */
+static void add_lacking(struct text *out, const struct view *view, uint16_t group,
+                        const uint16_t *row, uint32_t count)
+{
+    uint32_t named = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view_node *node = view_node(view, row[i]);
+        const char *why = standing_why(view, group, row[i]);
+
+        if (group != WIRE_PARTITION_META && !ringmap_holds(&view->map, group, row[i]) &&
+            view_is_alive(node))
+            continue;
+        if (why)
+            text_add(out, "%s node-%u (%s), which %s", named++ == 0 ? "; it lacks" : ",", node->id,
+                     node->address, why);
+    }
 }
 
 void planning_note_text(const struct view *view, const struct planning *planning,
@@ -175,28 +218,23 @@ void planning_note_text(const struct view *view, const struct planning *planning
     char sentence[PLAN_NOTE_SIZE];
     struct text out = {text, size, 0};
     const uint16_t *row;
-    uint32_t named = 0;
 
     plan_note_text(note, sentence);
     if (note->code == PLAN_NOTE_QUORUM && has_majority(view, from, note->partition)) {
         row = ringmap_row(&planning->wanted, note->partition);
         from = &planning->wanted;
         text_add(&out,
-                 "partition %u would have %llu of %u replicas alive and needs %llu; start a node "
-                 "that it lacks, or remove it with the change",
+                 "partition %u would have %llu of %u replicas alive and up to date and needs %llu; "
+                 "start a node that it lacks, or remove it with the change",
                  note->partition, (unsigned long long)note->have, ringmap_row_count(from, row),
                  (unsigned long long)note->need);
     } else {
         text_add(&out, "%s", sentence);
     }
+    if (note->code == PLAN_NOTE_META)
+        add_lacking(&out, view, WIRE_PARTITION_META, from->meta_voters, from->meta_voter_count);
     if (note->partition == PLAN_PARTITION_ANY || note->code == PLAN_NOTE_UNKNOWN)
         return; /* what it lacks is not known either */
     row = ringmap_row(from, note->partition);
-    for (uint32_t i = 0; i < ringmap_row_count(from, row); i++) {
-        const struct view_node *node = view_node(view, row[i]);
-
-        if (!view_is_alive(node))
-            text_add(&out, "%s node-%u (%s)", named++ == 0 ? "; it lacks" : ",", node->id,
-                     node->address);
-    }
+    add_lacking(&out, view, note->partition, row, ringmap_row_count(from, row));
 }

@@ -11,6 +11,7 @@
 #define PLANNING_HASH_SIZE      (2 * PLAN_HASH_SIZE + 1) /* as hexadecimal text */
 #define PLANNING_HASH_SHOWN     16u                      /* digits that people are shown */
 #define PLANNING_HASH_MIN       8u                       /* digits that they must give */
+#define PLANNING_NOTE_SIZE      (4 * PLAN_NOTE_SIZE)     /* with those that are lacking */
 #define PLANNING_MOVES_PER_NODE 4u /* as shards help learners beside clients */
 
 struct planning {
@@ -34,7 +35,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
 void planning_deinit(struct planning *planning);
 /* Whether `hash`, the first digits of one, names this plan. */
 bool planning_is(const struct planning *planning, const char *hash);
-/* A note for people; it names the members that are dead where a partition lacks them. */
+/* A note for people; where a group lacks some it says who does not count, and why. */
 void planning_note_text(const struct view *view, const struct planning *planning,
                         const struct plan_note *note, char *text, size_t size);
 

@@ -1,6 +1,7 @@
 #include "cli/proof.h"
 
 #include "cli/clock.h"
+#include "cli/standing.h"
 #include "cli/text.h"
 
 #include <errno.h>
@@ -68,12 +69,19 @@ int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, b
     return 0;
 }
 
-uint32_t proof_count(const struct proof *proof, const struct moves *moves)
+/* What it has given away is with a majority that could give it back. */
+static bool stands(const struct view *view, const struct moves *moves, uint16_t group)
+{
+    return standing_of_group(view, moves, group).spare >= 0;
+}
+
+uint32_t proof_count(const struct proof *proof, const struct view *view, const struct moves *moves)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < proof->count; i++)
-        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member);
+        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member) &&
+                 stands(view, moves, proof->groups[i].group);
     return count;
 }
 
@@ -83,7 +91,7 @@ static int ask(const struct proof *proof, struct admin *admin, struct moves *mov
     for (unsigned i = 1;; i++) {
         int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
-        if (r == 0 && (proof_count(proof, moves) == proof->count || i == ASKS_MAX))
+        if (r == 0 && (proof_count(proof, &admin->view, moves) == proof->count || i == ASKS_MAX))
             return 0;
         moves_deinit(moves);
         if (r == 0)
@@ -125,9 +133,22 @@ static void add_members(struct text *text, const struct proof *proof)
         text_add(text, " and others");
 }
 
-static void put_verdict(struct output *output, const struct proof *proof, uint32_t proven)
+/* Groups that are without their member, and with too few others that count. */
+static uint32_t count_weak(const struct proof *proof, const struct view *view,
+                           const struct moves *moves)
 {
-    char verdict[320];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < proof->count; i++)
+        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member) &&
+                 !stands(view, moves, proof->groups[i].group);
+    return count;
+}
+
+static void put_verdict(struct output *output, const struct proof *proof, uint32_t proven,
+                        uint32_t weak)
+{
+    char verdict[448];
     struct text text = {verdict, sizeof verdict, 0};
 
     text_add(&text, "%s: %" PRIu32 " of %" PRIu32 " groups ",
@@ -142,6 +163,10 @@ static void put_verdict(struct output *output, const struct proof *proof, uint32
         add_members(&text, proof);
     else
         text_add(&text, "%s", proof->member_count > 1 ? "them" : "it");
+    text_add(&text, " and have a majority that is up to date");
+    if (weak > 0)
+        text_add(&text, "; %" PRIu32 " lack that alone: see ring-admin status, and ask again",
+                 weak);
     output_field(output, &field_proof, (struct output_value){.text = verdict});
 }
 
@@ -155,8 +180,8 @@ enum exit_code proof_put(const struct proof *proof, struct admin *admin)
         arguments_error(admin->arguments, "%s", strerror(-r));
         return EXIT_CODE_FAILED;
     }
-    proven = proof_count(proof, &moves);
-    put_verdict(admin->output, proof, proven);
+    proven = proof_count(proof, &admin->view, &moves);
+    put_verdict(admin->output, proof, proven, count_weak(proof, &admin->view, &moves));
     output_table(admin->output, "held", columns, COLUMN_COUNT);
     for (uint32_t i = 0; i < proof->count; i++)
         put_group(admin->output, &proof->groups[i], &moves);

@@ -1,5 +1,6 @@
 #include "cli/verdict.h"
 
+#include "cli/standing.h"
 #include "cli/text.h"
 
 #include <stdio.h>
@@ -19,16 +20,11 @@ enum fault {
 
 struct diagnosis {
     const struct view *view;
+    const struct moves *moves;
     uint8_t has[RINGMAP_MEMBERS_MAX]; /* by slot: bits of faults */
     uint32_t counts[FAULTS];
     uint16_t first[FAULTS]; /* a node that has it */
     uint32_t without_majority;
-};
-
-/* How a partition stands when these are its members. */
-struct standing {
-    uint32_t members, good;
-    int spare; /* good ones above the majority; below 0: there is none */
 };
 
 const char *verdict_state_name(enum verdict_state state)
@@ -66,31 +62,26 @@ static bool is_newcomer(const struct view *view, uint16_t partition, uint16_t me
 /* Bits of what is wrong with the replica. */
 static uint8_t faults_of(const struct view *view, uint16_t partition, uint16_t member)
 {
-    const struct view_replica *replica = view_replica(view, partition, member);
-    uint32_t place = (uint32_t)(replica - view_row(view, partition));
     bool newcomer = is_newcomer(view, partition, member);
 
-    if (!replica->known)
-        return 1u << (newcomer ? FAULT_RECEIVING : FAULT_SILENT);
-    if (replica->status.fenced)
-        return 1u << FAULT_FENCED;
-    if (view_lag(view, partition, place) <= VERDICT_LAG_MAX)
+    switch (standing_lack(view, partition, member)) {
+    case STANDING_SOUND:
         return 0;
-    return 1u << (newcomer ? FAULT_RECEIVING : FAULT_BEHIND);
+    case STANDING_FENCED:
+        return 1u << FAULT_FENCED;
+    case STANDING_SILENT:
+        return 1u << (newcomer ? FAULT_RECEIVING : FAULT_SILENT);
+    default:
+        return 1u << (newcomer ? FAULT_RECEIVING : FAULT_BEHIND);
+    }
 }
 
 static struct standing standing_of(const struct view *view, uint16_t partition, const uint16_t *row)
 {
-    struct standing standing = {.members = ringmap_row_count(&view->map, row)};
-
-    for (uint32_t i = 0; i < standing.members; i++)
-        standing.good += faults_of(view, partition, row[i]) == 0;
-    standing.spare = (int)standing.good - (int)(standing.members / 2 + 1);
-    return standing;
+    return standing_of_row(view, partition, row, ringmap_row_count(&view->map, row));
 }
 
-/* While a plan is under way a partition is where it comes from or where it is to be, and stands as
- * well as the better of the two says. */
+/* While a plan is under way a partition is where it comes from or where it is to be. */
 static const uint16_t *row_of(const struct view *view, uint16_t partition)
 {
     const uint16_t *wanted = ringmap_wanted(&view->map, partition);
@@ -107,13 +98,14 @@ static void judge_partition(struct verdict *verdict, struct diagnosis *diagnosis
     const struct view *view = diagnosis->view;
     const uint16_t *row = row_of(view, partition);
     struct standing standing = standing_of(view, partition, row);
-    uint32_t spare = standing.spare > 0 ? (uint32_t)standing.spare : 0;
+    int now = standing_of_group(view, diagnosis->moves, partition).spare;
+    uint32_t spare = now > 0 ? (uint32_t)now : 0;
 
     for (uint32_t i = 0; i < standing.members; i++)
         diagnosis->has[slot_of(view, row[i])] |= faults_of(view, partition, row[i]);
     verdict->leaders += view_leader(view, partition) >= 0;
     verdict->under_replicated += standing.good < standing.members;
-    diagnosis->without_majority += standing.spare < 0;
+    diagnosis->without_majority += now < 0;
     if (partition == 0 || spare < verdict->tolerates)
         verdict->tolerates = spare;
 }
@@ -185,7 +177,10 @@ static void describe(const struct verdict *verdict, const struct diagnosis *diag
     }
     if (view_meta_leader(diagnosis->view) == 0)
         text_add(text, "%sthe meta group has no leader", text->size > begin ? "; " : "");
-    if (text->size == begin)
+    if (text->size == begin && verdict->leaders == verdict->partitions)
+        text_add(text, "%u partition%s no majority", diagnosis->without_majority,
+                 diagnosis->without_majority == 1 ? " has" : "s have");
+    else if (text->size == begin)
         text_add(text, "%u partition%s no leader at the moment",
                  verdict->partitions - verdict->leaders,
                  verdict->partitions - verdict->leaders == 1 ? " has" : "s have");
@@ -254,9 +249,9 @@ static void not_founded(struct verdict *verdict, const struct view *view)
         text_add(&mend, " %s", view->nodes[i].address);
 }
 
-void verdict_reach(struct verdict *verdict, const struct view *view)
+void verdict_reach(struct verdict *verdict, const struct view *view, const struct moves *moves)
 {
-    struct diagnosis diagnosis = {.view = view};
+    struct diagnosis diagnosis = {.view = view, .moves = moves};
     struct text sentence = {verdict->sentence, sizeof verdict->sentence, 0};
     struct text mend = {verdict->mend, sizeof verdict->mend, 0};
     uint32_t members = 0, joining = 0;

@@ -1,17 +1,17 @@
 /* Verdict: is the cluster well, and if not, what mends it. Pure: from a view to two sentences.
  *
- * A replica counts when its node answers, it is not fenced, and it lacks at most VERDICT_LAG_MAX
- * of what its leader has committed (numbers of two nodes are never of the same moment). The cluster
- * tolerates as many more failures of nodes as every partition has counted replicas above its
- * majority. While a plan is under way each partition is judged by the better of the two rows that
- * the map has for it; members that are joining or removed are no part of the verdict.
+ * Which replicas count cli/standing.h says. The cluster tolerates as many more failures of nodes as
+ * every partition has counted voters above its majority, by the configuration that its leader
+ * tells: a learner is none yet, and in a joint one both halves count. What is amiss is named by the
+ * better of the two rows that the map has for a partition while a plan is under way; members that
+ * are joining or removed are no part of the verdict.
  */
 #ifndef CLI_VERDICT_H
 #define CLI_VERDICT_H
 
+#include "cli/moves.h"
 #include "cli/view.h"
 
-#define VERDICT_LAG_MAX  4096u
 #define VERDICT_TEXT_MAX 1024u
 
 enum verdict_state {
@@ -28,7 +28,8 @@ struct verdict {
     char mend[VERDICT_TEXT_MAX]; /* the command that mends it; "" when healthy */
 };
 
-void verdict_reach(struct verdict *verdict, const struct view *view);
+/* moves: of the same moment; NULL only when no plan is under way. */
+void verdict_reach(struct verdict *verdict, const struct view *view, const struct moves *moves);
 const char *verdict_state_name(enum verdict_state state);
 
 #endif

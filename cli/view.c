@@ -413,7 +413,8 @@ void view_deinit(struct view *view)
 
 const struct view_replica *view_row(const struct view *view, uint16_t partition)
 {
-    return &view->replicas[(size_t)partition * VIEW_PLACES];
+    return partition == WIRE_PARTITION_META ? view->meta
+                                            : &view->replicas[(size_t)partition * VIEW_PLACES];
 }
 
 const struct view_replica *view_replica(const struct view *view, uint16_t partition,

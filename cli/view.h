@@ -66,7 +66,7 @@ void view_deinit(struct view *view);
 int view_name_members(struct view *view);
 /* Takes in what a member says of a partition or of the meta group. */
 void view_take(struct view *view, uint16_t member, const struct wire_partition_status *status);
-/* The VIEW_PLACES of a partition. */
+/* The VIEW_PLACES of a partition, or of the meta group: WIRE_PARTITION_META. */
 const struct view_replica *view_row(const struct view *view, uint16_t partition);
 /* The member's in it; NULL: it has none and is to have none. */
 const struct view_replica *view_replica(const struct view *view, uint16_t partition,

@@ -46,25 +46,39 @@ static bool is_alive(const struct plan_input *input, uint16_t id)
     return !input->nodes || input->nodes[slot_of(input->wanted, id)].alive;
 }
 
+/* Whether the member's replica counts. partition: of the meta group the number of partitions. */
+static bool is_sound(const struct plan_input *input, uint32_t partition, uint16_t id)
+{
+    size_t slot = slot_of(input->wanted, id);
+
+    return is_alive(input, id) &&
+           (!input->sound || input->sound[partition * (size_t)input->wanted->member_count + slot]);
+}
+
 static uint64_t bytes_of(const struct plan_input *input, uint32_t partition)
 {
     return input->partition_bytes ? input->partition_bytes[partition] : 0;
 }
 
-static uint32_t alive_count(const struct plan_input *input, const struct ringmap *map,
+/* Who has no replica yet gets a sound one. */
+static uint32_t sound_count(const struct plan_input *input, const struct ringmap *map,
                             uint32_t partition)
 {
-    uint32_t alive = 0;
+    uint32_t sound = 0;
 
-    for (uint32_t i = 0; i < row_count(map, partition); i++)
-        alive += is_alive(input, row_of(map, partition)[i]);
-    return alive;
+    for (uint32_t i = 0; i < row_count(map, partition); i++) {
+        uint16_t id = row_of(map, partition)[i];
+
+        sound += ringmap_holds(input->now, (uint16_t)partition, id) ? is_sound(input, partition, id)
+                                                                    : is_alive(input, id);
+    }
+    return sound;
 }
 
 /* Further failures that the row survives; below 0: it has no majority. */
 static int tolerance(const struct plan_input *input, const struct ringmap *map, uint32_t partition)
 {
-    return (int)alive_count(input, map, partition) - (int)(row_count(map, partition) / 2 + 1);
+    return (int)sound_count(input, map, partition) - (int)(row_count(map, partition) / 2 + 1);
 }
 
 static bool row_changes(const struct plan_input *input, uint32_t partition)
@@ -83,11 +97,11 @@ static bool row_changes(const struct plan_input *input, uint32_t partition)
     return false;
 }
 
-/* Who streams the partition: its leader, or else the first alive; 0: nobody can. */
+/* Who streams the partition: its leader, or else the first that is sound; 0: nobody can. */
 static uint16_t source_of(const struct plan_input *input, uint32_t partition)
 {
     for (uint32_t i = 0; i < row_count(input->now, partition); i++) {
-        if (is_alive(input, row_of(input->now, partition)[i]))
+        if (is_sound(input, partition, row_of(input->now, partition)[i]))
             return row_of(input->now, partition)[i];
     }
     return 0;
@@ -369,7 +383,7 @@ static void note_meta(struct making *making)
                               .need = now->meta_voter_count / 2 + 1};
 
     for (uint32_t i = 0; i < now->meta_voter_count; i++)
-        found.have += is_alive(making->input, now->meta_voters[i]);
+        found.have += is_sound(making->input, now->partition_count, now->meta_voters[i]);
     if (found.have < found.need && !is_unknown(making->input, now->partition_count))
         note(making, &found);
 }
@@ -388,7 +402,7 @@ static void note_quorums(struct making *making, bool touched)
         note(making, &(struct plan_note){.code = touched ? PLAN_NOTE_QUORUM : PLAN_NOTE_QUORUM_KEPT,
                                          .partition = (uint16_t)p,
                                          .need = row_count(map, p) / 2 + 1,
-                                         .have = alive_count(input, map, p)});
+                                         .have = sound_count(input, map, p)});
     }
 }
 

@@ -10,9 +10,10 @@
  * what is asked for is another, so is the hash: what somebody was shown before is stale. It has no
  * key and needs none, as who commits a plan makes it again.
  *
- * Fault tolerance: a group of V voters, L of them alive, survives L - (V / 2 + 1) further failures;
- * below zero it has no majority. A move adds a learner first, which changes nothing, then both
- * halves of a joint configuration must stand (Ongaro's thesis, section 4.3): the lesser of the two.
+ * Fault tolerance: a group of V voters, L of them alive and sound, survives L - (V / 2 + 1) further
+ * failures; below zero it has no majority. Who is to be a voter is sound by then, if it is alive. A
+ * move adds a learner first, which changes nothing, then both halves of a joint configuration must
+ * stand (Ongaro's thesis, section 4.3): the lesser of the two.
  *
  * Waves: a node takes part in at most `moves_per_node_max` moves of a wave, as their target or
  * their source (the leader, who streams); all moves of a partition are of one wave, as one joint
@@ -39,8 +40,8 @@
 /* What speaks against a plan. name, refuses */
 #define PLAN_NOTE_TABLE(X)                                                                         \
     X(NODES, true)        /* N needs more members: need, have */                                   \
-    X(META, true)         /* the meta group has no majority: need, have, alive */                  \
-    X(QUORUM, true)       /* a partition that is to change has no majority: need, have, alive */   \
+    X(META, true)         /* the meta group has no majority: need, have, sound */                  \
+    X(QUORUM, true)       /* a partition that is to change has no majority: need, have, sound */   \
     X(UNKNOWN, true)      /* nobody says what a partition has; without one: the meta group */      \
     X(TARGET_DEAD, true)  /* one that is taken in, is to receive or to vote anew is not alive */   \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
@@ -136,6 +137,9 @@ struct plan_input {
     const struct ringmap *wanted;    /* same Q; its rows are the goal, see placement_change() */
     const bool *unknown;             /* by partition, then the meta group: nobody says what it has,
                                       * so `now` cannot be believed there; NULL: all do */
+    const bool *sound;               /* by partition, then the meta group, and by slot of wanted:
+                                      * whether the replica that it has there is up to date and
+                                      * serves; NULL: all are */
     const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
     uint64_t rate_bytes;             /* a second and node, in and out together */

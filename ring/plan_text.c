@@ -20,14 +20,14 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
     case PLAN_NOTE_META:
         snprintf(
             text, size,
-            "the meta group has %llu voters alive and needs %llu to change the ring map; bring "
-            "one of them back first",
+            "the meta group has %llu voters alive and up to date and needs %llu to change the ring "
+            "map; bring one of them back, or wait for one that catches up",
             have, need);
         break;
     case PLAN_NOTE_QUORUM:
         snprintf(text, size,
-                 "partition %u has %llu replicas alive and needs %llu to change; bring a node of "
-                 "it back first",
+                 "partition %u has %llu replicas alive and up to date and needs %llu to change; "
+                 "bring a node of it back, or wait for one that catches up",
                  partition, have, need);
         break;
     case PLAN_NOTE_UNKNOWN:
@@ -90,7 +90,8 @@ static void text_of_warning(const struct plan_note *note, char *text, size_t siz
         break;
     default:
         assert(note->code == PLAN_NOTE_QUORUM_KEPT);
-        snprintf(text, size, "partition %u has %llu replicas alive and needs %llu; not changed",
+        snprintf(text, size,
+                 "partition %u has %llu replicas alive and up to date and needs %llu; not changed",
                  partition, have, need);
         break;
     }

@@ -148,8 +148,9 @@ Test(admin_change, fewer_replicas_go_with_the_removal_of_who_is_dead)
     admin_fake_open(3, 0, 3);
     scene_lose(&admin_fake.view, 3);
     cr_assert_eq(admin_fake_command("set-replicas 2"), EXIT_CODE_FAILED);
-    cr_assert(strstr(admin_fake.said, "would have 1 of 2 replicas alive and needs 2"), "%s",
-              admin_fake.said);
+    cr_assert(
+        strstr(admin_fake.said, "would have 1 of 2 replicas alive and up to date and needs 2"),
+        "%s", admin_fake.said);
     cr_assert(strstr(admin_fake.said, "ring-admin commit --auto replicas 2 remove 3\n"), "%s",
               admin_fake.said);
     cr_assert_eq(admin_fake_command("commit --auto replicas 2 remove 3"), EXIT_CODE_OK, "%s",

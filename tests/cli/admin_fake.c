@@ -31,9 +31,18 @@ void admin_fake_close(void)
 /* All groups have come to the wanted rows. */
 void admin_fake_settle(void)
 {
-    ringmap_deinit(&admin_fake.view.map);
-    admin_fake.view.map = admin_fake.settled;
+    struct view *view = &admin_fake.view;
+    bool lost[RINGMAP_MEMBERS_MAX] = {false};
+
+    for (uint32_t i = 0; i < view->node_count; i++)
+        lost[i] = !view->nodes[i].reachable;
+    ringmap_deinit(&view->map);
+    view->map = admin_fake.settled;
     admin_fake.settled = (struct ringmap){0};
+    scene_answer(view);
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (lost[i])
+            scene_lose(view, view->nodes[i].id);
     moves_deinit(&admin_fake.moves);
     admin_fake.moves = scene_moves(&admin_fake.view);
 }
@@ -56,6 +65,23 @@ static void answer_status(struct cluster_request *request)
     memcpy(status.public_key, member->public_key, sizeof status.public_key);
     snprintf(status.address, sizeof status.address, "%s", member->address);
     wire_put_node_status(&body, &status);
+    cluster_fake_answer(request, &body);
+}
+
+static void put_replica(struct wire_buffer *body, const struct view_replica *row, int member)
+{
+    for (uint32_t i = 0; i < VIEW_PLACES; i++)
+        if (row[i].known && row[i].member == member)
+            wire_put_partition_status(body, &row[i].status);
+}
+
+static void answer_shard(struct cluster_request *request)
+{
+    struct wire_buffer body = {0};
+
+    for (uint32_t p = 0; p < ADMIN_FAKE_PARTITIONS; p++)
+        put_replica(&body, view_row(&admin_fake.view, (uint16_t)p), request->node);
+    put_replica(&body, admin_fake.view.meta, request->node);
     cluster_fake_answer(request, &body);
 }
 
@@ -104,6 +130,8 @@ static void ask(struct cluster_request *requests, size_t count, uint32_t timeout
             answer_map(&requests[i]);
         else if (requests[i].type == WIRE_NODE_STATUS)
             answer_status(&requests[i]);
+        else if (requests[i].type == WIRE_SHARD_STATUS)
+            answer_shard(&requests[i]);
         else if (requests[i].type == WIRE_MOVES_GET)
             answer_moves(&requests[i]);
         else if (requests[i].type == WIRE_MAP_CHANGE)
@@ -120,6 +148,9 @@ enum exit_code admin_open(struct admin *admin, const struct arguments *arguments
     admin->view.founded = true;
     cr_assert_eq(ringmap_copy(&admin->view.map, &admin_fake.view.map), 0);
     scene_answer(&admin->view);
+    memcpy(admin->view.replicas, admin_fake.view.replicas,
+           (size_t)ADMIN_FAKE_PARTITIONS * VIEW_PLACES * sizeof *admin->view.replicas);
+    memcpy(admin->view.meta, admin_fake.view.meta, sizeof admin->view.meta);
     for (uint32_t i = 0; i < admin->view.node_count; i++)
         if (!admin_fake.view.nodes[i].reachable)
             scene_lose(&admin->view, admin->view.nodes[i].id);

@@ -1,6 +1,8 @@
 /* leave, and commit of a leave. */
 #include "admin_fake.h"
 
+#include "replication/raft.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -24,7 +26,7 @@ Test(admin_leave, said_again_it_joins_the_waiting_and_proves)
                  admin_fake.printed);
     cr_assert(strstr(admin_fake.printed,
                      "SAFE TO REMOVE: 17 of 17 groups have committed a configuration "
-                     "without node 1\n"),
+                     "without node 1 and have a majority that is up to date\n"),
               "%s", admin_fake.printed);
     cr_assert_eq(admin_fake.changes, 0, "nothing is sent again");
     admin_fake_close();
@@ -73,6 +75,23 @@ Test(admin_leave, what_a_group_holds_still_is_not_proven)
     admin_fake_close();
 }
 
+/* Both who took over from it run, and are not what a majority is made of. */
+Test(admin_leave, what_is_held_by_too_few_that_are_whole_is_not_proven)
+{
+    leaving(0);
+    admin_fake_settle();
+    for (uint32_t i = 0; i < VIEW_PLACES; i++) {
+        struct view_replica *replica = &admin_fake.view.replicas[3 * VIEW_PLACES + i];
+
+        replica->status.fenced = replica->status.role != RAFT_LEADER;
+    }
+    cr_assert_eq(admin_fake_command("leave 1 --wait"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.printed, "NOT PROVEN: 16 of 17 groups") &&
+                  strstr(admin_fake.printed, "; 1 lack that alone"),
+              "%s", admin_fake.printed);
+    admin_fake_close();
+}
+
 Test(admin_leave, a_leaving_that_was_aborted_meanwhile_is_no_success)
 {
     leaving(2);
@@ -103,7 +122,7 @@ Test(admin_leave, a_commit_of_it_proves_likewise)
     cr_assert(strstr(admin_fake.printed, "SAFE TO REMOVE: ") &&
                   strstr(admin_fake.printed,
                          "groups that nodes 1, 5 held have committed a configuration "
-                         "without them\n"),
+                         "without them and have a majority that is up to date\n"),
               "%s", admin_fake.printed);
     admin_fake_close();
 }

@@ -11,9 +11,10 @@ void cluster_fake_answer(struct cluster_request *request, struct wire_buffer *bo
 {
     cr_assert_not(body->failed);
     request->answered = true;
-    request->reply = malloc(body->size);
+    request->reply = malloc(body->size + 1);
     request->reply_size = body->size;
-    memcpy(request->reply, body->data, body->size);
+    if (body->size > 0)
+        memcpy(request->reply, body->data, body->size);
     wire_buffer_deinit(body);
 }
 

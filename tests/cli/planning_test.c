@@ -1,4 +1,5 @@
 #include "cli/planning.h"
+#include "replication/raft.h"
 #include "ring/swim.h"
 
 #include <criterion/criterion.h>
@@ -104,7 +105,8 @@ Test(planning, what_cannot_hold_has_no_next_map_and_names_who_is_lacking)
     cr_assert_not_null(note);
     cr_assert_null(planning.next.members);
     planning_note_text(&view, &planning, note, text, sizeof text);
-    cr_assert(strstr(text, "has 1 replicas alive and needs 2 to change"), "%s", text);
+    cr_assert(strstr(text, "has 1 replicas alive and up to date and needs 2 to change"), "%s",
+              text);
     cr_assert(strstr(text, "node-1 (127.0.0.1:7001)"), "%s", text);
     cr_assert(strstr(text, "node-2 (127.0.0.1:7002)"), "%s", text);
     done();
@@ -302,6 +304,81 @@ Test(planning, a_node_that_does_not_know_yet_that_it_has_joined_receives_nothing
     view.nodes[3].status.founded = 2;
     plan(&(struct staged_change){.op = STAGED_JOIN, .member = 4}, 1);
     cr_assert_not(plan_refused(&planning.plan));
+    done();
+    view_deinit(&view);
+}
+
+static struct view_replica *replica_of(uint16_t partition, uint16_t member)
+{
+    for (uint32_t i = 0; i < VIEW_PLACES; i++)
+        if (view.replicas[(size_t)partition * VIEW_PLACES + i].member == member)
+            return &view.replicas[(size_t)partition * VIEW_PLACES + i];
+    return NULL;
+}
+
+/* Both other holders run: one of them is fenced, empty or far behind. Then the removal would take
+ * the only other copy that is whole. */
+Test(planning, who_runs_and_has_not_the_data_is_no_half_of_a_majority)
+{
+    char text[PLANNING_NOTE_SIZE];
+
+    for (int how = 0; how < 3; how++) {
+        uint16_t partition = 0;
+        struct view_replica *weak;
+
+        view = scene_view(4, 0, 16, 3);
+        while (!ringmap_holds(&view.map, partition, 1) || !ringmap_holds(&view.map, partition, 2))
+            partition++;
+        scene_lose(&view, 1);
+        scene_elect(&view);
+        plan(&(struct staged_change){.op = STAGED_REMOVE, .member = 1}, 1);
+        cr_assert_not(plan_refused(&planning.plan));
+        done();
+        weak = replica_of(partition, 2);
+        weak->status.role = RAFT_FOLLOWER;
+        scene_elect(&view);
+        for (uint32_t i = 0; i < VIEW_PLACES && how > 0; i++) {
+            struct view_replica *replica = &view.replicas[(size_t)partition * VIEW_PLACES + i];
+
+            if (replica->known && replica != weak) {
+                replica->status.role = RAFT_LEADER;
+                replica->status.first = how == 1 ? 0 : 50;
+                replica->status.commit = replica->status.last = how == 1 ? 100000 : 100;
+            }
+        }
+        weak->status.role = RAFT_FOLLOWER;
+        weak->status.fenced = how == 0;
+        weak->status.last = how == 2 ? 0 : 100;
+        plan(&(struct staged_change){.op = STAGED_REMOVE, .member = 1}, 1);
+        cr_assert(plan_refused(&planning.plan), "%d", how);
+        cr_assert_null(planning.next.members);
+        cr_assert_eq(planning.plan.tolerance_before, -1);
+        planning_note_text(&view, &planning, &planning.plan.notes[0], text, sizeof text);
+        cr_assert_eq(planning.plan.notes[0].code, PLAN_NOTE_QUORUM);
+        cr_assert(strstr(text, "node-1 (127.0.0.1:7001), which is down"), "%s", text);
+        cr_assert(strstr(text, how == 0 ? "node-2 (127.0.0.1:7002), which is damaged"
+                                        : "node-2 (127.0.0.1:7002), which is catching up"),
+                  "%s", text);
+        done();
+        view_deinit(&view);
+    }
+}
+
+Test(planning, a_voter_of_the_meta_group_that_is_fenced_does_not_count)
+{
+    char text[PLANNING_NOTE_SIZE];
+
+    view = scene_view(3, 0, 16, 3);
+    scene_lose(&view, 3);
+    view.meta[0].status.role = RAFT_LEADER;
+    view.meta[1].status.fenced = view.meta[1].known;
+    view.meta[2].status.fenced = view.meta[2].known;
+    plan(&(struct staged_change){.op = STAGED_WEIGHT, .member = 1, .value = 50}, 1);
+    cr_assert(plan_refused(&planning.plan));
+    cr_assert_eq(planning.plan.notes[0].code, PLAN_NOTE_META);
+    planning_note_text(&view, &planning, &planning.plan.notes[0], text, sizeof text);
+    cr_assert(strstr(text, "has 1 voters alive and up to date and needs 2"), "%s", text);
+    cr_assert(strstr(text, "which is damaged"), "%s", text);
     done();
     view_deinit(&view);
 }

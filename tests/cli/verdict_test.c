@@ -1,3 +1,4 @@
+#include "cli/standing.h"
 #include "cli/verdict.h"
 
 #include "replication/raft.h"
@@ -9,6 +10,12 @@
 
 static struct view view;
 static struct verdict verdict;
+static struct moves moves; /* while a plan is under way */
+
+static void reach(void)
+{
+    verdict_reach(&verdict, &view, moves.groups ? &moves : NULL);
+}
 
 static struct view_replica *row_of(uint32_t partition)
 {
@@ -32,11 +39,12 @@ static void elect(void)
 
 static void assert_verdict(enum verdict_state state, const char *text)
 {
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_str_eq(verdict.sentence, text);
     cr_assert_eq(verdict.state, state);
     cr_assert_eq(verdict.mend[0] == 0, state == VERDICT_HEALTHY, "%s", verdict.mend);
     view_deinit(&view);
+    moves_deinit(&moves);
 }
 
 Test(verdict, a_healthy_cluster_says_what_it_tolerates)
@@ -106,7 +114,7 @@ Test(verdict, a_fenced_replica_does_not_count)
 {
     healthy(3, 16, 3);
     row_of(1)[1].status.fenced = true;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert_eq(verdict.under_replicated, 1);
     cr_assert_eq(verdict.tolerates, 0);
@@ -118,13 +126,41 @@ Test(verdict, a_fenced_replica_does_not_count)
 Test(verdict, a_replica_far_behind_does_not_count_and_one_near_does)
 {
     healthy(3, 16, 3);
-    row_of(0)[0].status.commit = VERDICT_LAG_MAX + 100;
-    verdict_reach(&verdict, &view);
+    row_of(0)[0].status.commit = STANDING_LAG_MAX + 100;
+    reach();
     cr_assert_eq(verdict.state, VERDICT_HEALTHY);
     row_of(0)[0].status.commit++;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_neq(verdict.state, VERDICT_HEALTHY);
     cr_assert(strstr(verdict.sentence, "are catching up"), "%s", verdict.sentence);
+    view_deinit(&view);
+}
+
+/* Each of its partitions has a node that waits for a snapshot: few entries, and it has nothing. */
+Test(verdict, a_replica_whose_entries_the_leader_has_no_more_does_not_count)
+{
+    healthy(3, 16, 3);
+    row_of(0)[0].status.first = 50;
+    row_of(0)[1].status.last = 49;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_HEALTHY);
+    row_of(0)[1].status.last = 48;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    cr_assert_eq(verdict.tolerates, 0);
+    cr_assert(strstr(verdict.sentence, "catching up"), "%s", verdict.sentence);
+    view_deinit(&view);
+}
+
+Test(verdict, without_a_leader_who_is_far_behind_does_not_count_either)
+{
+    healthy(3, 16, 3);
+    row_of(0)[0].status.role = RAFT_FOLLOWER;
+    row_of(0)[0].status.last = row_of(0)[0].status.commit = STANDING_LAG_MAX + 101;
+    row_of(0)[1].status.last = row_of(0)[1].status.commit = STANDING_LAG_MAX + 101;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_UNAVAILABLE);
+    cr_assert_eq(verdict.tolerates, 0);
     view_deinit(&view);
 }
 
@@ -132,7 +168,7 @@ Test(verdict, a_node_that_keeps_silent_about_a_partition_is_named)
 {
     healthy(3, 16, 3);
     row_of(0)[1].known = false;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.sentence, "does not answer for all its partitions"));
     view_deinit(&view);
@@ -142,17 +178,17 @@ Test(verdict, a_full_disk_is_named)
 {
     healthy(3, 16, 3);
     view.nodes[2].status.disk_full = true;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.mend, "free space on the disk of node-3"), "%s", verdict.mend);
     cr_assert_null(strstr(verdict.mend, "ring-admin abort"));
     view.map.target = view.map.replicas;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert(strstr(verdict.mend, "ring-admin abort"), "%s", verdict.mend);
     view.map.target = NULL;
     view.nodes[2].status.disk_full = false;
     view.nodes[2].status.disk_lacks = 1;
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert(strstr(verdict.mend, "free space on the disk of node-3"), "%s", verdict.mend);
     view_deinit(&view);
 }
@@ -164,7 +200,7 @@ Test(verdict, a_prepared_node_is_named_with_init)
     view.nodes[2].reachable = true;
     view.nodes[2].status.founded = 1;
     elect();
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert(strstr(verdict.sentence, "node-3 (127.0.0.1:7003) has not heard of the founding"));
     cr_assert_str_eq(verdict.mend, "finish the founding: ring-admin init 127.0.0.1:7001 "
@@ -186,7 +222,7 @@ Test(verdict, many_lost_nodes_are_counted_not_listed)
     healthy(7, 16, 3);
     for (uint16_t id = 2; id <= 7; id++)
         lose(id);
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert(strstr(verdict.sentence, "node-2 (127.0.0.1:7002), node-3 (127.0.0.1:7003), node-4 "
                                        "(127.0.0.1:7004) and 3 more are unreachable"),
               "%s", verdict.sentence);
@@ -198,6 +234,8 @@ static void begin_plan(void)
 {
     view = scene_view(3, 1, 16, 3);
     scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    moves_deinit(&moves);
+    moves = scene_moves(&view);
 }
 
 Test(verdict, while_a_plan_is_under_way_each_partition_is_judged_where_it_is)
@@ -212,12 +250,14 @@ Test(verdict, while_a_plan_is_under_way_each_partition_is_judged_where_it_is)
             row_of(p)[i].known = false;
     for (uint16_t p = 0; p < 8; p++)
         scene_serve(&view, p, ringmap_wanted(&view.map, p), 3);
+    for (uint16_t p = 0; p < 8; p++)
+        scene_move(&view, &moves, p, 11);
     assert_verdict(VERDICT_HEALTHY, "healthy: 4 nodes, 16 partitions, tolerates 1 more failure; a "
                                     "plan is paused");
     begin_plan();
     lose(1);
     elect();
-    verdict_reach(&verdict, &view);
+    reach();
     cr_assert_eq(verdict.state, VERDICT_DEGRADED);
     cr_assert_eq(verdict.tolerates, 0);
     view_deinit(&view);
@@ -235,7 +275,7 @@ Test(verdict, who_is_to_get_partitions_yet_is_no_cause_for_alarm)
                 if (row_of(p)[i].member == 1)
                     row_of(p)[i].known = false;
         elect();
-        verdict_reach(&verdict, &view);
+        reach();
         cr_assert_eq(verdict.state, VERDICT_DEGRADED);
         cr_assert_eq(verdict.tolerates, 0);
         cr_assert(strstr(verdict.sentence, "node-4 (127.0.0.1:7004) is to get partitions yet"),
@@ -245,6 +285,36 @@ Test(verdict, who_is_to_get_partitions_yet_is_no_cause_for_alarm)
                   verdict.mend);
         view_deinit(&view);
     }
+}
+
+/* All of the wanted row have been fed, and one of them has a vote; the others who vote are down. */
+Test(verdict, learners_are_no_failures_tolerated)
+{
+    struct wire_move *move;
+
+    begin_plan();
+    reach();
+    cr_assert_eq(verdict.tolerates, 1);
+    move = &moves.groups[0].move;
+    move->learners = move->voters;
+    move->voters = (struct wire_members){.count = 3, .ids = {move->voters.ids[0], 4, 5}};
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_UNAVAILABLE);
+    cr_assert_eq(verdict.tolerates, 0);
+    cr_assert(strstr(verdict.sentence, "1 partition has no majority"), "%s", verdict.sentence);
+    move->voters_old = move->voters;
+    move->voters = move->learners;
+    reach();
+    cr_assert_eq(verdict.tolerates, 0, "both halves of a joint configuration count");
+    move->voters_old.count = 0;
+    reach();
+    cr_assert_eq(verdict.tolerates, 1);
+    for (uint32_t p = 0; p < 16; p++)
+        moves.groups[p].known = false;
+    reach();
+    cr_assert_eq(verdict.tolerates, 0, "the worse of both rows of the map");
+    view_deinit(&view);
+    moves_deinit(&moves);
 }
 
 Test(verdict, who_joins_or_was_removed_is_not_missed)

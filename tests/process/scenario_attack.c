@@ -298,7 +298,8 @@ static void change_by_hand(struct intruder *admin, const struct ringmap *map, ui
  * the others it is done. */
 static void minority(void)
 {
-    static const char too_few[] = "the meta group has 2 voters alive and needs 3 to change";
+    static const char too_few[] =
+        "the meta group has 2 voters alive and up to date and needs 3 to change";
     struct intruder *admin;
     struct ringmap map, after;
     struct ticket ticket;

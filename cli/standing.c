@@ -1,0 +1,110 @@
+#include "cli/standing.h"
+
+#include "replication/raft.h"
+
+#include <stddef.h>
+
+static const struct view_replica *leader_of(const struct view_replica *row)
+{
+    const struct view_replica *leader = NULL;
+
+    for (uint32_t i = 0; i < VIEW_PLACES && row[i].member != 0; i++)
+        if (row[i].known && row[i].status.role == RAFT_LEADER &&
+            (!leader || row[i].status.term > leader->status.term))
+            leader = &row[i];
+    return leader;
+}
+
+/* What is committed as far as one knows: without a leader the most that anybody says. */
+static uint64_t commit_of(const struct view_replica *row, const struct view_replica *leader)
+{
+    uint64_t commit = leader ? leader->status.commit : 0;
+
+    for (uint32_t i = 0; !leader && i < VIEW_PLACES && row[i].member != 0; i++)
+        if (row[i].known && row[i].status.commit > commit)
+            commit = row[i].status.commit;
+    return commit;
+}
+
+enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16_t member)
+{
+    const struct view_replica *row = view_row(view, group);
+    const struct view_replica *replica = view_replica(view, group, member);
+    const struct view_replica *leader = leader_of(row);
+    uint64_t commit;
+
+    if (!replica || !replica->known)
+        return STANDING_SILENT;
+    if (replica->status.fenced)
+        return STANDING_FENCED;
+    commit = commit_of(row, leader);
+    if (commit > replica->status.last && commit - replica->status.last > STANDING_LAG_MAX)
+        return STANDING_BEHIND;
+    if (leader && leader->status.first > replica->status.last + 1)
+        return STANDING_BEHIND; /* it waits for a snapshot, if of few entries */
+    return STANDING_SOUND;
+}
+
+const char *standing_why(const struct view *view, uint16_t group, uint16_t member)
+{
+    const struct view_node *node = view_node(view, member);
+
+    switch (standing_lack(view, group, member)) {
+    case STANDING_FENCED:
+        return "is damaged, or gets it anew";
+    case STANDING_BEHIND:
+        return "is catching up";
+    case STANDING_SILENT:
+        if (node && node->reachable)
+            return "says nothing of it";
+        return node && view_is_alive(node) ? "runs and does not answer here" : "is down";
+    default:
+        return NULL;
+    }
+}
+
+struct standing standing_of_row(const struct view *view, uint16_t group, const uint16_t *row,
+                                uint32_t count)
+{
+    struct standing standing = {.members = count};
+
+    for (uint32_t i = 0; i < count; i++)
+        standing.good += standing_lack(view, group, row[i]) == STANDING_SOUND;
+    standing.spare = (int)standing.good - (int)(count / 2 + 1);
+    return standing;
+}
+
+static struct standing worse_of(struct standing one, struct standing other)
+{
+    return one.spare < other.spare ? one : other;
+}
+
+static struct standing of_map(const struct view *view, uint16_t group)
+{
+    uint32_t count;
+    const uint16_t *wanted = moves_wanted(&view->map, group, &count);
+    const uint16_t *before;
+    struct standing standing = standing_of_row(view, group, wanted, count);
+
+    if (group == WIRE_PARTITION_META)
+        return standing;
+    before = ringmap_row(&view->map, group);
+    return worse_of(standing,
+                    standing_of_row(view, group, before, ringmap_row_count(&view->map, before)));
+}
+
+struct standing standing_of_group(const struct view *view, const struct moves *moves,
+                                  uint16_t group)
+{
+    const struct moves_group *found = moves ? moves_group(moves, group) : NULL;
+    const struct wire_move *move = found ? &found->move : NULL;
+    struct standing standing;
+
+    if (!found || !found->known)
+        return of_map(view, group);
+    standing = standing_of_row(view, group, move->voters.ids, move->voters.count);
+    if (move->voters_old.count > 0)
+        standing = worse_of(
+            standing, standing_of_row(view, group, move->voters_old.ids, move->voters_old.count));
+    return standing;
+}
