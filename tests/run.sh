@@ -9,14 +9,12 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 results=$PWD/build/test-results
 jobs=$(nproc)
-# Criterion's own memory is not ours to free.
-LSAN_OPTIONS=suppressions=$PWD/tests/lsan.txt:print_suppressions=0
 # No checks, but how AddressSanitizer handles large pieces of memory: by default it unmaps and maps the
 # shadow of each, which was a third of the system's time in the suites of storage.
 ASAN_OPTIONS=clear_shadow_mmap_threshold=1073741824:allocator_release_to_os_interval_ms=-1
 # What ThreadSanitizer cannot see, with the reasons.
 TSAN_OPTIONS=suppressions=$PWD/tests/process/tsan.txt:atexit_sleep_ms=0
-export results ASAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS
+export results ASAN_OPTIONS TSAN_OPTIONS
 
 sh cli/packages.sh test || exit 1
 rm -rf "$results"
@@ -74,10 +72,8 @@ run_one='
     times >"$log.times"
     cpu=$(tail -n 1 "$log.times" | tr "ms" "  " | awk "{ print int((\$1 + \$3) * 60 + \$2 + \$4 + 0.5) }")
     rm -f "$log.times"
-    # A leak found by LeakSanitizer does not fail a Criterion test: look for its word.
-    if [ $code -eq 0 ] && grep -qE "LeakSanitizer|ThreadSanitizer|runtime error:" "$log"; then
-        code=1
-    fi
+    # No exit code tells of a leak in a Criterion test: the reports of the sanitizers decide.
+    awk -f tests/faults/faults.awk "$log" >"$log.faults" || code=1
     what=$(grep -E "^(# |\[====\] Synthesis: )" "$log" | tail -n 1 |
         sed -e "s/^# //" -e "s/^\[====\] Synthesis: //")
     if [ $code -eq 0 ]; then
@@ -86,7 +82,8 @@ run_one='
     else
         printf "FAIL  %-34s %4ss %4ss cpu  %s\n" "$name" "$seconds" "$cpu" "$what"
         echo "$name" >>"$results/failed"
-        grep -vE "^\[(----|RUN|PASS)" "$log" | tail -n 40 | sed "s/^/      /"
+        { grep -vE "^\[(----|RUN|PASS)" "$log" | tail -n 40; head -n 10 "$log.faults"; } |
+            sed "s/^/      /"
     fi
     exit 0
 '
