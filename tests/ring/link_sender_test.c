@@ -26,6 +26,7 @@ static void setup(void)
     link_sender_init(&sender, QUEUE_MAX, window, own);
     link_reader_init(&reader);
     reader.limit.bytes = reader.limit.messages = UINT64_MAX;
+    reader.control_limit = reader.limit;
     packet = malloc(PACKET_MAX + PACKET_MORE);
     body = malloc(LINK_MESSAGE_SIZE_MAX + 1);
     cr_assert(packet != NULL && body != NULL);
