@@ -203,7 +203,7 @@ int store_unhost(struct store *store, uint16_t partition, uint64_t life)
     /* The batch it waits for may be promised, and a crash may undo this. */
     if (part->hard_pending && !store_seal(store))
         return STORE_E_AGAIN;
-    r = manifest_reserve(&store->manifest, store->casks.count + 4);
+    r = manifest_reserve(&store->manifest, store->manifest.cask_count + 4);
     if (r == 0)
         r = floor_queue(store, &floor);
     if (r != 0)

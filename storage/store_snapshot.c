@@ -283,17 +283,22 @@ static void keydir_switch(struct store_install *install)
 
 void store_casks_drop(struct store *store, const struct store_partition *part)
 {
+    const struct manifest_cask *listed;
+    size_t count;
+
+    if (mutant(MUTANT_SNAPSHOT_MERGED))
+        return;
+    /* Those whose files the start did not find, too. */
+    while ((listed = manifest_casks(&store->manifest, part->number, &count)) != NULL) {
+        int r = manifest_cask_drop(&store->manifest, part->number, listed->number);
+
+        assert(r == 0); /* room was made */
+    }
     for (size_t i = 0; i < store->casks.count; i++) {
         struct cask_file *cask = store->casks.items[i];
-        int r;
 
-        if (cask->info.partition != part->number || cask->state != CASK_FILE_LIVE ||
-            mutant(MUTANT_SNAPSHOT_MERGED))
+        if (cask->info.partition != part->number || cask->state != CASK_FILE_LIVE)
             continue;
-        if (manifest_cask_find(&store->manifest, cask->info.partition, cask->base.number)) {
-            r = manifest_cask_drop(&store->manifest, cask->info.partition, cask->base.number);
-            assert(r == 0); /* room was made */
-        }
         cask->state = CASK_FILE_DROPPING;
         cask->ticket = store->manifest.edits;
         store_file_changed(store, &cask->base);
@@ -323,7 +328,7 @@ static int edit(struct store_install *install)
 {
     struct store *store = install->store;
     struct manifest *manifest = &store->manifest;
-    size_t items = store->casks.count + install->cask_count + 2;
+    size_t items = manifest->cask_count + install->cask_count + 2;
     int r = store_staging_keys_end(install);
 
     if (r == 0)

@@ -321,7 +321,8 @@ void store_scrub_done(struct store *store, int result);
 void store_floor_here(struct store *store, struct manifest_floor *floor);
 /* Nothing of the partition lives any more; its keydir is freed. */
 void store_keydir_drop(struct store *store, struct store_partition *part);
-/* The partition's casks go with the edit that is being queued; nothing points into them any more,
+/* All casks that are listed of the partition, also those whose files the start did not find, go
+ * with the edit that is being queued; nothing points into them any more,
  * and room was made in the manifest for so many items. */
 void store_casks_drop(struct store *store, const struct store_partition *part);
 /* What did not check may be void now: who needs the file looks at it again. */

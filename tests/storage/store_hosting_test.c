@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "storage/filename.h"
 #include "storage/journal_format.h"
 #include "storage/store_snapshot.h"
 #include "store_hosting.h"
@@ -483,6 +484,40 @@ Test(store_hosting, a_fenced_partition_is_given_up_and_comes_back_whole)
     cr_assert_not(host.parts[P].fenced);
     host_deinit(&host);
     vfs_crash_free(vfs);
+}
+
+static int cask_of_p(void *context, const char *name)
+{
+    uint16_t partition;
+    uint64_t number;
+
+    if (filename_is_cask(name, &partition, &number) && partition == P)
+        *(uint64_t *)context = number;
+    return 0;
+}
+
+Test(store_hosting, a_partition_whose_cask_is_missing_is_given_up_and_comes_back_whole)
+{
+    char path[FILENAME_PATH_SIZE];
+    uint64_t number = 0;
+    struct host host;
+
+    host_start(&host);
+    fill_casks(&host);
+    host_close(&host);
+    vfs_list(host.vfs, "shard-00", cask_of_p, &number);
+    cr_assert_eq(filename_cask(path, "shard-00", P, number), 0);
+    cr_assert_eq(vfs_remove(host.vfs, path), 0);
+    cr_assert_eq(host_open(&host), 0);
+    for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
+        cr_assert_eq(host.parts[p].fenced, p == P, "partition %u", p);
+    leave(&host, P);
+    arrive(&host, P, 0);
+    host_close(&host);
+    cr_assert_eq(host_open(&host), 0);
+    cr_assert_not(host.parts[P].fenced);
+    cr_assert_eq(store_keys(host.store, P), 0);
+    host_stop(&host);
 }
 
 /* --- every call fails once ----------------------------------------------------------------- */

@@ -415,6 +415,36 @@ Test(store_snapshot, a_floor_in_a_segment_that_is_given_up_voids_nothing_newer)
     bench_end(&last);
 }
 
+/* A cask that is listed and gone: fenced until a snapshot comes in, and not once more behind it. */
+Test(store_snapshot, a_cask_that_is_missing_is_forgotten_with_what_it_was_part_of)
+{
+    char path[FILENAME_PATH_SIZE];
+    struct bench bench, again, last;
+    size_t count;
+
+    bench_begin(&bench, 1);
+    cr_assert_eq(bench_install(&bench, 0, 30, 100), STORE_INSTALL_DONE);
+    cr_assert(bench_work(&bench));
+    cr_assert_eq(filename_cask(path, "shard-00", PARTITION,
+                               manifest_casks(&bench.store->manifest, PARTITION, &count)->number),
+                 0);
+    store_close(bench.store);
+    cr_assert_eq(vfs_remove(bench.vfs, path), 0);
+
+    cr_assert_eq(bench_open(&again, bench.vfs), 0);
+    cr_assert(again.fenced);
+    again.applied = 100; /* nothing is told of who is fenced */
+    again.fenced = false;
+    cr_assert_eq(bench_install(&again, 10, 40, 200), STORE_INSTALL_DONE);
+    cr_assert(bench_work(&again));
+    store_close(again.store);
+
+    cr_assert_eq(bench_open(&last, bench.vfs), 0);
+    cr_assert_not(last.fenced);
+    bench_expect(&last, 10, 40, "new");
+    bench_end(&last);
+}
+
 static size_t cask_records(struct bench *bench, uint8_t *bytes, struct keydir_digest *digests,
                            size_t *count)
 {
