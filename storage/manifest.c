@@ -167,6 +167,12 @@ bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uin
     return false;
 }
 
+void manifest_floor_release(struct manifest *manifest, uint16_t partition)
+{
+    if (manifest_floor_find(manifest, partition))
+        manifest->floors[manifest_floor_at(manifest, partition)].held = false;
+}
+
 void manifest_spans_prune(struct manifest *manifest)
 {
     size_t kept = 0;
@@ -183,7 +189,8 @@ void manifest_spans_prune(struct manifest *manifest)
     for (size_t i = 0; i < manifest->floor_count; i++) {
         const struct manifest_floor *floor = &manifest->floors[i];
 
-        if (manifest->segment_count > 0 && manifest->segments[0].number <= floor->segment)
+        if (floor->held ||
+            (manifest->segment_count > 0 && manifest->segments[0].number <= floor->segment))
             manifest->floors[kept++] = *floor;
         else
             free(floor->state);

@@ -115,6 +115,7 @@ struct manifest_floor {
     uint32_t offset;
     uint32_t state_size;
     uint8_t *state; /* of a floor in the manifest: owned by it; NULL when there is none */
+    bool held;      /* its state is in no durable checkpoint that is known: it stays */
 };
 
 /* The highest of the partition's lives that are over here. */
@@ -273,7 +274,10 @@ bool manifest_void(const struct manifest *manifest, uint16_t partition, uint64_t
 /* True when the entry `index` of the partition at (segment, offset) lies in a truncated span. */
 bool manifest_truncated(const struct manifest *manifest, uint16_t partition, uint64_t index,
                         uint64_t segment, uint32_t offset);
-/* Spans and floors that no segment needs any more are left out of the next rewrite. */
+/* A checkpoint behind the floor is durable, which has the partition. */
+void manifest_floor_release(struct manifest *manifest, uint16_t partition);
+/* Spans and floors that no segment needs any more are left out of the next rewrite, but for floors
+ * whose state nothing else has. */
 void manifest_spans_prune(struct manifest *manifest);
 /* At open: nothing that was written to the segment or behind it has survived, and the next that is
  * written goes to its start. Floors and spans that lay behind it lie at that start from now on, or

@@ -267,6 +267,7 @@ static int floor_decode(const uint8_t *payload, size_t size, struct manifest_flo
         .offset = codec_get_u32(payload + 8),
         .partition = codec_get_u16(payload + 12),
         .state_size = (uint32_t)(size - MANIFEST_FLOOR_SIZE),
+        .held = size > MANIFEST_FLOOR_SIZE,
     };
     if (floor->state_size == 0)
         return 0;

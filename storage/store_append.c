@@ -221,7 +221,7 @@ static int checkpoint_append(struct store *store, struct store_partition *part)
     record.value = out + size;
     record_encode(&record, out);
     journal_run_add(&store->journal, part->number, 1, 0, 0, size);
-    part->checkpoint_first = checkpoint.first_index;
+    part->checkpoint_next = checkpoint.first_index;
     return 0;
 }
 
@@ -231,7 +231,8 @@ static int checkpoints_append(struct store *store)
     uint32_t before = batch->length;
 
     for (size_t i = 0; i < store->hosted_count; i++) {
-        int r = checkpoint_append(store, store_partition(store, store->hosted[i]));
+        struct store_partition *part = store_partition(store, store->hosted[i]);
+        int r = store_install_switches(store, part) ? 0 : checkpoint_append(store, part);
 
         if (r != 0)
             return r;
@@ -246,6 +247,15 @@ static void checkpoint_taken(struct store *store)
 {
     store->checkpoints_taken++;
     store->checkpoint_batch = store->journal.open;
+    for (size_t i = 0; i < store->hosted_count; i++) {
+        struct store_partition *part = store_partition(store, store->hosted[i]);
+
+        if (store_install_switches(store, part))
+            continue;
+        part->checkpoint_first = part->checkpoint_next;
+        if (part->floor_checkpoint == 0)
+            part->floor_checkpoint = store->checkpoints_taken;
+    }
 }
 
 static void leave_current(struct store *store)

@@ -321,6 +321,7 @@ static void part_switch(struct store_install *install)
     part->commit = checkpoint.applied;
     part->commit_sealed = checkpoint.applied;
     part->retain = checkpoint.first_index;
+    part->floor_checkpoint = 0;
 }
 
 /* One edit: the state and the floor, the casks that come and those that go. */
@@ -374,13 +375,12 @@ void store_damage_forget(struct store *store)
     }
 }
 
-/* Durable. A second floor voids checkpoints that were taken on the way here. */
+/* Durable. */
 static void listed(struct store_install *install)
 {
     struct store *store = install->store;
 
-    if (store->manifest.edits_durable < install->ticket || store->journal.synced < install->batch ||
-        store->journal.synced < store->checkpoint_batch || floor_queue(install) != 0)
+    if (store->manifest.edits_durable < install->ticket || store->journal.synced < install->batch)
         return;
     install->part->fenced = false;
     store_damage_forget(store);
@@ -411,6 +411,13 @@ uint64_t store_install_lacked(const struct store_install *install)
 bool store_has_room(const struct store *store, uint64_t bytes)
 {
     return install_space_check(store->vfs, bytes, store->options.space_reserve) == 0;
+}
+
+bool store_install_switches(const struct store *store, const struct store_partition *part)
+{
+    const struct store_install *install = store_install_find(store, part);
+
+    return install && install->stage == INSTALL_STAGE_LISTED;
 }
 
 void store_install_abort(struct store *store, const struct store_partition *part)
@@ -464,7 +471,12 @@ static struct store_job *install_next(struct store *store, struct store_install 
             install->written.info.number = manifest_cask_number(&store->manifest);
         return job_begin(store, install);
     }
-    if (install->stage == INSTALL_STAGE_LAST && edit(install) != 0)
+    if (install->stage != INSTALL_STAGE_LAST)
+        return NULL;
+    /* A hard state that waits is of the time before: it must not follow the floor. */
+    if (install->part->hard_pending && !store_seal(store))
+        return NULL;
+    if (edit(install) != 0)
         fail(install);
     return NULL;
 }

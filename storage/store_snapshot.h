@@ -16,7 +16,8 @@
  * what was deleted.
  *
  * From store_install_commit() until it is done or has failed the host appends and applies nothing
- * of the partition; checkpoints that are taken meanwhile count for the state before it.
+ * of the partition, and checkpoints that are taken from the edit on leave it out: what it was
+ * would be read behind the floor, what it will be may not come to pass.
  *
  * Owner: the shard thread; the work is in BACKGROUND jobs. Limits: STORE_INSTALLS_MAX at once, each
  * with options.install_size bytes of records in memory twice over. That memory goes from one to the

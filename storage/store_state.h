@@ -53,8 +53,10 @@ struct store_partition {
     uint64_t host_batch;               /* and what was open then: no batch is of both times */
     char why[80];                      /* what on_fence() was given when a data file is damaged */
     uint64_t retain;                   /* first index that replication still needs as log */
-    uint64_t checkpoint_first;         /* first index of the newest checkpoint taken */
+    uint64_t checkpoint_next;          /* first index of one that is being put together, */
+    uint64_t checkpoint_first;         /* of the newest checkpoint taken */
     uint64_t checkpoint_first_durable; /* of the newest that is durable */
+    uint64_t floor_checkpoint;         /* the first taken behind its floor; 0: none yet */
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
     uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for */
@@ -327,6 +329,10 @@ void store_keydir_drop(struct store *store, struct store_partition *part);
 void store_casks_drop(struct store *store, const struct store_partition *part);
 /* What did not check may be void now: who needs the file looks at it again. */
 void store_damage_forget(struct store *store);
+/* What a snapshot brought has taken the place of what the partition was, which is not durable yet:
+ * no checkpoint has it, neither what was, which would be read behind the floor, nor what will be.
+ */
+bool store_install_switches(const struct store *store, const struct store_partition *part);
 /* The install under way into the partition comes to nothing. */
 void store_install_abort(struct store *store, const struct store_partition *part);
 struct store_job *store_install_next(struct store *store);

@@ -76,6 +76,8 @@ static void on_checkpoint(void *context, uint16_t partition,
 
     part->term = checkpoint->term;
     part->vote = checkpoint->vote;
+    if (part->checkpoint_seen_min == 0 || checkpoint->applied < part->checkpoint_seen_min)
+        part->checkpoint_seen_min = checkpoint->applied;
     cr_assert_eq(checkpoint->state_size, 5 + partition * 100u);
     cr_assert_eq(checkpoint->state[0], (uint8_t)partition);
     if (checkpoint->applied > part->commit)

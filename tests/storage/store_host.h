@@ -25,8 +25,9 @@ struct host_partition {
     uint32_t term, vote;
     uint64_t first, last, commit, applied;
     uint32_t checkpoint_count;
-    struct host_entry *log; /* by index */
-    uint64_t log_used;      /* no index above it was ever written */
+    uint64_t checkpoint_seen_min; /* at recovery: the lowest applied index of one; 0: none seen */
+    struct host_entry *log;       /* by index */
+    uint64_t log_used;            /* no index above it was ever written */
     bool fenced;
     bool gone; /* not hosted: nothing is known of it */
     const char *why;

@@ -234,6 +234,37 @@ Test(store_hosting, a_segment_that_begins_while_a_partition_comes_does_not_lose_
     host_stop(&host);
 }
 
+/* Nobody asks for the partition until the segment of its floor is gone: then the manifest alone
+ * knows what it begins with, over any number of starts. */
+Test(store_hosting, what_it_begins_with_stays_while_no_checkpoint_has_it)
+{
+    struct host host;
+    struct store_stats stats;
+    uint64_t before;
+
+    host_start(&host);
+    host.options.segment_size = host.options.zero_ahead_size = 16u << 10;
+    host_close(&host);
+    cr_assert_eq(host_open(&host), 0);
+    leave(&host, P);
+    fill_others(&host, 10);
+    host_settle(&host);
+    cr_assert_eq(hosting_begin(&host, P, 5), 0);
+    store_stats(host.store, &stats);
+    for (before = stats.segments_dropped; stats.segments_dropped < before + 2;) {
+        fill_others(&host, 50);
+        host_settle(&host);
+        store_stats(host.store, &stats);
+    }
+    for (int i = 0; i < 3; i++) {
+        host_close(&host);
+        cr_assert_eq(host_open(&host), 0);
+        cr_assert(hosting_is(&host, P));
+        cr_assert_eq(host.parts[P].term, 5, "start %d", i);
+    }
+    host_stop(&host);
+}
+
 Test(store_hosting, an_earlier_life_holds_up_no_log)
 {
     struct host host;

@@ -146,6 +146,31 @@ Test(store_retire, a_truncation_that_is_not_durable_is_not_listed)
     host_stop(&host);
 }
 
+/* What is retained is what the durable checkpoint says, not one that found no room. */
+Test(store_retire, a_checkpoint_that_was_not_taken_lets_go_of_no_log)
+{
+    struct host host;
+    uint64_t segment;
+
+    start(&host);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_assert_eq(host_append_next(&host, 0, i), 0);
+    host_commit(&host, 0, 5);
+    busy(&host, 1);
+    segment = host.store->current->base.number;
+    while (host.store->current->base.number == segment)
+        write_one(&host, 1, 1);
+    cr_assert_eq(host_background(&host), 0); /* prepares the next one; nothing is synced */
+    cr_assert_eq(store_synced(host.store) + 1 < store_batch(host.store), true);
+    host_retain(&host, 0, 6);
+    host.padding = 6500;
+    cr_assert_eq(host_append_next(&host, 1, 1), STORE_E_FULL);
+    cr_assert(host_sync(&host));
+    cr_assert_eq(host_background(&host), 0);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 /* --- snapshots ----------------------------------------------------------------------------- */
 
 /* The partition gets an empty content as of `index` from elsewhere. */
@@ -186,6 +211,36 @@ Test(store_retire, entries_that_a_snapshot_made_void_are_no_log)
     busy(&host, 40);
     install(&host, 0, 6);
     expect_short_log(&host);
+    host_stop(&host);
+}
+
+/* Nobody asks for the install while the journal goes on: what was before it is in no checkpoint
+ * behind its floor, and the floor is there until a checkpoint has what it brought. */
+Test(store_retire, what_a_snapshot_replaced_is_read_at_no_start)
+{
+    uint8_t state[5] = {0};
+    struct store_checkpoint checkpoint = {
+        .term = 3, .applied = 60, .first_index = 61, .state = state, .state_size = sizeof state};
+    struct store_install *install;
+    struct host host;
+
+    start(&host);
+    for (uint32_t i = 0; i < 12; i++)
+        write_one(&host, 0, i);
+    host_settle(&host);
+    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    busy(&host, 100);
+    for (int i = 0; i < 4; i++) {
+        host_close(&host);
+        cr_assert_eq(host_open(&host), 0);
+        cr_assert_eq(host.parts[0].checkpoint_seen_min, 60, "start %d: applied %lu is read", i,
+                     (unsigned long)host.parts[0].checkpoint_seen_min);
+        cr_assert_eq(host.parts[0].last, 60);
+        cr_assert_eq(host.parts[0].term, 3);
+        if (i == 1) /* now a checkpoint has it */
+            busy(&host, 20);
+    }
     host_stop(&host);
 }
 
