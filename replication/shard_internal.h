@@ -105,6 +105,7 @@ struct shard_peer {
     bool full;         /* it says that its disk takes no more writes */
     uint16_t shards;
     uint64_t up_since_ms;
+    uint64_t heard_ms; /* the newest message of it; 0: none */
     struct shard_room_peer room;
     uint64_t beat_acked;      /* newest round it acknowledged */
     uint32_t beat_rank;       /* as how-many-th it answered the last heartbeat; UINT32_MAX: not */

@@ -23,8 +23,8 @@ _Static_assert(RAFT_MEMBER_MAX == RINGMAP_MEMBERS_MAX, "there is a peer for ever
 
 /* --- steps --------------------------------------------------------------------------------- */
 
-/* Learners that are there and not as far as they should be. One whose node is away, or has no room,
- * takes nobody's turn. */
+/* Learners that are there and not as far as they should be. One whose node is away or silent, or
+ * has no room, takes nobody's turn. */
 static uint32_t learners_fed(const struct shard *shard, const struct replica *replica)
 {
     const struct raft *raft = &replica->raft;
@@ -34,7 +34,7 @@ static uint32_t learners_fed(const struct shard *shard, const struct replica *re
         uint16_t member = raft->config.learners[i].member;
         const struct raft_progress *peer = raft_peer(raft, member);
 
-        count += shard->peers[member].up && !shard_room_waits(shard, replica, member) &&
+        count += shard_sources_hear(shard, peer) && !shard_room_waits(shard, replica, member) &&
                  (peer->snapshot_wanted || peer->match < raft->config.index ||
                   peer->match + TRANSFER_LAG_MAX < raft->log.last);
     }

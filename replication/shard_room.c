@@ -55,16 +55,39 @@ static bool peer_waits(const struct shard *shard, uint16_t member)
     return peer->pause_ms > 0 && shard->now_ms < peer->until_ms + FORGET_MS;
 }
 
+/* Its place among those who said FULL to this one; UINT32_MAX: it did not. */
+static uint32_t find(const struct replica *replica, uint16_t member)
+{
+    for (uint32_t i = 0; i < RAFT_PEERS_MAX; i++)
+        if (replica->room.refused_by[i] == member)
+            return i;
+    return UINT32_MAX;
+}
+
+/* There is always a place that is free, or whose member is no peer any more. */
+static void note(struct replica *replica, uint16_t member)
+{
+    uint16_t *places = replica->room.refused_by;
+
+    if (find(replica, member) != UINT32_MAX)
+        return;
+    for (uint32_t i = 0; i < RAFT_PEERS_MAX; i++)
+        if (places[i] == 0 || !raft_peer(&replica->raft, places[i])) {
+            places[i] = member;
+            return;
+        }
+}
+
 bool shard_room_waits(const struct shard *shard, const struct replica *replica, uint16_t member)
 {
-    return replica->room.refused_by == member && peer_waits(shard, member);
+    return find(replica, member) != UINT32_MAX && peer_waits(shard, member);
 }
 
 void shard_room_refused(struct shard *shard, struct replica *replica, uint16_t member)
 {
     struct shard_room_peer *peer = &shard->peers[member].room;
 
-    replica->room.refused_by = member;
+    note(replica, member);
     if (shard->now_ms < peer->until_ms) /* an answer to what was sent before that one */
         return;
     peer->pause_ms = peer_waits(shard, member) ? 2 * peer->pause_ms : PAUSE_MS_MIN;
@@ -75,9 +98,11 @@ void shard_room_refused(struct shard *shard, struct replica *replica, uint16_t m
 
 void shard_room_taken(struct shard *shard, struct replica *replica, uint16_t member)
 {
+    uint32_t at = find(replica, member);
+
     shard->peers[member].room = (struct shard_room_peer){0};
-    if (replica->room.refused_by == member)
-        replica->room.refused_by = 0;
+    if (at != UINT32_MAX)
+        replica->room.refused_by[at] = 0;
 }
 
 bool shard_room_try(const struct shard *shard, const struct replica *replica, uint16_t member)
@@ -85,7 +110,7 @@ bool shard_room_try(const struct shard *shard, const struct replica *replica, ui
     if (!shard_room_waits(shard, replica, member))
         return true;
     for (const struct shard_source *source = shard->sources; source; source = source->next)
-        if (source->to.member == member && source->replica->room.refused_by == member)
+        if (source->to.member == member && find(source->replica, member) != UINT32_MAX)
             return false;
     return shard->now_ms >= shard->peers[member].room.until_ms;
 }

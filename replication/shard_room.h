@@ -15,6 +15,8 @@
 #ifndef REPLICATION_SHARD_ROOM_H
 #define REPLICATION_SHARD_ROOM_H
 
+#include "replication/raft.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,9 +25,9 @@ struct shard;
 
 /* Of a replica. */
 struct replica_room {
-    uint64_t lacked;     /* target: bytes that an install would have taken; 0: it had room */
-    uint64_t asked_ms;   /* a snapshot was to come, the last time */
-    uint16_t refused_by; /* source: the member that said FULL last; 0: none did */
+    uint64_t lacked;   /* target: bytes that an install would have taken; 0: it had room */
+    uint64_t asked_ms; /* a snapshot was to come, the last time */
+    uint16_t refused_by[RAFT_PEERS_MAX]; /* source: members that said FULL; 0: a free place */
 };
 
 /* Of a peer as a target. */

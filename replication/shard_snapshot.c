@@ -16,6 +16,7 @@
 #define ROOM_MS      1000u  /* it was busy; if it says nothing of room, that was lost */
 #define PATIENCE_MS  10000u /* without any progress it is given up, and the log let go */
 #define BUSY_MS      60000u /* so long when the target says that its disk is behind */
+#define SILENT_MS    3000u  /* of a target whose link is up */
 
 /* --- life ---------------------------------------------------------------------------------- */
 
@@ -125,11 +126,33 @@ void shard_sources_peer_lost(struct shard *shard, uint16_t member)
     }
 }
 
+bool shard_sources_hear(const struct shard *shard, const struct raft_progress *peer)
+{
+    const struct shard_peer *node = &shard->peers[peer->replica.member];
+    uint64_t newest_ms = node->heard_ms > peer->heard_ms ? node->heard_ms : peer->heard_ms;
+
+    newest_ms = newest_ms > node->up_since_ms ? newest_ms : node->up_since_ms;
+    return node->up && shard->now_ms < newest_ms + SILENT_MS;
+}
+
+static bool target_hears(const struct shard *shard, const struct shard_source *source)
+{
+    const struct raft_progress *peer = raft_peer(&source->replica->raft, source->to.member);
+
+    return peer && shard_sources_hear(shard, peer);
+}
+
 /* Is it for us to go on, and not for the target? */
 static bool waits_for_budget(const struct shard *shard, const struct shard_source *source)
 {
     return shard->budget.waits && source->piece_count == 0 && !source->reading &&
-           shard->now_ms >= source->pause_ms && shard->peers[source->to.member].up;
+           shard->now_ms >= source->pause_ms && target_hears(shard, source);
+}
+
+/* Nothing is heard of its target, and others may be waiting. */
+static bool is_in_the_way(const struct shard *shard, const struct shard_source *source)
+{
+    return shard->source_count == SOURCES_MAX && !target_hears(shard, source);
 }
 
 /* The target has answered for what is behind it. */
@@ -154,7 +177,8 @@ static void source_duty(struct shard *shard, struct shard_source *source)
         if (is_installed(source))
             shard_room_taken(shard, source->replica, source->to.member);
         source_end(shard, source);
-    } else if (source->failed || source->waited_ms >= source->patience_ms) {
+    } else if (source->failed || source->waited_ms >= source->patience_ms ||
+               is_in_the_way(shard, source)) {
         struct replica *replica = source->replica;
 
         failed.index = source->acked > 0 ? source->index : 0;
@@ -174,7 +198,7 @@ static void peers_duty(struct shard *shard, struct replica *replica)
         const struct raft_progress *peer = &raft->peers[i];
         uint16_t member = peer->replica.member;
 
-        if (peer->snapshot_wanted && peer->snapshot == 0 && shard->peers[member].up &&
+        if (peer->snapshot_wanted && peer->snapshot == 0 && shard_sources_hear(shard, peer) &&
             !source_find(shard, replica, member) && shard_room_try(shard, replica, member))
             source_begin(shard, replica, peer);
     }

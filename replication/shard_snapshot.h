@@ -14,7 +14,8 @@
  * (shard_budget.h), and nothing is sent while the shard has other messages waiting. A target whose
  * disk is behind says so (BUSY), and when it is not any more (ROOM). One that takes nothing for 10
  * s (60 s if it is behind) is given up, and the log that was kept for it may go; what waits for the
- * budget waits as long as it has to.
+ * budget waits as long as it has to. None is begun to who has said nothing for 3 s, though its link
+ * is up, and when all places are taken, it gives its to another.
  *
  * A target whose disk has no room for it says so (FULL), at its beginning where it can; then it is
  * given up, and shard_room.h tells when one is begun again.
@@ -49,6 +50,9 @@ void shard_sources_duty(struct shard *shard);
 void shard_sources_peer_lost(struct shard *shard, uint16_t member);
 /* Sends what may be sent now. */
 void shard_sources_pump(struct shard *shard);
+/* The peer's node is there: it has said something lately, or there was no time for it yet. One that
+ * is silent on a link that is up takes nobody's turn. */
+bool shard_sources_hear(const struct shard *shard, const struct raft_progress *peer);
 /* How many sources could send a piece at once, but for the budget (shard_budget.h). */
 uint32_t shard_sources_ready(const struct shard *shard);
 /* The job that reads the records of a piece is over; frees a source that has ended meanwhile. */

@@ -358,6 +358,36 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
     end(&scene);
 }
 
+/* One node takes links and says nothing, as a stopped process does: those who are to go to another
+ * have their turn. */
+Test(shard_moves, a_silent_learner_takes_nobodys_turn, .timeout = 240)
+{
+    struct scene scene;
+    int silent, comes;
+
+    begin(&scene, 3);
+    silent = cluster_map_join(&scene.cluster, true);
+    comes = cluster_map_join(&scene.cluster, true);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        scene.cluster.options.moves_max = 1;
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    scene.cluster.cut[silent] = true;
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cluster_map_want(&scene.cluster, p, (int[]){0, 1, p == scene.p ? comes : silent}, 3);
+    cluster_map_tell(&scene.cluster);
+    expect_moved(&scene);
+    writer_run(&scene.writer, MOVE_MS);
+    cr_assert_eq(learners(&scene), CLUSTER_PARTITIONS - 1, "each has had its turn");
+    scene.cluster.cut[silent] = false;
+    for (int i = 0; i < 3000 && !all_moved(&scene); i++)
+        writer_run(&scene.writer, 10);
+    cr_assert(all_moved(&scene), "the others go on when it is heard");
+    end(&scene);
+}
+
 /* What a node sends as snapshots in a second is at most what the map says, and about that when only
  * one of its shards has something to send. */
 Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)

@@ -154,3 +154,33 @@ Test(shard_room, an_abort_ends_what_waits_for_a_full_disk, .timeout = 240)
     cr_assert_eq(lacked(), 0, "nobody sends it anything any more");
     end();
 }
+
+/* Two learners of one group, and both are full: neither is asked more often than when it is alone,
+ * and who has room again does not wait for the other. */
+Test(shard_room, each_member_is_full_for_itself)
+{
+    struct shard *leader;
+    struct replica *replica;
+    uint16_t one, other;
+
+    cluster_start_replicas(&cluster, 3, NULL);
+    cluster_await_leaders(&cluster);
+    leader = cluster.shards[cluster_leader(&cluster, 0)];
+    replica = shard_replica(leader, 0);
+    one = leader->options.self % 3 + 1;
+    other = one % 3 + 1;
+    for (int i = 0; i < 100; i++) { /* others of earlier configurations take nobody's place */
+        shard_room_refused(leader, replica, (uint16_t)(100 + i));
+        cr_assert(shard_room_waits(leader, replica, (uint16_t)(100 + i)));
+    }
+    shard_room_refused(leader, replica, one);
+    shard_room_refused(leader, replica, other);
+    cr_assert_not(shard_room_try(leader, replica, one));
+    cr_assert_not(shard_room_try(leader, replica, other));
+    shard_room_taken(leader, replica, other);
+    cr_assert_not(shard_room_try(leader, replica, one));
+    cr_assert(shard_room_try(leader, replica, other));
+    cluster_run(&cluster, 600);
+    cr_assert(shard_room_try(leader, replica, one), "its pause is over");
+    cluster_stop(&cluster);
+}

@@ -205,3 +205,47 @@ Test(shard_source, budget_goes_back_with_the_last_flush_of_a_round)
     cr_assert_eq(cluster.effects.budget_left, GIVEN);
     cluster_stop(&cluster);
 }
+
+/* Its link is up, and nothing comes of it. */
+Test(shard_source, to_a_silent_target_gives_its_place_to_another)
+{
+    struct shard *shard;
+    uint32_t count;
+
+    half_way();
+    shard = cluster.shards[leader];
+    cluster.cut[2] = true;
+    cluster_run(&cluster, 5000);
+    cr_assert_not_null(source(), "nobody else waits");
+    count = shard->source_count;
+    shard->source_count = 8; /* as if others had begun */
+    step((struct shard_event){.kind = SHARD_EVENT_TICK});
+    for (int i = 0; i < 10; i++, cluster.now_ms += 100)
+        step((struct shard_event){.kind = SHARD_EVENT_TICK});
+    shard->source_count -= 8 - count;
+    cr_assert_lt(shard->source_count, count);
+    cluster.cut[2] = false;
+    cluster_run(&cluster, 20000);
+    cr_assert_null(source());
+    cr_assert_eq(shard_raft(cluster.shards[2], 0)->applied, shard_raft(shard, 0)->applied);
+    cluster_stop(&cluster);
+}
+
+Test(shard_source, none_is_begun_to_a_silent_target)
+{
+    uint32_t pieces;
+
+    half_way();
+    cluster.cut[2] = true;
+    cluster_run(&cluster, 15000);
+    cr_assert_null(source(), "it is given up");
+    pieces = cluster.snapshot_pieces;
+    cluster_run(&cluster, 30000);
+    cr_assert_eq(cluster.snapshot_pieces, pieces);
+    cluster.cut[2] = false;
+    cluster_run(&cluster, 20000);
+    cr_assert_gt(cluster.snapshot_pieces, pieces, "it is begun once something is heard");
+    cr_assert_eq(shard_raft(cluster.shards[2], 0)->applied,
+                 shard_raft(cluster.shards[leader], 0)->applied);
+    cluster_stop(&cluster);
+}
