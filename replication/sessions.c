@@ -269,6 +269,11 @@ uint64_t sessions_floor(const struct sessions *sessions)
     return sessions->session_floor;
 }
 
+bool sessions_knows(const struct sessions *sessions, uint64_t session)
+{
+    return session_find(sessions, session) != NULL;
+}
+
 static enum sessions_e check_id(const struct sessions *sessions, uint64_t id, uint64_t sequence,
                                 uint64_t floor, struct sessions_answer *answer)
 {

@@ -95,6 +95,9 @@ enum sessions_e sessions_check(const struct sessions *sessions, uint64_t session
  * reply carries this + 1, the lowest id that a router may take for a new session. */
 uint64_t sessions_floor(const struct sessions *sessions);
 
+/* Whether it has been made here and was not dropped since. */
+bool sessions_knows(const struct sessions *sessions, uint64_t session);
+
 /* Applies one entry's request id; all replicas, in log order. The session's floor rises to
  * request->floor and what is below is dropped; a new session is made; over sessions_max the
  * session with the lowest last index goes and session_floor rises to its id.

@@ -59,6 +59,7 @@
 #include "storage/mutant.h"
 
 #define SHARD_CLOCK_AHEAD_MS     1000
+#define SHARD_SESSION_AHEAD_MS   86400000u /* of this node's clock: a day */
 #define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
 #define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */

@@ -232,6 +232,22 @@ bool shard_evaluate(struct shard *shard, struct replica *replica,
     return true;
 }
 
+/* A new session whose time is more than a day over this node's. When it is dropped the floor rises
+ * to its id, and no router whose clock is right could begin one any more. *id_min: what it is to
+ * begin with instead: this node's time, or the floor. */
+static bool session_ahead(const struct shard *shard, const struct replica *replica,
+                          uint64_t session, uint64_t *id_min)
+{
+    uint64_t ahead = (uint64_t)SHARD_SESSION_AHEAD_MS << WIRE_SESSION_RANDOM_BITS;
+    uint64_t floor = sessions_floor(&replica->sessions);
+
+    *id_min = shard->wall_ms << WIRE_SESSION_RANDOM_BITS;
+    if (*id_min <= floor && floor < UINT64_MAX)
+        *id_min = floor + 1;
+    return session > *id_min && session - *id_min > ahead &&
+           !sessions_knows(&replica->sessions, session);
+}
+
 /* WIRE_STATUS_OK: go on. Anything else was or must be answered. */
 static bool session_allows(struct shard *shard, struct replica *replica,
                            const struct shard_request *request)
@@ -239,7 +255,12 @@ static bool session_allows(struct shard *shard, struct replica *replica,
     const struct wire_op *op = request->op;
     struct wire_result result = {.id = op->id};
     struct sessions_answer answer = {0};
+    uint64_t id_min;
 
+    if (session_ahead(shard, replica, request->session, &id_min)) {
+        shard_client_refuse(shard, request->link, op, WIRE_STATUS_SESSION_EXPIRED, (int64_t)id_min);
+        return false;
+    }
     switch (
         sessions_check(&replica->sessions, request->session, op->sequence, op->floor, &answer)) {
     case SESSIONS_NEW:

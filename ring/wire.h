@@ -55,11 +55,12 @@
 
 /* Versions of the language that processes of a cluster speak. The oldest and the newest that this
  * program speaks go into its HELLO; a link speaks the newest that both ends do. */
-#define WIRE_VERSION_OLDEST 1u
-#define WIRE_VERSION_NEWEST 2u    /* through wire_version_newest() only: tests pretend another */
-#define WIRE_OPS_VERSION    1u    /* of the layout of OPS */
-#define WIRE_ARGS_MAX       4096u /* operations and keys a batch */
-#define WIRE_FRAME_OPS_MAX  4096u
+#define WIRE_VERSION_OLDEST      1u
+#define WIRE_VERSION_NEWEST      2u /* through wire_version_newest() only: tests pretend another */
+#define WIRE_OPS_VERSION         1u /* of the layout of OPS */
+#define WIRE_ARGS_MAX            4096u /* operations and keys a batch */
+#define WIRE_FRAME_OPS_MAX       4096u
+#define WIRE_SESSION_RANDOM_BITS 20u /* of an id, below the time it was made, Unix ms */
 
 enum wire_type {
 #define X(name, number, lane) WIRE_##name = (number),

@@ -369,7 +369,7 @@ static uint8_t lane_refused_next(struct router *router, struct lane *lane, uint1
         if (result->is_int && (uint64_t)result->integer > lane->session_min)
             lane->session_min = (uint64_t)result->integer;
         if (lane->session_min == 0)
-            lane->session_min = 1;
+            lane->session_min = SESSION_ID_ANY;
         return LANE_NEXT_SAME;
     default:
         return LANE_NEXT_SAME;

@@ -320,7 +320,7 @@ static uint32_t send_op(struct cluster *cluster, int node, struct wire_op *op,
     op->budget_ms = cluster->budget_ms ? cluster->budget_ms : 2000;
     op->retry = cluster->retry;
     op->lane_epoch = cluster->epochs[op->partition];
-    wire_put_ops_head(&body, 5);
+    wire_put_ops_head(&body, cluster->session ? cluster->session : 5);
     wire_put_op(&body, op, bytes);
     message.body = body.data;
     message.body_size = body.size;

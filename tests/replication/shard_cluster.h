@@ -56,6 +56,7 @@ struct cluster {
     uint32_t next_id;
     bool retry;         /* operations say so */
     uint32_t budget_ms; /* of operations; 0: 2000 */
+    uint64_t session;   /* of operations; 0: 5 */
     uint64_t sequences[CLUSTER_PARTITIONS];
     uint32_t epochs[CLUSTER_PARTITIONS];
     /* What was sent to the nodes' control planes: the ring map's epoch as each node's own shard

@@ -45,6 +45,66 @@ Test(shard_hostile, values_are_refused_while_a_majority_is_full)
     cluster_stop(&cluster);
 }
 
+static const struct cluster_result *set_in(uint64_t session)
+{
+    uint16_t partition = cluster_partition(&cluster, "k");
+
+    cluster.session = session;
+    cluster.epochs[partition]++;
+    cluster.sequences[partition] = 0;
+    return cluster_set(&cluster, "k", "v");
+}
+
+/* When such a session is dropped, nobody whose clock is right could begin one any more. */
+Test(shard_hostile, a_session_far_ahead_of_the_clock_is_not_made)
+{
+    static const uint64_t day_ms = 86400000;
+    const struct cluster_result *result;
+    uint64_t now, id;
+
+    cluster_begin(&cluster);
+    now = CLUSTER_EPOCH_MS + cluster.now_ms;
+    id = (now + day_ms) << WIRE_SESSION_RANDOM_BITS;
+    cr_assert_eq(set_in(id)->status, WIRE_STATUS_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        id = i == 0 ? UINT64_MAX : (now + 2 * day_ms) << WIRE_SESSION_RANDOM_BITS;
+        result = set_in(id);
+        cr_assert_eq(result->status, WIRE_STATUS_SESSION_EXPIRED);
+        cr_assert_geq((uint64_t)result->integer, now << WIRE_SESSION_RANDOM_BITS);
+        cr_assert_lt((uint64_t)result->integer, (now + day_ms) << WIRE_SESSION_RANDOM_BITS);
+        cr_assert_eq(set_in((uint64_t)result->integer)->status, WIRE_STATUS_OK);
+    }
+    /* So many of them that each drops another: who is new still gets in. */
+    for (uint64_t i = 0; i < 100; i++)
+        cr_assert_eq(set_in(((now + day_ms) << WIRE_SESSION_RANDOM_BITS) + i)->status,
+                     WIRE_STATUS_OK);
+    result = set_in(now << WIRE_SESSION_RANDOM_BITS);
+    cr_assert_eq(result->status, WIRE_STATUS_SESSION_EXPIRED);
+    cr_assert_eq(set_in((uint64_t)result->integer)->status, WIRE_STATUS_OK);
+    cluster_stop(&cluster);
+}
+
+/* Its clock was set back: what is begun goes on, and who is new goes by that clock. */
+Test(shard_hostile, sessions_that_are_known_outlive_a_clock_that_is_set_back)
+{
+    uint64_t now;
+
+    cluster_begin(&cluster);
+    now = CLUSTER_EPOCH_MS + cluster.now_ms;
+    cr_assert_eq(set_in(now << WIRE_SESSION_RANDOM_BITS)->status, WIRE_STATUS_OK);
+    for (int node = 0; node < 3; node++)
+        cluster.skew_ms[node] = -10 * (int64_t)86400000;
+    cluster_run(&cluster, 1000);
+    cluster.sequences[cluster_partition(&cluster, "k")] = 1;
+    cluster.epochs[cluster_partition(&cluster, "k")]++;
+    cr_assert_eq(cluster_set(&cluster, "k", "w")->status, WIRE_STATUS_OK);
+    cr_assert_eq(set_in((now << WIRE_SESSION_RANDOM_BITS) + 1)->status,
+                 WIRE_STATUS_SESSION_EXPIRED);
+    cr_assert_eq(set_in((now - 10 * UINT64_C(86400000)) << WIRE_SESSION_RANDOM_BITS)->status,
+                 WIRE_STATUS_OK);
+    cluster_stop(&cluster);
+}
+
 Test(shard_hostile, garbage_changes_nothing)
 {
     uint8_t bytes[64];

@@ -457,6 +457,32 @@ Test(lane, a_session_that_expired_is_replaced_by_a_newer_one)
     harness_free(h);
 }
 
+Test(lane, a_router_whose_clock_is_ahead_goes_by_the_partitions)
+{
+    struct harness *h = harness_new(NULL, false);
+    uint64_t client = harness_client(h);
+    uint64_t low = UINT64_C(1000000000000) << 20; /* long before the clock */
+    uint64_t got;
+
+    h->hook = expire;
+    h->hook_count = 1;
+    h->hook_word = 1000; /* over the first one: the next is of the clock */
+    harness_type(h, client, "INCR a\r\n");
+    harness_advance(h, 50);
+    cr_assert_str_eq(harness_output(h, client), ":1\r\n");
+    cr_assert_geq(h->requests[h->request_count - 1].session, HARNESS_EPOCH_MS << 20);
+    h->hook_count = 1;
+    h->hook_word = low;
+    harness_type(h, client, "INCR a\r\nINCR a\r\n");
+    harness_run(h);
+    harness_advance(h, 50);
+    cr_assert_str_eq(harness_output(h, client), ":2\r\n:3\r\n");
+    got = h->requests[h->request_count - 1].session;
+    cr_assert(got >= low && got < low + (1u << 20), "%llx", (unsigned long long)got);
+    cr_assert_eq(h->requests[h->request_count - 1].sequence, 2, "numbered anew");
+    harness_free(h);
+}
+
 Test(lane, what_was_in_doubt_when_the_session_expired_is_unknown)
 {
     struct harness *h = harness_new(NULL, false);
