@@ -66,18 +66,26 @@ static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8
     answer_of(shard, piece, kind, piece->index, next);
 }
 
+/* One that does not know its life believes the leader: whichever it is, a snapshot for a fenced
+ * replica holds all that the earlier ones of this member ever helped to commit. */
+static bool is_life_of(const struct shard *shard, const struct replica *replica, uint64_t life)
+{
+    return replica->anonymous ? life > store_ended(shard->store, replica->partition)
+                              : life == replica->raft.options.self.life;
+}
+
 void shard_snapshot_want(struct shard *shard, struct replica *replica, struct raft_replica leader,
                          uint64_t to_life)
 {
     struct wire_snapshot_ack ack = {.kind = WIRE_SNAPSHOT_WANTED,
                                     .group = replica->partition,
                                     .from_member = shard->options.self,
-                                    .from_life = replica->raft.options.self.life,
+                                    .from_life = to_life,
                                     .to_member = leader.member,
                                     .to_life = leader.life,
                                     .term = replica->raft.term};
 
-    if (to_life == replica->raft.options.self.life && !replica->installing && !replica->lost)
+    if (is_life_of(shard, replica, to_life) && !replica->installing && !replica->lost)
         ack_send(shard, leader.member, &ack);
 }
 
@@ -275,6 +283,7 @@ static int core_restart(struct shard *shard, struct replica *replica,
     store_commit(shard->store, replica->partition, target->index);
     if (replica->fenced) {
         shard->stats.repaired++;
+        replica->anonymous = false;
         raft_restore_snapshot(&replica->raft, target->term, target->from.member, target->index,
                               target->log_term, &config, shard->now_ms, shard_random(shard));
         replica->fenced = NULL;
@@ -501,6 +510,16 @@ static bool admitted(struct shard *shard, struct replica *replica,
     return false;
 }
 
+/* It keeps the life once the snapshot is installed. */
+static void take_life(struct shard *shard, struct replica *replica, uint64_t life)
+{
+    if (replica->installing || life == replica->raft.options.self.life ||
+        !is_life_of(shard, replica, life))
+        return;
+    shard_target_free(replica);
+    replica->raft.options.self.life = life;
+}
+
 void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct link_message *message)
 {
     struct wire_cursor cursor;
@@ -512,6 +531,8 @@ void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct lin
 
         if (piece.from_member != member || piece.to_member != shard->options.self)
             continue;
+        if (replica && replica->anonymous)
+            take_life(shard, replica, piece.to_life);
         if (!replica || replica->raft.options.self.life < piece.to_life) {
             shard_life_begin(shard, piece.group, piece.to_life, NULL);
             continue;

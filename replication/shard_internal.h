@@ -486,6 +486,8 @@ void shard_hosting_step(struct shard *shard);
 void shard_hosting_free(struct shard *shard);
 /* Recovery: one that the genesis does not know. NULL: no memory (fatal is set). */
 struct replica *shard_host_restored(struct shard *shard, uint16_t partition, uint64_t life);
+/* Recovery is over: fences what the store has fenced, and what is here but has no replica. */
+void shard_recover_end(struct shard *shard);
 
 /* shard_snapshot.c */
 bool shard_sources_of(const struct shard *shard, const struct replica *replica);

@@ -49,7 +49,7 @@ static bool is_doubtful(const struct shard *shard, const struct replica *replica
 {
     const struct raft *raft = &replica->raft;
 
-    if (replica->leaving)
+    if (replica->leaving || replica->anonymous)
         return false;
     return replica->doubted || replica->fenced ||
            (raft->role != RAFT_LEADER && shard->now_ms >= raft->leader_seen_ms + ASK_MS);

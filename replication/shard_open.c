@@ -234,9 +234,16 @@ static void restore_done(struct shard *shard)
     }
 }
 
-/* The store could not even say which partitions it has: none of them may be taken for empty. */
+/* Nothing of the shard may be taken for what it was, and if not even the manifest can be read, none
+ * of the genesis for empty. What it says to be over stays so. */
 static void fence_all(struct shard *shard)
 {
+    for (size_t i = shard->hosted_count; i-- > 0;) {
+        struct replica *replica = shard->hosted[i];
+
+        if (replica->raft.options.self.life <= store_ended(shard->store, replica->partition))
+            shard_host_gone(shard, replica);
+    }
     for (size_t i = 0; i < shard->hosted_count; i++) {
         shard->hosted[i]->lost = true;
         shard_fence(shard, shard->hosted[i], "the shard's manifest or journal cannot be trusted");
@@ -268,6 +275,8 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
         r = store_open(&shard->store, vfs, &shard->options.store, &visitor);
     }
     opened = r;
+    if (r == 0 || r == STORE_E_FENCED)
+        shard_recover_end(shard);
     if (r == STORE_E_FENCED) {
         fence_all(shard);
         r = 0;

@@ -164,6 +164,8 @@ static void on_entry(void *context, uint16_t partition, const struct record *rec
     add_pending(shard, replica, records, count, location, size);
 }
 
+/* While the store is opened the replica may not be known yet, or be of a life that is over:
+ * shard_recover_end() looks again. */
 static void on_fence(void *context, uint16_t partition, const char *why)
 {
     struct shard *shard = context;
@@ -180,8 +182,10 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     const struct raft *raft;
     size_t size;
 
-    *checkpoint = (struct store_checkpoint){.first_index = 1};
-    if (!replica || !shard_state_save(shard, replica, &size))
+    /* Nobody needs the log of one that nothing is known of. */
+    *checkpoint =
+        (struct store_checkpoint){.first_index = replica && replica->anonymous ? UINT64_MAX : 1};
+    if (!replica || replica->anonymous || !shard_state_save(shard, replica, &size))
         return;
     raft = &replica->raft;
     *checkpoint = (struct store_checkpoint){
@@ -194,6 +198,34 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
         .state = shard->state,
         .state_size = size,
     };
+}
+
+/* It is here, so it may have promised anything; all that told its life is damaged. The genesis may
+ * have had one whose life is over. */
+static void host_anonymous(struct shard *shard, uint16_t partition)
+{
+    struct replica *replica = shard_host_restored(shard, partition, UINT64_MAX);
+
+    if (!replica)
+        return;
+    replica->anonymous = true;
+    shard_fence(shard, replica, "nothing tells any more which replica it was");
+}
+
+void shard_recover_end(struct shard *shard)
+{
+    const uint16_t *partitions;
+    size_t count = store_partitions(shard->store, &partitions);
+
+    for (size_t i = 0; i < count && !shard->fatal; i++) {
+        struct replica *replica = shard_replica(shard, partitions[i]);
+        const char *why = store_fenced(shard->store, partitions[i]);
+
+        if (!replica || replica->raft.options.self.life <= store_ended(shard->store, partitions[i]))
+            host_anonymous(shard, partitions[i]);
+        else if (why)
+            shard_fence(shard, replica, why);
+    }
 }
 
 void shard_visitor(struct shard *shard, struct store_visitor *visitor)

@@ -51,11 +51,12 @@ struct replica {
     bool dirty;     /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
-    bool failing;                /* fenced in this round: what waits is to be answered */
-    const char *fenced;          /* why, NULL when it serves */
-    bool installing;             /* a snapshot takes the place of its content: fenced meanwhile */
-    const char *fenced_before;   /* installing: what `fenced` was, and will be if that fails */
-    bool lost;                   /* the store has no place for it: no snapshot helps */
+    bool failing;              /* fenced in this round: what waits is to be answered */
+    const char *fenced;        /* why, NULL when it serves */
+    bool installing;           /* a snapshot takes the place of its content: fenced meanwhile */
+    const char *fenced_before; /* installing: what `fenced` was, and will be if that fails */
+    bool lost;                 /* the store has no place for it: no snapshot helps */
+    bool anonymous; /* fenced, and nothing here tells its life any more: that of its snapshot */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
     struct replica_room room;
     uint64_t train_after_ms;

@@ -20,6 +20,7 @@ void store_fence_partition(struct store *store, struct store_partition *part, co
     if (part->fenced)
         return;
     part->fenced = true;
+    part->fenced_why = why;
     store->visitor.on_fence(store->visitor.context, part->number, why);
 }
 
@@ -205,6 +206,13 @@ size_t store_partitions(const struct store *store, const uint16_t **partitions)
 {
     *partitions = store->hosted;
     return store->hosted_count;
+}
+
+const char *store_fenced(const struct store *store, uint16_t partition)
+{
+    const struct store_partition *part = store_partition(store, partition);
+
+    return part && part->fenced ? part->fenced_why : NULL;
 }
 
 uint64_t store_batch(const struct store *store)

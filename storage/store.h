@@ -162,6 +162,8 @@ int store_found(struct store *store, const uint8_t hash[32], const uint16_t *par
 /* Those that live here now, as of the manifest; 0 before store_found(). Borrowed until one comes or
  * goes. */
 size_t store_partitions(const struct store *store, const uint16_t **partitions);
+/* Why the partition is fenced, as on_fence() was told; NULL: it is not, or is not here. */
+const char *store_fenced(const struct store *store, uint16_t partition);
 
 /* Takes on a partition, which begins empty whatever the journal holds of an earlier life, and gives
  * one up, with all that it has; each by one edit of the manifest, so that a crash leaves it as it

@@ -40,8 +40,9 @@ struct store_partition {
     uint16_t number;
     bool is_hosted;
     bool fenced;
-    bool coming;   /* store_host(): not hosted before its edit is durable */
-    uint32_t slot; /* its place among all: index into per-segment arrays */
+    const char *fenced_why; /* while it is fenced: what on_fence() was given */
+    bool coming;            /* store_host(): not hosted before its edit is durable */
+    uint32_t slot;          /* its place among all: index into per-segment arrays */
     struct keydir *keydir;
     struct store_dictionary dictionaries[COMPRESS_DICTIONARIES_MAX]; /* by number - 1 */
     uint32_t dictionary_count;

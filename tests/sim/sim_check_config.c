@@ -156,6 +156,8 @@ void sim_check_life(struct sim_check *check, const struct sim_node *node, uint32
 {
     struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
     uint64_t life = raft ? raft->options.self.life : 0;
+    if (life == UINT64_MAX) /* fenced, and it has forgotten which it is: still the one before */
+        return;
     if (replica->life != 0 && life != replica->life) {
         struct raft_replica gone = {.member = node_member(node->node), .life = replica->life};
         if (!is_gone(&check->groups[group], gone))

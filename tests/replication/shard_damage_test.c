@@ -1,0 +1,277 @@
+#include "shard_cluster_internal.h"
+#include "shard_writer.h"
+
+#include "replication/raft.h"
+#include "storage/filename.h"
+#include "storage/journal_format.h"
+#include "storage/manifest.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a node finds damaged when it starts is fenced, whether the partition was founded there,
+ * moved there or came back, and heals from the others. */
+
+#define MOVE_MS 20000u
+#define HEAL_MS 30000u
+
+struct scene {
+    struct cluster cluster;
+    struct writer writer;
+    uint16_t p;
+    int stays, other, goes, comes;
+};
+
+static void begin(struct scene *scene)
+{
+    cluster_start(&scene->cluster);
+    cluster_await_leaders(&scene->cluster);
+    writer_init(&scene->writer, &scene->cluster);
+    scene->p = scene->writer.partition;
+    scene->comes = cluster_map_join(&scene->cluster, true);
+    writer_await(&scene->writer, 40);
+    scene->stays = cluster_leader(&scene->cluster, scene->p);
+    scene->other = (scene->stays + 1) % 3;
+    scene->goes = (scene->stays + 2) % 3;
+}
+
+static void end(struct scene *scene)
+{
+    writer_check(&scene->writer);
+    cluster_stop(&scene->cluster);
+}
+
+static void move_to(struct scene *scene, int node)
+{
+    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->stays, scene->other, node}, 3);
+    cluster_map_tell(&scene->cluster);
+    cr_assert(writer_await_moved(&scene->writer, MOVE_MS));
+    writer_await(&scene->writer, 20);
+    cluster_map_finish(&scene->cluster);
+    cluster_map_tell(&scene->cluster);
+    writer_run(&scene->writer, 1500);
+}
+
+/* The log that a replica lacks is gone: it comes as a snapshot. */
+static void fill(struct scene *scene)
+{
+    static char value[12000];
+    char key[16];
+
+    memset(value, 'x', sizeof value - 1);
+    for (unsigned i = 0; i < 400; i++) {
+        snprintf(key, sizeof key, "fill-%u", i);
+        if (cluster_partition(&scene->cluster, key) == scene->p) {
+            scene->cluster.epochs[scene->p]++;
+            cluster_set(&scene->cluster, key, value);
+        }
+        scene->cluster.result_count = 0;
+    }
+}
+
+static bool fenced(const struct scene *scene, int node)
+{
+    return shard_fenced(scene->cluster.shards[node], scene->p, NULL);
+}
+
+static void expect_heals(struct scene *scene, int node)
+{
+    const struct raft *raft;
+
+    cr_assert(fenced(scene, node), "what is damaged is not believed");
+    for (uint64_t ms = 0; ms < HEAL_MS && fenced(scene, node); ms += 100)
+        writer_run(&scene->writer, 100);
+    cr_assert(!fenced(scene, node), "a snapshot came");
+    raft = shard_raft(scene->cluster.shards[node], scene->p);
+    cr_assert_neq(raft->options.self.life, UINT64_MAX);
+    writer_await(&scene->writer, 20);
+    writer_run(&scene->writer, 1500);
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+#define FILES_MAX 96
+
+struct names {
+    char paths[FILES_MAX][FILENAME_PATH_SIZE];
+    size_t count;
+};
+
+static int note_name(void *context, const char *name)
+{
+    struct names *names = context;
+
+    cr_assert_lt(names->count, FILES_MAX);
+    snprintf(names->paths[names->count++], sizeof names->paths[0], "shard-00/%s", name);
+    return 0;
+}
+
+static struct names *names_of(struct scene *scene, int node)
+{
+    static struct names names;
+
+    names.count = 0;
+    cr_assert_eq(vfs_list(scene->cluster.disks[node], "shard-00", note_name, &names), 0);
+    return &names;
+}
+
+static void remove_casks(struct scene *scene, int node)
+{
+    const struct names *names = names_of(scene, node);
+    uint32_t casks = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        uint64_t number;
+        uint16_t partition;
+
+        if (!filename_is_cask(names->paths[i] + strlen("shard-00/"), &partition, &number) ||
+            partition != scene->p)
+            continue;
+        cr_assert_eq(vfs_remove(scene->cluster.disks[node], names->paths[i]), 0);
+        casks++;
+    }
+    cr_assert_gt(casks, 0);
+}
+
+static void flip(struct vfs_file *file, uint64_t offset)
+{
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+
+    cr_assert_eq(vfs_pread(file, &byte, 1, offset), 1);
+    byte ^= 1;
+    cr_assert_eq(vfs_pwritev(file, &iov, 1, offset), 0);
+}
+
+/* The runs of the partition in all segments, the checkpoints that are there with them. */
+static void flip_runs(struct scene *scene, int node, const char *path)
+{
+    static uint8_t bytes[8u << 20];
+    struct journal_batch_header header;
+    struct vfs_file *file;
+    int64_t size;
+
+    cr_assert_eq(vfs_open(scene->cluster.disks[node], path, VFS_OPEN_WRITE, &file), 0);
+    size = vfs_pread(file, bytes, sizeof bytes, 0);
+    cr_assert_gt(size, 0);
+    for (uint64_t at = JOURNAL_BLOCK_SIZE; at + JOURNAL_BLOCK_SIZE <= (uint64_t)size;) {
+        if (journal_batch_header_peek(bytes + at, (size_t)size - at, &header) != 0 ||
+            header.offset != at || at + header.length > (uint64_t)size) {
+            at += JOURNAL_BLOCK_SIZE;
+            continue;
+        }
+        for (uint32_t i = 0; i < header.run_count; i++) {
+            struct journal_run run;
+            uint32_t run_end;
+
+            if (journal_run_at(bytes + at, &header, i, &run, &run_end) && run.partition == scene->p)
+                flip(file, at + run.offset + 8);
+        }
+        at += header.length;
+    }
+    vfs_close(file);
+}
+
+static void flip_journal(struct scene *scene, int node)
+{
+    const struct names *names = names_of(scene, node);
+    uint64_t number;
+
+    for (size_t i = 0; i < names->count; i++)
+        if (filename_is_journal(names->paths[i] + strlen("shard-00/"), &number))
+            flip_runs(scene, node, names->paths[i]);
+}
+
+/* As it is when the segment of the partition's floor has gone: its life is in checkpoints only. */
+static void forget_floors(struct scene *scene, int node)
+{
+    struct manifest manifest;
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    for (size_t i = 0; i < manifest.floor_count; i++)
+        free(manifest.floors[i].state);
+    manifest.floor_count = 0;
+    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    manifest_deinit(&manifest);
+}
+
+/* --- tests --------------------------------------------------------------------------------- */
+
+Test(shard_damage, a_founded_partition_whose_journal_is_damaged_is_fenced, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    cluster_kill(&scene.cluster, scene.goes);
+    flip_journal(&scene, scene.goes);
+    cluster_restart(&scene.cluster, scene.goes);
+    expect_heals(&scene, scene.goes);
+    end(&scene);
+}
+
+Test(shard_damage, one_that_moved_in_and_lost_a_cask_is_fenced, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    remove_casks(&scene, scene.comes);
+    cluster_restart(&scene.cluster, scene.comes);
+    expect_heals(&scene, scene.comes);
+    end(&scene);
+}
+
+Test(shard_damage, one_that_came_back_and_lost_a_cask_is_fenced, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    move_to(&scene, scene.goes);
+    cluster_kill(&scene.cluster, scene.goes);
+    remove_casks(&scene, scene.goes);
+    cluster_restart(&scene.cluster, scene.goes);
+    expect_heals(&scene, scene.goes);
+    end(&scene);
+}
+
+Test(shard_damage, one_that_moved_in_is_fenced_when_its_life_is_forgotten, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    forget_floors(&scene, scene.comes);
+    flip_journal(&scene, scene.comes);
+    cluster_restart(&scene.cluster, scene.comes);
+    expect_heals(&scene, scene.comes);
+    end(&scene);
+}
+
+Test(shard_damage, one_that_came_back_is_fenced_when_its_life_is_forgotten, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    move_to(&scene, scene.goes);
+    cluster_kill(&scene.cluster, scene.goes);
+    forget_floors(&scene, scene.goes);
+    flip_journal(&scene, scene.goes);
+    cluster_restart(&scene.cluster, scene.goes);
+    cr_assert(fenced(&scene, scene.goes));
+    cluster_kill(&scene.cluster, scene.goes); /* and once more, before anything has come */
+    cluster_restart(&scene.cluster, scene.goes);
+    expect_heals(&scene, scene.goes);
+    end(&scene);
+}
