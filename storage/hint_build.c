@@ -65,13 +65,13 @@ int hint_build_floor(struct hint_build *build, const struct manifest_floor *floo
 }
 
 /* 0 or -ENOMEM. */
-static int bad_note(struct hint_build *build, uint16_t partition)
+static int bad_note(struct hint_build *build, uint16_t partition, uint32_t end)
 {
     if (!build->bad)
         build->bad = calloc(PARTITIONS_MAX, sizeof(*build->bad));
     if (!build->bad)
         return -ENOMEM;
-    build->bad[partition] = true;
+    build->bad[partition] = end;
     return 0;
 }
 
@@ -173,7 +173,7 @@ static int batch_bad(struct hint_build *build)
         build->offset = build->options.subject.length;
     for (uint32_t p = 0; r >= 0 && p < PARTITIONS_MAX; p++)
         if (!place_is_void(build, (uint16_t)p, build->offset - 1))
-            r = bad_note(build, (uint16_t)p);
+            r = bad_note(build, (uint16_t)p, build->offset);
     return r < 0 ? r : 0;
 }
 
@@ -189,7 +189,7 @@ static int batch_read(struct hint_build *build, const struct journal_batch_heade
             return batch_bad(build);
         r = run_read(build, batch, header->offset, &run, end);
         if (r == HINT_BUILD_E_DAMAGED)
-            r = bad_note(build, run.partition);
+            r = bad_note(build, run.partition, header->offset + end);
         if (r != 0)
             return r;
     }
@@ -224,7 +224,7 @@ static int segment_step(struct hint_build *build)
 /* What lies behind the damage is given up: the cask is of one partition. */
 static int cask_bad(struct hint_build *build)
 {
-    int r = bad_note(build, build->options.partition);
+    int r = bad_note(build, build->options.partition, build->options.subject.length);
 
     build->stage = HINT_BUILD_SORT;
     return r < 0 ? r : HINT_BUILD_E_MORE;

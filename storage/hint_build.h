@@ -60,8 +60,9 @@ struct hint_build {
     uint64_t bytes_done;
     bool cask_opened, writer_begun;
     /* Damage; the whole file is read all the same, so that all of it is found at once. */
-    bool *bad;    /* by partition number: those that may be hit; NULL: none */
-    bool bad_all; /* bytes that may be any partition's: they stay bad whatever is repaired */
+    uint32_t *bad; /* by partition number: where the last damage that may hit it ends; 0 and NULL:
+                      none */
+    bool bad_all;  /* bytes that may be any partition's: they stay bad whatever is repaired */
 };
 
 /* 0 or -errno; on failure there is nothing to end. */

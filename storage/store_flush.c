@@ -319,6 +319,14 @@ static void pace(struct store *store, uint64_t bytes)
     store->flush_due_ms = store->flush_now_ms + bytes * 1000 / rate;
 }
 
+/* The partition is what it was when the round began: no snapshot took its place meanwhile. */
+static bool content_is(const struct store *store, uint16_t partition)
+{
+    const struct store_partition *part = store_partition(store, partition);
+
+    return part && part->generation == store->flush.generations[part->slot];
+}
+
 void store_flush_done(struct store *store, struct store_job *job, int result)
 {
     struct flush *flush = &store->flush;
@@ -341,7 +349,7 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
         bad->file->hint_bad = true;
     if (result == FLUSH_E_HINT)
         store_file_changed(store, bad->file);
-    if (result == FLUSH_E_DAMAGED)
+    if (result == FLUSH_E_DAMAGED && content_is(store, flush->bad_partition))
         store_damaged(store, bad->file, flush->bad_partition);
     flush->stage = FLUSH_ABORT;
 }

@@ -288,14 +288,34 @@ void store_damaged(struct store *store, struct data_file *file, uint16_t partiti
     store_fence_partition(store, part, part->why);
 }
 
+/* Nothing that the partition has before `end` of the file counts any more: a snapshot took its
+ * place since it was read. */
+static bool content_gone(const struct store *store, const struct data_file *file,
+                         uint16_t partition, uint32_t end)
+{
+    if (file->kind == DATA_FILE_CASK)
+        return ((const struct cask_file *)file)->state == CASK_FILE_DROPPING;
+    return manifest_void(&store->manifest, partition, file->number, end - 1);
+}
+
 void store_hint_damaged(struct store *store, struct data_file *file, const struct hint_build *build)
 {
-    file->damaged = true;
+    bool gone = false;
+
+    for (size_t i = 0; build->bad && i < store->part_count; i++) {
+        uint16_t partition = store->parts[i].number;
+
+        if (build->bad[partition] == 0)
+            continue;
+        if (content_gone(store, file, partition, build->bad[partition]))
+            gone = true;
+        else
+            store_damaged(store, file, partition);
+    }
+    /* What is gone is no damage to the next one who reads the file. */
+    file->damaged |= build->bad_all || !gone;
     file->damage_stays |= build->bad_all;
     store_file_changed(store, file);
-    for (size_t i = 0; build->bad && i < store->hosted_count; i++)
-        if (build->bad[store->hosted[i]])
-            store_damaged(store, file, store->hosted[i]);
 }
 
 void store_retire_done(struct store *store, int result)

@@ -173,6 +173,15 @@ Test(store_retire, a_checkpoint_that_was_not_taken_lets_go_of_no_log)
 
 /* --- snapshots ----------------------------------------------------------------------------- */
 
+/* It has an empty content as of `index`. */
+static void switched(struct host_partition *part, uint64_t index)
+{
+    for (uint64_t i = 1; i <= index; i++)
+        part->log[i] = (struct host_entry){.key = HOST_KEYS};
+    part->last = part->commit = part->applied = index;
+    part->first = index + 1;
+}
+
 /* The partition gets an empty content as of `index` from elsewhere. */
 static void install(struct host *host, uint16_t partition, uint64_t index)
 {
@@ -193,10 +202,7 @@ static void install(struct host *host, uint16_t partition, uint64_t index)
         host_settle(host);
     cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);
     store_install_end(install);
-    for (uint64_t i = 1; i <= index; i++)
-        part->log[i] = (struct host_entry){.key = HOST_KEYS};
-    part->last = part->commit = part->applied = index;
-    part->first = index + 1;
+    switched(part, index);
     part->fenced = false;
 }
 
@@ -331,6 +337,45 @@ Test(store_retire, a_batch_that_is_void_for_all_is_no_damage)
         }
     }
     host_check(&host);
+    host_stop(&host);
+}
+
+/* The damage is read before a snapshot takes the place of what it hit, and told of behind it. */
+Test(store_retire, damage_that_a_snapshot_made_void_meanwhile_fences_nobody)
+{
+    uint8_t state[5] = {0};
+    struct store_checkpoint checkpoint = {
+        .term = 1, .applied = 9, .first_index = 10, .state = state, .state_size = sizeof state};
+    struct store_install *install;
+    struct host host;
+    uint64_t segment;
+
+    start_with(&host, 0);
+    write_one(&host, 0, 5);
+    write_one(&host, 1, 7); /* stays alive beside it */
+    cr_assert(host_sync(&host));
+    damage(&host, host.parts[0].log[1].location);
+    cr_assert_eq(host_background(&host), 0); /* prepares the next segment */
+    segment = host.store->current->base.number;
+    while (host.store->current->base.number == segment)
+        write_one(&host, 1, 1);
+    cr_assert(host_sync(&host));
+    hold_hint(&host);
+    host.store->hint.options.step_size = 512;
+    cr_assert(host_background_half(&host));
+    cr_assert(host.store->hint.bad && host.store->hint.bad[0]);
+    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    while (store_install_state(install) == STORE_INSTALL_COMMIT)
+        cr_assert(host_background_half(&host));
+    cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);
+    cr_assert_not_null(host.store->hint_file);
+    store_install_end(install);
+    switched(&host.parts[0], 9);
+    host_settle(&host);
+    cr_assert_null(host.store->hint_file);
+    cr_assert_not(host.parts[0].fenced);
+    expect_short_log(&host);
     host_stop(&host);
 }
 
