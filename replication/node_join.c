@@ -60,6 +60,8 @@ static void take_in(struct node *node, const struct node_event *event, const str
         reply->outcome = WIRE_JOIN_REFUSED;
     if (r == RINGMAP_E_FULL)
         why = "1,000 members were ever added, and that is the limit";
+    else if (r == RINGMAP_E_CROWDED)
+        why = "64 members are joining, and that is the limit: commit a plan, or remove who is gone";
     else if (r == RINGMAP_E_MALFORMED)
         why = "its address, zone or weight is not valid";
     else if (r < 0)

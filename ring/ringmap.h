@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #define RINGMAP_MEMBERS_MAX       1000u
+#define RINGMAP_JOINING_MAX       64u /* members at once that no plan has taken in */
 #define RINGMAP_REPLICAS_MAX      7u
 #define RINGMAP_META_VOTERS_MAX   5u
 #define RINGMAP_PARTITIONS_MIN    8u
@@ -85,7 +86,8 @@ struct ringmap {
 enum ringmap_e {
     RINGMAP_E_OK,
     RINGMAP_E_MALFORMED,
-    RINGMAP_E_FULL, /* no id is left: 1,000 members were ever added */
+    RINGMAP_E_FULL,    /* no id is left: 1,000 members were ever added */
+    RINGMAP_E_CROWDED, /* RINGMAP_JOINING_MAX are JOINING */
 };
 
 /* Allocates the tables, zeroed. 0 or -ENOMEM. */
@@ -111,7 +113,7 @@ const char *ringmap_next_problem(const struct ringmap *map, const struct ringmap
 int ringmap_finished(const struct ringmap *moving, struct ringmap *next);
 /* The map with one more member, JOINING, of which key, address, zone and weight are given; the id
  * is the next one. 0, RINGMAP_E_MALFORMED (its key is known, or what is given is not valid),
- * RINGMAP_E_FULL or -ENOMEM; *next is written on 0. */
+ * RINGMAP_E_FULL, RINGMAP_E_CROWDED or -ENOMEM; *next is written on 0. */
 int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
                    struct ringmap *next);
 int ringmap_copy(struct ringmap *to, const struct ringmap *from);
@@ -125,6 +127,8 @@ uint32_t ringmap_row_count(const struct ringmap *map, const uint16_t *row);
 uint32_t ringmap_copies(const struct ringmap *map);
 /* A plan is under way. */
 bool ringmap_moving(const struct ringmap *map);
+/* Members that are JOINING. */
+uint32_t ringmap_joining(const struct ringmap *map);
 /* NULL when there is none. */
 const struct ringmap_member *ringmap_member(const struct ringmap *map, uint16_t id);
 const struct ringmap_member *ringmap_member_by_key(const struct ringmap *map,

@@ -37,6 +37,15 @@ int ringmap_finished(const struct ringmap *moving, struct ringmap *next)
     return 0;
 }
 
+uint32_t ringmap_joining(const struct ringmap *map)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < map->member_count; i++)
+        count += map->members[i].state == RINGMAP_STATE_JOINING;
+    return count;
+}
+
 /* Room for one member more, with zeros in its place. 0 or -ENOMEM. */
 static int widen(struct ringmap *map)
 {
@@ -71,6 +80,8 @@ int ringmap_joined(const struct ringmap *now, const struct ringmap_member *who,
 
     if (id > RINGMAP_MEMBERS_MAX)
         return RINGMAP_E_FULL;
+    if (ringmap_joining(now) >= RINGMAP_JOINING_MAX)
+        return RINGMAP_E_CROWDED;
     r = ringmap_copy(&map, now);
     if (r < 0)
         return r;

@@ -96,6 +96,9 @@ static const char *states_problem(const struct ringmap *map, const struct ringma
         if (!map->target && state != RINGMAP_STATE_REMOVED)
             return "only a plan takes members in or lets them leave";
     }
+    if (ringmap_joining(map) > RINGMAP_JOINING_MAX &&
+        ringmap_joining(map) > ringmap_joining(before)) /* that there are so many is no new fault */
+        return "too many members are joining: a plan takes them in, or they are removed";
     for (uint32_t i = 0; !map->target && i < map->member_count; i++)
         if (map->members[i].state == RINGMAP_STATE_LEAVING)
             return "a member is leaving, and no plan says where to";

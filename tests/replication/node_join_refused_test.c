@@ -146,6 +146,30 @@ Test(node_join_refused, the_list_of_members_ends_at_a_thousand)
     end();
 }
 
+static void crowd(struct ringmap *map)
+{
+    fill_up(map);
+    map->member_count = 3 + RINGMAP_JOINING_MAX;
+    for (uint16_t i = 3; i < map->member_count; i++)
+        map->members[i].state = RINGMAP_STATE_JOINING;
+}
+
+/* It asks again: a plan may take them in, or somebody removes those who are gone. */
+Test(node_join_refused, only_so_many_are_joining_at_once)
+{
+    begin(0);
+    change_map(&old, crowd);
+    ask();
+    cr_assert_null(sent(&old, WIRE_MAP_CHANGE));
+    cr_assert_eq(replied().outcome, WIRE_JOIN_AGAIN);
+    cr_assert_str_eq(
+        replied().why,
+        "64 members are joining, and that is the limit: commit a plan, or remove who is gone");
+    deliver_reply();
+    cr_assert_not(new.effects.join_refused);
+    end();
+}
+
 Test(node_join_refused, a_node_of_no_cluster_takes_nobody_in)
 {
     begin(0);

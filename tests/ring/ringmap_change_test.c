@@ -135,12 +135,69 @@ Test(ringmap_change, the_thousandth_member_is_the_last)
             id += 90;
         cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_OK, "%u", id);
         next.members[next.member_count - 1].id = (uint16_t)id;
+        next.members[next.member_count - 1].state = RINGMAP_STATE_REMOVED;
         ringmap_deinit(&map);
         map = next;
     }
     who.public_key[2] ^= 0x55;
     cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_FULL);
     ringmap_deinit(&map);
+}
+
+/* Whoever holds a ticket for nodes can make a member that never comes back. */
+Test(ringmap_change, only_so_many_join_at_once)
+{
+    struct ringmap map = scene_map(), next = {.epoch = 99};
+    struct ringmap_member who = scene_member(6);
+
+    while (ringmap_joining(&map) < RINGMAP_JOINING_MAX) {
+        who.public_key[0]++;
+        cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_OK);
+        cr_assert_null(ringmap_next_problem(&next, &map));
+        ringmap_deinit(&map);
+        map = next;
+    }
+    who.public_key[0]++;
+    next.epoch = 99;
+    cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_CROWDED);
+    cr_assert_eq(next.epoch, 99);
+
+    next = scene_next(&map); /* one of them is gone: it is removed, and its place is free */
+    next.members[30].state = RINGMAP_STATE_REMOVED;
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    ringmap_deinit(&map);
+    map = next;
+    cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_OK);
+    cr_assert_null(ringmap_next_problem(&next, &map));
+    ringmap_deinit(&map);
+    ringmap_deinit(&next);
+}
+
+/* Also when somebody counts otherwise; and maps in which there are more are changed like others. */
+Test(ringmap_change, more_are_no_next_map)
+{
+    struct ringmap map = scene_map(), next;
+    struct ringmap_member who = scene_member(6);
+
+    while (ringmap_joining(&map) < RINGMAP_JOINING_MAX) {
+        who.public_key[0]++;
+        cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_OK);
+        ringmap_deinit(&map);
+        map = next;
+    }
+    map.members[10].state = RINGMAP_STATE_ACTIVE;
+    who.public_key[0]++;
+    cr_assert_eq(ringmap_joined(&map, &who, &next), RINGMAP_E_OK);
+    map.members[10].state = RINGMAP_STATE_JOINING;
+    next.members[10].state = RINGMAP_STATE_JOINING;
+    cr_assert_str_eq(ringmap_next_problem(&next, &map),
+                     "too many members are joining: a plan takes them in, or they are removed");
+    ringmap_deinit(&map);
+    map = scene_next(&next);
+    map.move_rate = 5;
+    cr_assert_null(ringmap_next_problem(&map, &next));
+    ringmap_deinit(&map);
+    ringmap_deinit(&next);
 }
 
 Test(ringmap_change, out_of_memory_is_returned_and_leaves_nothing)
