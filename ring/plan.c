@@ -417,6 +417,17 @@ static void note_unknown(struct making *making)
                                                                          : PLAN_PARTITION_ANY});
 }
 
+static void list_voters(struct making *making)
+{
+    const struct ringmap *now = making->input->now, *wanted = making->input->wanted;
+
+    if (now->meta_voter_count == wanted->meta_voter_count &&
+        memcmp(now->meta_voters, wanted->meta_voters, sizeof now->meta_voters) == 0)
+        return;
+    making->plan->voter_count = wanted->meta_voter_count;
+    memcpy(making->plan->voters, wanted->meta_voters, sizeof making->plan->voters);
+}
+
 static bool votes(const struct ringmap *map, uint16_t id)
 {
     for (uint32_t i = 0; i < map->meta_voter_count; i++)
@@ -563,6 +574,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
     if (plan->members && plan->moves && plan->leads && making.busy) {
         list_members(&making);
         count_rows(&making);
+        list_voters(&making);
         r = list_moves(&making);
     }
     if (r == 0) {

@@ -4,11 +4,12 @@
  * hold, how long that takes, how many failures any partition can survive meanwhile, what speaks
  * against it (warnings) and what forbids it (refusals), each naming the blocker.
  *
- * Its hash is BLAKE2b-256 over its content only: cluster, the epoch it starts from, members, moves
- * and leaders, which with the present map determine the wanted one. What was measured or estimated
- * is not in it, so a plan stays the same while sizes grow and nodes come and go; once the epoch or
- * what is asked for is another, so is the hash: what somebody was shown before is stale. It has no
- * key and needs none, as who commits a plan makes it again.
+ * Its hash is BLAKE2b-256 over its content only: cluster, the epoch it starts from, members, moves,
+ * leaders and, where it changes them, the meta group's voters, which with the present map determine
+ * the wanted one. What was measured or estimated is not in it, so a plan stays the same while sizes
+ * grow and nodes come and go, unless others are to vote because of that; once the epoch or what is
+ * asked for is another, so is the hash: what somebody was shown before is stale. It has no key and
+ * needs none, as who commits a plan makes it again.
  *
  * Fault tolerance: a group of V voters, L of them alive and sound, survives L - (V / 2 + 1) further
  * failures; below zero it has no majority. Who is to be a voter is sound by then, if it is alive. A
@@ -111,6 +112,8 @@ struct plan {
     uint32_t move_count;
     struct plan_lead *leads; /* by partition */
     uint32_t lead_count;
+    uint16_t voters[RINGMAP_META_VOTERS_MAX]; /* of the meta group, by ascending id, */
+    uint32_t voter_count;                     /* if the plan changes them; else 0 */
     uint8_t hash[PLAN_HASH_SIZE];
     /* Measured and estimated: */
     uint32_t wave_count;

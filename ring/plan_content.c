@@ -52,6 +52,8 @@ static void put_content(struct bytes_writer *writer, const struct plan *plan)
         bytes_put_number(writer, plan->leads[i].partition, 2);
         bytes_put_number(writer, plan->leads[i].to, 2);
     }
+    for (uint32_t i = 0; i < plan->voter_count; i++) /* their number follows from the size */
+        bytes_put_number(writer, plan->voters[i], 2);
 }
 
 int plan_content_hash(const struct plan *plan, uint8_t hash[PLAN_HASH_SIZE])
@@ -118,6 +120,10 @@ void plan_check(const struct plan *plan)
     for (uint32_t i = 0; i < plan->lead_count; i++) {
         assert(plan_member_find(plan, plan->leads[i].to) < plan->member_count);
         assert(i == 0 || plan->leads[i].partition > plan->leads[i - 1].partition);
+    }
+    for (uint32_t i = 0; i < plan->voter_count; i++) {
+        assert(plan_member_find(plan, plan->voters[i]) < plan->member_count);
+        assert(i == 0 || plan->voters[i] > plan->voters[i - 1]);
     }
     for (uint32_t i = 0; i < plan->note_count; i++)
         assert(plan->notes[i].code < PLAN_NOTE_COUNT);

@@ -254,6 +254,13 @@ Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
     scene.now.epoch++;
     cr_assert_not(hash_stays(&scene, &plan));
     scene.now.epoch--;
+    cr_assert_eq(voters_choose(&scene.wanted, NULL), 0);
+    plan_deinit(&plan);
+    plan = scene_plan(&scene);
+    scene.wanted.meta_voters[scene.wanted.meta_voter_count - 1] = 6; /* for one that died since */
+    cr_assert_not(hash_stays(&scene, &plan));
+    scene.wanted.meta_voters[scene.wanted.meta_voter_count - 1] = 5;
+    cr_assert(hash_stays(&scene, &plan));
     scene.now.cluster[3] ^= 1;
     cr_assert_not(hash_stays(&scene, &plan));
     plan_deinit(&plan);
