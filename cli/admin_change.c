@@ -2,6 +2,7 @@
 
 #include "cli/bar.h"
 #include "cli/clock.h"
+#include "cli/look.h"
 #include "cli/map_change.h"
 #include "cli/plan_view.h"
 #include "cli/progress.h"
@@ -10,6 +11,7 @@
 #include "cli/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +19,6 @@
 #define POLL_MS_MAX 500u /* and a tenth of the time that it takes */
 /* Times, POLL_MS_MAX apart: longer nobody is waited for who runs and does not say so. */
 #define JOINING_ASKS_MAX 8u
-#define MISSES_MAX       20u /* times in a row that nobody answers */
 
 static const struct output_column field_committed = {"committed_epoch", "committed, epoch",
                                                      OUTPUT_NUMBER};
@@ -258,24 +259,43 @@ static void poll_pause(uint64_t passed_ms)
     clock_pause((uint32_t)pause_ms);
 }
 
+/* When nobody answers any more. */
+static void say_known(const struct admin *admin, const struct ringmap *next, char text[256])
+{
+    const struct ringmap *map = &admin->view.map;
+    uint16_t member = leaving(next ? next : map);
+    char wait[64] = "moves --watch";
+
+    if (member != 0)
+        snprintf(wait, sizeof wait, "leave %u --wait", member);
+    snprintf(text, 256,
+             "%s, epoch %" PRIu64 ", and how far it is is not known; nothing is lost by waiting: "
+             "start nodes, then `ring-admin %s`",
+             next ? "the change was committed" : "a plan was under way",
+             next ? next->epoch : map->epoch, wait);
+}
+
 static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
 {
     uint64_t begun_ms = clock_now_ms();
     uint64_t epoch = next ? next->epoch : 0;
     struct progress progress = {0};
-    unsigned misses = 0;
+    struct look looks = {0};
+    char known[256];
 
     for (;;) {
-        int r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
         const struct ringmap *map = &admin->view.map;
+        enum exit_code code;
+        bool seen;
+        int r = 0;
 
-        misses = r == VIEW_E_UNREACHABLE ? misses + 1 : 0;
-        if (misses == MISSES_MAX) {
+        say_known(admin, next, known);
+        code = look_again(&looks, admin, known, &seen);
+        if (code != EXIT_CODE_OK) {
             bar_clear(bar);
-            arguments_error(admin->arguments, "no node answers any more");
-            return EXIT_CODE_UNREACHABLE;
+            return code;
         }
-        if (r == 0 && map->epoch >= epoch && !ringmap_moving(map)) {
+        if (seen && map->epoch >= epoch && !ringmap_moving(map)) {
             bar_clear(bar);
             if (!next || map_change_holds(map, next))
                 return EXIT_CODE_OK;
@@ -283,7 +303,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
                             "another change took the place of this one: see `ring-admin plan`");
             return EXIT_CODE_CONFLICT;
         }
-        if (r == 0 && map->epoch >= epoch)
+        if (seen && map->epoch >= epoch)
             r = draw(admin, &progress, bar);
         if (r < 0)
             return fail(admin, r);

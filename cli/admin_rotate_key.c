@@ -1,8 +1,10 @@
 #include "cli/clock.h"
 #include "cli/data_key.h"
+#include "cli/look.h"
 #include "cli/map_change.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,19 +52,24 @@ static const struct view_node *who_lacks(const struct view *view, uint8_t id)
 static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
 {
     const struct view_node *node;
+    struct look looks = {0};
+    enum exit_code code;
     uint16_t said = 0;
+    char known[128];
+    bool seen;
 
+    snprintf(known, sizeof known,
+             "data key %u was made, and who seals with it is not known; start nodes, then "
+             "`ring-admin doctor`",
+             id);
     for (;;) {
-        int r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
-
-        if (r < 0) {
-            arguments_error(admin->arguments, "%s", strerror(-r));
-            return EXIT_CODE_FAILED;
-        }
+        code = look_again(&looks, admin, known, &seen);
+        if (code != EXIT_CODE_OK)
+            return code;
         node = who_lacks(&admin->view, id);
-        if (r == 0 && !node)
+        if (seen && !node)
             return EXIT_CODE_OK;
-        if (node && !node->reachable && node->id != said) {
+        if (seen && node && !node->reachable && node->id != said) {
             arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
                             node->address, node->why);
             said = node->id;

@@ -1,6 +1,7 @@
 #include "cli/proof.h"
 
 #include "cli/clock.h"
+#include "cli/look.h"
 #include "cli/standing.h"
 #include "cli/text.h"
 
@@ -85,19 +86,30 @@ uint32_t proof_count(const struct proof *proof, const struct view *view, const s
     return count;
 }
 
-/* An election may be under way somewhere. The caller deinits *moves on 0. */
-static int ask(const struct proof *proof, struct admin *admin, struct moves *moves)
+/* An election may be under way somewhere. The caller deinits *moves on EXIT_CODE_OK. */
+static enum exit_code ask(const struct proof *proof, struct admin *admin, struct moves *moves)
 {
+    struct look looks = {0};
+    char known[128];
+
+    snprintf(known, sizeof known,
+             "what is proven is not known; start nodes, then `ring-admin leave %u --wait`",
+             proof->members[0]);
     for (unsigned i = 1;; i++) {
+        enum exit_code code;
+        bool seen;
         int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
         if (r == 0 && (proof_count(proof, &admin->view, moves) == proof->count || i == ASKS_MAX))
-            return 0;
+            return EXIT_CODE_OK;
         moves_deinit(moves);
-        if (r == 0)
-            r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
-        if (r < 0)
-            return r;
+        if (r < 0) {
+            arguments_error(admin->arguments, "%s", strerror(-r));
+            return EXIT_CODE_FAILED;
+        }
+        code = look_again(&looks, admin, known, &seen);
+        if (code != EXIT_CODE_OK)
+            return code;
         clock_pause(POLL_MS);
     }
 }
@@ -174,12 +186,10 @@ enum exit_code proof_put(const struct proof *proof, struct admin *admin)
 {
     struct moves moves;
     uint32_t proven;
-    int r = ask(proof, admin, &moves);
+    enum exit_code code = ask(proof, admin, &moves);
 
-    if (r < 0) {
-        arguments_error(admin->arguments, "%s", strerror(-r));
-        return EXIT_CODE_FAILED;
-    }
+    if (code != EXIT_CODE_OK)
+        return code;
     proven = proof_count(proof, &admin->view, &moves);
     put_verdict(admin->output, proof, proven, count_weak(proof, &admin->view, &moves));
     output_table(admin->output, "held", columns, COLUMN_COUNT);

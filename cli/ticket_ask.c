@@ -1,6 +1,7 @@
 #include "cli/ticket_ask.h"
 
 #include "cli/clock.h"
+#include "cli/look.h"
 
 #include <sodium.h>
 
@@ -79,18 +80,24 @@ static const struct view_node *who_lacks(const struct view *view, uint64_t versi
 
 const struct view_node *ticket_spread(struct admin *admin, uint64_t version, bool wait)
 {
-    const struct view_node *node = NULL, *said = NULL;
+    const struct view_node *node = NULL;
+    struct look looks = {0};
+    uint16_t said = 0;
+    bool seen;
 
     for (unsigned step = 0; wait || step < SPREAD_STEPS; step++) {
-        if (view_ask_nodes(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS) != 0)
+        if (look_again(&looks, admin,
+                       "who goes by the tickets as they are now is not known; start nodes, and say "
+                       "it again",
+                       &seen) != EXIT_CODE_OK)
             break;
         node = who_lacks(&admin->view, version, wait);
-        if (!node)
+        if (seen && !node)
             break;
-        if (wait && !node->reachable && node != said) {
+        if (seen && wait && !node->reachable && node->id != said) {
             arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
                             node->address, node->why);
-            said = node;
+            said = node->id;
         }
         clock_pause(SPREAD_STEP_MS);
     }

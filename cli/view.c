@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define WAYS_FIRST 3u
+#define MAPS_MAX   3u /* newer ones, one after another */
 
 static int name_seeds(struct view *view, const struct address_list *seeds)
 {
@@ -182,20 +183,22 @@ static void take_map(struct view *view, const struct cluster_request *request)
     view->founded = true;
 }
 
-/* The newest map any seed holds. */
+/* The newest map that any of the nodes holds which answer. */
 static int ask_map(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
 {
     struct cluster_request *requests = calloc(view->node_count, sizeof *requests);
+    size_t count = 0;
 
     if (!requests)
         return -ENOMEM;
     for (uint32_t i = 0; i < view->node_count; i++)
-        requests[i] =
-            (struct cluster_request){.node = cluster_dial(cluster, view->nodes[i].address, NULL),
-                                     .type = WIRE_MAP_GET,
-                                     .partition = WIRE_PARTITION_NODE};
-    cluster_ask(cluster, requests, view->node_count, timeout_ms);
-    for (uint32_t i = 0; i < view->node_count; i++) {
+        if (view->nodes[i].reachable && !view->nodes[i].told)
+            requests[count++] = (struct cluster_request){
+                .node = cluster_dial(cluster, view->nodes[i].address, NULL),
+                .type = WIRE_MAP_GET,
+                .partition = WIRE_PARTITION_NODE};
+    cluster_ask(cluster, requests, count, timeout_ms);
+    for (size_t i = 0; i < count; i++) {
         take_map(view, &requests[i]);
         cluster_request_deinit(&requests[i]);
     }
@@ -350,6 +353,41 @@ static int ask_shards(struct view *view, struct cluster *cluster, uint32_t timeo
     return 0;
 }
 
+/* A seed may be behind, or not know yet that it was removed: then the members of its map know of a
+ * newer one. */
+static bool knows_newer(const struct view *view)
+{
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (view->nodes[i].reachable && !view->nodes[i].told &&
+            view->nodes[i].status.epoch > view->map.epoch)
+            return true;
+    return false;
+}
+
+/* The members of the newest map, how they are. 0 or -errno. */
+static int ask_members(struct view *view, struct cluster *cluster, const struct address_list *seeds,
+                       uint32_t timeout_ms)
+{
+    uint64_t epoch;
+    int r;
+
+    for (unsigned i = 0; i < MAPS_MAX; i++) {
+        epoch = view->map.epoch;
+        r = view_name_members(view);
+        if (r == 0)
+            r = ask_liveness(view, cluster, seeds, timeout_ms);
+        if (r == 0)
+            r = view_ask_nodes(view, cluster, timeout_ms);
+        if (r != 0 || !knows_newer(view))
+            return r;
+        r = ask_map(view, cluster, timeout_ms);
+        if (r != 0 || view->map.epoch == epoch)
+            return r;
+    }
+    r = view_name_members(view);
+    return r == 0 ? view_ask_nodes(view, cluster, timeout_ms) : r;
+}
+
 int view_gather(struct view *view, struct cluster *cluster, const struct address_list *seeds,
                 uint32_t timeout_ms)
 {
@@ -368,11 +406,7 @@ int view_gather(struct view *view, struct cluster *cluster, const struct address
         r = ask_map(view, cluster, timeout_ms);
     if (r != 0 || !view->founded)
         return r;
-    r = view_name_members(view);
-    if (r == 0)
-        r = ask_liveness(view, cluster, seeds, timeout_ms);
-    if (r == 0)
-        r = view_ask_nodes(view, cluster, timeout_ms);
+    r = ask_members(view, cluster, seeds, timeout_ms);
     if (r == 0)
         r = ask_shards(view, cluster, timeout_ms);
     return r;

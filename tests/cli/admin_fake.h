@@ -17,6 +17,8 @@ struct admin_fake {
     struct ringmap settled; /* comes when the map was asked for `looks` times more */
     unsigned looks;
     unsigned changes; /* maps that were sent to them */
+    bool dies;        /* all are gone once they have committed a map */
+    unsigned asked;   /* questions since then */
     enum output_format format;
     char said[4096], printed[32768]; /* by the command */
 };

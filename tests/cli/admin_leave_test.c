@@ -136,3 +136,16 @@ Test(admin_leave, a_commit_of_something_else_proves_nothing)
     cr_assert_not(strstr(admin_fake.printed, "SAFE"), "%s", admin_fake.printed);
     admin_fake_close();
 }
+
+Test(admin_leave, when_all_nodes_are_gone_it_gives_up_and_says_what_is_known)
+{
+    admin_fake_open(4, 0, 3);
+    admin_fake.dies = true;
+    cr_assert_eq(admin_fake_command("leave 1 --wait"), EXIT_CODE_UNREACHABLE);
+    cr_assert(strstr(admin_fake.said, "no node answers any more, asked 20 times: the change was "
+                                      "committed, epoch 2, and how far it is is not known"),
+              "%s", admin_fake.said);
+    cr_assert(strstr(admin_fake.said, "start nodes, then `ring-admin leave 1 --wait`"), "%s",
+              admin_fake.said);
+    admin_fake_close();
+}

@@ -22,6 +22,9 @@ static struct tickets tickets; /* of the cluster */
 static uint32_t linked[NODES]; /* routers, to each node, by the old secret */
 static bool silent[NODES];     /* says nothing of that */
 static unsigned ending;        /* questions after which the routers are gone; 0: they stay */
+static bool gone, removed;     /* the last node, and out of the map, too */
+static unsigned looks;         /* at the map */
+static bool dying;             /* all are gone once a new secret is prepared */
 static unsigned asked, paused; /* questions of that, and pauses */
 static enum output_format format;
 static char said[4096], printed[4096];
@@ -78,6 +81,26 @@ static void answer_status(struct cluster_request *request)
     cluster_fake_answer(request, &body);
 }
 
+/* The last node is gone; if it was removed, by a map that comes with a later look. */
+static void answer_map(struct cluster_request *request)
+{
+    struct view view = scene_view(NODES, 0, 16, 3);
+    struct wire_buffer body = {0};
+
+    if (removed && ++looks > 2 * NODES) {
+        view.map.epoch++;
+        view.map.members[NODES - 1].state = RINGMAP_STATE_REMOVED;
+        for (uint32_t p = 0; p < 16; p++)
+            memcpy(&view.map.replicas[p * 3], (const uint16_t[]){1, 2, 0}, 3 * sizeof(uint16_t));
+        view.map.meta_voter_count = 2;
+        memcpy(view.map.meta_voters, (const uint16_t[]){1, 2}, 2 * sizeof(uint16_t));
+        view.map.meta_voters[2] = 0;
+    }
+    ringmap_encode(&view.map, wire_put_bin_space(&body, ringmap_encoded_size(&view.map)));
+    cluster_fake_answer(request, &body);
+    view_deinit(&view);
+}
+
 static void answer_command(struct cluster_request *request)
 {
     struct tickets_command command;
@@ -130,8 +153,14 @@ static void ask(struct cluster_request *requests, size_t count, uint32_t timeout
     (void)timeout_ms;
     if (count > 0 && requests[0].type == WIRE_PEERS_GET && ++asked == ending)
         memset(linked, 0, sizeof linked);
+    if (dying && tickets.phase == TICKETS_PREPARED)
+        return;
     for (size_t i = 0; i < count; i++) {
-        if (requests[i].type == WIRE_NODE_STATUS)
+        if (gone && requests[i].node == NODES)
+            continue;
+        if (requests[i].type == WIRE_MAP_GET)
+            answer_map(&requests[i]);
+        else if (requests[i].type == WIRE_NODE_STATUS)
             answer_status(&requests[i]);
         else if (requests[i].type == WIRE_TICKET_COMMAND)
             answer_command(&requests[i]);
@@ -188,6 +217,29 @@ static int command(const char *line)
     read_all(cr_get_redirected_stderr(), said, sizeof said);
     read_all(cr_get_redirected_stdout(), printed, sizeof printed);
     return code;
+}
+
+Test(admin_rotate_ticket, rotate_gives_up_when_all_nodes_are_gone)
+{
+    const uint8_t psk[TICKET_PSK_SIZE] = {1};
+
+    tickets_init(&tickets, psk);
+    dying = true;
+    cr_assert_eq(command("rotate --wait"), EXIT_CODE_UNREACHABLE);
+    cr_assert(strstr(said, "no node answers any more, asked 20 times"), "%s", said);
+    cr_assert(strstr(said, "nothing has changed for anybody: run this again"), "%s", said);
+    cr_assert_str_eq(printed, "");
+}
+
+Test(admin_rotate_ticket, who_is_removed_meanwhile_is_not_waited_for)
+{
+    const uint8_t psk[TICKET_PSK_SIZE] = {1};
+
+    tickets_init(&tickets, psk);
+    gone = removed = true;
+    cr_assert_eq(command("rotate --wait"), EXIT_CODE_OK, "%s", said);
+    cr_assert(strstr(said, "waiting for node 3"), "%s", said);
+    cr_assert_eq(tickets.phase, TICKETS_RETIRING);
 }
 
 Test(admin_rotate_ticket, retire_ends_the_old_secret_when_nobody_goes_by_it)

@@ -58,6 +58,56 @@ static void ask_fakes(struct cluster_request *requests, size_t count, uint32_t t
     waited_ms += all ? 0 : timeout_ms;
 }
 
+static struct ringmap old_map, new_map; /* of node 1, and of all others */
+
+static void answer_map(struct cluster_request *request)
+{
+    const struct ringmap *map = request->node == 1 ? &old_map : &new_map;
+    struct wire_buffer body = {0};
+
+    ringmap_encode(map, wire_put_bin_space(&body, ringmap_encoded_size(map)));
+    cluster_fake_answer(request, &body);
+}
+
+static void ask_maps(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
+{
+    (void)timeout_ms;
+    for (size_t i = 0; i < count; i++) {
+        uint16_t member = (uint16_t)requests[i].node;
+        struct wire_node_status status = {.member = member, .founded = 2};
+        struct wire_buffer body = {0};
+
+        if (requests[i].type == WIRE_MAP_GET)
+            answer_map(&requests[i]);
+        if (requests[i].type != WIRE_NODE_STATUS)
+            continue;
+        status.epoch = member == 1 ? old_map.epoch : new_map.epoch;
+        memcpy(status.public_key, new_map.members[member - 1].public_key, sizeof status.public_key);
+        snprintf(status.address, sizeof status.address, "127.0.0.1:%u", 7000u + member);
+        wire_put_node_status(&body, &status);
+        cluster_fake_answer(&requests[i], &body);
+    }
+}
+
+/* The only seed was removed meanwhile, or is behind: nobody has told it. */
+Test(view_ask, the_newest_map_is_followed_that_a_member_knows)
+{
+    const struct address_list seeds = {.items = {"127.0.0.1:7001"}, .count = 1};
+    struct view before = scene_view(3, 0, 16, 3), after = scene_view(4, 0, 16, 3);
+
+    old_map = before.map;
+    new_map = after.map;
+    new_map.epoch = 3;
+    cluster_fake_ask = ask_maps;
+    cr_assert_eq(view_gather(&view, NULL, &seeds, WAIT_MS), 0);
+    cr_assert_eq(view.map.epoch, 3);
+    cr_assert_eq(view.node_count, 4);
+    cr_assert(view_node(&view, 4)->reachable);
+    view_deinit(&view);
+    view_deinit(&before);
+    view_deinit(&after);
+}
+
 /* Of who is joining, when all have been asked. */
 static const struct view_node *ask(void)
 {
