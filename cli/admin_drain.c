@@ -76,6 +76,15 @@ static enum exit_code unreachable(struct admin *admin, const struct view_node *n
     return EXIT_CODE_UNREACHABLE;
 }
 
+static enum exit_code refuse_joining(struct admin *admin, const struct view_node *node)
+{
+    char text[VIEW_JOINING_TEXT_SIZE];
+
+    view_joining_text(node, text);
+    arguments_error(admin->arguments, "%s", text);
+    return EXIT_CODE_FAILED;
+}
+
 static enum exit_code unfinished(struct admin *admin, const struct view_node *node,
                                  const struct told *told)
 {
@@ -151,8 +160,9 @@ static enum exit_code run(const struct arguments *arguments, bool drained)
     if (code == EXIT_CODE_OK)
         code = admin_node(&admin, arguments->operands[0], &node);
     if (code == EXIT_CODE_OK)
-        code = node->reachable && !node->told ? drain(&admin, node, drained)
-                                              : unreachable(&admin, node);
+        code = view_is_joining(&admin.view, node) ? refuse_joining(&admin, node)
+               : node->reachable                  ? drain(&admin, node, drained)
+                                                  : unreachable(&admin, node);
     admin_close(&admin);
     return code;
 }

@@ -45,12 +45,17 @@ static void say_lost(struct run *run)
     }
 }
 
+static uint16_t shards_of_node(const struct view *view, const struct view_node *node)
+{
+    return node->reachable && !view_is_joining(view, node) ? node->status.shards : 0;
+}
+
 static size_t shards_of(const struct view *view)
 {
     size_t count = 0;
 
     for (uint32_t i = 0; i < view->node_count; i++)
-        count += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
+        count += shards_of_node(view, &view->nodes[i]);
     return count;
 }
 
@@ -76,9 +81,11 @@ static int run_open(struct run *run, struct admin *admin, const struct admin_job
 
         if (only ? node != only : view->map.members[i].state == RINGMAP_STATE_REMOVED)
             continue;
-        if (job_watch_init(watch, node->reachable ? node->status.shards : 0, clock_now_ms()) != 0)
+        if (job_watch_init(watch, shards_of_node(view, node), clock_now_ms()) != 0)
             return -ENOMEM;
-        if (!node->reachable)
+        if (view_is_joining(view, node))
+            job_watch_spare(watch);
+        else if (!node->reachable)
             job_watch_lose(watch, node->why, clock_now_ms());
         run->nodes[run->count++] = node;
     }
@@ -142,7 +149,7 @@ static void say_progress(struct run *run)
 {
     char told[ADMIN_JOB_TEXT_SIZE], text[2 * ADMIN_JOB_TEXT_SIZE];
     struct job_watch_sum all = {0};
-    unsigned ended = 0;
+    unsigned ended = 0, asked = 0;
 
     for (size_t n = 0; n < run->count; n++) {
         struct job_watch_sum sum;
@@ -152,10 +159,13 @@ static void say_progress(struct run *run)
             all.now[i] += sum.now[i];
             all.grown[i] += sum.grown[i];
         }
+        if (run->watches[n].state == JOB_WATCH_SPARED)
+            continue;
+        asked++;
         ended += run->watches[n].state != JOB_WATCH_RUNNING;
     }
     run->job->tell(&all, told);
-    snprintf(text, sizeof text, "%s, %u of %zu nodes done", told, ended, run->count);
+    snprintf(text, sizeof text, "%s, %u of %u nodes done", told, ended, asked);
     bar_draw(&run->bar, job_watch_percent(run->watches, run->count), text);
 }
 
@@ -181,6 +191,8 @@ static const char *state_text(const struct run *run, size_t n, const struct job_
         return "failed";
     case JOB_WATCH_LOST:
         return "unreachable";
+    case JOB_WATCH_SPARED:
+        return "joining";
     default:
         return sum->begun ? "accepted" : "no answer";
     }
@@ -212,6 +224,8 @@ static enum exit_code verdict(const struct run *run, bool waited)
         job_watch_sum(&run->watches[n], &sum);
         if (run->watches[n].state == JOB_WATCH_FAILED)
             return EXIT_CODE_FAILED;
+        if (run->watches[n].state == JOB_WATCH_SPARED)
+            continue;
         if (run->watches[n].state == JOB_WATCH_LOST || (!waited && !sum.begun))
             code = EXIT_CODE_UNREACHABLE;
         else if (run->watches[n].state == JOB_WATCH_DONE && run->job->verdict &&
@@ -236,6 +250,16 @@ static enum exit_code go(struct run *run, bool wait)
     return code == EXIT_CODE_OK ? verdict(run, wait) : code;
 }
 
+static enum exit_code refuse_joining(const struct arguments *arguments,
+                                     const struct view_node *node)
+{
+    char text[VIEW_JOINING_TEXT_SIZE];
+
+    view_joining_text(node, text);
+    arguments_error(arguments, "%s", text);
+    return EXIT_CODE_FAILED;
+}
+
 int admin_job_run(const struct arguments *arguments, const struct admin_job *job)
 {
     const char *operand = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
@@ -246,6 +270,8 @@ int admin_job_run(const struct arguments *arguments, const struct admin_job *job
 
     if (code == EXIT_CODE_OK && operand)
         code = admin_node(&admin, operand, &only);
+    if (code == EXIT_CODE_OK && only && view_is_joining(&admin.view, only))
+        code = refuse_joining(arguments, only);
     if (code == EXIT_CODE_OK && run_open(&run, &admin, job, only) != 0) {
         arguments_error(arguments, "out of memory");
         code = EXIT_CODE_FAILED;

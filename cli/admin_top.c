@@ -59,16 +59,18 @@ static void put_members(struct run *run)
 
         if (view->map.members[i].state == RINGMAP_STATE_REMOVED)
             continue;
-        output_row(run->admin->output, (const struct output_value[MEMBER_COLUMNS]){
-                                           {.number = member->id},
-                                           {.text = view->nodes[i].address},
-                                           {.text = top_member_state(member)},
-                                           {.number = member->leaders, .absent = !member->heard},
-                                           {.number = member->operations, .absent = !member->heard},
-                                           {.number = member->bytes, .absent = !member->heard},
-                                           {.number = member->sync_us,
-                                            .absent = !member->heard || member->sync_us == 0},
-                                       });
+        output_row(
+            run->admin->output,
+            (const struct output_value[MEMBER_COLUMNS]){
+                {.number = member->id},
+                {.text = view->nodes[i].address},
+                {.text =
+                     view_is_joining(view, &view->nodes[i]) ? "joining" : top_member_state(member)},
+                {.number = member->leaders, .absent = !member->heard},
+                {.number = member->operations, .absent = !member->heard},
+                {.number = member->bytes, .absent = !member->heard},
+                {.number = member->sync_us, .absent = !member->heard || member->sync_us == 0},
+            });
     }
 }
 
@@ -137,7 +139,7 @@ static enum exit_code top(struct run *run, bool keys, uint64_t seconds)
     put_partitions(run);
     code = admin_print(admin);
     for (uint32_t i = 0; i < admin->view.node_count && code == EXIT_CODE_OK; i++)
-        if (!run->members[i].heard && admin->view.map.members[i].state != RINGMAP_STATE_REMOVED)
+        if (!run->members[i].heard && ringmap_takes_part(admin->view.map.members[i].state))
             code = EXIT_CODE_UNREACHABLE;
     return code;
 }

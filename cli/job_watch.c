@@ -34,6 +34,12 @@ void job_watch_lose(struct job_watch *watch, const char *why, uint64_t now_ms)
     end(watch, JOB_WATCH_LOST, why, now_ms);
 }
 
+void job_watch_spare(struct job_watch *watch)
+{
+    assert(watch->state == JOB_WATCH_RUNNING);
+    watch->state = JOB_WATCH_SPARED;
+}
+
 static bool is_done(const struct job_watch_shard *shard)
 {
     return shard->begun && !shard->now.running;

@@ -24,6 +24,7 @@ enum job_watch_state {
     JOB_WATCH_DONE,
     JOB_WATCH_FAILED, /* a shard cannot */
     JOB_WATCH_LOST,   /* the node does not answer */
+    JOB_WATCH_SPARED, /* it is not asked: it has nothing that could be done */
 };
 
 /* What a shard says. */
@@ -62,6 +63,8 @@ int job_watch_init(struct job_watch *watch, uint16_t shard_count, uint64_t now_m
 void job_watch_deinit(struct job_watch *watch);
 /* The node is given up: a static text says why. */
 void job_watch_lose(struct job_watch *watch, const char *why, uint64_t now_ms);
+/* Likewise; its absence is no fault. */
+void job_watch_spare(struct job_watch *watch);
 /* Whether the shard is to be asked again. */
 bool job_watch_wants(const struct job_watch *watch, uint16_t shard);
 /* What it answered; NULL: nothing. */

@@ -525,6 +525,19 @@ bool view_disk_is_full(const struct view_node *node)
     return node->status.disk_full || node->status.disk_lacks > 0;
 }
 
+bool view_is_joining(const struct view *view, const struct view_node *node)
+{
+    return is_joining(view, (uint32_t)(node - view->nodes));
+}
+
+void view_joining_text(const struct view_node *node, char text[VIEW_JOINING_TEXT_SIZE])
+{
+    snprintf(text, VIEW_JOINING_TEXT_SIZE,
+             "node %u (%s) is joining, and holds and leads nothing yet; take it in first: "
+             "ring-admin plan join %u",
+             node->id, node->address, node->id);
+}
+
 bool view_is_alive(const struct view_node *node)
 {
     return node->reachable || (node->liveness.member != 0 && node->liveness.standing == SWIM_ALIVE);

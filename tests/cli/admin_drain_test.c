@@ -19,6 +19,7 @@
 /* Of each shard: how many questions it lets go by, and how many groups it leads when it answers,
  * one less each time. */
 static uint32_t late[SHARDS], leaders[SHARDS];
+static unsigned whom = 2;
 static bool contrary; /* they answer that they are not as they were told */
 static uint32_t rounds, paused_ms;
 static char said[1024], printed[1024];
@@ -27,7 +28,7 @@ enum exit_code admin_open(struct admin *admin, const struct arguments *arguments
 {
     cr_assert(founded);
     *admin = (struct admin){.arguments = arguments, .output = output_new(OUTPUT_TABLE)};
-    admin->view = scene_view(3, 0, 16, 3);
+    admin->view = scene_view(3, 1, 16, 3);
     admin->view.nodes[1].status.shards = SHARDS;
     return EXIT_CODE_OK;
 }
@@ -105,6 +106,7 @@ static int command(const char *name, bool wait)
     int code;
 
     snprintf(words[1], sizeof words[1], "%s", name);
+    words[2][0] = (char)('0' + whom);
     cr_redirect_stdout();
     cr_redirect_stderr();
     rounds = paused_ms = 0;
@@ -183,4 +185,14 @@ Test(admin_drain, an_answer_of_the_contrary_is_none)
     contrary = true;
     cr_assert_eq(command("drain", false), EXIT_CODE_UNREACHABLE);
     cr_assert(strstr(said, "does not answer"), "%s", said);
+}
+
+Test(admin_drain, who_is_joining_is_told_to_be_taken_in_first)
+{
+    whom = 4;
+    cr_assert_eq(command("drain", true), EXIT_CODE_FAILED);
+    cr_assert_eq(rounds, 0, "nobody is asked");
+    cr_assert(strstr(said, "node 4 (127.0.0.1:7004) is joining") &&
+                  strstr(said, "ring-admin plan join 4"),
+              "%s", said);
 }

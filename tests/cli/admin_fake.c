@@ -1,6 +1,7 @@
 #include "admin_fake.h"
 
 #include "cli/clock.h"
+#include "ring/wire_load.h"
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
@@ -96,6 +97,22 @@ static void answer_moves(struct cluster_request *request)
     cluster_fake_answer(request, &body);
 }
 
+static void answer_flush(struct cluster_request *request)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_flush_state(&body, &(struct wire_flush_state){.accepted = true, .demands = 1});
+    cluster_fake_answer(request, &body);
+}
+
+static void answer_top(struct cluster_request *request)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_top_reply(&body, &(struct wire_top){.may_lead = true});
+    cluster_fake_answer(request, &body);
+}
+
 /* What is sent is committed, and done at once. */
 static void answer_change(struct cluster_request *request)
 {
@@ -138,6 +155,10 @@ static void ask(struct cluster_request *requests, size_t count, uint32_t timeout
             answer_shard(&requests[i]);
         else if (requests[i].type == WIRE_MOVES_GET)
             answer_moves(&requests[i]);
+        else if (requests[i].type == WIRE_FLUSH)
+            answer_flush(&requests[i]);
+        else if (requests[i].type == WIRE_TOP)
+            answer_top(&requests[i]);
         else if (requests[i].type == WIRE_MAP_CHANGE)
             answer_change(&requests[i]);
     }
@@ -208,6 +229,9 @@ int admin_fake_command(const char *line)
     static const struct option_row options[] = {{.name = "wait", .text = "wait"},
                                                 {.name = "auto", .text = "auto"},
                                                 {.name = "force", .text = "force"},
+                                                {.name = "keys", .text = "keys"},
+                                                {.name = "rows", .value = "N", .text = "rows"},
+                                                {.name = "seconds", .value = "S", .text = "s"},
                                                 {.name = "plan", .value = "HASH", .text = "plan"},
                                                 {.name = NULL}};
     static const struct command_row commands[] = {
@@ -221,6 +245,8 @@ int admin_fake_command(const char *line)
         {"pause", "", 0, 0, "pause", NULL, options, admin_pause},
         {"resume", "", 0, 0, "resume", NULL, options, admin_resume},
         {"abort", "", 0, 0, "abort", NULL, options, admin_abort},
+        {"flush", "[NODE]", 0, 1, "flush", NULL, options, admin_flush},
+        {"top", "", 0, 0, "top", NULL, options, admin_top},
         {.name = NULL}};
     static const struct program program = {
         .name = "ring-admin", .text = "test", .commands = commands};
