@@ -34,17 +34,21 @@ static bool verify(const void *context, const uint8_t public_key[RINGMAP_KEY_SIZ
 }
 
 /* Whether `member`, now held dead, was there all the time: nothing has broken in this run, and it
- * was suspected when it gossiped. Nodes also die while they found, whatever the schedule has. */
+ * was suspected when it gossiped. Nodes also die while they found, whatever the schedule has, and
+ * a HELLO that is held up holds up all that follows on its link. */
 static bool is_wrong(const struct sim_node *node, uint16_t member)
 {
     const struct sim_cluster *cluster = node->cluster;
     const struct swim *swim = node_gossip_swim(node->gossip);
     uint64_t lasted_ms = swim->clock_ms - swim_find(swim, member)->suspected_ms;
+    uint64_t since_us = sim_net_stats(cluster->net)->late_until_us;
     bool broken = cluster->sim->swarm.fault_every_ms > 0;
+    if (since_us < cluster->admin.founded_us)
+        since_us = cluster->admin.founded_us;
     for (uint32_t i = 0; i < cluster->node_count; i++)
         broken |= cluster->nodes[i].life != 1;
     return !broken && sim_cluster_founded(cluster) &&
-           cluster->sim->now_us > cluster->admin.founded_us + lasted_ms * SIM_MS;
+           cluster->sim->now_us > since_us + lasted_ms * SIM_MS;
 }
 
 static void step(struct sim_node *node, struct node_gossip_event *event)

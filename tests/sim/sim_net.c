@@ -282,8 +282,11 @@ static void packet_fly(struct packet *packet, bool in_order)
     struct sim *sim = link->net->sim;
     uint64_t arrival = sim->now_us + delay(link->net);
     if (packet->message->message.type == WIRE_HELLO &&
-        sim_random_chance(net_random(link->net), link->net->late_ppm))
+        sim_random_chance(net_random(link->net), link->net->late_ppm)) {
         arrival += sim_random_below(net_random(link->net), HELLO_LATE_US);
+        if (arrival > link->net->stats.late_until_us)
+            link->net->stats.late_until_us = arrival;
+    }
     uint64_t *newest = &link->arrival_us[packet->to_end];
     if (!in_order)
         arrival += sim_random_below(net_random(link->net), 20 * SIM_MS);
