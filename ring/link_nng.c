@@ -26,8 +26,9 @@ void fabric_wake(struct fabric *fabric)
     pthread_mutex_unlock(&fabric->lock);
 }
 
-/* At most FABRIC_REFUSED_BURST a second are to be logged. Of those without a refusal no other
- * reaches the host; it learns how many were kept back, with the next that does. */
+/* At most FABRIC_REFUSED_BURST a second are to be logged. Of those that came by themselves no other
+ * reaches the host; it learns how many were kept back, with the next that does. Whoever dials
+ * judges by what comes of it, and hears of each. */
 void fabric_refused(struct fabric *fabric, const char *address, bool dialled, uint8_t refusal,
                     const char *why, bool repeated)
 {
@@ -40,10 +41,10 @@ void fabric_refused(struct fabric *fabric, const char *address, bool dialled, ui
     }
     repeated = repeated || fabric->refused_count == FABRIC_REFUSED_BURST;
     fabric->refused_count += !repeated;
-    bool kept_back = repeated && refusal == REFUSAL_NONE;
+    bool kept_back = repeated && refusal == REFUSAL_NONE && !dialled;
     if (kept_back) {
         fabric->refused_more += 1;
-    } else if (refusal == REFUSAL_NONE) {
+    } else if (refusal == REFUSAL_NONE && !dialled) {
         more = fabric->refused_more;
         fabric->refused_more = 0;
     }

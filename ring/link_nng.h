@@ -76,8 +76,9 @@ struct fabric_options {
     /* A dial that failed, a refused handshake, the reason that the other side gave. address may be
      * "?". dialled: it is the one that was dialled; else whose connection came. refusal: enum
      * refusal_kind that the other side of a dial gave, or that its silence means: each of those
-     * comes here, for judging by; `repeated` are those that are too many for a log. What has none
-     * (REFUSAL_NONE) is for logs only: rate limited, never `repeated`. */
+     * comes here, for judging by, and each dial that failed of itself in another way than the one
+     * before, or for 10 s in the same; `repeated` are those that are too many for a log. Of whoever
+     * came by himself it is for logs only: rate limited, never `repeated`. */
     void (*on_refused)(void *context, const char *address, bool dialled, uint8_t refusal,
                        const char *why, bool repeated);
 };

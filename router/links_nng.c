@@ -388,15 +388,25 @@ static void links_refused(struct links *links, const struct refused *refused, ui
         memcpy(links->refusal, refused->why, sizeof links->refusal);
 }
 
+void links_count(const struct links *links, struct lockout *lockout)
+{
+    *lockout = (struct lockout){.reached = links->locked_out};
+    for (size_t i = 0; i < links->node_count; i++) {
+        const struct node_link *node = links->nodes[i];
+
+        assert(node->link || !node->up);
+        assert(node->up || !node->told);
+        lockout->links[node->lockout.attempt] += node->link != NULL;
+        lockout->up_count += node->up;
+    }
+}
+
 static void links_tell_locked_out(struct links *links)
 {
     struct router_event event = {.kind = ROUTER_EVENT_LOCKED_OUT};
-    struct lockout lockout = {.reached = links->locked_out};
+    struct lockout lockout;
 
-    for (size_t i = 0; i < links->node_count; i++) {
-        lockout.links[links->nodes[i]->lockout.attempt] += links->nodes[i]->link != NULL;
-        lockout.up_count += links->nodes[i]->up;
-    }
+    links_count(links, &lockout);
     if (lockout_reached(&lockout) == links->locked_out)
         return;
     links->locked_out = !links->locked_out;
@@ -407,7 +417,7 @@ static void links_tell_locked_out(struct links *links)
                   "event=locked_out why=\"%s\" next=\"start this router with another ticket\"",
                   links->refusal);
     } else {
-        links_log(links, "info", "event=let_in");
+        links_log(links, "info", lockout.up_count > 0 ? "event=let_in" : "event=refused_no_more");
     }
     links->options.step(links->options.context, &event);
 }

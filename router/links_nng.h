@@ -52,6 +52,10 @@ void links_send(struct links *links, const struct router_send *sends, size_t cou
  * LINKS_REFRESH_MS, LINKS_ASK_MS without a map. */
 void links_refresh(struct links *links, uint64_t now_ms);
 
+struct lockout;
+/* How the links stand that are dialled now. For checks and tests, too. */
+void links_count(const struct links *links, struct lockout *lockout);
+
 #define LINKS_ASK_MS     200u
 #define LINKS_REFRESH_MS 2000u
 

@@ -19,7 +19,8 @@ bool lockout_reached(const struct lockout *lockout)
     const uint32_t *links = lockout->links;
 
     if (lockout->reached)
-        return lockout->up_count == 0;
+        return lockout->up_count == 0 &&
+               links[LOCKOUT_OPEN] + links[LOCKOUT_REFUSED] + links[LOCKOUT_UNANSWERED] > 0;
     if (links[LOCKOUT_OPEN] > 0)
         return false;
     return links[LOCKOUT_REFUSED] > 0 ||

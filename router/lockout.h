@@ -1,11 +1,12 @@
 /* Lockout: whether no node lets this router in, and none will with the ticket that it has.
  *
  * Judged by how the last attempt of each dialled link ended. While one is up or under way nothing
- * is said; once locked out, only a link that comes up ends it: what is dialled anew has let nobody
- * in yet, and who is down meanwhile has not either. One refusal by a node that says why is enough:
- * nodes that are down besides go by the same tickets. Silence in the handshake is what another
- * cluster's ticket gets, but a node that is starting or dies is silent, too: it counts only when
- * all are, LOCKOUT_SILENCES times in a row. Pure, plain values.
+ * is said. Once locked out, it ends when a link comes up or nobody refuses any more: what is
+ * dialled anew has let nobody in yet, but of nodes that are all down nobody knows what they would
+ * say, and another ticket would not help. One refusal by a node that says why is enough: nodes that
+ * are down besides go by the same tickets. Silence in the handshake is what another cluster's
+ * ticket gets, but a node that is starting or dies is silent, too: it counts only when all are,
+ * LOCKOUT_SILENCES times in a row. Pure, plain values.
  */
 #ifndef ROUTER_LOCKOUT_H
 #define ROUTER_LOCKOUT_H

@@ -344,6 +344,17 @@ Test(link_nng, host_may_close_from_inside_its_callback)
     end_part(&node, &router);
 }
 
+/* Whoever dials judges by it, each link for itself; what is too many for a log is marked so. */
+Test(link_nng, each_link_whose_dial_fails_is_heard_of)
+{
+    end_open(&router);
+    for (unsigned i = 0; i < 100; i++)
+        end_dial(&router, 1, NULL); /* nobody listens there */
+    end_wait(&router, &router.refusals, 100);
+    cr_assert_gt(end_read(&router, &router.repeated), 0);
+    end_close(&router);
+}
+
 Test(link_nng, refusal_by_the_host_is_no_up_and_no_down)
 {
     node.refuse = true;

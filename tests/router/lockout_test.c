@@ -60,17 +60,29 @@ Test(lockout, silence_counts_when_all_are_silent)
     cr_assert_not(reached(0, 0, 0, 0));
 }
 
-Test(lockout, only_a_link_that_comes_up_ends_it)
+Test(lockout, a_link_that_comes_up_ends_it)
 {
     struct lockout lockout = {.links = {[LOCKOUT_OPEN] = 2, [LOCKOUT_REFUSED] = 1},
                               .reached = true};
 
     cr_assert(lockout_reached(&lockout), "seeds are dialled again");
-    lockout.links[LOCKOUT_OPEN] = 0;
-    lockout.links[LOCKOUT_REFUSED] = 0;
-    lockout.links[LOCKOUT_FAILED] = 3;
-    cr_assert(lockout_reached(&lockout), "who refused is down now");
-    lockout.links[LOCKOUT_OPEN] = 1;
     lockout.up_count = 1;
     cr_assert_not(lockout_reached(&lockout));
+}
+
+Test(lockout, it_ends_when_nobody_refuses_any_more)
+{
+    struct lockout lockout = {.links = {[LOCKOUT_FAILED] = 2, [LOCKOUT_REFUSED] = 1},
+                              .reached = true};
+
+    cr_assert(lockout_reached(&lockout), "one still does");
+    lockout.links[LOCKOUT_REFUSED] = 0;
+    lockout.links[LOCKOUT_UNANSWERED] = 1;
+    cr_assert(lockout_reached(&lockout), "by its silence");
+    lockout.links[LOCKOUT_UNANSWERED] = 0;
+    lockout.links[LOCKOUT_OPEN] = 1;
+    cr_assert(lockout_reached(&lockout), "it may, when it has been asked");
+    lockout.links[LOCKOUT_OPEN] = 0;
+    lockout.links[LOCKOUT_FAILED] = 3;
+    cr_assert_not(lockout_reached(&lockout), "all are down");
 }
