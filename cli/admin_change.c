@@ -15,10 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_MS_MIN 50u  /* soon after the beginning, */
-#define POLL_MS_MAX 500u /* and a tenth of the time that it takes */
-/* Times, POLL_MS_MAX apart: longer nobody is waited for who runs and does not say so. */
+#define POLL_MS     25u /* how it is; where the answers take longer, as long as they take */
+#define POLL_MS_MAX 500u
+#define DRAW_MS     200u /* and how far each group is */
+/* Times, JOINING_MS apart: longer nobody is waited for who runs and does not say so. */
 #define JOINING_ASKS_MAX 8u
+#define JOINING_MS       500u
 
 static const struct output_column field_committed = {"committed_epoch", "committed, epoch",
                                                      OUTPUT_NUMBER};
@@ -102,7 +104,7 @@ static int await_joining(struct admin *admin)
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < JOINING_ASKS_MAX && joins_just_now(&admin->view); i++) {
-        clock_pause(POLL_MS_MAX);
+        clock_pause(JOINING_MS);
         r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
     }
     return r < 0 ? r : 0; /* when nobody answers now, what was seen before has to do */
@@ -249,14 +251,12 @@ static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
     return r;
 }
 
-/* What ends soon is seen to end soon. */
-static void poll_pause(uint64_t passed_ms)
+/* What ends is seen to end at once, and a large cluster is not asked all the time. */
+static void poll_pause(uint64_t took_ms)
 {
-    uint64_t pause_ms = passed_ms / 10;
+    uint64_t pause_ms = took_ms < POLL_MS_MAX ? took_ms : POLL_MS_MAX;
 
-    pause_ms = pause_ms < POLL_MS_MAX ? pause_ms : POLL_MS_MAX;
-    pause_ms = pause_ms > POLL_MS_MIN ? pause_ms : POLL_MS_MIN;
-    clock_pause((uint32_t)pause_ms);
+    clock_pause(pause_ms > POLL_MS ? (uint32_t)pause_ms : POLL_MS);
 }
 
 /* When nobody answers any more. */
@@ -277,13 +277,13 @@ static void say_known(const struct admin *admin, const struct ringmap *next, cha
 
 static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
 {
-    uint64_t begun_ms = clock_now_ms();
-    uint64_t epoch = next ? next->epoch : 0;
+    uint64_t epoch = next ? next->epoch : 0, drawn_ms = 0;
     struct progress progress = {0};
     struct look looks = {0};
     char known[256];
 
     for (;;) {
+        uint64_t begun_ms = clock_now_ms();
         const struct ringmap *map = &admin->view.map;
         enum exit_code code;
         bool seen;
@@ -303,11 +303,13 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
                             "another change took the place of this one: see `ring-admin plan`");
             return EXIT_CODE_CONFLICT;
         }
-        if (seen && map->epoch >= epoch)
+        if (seen && map->epoch >= epoch && begun_ms >= drawn_ms + DRAW_MS) {
             r = draw(admin, &progress, bar);
+            drawn_ms = clock_now_ms();
+        }
         if (r < 0)
             return fail(admin, r);
-        poll_pause(clock_now_ms() - begun_ms);
+        poll_pause(seen ? clock_now_ms() - begun_ms : POLL_MS_MAX);
     }
 }
 

@@ -211,6 +211,8 @@ void node_map_heard(struct node *node, uint64_t epoch, uint16_t from)
 {
     if (epoch <= node_newest(node)->epoch)
         return;
+    if (epoch > node->wanted_epoch) /* what was asked for before is another */
+        node->map_ask_due_ms = node->now_ms;
     node->wanted_epoch = epoch;
     node->wanted_from = from;
 }

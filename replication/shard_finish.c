@@ -1,7 +1,7 @@
 /* The end of a plan. Leaders tell the voters of the meta group which of their groups are as the map
  * of an epoch wants them (MOVED); when all are, the meta group's leader commits the map that ends
- * the plan. What was told is in memory only, at every voter: who leads next knows it too, or is
- * told again within a second. */
+ * the plan, at once. What was told is in memory only, at every voter: who leads next knows it too,
+ * or is told again within a second. */
 #include "replication/shard_internal.h"
 
 #include <errno.h>
@@ -34,27 +34,6 @@ static void note(struct shard *shard, uint16_t group)
     shard->ring.done[at / 8] |= bit;
 }
 
-void shard_finish_moved(struct shard *shard, const struct link_message *message)
-{
-    uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
-    struct shard_ring *ring = &shard->ring;
-    struct wire_cursor cursor;
-    uint64_t epoch;
-    uint32_t count;
-
-    wire_cursor_init(&cursor, message->body, message->body_size);
-    if (!wire_get_moved(&cursor, &epoch, groups, RINGMAP_PARTITIONS_MAX + 1, &count) ||
-        !shard->meta || epoch != ring->map.epoch)
-        return;
-    if (ring->done_epoch != epoch) {
-        memset(ring->done, 0, sizeof ring->done);
-        ring->done_count = 0;
-        ring->done_epoch = epoch;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        note(shard, groups[i]);
-}
-
 /* 0 or -ENOMEM. Not here or not now: the next duty tries it again. */
 static int finish(struct shard *shard)
 {
@@ -85,4 +64,26 @@ void shard_finish_duty(struct shard *shard)
         r = finish(shard);
     if (r < 0)
         shard->fatal = r;
+}
+
+void shard_finish_moved(struct shard *shard, const struct link_message *message)
+{
+    uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
+    struct shard_ring *ring = &shard->ring;
+    struct wire_cursor cursor;
+    uint64_t epoch;
+    uint32_t count;
+
+    wire_cursor_init(&cursor, message->body, message->body_size);
+    if (!wire_get_moved(&cursor, &epoch, groups, RINGMAP_PARTITIONS_MAX + 1, &count) ||
+        !shard->meta || epoch != ring->map.epoch)
+        return;
+    if (ring->done_epoch != epoch) {
+        memset(ring->done, 0, sizeof ring->done);
+        ring->done_count = 0;
+        ring->done_epoch = epoch;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        note(shard, groups[i]);
+    shard_finish_duty(shard); /* clients of the plan wait for nothing else */
 }

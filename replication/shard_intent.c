@@ -59,6 +59,9 @@ void shard_intent_take(struct shard *shard, const struct ringmap *map)
     intent->moving = ringmap_moving(map);
     intent->paused = map->paused;
     intent->rate = (uint64_t)map->move_rate << 20;
+    shard->moved_ms = 0; /* nobody was told anything for this one */
+    shard->moved_count = 0;
+    shard_moves_hurry(shard);
     take_members(shard, map);
     for (size_t i = 0; i < shard->hosted_count; i++)
         shard_prefer(shard, shard->hosted[i]);

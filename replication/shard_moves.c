@@ -11,7 +11,7 @@
  * turn. What is sent to them keeps the byte budget of all snapshots (shard_snapshot.h). */
 
 #define TELL_MS       1000u
-#define TELL_SOON_MS  100u /* when there is news */
+#define TELL_SOON_MS  20u /* when there is news */
 #define HURRY_MS      10u
 #define PACED_PART    4u  /* so many times fewer learners at once while clients are served */
 #define PROPOSALS_MAX 64u /* of configurations, in one duty */
@@ -142,8 +142,9 @@ static void tell(struct shard *shard)
 {
     uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
     uint32_t count = 0;
+    uint64_t soon_ms = shard->moved_ms + TELL_SOON_MS;
 
-    if (!shard->intent.moving || shard->now_ms < shard->moved_ms + TELL_SOON_MS)
+    if (!shard->intent.moving)
         return;
     for (size_t i = 0; i < shard->hosted_count; i++)
         if (shard_moved(shard, shard->hosted[i]))
@@ -151,6 +152,10 @@ static void tell(struct shard *shard)
     if (count == shard->moved_count &&
         (shard->now_ms < shard->moved_ms + TELL_MS || mutant(MUTANT_MOVED_TOLD_ONCE)))
         return;
+    if (shard->now_ms < soon_ms) {
+        shard->hurry_ms = soon_ms < shard->hurry_ms ? soon_ms : shard->hurry_ms;
+        return;
+    }
     shard->moved_ms = shard->now_ms;
     shard->moved_count = count;
     for (uint32_t i = 0; count > 0 && i < shard->intent.meta_count; i++) {

@@ -118,6 +118,20 @@ Test(shard_finish, a_plan_ends_when_all_groups_are_as_it_wants_them)
     cluster_stop(&cluster);
 }
 
+/* Not by the leader's duties, which are 100 ms apart. */
+Test(shard_finish, it_ends_with_the_message_that_tells_of_the_last_group)
+{
+    for (uint64_t ms = 10; ms <= 100; ms += 30) {
+        int leader = begin();
+
+        cluster_run(&cluster, ms);
+        tell(leader, peer, 2, ALL);
+        cluster_run(&cluster, 20);
+        cr_assert_eq(cluster.told[leader], 3, "%lu", (unsigned long)ms);
+        cluster_stop(&cluster);
+    }
+}
+
 Test(shard_finish, leaders_tell_of_their_groups_one_by_one_and_again)
 {
     int leader = begin();

@@ -358,6 +358,46 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
     end(&scene);
 }
 
+/* So many ms from when the group is as the newest map wants it until it is told. */
+static uint64_t told_after(struct scene *scene)
+{
+    uint64_t epoch = scene->cluster.newest.epoch, done_ms = 0;
+
+    for (int i = 0; i < 2000; i++) {
+        int leader = cluster_leader(&scene->cluster, scene->p);
+        const struct raft *raft =
+            leader < 0 ? NULL : shard_raft(scene->cluster.shards[leader], scene->p);
+
+        if (done_ms == 0 && raft && raft->config.epoch == epoch &&
+            raft->config.voter_old_count == 0 && raft->config.learner_count == 0 &&
+            raft->commit >= raft->config.index)
+            done_ms = scene->cluster.now_ms;
+        if (scene->cluster.moved[scene->p] == epoch)
+            return done_ms == 0 ? 0 : scene->cluster.now_ms - done_ms;
+        writer_run(&scene->writer, 10);
+    }
+    cr_assert_fail("it is told");
+    return 0;
+}
+
+/* Whenever it comes to be in the rounds of duties, which are 100 ms apart. */
+Test(shard_moves, the_end_of_a_move_is_told_at_once, .timeout = 240)
+{
+    struct scene scene;
+    int comes;
+
+    begin(&scene, 3);
+    comes = cluster_map_join(&scene.cluster, true);
+    for (int i = 0; i < 6; i++) {
+        writer_run(&scene.writer, 2000 + 30 * (uint64_t)i);
+        move_to(&scene, (int[]){0, 1, i % 2 == 0 ? comes : 2}, 3);
+        cr_assert_leq(told_after(&scene), 30);
+        cluster_map_finish(&scene.cluster);
+        cluster_map_tell(&scene.cluster);
+    }
+    end(&scene);
+}
+
 /* One node takes links and says nothing, as a stopped process does: those who are to go to another
  * have their turn. */
 Test(shard_moves, a_silent_learner_takes_nobodys_turn, .timeout = 240)
