@@ -38,8 +38,9 @@
  * that of an append up to there. Nothing ever goes back: a snapshot at or below commit is refused.
  *
  * A replica whose journal is damaged holds nothing that may be counted: PEER_FENCED. It comes back
- * by a snapshot, with raft_restore_snapshot(). The leader's capture covers all that it ever helped
- * to commit: no other leader could be elected meanwhile without a majority that has it.
+ * by a snapshot, with raft_restore_snapshot(), when the leader knows by an entry that it appended
+ * behind the report (raft_repair_waits(): the host is to propose one) that no leader can come of a
+ * vote that was forgotten, nor has come. The capture covers all that it ever helped to commit.
  *
  * Configurations work from the entry on, as soon as it is appended, and are rolled back when it is
  * truncated. One change at a time: simple for learners, joint (voters_old = the voters so far) for
@@ -152,7 +153,7 @@ enum raft_event_kind {
                                       still. index 0: the peer has nothing of it */
     RAFT_EVENT_SNAPSHOT_INSTALLED, /* follower: the state at (index, term) with configs[0], sent by
                                       the leader `from`, is durable here; else effects.refused */
-    RAFT_EVENT_PEER_FENCED,        /* leader: `from` has lost its log */
+    RAFT_EVENT_PEER_FENCED,        /* leader: `from` has lost its log. index: the report's number */
 };
 
 struct raft_event {
@@ -206,7 +207,9 @@ struct raft_progress {
     uint64_t match_ms; /* when match advanced, or this began */
     uint64_t round;    /* newest beat acknowledged in this term */
     uint64_t fenced;   /* it said that its log is lost, when ours ended here: only the answer to a
-                          snapshot of that or more counts; 0: it did not */
+                          snapshot of that or more counts, which begins when enough of the others
+                          hold the next entry; 0: it did not */
+    uint64_t report;   /* the number of that: the same one is heard again and again */
     uint64_t snapshot; /* index of the one under way to it: no appends meanwhile; 0 none */
     uint64_t snapshot_left; /* of the newest that failed, while it wants one: what it has of that
                                may be gone on with, as long as the log reaches back to it; what it
@@ -266,6 +269,8 @@ void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct r
 const struct raft_config *raft_config_stable(const struct raft *raft);
 void raft_restore_commit(struct raft *raft, uint64_t commit);
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
+/* A report of the member waits for an entry behind it: the host proposes a no-op. */
+bool raft_repair_waits(const struct raft *raft, uint16_t member);
 /* A replica that lost its log, or its hard state with it, starts anew from a snapshot of (index,
  * index_term) which is durable, sent by the leader of `term`. Its vote of that term counts as cast,
  * for that leader: what it promised in earlier ones it need not know. term is at least raft->term.

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-static uint64_t match_value(const struct raft *raft, const struct raft_progress *peer)
+uint64_t raft_match(const struct raft *raft, const struct raft_progress *peer)
 {
     if (!raft_same(peer->replica, raft->options.self))
         return peer->match;
@@ -16,7 +16,7 @@ void raft_commit_advance(struct raft *raft, const struct raft_event *event,
 
     if (raft->role != RAFT_LEADER)
         return;
-    index = raft_quorum(raft, match_value);
+    index = raft_quorum(raft, raft_match);
     assert(index <= raft->log.last);
     if (index <= raft->commit)
         return;

@@ -75,6 +75,8 @@ void raft_on_synced(struct raft *raft, const struct raft_event *event,
                     struct raft_effects *effects);
 /* Sends again what was not answered in time. */
 void raft_retry(struct raft *raft, const struct raft_event *event, struct raft_effects *effects);
+/* Up to where the peer (this replica, too) is known to hold the log. */
+uint64_t raft_match(const struct raft *raft, const struct raft_progress *peer);
 /* Leader: commits what a quorum holds. */
 void raft_commit_advance(struct raft *raft, const struct raft_event *event,
                          struct raft_effects *effects);

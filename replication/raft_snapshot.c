@@ -12,13 +12,44 @@ void raft_snapshot_want(struct raft_progress *peer, struct raft_effects *effects
     effects->snapshot_wanted = true;
 }
 
-/* A peer that lost its log may have helped to commit what it does not hold any more. Another leader
- * did not count on it, so all of that is behind the own no-op; and what it was sent in this term it
- * may still be heard to hold. One that only lags needs no such care: without it there might be no
- * quorum for that no-op. */
+/* Do so many others of one half of the configuration hold the entry that each of its majorities has
+ * one of them in it, beside the peer? */
+static bool half_holds(const struct raft *raft, const struct raft_progress *without, bool old,
+                       uint64_t index)
+{
+    uint32_t count = 0, held = 0;
+    bool votes = old ? without->voter_old : without->voter;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++) {
+        const struct raft_progress *peer = &raft->peers[i];
+
+        if (!(old ? peer->voter_old : peer->voter))
+            continue;
+        count++;
+        held += peer != without && raft_match(raft, peer) >= index;
+    }
+    return count == 0 || held + (votes && count % 2 == 0) >= quorum_size(count);
+}
+
+/* A peer that lost its log may have forgotten a later term, its vote in it, and what it helped to
+ * commit there. So this leader must be known to be still the newest, by others, and by more than
+ * that they heard of no other yet: a vote that was forgotten may be on its way to a candidate. An
+ * entry that was appended behind the report is proof. Who holds it was in no later term when it
+ * took it, and votes for nobody without it since; the forgotten votes are for such only.
+ * What it may have helped to commit in this term lies before that entry, in an earlier one before
+ * the own no-op. One that only lags needs no such care: without it there might be no quorum. */
 static bool covers_fenced(const struct raft *raft, const struct raft_progress *peer, uint64_t index)
 {
-    return peer->fenced == 0 || (index >= raft->term_start && index >= peer->fenced);
+    return peer->fenced == 0 || (index >= raft->term_start && index >= peer->fenced &&
+                                 half_holds(raft, peer, false, peer->fenced + 1) &&
+                                 half_holds(raft, peer, true, peer->fenced + 1));
+}
+
+bool raft_repair_waits(const struct raft *raft, uint16_t member)
+{
+    const struct raft_progress *peer = raft_peer(raft, member);
+
+    return raft->role == RAFT_LEADER && peer && peer->fenced != 0 && raft->log.last <= peer->fenced;
 }
 
 /* What an earlier leader began for a learner can be gone on with only behind the own no-op, and no
@@ -60,12 +91,13 @@ void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,
     uint64_t heard_ms;
 
     if (raft->role != RAFT_LEADER || !peer || raft_same(event->from, raft->options.self) ||
-        peer->fenced != 0)
+        (peer->fenced != 0 && peer->report == event->index))
         return;
     heard_ms = peer->heard_ms; /* a report is no acknowledgement: check-quorum does without it */
     progress_reset(peer, 0, event->now_ms);
     peer->heard_ms = heard_ms;
     peer->fenced = raft->log.last;
+    peer->report = event->index;
     raft_snapshot_want(peer, effects);
 }
 

@@ -83,7 +83,8 @@ void shard_snapshot_want(struct shard *shard, struct replica *replica, struct ra
                                     .from_life = to_life,
                                     .to_member = leader.member,
                                     .to_life = leader.life,
-                                    .term = replica->raft.term};
+                                    .term = replica->raft.term,
+                                    .index = replica->report};
 
     if (is_life_of(shard, replica, to_life) && !replica->installing && !replica->lost)
         ack_send(shard, leader.member, &ack);

@@ -555,6 +555,7 @@ void shard_fence(struct shard *shard, struct replica *replica, const char *why)
     if (replica->fenced)
         return;
     replica->fenced = why;
+    replica->report = shard_random(shard);
     replica->failing = true;
     shard->failing = true;
 }

@@ -52,6 +52,7 @@ struct replica {
     bool beat_wanted;
     bool noop_owed;
     bool failing;              /* fenced in this round: what waits is to be answered */
+    uint64_t report;           /* its number, when it is fenced: the leader knows it again */
     const char *fenced;        /* why, NULL when it serves */
     bool installing;           /* a snapshot takes the place of its content: fenced meanwhile */
     const char *fenced_before; /* installing: what `fenced` was, and will be if that fails */

@@ -339,7 +339,7 @@ static void on_ack(struct shard *shard, struct replica *replica,
                    const struct wire_snapshot_ack *ack)
 {
     struct raft_replica peer = {.member = ack->from_member, .life = ack->from_life};
-    struct raft_event fenced = {.kind = RAFT_EVENT_PEER_FENCED, .from = peer};
+    struct raft_event fenced = {.kind = RAFT_EVENT_PEER_FENCED, .from = peer, .index = ack->index};
     struct raft_message news = {.kind = RAFT_APPEND_REPLY,
                                 .reject = true,
                                 .group = replica->partition,
@@ -354,6 +354,8 @@ static void on_ack(struct shard *shard, struct replica *replica,
             shard_raft_event(shard, replica, &later);
         else
             shard_raft_event(shard, replica, &fenced);
+        if (raft_repair_waits(&replica->raft, peer.member))
+            shard_propose_noop(shard, replica);
         return;
     }
     if (!source || source->to.life != ack->from_life || source->term != ack->term)

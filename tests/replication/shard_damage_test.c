@@ -275,3 +275,25 @@ Test(shard_damage, one_that_came_back_is_fenced_when_its_life_is_forgotten, .tim
     expect_heals(&scene, scene.goes);
     end(&scene);
 }
+
+/* What it has forgotten, a later leader may count on: nobody else is there to say that none is. */
+Test(shard_damage, it_is_not_repaired_without_a_majority_of_the_others, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    cluster_run(&scene.cluster, 1000);
+    scene.stays = cluster_leader(&scene.cluster, scene.p);
+    scene.other = (scene.stays + 1) % 3;
+    scene.goes = (scene.stays + 2) % 3;
+    cluster_kill(&scene.cluster, scene.goes);
+    flip_journal(&scene, scene.goes);
+    scene.cluster.cut[scene.other] = true;
+    cluster_restart(&scene.cluster, scene.goes);
+    cluster_run(&scene.cluster, 3000);
+    cr_assert(fenced(&scene, scene.goes));
+    cr_assert_eq(shard_raft(scene.cluster.shards[scene.goes], scene.p)->leader, 0);
+    scene.cluster.cut[scene.other] = false;
+    expect_heals(&scene, scene.goes);
+    end(&scene);
+}
