@@ -34,14 +34,20 @@ static enum exit_code fail(const struct admin *admin, int r)
     return EXIT_CODE_FAILED;
 }
 
-/* `why` begins with the change's word, which may be the command's name too. */
+/* `why` begins with the change's word, which the command's name may end with: it is said once. */
+static const char *without_word(const struct arguments *arguments, const char *why)
+{
+    const char *name = arguments->command->name, *colon = strstr(why, ": ");
+    size_t size = colon ? (size_t)(colon - why) : 0, name_size = strlen(name);
+
+    if (size == 0 || size > name_size || strncmp(name + name_size - size, why, size) != 0)
+        return why;
+    return colon + 2;
+}
+
 static void say_why(const struct arguments *arguments, const char *why)
 {
-    size_t size = strlen(arguments->command->name);
-
-    if (strncmp(why, arguments->command->name, size) == 0 && strncmp(why + size, ": ", 2) == 0)
-        why += size + 2;
-    arguments_error(arguments, "%s", why);
+    arguments_error(arguments, "%s", without_word(arguments, why));
 }
 
 /* Of which there is a proof when it ends; 0: nobody is leaving. */
@@ -74,17 +80,44 @@ static void say_under_way(const struct admin_change *change)
     }
 }
 
-/* EXIT_CODE_CONFLICT: another plan is under way. */
+/* Who is to leave does not answer: what would be accepted in its place. */
+static enum exit_code say_down(const struct admin_change *change, const char *why)
+{
+    struct admin *admin = change->admin;
+    const struct view_node *node = view_node(&admin->view, change->staged.changes[0].member);
+    char mend[REMEDY_TEXT_SIZE];
+    struct moves moves;
+    int r = moves_ask_all(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
+
+    if (r == 0) {
+        remedy_text(&admin->view, &moves, node, mend, sizeof mend);
+        arguments_error(admin->arguments, "%s; %s%s", without_word(admin->arguments, why),
+                        view_is_alive(node) ? "in some seconds the others hold it dead: " : "",
+                        mend);
+    }
+    moves_deinit(&moves);
+    return r == 0 ? EXIT_CODE_FAILED : fail(admin, r);
+}
+
+/* EXIT_CODE_CONFLICT: another plan is under way. What is refused is so for want of a majority when
+ * there is none: then no advice would help that changes the map. */
 static enum exit_code parse(struct admin_change *change, char *const *words, unsigned count)
 {
     const struct admin *admin = change->admin;
-    char why[CHANGES_WHY_SIZE];
+    char why[CHANGES_WHY_SIZE], lacks[PLANNING_NOTE_SIZE];
     int r = changes_parse(&admin->view, words, count, &change->staged, why);
 
     if (r == CHANGES_E_OK)
         return EXIT_CODE_OK;
     if (r == CHANGES_E_MOVING)
         return EXIT_CODE_CONFLICT;
+    if (r != CHANGES_E_USAGE && !planning_can_commit(&admin->view, lacks, sizeof lacks)) {
+        arguments_error(admin->arguments, "%s; and nothing can be changed: %s",
+                        without_word(admin->arguments, why), lacks);
+        return EXIT_CODE_UNREACHABLE;
+    }
+    if (r == CHANGES_E_DOWN)
+        return say_down(change, why);
     say_why(admin->arguments, why);
     return r == CHANGES_E_USAGE ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
 }

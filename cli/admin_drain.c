@@ -76,15 +76,6 @@ static enum exit_code unreachable(struct admin *admin, const struct view_node *n
     return EXIT_CODE_UNREACHABLE;
 }
 
-static enum exit_code refuse_joining(struct admin *admin, const struct view_node *node)
-{
-    char text[VIEW_JOINING_TEXT_SIZE];
-
-    view_joining_text(node, text);
-    arguments_error(admin->arguments, "%s", text);
-    return EXIT_CODE_FAILED;
-}
-
 static enum exit_code unfinished(struct admin *admin, const struct view_node *node,
                                  const struct told *told)
 {
@@ -154,15 +145,18 @@ static enum exit_code drain(struct admin *admin, const struct view_node *node, b
 static enum exit_code run(const struct arguments *arguments, bool drained)
 {
     const struct view_node *node = NULL;
+    char why[VIEW_IDLE_TEXT_SIZE];
     struct admin admin;
     enum exit_code code = admin_open(&admin, arguments, true);
 
     if (code == EXIT_CODE_OK)
         code = admin_node(&admin, arguments->operands[0], &node);
-    if (code == EXIT_CODE_OK)
-        code = view_is_joining(&admin.view, node) ? refuse_joining(&admin, node)
-               : node->reachable                  ? drain(&admin, node, drained)
-                                                  : unreachable(&admin, node);
+    if (code == EXIT_CODE_OK && view_is_idle(&admin.view, node, why)) {
+        arguments_error(arguments, "%s", why);
+        code = EXIT_CODE_FAILED;
+    } else if (code == EXIT_CODE_OK) {
+        code = node->reachable ? drain(&admin, node, drained) : unreachable(&admin, node);
+    }
     admin_close(&admin);
     return code;
 }

@@ -250,28 +250,21 @@ static enum exit_code go(struct run *run, bool wait)
     return code == EXIT_CODE_OK ? verdict(run, wait) : code;
 }
 
-static enum exit_code refuse_joining(const struct arguments *arguments,
-                                     const struct view_node *node)
-{
-    char text[VIEW_JOINING_TEXT_SIZE];
-
-    view_joining_text(node, text);
-    arguments_error(arguments, "%s", text);
-    return EXIT_CODE_FAILED;
-}
-
 int admin_job_run(const struct arguments *arguments, const struct admin_job *job)
 {
     const char *operand = arguments->operand_count > 0 ? arguments->operands[0] : NULL;
     const struct view_node *only = NULL;
+    char why[VIEW_IDLE_TEXT_SIZE];
     struct admin admin;
     struct run run = {0};
     enum exit_code code = admin_open(&admin, arguments, true);
 
     if (code == EXIT_CODE_OK && operand)
         code = admin_node(&admin, operand, &only);
-    if (code == EXIT_CODE_OK && only && view_is_joining(&admin.view, only))
-        code = refuse_joining(arguments, only);
+    if (code == EXIT_CODE_OK && only && view_is_idle(&admin.view, only, why)) {
+        arguments_error(arguments, "%s", why);
+        code = EXIT_CODE_FAILED;
+    }
     if (code == EXIT_CODE_OK && run_open(&run, &admin, job, only) != 0) {
         arguments_error(arguments, "out of memory");
         code = EXIT_CODE_FAILED;

@@ -182,20 +182,29 @@ static int stage_leave(struct parser *parser, const struct view_node *node)
                                                  .member = node->id});
 }
 
+static bool is_removed(const struct parser *parser, const struct view_node *node)
+{
+    return state_of(parser, node) == RINGMAP_STATE_REMOVED;
+}
+
 static int parse_leave(struct parser *parser)
 {
     const struct view_node *node;
     int r = take_node(parser, "leave", &node);
 
+    if (r != 0)
+        return r;
+    r = stage_leave(parser, node);
+    if (r != 0 || node->reachable)
+        return r;
     /* Who was killed a moment ago is still thought alive by others, and hands nothing over. */
-    if (r == 0 && !node->reachable)
-        r = refuse(parser, CHANGES_E_REFUSED,
-                   "leave: node %u (%s) %s: start it, or%s ring-admin remove --force %u", node->id,
-                   node->address,
-                   view_is_alive(node) ? "does not answer, though others have heard of it lately"
-                                       : "is not alive, and can hand nothing over",
-                   view_is_alive(node) ? " if it is lost, in some seconds," : "", node->id);
-    return r == 0 ? stage_leave(parser, node) : r;
+    *parser->staged = (struct staged){
+        .changes = {{.op = STAGED_LEAVE, .member = node->id}},
+        .count = 1,
+    };
+    return refuse(parser, CHANGES_E_DOWN, "leave: node %u (%s) %s", node->id, node->address,
+                  view_is_alive(node) ? "does not answer, though others have heard of it lately"
+                                      : "is not alive, and can hand nothing over");
 }
 
 static int parse_replace(struct parser *parser)
@@ -213,6 +222,9 @@ static int parse_replace(struct parser *parser)
         return r;
     old = olds.nodes[0];
     new = news.nodes[0];
+    if (is_removed(parser, old) || is_removed(parser, new))
+        return refuse(parser, CHANGES_E_REFUSED, "replace: node %u was removed",
+                      is_removed(parser, old) ? old->id : new->id);
     if (old == new)
         r = refuse(parser, CHANGES_E_USAGE, "replace: node %u cannot replace itself", old->id);
     if (r == 0 && ringmap_takes_part(state_of(parser, new)))
@@ -290,11 +302,13 @@ static int parse_zone(struct parser *parser)
     zone = next(parser);
     if (!zone)
         return refuse(parser, CHANGES_E_USAGE, "zone: Z is missing");
+    change.member = node->id;
+    if (strcmp(zone, "-") == 0)
+        return stage(parser, &change);
     if (!is_zone(zone))
         return refuse(parser, CHANGES_E_USAGE,
-                      "zone: Z is 1 to %u printable characters of ASCII, as rack-a",
+                      "zone: Z is 1 to %u printable characters of ASCII, as rack-a; or -: no zone",
                       RINGMAP_ZONE_SIZE - 1);
-    change.member = node->id;
     memcpy(change.zone, zone, strlen(zone));
     return stage(parser, &change);
 }
@@ -389,10 +403,10 @@ int changes_parse(const struct view *view, char *const *words, unsigned count,
     }
     if (r == 0 && asked.count == 0)
         r = join_all(&parser);
-    if ((r == CHANGES_E_OK || r == CHANGES_E_REFUSED) && ringmap_moving(&view->map) &&
-        !may_overtake(&parser, r))
+    if ((r == CHANGES_E_OK || r == CHANGES_E_REFUSED || r == CHANGES_E_DOWN) &&
+        ringmap_moving(&view->map) && !may_overtake(&parser, r))
         return CHANGES_E_MOVING;
-    if (r == 0)
+    if (r == CHANGES_E_OK || r == CHANGES_E_DOWN)
         *staged = asked;
     return r;
 }

@@ -1,6 +1,6 @@
 /* Changes: what an operator asks for in words, as changes that are staged together.
  *
- *   join NODE...   leave NODE   replace DEAD NEW   remove NODE   weight NODE W   zone NODE Z
+ *   join NODE...   leave NODE   replace DEAD NEW   remove NODE   weight NODE W   zone NODE Z|-
  *   replicas N   share-zones
  *
  * A NODE is a member's id or its HOST:PORT; where several have that address, as when a machine was
@@ -29,6 +29,7 @@ enum changes_e {
     CHANGES_E_OK,
     CHANGES_E_USAGE,   /* not words of this language, or a node that there is not */
     CHANGES_E_REFUSED, /* it cannot be: a member is in no state for it */
+    CHANGES_E_DOWN,    /* likewise: one that is to leave does not answer; that alone is staged */
     CHANGES_E_MOVING,  /* a plan is under way, and this may not take its place; without a `why` */
 };
 

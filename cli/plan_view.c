@@ -128,7 +128,8 @@ static void put_sentences(struct output *output, const struct view *view,
     add_tolerance(&text, plan->tolerance_before, "more failures now, ");
     add_tolerance(&text, plan->tolerance_least, "on the way, ");
     add_tolerance(&text, plan->tolerance_after, "after");
-    output_field(output, &field_work, (struct output_value){.text = work});
+    if (!plan_refused(plan)) /* it is no plan of anything then */
+        output_field(output, &field_work, (struct output_value){.text = work});
     output_field(output, &field_safety, (struct output_value){.text = safety});
 }
 

@@ -238,3 +238,19 @@ void planning_note_text(const struct view *view, const struct planning *planning
     row = ringmap_row(from, note->partition);
     add_lacking(&out, view, note->partition, row, ringmap_row_count(from, row));
 }
+
+bool planning_can_commit(const struct view *view, char *text, size_t size)
+{
+    const struct ringmap *map = &view->map;
+    struct standing standing =
+        standing_of_row(view, WIRE_PARTITION_META, map->meta_voters, map->meta_voter_count);
+    struct plan_note note = {.code = PLAN_NOTE_META,
+                             .partition = PLAN_PARTITION_ANY,
+                             .need = standing.members / 2 + 1,
+                             .have = standing.good};
+
+    if (standing.spare >= 0)
+        return true;
+    planning_note_text(view, &(struct planning){.is_empty = true}, &note, text, size);
+    return false;
+}

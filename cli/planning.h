@@ -35,6 +35,9 @@ int planning_make(struct planning *planning, const struct view *view, const stru
 void planning_deinit(struct planning *planning);
 /* Whether `hash`, the first digits of one, names this plan. */
 bool planning_is(const struct planning *planning, const char *hash);
+/* Whether the meta group has a majority that could commit a change; otherwise the text says whom it
+ * lacks. size: PLANNING_NOTE_SIZE. */
+bool planning_can_commit(const struct view *view, char *text, size_t size);
 /* A note for people; where a group lacks some it says who does not count, and why. */
 void planning_note_text(const struct view *view, const struct planning *planning,
                         const struct plan_note *note, char *text, size_t size);

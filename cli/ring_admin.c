@@ -108,7 +108,7 @@ static const struct option_row drain_options[] = {
 };
 
 #define CHANGES                                                                                    \
-    "join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight NODE W, zone NODE Z, "        \
+    "join NODE..., leave NODE, replace DEAD NEW, remove NODE, weight NODE W, zone NODE Z|-, "      \
     "replicas N; share-zones: also where it puts replicas together"
 
 static const struct command_row commands[] = {
@@ -264,10 +264,10 @@ static const struct command_row commands[] = {
      .options = change_options,
      .run = admin_weight},
     {.name = "zone",
-     .operands = "NODE Z",
+     .operands = "NODE Z|-",
      .operands_min = 2,
      .operands_max = 2,
-     .text = "says where a node is; replicas go to distinct zones",
+     .text = "says where a node is, - that nobody says; replicas go to distinct zones",
      .options = change_options,
      .run = admin_zone},
     {.name = "set-replicas",

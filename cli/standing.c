@@ -49,6 +49,8 @@ const char *standing_why(const struct view *view, uint16_t group, uint16_t membe
 {
     const struct view_node *node = view_node(view, member);
 
+    if (ringmap_member(&view->map, member)->state == RINGMAP_STATE_REMOVED)
+        return "was removed";
     switch (standing_lack(view, group, member)) {
     case STANDING_FENCED:
         return "is damaged, or gets it anew";

@@ -530,12 +530,21 @@ bool view_is_joining(const struct view *view, const struct view_node *node)
     return is_joining(view, (uint32_t)(node - view->nodes));
 }
 
-void view_joining_text(const struct view_node *node, char text[VIEW_JOINING_TEXT_SIZE])
+bool view_is_idle(const struct view *view, const struct view_node *node,
+                  char text[VIEW_IDLE_TEXT_SIZE])
 {
-    snprintf(text, VIEW_JOINING_TEXT_SIZE,
-             "node %u (%s) is joining, and holds and leads nothing yet; take it in first: "
-             "ring-admin plan join %u",
-             node->id, node->address, node->id);
+    if (is_joining(view, (uint32_t)(node - view->nodes)))
+        snprintf(text, VIEW_IDLE_TEXT_SIZE,
+                 "node %u (%s) is joining, and holds and leads nothing yet; take it in first: "
+                 "ring-admin plan join %u",
+                 node->id, node->address, node->id);
+    else if (is_removed(view, (uint32_t)(node - view->nodes)))
+        snprintf(text, VIEW_IDLE_TEXT_SIZE,
+                 "node %u (%s) was removed from the cluster for ever, and holds nothing of it",
+                 node->id, node->address);
+    else
+        return false;
+    return true;
 }
 
 bool view_is_alive(const struct view_node *node)

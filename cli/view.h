@@ -15,10 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIEW_WHY_SIZE          160u
-#define VIEW_FOUND_MAX         4u /* more are not told */
-#define VIEW_FOUND_TEXT_SIZE   160u
-#define VIEW_JOINING_TEXT_SIZE 256u
+#define VIEW_WHY_SIZE        160u
+#define VIEW_FOUND_MAX       4u /* more are not told */
+#define VIEW_FOUND_TEXT_SIZE 160u
+#define VIEW_IDLE_TEXT_SIZE  256u
 
 struct view_node {
     uint16_t id; /* 0 before the founding */
@@ -96,8 +96,10 @@ void view_found_text(const struct view *view, const struct view_found *found, ch
 bool view_disk_is_full(const struct view_node *node);
 /* Whether it is joining: it holds, leads and is asked nothing until a plan takes it in. */
 bool view_is_joining(const struct view *view, const struct view_node *node);
-/* Why it is asked nothing, and what takes it in. */
-void view_joining_text(const struct view_node *node, char text[VIEW_JOINING_TEXT_SIZE]);
+/* Whether it holds nothing, as it is joining or was removed; then the text says so, and of one that
+ * is joining what takes it in. */
+bool view_is_idle(const struct view *view, const struct view_node *node,
+                  char text[VIEW_IDLE_TEXT_SIZE]);
 /* Whether it runs, as far as one can tell: it answers, or others have heard of it lately. */
 bool view_is_alive(const struct view_node *node);
 /* Of enum ringmap_state; 0: "new". */

@@ -586,8 +586,10 @@ int plan_make(const struct plan_input *input, struct plan *plan)
         note_quorums(&making, true);
         note_targets(&making);
         note_warnings(&making);
-        r = plan_content_hash(plan, plan->hash);
+        r = plan_base_hash(input->now, plan->base);
     }
+    if (r == 0)
+        r = plan_content_hash(plan, plan->hash);
     free(making.busy);
     if (r < 0)
         plan_deinit(plan);

@@ -4,12 +4,13 @@
  * hold, how long that takes, how many failures any partition can survive meanwhile, what speaks
  * against it (warnings) and what forbids it (refusals), each naming the blocker.
  *
- * Its hash is BLAKE2b-256 over its content only: cluster, the epoch it starts from, members, moves,
+ * Its hash is BLAKE2b-256 over its content only: cluster, the map it starts from, members, moves,
  * leaders and, where it changes them, the meta group's voters, which with the present map determine
  * the wanted one. What was measured or estimated is not in it, so a plan stays the same while sizes
- * grow and nodes come and go, unless others are to vote because of that; once the epoch or what is
- * asked for is another, so is the hash: what somebody was shown before is stale. It has no key and
- * needs none, as who commits a plan makes it again.
+ * grow and nodes come and go, unless others are to vote because of that. Nor are settings of the
+ * map that say nothing of who holds what: its epoch, the rate and pause of moves, data keys. Once
+ * anything else of the map or what is asked for is another, so is the hash: what somebody was shown
+ * before is stale. It has no key and needs none, as who commits a plan makes it again.
  *
  * Fault tolerance: a group of V voters, L of them alive and sound, survives L - (V / 2 + 1) further
  * failures; below zero it has no majority. Who is to be a voter is sound by then, if it is alive. A
@@ -103,7 +104,8 @@ struct plan_lead {
 
 struct plan {
     uint8_t cluster[RINGMAP_CLUSTER_SIZE];
-    uint64_t epoch; /* of the map it starts from */
+    uint64_t epoch;               /* of the map it starts from */
+    uint8_t base[PLAN_HASH_SIZE]; /* hash of that map, but for what is no part of where data are */
     uint32_t replicas_before;
     uint32_t replicas_after;
     struct plan_member *members; /* by ascending id */

@@ -157,3 +157,56 @@ Test(admin_change, fewer_replicas_go_with_the_removal_of_who_is_dead)
                  admin_fake.said);
     admin_fake_close();
 }
+
+/* Two of three are dead: no removal would be accepted, so none is advised. */
+Test(admin_change, without_a_majority_the_leave_of_a_dead_node_ends_with_3)
+{
+    admin_fake_open(3, 0, 3);
+    scene_lose(&admin_fake.view, 2);
+    scene_lose(&admin_fake.view, 3);
+    cr_assert_eq(admin_fake_command("leave 2"), EXIT_CODE_UNREACHABLE, "%s", admin_fake.said);
+    cr_assert(strstr(admin_fake.said, "has 1 voters alive and up to date and needs 2"), "%s",
+              admin_fake.said);
+    cr_assert_null(strstr(admin_fake.said, "remove --force"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, the_leave_of_a_dead_node_advises_what_would_be_accepted)
+{
+    admin_fake_open(4, 0, 3);
+    scene_lose(&admin_fake.view, 2);
+    scene_elect(&admin_fake.view);
+    cr_assert_eq(admin_fake_command("leave 2"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "is not alive, and can hand nothing over; start it; if it is "
+                                      "lost: ring-admin remove --force 2"),
+              "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, of_three_with_three_replicas_no_removal_is_advised)
+{
+    admin_fake_open(3, 0, 3);
+    scene_lose(&admin_fake.view, 2);
+    scene_elect(&admin_fake.view);
+    cr_assert_eq(admin_fake_command("leave 2"), EXIT_CODE_FAILED);
+    cr_assert_null(strstr(admin_fake.said, "remove --force"), "%s", admin_fake.said);
+    cr_assert(strstr(admin_fake.said, "ring-admin replace 2 NEW"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, a_refused_plan_does_not_tell_of_moves)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("leave 2"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.printed, "refused: nothing was changed"), "%s", admin_fake.printed);
+    cr_assert_null(strstr(admin_fake.printed, "moves: "), "%s", admin_fake.printed);
+    admin_fake_close();
+}
+
+Test(admin_change, the_word_of_a_change_is_said_once)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("set-replicas 9"), EXIT_CODE_USAGE);
+    cr_assert_str_eq(admin_fake.said, "ring-admin set-replicas: 9 is no number from 1 to 7\n");
+    admin_fake_close();
+}

@@ -37,3 +37,13 @@ Test(admin_job, who_is_down_is_a_fault_as_before)
     cr_assert_eq(admin_fake_command("top"), EXIT_CODE_UNREACHABLE);
     admin_fake_close();
 }
+
+Test(admin_job, asked_of_one_that_was_removed_it_says_so)
+{
+    admin_fake_open(3, 1, 3);
+    admin_fake.view.map.members[3].state = RINGMAP_STATE_REMOVED;
+    cr_assert_eq(admin_fake_command("flush 4"), EXIT_CODE_FAILED);
+    cr_assert(strstr(admin_fake.said, "node 4 (127.0.0.1:7004) was removed"), "%s",
+              admin_fake.said);
+    admin_fake_close();
+}

@@ -42,6 +42,14 @@ static void expect_refused(const char *text, int result, const char *named)
     cr_assert_eq(staged.count, 77, "nothing is staged");
 }
 
+static void expect_down(const char *text, uint16_t member, const char *named)
+{
+    cr_assert_eq(parse(text), CHANGES_E_DOWN, "%s: %s", text, why);
+    cr_assert(strstr(why, named), "%s: %s", text, why);
+    cr_assert_eq(staged.count, 1);
+    cr_assert_eq(staged.changes[0].member, member);
+}
+
 Test(changes, every_word_becomes_its_change)
 {
     view = scene_view(4, 2, 16, 3);
@@ -97,14 +105,12 @@ Test(changes, who_still_runs_is_drained_when_it_is_replaced_and_not_removed_by_f
     view.nodes[1].liveness = (struct wire_liveness){.member = 2, .standing = SWIM_ALIVE};
     expect_refused("remove 2", CHANGES_E_REFUSED,
                    "is heard of by others: if it was lost just now, ask again in some seconds");
-    expect_refused("leave 2", CHANGES_E_REFUSED,
-                   "if it is lost, in some seconds, ring-admin "
-                   "remove --force 2");
+    expect_down("leave 2", 2, "does not answer, though others have heard of it lately");
     view.nodes[1].liveness.standing = SWIM_DEAD;
     cr_assert_eq(parse("replace 2 4"), 0);
     expect_change(1, STAGED_REMOVE, 2, 0);
     cr_assert_eq(parse("remove 2"), 0);
-    expect_refused("leave 2", CHANGES_E_REFUSED, "start it, or ring-admin remove --force 2");
+    expect_down("leave 2", 2, "is not alive, and can hand nothing over");
     view_deinit(&view);
 }
 
@@ -117,7 +123,7 @@ Test(changes, who_is_still_joining_just_goes)
     scene_lose(&view, 4);
     cr_assert_eq(parse("remove 4"), 0);
     expect_change(0, STAGED_REMOVE, 4, 0);
-    expect_refused("leave 4", CHANGES_E_REFUSED, "ring-admin remove --force 4");
+    expect_down("leave 4", 4, "is not alive");
     view_deinit(&view);
 }
 
@@ -165,6 +171,10 @@ Test(changes, what_cannot_be_names_the_word)
     expect_refused("weight 1 -3", CHANGES_E_USAGE, "weight: -3 is no number");
     expect_refused("weight 1 99999999999999999999", CHANGES_E_USAGE, "is no number");
     expect_refused("zone 1", CHANGES_E_USAGE, "zone: Z is missing");
+    strcpy(view.map.members[0].zone, "rack-a");
+    cr_assert_eq(parse("zone 1 -"), 0, "%s", why);
+    expect_change(0, STAGED_ZONE, 1, 0);
+    cr_assert_str_eq(staged.changes[0].zone, "");
     expect_refused("zone 1 0123456789012345678901234567890123", CHANGES_E_USAGE,
                    "1 to 31 printable");
     expect_refused("zone 1 a\tb", CHANGES_E_USAGE, "printable characters");
@@ -172,6 +182,10 @@ Test(changes, what_cannot_be_names_the_word)
     expect_refused("replicas 8", CHANGES_E_USAGE, "8 is no number from 1 to 7");
     view.map.members[0].state = RINGMAP_STATE_REMOVED;
     expect_refused("weight 1 5", CHANGES_E_REFUSED, "weight: node 1 was removed");
+    scene_lose(&view, 1);
+    expect_refused("leave 1", CHANGES_E_REFUSED, "leave: node 1 was removed");
+    expect_refused("replace 1 2", CHANGES_E_REFUSED, "replace: node 1 was removed");
+    expect_refused("replace 2 1", CHANGES_E_REFUSED, "replace: node 1 was removed");
     view_deinit(&view);
 }
 

@@ -98,16 +98,20 @@ static void check_all(struct resp_client *client, uint32_t keys)
 static void join_fourth(struct fleet *fleet)
 {
     uint32_t joined = fleet_join_node(fleet);
-    char hash[32];
+    char hash[32], same[32];
     json_int_t epoch;
 
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
     fleet_expect(fleet, 4, "ring-admin plan join 4", "doctor", NULL);
     plan(fleet, hash);
     fleet_expect(fleet, 0, "64.0 MiB", "moves", "--rate", "64", NULL);
+    plan(fleet, same);
+    REQUIRE(strcmp(hash, same) == 0, "the rate of moves made a plan stale");
+    fleet_expect(fleet, 0, "committed", "weight", "2", "110", "--wait", NULL);
     epoch = epoch_of(fleet);
     fleet_expect(fleet, 5, "is stale", "commit", "--plan", hash, NULL);
     REQUIRE(epoch_of(fleet) == epoch, "a stale plan has changed the map");
+    fleet_expect(fleet, 0, "committed", "weight", "2", "100", "--wait", NULL);
     fleet_wait_state(fleet, fleet->addresses[joined], "joining", WAIT_MS);
     plan(fleet, hash);
     fleet_expect(fleet, 0, "committed, epoch", "commit", "--plan", hash, NULL);

@@ -251,9 +251,16 @@ Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
     strcpy(scene.wanted.members[1].zone, "b");
     cr_assert_not(hash_stays(&scene, &plan));
     memset(scene.wanted.members[1].zone, 0, sizeof scene.wanted.members[1].zone);
-    scene.now.epoch++;
-    cr_assert_not(hash_stays(&scene, &plan));
+    scene.now.epoch++; /* who only sets the rate of moves makes no plan stale */
+    scene.now.move_rate = 5;
+    scene.now.paused = !scene.now.paused;
+    cr_assert(hash_stays(&scene, &plan));
     scene.now.epoch--;
+    scene.now.move_rate = 0;
+    scene.now.paused = !scene.now.paused;
+    scene.now.members[3].address[0]++;
+    cr_assert_not(hash_stays(&scene, &plan));
+    scene.now.members[3].address[0]--;
     cr_assert_eq(voters_choose(&scene.wanted, NULL), 0);
     plan_deinit(&plan);
     plan = scene_plan(&scene);
