@@ -1,6 +1,7 @@
 #include "replication/node_loop_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,12 +13,15 @@
 
 #include <sodium.h>
 
+#include "replication/lock_holder.h"
 #include "ring/stamp.h"
 
-#define TICK_MS      100u
-#define TICKETS_MS   1000u /* links are held against the tickets so often */
-#define DRAIN_MS_MAX 2500u
-#define SHARDS_LIMIT 64u
+#define TICK_MS        100u
+#define TICKETS_MS     1000u /* links are held against the tickets so often */
+#define DRAIN_MS_MAX   2500u
+#define SHARDS_LIMIT   64u
+#define LOCK_TRIES_MAX 20u
+#define LOCK_PAUSE_MS  50L
 
 uint64_t loop_now_ms(void)
 {
@@ -143,13 +147,44 @@ static int take_identity(struct node_loop *loop, const struct datadir_identity *
     return NODE_LOOP_E_CONFLICT;
 }
 
+/* A process that was killed holds its LOCK until it has ended, which takes it a moment. */
+static int take_data(struct node_loop *loop, const struct datadir_identity *first,
+                     struct datadir_identity *identity)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000};
+
+    for (unsigned i = 1;; i++) {
+        int r =
+            datadir_open(&loop->datadir, loop->vfs, first, loop->options->shards == 0, identity);
+
+        if (r != DATADIR_E_IN_USE || i == LOCK_TRIES_MAX)
+            return r;
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void say_refused(const struct node_loop *loop, int code,
+                        const struct datadir_identity *identity)
+{
+    const char *data = loop->options->data;
+    char text[DATADIR_TEXT_SIZE], path[PATH_MAX], holder[32] = "";
+    pid_t pid = 0;
+
+    if (code == DATADIR_E_IN_USE &&
+        snprintf(path, sizeof path, "%s/" DATADIR_LOCK, data) < (int)sizeof path)
+        pid = lock_holder(path);
+    if (pid > 0)
+        snprintf(holder, sizeof holder, " pid=%ld", (long)pid);
+    datadir_error_text(code, data, identity, text, sizeof text);
+    loop_log("error", "data_refused", "message=\"%s\"%s", text, holder);
+}
+
 static int open_data(struct node_loop *loop)
 {
     const struct node_loop_options *options = loop->options;
     struct datadir_identity first = {.shards = options->shards ? options->shards : default_shards(),
                                      .created_ms = loop_wall_ms()};
     struct datadir_identity identity = {.shards = 0};
-    char text[DATADIR_TEXT_SIZE];
     int r;
 
     if (mkdir(options->data, 0700) != 0 && errno != EEXIST) {
@@ -164,11 +199,10 @@ static int open_data(struct node_loop *loop)
     memcpy(first.cluster, options->ticket->cluster, sizeof first.cluster);
     r = make_identity(loop, &first);
     if (r == 0)
-        r = datadir_open(&loop->datadir, loop->vfs, &first, options->shards == 0, &identity);
+        r = take_data(loop, &first, &identity);
     sodium_memzero(&first, sizeof first);
     if (r != 0) {
-        datadir_error_text(r, options->data, &identity, text, sizeof text);
-        loop_log("error", "data_refused", "message=\"%s\"", text);
+        say_refused(loop, r, &identity);
         sodium_memzero(&identity, sizeof identity);
         return r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
     }

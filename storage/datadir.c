@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATADIR_LOCK         "LOCK"
 #define DATADIR_IDENTITY     "IDENTITY"
 #define DATADIR_IDENTITY_NEW "IDENTITY.new"
 

@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DATADIR_VERSION      2u /* 1 is written where the key is not locked */
+#define DATADIR_LOCK         "LOCK" /* the file that is locked */
+#define DATADIR_VERSION      2u     /* 1 is written where the key is not locked */
 #define DATADIR_CLUSTER_SIZE 16u
 #define DATADIR_KEY_SIZE     64u
 #define DATADIR_SHARDS_MAX   256u
