@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ASK_MS   500u
+#define ASK_MS   300u
 #define JUDGE_MS 100u  /* after the question: time for the answers */
 #define AWAY_MS  1500u /* not heard of for so long */
 #define LEARN_MS 2000u /* a new leader of the meta group listens first */

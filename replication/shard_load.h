@@ -1,7 +1,7 @@
 /* Shard load: what a shard does as a leader, told to whoever spreads leaderships, and that one.
  *
  * Each shard counts the operations and bytes of the groups it leads, and how long its journal's
- * writes take. The leader of the meta group asks all shards of all members twice a second
+ * writes take. The leader of the meta group asks all shards of all members each 300 ms
  * (BALANCE), and judges what they say (LOAD) a moment later with slow_disk.h and rebalance.h. What
  * is to be handed over it wishes of the shard that leads it; who is asked for a thing it cannot do,
  * or no longer, does nothing, and the next LOAD shows what is. So nothing of this is kept anywhere:

@@ -11,7 +11,7 @@ void slow_disk_options_default(struct slow_disk_options *options)
         .floor_us = 20000,
         .begin_ratio = 8,
         .end_ratio = 3,
-        .begin_ms = 1000,
+        .begin_ms = 850,
         .end_ms = 30000,
     };
 }
