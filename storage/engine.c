@@ -273,7 +273,7 @@ int engine_flush_queue(struct engine *engine)
 int engine_flush(struct engine *engine)
 {
     struct store_stats stats;
-    uint64_t failed;
+    uint64_t failed, demand = 0;
     int r;
 
     if (engine->read_only)
@@ -281,14 +281,14 @@ int engine_flush(struct engine *engine)
     engine_lock(engine);
     store_stats(engine->store, &stats);
     failed = stats.flushes_failed;
-    if (engine->error == 0)
-        (void)store_flush(engine->store); /* fenced: flushing is false at once */
+    if (engine->error == 0 && !engine->fenced)
+        (void)store_flush_all(engine->store, &demand);
     for (;;) {
         store_stats(engine->store, &stats);
-        r = engine->error;
+        r = engine->error ? engine->error : engine->fenced ? ENGINE_E_CORRUPT : 0;
         if (r == 0 && stats.flushes_failed >= failed + FLUSH_TRIES)
             r = stats.disk_full ? ENGINE_E_NOSPACE : ENGINE_E_CORRUPT;
-        if (r != 0 || !stats.flushing)
+        if (r != 0 || stats.flushes_served >= demand)
             break;
         engine_room_wait(engine);
     }

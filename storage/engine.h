@@ -143,10 +143,11 @@ int engine_batch(struct engine *engine, const struct engine_op *ops, size_t coun
 
 /* Waits until everything that returned before is durable. */
 int engine_flush_queue(struct engine *engine);
-/* Reclaims what is dead in files that take no more writes, as fast as it goes, and waits for it.
- * A thread of the engine does so by itself when files are mostly dead: there is no need to call
- * this, only an occasion, such as an idle hour. Returns 0, NOSPACE or CORRUPT (the engine goes on
- * trying by itself), or -errno. */
+/* Reclaims what is dead in all files there are at the call, as fast as it goes, and waits until
+ * they are gone; the one that takes writes takes no more then, unless the disk is full. What others
+ * write meanwhile is not waited for. A thread of the engine does so by itself when files are mostly
+ * dead: there is no need to call this, only an occasion, such as an idle hour. Returns 0, NOSPACE
+ * or CORRUPT (the engine goes on trying by itself), or -errno. */
 int engine_flush(struct engine *engine);
 
 /* A range of keys; all zero: everything. Bytewise order, a prefix before what it begins. */

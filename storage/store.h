@@ -353,10 +353,16 @@ uint64_t store_live(const struct store *store);
 uint32_t store_segment_size(const struct store *store);
 
 /* Asks for a flush of every retired segment and cask there is now that has dead bytes, as fast as
- * it goes, and before any other; asked for again, it is for what there is then, too. store_stats()
- * tells how far it is: flush_demanded until it is done. 0, or STORE_E_FENCED: nothing is written
+ * it goes, and before any other; asked for again, another one follows it. store_stats() tells how
+ * far it is: flush_demanded until it is done. 0, or STORE_E_FENCED: nothing is written
  * here any more. */
 int store_flush(struct store *store);
+/* As store_flush(), for a host whose log goes as soon as it is applied: also for what the segments
+ * have that are no data files yet, the open one too, which takes no more then, unless the disk is
+ * full; and until the files that were emptied are removed, but those that a read holds. One demand
+ * is done with after the other: *demand is this one's, and done with when stats.flushes_served has
+ * come to it, however much is written meanwhile. */
+int store_flush_all(struct store *store, uint64_t *demand);
 
 /* Asks for a pass of the scrub from its beginning, as fast as it goes: all that is synced is
  * read again and checked. store_stats() tells how far it is: scrub.running is true until
@@ -389,8 +395,9 @@ struct store_stats {
     uint64_t flush_victims;           /* files that were worth it when the last round began */
     uint64_t flush_backlog;           /* dead bytes beyond the target then */
     uint64_t flush_files;             /* victims of rounds that are done */
-    uint64_t flush_demands;           /* calls of store_flush() */
-    uint64_t flush_left_files;        /* that the newest of them is still to take, */
+    uint64_t flush_demands;           /* calls of store_flush() and store_flush_all(), */
+    uint64_t flushes_served;          /* and of them the newest that is done with */
+    uint64_t flush_left_files;        /* that the one under way is still to take, */
     uint64_t flush_left_bytes;        /* and their length */
     uint64_t tombstones_dropped;
     uint64_t compress_in, compress_out; /* bytes of the values that compression saw and left */

@@ -339,6 +339,49 @@ bool store_seal(struct store *store)
     return true;
 }
 
+/* A checkpoint of all partitions in the current segment. False: it has no room for one. */
+static bool checkpoint_here(struct store *store)
+{
+    if (open_is_placed(store))
+        seal_placed(store);
+    journal_abort(&store->journal); /* begun for hard states that found no place: still empty */
+    if (journal_is_full(&store->journal) || journal_begin(&store->journal, 0) != 0)
+        return false;
+    if (checkpoints_append(store) != 0 || !current_fits(store, 0)) {
+        journal_abort(&store->journal);
+        return false;
+    }
+    place_open(store);
+    checkpoint_taken(store);
+    return true;
+}
+
+/* Some segment waits for nothing but a checkpoint. */
+static bool checkpoint_awaited(const struct store *store)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->state == JOURNAL_SEGMENT_SEALED && store_flush_awaits(store, segment) &&
+            !store_segment_retirable(store, segment, false) &&
+            store_segment_retirable(store, segment, true))
+            return true;
+    }
+    return false;
+}
+
+void store_flush_seal(struct store *store)
+{
+    if (!store->flush_demanded || !store->flush_demand.all || !store->current ||
+        journal_is_full(&store->journal))
+        return;
+    if (store_flush_awaits(store, store->current))
+        rotate(store, 0);
+    else if (store->checkpoints_taken == store->checkpoints_durable && checkpoint_awaited(store) &&
+             !checkpoint_here(store))
+        rotate(store, 0);
+}
+
 void store_checkpoint_if_wanted(struct store *store)
 {
     bool wanted = false;
@@ -348,19 +391,8 @@ void store_checkpoint_if_wanted(struct store *store)
         return;
     for (size_t i = 0; i < store->segments.count && !wanted; i++)
         wanted = store_segment_droppable(store, store->segments.items[i], true);
-    if ((!wanted && !store->marks_wanted) || journal_is_full(&store->journal))
-        return;
-    if (open_is_placed(store))
-        seal_placed(store);
-    journal_abort(&store->journal); /* begun for hard states that found no place: still empty */
-    if (journal_is_full(&store->journal) || journal_begin(&store->journal, 0) != 0)
-        return;
-    if (checkpoints_append(store) != 0 || !current_fits(store, 0)) {
-        journal_abort(&store->journal);
-        return;
-    }
-    place_open(store);
-    checkpoint_taken(store);
+    if ((wanted || store->marks_wanted) && !journal_is_full(&store->journal))
+        checkpoint_here(store);
 }
 
 /* --- appends ------------------------------------------------------------------------------- */

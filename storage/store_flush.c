@@ -354,15 +354,35 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
     flush->stage = FLUSH_ABORT;
 }
 
-int store_flush(struct store *store)
+static int demand(struct store *store, bool all)
 {
+    const struct journal_segment *current = store->current;
+    struct store_demand *demand =
+        store->flush_demanded ? &store->flush_demand_next : &store->flush_demand;
+
     if (store->fenced)
         return STORE_E_FENCED;
-    store->stats.flush_demands++;
+    *demand =
+        (struct store_demand){.number = ++store->stats.flush_demands,
+                              .until = {[DATA_FILE_SEGMENT] = current ? current->base.number + 1
+                                                                      : store->manifest.next_number,
+                                        [DATA_FILE_CASK] = store->manifest.next_cask},
+                              .key = vault_newest_of_several(store->options.vault),
+                              .all = all || demand->all};
     store->flush_demanded = true;
-    store->flush_key = vault_newest_of_several(store->options.vault);
-    store->flush_until[DATA_FILE_SEGMENT] = store->manifest.next_number;
-    store->flush_until[DATA_FILE_CASK] = store->manifest.next_cask;
     store->flush_due_ms = 0;
     return 0;
+}
+
+int store_flush(struct store *store)
+{
+    return demand(store, false);
+}
+
+int store_flush_all(struct store *store, uint64_t *number)
+{
+    int r = demand(store, true);
+
+    *number = store->stats.flush_demands;
+    return r;
 }

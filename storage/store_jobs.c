@@ -56,6 +56,7 @@ static struct store_job *write_next(struct store *store, uint64_t now_ms)
     if (store->write_retry && now_ms < store->write_retry_ms)
         return NULL;
     store_checkpoint_if_wanted(store);
+    store_flush_seal(store);
     mark_if_due(store, now_ms);
     store_seal(store);
     if (journal->synced + 1 == journal->open)

@@ -53,18 +53,20 @@ static bool spans_durable(const struct store *store, const struct journal_segmen
 }
 
 /* Everything in it is below the log that a durable checkpoint, taken after it was left, keeps. */
-static bool retirable(const struct store *store, const struct journal_segment *segment)
+bool store_segment_retirable(const struct store *store, const struct journal_segment *segment,
+                             bool with_new_checkpoint)
 {
     if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
-        segment->base.damaged || segment->left >= store->checkpoints_durable ||
-        !spans_durable(store, segment))
+        segment->base.damaged || !spans_durable(store, segment))
+        return false;
+    if (!with_new_checkpoint && segment->left >= store->checkpoints_durable)
         return false;
     for (size_t i = 0; i < store->hosted_count; i++) {
         const struct store_partition *part = store_partition(store, store->hosted[i]);
+        uint64_t first = with_new_checkpoint ? part->retain : part->checkpoint_first_durable;
 
-        if (segment->index_max[part->slot] > 0 &&
-            segment->index_max[part->slot] >= part->checkpoint_first_durable &&
-            newest_kept(store, segment, part) >= part->checkpoint_first_durable)
+        if (segment->index_max[part->slot] > 0 && segment->index_max[part->slot] >= first &&
+            newest_kept(store, segment, part) >= first)
             return false;
     }
     return true;
@@ -78,7 +80,7 @@ static struct journal_segment *next_to_retire(const struct store *store)
 
         if (segment->state == JOURNAL_SEGMENT_RETIRED || segment->state == JOURNAL_SEGMENT_DROPPING)
             continue;
-        return retirable(store, segment) ? segment : NULL;
+        return store_segment_retirable(store, segment, false) ? segment : NULL;
     }
     return NULL;
 }

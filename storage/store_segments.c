@@ -521,6 +521,8 @@ static void no_space(struct store *store, const struct store_job *job, int resul
     store->retry_files = result != -ENOSPC;
     if (job->kind == STORE_JOB_KIND_MANIFEST) {
         wait_for_space(store, &store->retry_manifest);
+        if (store->flush_demanded) /* which waits for its edit */
+            store->stats.flushes_failed++;
         return;
     }
     wait_for_space(store, &store->retry);

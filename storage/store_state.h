@@ -64,6 +64,14 @@ struct store_partition {
     uint32_t casks_small;   /* that are better merged */
 };
 
+/* A flush that was asked for. */
+struct store_demand {
+    uint64_t number;   /* of all demands; 0: none */
+    uint64_t until[2]; /* for segments and casks of numbers below these, */
+    uint8_t key;       /* also those that may have records under another data key; 0: not */
+    bool all;          /* also for segments that are no data files, and until all is removed */
+};
+
 /* The file of a dropped segment: what is to be written over costs no zeros before. */
 struct store_spare {
     uint64_t number;
@@ -175,14 +183,13 @@ struct store {
     uint64_t hint_retry_ms;      /* not before */
     bool hint_failed;            /* hint_retry_ms is to be set */
     struct flush flush;
-    uint64_t flush_due_ms;   /* the pace: no step before */
-    uint64_t flush_now_ms;   /* when the step that is out began */
-    bool flush_turn;         /* before the next step of retiring */
-    bool flush_failed;       /* the last round ended in ABORT: wait a while, */
-    bool flush_stuck;        /* and nobody waits for it until one, or a hint, ends well */
-    bool flush_demanded;     /* store_flush() */
-    uint64_t flush_until[2]; /* demanded: segments and casks of numbers below these, */
-    uint8_t flush_key;       /* also those that may have records under another data key; 0: not */
+    uint64_t flush_due_ms; /* the pace: no step before */
+    uint64_t flush_now_ms; /* when the step that is out began */
+    bool flush_turn;       /* before the next step of retiring */
+    bool flush_failed;     /* the last round ended in ABORT: wait a while, */
+    bool flush_stuck;      /* and nobody waits for it until one, or a hint, ends well */
+    bool flush_demanded;   /* store_flush(): flush_demand is under way, */
+    struct store_demand flush_demand, flush_demand_next; /* and that follows, if it has a number */
     struct store_install *installs;
     size_t install_count;
     struct install_room install_rooms[STORE_INSTALLS_MAX]; /* not in use; none without installs */
@@ -266,6 +273,8 @@ bool store_seal(struct store *store);
 uint64_t store_reserve(const struct store *store);
 /* Appends a checkpoint of all partitions to the open batch, when a full disk waits for one. */
 void store_checkpoint_if_wanted(struct store *store);
+/* Leaves the open segment, or appends a checkpoint, when a flush waits for it. */
+void store_flush_seal(struct store *store);
 
 /* store_segments.c */
 /* All that the journal's files take, those that are kept for later too. */
@@ -299,6 +308,10 @@ static inline bool store_is_short(int result)
 /* store_retire.c */
 /* Retires what is no log any more, in order: the next job for that, or NULL. */
 struct store_job *store_retire_next(struct store *store, uint64_t now_ms);
+/* It is no log any more, as of the newest durable checkpoint; with_new_checkpoint: as if one were
+ * taken now. */
+bool store_segment_retirable(const struct store *store, const struct journal_segment *segment,
+                             bool with_new_checkpoint);
 /* There is a segment to be retired. */
 bool store_retire_pending(const struct store *store);
 void store_retire_done(struct store *store, int result);
@@ -355,6 +368,8 @@ bool store_flush_lags(const struct store *store);
 bool store_flush_urgent(const struct store *store);
 /* Files that store_flush() asked for and that are still to be taken, and their length. */
 uint64_t store_flush_left(const struct store *store, uint64_t *bytes);
+/* The flush that is demanded waits for the segment to become a data file, or to go. */
+bool store_flush_awaits(const struct store *store, const struct journal_segment *segment);
 /* Begins a round when there is something to gain. */
 bool store_flush_choose(struct store *store);
 /* Lets go of the victims' pins. */

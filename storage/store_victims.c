@@ -76,13 +76,41 @@ static struct data_file *candidate(const struct store *store, size_t slot)
 /* Something in it may be sealed with a data key that is not the newest. */
 static bool has_old_key(const struct store *store, const struct data_file *file)
 {
-    return store->flush_key != 0 && file->live_records > 0 && file->key_id != store->flush_key;
+    uint8_t key = store->flush_demand.key;
+
+    return key != 0 && file->live_records > 0 && file->key_id != key;
 }
 
 static bool demanded(const struct store *store, const struct data_file *file)
 {
-    return store->flush_demanded && file->number < store->flush_until[file->kind] &&
+    return store->flush_demanded && file->number < store->flush_demand.until[file->kind] &&
            (store_file_live(file) < file->length - file->length / 16 || has_old_key(store, file));
+}
+
+bool store_flush_awaits(const struct store *store, const struct journal_segment *segment)
+{
+    bool entries = false;
+
+    if (!store->flush_demand.all || !demanded(store, &segment->base) || segment->base.damaged ||
+        segment->state == JOURNAL_SEGMENT_PREPARED || segment->state == JOURNAL_SEGMENT_RETIRED ||
+        segment->state == JOURNAL_SEGMENT_DROPPING || store->disk_full)
+        return false;
+    for (size_t i = 0; i < store->part_count && !entries; i++)
+        entries = segment->index_max[i] > 0;
+    return entries; /* or it has nothing but checkpoints */
+}
+
+/* The flush that is demanded has something to do with it, or to wait for. */
+static bool is_left(const struct store *store, const struct data_file *file)
+{
+    /* Also one that has to wait for its hint to be made again. */
+    if (store_file_is_data(file) || file->counts.hint_bad)
+        return demanded(store, file);
+    if (file->counts.dropping)
+        return store->flush_demand.all && file->pins == 0 &&
+               file->number < store->flush_demand.until[file->kind];
+    return file->kind == DATA_FILE_SEGMENT &&
+           store_flush_awaits(store, (const struct journal_segment *)file);
 }
 
 uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
@@ -93,9 +121,7 @@ uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
     for (size_t i = 0; i < store->files.slot_count && store->flush_demanded; i++) {
         const struct data_file *file = store->files.slots[i];
 
-        /* Also one that has to wait for its hint to be made again. */
-        if (!file || (!store_file_is_data(file) && !file->counts.hint_bad) ||
-            !demanded(store, file))
+        if (!file || !is_left(store, file))
             continue;
         *bytes += file->length;
         count++;
@@ -397,14 +423,25 @@ static bool round_begin(struct store *store)
     return true;
 }
 
+/* What was asked for and has nothing left to do is done with. */
+static void demands_serve(struct store *store)
+{
+    uint64_t bytes;
+
+    while (store->flush_demanded && store_flush_left(store, &bytes) == 0) {
+        store->stats.flushes_served = store->flush_demand.number;
+        store->flush_demand = store->flush_demand_next;
+        store->flush_demand_next = (struct store_demand){0};
+        store->flush_demanded = store->flush_demand.number > 0;
+    }
+}
+
 bool store_flush_choose(struct store *store)
 {
     struct flush *flush = &store->flush;
     struct choice *choices;
-    uint64_t left_bytes;
 
-    if (store->flush_demanded)
-        store->flush_demanded = store_flush_left(store, &left_bytes) > 0;
+    demands_serve(store);
     if (!may_gain(store))
         return false;
     choices = calloc(store->files.slot_count + 1, sizeof(*choices));
@@ -416,7 +453,8 @@ bool store_flush_choose(struct store *store)
         best_choose(store, choices);
     free(choices);
     if (flush->victim_count == 0) {
-        store->flush_due_ms = store->flush_now_ms + IDLE_MS;
+        if (!store->flush_demanded)
+            store->flush_due_ms = store->flush_now_ms + IDLE_MS;
         return false;
     }
     if (round_begin(store))

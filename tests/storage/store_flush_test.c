@@ -104,6 +104,37 @@ static uint64_t flush_all(struct host *host)
     return stats.flush_files - before.flush_files;
 }
 
+/* One that comes while another is under way is for what there is then, and follows it. */
+Test(store_flush, each_demand_is_served_whatever_is_under_way)
+{
+    struct store_stats stats;
+    struct host host;
+    uint64_t first, second, third;
+
+    start(&host, vfs_mem_new());
+    host.options.flush_rate = 1;
+    live(&host, 60);
+    cr_assert_eq(store_flush_all(host.store, &first), 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert(host_background_half(&host));
+    live(&host, 60);
+    store_stats(host.store, &stats);
+    cr_assert_eq(store_flush_all(host.store, &second), 0);
+    cr_assert_eq(store_flush_all(host.store, &third), 0);
+    cr_assert(first < second && second < third);
+    cr_assert_lt(stats.flushes_served, second);
+    host_commit_all(&host);
+    host_retain_none(&host);
+    for (int i = 0; i < 40; i++)
+        host_settle(&host);
+    store_stats(host.store, &stats);
+    cr_assert_eq(stats.flushes_served, third);
+    cr_assert_not(stats.flush_demanded);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 static struct vault *two_keys(void)
 {
     static struct vault vault;
