@@ -81,23 +81,32 @@ void fabric_pending_remove(struct fabric *fabric, struct conn *conn)
     pthread_mutex_unlock(&fabric->lock);
 }
 
-/* Puts a new connection among the unauthenticated ones. When they are too many, the oldest that
- * has not shown the psk makes room: an honest peer needs a few milliseconds, so a flood of idle
- * connections pushes out itself. False when all of them have shown it. */
-static bool fabric_pending_add(struct fabric *fabric, struct conn *conn)
+/* The oldest that has shown the psk, or has not, makes room. fabric->lock held. False: none. */
+static bool fabric_push_out(struct fabric *fabric, bool heard)
 {
-    pthread_mutex_lock(&fabric->lock);
-    bool room = fabric->pending_count < fabric->options.pending_max;
-    for (struct conn *old = fabric->pending_first; !room && old != NULL; old = old->pending_next) {
-        if (atomic_load(&old->heard))
+    for (struct conn *old = fabric->pending_first; old != NULL; old = old->pending_next) {
+        if (atomic_load(&old->heard) != heard)
             continue;
         pthread_mutex_lock(&old->link->lock);
         /* It leaves the list when its callback has run; until then it is no candidate again. */
-        atomic_store(&old->heard, true);
+        bool goes = !old->broken;
         conn_break(old, "too many connections without a handshake");
         pthread_mutex_unlock(&old->link->lock);
-        room = true;
+        if (goes)
+            return true;
     }
+    return false;
+}
+
+/* Puts a new connection among the unauthenticated ones. When they are too many, the oldest that
+ * has not shown the psk makes room; when all have, the oldest of these: an honest peer needs a few
+ * milliseconds, so a flood of idle connections pushes out itself. Whoever has shown it may have
+ * recorded it, or have a ticket that opens little. */
+static bool fabric_pending_add(struct fabric *fabric, struct conn *conn)
+{
+    pthread_mutex_lock(&fabric->lock);
+    bool room = fabric->pending_count < fabric->options.pending_max ||
+                fabric_push_out(fabric, false) || fabric_push_out(fabric, true);
     /* Those pushed out still count until they are gone: twice the limit is the end. */
     if (fabric->pending_count >= 2 * (uint64_t)fabric->options.pending_max)
         room = false;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CROWD 1000
@@ -125,6 +126,30 @@ Test(link_nng_attack, half_open_crowd_is_bounded_and_does_not_lock_anybody_out)
     for (unsigned i = 0; i < CROWD; i++)
         close(fds[i]);
     serve();
+    end_all();
+}
+
+/* They have a ticket, or recordings of one's use, and stop half way. */
+Test(link_nng_attack, half_done_handshakes_lock_nobody_out)
+{
+    static int fds[100];
+    node.options.pending_max = 20;
+    node.options.handshake_ms = 60000; /* nobody goes by himself */
+    begin();
+    for (unsigned i = 0; i < 100; i++) {
+        struct raw_client client;
+        uint8_t reply[2];
+        bool sent = raw_first(&client, port, &ticket);
+        fds[i] = client.fd;
+        cr_assert(fds[i] >= 0);
+        if (i < 20) /* it is heard before the next one comes */
+            cr_assert(sent && recv(fds[i], reply, sizeof reply, MSG_WAITALL) == 2);
+    }
+    newcomer();
+    newcomer();
+    serve();
+    for (unsigned i = 0; i < 100; i++)
+        close(fds[i]);
     end_all();
 }
 

@@ -290,14 +290,11 @@ bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket
     return raw_handshake_ciphers(client, port, ticket, 0, SEAL_CIPHER_STREAM);
 }
 
-bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struct ticket *ticket,
-                           uint16_t ciphers, enum seal_cipher cipher)
+/* Message 1, made and not sent. */
+static void first_message(struct raw_client *client, const struct ticket *ticket, uint16_t ciphers)
 {
     static const struct ticket none;
     struct identity identity;
-    struct noise_keys keys;
-    uint8_t out[HANDSHAKE_OUT_SIZE_MAX], header[SEAL_HEADER_SIZE];
-    size_t size = 0, used = 0;
     identity_generate(&identity);
     struct handshake_options options = {.initiator = true,
                                         .identity = &identity,
@@ -308,11 +305,27 @@ bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struc
                                         .credit_messages = 1000};
     randombytes_buf(options.ephemeral_secret, sizeof options.ephemeral_secret);
     handshake_init(&client->handshake, &options);
+    int r = handshake_write(&client->handshake, client->first, &client->first_size);
+    assert(r == 0);
+}
+
+bool raw_first(struct raw_client *client, uint16_t port, const struct ticket *ticket)
+{
+    first_message(client, ticket, 0);
+    client->fd = raw_connect(port);
+    return client->fd >= 0 && raw_write(client->fd, client->first, client->first_size);
+}
+
+bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struct ticket *ticket,
+                           uint16_t ciphers, enum seal_cipher cipher)
+{
+    struct noise_keys keys;
+    uint8_t out[HANDSHAKE_OUT_SIZE_MAX], header[SEAL_HEADER_SIZE];
+    size_t size = 0, used = 0;
+    first_message(client, ticket, ciphers);
     client->fd = raw_connect(port);
     if (client->fd < 0)
         return false;
-    int r = handshake_write(&client->handshake, client->first, &client->first_size);
-    assert(r == 0);
     if (!raw_write(client->fd, client->first, client->first_size) || !raw_read(client->fd, out, 2))
         return false;
     size = 2 + (size_t)out[0] + ((size_t)out[1] << 8);
@@ -320,7 +333,7 @@ bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struc
         return false;
     if (handshake_read(&client->handshake, out, size, &used) != 0)
         return false;
-    r = handshake_write(&client->handshake, out, &size);
+    int r = handshake_write(&client->handshake, out, &size);
     assert(r == 0);
     handshake_split(&client->handshake, &keys);
     randombytes_buf(header, sizeof header);

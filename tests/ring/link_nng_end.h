@@ -79,6 +79,8 @@ struct raw_client {
     uint8_t first[HANDSHAKE_OUT_SIZE_MAX]; /* message 1 as it was sent */
     size_t first_size;
 };
+/* Connects and sends the first message, no more. */
+bool raw_first(struct raw_client *client, uint16_t port, const struct ticket *ticket);
 bool raw_handshake(struct raw_client *client, uint16_t port, const struct ticket *ticket);
 /* The same, naming the ciphers of that set and then using `cipher`; the other names none. */
 bool raw_handshake_ciphers(struct raw_client *client, uint16_t port, const struct ticket *ticket,
