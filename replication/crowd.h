@@ -40,6 +40,8 @@ enum crowd {
 #define CROWD_GUEST_MESSAGES 16u /* of one link in one round */
 #define CROWD_GUEST_BYTES    (512u << 10)
 #define CROWD_GUEST_SIZE_MAX (256u << 10) /* of a message; GOSSIP is half of it */
+#define CROWD_GUEST_QUEUE    (8u << 20)   /* of answers that it does not read: some ring maps */
+#define CROWD_QUEUE          (64u << 20)  /* of whoever is no guest */
 
 /* descriptors: how many links may use. */
 uint32_t crowd_places(enum crowd crowd, uint32_t descriptors);

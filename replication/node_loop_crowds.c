@@ -50,7 +50,9 @@ enum crowd loop_crowd_note(struct node_loop *loop, struct host_link *host)
     enum crowd crowd = loop_crowd_of(loop, host);
     bool guest = crowd_is_guest(crowd);
 
-    if (guest != atomic_exchange(&host->guest, guest))
+    if (guest != atomic_exchange(&host->guest, guest)) {
         link_set_message_max(host->link, guest ? CROWD_GUEST_SIZE_MAX : LINK_MESSAGE_SIZE_MAX);
+        link_set_queue_max(host->link, guest ? CROWD_GUEST_QUEUE : CROWD_QUEUE);
+    }
     return crowd;
 }

@@ -300,6 +300,19 @@ static bool guest_is_heard(struct node_loop *loop, struct host_link *host, enum 
            crowd_may_wait(&host->waiting, atomic_load(&loop->inbox.round), message->body_size);
 }
 
+/* It is looked at, and answered, under the lock that all links want. Routers and admins say it
+ * once, nodes when a counter was overtaken. */
+static bool hello_is_heard(struct node_loop *loop, struct host_link *host,
+                           const struct link_message *message)
+{
+    if (host->dialled)
+        return true;
+    if (host->role != LINK_ROLE_NODE)
+        return !host->greeted;
+    return !atomic_load(&host->guest) ||
+           crowd_may_wait(&host->waiting, atomic_load(&loop->inbox.round), message->body_size);
+}
+
 /* On a link's thread; without the lock of all links, which is what makes them wait for another. */
 static void on_message(void *context, struct link *link, const struct link_message *message)
 {
@@ -321,7 +334,7 @@ static void on_message(void *context, struct link *link, const struct link_messa
             inbox_put(inbox, &item);
             return;
         }
-    } else if (host && message->type == WIRE_HELLO) {
+    } else if (host && message->type == WIRE_HELLO && hello_is_heard(loop, host, message)) {
         pthread_mutex_lock(&loop->links_mutex);
         on_hello(loop, host, message);
         pthread_mutex_unlock(&loop->links_mutex);
@@ -361,6 +374,7 @@ int loop_links_open(struct node_loop *loop)
                                      .ticket = loop->options->ticket,
                                      .role = LINK_ROLE_NODE,
                                      .links_max = LOOP_LINKS_MAX,
+                                     .queue_size_max = CROWD_QUEUE,
                                      .credit_size = 32u << 20,
                                      .context = loop,
                                      .on_up = on_up,

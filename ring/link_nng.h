@@ -121,6 +121,9 @@ void link_consumed(struct link *link, size_t bytes, uint32_t messages);
 /* From its next packet on, a message of the peer's that is larger breaks the link. At most, and at
  * first, LINK_MESSAGE_SIZE_MAX. Any thread. */
 void link_set_message_max(struct link *link, size_t size_max);
+/* So much may be queued on its present connection instead of queue_size_max: a peer that does not
+ * read what it asks for costs no more. What is queued stays. Any thread. */
+void link_set_queue_max(struct link *link, size_t size_max);
 /* Ends it: for dialled links for good. What is queued is still sent, for a second at most; no more
  * messages come up; on_down comes (once) if it was up. The host must drop its pointer; memory is
  * the fabric's. Calls that other threads make meanwhile are harmless (-ENOTCONN): the memory stays

@@ -178,6 +178,14 @@ void conn_sent(void *argument)
         conn_retire(conn);
 }
 
+void link_set_queue_max(struct link *link, size_t size_max)
+{
+    pthread_mutex_lock(&link->lock);
+    if (link->conn != NULL && link->conn->up)
+        link->conn->sender.queue_size_max = size_max;
+    pthread_mutex_unlock(&link->lock);
+}
+
 int link_send(struct link *link, const struct link_message *messages, size_t count)
 {
     pthread_mutex_lock(&link->lock);

@@ -105,7 +105,8 @@ static void link_queue_put(struct link_queue *queue, const struct link_message *
 int link_sender_put(struct link_sender *sender, const struct link_message *messages, size_t count)
 {
     size_t sizes[LINK_LANES] = {0};
-    size_t room = sender->queue_size_max - link_sender_queued(sender);
+    size_t queued = link_sender_queued(sender);
+    size_t room = queued < sender->queue_size_max ? sender->queue_size_max - queued : 0;
     for (size_t i = 0; i < count; i++) {
         const struct link_message *message = &messages[i];
         assert(!link_frame_own(message->type));

@@ -40,7 +40,7 @@ struct link_queue {
 
 struct link_sender {
     struct link_queue lanes[LINK_LANES];
-    size_t queue_size_max;       /* bytes of all lanes */
+    size_t queue_size_max;       /* bytes of all lanes; may be lowered */
     struct link_credit window;   /* the peer's: what may be under way to it */
     struct link_credit sent;     /* put into packets */
     struct link_credit released; /* of these, consumed by the peer as it told us */

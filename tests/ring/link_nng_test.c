@@ -218,6 +218,23 @@ Test(link_nng, queue_over_its_bound_breaks_the_link_which_comes_back)
     end_part(&node, &router);
 }
 
+Test(link_nng, queue_over_a_bound_of_its_link_alone_breaks_it)
+{
+    node.hold = true;
+    node.options.credit_size = 1000;
+    struct link *link = end_join(&node, &router);
+    int r = 0;
+    link_set_queue_max(link, 100000);
+    for (uint64_t i = 0; i < 1000 && r == 0; i++)
+        r = end_send(link, WIRE_OPS, i, 1000);
+    cr_assert_eq(r, -ENOBUFS);
+    end_wait(&router, &router.downs, 1);
+    end_wait(&router, &router.ups, 2);
+    for (uint64_t i = 0; i < 200; i++) /* the next connection has the fabric's */
+        cr_assert_eq(end_send(link, WIRE_OPS, i, 1000), 0);
+    end_part(&node, &router);
+}
+
 Test(link_nng, sending_without_a_connection_is_an_error)
 {
     end_open(&router);

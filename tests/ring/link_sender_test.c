@@ -302,6 +302,15 @@ Test(link_sender, queue_over_its_bound_is_refused_whole)
     cr_assert_eq(put(WIRE_BEAT, 1, 1u << 20), 0);
 }
 
+Test(link_sender, a_bound_that_is_lowered_below_what_is_queued_takes_no_more)
+{
+    cr_assert_eq(put(WIRE_OPS, 1, 1u << 20), 0);
+    sender.queue_size_max = 1u << 10;
+    cr_assert_eq(put(WIRE_OPS, 2, 1), -ENOBUFS);
+    sender.queue_size_max = 2u << 20;
+    cr_assert_eq(put(WIRE_OPS, 2, 1), 0);
+}
+
 Test(link_sender, message_over_the_limit_is_refused)
 {
     struct link_message messages[2] = {
