@@ -138,10 +138,11 @@ Test(server_uv, a_cluster_founded_later_is_noticed, .timeout = 60)
     char byte;
     int fd;
 
-    usleep(100000);
-    pthread_mutex_lock(&stage->lock);
-    stage->founded = true;
-    pthread_mutex_unlock(&stage->lock);
+    for (bool told = false; !told; usleep(1000)) {
+        pthread_mutex_lock(&stage->lock);
+        told = stage->founded = stage->nothings >= 2;
+        pthread_mutex_unlock(&stage->lock);
+    }
     cr_assert_eq(read(stage->ready[0], &byte, 1), 1);
     fd = stage_dial(stage);
     stage_say(fd, "INCR a\r\n");

@@ -61,10 +61,12 @@ static void stage_map(struct stage *stage, struct wire_buffer *body)
 {
     size_t size = ringmap_encoded_size(&stage->map);
 
-    if (stage->founded)
+    if (stage->founded) {
         ringmap_encode(&stage->map, wire_put_bin_space(body, size));
-    else
+    } else {
         wire_put_nil(body);
+        stage->nothings++;
+    }
 }
 
 static void stage_operations(struct stage *stage, const struct link_message *message,

@@ -25,6 +25,7 @@ struct stage {
     struct ticket ticket;
     struct ringmap map;
     bool founded;
+    unsigned nothings;      /* times that it said that it has no map */
     struct refusal refusal; /* for routers that come; kind 0: they are let in */
     pthread_t thread;
     struct server_uv_options options;
