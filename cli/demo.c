@@ -3,6 +3,7 @@
 #include "cli/child.h"
 #include "cli/cluster.h"
 #include "cli/demo_dir.h"
+#include "cli/demo_members.h"
 #include "cli/founding.h"
 #include "cli/text.h"
 
@@ -44,7 +45,8 @@ struct demo {
     char ticket_path[PATH_MAX], program[PATH_MAX];
     struct demo_process processes[PROCESSES];
     uint32_t node_count, partitions;
-    struct address_list addresses; /* of the nodes */
+    struct demo_members members;   /* at the start */
+    struct address_list addresses; /* of the nodes that run */
     char resp[ADDRESS_SIZE];
     int signal_fd;
 };
@@ -102,17 +104,24 @@ static int set_arguments(struct child *child, const char *const *arguments)
     return r;
 }
 
+/* It joined a cluster that was founded without it. */
+static bool is_joined(const struct demo *demo, uint32_t k)
+{
+    return demo->members.changed && k >= demo->node_count;
+}
+
 static int set_node(struct demo *demo, uint32_t k, const char *listen)
 {
     struct demo_process *process = &demo->processes[k];
     char data[PATH_MAX], zone[16];
+    bool joined = is_joined(demo, k); /* with as many shards as it likes */
 
     demo_dir_path(&demo->dir, process->name, "", data);
     snprintf(zone, sizeof zone, "zone-%u", k + 1);
     return set_arguments(&process->child,
                          (const char *const[]){demo->program, "node", "--ticket", demo->ticket_path,
                                                "--data", data, "--listen", listen, "--zone", zone,
-                                               "--shards", "1", NULL});
+                                               joined ? NULL : "--shards", "1", NULL});
 }
 
 static int set_router(struct demo *demo, const char *resp)
@@ -120,8 +129,8 @@ static int set_router(struct demo *demo, const char *resp)
     char seeds_data[ADDRESS_SIZE * DEMO_NODES_MAX];
     struct text seeds = {seeds_data, sizeof seeds_data, 0};
 
-    for (uint32_t k = 0; k < demo->node_count; k++)
-        text_add(&seeds, "%s%s", k > 0 ? "," : "", demo->addresses.items[k]);
+    for (size_t i = 0; i < demo->addresses.count; i++)
+        text_add(&seeds, "%s%s", i > 0 ? "," : "", demo->addresses.items[i]);
     return set_arguments(&demo->processes[ROUTER].child,
                          (const char *const[]){demo->program, "router", "--ticket",
                                                demo->ticket_path, "--seeds", seeds_data, "--resp",
@@ -175,6 +184,15 @@ static enum exit_code not_started(struct demo *demo, struct demo_process *proces
                : EXIT_CODE_FAILED;
 }
 
+static void tell_removed(const struct demo *demo, const struct demo_process *process)
+{
+    char data[PATH_MAX];
+
+    demo_dir_path(&demo->dir, process->name, "", data);
+    say("%s has left the cluster for ever and is not to be started again: %s is of no use any more",
+        process->name, data);
+}
+
 /* The value of "name=" in a line of words, or its second word for name NULL. */
 static bool word_of(const char *line, const char *name, char *out, size_t size)
 {
@@ -196,12 +214,14 @@ static bool is_conflict(const struct child *child)
 static enum exit_code start_node(struct demo *demo, uint32_t k)
 {
     struct demo_process *process = &demo->processes[k];
-    char *address = demo->addresses.items[k];
+    char *address = demo->addresses.items[demo->addresses.count];
     char line[LINE_SIZE];
-    bool known = demo_dir_address(&demo->dir, process->name, address);
+    bool known = demo->members.changed || demo_dir_address(&demo->dir, process->name, address);
     uint32_t tries = known ? 1 : PORT_TRIES_MAX;
     int r = CHILD_E_ENDED;
 
+    if (demo->members.changed)
+        memcpy(address, demo->members.nodes[k].address, ADDRESS_SIZE);
     while (tries-- > 0) {
         if (!known)
             snprintf(address, ADDRESS_SIZE, "127.0.0.1:%u",
@@ -214,14 +234,50 @@ static enum exit_code start_node(struct demo *demo, uint32_t k)
         if (r != CHILD_E_ENDED || !is_conflict(&process->child))
             break;
     }
-    return r == 0 ? EXIT_CODE_OK : not_started(demo, process, r);
+    if (r != 0)
+        return not_started(demo, process, r);
+    demo->addresses.count++;
+    return EXIT_CODE_OK;
+}
+
+/* Who are members now. One that joined by hand may run by hand. */
+static enum exit_code start_members(struct demo *demo)
+{
+    const struct demo_members *members = &demo->members;
+    enum exit_code code = EXIT_CODE_OK;
+
+    for (uint32_t k = 0; k < DEMO_NODES_MAX && code == EXIT_CODE_OK; k++) {
+        if (members->nodes[k].state == RINGMAP_STATE_REMOVED)
+            tell_removed(demo, &demo->processes[k]);
+        if (members->nodes[k].state == 0 || members->nodes[k].state == RINGMAP_STATE_REMOVED)
+            continue;
+        code = start_node(demo, k);
+        if (code == EXIT_CODE_CONFLICT && is_joined(demo, k)) {
+            child_clear(&demo->processes[k].child);
+            demo_dir_save_pid(&demo->dir, demo->processes[k].name, 0);
+            say("going on without %s, which joined by hand and may run so",
+                demo->processes[k].name);
+            code = EXIT_CODE_OK;
+        }
+    }
+    if (members->elsewhere > 0)
+        say("%u member%s joined from elsewhere: to be started by hand", members->elsewhere,
+            members->elsewhere == 1 ? "" : "s");
+    if (code == EXIT_CODE_OK && demo->addresses.count == 0) {
+        say("%s holds the data of no node that is still a member; choose another directory",
+            demo->dir.path);
+        code = EXIT_CODE_CONFLICT;
+    }
+    if (code == EXIT_CODE_OK)
+        say("cluster is back: %zu node%s, %u partitions", demo->addresses.count,
+            demo->addresses.count == 1 ? "" : "s", members->partitions);
+    return code;
 }
 
 static enum exit_code start_nodes(struct demo *demo)
 {
     enum exit_code code = EXIT_CODE_OK;
 
-    demo->addresses.count = demo->node_count;
     for (uint32_t k = 0; k < demo->node_count && code == EXIT_CODE_OK; k++)
         code = start_node(demo, k);
     for (uint32_t k = 0; k < demo->node_count && code == EXIT_CODE_OK; k++) {
@@ -305,19 +361,18 @@ static void tell_how_to_start(const struct demo_process *process)
         (int)getpid(), command);
 }
 
-/* It says so when it learns of it, whatever it ends with then; and none comes back. */
+/* It says so when it learns of it, whatever it ends with then; and none comes back. Of one that was
+ * down by then the others' maps say it. */
 static bool is_removed(const struct demo *demo, const struct demo_process *process)
 {
-    return demo_dir_log_says(&demo->dir, process->name, " event=removed ");
-}
+    uint32_t k = (uint32_t)(process - demo->processes);
+    struct demo_members members;
 
-static void tell_removed(const struct demo *demo, const struct demo_process *process)
-{
-    char data[PATH_MAX];
-
-    demo_dir_path(&demo->dir, process->name, "", data);
-    say("%s has left the cluster for ever and is not to be started again: %s is of no use any more",
-        process->name, data);
+    if (k == ROUTER)
+        return false;
+    demo_members_read(&members, &demo->dir, demo->node_count);
+    return members.nodes[k].state == RINGMAP_STATE_REMOVED ||
+           demo_dir_log_says(&demo->dir, process->name, " event=removed ");
 }
 
 static void reap(struct demo *demo)
@@ -347,6 +402,11 @@ static void start_again(struct demo *demo)
 
         if (process->child.argc == 0 || process->child.pid != 0)
             continue;
+        if (is_removed(demo, process)) {
+            tell_removed(demo, process);
+            child_clear(&process->child);
+            continue;
+        }
         r = start(demo, process);
         if (r == 0)
             r = child_line(&process->child, -1, START_MS_MAX, line, sizeof line);
@@ -420,6 +480,7 @@ static enum exit_code prepare(struct demo *demo, const struct demo_options *opti
     }
     demo->node_count = options->nodes ? options->nodes : remembered ? remembered : NODES_DEFAULT;
     demo->partitions = options->partitions;
+    demo_members_read(&demo->members, &demo->dir, demo->node_count);
     demo_dir_path(&demo->dir, "cluster", ".ticket", demo->ticket_path);
     return demo_dir_ticket(&demo->dir, &demo->ticket);
 }
@@ -436,10 +497,13 @@ enum exit_code demo_run(const struct demo_options *options)
                  i == ROUTER ? "router" : "node-%u", i + 1);
     }
     code = prepare(&demo, options);
-    if (code == EXIT_CODE_OK)
+    if (code == EXIT_CODE_OK && demo.members.changed) {
+        code = start_members(&demo);
+    } else if (code == EXIT_CODE_OK) {
         code = start_nodes(&demo);
-    if (code == EXIT_CODE_OK)
-        code = found(&demo);
+        if (code == EXIT_CODE_OK)
+            code = found(&demo);
+    }
     if (code == EXIT_CODE_OK)
         code = start_router(&demo, options->resp);
     if (code == EXIT_CODE_OK) {

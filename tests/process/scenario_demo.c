@@ -220,6 +220,23 @@ static void leave(const struct scenario_options *options, struct demo *demo)
     wait_ended(demo, 0);
 }
 
+/* Who has left is left out; who is down and removed by force is not offered to be started. */
+static void again_without(const struct scenario_options *options, struct demo *demo)
+{
+    char line[PATH_MAX + 128];
+
+    snprintf(demo->log, sizeof demo->log, "%.3000s/again.log", options->folder);
+    REQUIRE(start(demo, "127.0.0.1:0", line, sizeof line) == 0, "see %s", demo->log);
+    wait_told(demo, "node-1 has left the cluster for ever");
+    wait_told(demo, "cluster is back: 3 nodes, 256 partitions");
+    demo->port = (uint16_t)atoi(line + 21);
+    put(demo, "b", "1");
+    wait_healthy(demo);
+    child_signal(&demo->child, SIGTERM);
+    memset(demo->pids, 0x7f, sizeof demo->pids);
+    wait_ended(demo, 0);
+}
+
 /* Without --dir everything is gone afterwards. */
 static void leave_nothing(const struct scenario_options *options, struct demo *demo)
 {
@@ -274,6 +291,7 @@ void scenario_demo(const struct scenario_options *options)
     wait_ended(&demo, 0);
     leave_nothing(options, &demo);
     leave(options, &demo);
+    again_without(options, &demo);
     scenario_say(options, "ready in %u ms, stopped in %u ms, no process or temporary file left",
                  ready_ms, stop_ms);
 }
