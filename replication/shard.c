@@ -523,7 +523,7 @@ bool shard_fenced(const struct shard *shard, uint16_t partition, const char **wh
 
     if (!replica)
         return false;
-    fenced = replica->installing ? replica->fenced_before : replica->fenced;
+    fenced = replica_fenced(replica);
     if (fenced && why)
         *why = fenced;
     return fenced != NULL;

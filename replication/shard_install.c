@@ -289,7 +289,8 @@ static int core_restart(struct shard *shard, struct replica *replica,
                               target->log_term, &config, shard->now_ms, shard_random(shard));
         replica->fenced = NULL;
         shard_touch(shard, replica);
-        reply_append(shard, replica, target->from, false);
+        if (!replica->fenced_again)
+            reply_append(shard, replica, target->from, false);
         return 0;
     }
     event.configs = &config;
@@ -301,6 +302,7 @@ static int core_restart(struct shard *shard, struct replica *replica,
 static void commit_end(struct shard *shard, struct replica *replica, bool done)
 {
     struct shard_target *target = replica->target;
+    const char *again = replica->fenced_again;
 
     replica->installing = false;
     replica->fenced = replica->fenced_before;
@@ -312,6 +314,9 @@ static void commit_end(struct shard *shard, struct replica *replica, bool done)
         shard->stats.snapshots_installed++;
     }
     shard_target_free(replica);
+    replica->fenced_again = NULL;
+    if (again)
+        shard_fence(shard, replica, again);
 }
 
 /* Unasked. */

@@ -552,8 +552,14 @@ void shard_apply(struct shard *shard, struct replica *replica)
 
 void shard_fence(struct shard *shard, struct replica *replica, const char *why)
 {
+    if (replica->installing) { /* what the snapshot brings is not to be trusted, or not enough */
+        if (!replica->fenced_again)
+            replica->fenced_again = why;
+        return;
+    }
     if (replica->fenced)
         return;
+    shard_target_free(replica); /* for one that had lost nothing */
     replica->fenced = why;
     replica->report = shard_random(shard);
     replica->failing = true;

@@ -56,6 +56,7 @@ struct replica {
     const char *fenced;        /* why, NULL when it serves */
     bool installing;           /* a snapshot takes the place of its content: fenced meanwhile */
     const char *fenced_before; /* installing: what `fenced` was, and will be if that fails */
+    const char *fenced_again;  /* installing: it was fenced meanwhile, and stays so */
     bool lost;                 /* the store has no place for it: no snapshot helps */
     bool anonymous; /* fenced, and nothing here tells its life any more: that of its snapshot */
     struct shard_target *target; /* a snapshot that comes in, or NULL */
@@ -87,6 +88,14 @@ struct replica {
     uint64_t odd_until_ms;     /* leader: outvoted, hands over until then; 0: not so */
     struct replica_load load;
 };
+
+/* Why it is fenced; NULL: it is not, or only while a snapshot is installed. */
+static inline const char *replica_fenced(const struct replica *replica)
+{
+    if (!replica->installing)
+        return replica->fenced;
+    return replica->fenced_again ? replica->fenced_again : replica->fenced_before;
+}
 
 /* It leads its group, and serves. */
 static inline bool replica_leads(const struct replica *replica)

@@ -17,9 +17,11 @@ struct store_partition *store_partition(const struct store *store, uint16_t numb
 
 void store_fence_partition(struct store *store, struct store_partition *part, const char *why)
 {
-    if (part->fenced)
+    /* What is damaged behind the switch to a snapshot is of that one. */
+    if (part->fenced && !store_install_switched(store, part))
         return;
     part->fenced = true;
+    part->fences++;
     part->fenced_why = why;
     store->visitor.on_fence(store->visitor.context, part->number, why);
 }

@@ -38,6 +38,7 @@ struct store_install {
     size_t state_size;
     uint64_t ticket; /* of the edit that ends it, in one way or the other */
     uint64_t batch;  /* synced with it: what was appended before */
+    uint32_t fences; /* of the partition when it began: it lifts those, and none that came later */
 };
 
 /* store_snapshot.c */

@@ -23,6 +23,13 @@ struct store_install *store_install_find(const struct store *store,
     return install;
 }
 
+bool store_install_switched(const struct store *store, const struct store_partition *part)
+{
+    const struct store_install *install = store_install_find(store, part);
+
+    return install && install->stage == INSTALL_STAGE_LISTED;
+}
+
 static void install_init(struct store *store, struct install *install, uint16_t partition)
 {
     *install = (struct install){
@@ -43,6 +50,7 @@ struct store_install *store_install_new(struct store *store, struct store_partit
     }
     install->store = store;
     install->part = part;
+    install->fences = part->fences;
     install_init(store, &install->filled, part->number);
     install_init(store, &install->written, part->number);
     install->next = store->installs;
@@ -382,7 +390,8 @@ static void listed(struct store_install *install)
 
     if (store->manifest.edits_durable < install->ticket || store->journal.synced < install->batch)
         return;
-    install->part->fenced = false;
+    if (install->part->fences == install->fences)
+        install->part->fenced = false;
     store_damage_forget(store);
     install->stage = INSTALL_STAGE_DONE;
 }

@@ -41,6 +41,7 @@ struct store_partition {
     bool is_hosted;
     bool fenced;
     const char *fenced_why; /* while it is fenced: what on_fence() was given */
+    uint32_t fences;        /* so many times */
     bool coming;            /* store_host(): not hosted before its edit is durable */
     uint32_t slot;          /* its place among all: index into per-segment arrays */
     struct keydir *keydir;
@@ -349,6 +350,8 @@ void store_damage_forget(struct store *store);
 bool store_install_switches(const struct store *store, const struct store_partition *part);
 /* The install under way into the partition comes to nothing. */
 void store_install_abort(struct store *store, const struct store_partition *part);
+/* One is what the partition has from now on, but not durable yet. */
+bool store_install_switched(const struct store *store, const struct store_partition *part);
 struct store_job *store_install_next(struct store *store);
 int store_install_run(struct store_job *job);
 void store_install_job_done(struct store *store, const struct store_job *job, int result);

@@ -1,7 +1,9 @@
 #include "shard_cluster.h"
 
 #include "replication/raft.h"
+#include "replication/shard_internal.h"
 #include "storage/checksum.h"
+#include "storage/store_state.h"
 
 #include <criterion/criterion.h>
 
@@ -369,6 +371,59 @@ Test(shard_snapshot, what_no_leader_sends_changes_nothing)
     expect_same();
     cluster_expect(&cluster, "a", "1");
     cluster_stop(&cluster);
+}
+
+static bool fence_installing, fence_done;
+
+/* Damage is found in node 2's partition 0 while a snapshot of it comes in, or is installed. */
+static void fence_meanwhile(struct cluster *all, int node)
+{
+    struct replica *replica = node == 2 ? shard_replica(all->shards[2], 0) : NULL;
+    struct store *store;
+
+    if (fence_done || !replica || !replica->target || replica->installing != fence_installing)
+        return;
+    fence_done = true;
+    store = shard_store(all->shards[2]);
+    store_fence_partition(store, store_partition(store, 0), "found damaged");
+    cr_assert(shard_fenced(all->shards[2], 0, NULL), "whatever comes of the snapshot");
+    cr_assert_eq(replica->target != NULL, fence_installing, "it was not meant for a fenced one");
+}
+
+static void fence_while_it_lags(bool installing)
+{
+    static char value[20000];
+    struct shard_stats stats;
+
+    for (uint32_t i = 0; i + 1 < sizeof value; i++) /* which does not get smaller: many pieces */
+        value[i] = (char)('!' + checksum(&i, sizeof i) % 90);
+    begin();
+    cluster_kill(&cluster, 2);
+    cluster_await_leaders(&cluster);
+    cluster_set_of(&cluster, 0, "k", 40, value);
+    set_many("k", 0, 100, "meanwhile");
+    cluster_run(&cluster, 1000);
+    fence_installing = installing;
+    fence_done = false;
+    cluster.stepped = fence_meanwhile;
+    cluster_restart(&cluster, 2);
+    cluster_run(&cluster, 20000);
+    cr_assert(fence_done);
+    shard_stats(cluster.shards[2], &stats);
+    cr_assert_eq(stats.repaired, 1, "by one more");
+    cr_assert_geq(stats.snapshots_installed, installing ? 2 : 1);
+    expect_same();
+    cluster_stop(&cluster);
+}
+
+Test(shard_snapshot, one_that_comes_in_while_its_target_is_fenced_repairs_nothing, .timeout = 120)
+{
+    fence_while_it_lags(false);
+}
+
+Test(shard_snapshot, a_fence_outlasts_the_install_that_it_came_in, .timeout = 120)
+{
+    fence_while_it_lags(true);
 }
 
 static bool slow_disk_holds(struct cluster *all, int node)

@@ -326,6 +326,59 @@ Test(store_snapshot, a_crash_leaves_the_old_state_or_the_new, .timeout = 300)
     cr_assert_gt(states[1], 3);
 }
 
+/* Runs what there is to do until the partition has switched to the snapshot, but not to the end. */
+static void work_until_switched(struct bench *bench, const struct store_install *install)
+{
+    for (uint64_t now_ms = 1000; install->stage != INSTALL_STAGE_LISTED; now_ms += 10) {
+        struct store_job *job = store_next_job(bench->store, STORE_JOB_BACKGROUND, now_ms);
+
+        cr_assert_lt(now_ms, 20000u);
+        if (job)
+            cr_assert_eq(store_done(bench->store, job, store_job_run(job)), 0);
+    }
+}
+
+Test(store_snapshot, it_lifts_no_fence_that_came_after_it_began)
+{
+    static const struct {
+        bool before, meanwhile, behind; /* a fence: it began, on its way, the switch */
+        bool stays;
+    } cases[] = {{true, false, false, false},
+                 {false, true, false, true},
+                 {false, false, true, true},
+                 {true, false, true, true},
+                 {false, true, true, true}};
+    const struct store_checkpoint checkpoint = bench_checkpoint(100);
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct store_install *install;
+        struct store_partition *part;
+        struct bench bench;
+
+        bench_begin(&bench, 1);
+        part = store_partition(bench.store, PARTITION);
+        if (cases[i].before)
+            store_fence_partition(bench.store, part, "before");
+        cr_assert_eq(store_install_begin(bench.store, PARTITION, &checkpoint, &install), 0);
+        if (cases[i].meanwhile)
+            store_fence_partition(bench.store, part, "meanwhile");
+        cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+        work_until_switched(&bench, install);
+        bench.fenced = false;
+        if (cases[i].behind)
+            store_fence_partition(bench.store, part, "behind");
+        cr_assert_eq(bench.fenced, cases[i].behind, "case %zu: the host hears of it", i);
+        for (int n = 0; n < 100 && store_install_state(install) == STORE_INSTALL_COMMIT; n++)
+            cr_assert(bench_work(&bench));
+        cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);
+        store_install_end(install);
+        cr_assert_eq(store_fenced(bench.store, PARTITION) != NULL, cases[i].stays, "case %zu", i);
+        cr_assert_eq(bench_install(&bench, 10, 30, 200), STORE_INSTALL_DONE);
+        cr_assert_null(store_fenced(bench.store, PARTITION), "the next one does");
+        bench_end(&bench);
+    }
+}
+
 /* Runs what the write job does not; the journal stays as it is on disk. */
 static void work_in_background(struct bench *bench)
 {
