@@ -46,6 +46,13 @@ static uint64_t spared_bound(const struct shard *shard, const struct replica *re
     return far > bound ? far : bound;
 }
 
+bool shard_retain_is_over(const struct shard *shard)
+{
+    uint64_t files = files_size(shard, SPARED_SHARE);
+
+    return files != 0 && shard->tail_size > files;
+}
+
 /* Every group keeps a part of so many bytes in proportion, the newest of its log. */
 static uint64_t first_within(const struct shard *shard, const struct raft *raft, uint64_t bound)
 {

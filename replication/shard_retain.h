@@ -14,13 +14,15 @@
  * half of all files, and nothing while the own disk is full.
  *
  * What a snapshot under way relies on stays until it ends (raft_retain_max); it is given up when it
- * gets on no more (shard_snapshot.h).
+ * gets on no more (shard_snapshot.h), and when it gets on too slowly for the writes beside it: when
+ * log is half of all files. A leader whose disk is full hands over, which ends it too.
  *
  * Included by shard*.c only.
  */
 #ifndef REPLICATION_SHARD_RETAIN_H
 #define REPLICATION_SHARD_RETAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SHARD_RETAIN_GAIN_MS 10000u
@@ -33,6 +35,8 @@ struct shard;
 void shard_retain_measure(struct shard *shard);
 /* Lets go of log: a leader for its group, a follower for its own journal. */
 void shard_retain(struct shard *shard, struct replica *replica);
+/* There is so much log that none is kept for snapshots any more. */
+bool shard_retain_is_over(const struct shard *shard);
 /* What the segments that are log may take together when nobody is spared. */
 uint64_t shard_retain_segments(const struct shard *shard);
 

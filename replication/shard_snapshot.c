@@ -178,7 +178,7 @@ static void source_duty(struct shard *shard, struct shard_source *source)
             shard_room_taken(shard, source->replica, source->to.member);
         source_end(shard, source);
     } else if (source->failed || source->waited_ms >= source->patience_ms ||
-               is_in_the_way(shard, source)) {
+               is_in_the_way(shard, source) || shard_retain_is_over(shard)) {
         struct replica *replica = source->replica;
 
         failed.index = source->acked > 0 ? source->index : 0;
@@ -215,6 +215,8 @@ void shard_sources_duty(struct shard *shard)
     /* Another one goes first each time: none waits for ever behind those that are wanted often, or
      * that a full disk refuses. */
     shard->snapshot_turn++;
+    if (shard_retain_is_over(shard))
+        return; /* what those relied on that were given up is to go first */
     for (size_t i = 0; i < shard->hosted_count && shard->source_count < SOURCES_MAX; i++) {
         struct replica *replica = shard->hosted[shard->snapshot_turn++ % shard->hosted_count];
 

@@ -16,12 +16,14 @@
 
 static struct cluster cluster;
 static uint16_t partition;
+static uint32_t files_max;     /* 0: as many as there may be */
 static unsigned keys, written; /* of the partition, about */
 
 /* Small segments, and a log of no more than two of them. */
 static void restart_all(uint64_t snapshot_rate)
 {
     cluster.options.log_size_max = BOUND;
+    cluster.options.store.files_max = files_max;
     cluster.options.retain_entries_min = 0;
     cluster.options.append_entries_max = 2;
     cluster.options.inflight_messages_max = 1;
@@ -100,16 +102,22 @@ static uint64_t begun(void)
     return count;
 }
 
+/* The node takes a follower's place in the partition. The leader of it. */
+static int want_instead_of_follower(int comes)
+{
+    int leader = cluster_leader(&cluster, partition), stays = (leader + 1) % CLUSTER_NODES;
+
+    cluster_map_want(&cluster, partition, (int[]){leader, stays, comes}, 3);
+    cluster_map_tell(&cluster);
+    return leader;
+}
+
 /* A node more takes a follower's place in the partition. Messages take their time, and what is
  * appended there goes in small parts. False: not within MOVE_MS. */
 static bool move_beside_writes(void)
 {
-    int comes = cluster_map_join(&cluster, true), leader = cluster_leader(&cluster, partition);
-    int stays = (leader + 1) % CLUSTER_NODES;
-
     cluster.way_ms = 10;
-    cluster_map_want(&cluster, partition, (int[]){leader, stays, comes}, 3);
-    cluster_map_tell(&cluster);
+    want_instead_of_follower(cluster_map_join(&cluster, true));
     for (uint64_t end = cluster.now_ms + MOVE_MS; cluster.now_ms < end;) {
         if (cluster_await_moved(&cluster, partition, 0))
             return true;
@@ -190,4 +198,16 @@ Test(shard_retain, a_follower_whose_disk_is_full_holds_back_a_bounded_log, .time
 Test(shard_retain, and_soon_nothing_also_beside_few_writes, .timeout = 240)
 {
     expect_bounded_beside_full(100);
+}
+
+/* One that is far too slow for what is written beside it. */
+Test(shard_retain, a_snapshot_does_not_use_up_the_files, .timeout = 240)
+{
+    files_max = 256;
+    begin(1500, 2000);
+    keys = 60; /* the others are there to be sent */
+    want_instead_of_follower(cluster_map_join(&cluster, true));
+    expect_bounded(60000, 10, (files_max / 2 + 8) * (uint64_t)cluster.options.store.segment_size);
+    cr_assert_eq(begun(), 2, "%lu", (unsigned long)begun());
+    cluster_stop(&cluster);
 }
