@@ -1,4 +1,5 @@
 #include "cli/admin.h"
+#include "cli/moves.h"
 
 #include "replication/raft.h"
 #include "ring/hash.h"
@@ -14,15 +15,16 @@ static const struct output_column field_partition = {"partition", "partition", O
 static const struct output_column field_leader = {"leader", "leader", OUTPUT_NUMBER};
 static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
 static const struct output_column columns[] = {
-    {"id", "ID", OUTPUT_NUMBER},           {"address", "ADDRESS", OUTPUT_TEXT},
-    {"role", "ROLE", OUTPUT_TEXT},         {"wanted", "WANTED", OUTPUT_BOOL},
-    {"term", "TERM", OUTPUT_NUMBER},       {"first", "FIRST", OUTPUT_NUMBER},
-    {"last", "LAST", OUTPUT_NUMBER},       {"commit", "COMMIT", OUTPUT_NUMBER},
-    {"applied", "APPLIED", OUTPUT_NUMBER}, {"lag", "LAG", OUTPUT_NUMBER},
+    {"id", "ID", OUTPUT_NUMBER},         {"address", "ADDRESS", OUTPUT_TEXT},
+    {"role", "ROLE", OUTPUT_TEXT},       {"move", "MOVE", OUTPUT_TEXT},
+    {"wanted", "WANTED", OUTPUT_BOOL},   {"term", "TERM", OUTPUT_NUMBER},
+    {"first", "FIRST", OUTPUT_NUMBER},   {"last", "LAST", OUTPUT_NUMBER},
+    {"commit", "COMMIT", OUTPUT_NUMBER}, {"applied", "APPLIED", OUTPUT_NUMBER},
+    {"lag", "LAG", OUTPUT_NUMBER},
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
-static const char *role_name(const struct view_replica *replica)
+static const char *role_name(const struct view_replica *replica, enum moves_part part)
 {
     static const char *const names[] = {[RAFT_FOLLOWER] = "follower",
                                         [RAFT_PRECANDIDATE] = "candidate",
@@ -33,7 +35,19 @@ static const char *role_name(const struct view_replica *replica)
         return "unreachable";
     if (replica->status.fenced)
         return "fenced";
+    if (part == MOVES_PART_LEARNER)
+        return "learner";
+    if (part == MOVES_PART_NONE)
+        return "left over";
     return replica->status.role <= RAFT_LEADER ? names[replica->status.role] : "?";
+}
+
+/* NULL: it stays. */
+static const char *move_name(enum moves_part part)
+{
+    if (part == MOVES_PART_LEARNER || part == MOVES_PART_COMING)
+        return "joining";
+    return part == MOVES_PART_LEAVING ? "leaving" : NULL;
 }
 
 static void put_head(struct admin *admin, const char *key, uint16_t partition,
@@ -60,16 +74,19 @@ static void put_head(struct admin *admin, const char *key, uint16_t partition,
     output_field(admin->output, &field_epoch, (struct output_value){.number = view->map.epoch});
 }
 
-static void put_replica(struct output *output, const struct view *view, uint16_t partition,
-                        uint32_t place)
+static void put_replica(struct output *output, const struct view *view, const struct moves *moves,
+                        uint16_t partition, uint32_t place)
 {
     const struct view_replica *replica = &view_row(view, partition)[place];
+    enum moves_part part = moves_part(moves, &view->map, partition, replica->member);
+    const char *move = move_name(part);
     bool gone = !replica->known;
 
     output_row(output, (const struct output_value[COLUMN_COUNT]){
                            {.number = replica->member},
                            {.text = view_node(view, replica->member)->address},
-                           {.text = role_name(replica)},
+                           {.text = role_name(replica, part)},
+                           {.text = move, .absent = !move},
                            {.number = replica->wanted},
                            {.number = replica->status.term, .absent = gone},
                            {.number = replica->status.first, .absent = gone},
@@ -80,25 +97,38 @@ static void put_replica(struct output *output, const struct view *view, uint16_t
                        });
 }
 
+static enum exit_code explain(struct admin *admin, const struct moves *moves)
+{
+    const struct ringmap *map = &admin->view.map;
+    const char *key = admin->arguments->operands[0];
+    struct hash_digest digest;
+    uint16_t partition =
+        hash_partition(map->hash_secret, map->partition_count, key, strlen(key), &digest);
+
+    put_head(admin, key, partition, &digest);
+    output_table(admin->output, "replicas", columns, COLUMN_COUNT);
+    for (uint32_t place = 0;
+         place < VIEW_PLACES && view_row(&admin->view, partition)[place].member != 0; place++)
+        put_replica(admin->output, &admin->view, moves, partition, place);
+    return admin_print(admin);
+}
+
 int admin_explain(const struct arguments *arguments)
 {
     struct admin admin;
+    struct moves moves = {0};
     enum exit_code code = admin_open(&admin, arguments, true);
+    int r = 0;
 
-    if (code == EXIT_CODE_OK) {
-        const struct ringmap *map = &admin.view.map;
-        const char *key = arguments->operands[0];
-        struct hash_digest digest;
-        uint16_t partition =
-            hash_partition(map->hash_secret, map->partition_count, key, strlen(key), &digest);
-
-        put_head(&admin, key, partition, &digest);
-        output_table(admin.output, "replicas", columns, COLUMN_COUNT);
-        for (uint32_t place = 0;
-             place < VIEW_PLACES && view_row(&admin.view, partition)[place].member != 0; place++)
-            put_replica(admin.output, &admin.view, partition, place);
-        code = admin_print(&admin);
+    if (code == EXIT_CODE_OK)
+        r = moves_ask(&moves, &admin.view, admin.cluster, CLUSTER_TIMEOUT_MS);
+    if (r < 0) {
+        arguments_error(arguments, "%s", strerror(-r));
+        code = EXIT_CODE_FAILED;
+    } else if (code == EXIT_CODE_OK) {
+        code = explain(&admin, &moves);
     }
+    moves_deinit(&moves);
     admin_close(&admin);
     return code;
 }

@@ -283,3 +283,20 @@ bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member
            !members_have(&found->move.voters_old, member) &&
            !members_have(&found->move.learners, member);
 }
+
+enum moves_part moves_part(const struct moves *moves, const struct ringmap *map, uint16_t group,
+                           uint16_t member)
+{
+    const struct moves_group *found = moves_group(moves, group);
+    uint32_t count;
+    const uint16_t *row = moves_wanted(map, group, &count);
+    bool wanted = has(row, count, member);
+
+    if (!found->known)
+        return MOVES_PART_UNKNOWN;
+    if (members_have(&found->move.learners, member))
+        return MOVES_PART_LEARNER;
+    if (members_have(&found->move.voters, member) || members_have(&found->move.voters_old, member))
+        return wanted ? MOVES_PART_VOTER : MOVES_PART_LEAVING;
+    return wanted ? MOVES_PART_COMING : MOVES_PART_NONE;
+}

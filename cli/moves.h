@@ -73,6 +73,17 @@ bool moves_need(const struct moves *moves, const struct ringmap *map, uint16_t m
  * Lives as long as the view. */
 const struct view_node *moves_missing(const struct moves *moves, const struct ringmap *map,
                                       const struct view *view);
+/* What the member is in the group's configuration, as its leader tells. */
+enum moves_part {
+    MOVES_PART_UNKNOWN, /* no leader answers */
+    MOVES_PART_VOTER,
+    MOVES_PART_LEARNER, /* it is fed, and gets a vote when it has caught up */
+    MOVES_PART_COMING,  /* it is to be one, and nothing is done for it yet */
+    MOVES_PART_LEAVING, /* a voter that is not wanted any more */
+    MOVES_PART_NONE,    /* what it has is left over */
+};
+enum moves_part moves_part(const struct moves *moves, const struct ringmap *map, uint16_t group,
+                           uint16_t member);
 /* Whether the member is certainly out of the group: its newest configuration is committed and has
  * not got it in any part. */
 bool moves_is_without(const struct moves *moves, uint16_t group, uint16_t member);

@@ -238,3 +238,32 @@ Test(moves, who_is_yet_to_get_a_vote_and_is_dead_is_missing)
     cr_assert_null(moves_missing(&moves, &view.map, &view));
     done();
 }
+
+Test(moves, each_replica_has_a_part_in_its_group)
+{
+    uint16_t group, leaving = 0;
+    struct wire_move *move;
+    const uint16_t *row;
+
+    joining();
+    group = a_moving();
+    row = ringmap_row(&view.map, group);
+    for (uint32_t i = 0; i < 3; i++)
+        if (!ringmap_wants(&view.map, group, row[i]))
+            leaving = row[i];
+    move = &moves.groups[group].move;
+    cr_assert_eq(moves_part(&moves, &view.map, group, leaving), MOVES_PART_LEAVING);
+    cr_assert_eq(moves_part(&moves, &view.map, group, 4), MOVES_PART_COMING);
+    move->learners = (struct wire_members){.count = 1, .ids = {4}};
+    cr_assert_eq(moves_part(&moves, &view.map, group, 4), MOVES_PART_LEARNER);
+    move->learners.count = 0;
+    move->voters_old = move->voters;
+    scene_move(&view, &moves, group, 11);
+    cr_assert_eq(moves_part(&moves, &view.map, group, 4), MOVES_PART_VOTER);
+    cr_assert_eq(moves_part(&moves, &view.map, group, leaving), MOVES_PART_LEAVING, "it is joint");
+    moves.groups[group].move.voters_old.count = 0;
+    cr_assert_eq(moves_part(&moves, &view.map, group, leaving), MOVES_PART_NONE);
+    moves.groups[group].known = false;
+    cr_assert_eq(moves_part(&moves, &view.map, group, 4), MOVES_PART_UNKNOWN);
+    done();
+}
