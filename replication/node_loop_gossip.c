@@ -17,7 +17,8 @@ static void tell(const struct swim_change *change, uint8_t before)
     static const char *const reasons[] = {[SWIM_REASON_UNREACHED] = "unreached",
                                           [SWIM_REASON_TOLD] = "told",
                                           [SWIM_REASON_SILENT] = "silent",
-                                          [SWIM_REASON_RECORD] = "record"};
+                                          [SWIM_REASON_RECORD] = "record",
+                                          [SWIM_REASON_ANSWERED] = "answered"};
 
     if (change->standing != before)
         loop_log(change->standing == SWIM_DEAD ? "warn" : "info", "member",

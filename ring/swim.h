@@ -27,7 +27,8 @@
  *   what members have signed counts whoever brings it; else it is not believed. Its statements
  *   and accusations, and what its pings hold of this node, change nothing, no ping is sent through
  *   it, its exchange makes nobody a member who knows all, and that it holds a newer ring map is no
- *   news. It has one ping through this node at a time.
+ *   news. It has one ping through this node at a time. As nobody objects to it either, it takes
+ *   who answers it for alive.
  *
  * Lifeguard:
  *   local health - a node that fails at what usually works (no acks, no nacks, refuting itself)
@@ -128,6 +129,7 @@ enum swim_reason {
     SWIM_REASON_TOLD,      /* another member states it */
     SWIM_REASON_SILENT,    /* suspected for too long */
     SWIM_REASON_RECORD,    /* by its own record: alive again, left, or news of it */
+    SWIM_REASON_ANSWERED,  /* this node is joining, and was answered by it: alive again */
 };
 
 /* Something about a member is another than before. */

@@ -312,12 +312,29 @@ static int relay_index(const struct swim_probe *probe, uint16_t from)
     return -1;
 }
 
+/* Nobody believes a node that is joining, and so nobody objects to what it holds: that they answer
+ * it has to do. */
+static void believe_answer(struct swim *swim, struct swim_effects *effects, uint16_t from,
+                           const struct swim_packet *packet)
+{
+    struct swim_member *member = swim_get(swim, from);
+
+    if (!swim_self(swim)->joining || packet->subject != from ||
+        (member->standing != SWIM_SUSPECT && member->standing != SWIM_DEAD) ||
+        effects->change_count == SWIM_ITEMS_MAX)
+        return;
+    swim_set_standing(swim, member, SWIM_ALIVE);
+    (void)swim_report(effects, member, SWIM_REASON_ANSWERED);
+}
+
 static void on_answer(struct swim *swim, struct swim_effects *effects, uint16_t from,
                       const struct swim_packet *packet)
 {
     struct swim_probe *probe = &swim->probe;
     int relay = relay_index(probe, from);
 
+    if (packet->kind == SWIM_ACK)
+        believe_answer(swim, effects, from, packet);
     if (probe->phase == SWIM_PROBE_NONE || packet->nonce != probe->nonce ||
         packet->subject != probe->target || (relay < 0 && from != probe->target)) {
         if (packet->kind == SWIM_ACK)

@@ -397,6 +397,29 @@ Test(swim_attack, joiners_do_not_stretch_a_suspicion)
     swim_scene_free(scene);
 }
 
+/* Nobody believes what a joiner holds, so nobody objects: it must not hold it for ever. */
+Test(swim_attack, a_joiner_takes_who_answers_it_for_alive)
+{
+    struct swim_packet ack = {.kind = SWIM_ACK, .subject = 2};
+    struct swim_scene *scene = swim_scene_new(3, NULL);
+
+    swim_scene_state(scene, 3, 2, SWIM_DEAD, 0, (uint16_t[]){3}, 1);
+    swim_scene_packet(scene, 2, &ack);
+    cr_assert_eq(swim_scene_standing(scene, 2), SWIM_SUSPECT, "a member waits for its record");
+    set_joiners(scene, 2, 1);
+    swim_scene_packet(scene, 3, &ack);
+    cr_assert_eq(swim_scene_standing(scene, 2), SWIM_SUSPECT, "another says so");
+    swim_scene_packet(scene, 2, &ack);
+    cr_assert_eq(swim_scene_standing(scene, 2), SWIM_ALIVE);
+    cr_assert_eq(swim_scene_change(scene, 2)->reason, SWIM_REASON_ANSWERED);
+    for (unsigned i = 0; i < 200 && swim_scene_standing(scene, 2) != SWIM_DEAD; i++)
+        swim_scene_tick(scene, 100);
+    cr_assert_eq(swim_scene_standing(scene, 2), SWIM_DEAD);
+    swim_scene_packet(scene, 2, &ack);
+    cr_assert_eq(swim_scene_standing(scene, 2), SWIM_ALIVE);
+    swim_scene_free(scene);
+}
+
 /* One member floods the others with the worst it can say; they must not lose each other. */
 static void accuse_all(struct swim_net *net, uint16_t liar)
 {
