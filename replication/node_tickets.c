@@ -265,17 +265,23 @@ static bool is_waiting(const struct node_tickets *tickets, const struct tickets_
     return false;
 }
 
+/* Keys that are new to a ticket, and admins by a ticket that ask for the list, come as often as
+ * somebody likes: whoever may revoke that ticket finds a place beside them. */
 static struct node_ticket_command *put_in_line(struct node *node,
-                                               const struct tickets_command *command)
+                                               const struct tickets_command *command, bool owned)
 {
     struct node_tickets *tickets = &node->tickets;
     struct node_ticket_command *last;
+    uint32_t others = 0;
 
-    if (tickets->command_count == NODE_TICKET_COMMANDS_MAX)
+    for (uint32_t i = 0; i < tickets->command_count; i++)
+        others += !tickets->commands[i].owned;
+    if (tickets->command_count == NODE_TICKET_COMMANDS_MAX ||
+        (!owned && others >= NODE_TICKET_OTHERS_MAX))
         return NULL;
     last = &tickets->commands[tickets->command_count++];
-    *last = (struct node_ticket_command){.command = *command,
-                                         .until_ms = node->now_ms + COMMAND_MS_MAX};
+    *last = (struct node_ticket_command){
+        .command = *command, .owned = owned, .until_ms = node->now_ms + COMMAND_MS_MAX};
     return last;
 }
 
@@ -283,7 +289,7 @@ void node_tickets_redeem(struct node *node, const struct tickets_command *comman
 {
     assert(command->kind == TICKETS_REDEEM);
     if (node->founding == FOUNDING_COMMITTED && !is_waiting(&node->tickets, command))
-        (void)put_in_line(node, command);
+        (void)put_in_line(node, command, false);
 }
 
 static void begin(struct node *node, const struct node_event *event, struct node_effects *effects)
@@ -303,7 +309,7 @@ static void begin(struct node *node, const struct node_event *event, struct node
         why = "an admin's ticket may see the list; to change it takes the founding ticket";
     else if (node->founding != FOUNDING_COMMITTED)
         why = "this node belongs to no founded cluster";
-    else if (!(last = put_in_line(node, &command)))
+    else if (!(last = put_in_line(node, &command, event->ticket == 0)))
         why = "too many commands at a time";
     if (last) {
         last->from = event->from;

@@ -20,6 +20,7 @@
 #include "ring/tickets_command.h"
 
 #define NODE_TICKET_COMMANDS_MAX 16u
+#define NODE_TICKET_OTHERS_MAX   12u /* of those: the rest is for who has the secret */
 
 /* A value for the meta group, on its way to the group's leader, wherever that is. */
 struct node_attempt {
@@ -30,6 +31,7 @@ struct node_attempt {
 };
 
 struct node_ticket_command {
+    bool owned; /* it came with the secret */
     struct tickets_command command;
     struct shard_address from; /* role 0: nobody waits for an answer */
     uint64_t correlation;

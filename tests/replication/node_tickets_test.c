@@ -552,6 +552,26 @@ Test(node_tickets, a_use_is_noted_once_and_nobody_is_answered)
     end();
 }
 
+/* Somebody has a ticket of many uses, and as many keys; somebody else an admin's, and patience. */
+Test(node_tickets, whoever_may_revoke_finds_a_place_beside_all_others)
+{
+    struct tickets_command limited = new_router, list = {.kind = TICKETS_LIST};
+
+    begin();
+    limited.terms.uses_max = 1000;
+    command(admin, &limited);
+    bring_reply(WIRE_MAP_DONE, 2, sent(WIRE_TICKETS_CHANGE)->message.correlation);
+    for (uint8_t key = 1; key < 200; key++)
+        redeem(1, key);
+    ticket = 9;
+    command(admin, &list);
+    cr_assert_eq(answered()->outcome, WIRE_MAP_REFUSED, "an admin by ticket has to wait");
+    ticket = 0;
+    command(admin, &(struct tickets_command){.kind = TICKETS_REVOKE, .id = 1});
+    cr_assert_null(answered(), "it stands in line");
+    end();
+}
+
 Test(node_tickets, commands_wait_in_line_and_are_bounded_in_number_and_time)
 {
     struct tickets_command asked = new_router;
