@@ -246,12 +246,7 @@ static void conn_refused(struct conn *conn)
     bool told = link->dialled && conn->refusal.kind != REFUSAL_NONE;
     pthread_mutex_lock(&link->lock);
     bool closed = link->closed;
-    bool repeated =
-        link->dialled && link->reported == conn->why && now_ms - link->reported_ms < LINK_REPORT_MS;
-    if (!closed && !repeated) {
-        link->reported = conn->why;
-        link->reported_ms = now_ms;
-    }
+    bool repeated = !link_report(link, conn->why, now_ms);
     pthread_mutex_unlock(&link->lock);
     if (told)
         refusal_text(&conn->refusal, (uint8_t)conn->fabric->options.role, text);

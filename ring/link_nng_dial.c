@@ -19,8 +19,7 @@ void link_retry_later(struct link *link, uint64_t now_ms)
     link->state = LINK_WAITING;
 }
 
-/* The same failure again and again is one line every LINK_REPORT_MS. link->lock held. */
-static bool link_report(struct link *link, const char *why, uint64_t now_ms)
+bool link_report(struct link *link, const char *why, uint64_t now_ms)
 {
     if (link->closed)
         return false;

@@ -223,6 +223,9 @@ int fabric_read_first(struct conn *conn, const uint8_t *bytes, size_t size, size
 void link_dial_start(struct link *link, uint64_t now_ms);
 void link_dial_clean(struct link *link); /* frees the dialer of a finished attempt; no lock held */
 void link_retry_later(struct link *link, uint64_t now_ms); /* any thread */
+/* Any thread. Whether its host is to be told: the same failure again and again is once every
+ * LINK_REPORT_MS, and of one that it has closed nothing. */
+bool link_report(struct link *link, const char *why, uint64_t now_ms);
 
 /* link_nng_conn.c */
 int conn_new(struct link *link, nng_stream *stream, const char *address, struct conn **conn);

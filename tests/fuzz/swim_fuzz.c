@@ -60,7 +60,8 @@ static void open_core(struct swim *swim)
     options.members_max = MEMBERS;
     options.signer = (struct swim_signer){.sign = sign, .verify = verify};
     for (uint16_t i = 0; i < MEMBERS; i++)
-        members[i] = (struct swim_map_member){.id = (uint16_t)(i + 1), .public_key = key};
+        members[i] =
+            (struct swim_map_member){.id = (uint16_t)(i + 1), .joining = i == 3, .public_key = key};
     if (swim_init(swim, &options) != 0)
         abort();
     swim_step(swim,
