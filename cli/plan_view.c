@@ -119,12 +119,16 @@ static void put_sentences(struct output *output, const struct view *view,
     output_size(plan->bytes, size);
     output_size(rate_of(view), rate);
     output_time(plan->seconds * 1000, time);
-    text_add(&moves,
-             "%" PRIu32 " replicas (no way with fewer than %" PRIu32 "), %s%s, about %s at %s a "
-             "second and node, in %" PRIu32 " waves; %" PRIu32 " leaders",
-             planning->cost.moves, planning->cost.moves_min,
-             planning->sizes_known ? "" : "more than ", size, time, rate, plan->wave_count,
-             plan->lead_count);
+    if (planning->cost.moves == 0)
+        text_add(&moves, "none; %" PRIu32 " leaders", plan->lead_count);
+    else
+        text_add(&moves,
+                 "%" PRIu32 " replicas (no way with fewer than %" PRIu32
+                 "), %s%s, about %s at %s a "
+                 "second and node, in %" PRIu32 " waves; %" PRIu32 " leaders",
+                 planning->cost.moves, planning->cost.moves_min,
+                 planning->sizes_known ? "" : "more than ", size, time, rate, plan->wave_count,
+                 plan->lead_count);
     add_tolerance(&text, plan->tolerance_before, "more failures now, ");
     add_tolerance(&text, plan->tolerance_least, "on the way, ");
     add_tolerance(&text, plan->tolerance_after, "after");

@@ -536,17 +536,17 @@ static void find_tolerance(struct making *making)
                                                                            : plan->tolerance_after;
 }
 
+/* The rate is of what a node sends, to all together. A target takes what its sources send, so it is
+ * done when they are. */
 static void estimate_time(struct making *making)
 {
     struct plan *plan = making->plan;
     uint64_t rate = making->input->rate_bytes;
     uint64_t most = 0;
 
-    for (uint32_t i = 0; i < plan->member_count; i++) {
-        uint64_t both = plan->members[i].bytes_in + plan->members[i].bytes_out;
-
-        most = both > most ? both : most;
-    }
+    for (uint32_t i = 0; i < plan->member_count; i++)
+        if (plan->members[i].bytes_out > most)
+            most = plan->members[i].bytes_out;
     if (most == 0)
         plan->seconds = 0;
     else

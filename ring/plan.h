@@ -120,7 +120,7 @@ struct plan {
     /* Measured and estimated: */
     uint32_t wave_count;
     uint64_t bytes;
-    uint64_t seconds; /* of the busiest node at its rate; UINT64_MAX: the rate is 0 */
+    uint64_t seconds; /* of the node that sends most, at its rate; UINT64_MAX: the rate is 0 */
     int8_t tolerance_before;
     int8_t tolerance_least; /* on the way */
     int8_t tolerance_after;
@@ -147,7 +147,7 @@ struct plan_input {
                                       * serves; NULL: all are */
     const uint64_t *partition_bytes; /* by partition; NULL: unknown, taken as 0 */
     const struct plan_node *nodes;   /* by slot of wanted; NULL: all alive, disks without end */
-    uint64_t rate_bytes;             /* a second and node, in and out together */
+    uint64_t rate_bytes;             /* a second that a node may send; what comes in is not held */
     uint32_t moves_per_node_max;     /* from 1 */
     bool shares_zones;               /* replicas may share a zone also where they do not now */
 };

@@ -95,12 +95,19 @@ Test(plan, a_join_is_told_with_its_bytes_and_time)
 {
     struct scene scene;
     struct plan plan;
+    uint64_t out = 0, most = 0;
 
     scene_init(&scene, 3, 4, 3);
     plan = scene_plan(&scene);
     cr_assert_eq(plan.move_count, 47, "64 * 3 / 4 - 1");
     cr_assert_eq(plan.bytes, 47 * MIB);
-    cr_assert_eq(plan.seconds, 5, "the new node receives 47 MiB at 10 a second");
+    for (uint32_t i = 0; i < plan.member_count; i++) {
+        out += plan.members[i].bytes_out;
+        most = plan.members[i].bytes_out > most ? plan.members[i].bytes_out : most;
+    }
+    cr_assert_eq(out, 47 * MIB);
+    cr_assert_eq(plan.seconds, (most + 10 * MIB - 1) / (10 * MIB), "each sends 10 MiB a second");
+    cr_assert_lt(plan.seconds, 5, "the new node takes from three at once");
     cr_assert_eq(plan.members[3].id, 4);
     cr_assert_eq(plan.members[3].state_before, 0);
     cr_assert_eq(plan.members[3].moves_in, 47);
