@@ -11,6 +11,7 @@ static const char why_run[] = "records before the synced mark are damaged";
 static const char why_batch[] = "a batch before the synced mark is unreadable";
 static const char why_before[] = "fenced before the restart";
 static const char why_form[] = "records that check make no sense";
+static const char why_gap[] = "entries before others are missing";
 static const char why_manifest[] = "the manifest is damaged or missing";
 
 /* What is to be done behind a place in a segment. */
@@ -51,6 +52,8 @@ static void deliver_checkpoint(struct recovery *recovery, struct store_partition
     /* Taken while a snapshot was on its way in: of what that replaced. */
     if (checkpoint.applied < part->floor_applied)
         return;
+    if (part->unbroken && checkpoint.applied > part->last_index)
+        store_fence_partition(recovery->store, part, why_gap);
     part->retain = checkpoint.first_index;
     if (checkpoint.applied > part->commit)
         part->commit = checkpoint.applied;
@@ -71,6 +74,8 @@ static int deliver_entry(struct recovery *recovery, struct store_partition *part
 
     if (manifest_truncated(&store->manifest, part->number, index, segment->base.number, offset))
         return 0;
+    if (part->unbroken && index > part->last_index + 1)
+        store_fence_partition(store, part, why_gap);
     r = store_note_entries(store, part, segment, offset, index, index,
                            records[0].flags & RECORD_FLAG_RELOCATED);
     if (r != 0)
@@ -371,6 +376,21 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
     return r;
 }
 
+/* No segment from this one on has been dropped, or is a data file only. */
+static bool log_is_whole(const struct store *store, uint64_t number)
+{
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (segment->base.number < number)
+            continue;
+        if (segment->base.number != number || segment->state == JOURNAL_SEGMENT_RETIRED)
+            return false;
+        number++;
+    }
+    return true;
+}
+
 /* What snapshots brought besides records stands before all that is not void. */
 static void deliver_floors(struct recovery *recovery)
 {
@@ -392,6 +412,7 @@ static void deliver_floors(struct recovery *recovery)
         part->last_index = checkpoint.applied;
         part->commit = checkpoint.applied;
         part->retain = checkpoint.first_index;
+        part->unbroken = log_is_whole(store, floor->segment);
         store->visitor.on_checkpoint(store->visitor.context, part->number, &checkpoint);
     }
 }

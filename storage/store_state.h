@@ -61,7 +61,8 @@ struct store_partition {
     uint64_t floor_checkpoint;         /* the first taken behind its floor; 0: none yet */
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
-    uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for */
+    uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for; */
+    bool unbroken;          /* all of its log behind that floor is there */
     uint32_t casks_small;   /* that are better merged */
 };
 

@@ -199,6 +199,35 @@ static void forget_floors(struct scene *scene, int node)
     manifest_deinit(&manifest);
 }
 
+/* As if the edit that ended the install had rotted behind the last one: the replica is as it began,
+ * but for what the journal has from then on. */
+static void forget_install(struct scene *scene, int node)
+{
+    struct store_checkpoint checkpoint;
+    struct manifest manifest;
+    struct manifest_floor *floor = NULL;
+    const struct manifest_cask *casks;
+    size_t count;
+    bool marked;
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    while ((casks = manifest_casks(&manifest, scene->p, &count)))
+        cr_assert_eq(manifest_cask_drop(&manifest, scene->p, casks->number), 0);
+    for (size_t i = 0; i < manifest.floor_count; i++)
+        if (manifest.floors[i].partition == scene->p)
+            floor = &manifest.floors[i];
+    cr_assert(floor && floor->state);
+    cr_assert(journal_checkpoint_decode(floor->state, floor->state_size, &checkpoint, &marked));
+    cr_assert_gt(checkpoint.applied, 0);
+    checkpoint.applied = checkpoint.applied_term = 0;
+    checkpoint.first_index = 1;
+    checkpoint.first_prev_term = 0;
+    journal_checkpoint_encode(&checkpoint, false, floor->state);
+    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    manifest_deinit(&manifest);
+}
+
 /* --- tests --------------------------------------------------------------------------------- */
 
 Test(shard_damage, a_founded_partition_whose_journal_is_damaged_is_fenced, .timeout = 240)
@@ -239,6 +268,20 @@ Test(shard_damage, one_that_came_back_and_lost_a_cask_is_fenced, .timeout = 240)
     remove_casks(&scene, scene.goes);
     cluster_restart(&scene.cluster, scene.goes);
     expect_heals(&scene, scene.goes);
+    end(&scene);
+}
+
+Test(shard_damage, one_whose_snapshot_the_manifest_has_lost_is_fenced, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    forget_install(&scene, scene.comes);
+    cluster_restart(&scene.cluster, scene.comes);
+    expect_heals(&scene, scene.comes);
     end(&scene);
 }
 
