@@ -5,14 +5,19 @@
 
 #include <string.h>
 
+enum crowd loop_crowd_of_role(const struct host_link *host)
+{
+    if (host->role != LINK_ROLE_ADMIN)
+        return CROWD_ROUTERS;
+    return host->ticket == 0 ? CROWD_OWNERS : CROWD_ADMINS;
+}
+
 enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host)
 {
     uint16_t member = loop_link_member(loop, host);
 
-    if (host->role == LINK_ROLE_ROUTER)
-        return CROWD_ROUTERS;
-    if (host->role == LINK_ROLE_ADMIN)
-        return host->ticket == 0 ? CROWD_OWNERS : CROWD_ADMINS;
+    if (host->role != LINK_ROLE_NODE)
+        return loop_crowd_of_role(host);
     if (host->seed || !loop->map_known)
         return CROWD_MEMBERS;
     if (member == 0)

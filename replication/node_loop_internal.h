@@ -153,7 +153,7 @@ struct host_link {
                           identity; 0: it is heard */
     bool deaf_told;    /* that it is not */
     atomic_bool guest; /* NODE: it was one when that was looked at last */
-    struct crowd_waiting waiting; /* of a guest; of its link's callbacks */
+    struct crowd_waiting waiting; /* in the control plane's inbox; of its link's callbacks */
     struct node_counters_link counters;
     char address[RINGMAP_ADDRESS_SIZE];
     const char *cipher; /* that seals it, for the log: a constant text */
@@ -248,7 +248,10 @@ void loop_links_tell(struct node_loop *loop, struct host_link *host);
 /* Tells the shards, just started, of the links that are there. */
 void loop_links_announce(struct node_loop *loop);
 
-/* node_loop_crowds.c: all with links_mutex held. */
+/* node_loop_crowds.c */
+/* Of a router's or admin's, which no map changes. */
+enum crowd loop_crowd_of_role(const struct host_link *host);
+/* The others with links_mutex held. */
 /* What the link counts as: as of the map and the tickets that are known now. */
 enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host);
 /* Whether there is no place for it among those that are linked; it is not one of them yet. */

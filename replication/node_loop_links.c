@@ -280,7 +280,7 @@ static struct shard_address sender(struct node_loop *loop, struct host_link *hos
 {
     struct shard_address from = {.role = host->role, .member = host->member, .link = host->id};
 
-    *crowd = CROWD_MEMBERS;
+    *crowd = from.role == LINK_ROLE_NODE ? CROWD_MEMBERS : loop_crowd_of_role(host);
     if (from.role == LINK_ROLE_NODE && (from.member == 0 || atomic_load(&host->guest))) {
         pthread_mutex_lock(&loop->links_mutex);
         *crowd = loop_crowd_note(loop, host);
@@ -290,14 +290,20 @@ static struct shard_address sender(struct node_loop *loop, struct host_link *hos
     return from;
 }
 
-/* Guests speak to the control plane alone, and briefly. */
-static bool guest_is_heard(struct node_loop *loop, struct host_link *host, enum crowd crowd,
+/* Guests speak to the control plane alone, and briefly; others that are no members briefly to that.
+ */
+static bool crowd_is_heard(struct node_loop *loop, struct host_link *host, enum crowd crowd,
                            const struct link_message *message)
 {
     size_t size_max = crowd == CROWD_STRANGERS ? LOOP_STRANGER_SIZE : CROWD_GUEST_SIZE_MAX;
 
-    return message->partition == WIRE_PARTITION_NODE && message->body_size <= size_max &&
-           crowd_may_wait(&host->waiting, atomic_load(&loop->inbox.round), message->body_size);
+    if (crowd == CROWD_MEMBERS)
+        return true;
+    if (message->partition != WIRE_PARTITION_NODE)
+        return !crowd_is_guest(crowd);
+    return (!crowd_is_guest(crowd) || message->body_size <= size_max) &&
+           crowd_may_wait(crowd, &host->waiting, atomic_load(&loop->inbox.round),
+                          message->body_size);
 }
 
 /* It is looked at, and answered, under the lock that all links want. Routers and admins say it
@@ -310,7 +316,8 @@ static bool hello_is_heard(struct node_loop *loop, struct host_link *host,
     if (host->role != LINK_ROLE_NODE)
         return !host->greeted;
     return !atomic_load(&host->guest) ||
-           crowd_may_wait(&host->waiting, atomic_load(&loop->inbox.round), message->body_size);
+           crowd_may_wait(CROWD_JOINERS, &host->waiting, atomic_load(&loop->inbox.round),
+                          message->body_size);
 }
 
 /* On a link's thread; without the lock of all links, which is what makes them wait for another. */
@@ -321,15 +328,14 @@ static void on_message(void *context, struct link *link, const struct link_messa
     struct inbox *inbox = loop_route(loop, message->partition);
     struct host_link *host = link_user(link);
     enum crowd crowd;
-    bool heard = true;
+    bool heard;
 
     if (host && inbox && message->type != WIRE_HELLO) {
         item.from = sender(loop, host, &crowd);
         item.link = host->id;
         item.ticket = host->ticket;
         item.secret = !host->dialled && host->ticket == 0;
-        if (crowd_is_guest(crowd))
-            heard = guest_is_heard(loop, host, crowd, message);
+        heard = crowd_is_heard(loop, host, crowd, message);
         if (heard && host->deaf_ms == 0 && !host->counters.outdated) {
             inbox_put(inbox, &item);
             return;

@@ -48,27 +48,39 @@ Test(crowd, guests_are_those_whom_nobody_has_committed)
     cr_assert_not(crowd_is_guest(CROWD_OWNERS));
 }
 
-Test(crowd, so_many_messages_of_a_guest_wait_in_a_round)
+static uint32_t fill(enum crowd crowd, struct crowd_waiting *waiting, uint64_t round, size_t bytes)
 {
-    struct crowd_waiting waiting = {0};
+    uint32_t count = 0;
 
-    for (uint32_t i = 0; i < CROWD_GUEST_MESSAGES; i++)
-        cr_assert(crowd_may_wait(&waiting, 7, 10));
-    cr_assert_not(crowd_may_wait(&waiting, 7, 0));
-    cr_assert_not(crowd_may_wait(&waiting, 7, 10));
-    for (uint32_t i = 0; i < CROWD_GUEST_MESSAGES; i++)
-        cr_assert(crowd_may_wait(&waiting, 8, 10), "the next round");
-    cr_assert_not(crowd_may_wait(&waiting, 8, 10));
+    while (count < 100000 && crowd_may_wait(crowd, waiting, round, bytes))
+        count++;
+    return count;
 }
 
-Test(crowd, so_many_bytes_of_a_guest_wait_in_a_round)
+Test(crowd, so_many_messages_wait_in_a_round)
 {
     struct crowd_waiting waiting = {0};
 
-    cr_assert(crowd_may_wait(&waiting, 0, CROWD_GUEST_BYTES - 1));
-    cr_assert_not(crowd_may_wait(&waiting, 0, 2));
-    cr_assert_not(crowd_may_wait(&waiting, 0, SIZE_MAX));
-    cr_assert(crowd_may_wait(&waiting, 0, 1), "what was refused is not counted");
-    cr_assert_not(crowd_may_wait(&waiting, 0, 1));
-    cr_assert_not(crowd_may_wait(&waiting, 1, CROWD_GUEST_BYTES + 1));
+    cr_assert_eq(fill(CROWD_JOINERS, &waiting, 7, 10), 16);
+    cr_assert_eq(fill(CROWD_JOINERS, &waiting, 7, 0), 0);
+    cr_assert_eq(fill(CROWD_STRANGERS, &waiting, 8, 10), 16, "the next round");
+    cr_assert_eq(fill(CROWD_ROUTERS, &waiting, 9, 0), 64);
+    cr_assert_eq(fill(CROWD_ADMINS, &waiting, 10, 0), 1024);
+    cr_assert_eq(fill(CROWD_OWNERS, &waiting, 11, 0), 1024);
+    cr_assert_eq(fill(CROWD_MEMBERS, &waiting, 12, 1 << 20), 100000, "their links bound it");
+}
+
+Test(crowd, so_many_bytes_wait_in_a_round)
+{
+    static const size_t most = 512u << 10;
+    struct crowd_waiting waiting = {0};
+
+    cr_assert(crowd_may_wait(CROWD_JOINERS, &waiting, 0, most - 1));
+    cr_assert_not(crowd_may_wait(CROWD_JOINERS, &waiting, 0, 2));
+    cr_assert_not(crowd_may_wait(CROWD_JOINERS, &waiting, 0, SIZE_MAX));
+    cr_assert(crowd_may_wait(CROWD_JOINERS, &waiting, 0, 1), "what was refused is not counted");
+    cr_assert_not(crowd_may_wait(CROWD_JOINERS, &waiting, 0, 1));
+    cr_assert_not(crowd_may_wait(CROWD_JOINERS, &waiting, 1, most + 1));
+    cr_assert(crowd_may_wait(CROWD_ADMINS, &waiting, 2, 20u << 20), "the largest message");
+    cr_assert_not(crowd_may_wait(CROWD_JOINERS, &waiting, 2, 1), "it was less before");
 }
