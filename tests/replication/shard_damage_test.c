@@ -256,6 +256,42 @@ Test(shard_damage, one_that_moved_in_and_lost_a_cask_is_fenced, .timeout = 240)
     end(&scene);
 }
 
+Test(shard_damage, what_was_lost_is_listed_no_more_when_it_has_healed, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    remove_casks(&scene, scene.comes);
+    cluster_restart(&scene.cluster, scene.comes);
+    expect_heals(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    cluster_restart(&scene.cluster, scene.comes);
+    cr_assert(!fenced(&scene, scene.comes));
+    move_to(&scene, scene.goes);
+    cr_assert_null(shard_raft(scene.cluster.shards[scene.comes], scene.p));
+    end(&scene);
+}
+
+/* It need not heal before. */
+Test(shard_damage, a_fenced_one_that_lost_a_cask_can_leave, .timeout = 240)
+{
+    struct scene scene;
+
+    begin(&scene);
+    fill(&scene);
+    move_to(&scene, scene.comes);
+    cluster_kill(&scene.cluster, scene.comes);
+    remove_casks(&scene, scene.comes);
+    move_to(&scene, scene.goes);
+    cluster_restart(&scene.cluster, scene.comes);
+    writer_run(&scene.writer, 5000);
+    cr_assert_null(shard_raft(scene.cluster.shards[scene.comes], scene.p));
+    end(&scene);
+}
+
 Test(shard_damage, one_that_came_back_and_lost_a_cask_is_fenced, .timeout = 240)
 {
     struct scene scene;
