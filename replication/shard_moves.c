@@ -223,14 +223,7 @@ static void list_members(const struct raft_replica *replicas, uint8_t count,
         members->ids[i] = replicas[i].member;
 }
 
-static uint64_t keys_of(const struct shard *shard, const struct replica *replica)
-{
-    return replica->partition == STORE_PARTITION_META
-               ? 0
-               : store_keys(shard->store, replica->partition);
-}
-
-static void describe(const struct shard *shard, const struct replica *replica, uint64_t keys,
+static void describe(const struct shard *shard, const struct replica *replica,
                      struct wire_move *out)
 {
     const struct raft_config *config = &replica->raft.config;
@@ -248,10 +241,8 @@ static void describe(const struct shard *shard, const struct replica *replica, u
     list_members(config->voters, config->voter_count, &out->voters);
     list_members(config->voters_old, config->voter_old_count, &out->voters_old);
     list_members(config->learners, config->learner_count, &out->learners);
-    /* The shard's average for each key. */
-    if (keys > 0)
-        out->bytes = (uint64_t)((double)store_live(shard->store) * (double)keys_of(shard, replica) /
-                                (double)keys);
+    if (replica->partition != STORE_PARTITION_META)
+        out->bytes = store_live_bytes(shard->store, replica->partition);
     for (uint8_t i = 0; i < config->learner_count; i++)
         if (config->learners[i].member == replica->move.fed.member &&
             config->learners[i].life == replica->move.fed.life) {
@@ -267,17 +258,14 @@ void shard_moves_get(struct shard *shard, struct shard_address from,
                                    .paused = shard->intent.paused,
                                    .rate = shard_budget_rate(shard)};
     struct wire_buffer body = {0};
-    uint64_t keys = 0;
 
-    for (size_t i = 0; i < shard->hosted_count; i++)
-        keys += keys_of(shard, shard->hosted[i]);
     wire_put_moves_head(&body, &head);
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct wire_move move;
 
         if (!replica_leads(shard->hosted[i]))
             continue;
-        describe(shard, shard->hosted[i], keys, &move);
+        describe(shard, shard->hosted[i], &move);
         wire_put_move(&body, &move);
     }
     shard_out(shard, from, WIRE_MOVES, message->partition, message->correlation, &body);

@@ -346,6 +346,7 @@ int keydir_fill(struct keydir *keydir, const struct slot *slots, size_t count, u
         segment_insert(segment, slots[i]);
         keydir->tombstones += entry.tombstone;
         keydir->expiring += entry_expiring(&entry);
+        keydir->live_bytes += entry_live(&entry);
     }
     keydir->count += count;
     return 0;
@@ -415,13 +416,15 @@ int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64
                uint32_t size, bool tombstone, bool expires, struct keydir_entry *old)
 {
     struct slot key = keydir_slot(digest, location, size, tombstone, expires);
+    struct keydir_entry after = keydir_slot_entry(&key);
     struct slot *slot = segment_find(keydir_approach(keydir, &key), &key);
     if (slot) {
         struct keydir_entry before = keydir_slot_entry(slot);
         if (old)
             *old = before;
         keydir->tombstones = keydir->tombstones - before.tombstone + tombstone;
-        keydir->expiring = keydir->expiring - entry_expiring(&before) + (expires && !tombstone);
+        keydir->expiring = keydir->expiring - entry_expiring(&before) + entry_expiring(&after);
+        keydir->live_bytes = keydir->live_bytes - entry_live(&before) + entry_live(&after);
         slot->meta = key.meta;
         return KEYDIR_E_OK;
     }
@@ -431,7 +434,8 @@ int keydir_put(struct keydir *keydir, const struct keydir_digest *digest, uint64
     segment_insert(keydir_segment(keydir, &key), key);
     keydir->count++;
     keydir->tombstones += tombstone;
-    keydir->expiring += expires && !tombstone;
+    keydir->expiring += entry_expiring(&after);
+    keydir->live_bytes += entry_live(&after);
     return KEYDIR_E_ABSENT;
 }
 
@@ -458,6 +462,7 @@ int keydir_remove(struct keydir *keydir, const struct keydir_digest *digest)
     keydir->count--;
     keydir->tombstones -= entry.tombstone;
     keydir->expiring -= entry_expiring(&entry);
+    keydir->live_bytes -= entry_live(&entry);
     segment_erase(segment, slot);
     if (segment->capacity > SEGMENT_CAPACITY_MIN && segment->count < segment->capacity / 8 * 5) {
         uint32_t capacity = segment_capacity_for(segment->count + segment->count / 8 + 1);
@@ -480,6 +485,11 @@ uint64_t keydir_tombstones(const struct keydir *keydir)
 uint64_t keydir_expiring(const struct keydir *keydir)
 {
     return keydir->expiring;
+}
+
+uint64_t keydir_live_bytes(const struct keydir *keydir)
+{
+    return keydir->live_bytes;
 }
 
 size_t keydir_memory(const struct keydir *keydir)
@@ -507,12 +517,17 @@ int keydir_walk(const struct keydir *keydir, keydir_visit visit, void *context)
     return 0;
 }
 
-/* Of one segment, whose directory entries begin at `first`. Returns its tombstones. */
-static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first, uint64_t *expiring)
+/* What keydir_check() counts again. */
+struct keydir_sums {
+    uint64_t count, tombstones, expiring, live_bytes;
+};
+
+/* Of one segment, whose directory entries begin at `first`. */
+static void keydir_check_segment(const struct keydir *keydir, size_t first,
+                                 struct keydir_sums *sums)
 {
     struct segment *segment = keydir->directory[first].segment;
     uint32_t count = 0;
-    uint64_t tombstones = 0;
     assert(segment->capacity >= SEGMENT_CAPACITY_MIN);
     assert(segment->count <= segment_limit(segment->capacity));
     for (uint32_t i = 0; i < segment->capacity; i++) {
@@ -521,8 +536,9 @@ static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first, 
             continue;
         count++;
         struct keydir_entry entry = keydir_slot_entry(slot);
-        tombstones += entry.tombstone;
-        *expiring += entry_expiring(&entry);
+        sums->tombstones += entry.tombstone;
+        sums->expiring += entry_expiring(&entry);
+        sums->live_bytes += entry_live(&entry);
         assert(keydir_segment(keydir, slot) == segment);
         assert(segment_find(segment, slot) == slot); /* reachable, and no other has its key */
         uint32_t before = i == 0 ? segment->capacity - 1 : i - 1;
@@ -531,14 +547,12 @@ static uint64_t keydir_check_segment(const struct keydir *keydir, size_t first, 
         assert(distance <= (gap ? 0 : segment_distance(segment, before) + 1)); /* Robin Hood */
     }
     assert(count == segment->count);
-    return tombstones;
+    sums->count += count;
 }
 
 void keydir_check(const struct keydir *keydir)
 {
-    uint64_t count = 0;
-    uint64_t tombstones = 0;
-    uint64_t expiring = 0;
+    struct keydir_sums sums = {0};
     size_t size = (size_t)1 << keydir->depth;
     size_t memory = heap_size(sizeof *keydir) + heap_size(size * sizeof(struct directory_entry));
     for (size_t i = 0, end; i < size; i = end) {
@@ -551,12 +565,12 @@ void keydir_check(const struct keydir *keydir)
             assert(keydir->directory[j].segment == segment);
             assert(keydir->directory[j].capacity == segment->capacity);
         }
-        tombstones += keydir_check_segment(keydir, i, &expiring);
-        count += segment->count;
+        keydir_check_segment(keydir, i, &sums);
         memory += heap_size(segment_size(segment->capacity));
     }
-    assert(count == keydir->count);
-    assert(tombstones == keydir->tombstones);
-    assert(expiring == keydir->expiring);
+    assert(sums.count == keydir->count);
+    assert(sums.tombstones == keydir->tombstones);
+    assert(sums.expiring == keydir->expiring);
+    assert(sums.live_bytes == keydir->live_bytes);
     assert(memory == keydir->memory);
 }

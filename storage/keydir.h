@@ -69,7 +69,9 @@ int keydir_remove(struct keydir *keydir, const struct keydir_digest *digest);
 uint64_t keydir_count(const struct keydir *keydir); /* tombstones included */
 uint64_t keydir_tombstones(const struct keydir *keydir);
 uint64_t keydir_expiring(const struct keydir *keydir); /* flag expires, and no tombstone */
-size_t keydir_memory(const struct keydir *keydir);     /* bytes, allocator overhead estimated */
+/* Upper bound of the bytes of all records but tombstones, by their size classes. */
+uint64_t keydir_live_bytes(const struct keydir *keydir);
+size_t keydir_memory(const struct keydir *keydir); /* bytes, allocator overhead estimated */
 /* Visits every entry; the digest's 80 known bits are in high (low 16 bits) and low. Segments come
  * in ascending order of digests, entries of one segment in no order. The visit must not change the
  * keydir. A non-zero return ends the walk and is returned. */

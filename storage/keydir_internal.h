@@ -46,6 +46,7 @@ struct keydir {
     uint64_t count;
     uint64_t tombstones;
     uint64_t expiring;
+    uint64_t live_bytes; /* as keydir_live_bytes() */
     size_t memory;
 };
 
@@ -99,6 +100,12 @@ static inline uint64_t directory_prefix(size_t index, uint32_t depth)
 static inline bool entry_expiring(const struct keydir_entry *entry)
 {
     return entry->expires && !entry->tombstone;
+}
+
+/* Bytes that it adds to those alive. */
+static inline uint32_t entry_live(const struct keydir_entry *entry)
+{
+    return entry->tombstone ? 0 : entry->size_max;
 }
 
 /* The index after the last directory entry of the segment that begins at `first`. */

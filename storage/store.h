@@ -349,6 +349,8 @@ bool store_holds_up(const struct store *store, store_location location, uint64_t
 
 /* Bytes of all records that a keydir points at, about; tombstones too. */
 uint64_t store_live(const struct store *store);
+/* Of a partition that lives here, about, without tombstones: what a copy of it takes. */
+uint64_t store_live_bytes(const struct store *store, uint16_t partition);
 /* How large segments are made now: in proportion to what is alive, at most options.segment_size. */
 uint32_t store_segment_size(const struct store *store);
 

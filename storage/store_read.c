@@ -176,6 +176,14 @@ uint64_t store_keys(const struct store *store, uint16_t partition)
     return keydir_count(part->keydir) - keydir_tombstones(part->keydir);
 }
 
+uint64_t store_live_bytes(const struct store *store, uint16_t partition)
+{
+    const struct store_partition *part = store_partition(store, partition);
+
+    assert(part && part->is_hosted);
+    return keydir_live_bytes(part->keydir);
+}
+
 uint64_t store_expiring(const struct store *store, uint16_t partition)
 {
     const struct store_partition *part = store_partition(store, partition);

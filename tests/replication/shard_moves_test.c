@@ -667,3 +667,28 @@ Test(shard_moves, a_leader_that_is_cut_off_changes_nothing_of_its_group, .timeou
     cr_assert_null(shard_raft(scene.cluster.shards[other], scene.p));
     end(&scene);
 }
+
+/* A plan tells from them what has to move, and which disk has room for it. */
+Test(shard_moves, a_leader_tells_the_bytes_of_its_own_partition)
+{
+    struct scene scene;
+    char key[16], value[2001];
+    unsigned large = 0;
+
+    begin(&scene, 3);
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    for (unsigned i = 0; i < 60; i++) {
+        bool here;
+
+        snprintf(key, sizeof key, "size-%u", i);
+        here = cluster_partition(&scene.cluster, key) == scene.p;
+        large += here;
+        cluster_set(&scene.cluster, key, here ? value : "x");
+        scene.cluster.result_count = 0;
+    }
+    cr_assert(large > 0 && large < 40);
+    cr_assert_geq(move_of(&scene)->bytes, large * 2000u);
+    cr_assert_leq(move_of(&scene)->bytes, large * 3000u + 20000u);
+    end(&scene);
+}

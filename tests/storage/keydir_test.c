@@ -225,6 +225,7 @@ static void expect_all(struct keydir *keydir, const struct model *models, uint64
 {
     uint64_t present = 0;
     uint64_t tombstones = 0;
+    uint64_t live_bytes = 0;
     uint64_t sum = 0;
     uint64_t walked = 0;
     keydir_check(keydir);
@@ -238,11 +239,13 @@ static void expect_all(struct keydir *keydir, const struct model *models, uint64
         expect_entry(&entry, &models[id]);
         present++;
         tombstones += entry.tombstone;
+        live_bytes += entry.tombstone ? 0 : entry.size_max;
         digest.high &= 0xffff;
         count_visit(&sum, &digest, &entry);
     }
     cr_assert_eq(keydir_count(keydir), present);
     cr_assert_eq(keydir_tombstones(keydir), tombstones);
+    cr_assert_eq(keydir_live_bytes(keydir), live_bytes);
     cr_assert_eq(keydir_walk(keydir, count_visit, &walked), 0);
     cr_assert_eq(walked, sum, "the walk must see every entry once");
 }
