@@ -1,19 +1,146 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "storage/codec.h"
 #include "storage/mutant.h"
+#include "storage/store_snapshot.h"
 #include "store_hosting.h"
 #include "vfs_crash.h"
 
 #define ROUNDS_MAX 400u
 
-enum change { CHANGE_NONE, CHANGE_COMING, CHANGE_GOING };
+enum change { CHANGE_NONE, CHANGE_COMING, CHANGE_GOING, CHANGE_INSTALL };
+
+/* A snapshot that comes in: as of an index that the partition has not come to, one key. */
+struct incoming {
+    struct store_install *install;
+    uint64_t index, value;
+    uint32_t key, term;
+    bool committed;
+};
 
 struct changes {
     enum change of[HOST_PARTITIONS];
-    unsigned lives;
+    struct incoming incoming[HOST_PARTITIONS];
+    unsigned lives, installs;
 };
+
+/* --- snapshots ----------------------------------------------------------------------------- */
+
+static void op_add(struct host *host, struct host_op op)
+{
+    if (host->op_count == host->op_capacity) {
+        host->op_capacity = host->op_capacity * 2 + 16;
+        host->ops = realloc(host->ops, host->op_capacity * sizeof(*host->ops));
+        cr_assert(host->ops);
+    }
+    host->ops[host->op_count++] = op;
+}
+
+/* The partition is what the snapshot made it, whatever it was. */
+static void install_note(struct host *host, uint16_t p, const struct incoming *incoming)
+{
+    struct host_partition *part = &host->parts[p];
+    struct host_entry entry = {
+        .term = incoming->term, .key = incoming->key, .value = incoming->value, .size = 1};
+    struct host_entry last = {.term = incoming->term, .key = HOST_KEYS};
+
+    hosting_forget(host, p);
+    op_add(host, (struct host_op){.kind = HOST_OP_HARD, .partition = p, .term = incoming->term});
+    op_add(host, (struct host_op){.kind = HOST_OP_ENTRY,
+                                  .partition = p,
+                                  .index = incoming->index - 1,
+                                  .entry = entry});
+    op_add(host,
+           (struct host_op){
+               .kind = HOST_OP_ENTRY, .partition = p, .index = incoming->index, .entry = last});
+    for (uint64_t i = 1; i < incoming->index; i++)
+        part->log[i] = (struct host_entry){.key = HOST_KEYS};
+    part->log[incoming->index - 1] = entry;
+    part->log[incoming->index] = last;
+    part->log_used = incoming->index;
+    part->term = incoming->term;
+    part->last = part->commit = part->applied = incoming->index;
+    part->first = incoming->index + 1;
+}
+
+static struct store_checkpoint checkpoint_of(const struct incoming *incoming, uint16_t p)
+{
+    static uint8_t state[1024];
+
+    memset(state, p, sizeof(state));
+    return (struct store_checkpoint){.term = incoming->term,
+                                     .applied = incoming->index,
+                                     .applied_term = incoming->term,
+                                     .first_index = incoming->index + 1,
+                                     .state = state,
+                                     .state_size = 5 + p * 100u};
+}
+
+static void install_begin(struct host *host, struct vfs *vfs, struct changes *changes, uint16_t p)
+{
+    struct host_partition *part = &host->parts[p];
+    struct incoming *incoming = &changes->incoming[p];
+    struct store_checkpoint checkpoint;
+    uint8_t bytes[256], key[4], value[8];
+    struct record record = {.partition = p,
+                            .kind = RECORD_KIND_PUT,
+                            .sub_count = 1,
+                            .key = key,
+                            .key_size = 4,
+                            .value = value,
+                            .value_size = 8};
+    struct keydir_digest digest;
+
+    *incoming = (struct incoming){.index = part->last + 2 + vfs_crash_random(vfs) % 9,
+                                  .value = host->value_next++,
+                                  .key = (uint32_t)(vfs_crash_random(vfs) % HOST_KEYS),
+                                  .term = part->term + 1};
+    checkpoint = checkpoint_of(incoming, p);
+    if (incoming->index + 2 >= HOST_LOG_MAX ||
+        store_install_begin(host->store, p, &checkpoint, &incoming->install) != 0)
+        return;
+    record.term = incoming->term;
+    record.index = incoming->index - 1;
+    codec_put_u32(key, incoming->key);
+    codec_put_u64(value, incoming->value);
+    digest = host_digest(incoming->key);
+    cr_assert_eq(store_install_add(incoming->install, bytes, record_encode(&record, bytes), &digest,
+                                   1, 1 + vfs_crash_random(vfs) % 2),
+                 0);
+    changes->of[p] = CHANGE_INSTALL;
+}
+
+static void install_step(struct host *host, struct vfs *vfs, struct changes *changes, uint16_t p)
+{
+    struct incoming *incoming = &changes->incoming[p];
+    struct store_checkpoint checkpoint = checkpoint_of(incoming, p);
+    enum store_install_state state = store_install_state(incoming->install);
+    uint64_t dice = vfs_crash_random(vfs) % 8;
+
+    if (state == STORE_INSTALL_COMMIT)
+        return;
+    /* One that the partition has overtaken is given up. */
+    if (state == STORE_INSTALL_OPEN && dice > 1 && host->parts[p].last + 1 < incoming->index &&
+        host->parts[p].term < incoming->term) {
+        if (dice > 4)
+            (void)store_install_room(incoming->install);
+        else if (store_install_commit(incoming->install, &checkpoint) == 0)
+            incoming->committed = host->parts[p].fenced = true; /* what it is is not known */
+        return;
+    }
+    if (state == STORE_INSTALL_DONE) {
+        install_note(host, p, incoming);
+        changes->installs++;
+    }
+    host->parts[p].fenced = false;
+    store_install_end(incoming->install);
+    changes->of[p] = CHANGE_NONE;
+}
+
+/* --- comings and goings -------------------------------------------------------------------- */
 
 /* Asks for what is under way, and begins something now and then. */
 static void change(struct host *host, struct vfs *vfs, struct changes *changes)
@@ -21,7 +148,12 @@ static void change(struct host *host, struct vfs *vfs, struct changes *changes)
     uint16_t p = (uint16_t)(vfs_crash_random(vfs) % HOST_PARTITIONS);
     enum store_hosting now = store_hosting(host->store, p);
 
-    if (changes->of[p] == CHANGE_COMING && now == STORE_HOSTING_HERE) {
+    if (changes->of[p] == CHANGE_INSTALL) {
+        install_step(host, vfs, changes, p);
+    } else if (changes->of[p] == CHANGE_NONE && !host->parts[p].gone &&
+               vfs_crash_random(vfs) % 3 == 0) {
+        install_begin(host, vfs, changes, p);
+    } else if (changes->of[p] == CHANGE_COMING && now == STORE_HOSTING_HERE) {
         host->parts[p].gone = false;
         changes->of[p] = CHANGE_NONE;
         changes->lives++;
@@ -48,7 +180,7 @@ static bool step(struct host *host, struct vfs *vfs, struct changes *changes)
     uint16_t p = (uint16_t)(vfs_crash_random(vfs) % HOST_PARTITIONS);
     struct host_partition *part = &host->parts[p];
     uint32_t key = (uint32_t)(vfs_crash_random(vfs) % HOST_KEYS);
-    uint64_t dice = vfs_crash_random(vfs) % 24;
+    uint64_t dice = vfs_crash_random(vfs) % 25;
     int r = 0;
 
     if (part->last + 2 >= HOST_LOG_MAX)
@@ -63,7 +195,11 @@ static bool step(struct host *host, struct vfs *vfs, struct changes *changes)
         change(host, vfs, changes);
         return true;
     }
-    if (part->gone)
+    if (dice == 24) {
+        cr_assert_eq(store_flush(host->store), 0);
+        return true;
+    }
+    if (part->gone || (changes->of[p] == CHANGE_INSTALL && changes->incoming[p].committed))
         return true;
     if (dice == 15) {
         cr_assert_eq(host_hard(host, p, part->term + 1, 1), 0);
@@ -93,6 +229,10 @@ static void judge(struct host *next, struct host *before, struct changes *change
             cr_assert_eq(next->parts[p].gone, before->parts[p].gone, "partition %u", p);
         if (changes->of[p] == CHANGE_GOING && next->parts[p].gone)
             hosting_forget(before, p);
+        if (changes->of[p] == CHANGE_INSTALL && changes->incoming[p].committed &&
+            next->parts[p].last >= changes->incoming[p].index &&
+            next->parts[p].term == changes->incoming[p].term)
+            install_note(before, p, &changes->incoming[p]);
         changes->of[p] = CHANGE_NONE;
     }
 }
@@ -165,8 +305,9 @@ static void crash_rounds(uint64_t seed, unsigned rounds)
         host = next;
     }
     if (getenv("STORE_CRASH_SEEDS"))
-        fprintf(stderr, "seed %lu: %u lives\n", (unsigned long)seed, changes.lives);
-    cr_assert_gt(changes.lives, 0);
+        fprintf(stderr, "seed %lu: %u lives, %u snapshots\n", (unsigned long)seed, changes.lives,
+                changes.installs);
+    cr_assert_gt(changes.lives + changes.installs, 0);
     host_deinit(host);
     vfs_crash_free(vfs);
 }
