@@ -482,8 +482,9 @@ static struct store_job *install_next(struct store *store, struct store_install 
     }
     if (install->stage != INSTALL_STAGE_LAST)
         return NULL;
-    /* A hard state that waits is of the time before: it must not follow the floor. */
-    if (install->part->hard_pending && !store_seal(store))
+    /* What waits is of the time before: a hard state must not follow the floor, nor a batch carry a
+     * commit of what the edit, which may be lost, has brought. */
+    if ((install->part->hard_pending || journal_open_batch(&store->journal)) && !store_seal(store))
         return NULL;
     if (edit(install) != 0)
         fail(install);

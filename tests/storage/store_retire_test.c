@@ -250,6 +250,34 @@ Test(store_retire, what_a_snapshot_replaced_is_read_at_no_start)
     host_stop(&host);
 }
 
+/* The edit of a snapshot is lost, the batch that was open when it was queued is not: what nobody
+ * committed before is not committed by it. */
+Test(store_retire, a_switch_that_is_lost_commits_nothing)
+{
+    uint8_t state[5] = {0};
+    struct store_checkpoint checkpoint = {
+        .term = 3, .applied = 60, .first_index = 61, .state = state, .state_size = sizeof state};
+    struct store_install *install;
+    struct host host;
+
+    start(&host);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(host_append_next(&host, 0, i), 0);
+    host_commit(&host, 0, 1);
+    host_settle(&host);
+    cr_assert_eq(host_append_next(&host, 0, 5), 0);
+    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
+    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    while (!manifest_floor_find(&host.store->manifest, 0))
+        cr_assert(host_background_half(&host));
+    cr_assert(host_sync(&host));
+    host_close(&host);
+    cr_assert_eq(host_open(&host), 0);
+    cr_assert_eq(host.parts[0].last, 4);
+    cr_assert_leq(host.parts[0].commit, 1);
+    host_stop(&host);
+}
+
 static void damage_at(struct host *host, uint32_t offset)
 {
     struct iovec iov = {.iov_base = "damaged", .iov_len = 7};
