@@ -37,12 +37,12 @@ static enum exit_code fail(const struct admin *admin, int r)
 /* `why` begins with the change's word, which the command's name may end with: it is said once. */
 static const char *without_word(const struct arguments *arguments, const char *why)
 {
-    const char *name = arguments->command->name, *colon = strstr(why, ": ");
-    size_t size = colon ? (size_t)(colon - why) : 0, name_size = strlen(name);
+    const char *name = arguments->command->name;
+    size_t size = strcspn(why, ": "), name_size = strlen(name);
 
     if (size == 0 || size > name_size || strncmp(name + name_size - size, why, size) != 0)
         return why;
-    return colon + 2;
+    return why + size + strspn(why + size, ": ");
 }
 
 static void say_why(const struct arguments *arguments, const char *why)

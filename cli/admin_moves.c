@@ -184,7 +184,9 @@ static enum exit_code need_plan(const struct admin *admin)
 {
     if (ringmap_moving(&admin->view.map))
         return EXIT_CODE_OK;
-    arguments_error(admin->arguments, "no plan is under way");
+    arguments_error(admin->arguments,
+                    "no plan is under way: there is nothing to %s; see `ring-admin moves`",
+                    admin->arguments->command->name);
     return EXIT_CODE_FAILED;
 }
 

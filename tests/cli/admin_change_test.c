@@ -210,3 +210,12 @@ Test(admin_change, the_word_of_a_change_is_said_once)
     cr_assert_str_eq(admin_fake.said, "ring-admin set-replicas: 9 is no number from 1 to 7\n");
     admin_fake_close();
 }
+
+Test(admin_change, the_word_of_a_change_is_said_once_before_a_node_too)
+{
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("replace 1 9"), EXIT_CODE_USAGE);
+    cr_assert_str_eq(admin_fake.said, "ring-admin replace: 9: no node has this id or address; see "
+                                      "`ring-admin members`\n");
+    admin_fake_close();
+}
