@@ -48,19 +48,48 @@ static int run_walk(struct segment_walk *walk, const uint8_t *batch, uint32_t ba
                     const struct journal_run *run, uint32_t end)
 {
     struct journal_run_cursor cursor = {.batch = batch, .offset = run->offset, .end = end};
+    bool whole = journal_run_check(batch, run, end, walk->reader.epoch);
     struct record record;
     uint32_t at;
     int r = 0;
 
-    walk->bad |= !journal_run_check(batch, run, end, walk->reader.epoch);
+    walk->bad |= !whole;
     while (r == 0 && journal_run_next(&cursor, &record, &at)) {
         walk->bad |= record_decode(batch + at, end - at, &record) != 0;
-        r = entry_truncates(walk, &record, batch_offset + at);
+        if (whole)
+            r = entry_truncates(walk, &record, batch_offset + at);
         if (r == 0 && (record.kind == RECORD_KIND_PUT || record.kind == RECORD_KIND_DELETE))
             r = survey_entry_add(walk->survey, walk->file, &record, batch_offset + at);
     }
     walk->bad |= cursor.bad;
     return r;
+}
+
+/* What was counted so far. */
+struct counted {
+    size_t entry_count, span_count;
+    uint64_t records, tombstones;
+};
+
+static struct counted counted_of(const struct segment_walk *walk)
+{
+    const struct survey_file *row = &walk->survey->files[walk->file];
+
+    return (struct counted){walk->survey->entry_count, walk->survey->span_count, row->records,
+                            row->tombstones};
+}
+
+/* Nothing of a torn batch counts: the records in it may be whole, and of an earlier use of the
+ * file.
+ */
+static void count_back(struct segment_walk *walk, const struct counted *counted)
+{
+    struct survey_file *row = &walk->survey->files[walk->file];
+
+    walk->survey->entry_count = counted->entry_count;
+    walk->survey->span_count = counted->span_count;
+    row->records = counted->records;
+    row->tombstones = counted->tombstones;
 }
 
 static int batch_walk(struct segment_walk *walk, const struct journal_batch_header *header,
@@ -115,6 +144,7 @@ static int batches_walk(struct segment_walk *walk, uint32_t length)
         if (r < 0)
             return r;
         if (r == 0 && (next == 1 || header.number == next)) {
+            struct counted counted = counted_of(walk);
             bool before = walk->bad;
 
             walk->bad = false;
@@ -123,6 +153,8 @@ static int batches_walk(struct segment_walk *walk, uint32_t length)
             if (r == 0 && walk->bad && length == UINT32_MAX) {
                 r = proved(walk, offset, header.number, &synced);
                 walk->bad = synced || before;
+                if (r == 0 && !synced)
+                    count_back(walk, &counted);
                 if (r != 0 || !synced)
                     return r; /* a torn tail */
             }

@@ -429,6 +429,32 @@ Test(survey, a_flipped_bit_of_data_is_found_in_its_file, .timeout = 120)
     shard_end(&shard);
 }
 
+/* A batch that a start would cut: what it says is not so, and least of all for a hint that is made
+ * again. Its file may have been used before, so that old records lie there whole. */
+Test(survey, of_a_torn_tail_nothing_counts)
+{
+    char path[FILENAME_PATH_SIZE];
+    struct shard shard;
+
+    shard_begin(&shard);
+    cr_assert_eq(filename_journal(path, FOLDER, 3), 0);
+    flip(shard.vfs, path, JOURNAL_BLOCK_SIZE + JOURNAL_BATCH_HEADER_SIZE + 150, 1);
+    shard_again(&shard);
+    for (size_t i = 0; i < shard.survey.file_count; i++) {
+        const struct survey_file *file = &shard.survey.files[i];
+
+        if (file->kind != SURVEY_SEGMENT)
+            continue;
+        cr_assert_eq(file->state, SURVEY_OK);
+        if (file->number == 2)
+            cr_assert_eq(file->live_records, 12, "%lu", (unsigned long)file->live_records);
+        if (file->number == 3)
+            cr_assert_eq(file->records + file->live_records, 0);
+    }
+    cr_assert_eq(shard.survey.span_count, 0);
+    shard_end(&shard);
+}
+
 Test(survey, names_what_is_missing_and_what_is_not_listed)
 {
     char path[FILENAME_PATH_SIZE];
