@@ -112,8 +112,8 @@ static bool send_append(struct raft *raft, struct raft_progress *peer, uint64_t 
     return true;
 }
 
-static void send_all(struct raft *raft, struct raft_progress *peer, uint64_t now_ms,
-                     struct raft_effects *effects)
+void raft_send_all(struct raft *raft, struct raft_progress *peer, uint64_t now_ms,
+                   struct raft_effects *effects)
 {
     while (send_append(raft, peer, raft->flushed, now_ms, effects))
         ;
@@ -144,7 +144,7 @@ void raft_retry(struct raft *raft, const struct raft_event *event, struct raft_e
         if (event->now_ms < progress_deadline_ms(peer, &raft->options))
             continue;
         progress_lost(peer);
-        send_all(raft, peer, event->now_ms, effects);
+        raft_send_all(raft, peer, event->now_ms, effects);
     }
 }
 
@@ -179,7 +179,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_event *event,
             return;
         hint = message->index < message->commit ? message->index : message->commit - 1;
         progress_probe(peer, raft_backtrack(raft, hint, message->log_term, peer->match));
-        send_all(raft, peer, event->now_ms, effects);
+        raft_send_all(raft, peer, event->now_ms, effects);
         return;
     }
     if (message->index > raft->log.last ||
@@ -192,7 +192,7 @@ void raft_on_append_reply(struct raft *raft, const struct raft_event *event,
     if (raft->role != RAFT_LEADER)
         return;
     raft_transfer_advance(raft, effects);
-    send_all(raft, peer, event->now_ms, effects);
+    raft_send_all(raft, peer, event->now_ms, effects);
 }
 
 /* Does the append connect to our log? What is committed here is in every later leader's log. */

@@ -321,6 +321,10 @@ void raft_on_peer_lost(struct raft *raft, const struct raft_event *event)
         for (uint32_t i = 0; i < raft->peer_count; i++) {
             struct raft_progress *peer = &raft->peers[i];
 
+            if (peer->replica.member == event->from.member && peer->fenced != 0) {
+                peer->fenced = RAFT_FENCED_UNHEARD;
+                peer->snapshot = 0;
+            }
             if (peer->replica.member == event->from.member && peer->inflight_messages > 0) {
                 peer->answer_ms = 0;
                 peer->sent_ms = event->now_ms - raft->options.retry_ms;

@@ -75,6 +75,12 @@ void raft_on_synced(struct raft *raft, const struct raft_event *event,
                     struct raft_effects *effects);
 /* Sends again what was not answered in time. */
 void raft_retry(struct raft *raft, const struct raft_event *event, struct raft_effects *effects);
+/* progress.fenced while the link was lost since the report: the peer may have repaired itself, by
+ * what was on its way, or have been damaged anew. Only its next report, or beat, tells. */
+#define RAFT_FENCED_UNHEARD UINT64_MAX
+/* Sends the peer what there is for it. */
+void raft_send_all(struct raft *raft, struct raft_progress *peer, uint64_t now_ms,
+                   struct raft_effects *effects);
 /* Up to where the peer (this replica, too) is known to hold the log. */
 uint64_t raft_match(const struct raft *raft, const struct raft_progress *peer);
 /* Leader: commits what a quorum holds. */

@@ -64,6 +64,10 @@ void raft_on_beat_ack(struct raft *raft, const struct raft_event *event,
     peer = raft_find(raft, event->from);
     if (raft->role != RAFT_LEADER || !peer)
         return;
+    if (peer->fenced == RAFT_FENCED_UNHEARD) { /* it serves: its snapshot had arrived */
+        progress_reset(peer, raft->log.last - 1, event->now_ms);
+        raft_send_all(raft, peer, event->now_ms, effects);
+    }
     peer->heard_ms = event->now_ms;
     if (event->round <= peer->round)
         return;

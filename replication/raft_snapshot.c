@@ -40,6 +40,8 @@ static bool half_holds(const struct raft *raft, const struct raft_progress *with
  * the own no-op. One that only lags needs no such care: without it there might be no quorum. */
 static bool covers_fenced(const struct raft *raft, const struct raft_progress *peer, uint64_t index)
 {
+    if (peer->fenced == RAFT_FENCED_UNHEARD)
+        return false;
     return peer->fenced == 0 || (index >= raft->term_start && index >= peer->fenced &&
                                  half_holds(raft, peer, false, peer->fenced + 1) &&
                                  half_holds(raft, peer, true, peer->fenced + 1));
@@ -91,7 +93,7 @@ void raft_on_peer_fenced(struct raft *raft, const struct raft_event *event,
     uint64_t heard_ms;
 
     if (raft->role != RAFT_LEADER || !peer || raft_same(event->from, raft->options.self) ||
-        (peer->fenced != 0 && peer->report == event->index))
+        (peer->fenced != 0 && peer->fenced != RAFT_FENCED_UNHEARD && peer->report == event->index))
         return;
     heard_ms = peer->heard_ms; /* a report is no acknowledgement: check-quorum does without it */
     progress_reset(peer, 0, event->now_ms);

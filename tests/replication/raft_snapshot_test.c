@@ -260,6 +260,43 @@ Test(raft_snapshot, one_for_a_fenced_peer_waits_for_a_majority_without_it)
     script_deinit(&s);
 }
 
+/* It may be another process that comes back, fenced once more, and nothing on its way has said so.
+ */
+Test(raft_snapshot, a_fenced_peer_whose_link_was_lost_says_so_again_or_serves)
+{
+    struct script s;
+
+    lead_short(&s);
+    peer_event(&s, RAFT_EVENT_PEER_FENCED, 3, 7);
+    prove(&s, 2);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 10);
+    cr_assert(!s.effects.refused);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from.member = 3});
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 10);
+    cr_assert(s.effects.refused);
+    script_accept(&s, 3, 10);
+    cr_assert_eq(raft_peer(&s.raft, 3)->match, 0);
+    peer_event(&s, RAFT_EVENT_PEER_FENCED, 3, 7);
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 10);
+    cr_assert(s.effects.refused, "of an older index than what it may have been sent");
+    prove(&s, 2);
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_APPLIED, .index = 12});
+    peer_event(&s, RAFT_EVENT_SNAPSHOT_BEGIN, 3, 12);
+    cr_assert(!s.effects.refused);
+    /* This time it arrives, and only the answer is lost. */
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_PEER_LOST, .from.member = 3});
+    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_BEAT_ACK,
+                                        .from = script_replica(3),
+                                        .to_life = script_replica(1).life,
+                                        .term = s.raft.term,
+                                        .round = 1});
+    cr_assert_eq(raft_peer(&s.raft, 3)->fenced, 0);
+    cr_assert_eq(s.effects.message_count, 1, "what it lacks is asked for");
+    script_accept(&s, 3, 12);
+    cr_assert_eq(raft_peer(&s.raft, 3)->match, 12);
+    script_deinit(&s);
+}
+
 Test(raft_snapshot, two_fenced_peers_of_five_count_for_neither)
 {
     struct script s;
