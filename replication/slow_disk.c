@@ -51,13 +51,24 @@ static int number_compare(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
+/* The best of its newest samples, this one among them. */
+static uint32_t best_of(struct slow_disk_state *state, uint32_t p99_us)
+{
+    uint32_t best_us = p99_us;
+
+    state->newest_us[state->sample_count++ % SLOW_DISK_SAMPLES] = p99_us;
+    for (uint32_t i = 0; i < SLOW_DISK_SAMPLES && i < state->sample_count; i++)
+        best_us = state->newest_us[i] < best_us ? state->newest_us[i] : best_us;
+    return best_us;
+}
+
 static uint32_t sort_samples(struct slow_disk *slow_disk, const struct slow_disk_event *event)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < event->count; i++) {
         if (event->samples[i].fresh)
-            slow_disk->sorted[count++] = event->samples[i].p99_us;
+            slow_disk->sorted[count++] = best_of(&slow_disk->states[i], event->samples[i].p99_us);
     }
     qsort(slow_disk->sorted, count, sizeof *slow_disk->sorted, number_compare);
     return count;

@@ -10,8 +10,10 @@
  * all its clients wait. With samples every 300 ms and begin_ms 850 it is decided by four on end,
  * 900 ms from the first to the last; the rest is for a machine that is late with the first. The
  * median guards against blaming one for what all suffer: when more than half are as slow, nobody is
- * called so. Without a sample there is no evidence: a count towards slow begins anew; one towards
- * sound goes on behind a good sample, or a cluster that writes little would never end it.
+ * called so. It is of the best of each member's newest SLOW_DISK_SAMPLES, or a hiccup of another
+ * member would raise the bar, and the count begin anew. Without a sample there is no evidence: a
+ * count towards slow begins anew; one towards sound goes on behind a good sample, or a cluster that
+ * writes little would never end it.
  */
 #ifndef REPLICATION_SLOW_DISK_H
 #define REPLICATION_SLOW_DISK_H
@@ -40,7 +42,11 @@ struct slow_disk_event {
     uint32_t count;
 };
 
+#define SLOW_DISK_SAMPLES 4u /* as many as begin_ms takes */
+
 struct slow_disk_state {
+    uint32_t newest_us[SLOW_DISK_SAMPLES]; /* of its samples, in a ring */
+    uint32_t sample_count;
     bool slow;
     bool high;              /* the newest samples were above the upper bar, */
     uint64_t high_since_ms; /* since then */

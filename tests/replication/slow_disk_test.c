@@ -75,6 +75,38 @@ Test(slow_disk, a_moment_is_no_evidence)
     slow_disk_deinit(&scene.slow_disk);
 }
 
+/* Where the machine is busy, now one and now another of the others has a sync that takes long. */
+Test(slow_disk, hiccups_of_the_others_do_not_hide_it)
+{
+    struct scene scene;
+    uint32_t changed = 0;
+
+    scene_init(&scene);
+    cr_assert_eq(steps(&scene, 10000), 0);
+    scene.samples[3].p99_us = 300000;
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t k = 0; k < MEMBERS; k++)
+            if (k != 3)
+                scene.samples[k].p99_us = k == i || k == (i + 1) % 3 ? 100000 : 1000;
+        changed += step(&scene);
+    }
+    cr_assert_eq(changed, 1);
+    cr_assert(slow_disk_is(&scene.slow_disk, 3));
+    slow_disk_deinit(&scene.slow_disk);
+}
+
+Test(slow_disk, what_all_suffer_from_one_moment_on_blames_nobody)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    cr_assert_eq(steps(&scene, 10000), 0);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        scene.samples[i].p99_us = i == 3 ? 900000 : 300000;
+    cr_assert_eq(steps(&scene, 20000), 0);
+    slow_disk_deinit(&scene.slow_disk);
+}
+
 Test(slow_disk, all_slow_together_blame_nobody)
 {
     struct scene scene;
