@@ -405,28 +405,6 @@ Test(manifest, a_floor_voids_what_lies_before_its_place_and_only_rises)
     manifest_deinit(&manifest);
 }
 
-/* It stands for a checkpoint: it goes with its segment only when there is another one. */
-Test(manifest, a_floor_whose_state_nothing_else_has_stays)
-{
-    struct manifest manifest;
-    uint8_t state[] = {1, 2, 3};
-    struct manifest_floor floor = {
-        .partition = 2, .segment = 5, .state = state, .state_size = sizeof(state)};
-
-    manifest_init(&manifest);
-    cr_assert_eq(manifest_floor_set(&manifest, &floor), 0);
-    manifest_spans_prune(&manifest);
-    cr_assert_eq(manifest.floor_count, 1, "there is no segment yet");
-    cr_assert_eq(manifest_segment_add(&manifest, 7, 2), 0);
-    manifest_spans_prune(&manifest);
-    cr_assert_eq(manifest.floor_count, 1);
-    cr_assert_arr_eq(manifest_floor_find(&manifest, 2)->state, state, sizeof(state));
-    manifest_floor_release(&manifest, 2);
-    manifest_spans_prune(&manifest);
-    cr_assert_eq(manifest.floor_count, 0);
-    manifest_deinit(&manifest);
-}
-
 /* A flush: two casks in, a cask and a segment out. */
 Test(manifest, a_power_cut_leaves_a_flush_whole_or_undone)
 {

@@ -15,52 +15,6 @@
 
 /* --- helpers ------------------------------------------------------------------------------- */
 
-static void arrive(struct host *host, uint16_t partition, uint32_t term)
-{
-    cr_assert_eq(hosting_begin(host, partition, term), 0);
-    cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_COMING);
-    cr_assert_not(hosting_is(host, partition));
-    cr_assert_eq(store_unhost(host->store, partition, 1), STORE_E_AGAIN);
-    for (int i = 0; i < 4 && store_hosting(host->store, partition) != STORE_HOSTING_HERE; i++)
-        host_settle(host);
-    cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_HERE);
-    cr_assert(hosting_is(host, partition));
-    host->parts[partition].gone = false;
-    host->parts[partition].term = term;
-}
-
-static void leave(struct host *host, uint16_t partition)
-{
-    cr_assert_eq(store_unhost(host->store, partition, 1), 0);
-    host->parts[partition].gone = true;
-    cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_GOING);
-    cr_assert_not(hosting_is(host, partition));
-    store_check(host->store);
-    host_settle(host);
-    cr_assert_eq(store_hosting(host->store, partition), STORE_HOSTING_NONE);
-    hosting_forget(host, partition);
-}
-
-static void reopen(struct host *host)
-{
-    struct host again;
-    uint64_t synced = store_synced(host->store);
-
-    host_close(host);
-    host_init(&again, host->vfs);
-    again.options = host->options;
-    again.now_ms = host->now_ms;
-    again.value_next = host->value_next;
-    cr_assert_eq(host_open(&again), 0);
-    hosting_note(&again);
-    host_compare(&again, host, synced);
-    /* The visitor's context is an address: once more, in the place of the first. */
-    host_close(&again);
-    cr_assert_eq(host_open(host), 0);
-    hosting_note(host);
-    host_deinit(&again);
-}
-
 static uint64_t live_records(const struct host *host)
 {
     struct store_stats stats;
@@ -84,27 +38,6 @@ static void fill_others(struct host *host, uint32_t n)
         }
 }
 
-/* Every partition has a cask: keys that were written long ago. */
-static void fill_casks(struct host *host)
-{
-    host->padding = 500;
-    host_fill(host, HOST_KEYS);
-    for (uint32_t i = 0; i < 200; i++)
-        for (uint16_t p = 0; p < HOST_PARTITIONS; p++) {
-            if (host_append_next(host, p, i % 2) == STORE_E_FULL) {
-                host_settle(host);
-                host_commit_all(host);
-                host_retain_none(host);
-                cr_assert_eq(host_append_next(host, p, i % 2), 0);
-            }
-        }
-    host_commit_all(host);
-    host_settle(host);
-    cr_assert_eq(store_flush(host->store), 0);
-    for (int i = 0; i < 20; i++)
-        host_settle(host);
-}
-
 /* --- coming and going ---------------------------------------------------------------------- */
 
 Test(store_hosting, a_partition_taken_on_again_begins_empty_and_stays_so_after_restarts)
@@ -115,13 +48,13 @@ Test(store_hosting, a_partition_taken_on_again_begins_empty_and_stays_so_after_r
     host_fill(&host, 30);
     host_commit_all(&host);
     host_settle(&host);
-    leave(&host, P);
+    hosting_leave(&host, P);
     cr_assert_eq(live_records(&host), (HOST_PARTITIONS - 1) * HOST_KEYS);
-    reopen(&host);
+    hosting_reopen(&host);
     cr_assert_not(hosting_is(&host, P));
-    arrive(&host, P, 0);
+    hosting_arrive(&host, P, 0);
     cr_assert_eq(store_keys(host.store, P), 0);
-    reopen(&host);
+    hosting_reopen(&host);
     cr_assert(hosting_is(&host, P));
     cr_assert_eq(store_keys(host.store, P), 0);
     cr_assert_eq(host.parts[P].last, 0);
@@ -130,7 +63,7 @@ Test(store_hosting, a_partition_taken_on_again_begins_empty_and_stays_so_after_r
     host_settle(&host);
     cr_assert_eq(store_keys(host.store, P), 1);
     host_check(&host);
-    reopen(&host);
+    hosting_reopen(&host);
     host_stop(&host);
 }
 
@@ -146,12 +79,12 @@ Test(store_hosting, a_life_that_is_over_is_known_for_ever)
     host_settle(&host);
     hosting_forget(&host, P);
     cr_assert_eq(store_ended(host.store, P), 40);
-    reopen(&host);
+    hosting_reopen(&host);
     cr_assert_eq(store_ended(host.store, P), 40);
     cr_assert_eq(store_ended(host.store, P + 1), 0);
-    arrive(&host, P, 0);
-    leave(&host, P); /* life 1: the highest counts */
-    reopen(&host);
+    hosting_arrive(&host, P, 0);
+    hosting_leave(&host, P); /* life 1: the highest counts */
+    hosting_reopen(&host);
     cr_assert_eq(store_ended(host.store, P), 40);
     host_stop(&host);
 }
@@ -167,13 +100,13 @@ Test(store_hosting, lives_in_one_segment_are_told_apart)
             cr_assert_eq(host_append_next(&host, P, i + (uint32_t)life), 0);
         host_commit(&host, P, 4);
         host_settle(&host);
-        leave(&host, P);
-        arrive(&host, P, 0);
+        hosting_leave(&host, P);
+        hosting_arrive(&host, P, 0);
         cr_assert_eq(store_keys(host.store, P), 0);
     }
     cr_assert_eq(host_append_next(&host, P, 1), 0);
     host_settle(&host);
-    reopen(&host);
+    hosting_reopen(&host);
     cr_assert_eq(host.parts[P].last, 1);
     host_stop(&host);
 }
@@ -183,8 +116,8 @@ Test(store_hosting, what_it_begins_with_comes_back_though_its_segment_is_gone)
     struct host host;
 
     host_start(&host);
-    leave(&host, P);
-    arrive(&host, P, 5);
+    hosting_leave(&host, P);
+    hosting_arrive(&host, P, 5);
     for (int i = 0; i < 12; i++) {
         struct host again;
 
@@ -212,7 +145,7 @@ Test(store_hosting, a_segment_that_begins_while_a_partition_comes_does_not_lose_
     uint64_t before;
 
     host_start(&host);
-    leave(&host, P);
+    hosting_leave(&host, P);
     fill_others(&host, 10);
     host_settle(&host);
     store_stats(host.store, &stats);
@@ -224,7 +157,7 @@ Test(store_hosting, a_segment_that_begins_while_a_partition_comes_does_not_lose_
         cr_assert_eq(host_background(&host), 0);
         store_stats(host.store, &stats);
     }
-    arrive(&host, P, 5);
+    hosting_arrive(&host, P, 5);
     fill_others(&host, 1500);
     host_settle(&host);
     host_close(&host);
@@ -246,7 +179,7 @@ Test(store_hosting, what_it_begins_with_stays_while_no_checkpoint_has_it)
     host.options.segment_size = host.options.zero_ahead_size = 16u << 10;
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
-    leave(&host, P);
+    hosting_leave(&host, P);
     fill_others(&host, 10);
     host_settle(&host);
     cr_assert_eq(hosting_begin(&host, P, 5), 0);
@@ -276,8 +209,8 @@ Test(store_hosting, an_earlier_life_holds_up_no_log)
         if (host_append_next(&host, P, i % HOST_KEYS) == STORE_E_FULL)
             host_settle(&host);
     host_settle(&host);
-    leave(&host, P);
-    arrive(&host, P, 0);
+    hosting_leave(&host, P);
+    hosting_arrive(&host, P, 0);
     cr_assert_eq(host_append_next(&host, P, 1), 0);
     fill_others(&host, 200);
     host_settle(&host);
@@ -292,22 +225,22 @@ Test(store_hosting, of_a_partition_that_is_gone_the_flush_keeps_nothing)
     struct store_stats stats;
 
     host_start(&host);
-    fill_casks(&host);
+    hosting_fill_casks(&host);
     store_stats(host.store, &stats);
     cr_assert_gt(stats.casks, 0);
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
-        leave(&host, p);
+        hosting_leave(&host, p);
     store_stats(host.store, &stats);
     cr_assert_eq(stats.casks, 0);
     cr_assert_eq(stats.keys + stats.tombstones + stats.keydir_bytes, 0);
-    reopen(&host);
+    hosting_reopen(&host);
     store_stats(host.store, &stats);
     cr_assert_eq(stats.casks, 0);
-    arrive(&host, P, 0);
+    hosting_arrive(&host, P, 0);
     cr_assert_eq(host_append_next(&host, P, 3), 0);
     host_commit(&host, P, 1);
     host_settle(&host);
-    reopen(&host);
+    hosting_reopen(&host);
     cr_assert_eq(store_keys(host.store, P), host.parts[P].commit > 0);
     host_stop(&host);
 }
@@ -338,10 +271,10 @@ Test(store_hosting, a_flush_under_way_ends_soundly)
         cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
         hosting_forget(&host, P);
         if (steps % 2)
-            arrive(&host, P, 0);
+            hosting_arrive(&host, P, 0);
         host_settle(&host);
         host_check(&host);
-        reopen(&host);
+        hosting_reopen(&host);
         host_stop(&host);
     }
 }
@@ -357,12 +290,12 @@ Test(store_hosting, a_read_that_is_out_keeps_its_file_until_it_is_given_back)
     struct keydir_digest digest;
 
     host_start(&host);
-    fill_casks(&host);
+    hosting_fill_casks(&host);
     host.options.digest(NULL, (const uint8_t[4]){3}, 4, &digest);
     cr_assert_eq(store_find(host.store, P, &digest, &entry), 0);
     job = store_read(host.store, entry.location, entry.size_max, &host);
     cr_assert(job);
-    leave(&host, P);
+    hosting_leave(&host, P);
     host_settle(&host);
     cr_assert_eq(store_job_run(job), 0);
     cr_assert_eq(store_read_result(job, &bytes, &size), &host);
@@ -432,12 +365,12 @@ Test(store_hosting, an_install_under_way_fails_and_leaves_nothing)
         hosting_forget(&host, P);
         vfs_list(host.vfs, "shard-00", count_casks, &casks);
         cr_assert_eq(casks, 0, "%d jobs: %zu files", jobs, casks);
-        arrive(&host, P, 0);
+        hosting_arrive(&host, P, 0);
         cr_assert_eq(store_keys(host.store, P), 0);
         cr_assert_eq(store_install_begin(host.store, P, &checkpoint, &install), 0);
         store_install_end(install);
         host_settle(&host);
-        reopen(&host);
+        hosting_reopen(&host);
         host_stop(&host);
         cr_assert_lt(jobs, 60);
     }
@@ -479,9 +412,9 @@ Test(store_hosting, damage_in_what_is_gone_fences_nobody)
         host_fill(&host, 10);
         host_commit_all(&host);
         host_settle(&host);
-        leave(&host, P);
+        hosting_leave(&host, P);
         if (again)
-            arrive(&host, P, 0);
+            hosting_arrive(&host, P, 0);
         host_close(&host);
         damage(vfs, P);
         cr_assert_eq(host_open(&host), 0);
@@ -508,8 +441,8 @@ Test(store_hosting, a_fenced_partition_is_given_up_and_comes_back_whole)
     damage(vfs, P);
     cr_assert_eq(host_open(&host), 0);
     cr_assert(host.parts[P].fenced);
-    leave(&host, P);
-    arrive(&host, P, 0);
+    hosting_leave(&host, P);
+    hosting_arrive(&host, P, 0);
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
     cr_assert_not(host.parts[P].fenced);
@@ -534,7 +467,7 @@ Test(store_hosting, a_partition_whose_cask_is_missing_is_given_up_and_comes_back
     struct host host;
 
     host_start(&host);
-    fill_casks(&host);
+    hosting_fill_casks(&host);
     host_close(&host);
     vfs_list(host.vfs, "shard-00", cask_of_p, &number);
     cr_assert_eq(filename_cask(path, "shard-00", P, number), 0);
@@ -542,8 +475,8 @@ Test(store_hosting, a_partition_whose_cask_is_missing_is_given_up_and_comes_back
     cr_assert_eq(host_open(&host), 0);
     for (uint16_t p = 0; p < HOST_PARTITIONS; p++)
         cr_assert_eq(host.parts[p].fenced, p == P, "partition %u", p);
-    leave(&host, P);
-    arrive(&host, P, 0);
+    hosting_leave(&host, P);
+    hosting_arrive(&host, P, 0);
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
     cr_assert_not(host.parts[P].fenced);
@@ -625,7 +558,7 @@ Test(store_hosting, without_memory_all_stays_as_it_is)
     uint64_t n;
 
     host_start(&host);
-    fill_casks(&host);
+    hosting_fill_casks(&host);
     for (n = 1; r == -ENOMEM; n++) {
         alloc_fail_after(n);
         r = store_unhost(host.store, P, 1);
@@ -648,7 +581,7 @@ Test(store_hosting, without_memory_all_stays_as_it_is)
             cr_assert_eq(store_hosting(host.store, P), STORE_HOSTING_NONE);
     }
     cr_assert_gt(n, 3);
-    arrive(&host, P, 5);
+    hosting_arrive(&host, P, 5);
     host_check(&host);
     host_close(&host);
     cr_assert_eq(host_open(&host), 0);
