@@ -595,32 +595,3 @@ int plan_make(const struct plan_input *input, struct plan *plan)
         plan_deinit(plan);
     return r;
 }
-
-void plan_deinit(struct plan *plan)
-{
-    free(plan->members);
-    free(plan->moves);
-    free(plan->leads);
-    *plan = (struct plan){0};
-}
-
-bool plan_note_refuses(uint8_t code)
-{
-    static const bool refuses[] = {
-#define PLAN_NOTE_REFUSES(name, refuses) refuses,
-        PLAN_NOTE_TABLE(PLAN_NOTE_REFUSES)
-#undef PLAN_NOTE_REFUSES
-    };
-
-    assert(code < PLAN_NOTE_COUNT);
-    return refuses[code];
-}
-
-bool plan_refused(const struct plan *plan)
-{
-    for (uint32_t i = 0; i < plan->note_count; i++) {
-        if (plan_note_refuses(plan->notes[i].code))
-            return true;
-    }
-    return false;
-}

@@ -1,4 +1,5 @@
-/* A plan's content: its one form as bytes, whose hash names it, and its invariants. */
+/* A plan's content: its one form as bytes, whose hash names it, its invariants, and
+ * its end. */
 #include "ring/bytes.h"
 #include "ring/plan_internal.h"
 
@@ -167,4 +168,12 @@ void plan_check(const struct plan *plan)
     for (uint32_t i = 0; i < plan->note_count; i++)
         assert(plan->notes[i].code < PLAN_NOTE_COUNT);
     (void)bytes;
+}
+
+void plan_deinit(struct plan *plan)
+{
+    free(plan->members);
+    free(plan->moves);
+    free(plan->leads);
+    *plan = (struct plan){0};
 }

@@ -1,4 +1,4 @@
-/* What a plan's notes say to people. */
+/* What a plan's notes say to people, and which of them refuse it. */
 #include "ring/plan.h"
 
 #include <assert.h>
@@ -103,4 +103,25 @@ void plan_note_text(const struct plan_note *note, char text[PLAN_NOTE_SIZE])
         text_of_refusal(note, text, PLAN_NOTE_SIZE);
     else
         text_of_warning(note, text, PLAN_NOTE_SIZE);
+}
+
+bool plan_note_refuses(uint8_t code)
+{
+    static const bool refuses[] = {
+#define PLAN_NOTE_REFUSES(name, refuses) refuses,
+        PLAN_NOTE_TABLE(PLAN_NOTE_REFUSES)
+#undef PLAN_NOTE_REFUSES
+    };
+
+    assert(code < PLAN_NOTE_COUNT);
+    return refuses[code];
+}
+
+bool plan_refused(const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->note_count; i++) {
+        if (plan_note_refuses(plan->notes[i].code))
+            return true;
+    }
+    return false;
 }

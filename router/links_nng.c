@@ -4,7 +4,7 @@
 #include "ring/link_nng.h"
 #include "ring/refusal.h"
 #include "ring/wire.h"
-#include "router/buffer.h"
+#include "router/inbox.h"
 #include "router/lockout.h"
 
 #include <assert.h>
@@ -33,30 +33,11 @@ struct node_link {
     uint32_t consumed_messages;
 };
 
-enum inbox_kind { INBOX_UP, INBOX_DOWN, INBOX_MESSAGE, INBOX_REFUSED };
-
-struct inbox_item {
-    struct node_link *node; /* NULL with REFUSED */
-    uint64_t link;
-    uint64_t correlation;
-    size_t at, size; /* of its bytes */
-    uint16_t partition;
-    uint8_t type; /* of the message; with REFUSED: enum refusal_kind */
-    uint8_t kind;
-};
-
 /* The bytes of REFUSED. */
 struct refused {
     char address[LINKS_ADDRESS_SIZE];
     char why[ROUTER_LOCKED_OUT_SIZE];
     bool repeated;
-};
-
-struct inbox {
-    struct inbox_item *items;
-    size_t count;
-    size_t capacity;
-    struct buffer bytes;
 };
 
 struct links {
@@ -96,26 +77,10 @@ static void links_log(struct links *links, const char *level, const char *format
 static void inbox_put(struct links *links, const struct inbox_item *item, const void *bytes,
                       size_t size)
 {
-    struct inbox *inbox = &links->filling;
-    bool wake = false;
+    bool wake;
 
     pthread_mutex_lock(&links->inbox_lock);
-    if (inbox->count == inbox->capacity) {
-        size_t capacity = inbox->capacity ? inbox->capacity * 2 : 64;
-        struct inbox_item *items = realloc(inbox->items, capacity * sizeof *items);
-
-        if (!items)
-            abort(); /* nothing may be left out between a link's up and its down */
-        inbox->items = items;
-        inbox->capacity = capacity;
-    }
-    inbox->items[inbox->count] = *item;
-    inbox->items[inbox->count].at = inbox->bytes.size;
-    inbox->items[inbox->count].size = size;
-    buffer_append(&inbox->bytes, bytes, size);
-    if (inbox->bytes.failed)
-        abort();
-    inbox->count++;
+    inbox_add(&links->filling, item, bytes, size);
     wake = !links->waking;
     links->waking = true;
     pthread_mutex_unlock(&links->inbox_lock);
@@ -583,12 +548,6 @@ int links_open(struct links **out, const struct links_options *options, uint64_t
     else
         *out = links;
     return r;
-}
-
-static void inbox_deinit(struct inbox *inbox)
-{
-    free(inbox->items);
-    buffer_deinit(&inbox->bytes);
 }
 
 void links_close(struct links *links)

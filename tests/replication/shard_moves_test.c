@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* Leaders take their groups to what the ring map wants, while a client writes. shard_lives_test has
- * how replicas begin and end, shard_moves_crash_test what happens when nodes end on the way. */
+ * how replicas begin and end, shard_moves_crash_test what happens when nodes end on the way,
+ * shard_votes_test who votes meanwhile. */
 
 #define MOVE_MS 20000u
 
@@ -581,114 +582,5 @@ Test(shard_moves, an_older_map_moves_nothing, .timeout = 120)
     scene.cluster.deaf[other] = false;
     cluster_map_tell_node(&scene.cluster, other);
     expect_moved(&scene);
-    end(&scene);
-}
-
-/* Whether the newest configuration at the node has the other one among its voters. */
-static bool votes(const struct scene *scene, int node, int other)
-{
-    const struct raft *raft = shard_raft(scene->cluster.shards[node], scene->p);
-
-    for (uint32_t i = 0; raft && i < raft->config.voter_count; i++)
-        if (raft->config.voters[i].member == other + 1)
-            return true;
-    return false;
-}
-
-static bool learns(const struct scene *scene, int node)
-{
-    const struct raft *raft = shard_raft(scene->cluster.shards[node], scene->p);
-
-    return raft && raft->config.learner_count > 0;
-}
-
-/* Who comes has a vote, by a configuration that it has not seen: it takes itself for a learner. The
- * leader is gone, and without that vote nobody could follow it (etcd 10998). */
-Test(shard_moves, who_was_promoted_without_knowing_gives_its_vote, .timeout = 120)
-{
-    struct scene scene;
-    const struct raft *raft;
-    int comes, leader, other;
-
-    begin(&scene, 3);
-    comes = cluster_map_join(&scene.cluster, true);
-    leader = cluster_leader(&scene.cluster, scene.p);
-    other = (leader + 1) % 3;
-    move_to(&scene, (int[]){leader, other, comes}, 3);
-    for (int i = 0; i < 5000 && !learns(&scene, comes); i++)
-        cluster_run(&scene.cluster, 1);
-    scene.cluster.cut[comes] = true;
-    raft = shard_raft(scene.cluster.shards[other], scene.p);
-    for (int i = 0; i < 500 && raft->config.learner_count > 0; i++)
-        cluster_run(&scene.cluster, 10);
-    writer_run(&scene.writer, 200);
-    cr_assert(votes(&scene, other, comes) && raft->config.voter_old_count == 0);
-    cr_assert(learns(&scene, comes) && !votes(&scene, comes, comes), "it knows nothing of it");
-    cluster_kill(&scene.cluster, leader);
-    scene.cluster.cut[comes] = false;
-    writer_await(&scene.writer, 20);
-    cr_assert_eq(cluster_leader(&scene.cluster, scene.p), other);
-    cluster_restart(&scene.cluster, leader);
-    expect_moved(&scene);
-    end(&scene);
-}
-
-/* It leads, for all that it knows, and is alone with its plan (redisraft 17). */
-Test(shard_moves, a_leader_that_is_cut_off_changes_nothing_of_its_group, .timeout = 120)
-{
-    struct scene scene;
-    const struct raft *raft;
-    uint64_t commit;
-    int comes, leader, other, third;
-
-    begin(&scene, 3);
-    comes = cluster_map_join(&scene.cluster, true);
-    leader = cluster_leader(&scene.cluster, scene.p);
-    other = (leader + 1) % 3;
-    third = (leader + 2) % 3;
-    scene.cluster.cut[leader] = true;
-    scene.cluster.deaf[other] = scene.cluster.deaf[third] = scene.cluster.deaf[comes] = true;
-    raft = shard_raft(scene.cluster.shards[leader], scene.p);
-    commit = raft->commit;
-    move_to(&scene, (int[]){leader, comes}, 2);
-    cluster_run(&scene.cluster, 400);
-    cr_assert(raft->config.index > commit && raft->config.learner_count == 1, "it tries");
-    writer_run(&scene.writer, 3000);
-    cr_assert_eq(raft->commit, commit);
-    cr_assert_neq(raft->role, RAFT_LEADER);
-    cr_assert_null(shard_raft(scene.cluster.shards[comes], scene.p));
-    for (int node = 0; node < CLUSTER_NODES; node++)
-        cr_assert(votes(&scene, third, node), "the others have their group as it was");
-    scene.cluster.cut[leader] = false;
-    memset(scene.cluster.deaf, 0, sizeof scene.cluster.deaf);
-    for (int node = 0; node < scene.cluster.nodes; node++)
-        cluster_map_tell_node(&scene.cluster, node);
-    expect_moved(&scene);
-    cr_assert_null(shard_raft(scene.cluster.shards[other], scene.p));
-    end(&scene);
-}
-
-/* A plan tells from them what has to move, and which disk has room for it. */
-Test(shard_moves, a_leader_tells_the_bytes_of_its_own_partition)
-{
-    struct scene scene;
-    char key[16], value[2001];
-    unsigned large = 0;
-
-    begin(&scene, 3);
-    memset(value, 'x', sizeof value);
-    value[sizeof value - 1] = '\0';
-    for (unsigned i = 0; i < 60; i++) {
-        bool here;
-
-        snprintf(key, sizeof key, "size-%u", i);
-        here = cluster_partition(&scene.cluster, key) == scene.p;
-        large += here;
-        cluster_set(&scene.cluster, key, here ? value : "x");
-        scene.cluster.result_count = 0;
-    }
-    cr_assert(large > 0 && large < 40);
-    cr_assert_geq(move_of(&scene)->bytes, large * 2000u);
-    cr_assert_leq(move_of(&scene)->bytes, large * 3000u + 20000u);
     end(&scene);
 }

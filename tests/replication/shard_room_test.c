@@ -184,3 +184,38 @@ Test(shard_room, each_member_is_full_for_itself)
     cr_assert(shard_room_try(leader, replica, one), "its pause is over");
     cluster_stop(&cluster);
 }
+
+/* A plan tells from them what has to move, and which disk has room for it. */
+Test(shard_room, a_leader_tells_the_bytes_of_its_own_partition)
+{
+    const struct wire_move *move = NULL;
+    char key[16], value[2001];
+    unsigned large = 0;
+
+    cluster_start_replicas(&cluster, 3, NULL);
+    cluster_await_leaders(&cluster);
+    writer_init(&writer, &cluster);
+    partition = writer.partition;
+    writer_await(&writer, 40);
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    for (unsigned i = 0; i < 60; i++) {
+        bool here;
+
+        snprintf(key, sizeof key, "size-%u", i);
+        here = cluster_partition(&cluster, key) == partition;
+        large += here;
+        cluster_set(&cluster, key, here ? value : "x");
+        cluster.result_count = 0;
+    }
+    cr_assert(large > 0 && large < 40);
+    cluster_moves(&cluster, cluster_leader(&cluster, partition));
+    for (uint32_t i = 0; i < cluster.move_count; i++)
+        if (cluster.moves[i].group == partition)
+            move = &cluster.moves[i];
+    cr_assert(move, "the leader tells of its group");
+    cr_assert_geq(move->bytes, large * 2000u);
+    cr_assert_leq(move->bytes, large * 3000u + 20000u);
+    writer_check(&writer);
+    cluster_stop(&cluster);
+}
