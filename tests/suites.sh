@@ -43,6 +43,7 @@ asan)
     for test in $long $(basename -a -s _test "$bin"/tests/*_test); do
         echo "unit.$test|$bin/tests/${test}_test --timeout 300"
     done | awk '!seen[$0]++'
+    echo "sim.asan|$bin/sim --seeds 1..30"
     echo "faults|sh tests/faults/faults_test.sh $bin/planted"
     for test in "$bin"/fuzz/*; do
         [ -x "$test" ] && echo "fuzz.$(basename "$test")|$test"
