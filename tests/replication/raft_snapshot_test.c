@@ -579,27 +579,6 @@ Test(raft_snapshot, a_candidate_that_installs_asks_with_its_new_log)
     script_deinit(&s);
 }
 
-Test(raft_snapshot, its_configuration_counts_from_then_on)
-{
-    struct script s;
-    struct raft_config config;
-
-    script_init(&s, 1, 3, 0, NULL);
-    script_beat(&s, 2, 4, 0, 1);
-    config = script_config(3, 1);
-    config.index = 8;
-    script_step(&s, (struct raft_event){.kind = RAFT_EVENT_SNAPSHOT_INSTALLED,
-                                        .from = script_replica(2),
-                                        .index = 9,
-                                        .term = 4,
-                                        .configs = &config});
-    cr_assert(s.effects.config_changed);
-    cr_assert_eq(s.raft.config.index, 8);
-    cr_assert_eq(s.raft.config_previous.index, 8);
-    cr_assert_not_null(raft_peer(&s.raft, 4));
-    script_deinit(&s);
-}
-
 Test(raft_snapshot, a_repaired_replica_votes_in_no_term_up_to_its_repair)
 {
     struct script s;
