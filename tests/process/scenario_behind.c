@@ -13,7 +13,7 @@
 #define NODES      3u
 #define CLIENTS    6u
 #define AWAY       2u
-#define AWAY_MS    4000u /* its peers wait for it a while before they let go of its log */
+#define AWAY_MS    11000u /* its peers keep its log for SHARD_RETAIN_GAIN_MS, however much it is */
 #define HEALTHY_MS 60000u
 #define CALL_MS    30000u
 #define VALUE_SIZE 4096u
