@@ -4,7 +4,7 @@
 #include "ring/link_nng.h"
 #include "ring/refusal.h"
 #include "ring/wire.h"
-#include "router/inbox.h"
+#include "router/arrivals.h"
 #include "router/lockout.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINKS_INBOX_KEPT  (4u << 20)
+#define LINKS_ARRIVALS_KEPT  (4u << 20)
 #define LINKS_SEEDLESS_MS 3000u /* no member's link for so long: the seeds are tried again */
 
 /* One dialled link, to a seed or to a member. */
@@ -51,10 +51,10 @@ struct links {
     uint64_t memberless_ms;               /* since when no member's link is up */
     bool locked_out;                      /* the router has been told */
     char refusal[ROUTER_LOCKED_OUT_SIZE]; /* the newest that another ticket would end */
-    pthread_mutex_t inbox_lock;
-    struct inbox filling; /* under the lock */
-    bool waking;          /* likewise: the host knows that there is something */
-    struct inbox draining;
+    pthread_mutex_t arrivals_lock;
+    struct arrivals filling; /* under the lock */
+    bool waking;             /* likewise: the host knows that there is something */
+    struct arrivals draining;
 };
 
 static void links_log(struct links *links, const char *level, const char *format, ...)
@@ -73,60 +73,60 @@ static void links_log(struct links *links, const char *level, const char *format
     links->options.log(links->options.context, level, line);
 }
 
-/* On the fabric's threads: puts it into the inbox, wakes the host once for all that is there. */
-static void inbox_put(struct links *links, const struct inbox_item *item, const void *bytes,
-                      size_t size)
+/* On the fabric's threads: puts it among the arrivals, wakes the host once for all that is there.
+ */
+static void arrived(struct links *links, const struct arrival *item, const void *bytes, size_t size)
 {
     bool wake;
 
-    pthread_mutex_lock(&links->inbox_lock);
-    inbox_add(&links->filling, item, bytes, size);
+    pthread_mutex_lock(&links->arrivals_lock);
+    arrivals_add(&links->filling, item, bytes, size);
     wake = !links->waking;
     links->waking = true;
-    pthread_mutex_unlock(&links->inbox_lock);
+    pthread_mutex_unlock(&links->arrivals_lock);
     if (wake)
         links->options.wake(links->options.context);
 }
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
 {
-    struct inbox_item item = {.kind = INBOX_UP, .node = link_user(link), .link = link_id(link)};
+    struct arrival item = {.kind = ARRIVAL_UP, .node = link_user(link), .link = link_id(link)};
 
     if (peer->role != LINK_ROLE_NODE)
         return false;
-    inbox_put(context, &item, peer->cipher, strlen(peer->cipher));
+    arrived(context, &item, peer->cipher, strlen(peer->cipher));
     return true;
 }
 
 static void on_message(void *context, struct link *link, const struct link_message *message)
 {
-    struct inbox_item item = {.kind = INBOX_MESSAGE,
-                              .node = link_user(link),
-                              .link = link_id(link),
-                              .type = message->type,
-                              .partition = message->partition,
-                              .correlation = message->correlation};
+    struct arrival item = {.kind = ARRIVAL_MESSAGE,
+                           .node = link_user(link),
+                           .link = link_id(link),
+                           .type = message->type,
+                           .partition = message->partition,
+                           .correlation = message->correlation};
 
-    inbox_put(context, &item, message->body, message->body_size);
+    arrived(context, &item, message->body, message->body_size);
 }
 
 static void on_down(void *context, struct link *link, const char *why)
 {
-    struct inbox_item item = {.kind = INBOX_DOWN, .node = link_user(link), .link = link_id(link)};
+    struct arrival item = {.kind = ARRIVAL_DOWN, .node = link_user(link), .link = link_id(link)};
 
-    inbox_put(context, &item, why, strlen(why));
+    arrived(context, &item, why, strlen(why));
 }
 
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
                        const char *why, bool repeated)
 {
-    struct inbox_item item = {.kind = INBOX_REFUSED, .type = refusal};
+    struct arrival item = {.kind = ARRIVAL_REFUSED, .type = refusal};
     struct refused refused = {.repeated = repeated};
 
     snprintf(refused.address, sizeof refused.address, "%s", address);
     snprintf(refused.why, sizeof refused.why, "%s", why);
     (void)dialled; /* a router listens to no node */
-    inbox_put(context, &item, &refused, sizeof refused);
+    arrived(context, &item, &refused, sizeof refused);
 }
 
 /* A place for a seed (member 0) or a member; it stays until the end, for links call back with it.
@@ -318,7 +318,7 @@ static void node_hello(struct links *links, struct node_link *node,
     node_tell(links, node, true);
 }
 
-static void node_message(struct links *links, struct node_link *node, const struct inbox_item *item,
+static void node_message(struct links *links, struct node_link *node, const struct arrival *item,
                          const uint8_t *bytes)
 {
     struct link_message message = {.type = item->type,
@@ -387,12 +387,12 @@ static void links_tell_locked_out(struct links *links)
     links->options.step(links->options.context, &event);
 }
 
-static void inbox_item(struct links *links, const struct inbox_item *item, const uint8_t *bytes)
+static void take_arrival(struct links *links, const struct arrival *item, const uint8_t *bytes)
 {
     struct node_link *node = item->node;
     struct refused refused;
 
-    if (item->kind == INBOX_REFUSED) {
+    if (item->kind == ARRIVAL_REFUSED) {
         memcpy(&refused, bytes, sizeof refused);
         links_refused(links, &refused, item->type);
         return;
@@ -400,10 +400,10 @@ static void inbox_item(struct links *links, const struct inbox_item *item, const
     if (!node->link || node->id != item->link)
         return; /* of a link that was given up */
     switch (item->kind) {
-    case INBOX_UP:
+    case ARRIVAL_UP:
         node_up(links, node, (const char *)bytes, item->size);
         return;
-    case INBOX_DOWN:
+    case ARRIVAL_DOWN:
         node->up = false;
         node->consumed_bytes = 0;
         node->consumed_messages = 0;
@@ -412,26 +412,26 @@ static void inbox_item(struct links *links, const struct inbox_item *item, const
         node_tell(links, node, false);
         return;
     default:
-        assert(item->kind == INBOX_MESSAGE);
+        assert(item->kind == ARRIVAL_MESSAGE);
         node_message(links, node, item, bytes);
     }
 }
 
 void links_drain(struct links *links)
 {
-    struct inbox *inbox = &links->draining;
-    struct inbox swap = *inbox;
+    struct arrivals *arrivals = &links->draining;
+    struct arrivals swap = *arrivals;
 
-    pthread_mutex_lock(&links->inbox_lock);
-    *inbox = links->filling;
+    pthread_mutex_lock(&links->arrivals_lock);
+    *arrivals = links->filling;
     links->filling = swap;
     links->waking = false;
-    pthread_mutex_unlock(&links->inbox_lock);
-    for (size_t i = 0; i < inbox->count; i++)
-        inbox_item(links, &inbox->items[i], inbox->bytes.data + inbox->items[i].at);
+    pthread_mutex_unlock(&links->arrivals_lock);
+    for (size_t i = 0; i < arrivals->count; i++)
+        take_arrival(links, &arrivals->items[i], arrivals->bytes.data + arrivals->items[i].at);
     links_tell_locked_out(links);
-    inbox->count = 0;
-    buffer_clear(&inbox->bytes, LINKS_INBOX_KEPT);
+    arrivals->count = 0;
+    buffer_clear(&arrivals->bytes, LINKS_ARRIVALS_KEPT);
     for (size_t i = 0; i < links->node_count; i++) {
         struct node_link *node = links->nodes[i];
 
@@ -485,13 +485,13 @@ void links_refresh(struct links *links, uint64_t now_ms)
         seeds_dial(links);
 }
 
-/* What comes here goes through the inbox like what nng's threads bring, but nobody has to be woken
+/* What comes here goes the way of what nng's threads bring, but nobody has to be woken
  * for it. */
 void links_receive(struct links *links, int timeout_ms)
 {
-    pthread_mutex_lock(&links->inbox_lock);
+    pthread_mutex_lock(&links->arrivals_lock);
     links->waking = true;
-    pthread_mutex_unlock(&links->inbox_lock);
+    pthread_mutex_unlock(&links->arrivals_lock);
     fabric_receive(links->fabric, timeout_ms);
     links_drain(links);
 }
@@ -540,7 +540,7 @@ int links_open(struct links **out, const struct links_options *options, uint64_t
         return -ENOMEM;
     links->options = *options;
     links->memberless_ms = now_ms;
-    pthread_mutex_init(&links->inbox_lock, NULL);
+    pthread_mutex_init(&links->arrivals_lock, NULL);
     identity_generate(&links->identity);
     r = links_start(links);
     if (r < 0)
@@ -559,9 +559,9 @@ void links_close(struct links *links)
     for (size_t i = 0; i < links->node_count; i++)
         free(links->nodes[i]);
     free(links->nodes);
-    inbox_deinit(&links->filling);
-    inbox_deinit(&links->draining);
+    arrivals_deinit(&links->filling);
+    arrivals_deinit(&links->draining);
     identity_wipe(&links->identity);
-    pthread_mutex_destroy(&links->inbox_lock);
+    pthread_mutex_destroy(&links->arrivals_lock);
     free(links);
 }

@@ -1,8 +1,8 @@
-/* Inbox: what links have brought, in order, until the host takes it. No lock: its user has one.
+/* Arrivals: what links have brought, in order, until the host takes it. No lock: its user has one.
  * Limit: credits and the bounds of the links. Without memory the process ends, as nothing may be
  * left out between a link's up and its down. */
-#ifndef ROUTER_INBOX_H
-#define ROUTER_INBOX_H
+#ifndef ROUTER_ARRIVALS_H
+#define ROUTER_ARRIVALS_H
 
 #include "router/buffer.h"
 
@@ -11,9 +11,9 @@
 
 struct node_link;
 
-enum inbox_kind { INBOX_UP, INBOX_DOWN, INBOX_MESSAGE, INBOX_REFUSED };
+enum arrival_kind { ARRIVAL_UP, ARRIVAL_DOWN, ARRIVAL_MESSAGE, ARRIVAL_REFUSED };
 
-struct inbox_item {
+struct arrival {
     struct node_link *node; /* NULL with REFUSED */
     uint64_t link;
     uint64_t correlation;
@@ -24,15 +24,16 @@ struct inbox_item {
 };
 
 /* All zeros: empty. */
-struct inbox {
-    struct inbox_item *items;
+struct arrivals {
+    struct arrival *items;
     size_t count;
     size_t capacity;
     struct buffer bytes;
 };
 
 /* Copies the bytes; the item's `at` and `size` are set here. */
-void inbox_add(struct inbox *inbox, const struct inbox_item *item, const void *bytes, size_t size);
-void inbox_deinit(struct inbox *inbox);
+void arrivals_add(struct arrivals *arrivals, const struct arrival *item, const void *bytes,
+                  size_t size);
+void arrivals_deinit(struct arrivals *arrivals);
 
 #endif
