@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINKS_ARRIVALS_KEPT  (4u << 20)
-#define LINKS_SEEDLESS_MS 3000u /* no member's link for so long: the seeds are tried again */
+#define LINKS_ARRIVALS_KEPT (4u << 20)
+#define LINKS_SEEDLESS_MS   3000u /* no member's link for so long: the seeds are tried again */
 
 /* One dialled link, to a seed or to a member. */
 struct node_link {
