@@ -4,43 +4,50 @@
 
 #include <stddef.h>
 
-static const struct view_replica *leader_of(const struct view_replica *row)
-{
-    const struct view_replica *leader = NULL;
+/* What the others are held against. */
+struct foremost {
+    uint64_t commit; /* the most that anybody says is committed */
+    uint64_t first;  /* of the leader's log; without one, of who has the most: the like of it is
+                        elected */
+};
 
-    for (uint32_t i = 0; i < VIEW_PLACES && row[i].member != 0; i++)
-        if (row[i].known && row[i].status.role == RAFT_LEADER &&
-            (!leader || row[i].status.term > leader->status.term))
+static struct foremost foremost_of(const struct view_replica *row)
+{
+    const struct view_replica *leader = NULL, *most = NULL, *log;
+    struct foremost foremost = {.commit = 0};
+
+    for (uint32_t i = 0; i < VIEW_PLACES && row[i].member != 0; i++) {
+        const struct wire_partition_status *status = &row[i].status;
+
+        if (!row[i].known)
+            continue;
+        if (status->commit > foremost.commit)
+            foremost.commit = status->commit;
+        if (status->fenced)
+            continue;
+        if (status->role == RAFT_LEADER && (!leader || status->term > leader->status.term))
             leader = &row[i];
-    return leader;
-}
-
-/* What is committed as far as one knows: without a leader the most that anybody says. */
-static uint64_t commit_of(const struct view_replica *row, const struct view_replica *leader)
-{
-    uint64_t commit = leader ? leader->status.commit : 0;
-
-    for (uint32_t i = 0; !leader && i < VIEW_PLACES && row[i].member != 0; i++)
-        if (row[i].known && row[i].status.commit > commit)
-            commit = row[i].status.commit;
-    return commit;
+        if (!most || status->commit > most->status.commit)
+            most = &row[i];
+    }
+    log = leader ? leader : most;
+    foremost.first = log ? log->status.first : 0;
+    return foremost;
 }
 
 enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16_t member)
 {
-    const struct view_replica *row = view_row(view, group);
     const struct view_replica *replica = view_replica(view, group, member);
-    const struct view_replica *leader = leader_of(row);
-    uint64_t commit;
+    struct foremost foremost = foremost_of(view_row(view, group));
 
     if (!replica || !replica->known)
         return STANDING_SILENT;
     if (replica->status.fenced)
         return STANDING_FENCED;
-    commit = commit_of(row, leader);
-    if (commit > replica->status.last && commit - replica->status.last > STANDING_LAG_MAX)
+    if (foremost.commit > replica->status.last &&
+        foremost.commit - replica->status.last > STANDING_LAG_MAX)
         return STANDING_BEHIND;
-    if (leader && leader->status.first > replica->status.last + 1)
+    if (foremost.first > replica->status.last + 1)
         return STANDING_BEHIND; /* it waits for a snapshot, if of few entries */
     return STANDING_SOUND;
 }

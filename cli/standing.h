@@ -1,11 +1,11 @@
 /* Standing: which replicas count when one asks how many failures a group survives. Pure.
  *
  * A replica counts when its node answers for it, it is not fenced - an install fences it, too -,
- * and it lacks of what its leader has committed at most STANDING_LAG_MAX entries, which the
- * leader's log still has (numbers of two nodes are never of the same moment). That a process runs
- * says nothing of that: one that runs and is empty, damaged or far behind is no majority's half.
- * Every command that says what is safe asks here: `status`, `doctor`, each plan, the proof of
- * `leave`.
+ * and it lacks of what is committed at most STANDING_LAG_MAX entries (numbers of two nodes are
+ * never of the same moment), which the leader's log still has, or while there is none the log of
+ * who has the most. That a process runs says nothing of that: one that runs and is empty, damaged
+ * or far behind is no majority's half. Every command that says what is safe asks here: `status`,
+ * `doctor`, each plan, the proof of `leave`.
  */
 #ifndef CLI_STANDING_H
 #define CLI_STANDING_H

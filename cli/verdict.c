@@ -48,23 +48,20 @@ static bool serves(const struct view *view, uint32_t slot)
     return ringmap_takes_part(view->map.members[slot].state);
 }
 
-/* Whether a plan under way is to bring the partition there. */
-static bool is_newcomer(const struct view *view, uint16_t partition, uint16_t member)
+/* Whether a plan under way is to bring the group there; who voted in the meta group before, the map
+ * does not tell. */
+static bool is_newcomer(const struct view *view, uint16_t group, uint16_t member)
 {
-    const uint16_t *before = ringmap_row(&view->map, partition);
-
-    for (uint32_t i = 0; i < view->map.replica_count; i++)
-        if (before[i] == member)
-            return false;
-    return ringmap_moving(&view->map);
+    return ringmap_moving(&view->map) &&
+           (group == WIRE_PARTITION_META || !ringmap_holds(&view->map, group, member));
 }
 
 /* Bits of what is wrong with the replica. */
-static uint8_t faults_of(const struct view *view, uint16_t partition, uint16_t member)
+static uint8_t faults_of(const struct view *view, uint16_t group, uint16_t member)
 {
-    bool newcomer = is_newcomer(view, partition, member);
+    bool newcomer = is_newcomer(view, group, member);
 
-    switch (standing_lack(view, partition, member)) {
+    switch (standing_lack(view, group, member)) {
     case STANDING_SOUND:
         return 0;
     case STANDING_FENCED:
@@ -108,6 +105,18 @@ static void judge_partition(struct verdict *verdict, struct diagnosis *diagnosis
     diagnosis->without_majority += now < 0;
     if (partition == 0 || spare < verdict->tolerates)
         verdict->tolerates = spare;
+}
+
+/* Without it all data is served; but nothing can be changed any more when too many of it fail. */
+static void judge_meta(struct diagnosis *diagnosis)
+{
+    const struct view *view = diagnosis->view;
+
+    for (uint32_t i = 0; i < view->map.meta_voter_count; i++) {
+        uint16_t voter = view->map.meta_voters[i];
+
+        diagnosis->has[slot_of(view, voter)] |= faults_of(view, WIRE_PARTITION_META, voter);
+    }
 }
 
 /* A node that does not answer has no other fault, nor has one that is not founded. */
@@ -268,6 +277,7 @@ void verdict_reach(struct verdict *verdict, const struct view *view, const struc
     }
     for (uint32_t partition = 0; partition < verdict->partitions; partition++)
         judge_partition(verdict, &diagnosis, (uint16_t)partition);
+    judge_meta(&diagnosis);
     find_faults(&diagnosis);
     if (diagnosis.without_majority > 0 || verdict->leaders < verdict->partitions)
         verdict->state = VERDICT_UNAVAILABLE;

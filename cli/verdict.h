@@ -3,8 +3,10 @@
  * Which replicas count cli/standing.h says. The cluster tolerates as many more failures of nodes as
  * every partition has counted voters above its majority, by the configuration that its leader
  * tells: a learner is none yet, and in a joint one both halves count. What is amiss is named by the
- * better of the two rows that the map has for a partition while a plan is under way; members that
- * are joining or removed are no part of the verdict.
+ * better of the two rows that the map has for a partition while a plan is under way, and by the
+ * voters of the meta group: one of those that is damaged or behind makes nobody's data less safe,
+ * but the next failure may leave a map that nothing can change. Members that are joining or removed
+ * are no part of the verdict.
  */
 #ifndef CLI_VERDICT_H
 #define CLI_VERDICT_H

@@ -66,6 +66,29 @@ Test(verdict, a_meta_group_without_leader_is_no_harm_to_the_data_but_told)
                    "are under-replicated, tolerates 1 more failure");
 }
 
+/* All data is served, and the next failure would leave a map that nobody can change. */
+Test(verdict, a_voter_of_the_meta_group_that_is_not_whole_is_named)
+{
+    healthy(3, 16, 3);
+    view.meta[1].status.fenced = true;
+    assert_verdict(VERDICT_DEGRADED,
+                   "degraded: node-2 (127.0.0.1:7002) has damaged partitions; 16 of 16 partitions "
+                   "have a leader, 0 are under-replicated, tolerates 1 more failure");
+    healthy(3, 16, 3);
+    view.meta[2].status.last = 0;
+    view.meta[0].status.first = 50;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    cr_assert(strstr(verdict.sentence, "node-3 (127.0.0.1:7003) is catching up"), "%s",
+              verdict.sentence);
+    view.map.target = view.map.replicas;
+    reach();
+    cr_assert(strstr(verdict.sentence, "node-3 (127.0.0.1:7003) is to get partitions yet"), "%s",
+              verdict.sentence);
+    view.map.target = NULL;
+    view_deinit(&view);
+}
+
 Test(verdict, a_lost_node_is_named_with_the_command_that_mends_it)
 {
     healthy(3, 16, 3);
@@ -161,6 +184,33 @@ Test(verdict, without_a_leader_who_is_far_behind_does_not_count_either)
     reach();
     cr_assert_eq(verdict.state, VERDICT_UNAVAILABLE);
     cr_assert_eq(verdict.tolerates, 0);
+    view_deinit(&view);
+}
+
+/* During an election: few entries, but nobody who could lead has them still. */
+Test(verdict, without_a_leader_who_waits_for_a_snapshot_does_not_count_either)
+{
+    healthy(3, 16, 3);
+    row_of(0)[0].status.role = RAFT_FOLLOWER;
+    row_of(0)[0].status.first = 50;
+    row_of(0)[1].status.last = row_of(0)[1].status.commit = 49;
+    reach();
+    cr_assert_eq(verdict.under_replicated, 0);
+    row_of(0)[1].status.last = row_of(0)[1].status.commit = 48;
+    reach();
+    cr_assert_eq(verdict.under_replicated, 1);
+    cr_assert_eq(verdict.tolerates, 0);
+    view_deinit(&view);
+}
+
+/* A leader that was elected a moment ago has yet to hear what is committed. */
+Test(verdict, what_anybody_says_is_committed_is)
+{
+    healthy(3, 16, 3);
+    row_of(0)[2].status.last = row_of(0)[2].status.commit = STANDING_LAG_MAX + 101;
+    row_of(0)[0].status.last = STANDING_LAG_MAX + 101;
+    reach();
+    cr_assert_eq(verdict.under_replicated, 1);
     view_deinit(&view);
 }
 
