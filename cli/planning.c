@@ -249,8 +249,8 @@ bool planning_can_commit(const struct view *view, char *text, size_t size)
                              .need = standing.members / 2 + 1,
                              .have = standing.good};
 
-    if (standing.spare >= 0)
-        return true;
+    if (standing.spare >= 0 || (ringmap_moving(map) && view_meta_leader(view) != 0))
+        return true; /* while a plan is under way, who votes now may be others */
     planning_note_text(view, &(struct planning){.is_empty = true}, &note, text, size);
     return false;
 }

@@ -2,10 +2,12 @@
 #include "admin_fake.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include "replication/raft.h"
 #include "ring/placement.h"
 
 /* What it printed, as one document. */
@@ -168,6 +170,22 @@ Test(admin_change, without_a_majority_the_leave_of_a_dead_node_ends_with_3)
     cr_assert(strstr(admin_fake.said, "has 1 voters alive and up to date and needs 2"), "%s",
               admin_fake.said);
     cr_assert_null(strstr(admin_fake.said, "remove --force"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+/* Two of three are to vote in the meta group, and do not yet: what is refused is not for that. */
+Test(admin_change, while_voters_of_the_meta_group_come_what_is_refused_says_why)
+{
+    admin_fake_open(3, 0, 3);
+    admin_fake.view.map.target = calloc(16 * 3, sizeof(uint16_t));
+    cr_assert(admin_fake.view.map.target);
+    memcpy(admin_fake.view.map.target, admin_fake.view.map.replicas, 16 * 3 * sizeof(uint16_t));
+    for (uint32_t i = 0; i < VIEW_PLACES; i++)
+        admin_fake.view.meta[i].known = admin_fake.view.meta[i].status.role == RAFT_LEADER;
+    cr_assert_eq(admin_fake_command("remove --force 2"), EXIT_CODE_FAILED, "%s", admin_fake.said);
+    cr_assert(strstr(admin_fake.said, "node 2 (127.0.0.1:7002) answers: let it leave"), "%s",
+              admin_fake.said);
+    cr_assert_null(strstr(admin_fake.said, "nothing can be changed"), "%s", admin_fake.said);
     admin_fake_close();
 }
 
