@@ -1,8 +1,10 @@
 #include "cli/look.h"
 
+#include "cli/clock.h"
+
 #include <string.h>
 
-#define SEEDS_EACH 5u /* misses: a look at who is not there takes some seconds */
+#define SEEDS_EACH 5u /* misses */
 
 /* 0, VIEW_E_UNREACHABLE or -errno. */
 static int ask_seeds(struct admin *admin)
@@ -24,8 +26,18 @@ static int ask_seeds(struct admin *admin)
     return 0;
 }
 
+static void miss(struct look *look, uint64_t begun_ms)
+{
+    uint64_t took_ms = clock_now_ms() - begun_ms;
+
+    look->misses++;
+    if (look->misses < LOOK_MISSES_MAX && took_ms < CLUSTER_TIMEOUT_MS)
+        clock_pause((uint32_t)(CLUSTER_TIMEOUT_MS - took_ms));
+}
+
 enum exit_code look_again(struct look *look, struct admin *admin, const char *known, bool *seen)
 {
+    uint64_t begun_ms = clock_now_ms();
     int r = view_refresh(&admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
     if (r == VIEW_E_UNREACHABLE && look->misses % SEEDS_EACH == SEEDS_EACH - 1)
@@ -35,7 +47,10 @@ enum exit_code look_again(struct look *look, struct admin *admin, const char *kn
         arguments_error(admin->arguments, "%s", strerror(-r));
         return EXIT_CODE_FAILED;
     }
-    look->misses = *seen ? 0 : look->misses + 1;
+    if (*seen)
+        look->misses = 0;
+    else
+        miss(look, begun_ms);
     if (look->misses < LOOK_MISSES_MAX)
         return EXIT_CODE_OK;
     arguments_error(admin->arguments, "no node answers any more, asked %u times: %s", look->misses,

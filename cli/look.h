@@ -2,8 +2,9 @@
  *
  * Each look asks the members of the newest map that is known, whoever of them runs; now and
  * then, when none answers, the seeds that the command was given. A look that nobody answers is a
- * miss, and leaves the view as it was. After LOOK_MISSES_MAX of them in a row the wait is given up:
- * it must not outlive the cluster that it waits for. Owner: one thread.
+ * miss, leaves the view as it was and takes as long as one that waits for who does not answer:
+ * nodes that are all started again just now refuse at once. After LOOK_MISSES_MAX of them in a row
+ * the wait is given up: it must not outlive the cluster that it waits for. Owner: one thread.
  */
 #ifndef CLI_LOOK_H
 #define CLI_LOOK_H

@@ -19,6 +19,7 @@ struct admin_fake {
     unsigned changes; /* maps that were sent to them */
     bool dies;        /* all are gone once they have committed a map */
     unsigned asked;   /* questions since then */
+    uint64_t now_ms;  /* goes on by pauses alone */
     enum output_format format;
     char said[4096], printed[32768]; /* by the command */
 };

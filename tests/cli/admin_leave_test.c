@@ -147,5 +147,6 @@ Test(admin_leave, when_all_nodes_are_gone_it_gives_up_and_says_what_is_known)
               "%s", admin_fake.said);
     cr_assert(strstr(admin_fake.said, "start nodes, then `ring-admin leave 1 --wait`"), "%s",
               admin_fake.said);
+    cr_assert_geq(admin_fake.now_ms, 57000, "who starts all nodes again has a minute for it");
     admin_fake_close();
 }
