@@ -158,6 +158,25 @@ static struct harness_client *harness_find(struct harness *h, uint64_t id)
     return &h->clients[id - 1];
 }
 
+static struct harness_decision decide_first(struct harness *h, uint16_t member,
+                                            const struct wire_op *op, const struct wire_bytes *args)
+{
+    (void)member;
+    (void)op;
+    (void)args;
+    if (h->hook_count == 0)
+        return (struct harness_decision){.fate = HARNESS_SERVE};
+    h->hook_count--;
+    return (struct harness_decision){.fate = h->first_fate, .status = WIRE_STATUS_TRYAGAIN};
+}
+
+void harness_first(struct harness *h, int count, enum harness_fate fate)
+{
+    h->hook = decide_first;
+    h->hook_count = count;
+    h->first_fate = fate;
+}
+
 uint64_t harness_client(struct harness *h)
 {
     struct router_event event = {.kind = ROUTER_EVENT_CLIENT_OPEN};

@@ -106,7 +106,8 @@ struct harness {
     harness_hook *hook; /* NULL: serve everything */
     int hook_count;     /* for the hook's own use */
     uint64_t hook_word;
-    uint32_t operations; /* that arrived */
+    enum harness_fate first_fate; /* of harness_first() */
+    uint32_t operations;          /* that arrived */
     uint32_t frames;
     bool deaf; /* the cluster takes nothing and answers nothing */
     struct wire_bytes args[WIRE_ARGS_MAX];
@@ -123,6 +124,9 @@ void harness_map(struct harness *h);
  * `width` members beginning with first[p], which leads it. moving: it is still where it was, too.
  */
 void harness_move(struct harness *h, uint32_t width, const uint16_t *first, bool moving);
+
+/* A hook: the fate of the first `count` operations that arrive; the rest is served. */
+void harness_first(struct harness *h, int count, enum harness_fate fate);
 
 uint64_t harness_client(struct harness *h);
 void harness_close(struct harness *h, uint64_t client);

@@ -5,31 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SERVE   ((struct harness_decision){.fate = HARNESS_SERVE})
-#define FATE(f) ((struct harness_decision){.fate = (f), .status = WIRE_STATUS_TRYAGAIN})
-
-/* The fate of the first hook_count operations that arrive; the rest is served. */
-static enum harness_fate fate_first;
-
-static struct harness_decision first_ones(struct harness *h, uint16_t member,
-                                          const struct wire_op *op, const struct wire_bytes *args)
-{
-    (void)member;
-    (void)op;
-    (void)args;
-    if (h->hook_count == 0)
-        return SERVE;
-    h->hook_count--;
-    return FATE(fate_first);
-}
-
-static void first(struct harness *h, int count, enum harness_fate fate)
-{
-    h->hook = first_ones;
-    h->hook_count = count;
-    fate_first = fate;
-}
-
 Test(lane_limits, one_that_is_given_up_does_not_hold_the_others)
 {
     struct router_options options;
@@ -42,7 +17,7 @@ Test(lane_limits, one_that_is_given_up_does_not_hold_the_others)
     client = harness_client(h);
     for (int i = 0; i < 8; i++)
         harness_ask(h, client, "GET a");
-    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_first(h, 1, HARNESS_LOSE_REPLY);
     harness_type(h, client, "SET a 1\r\n");
     harness_run(h);
     harness_type(h, client, "GET a\r\nSET a 2\r\n");
@@ -66,7 +41,7 @@ Test(lane_limits, sequences_in_flight_span_less_than_a_session_window)
     client = harness_client(h);
     for (int i = 0; i < 12; i++)
         harness_ask(h, client, "GET a");
-    first(h, 1, HARNESS_LOSE);
+    harness_first(h, 1, HARNESS_LOSE);
     h->operations = 0;
     for (int i = 0; i < 3000; i++)
         harness_type(h, client, "SET a 1\r\n");

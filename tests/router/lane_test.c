@@ -6,30 +6,7 @@
 #include <string.h>
 
 #define SERVE        ((struct harness_decision){.fate = HARNESS_SERVE})
-#define FATE(f)      ((struct harness_decision){.fate = (f), .status = WIRE_STATUS_TRYAGAIN})
 #define REFUSE(s, p) ((struct harness_decision){HARNESS_REFUSE, (s), (p)})
-
-/* The fate of the first hook_count operations that arrive; the rest is served. */
-static enum harness_fate fate_first;
-
-static struct harness_decision first_ones(struct harness *h, uint16_t member,
-                                          const struct wire_op *op, const struct wire_bytes *args)
-{
-    (void)member;
-    (void)op;
-    (void)args;
-    if (h->hook_count == 0)
-        return SERVE;
-    h->hook_count--;
-    return FATE(fate_first);
-}
-
-static void first(struct harness *h, int count, enum harness_fate fate)
-{
-    h->hook = first_ones;
-    h->hook_count = count;
-    fate_first = fate;
-}
 
 static struct harness_decision refuse_all(struct harness *h, uint16_t member,
                                           const struct wire_op *op, const struct wire_bytes *args)
@@ -110,7 +87,7 @@ Test(lane, a_refused_operation_holds_back_those_behind_it)
     harness_ask(h, client, "SET a -");
     for (int i = 0; i < 8; i++)
         harness_ask(h, client, "GET a"); /* opens the window */
-    first(h, 1, HARNESS_REFUSE);
+    harness_first(h, 1, HARNESS_REFUSE);
     h->operations = 0;
     for (int i = 0; i < 8; i++) {
         char line[32];
@@ -135,7 +112,7 @@ Test(lane, when_a_link_breaks_everything_unanswered_is_sent_again_once_applied)
 
     for (int i = 0; i < 8; i++)
         harness_ask(h, client, "GET a");
-    first(h, 3, HARNESS_LOSE_REPLY);
+    harness_first(h, 3, HARNESS_LOSE_REPLY);
     harness_type(h, client, "INCR a\r\nINCR a\r\nINCR a\r\n");
     harness_run(h);
     cr_assert_str_eq(harness_entry(h, "a")->value, "3");
@@ -152,7 +129,7 @@ Test(lane, an_attempt_without_an_answer_is_made_again)
     struct harness *h = harness_new(NULL, false);
     uint64_t client = harness_client(h);
 
-    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_first(h, 1, HARNESS_LOSE_REPLY);
     harness_ask(h, client, "INCR a");
     harness_advance(h, 1400);
     cr_assert_str_eq(harness_output(h, client), "");
@@ -245,7 +222,7 @@ Test(lane, a_write_that_may_have_been_proposed_ends_unknown)
         struct harness *h = harness_new(NULL, false);
         uint64_t client = harness_client(h);
 
-        first(h, 1, fates[i]);
+        harness_first(h, 1, fates[i]);
         harness_ask(h, client, "SET a 1");
         h->hook = refuse_all; /* one attempt in doubt, all others refused */
         h->hook_word = WIRE_STATUS_TRYAGAIN;
@@ -264,7 +241,7 @@ Test(lane, a_read_never_ends_unknown)
         struct harness *h = harness_new(NULL, false);
         uint64_t client = harness_client(h);
 
-        first(h, 1000, fates[i]);
+        harness_first(h, 1000, fates[i]);
         harness_ask(h, client, "GET a");
         harness_advance(h, 10001);
         cr_assert(strncmp(harness_output(h, client), "-CLUSTERDOWN", 12) == 0);
@@ -317,9 +294,9 @@ Test(lane, a_late_answer_that_logged_nothing_does_not_count)
     struct harness *h = harness_new(NULL, false);
     uint64_t client = harness_client(h);
 
-    first(h, 1, HARNESS_KEEP);
+    harness_first(h, 1, HARNESS_KEEP);
     harness_ask(h, client, "DEL a");
-    first(h, 1, HARNESS_LOSE); /* the second attempt */
+    harness_first(h, 1, HARNESS_LOSE); /* the second attempt */
     harness_advance(h, 1600);
     harness_release(h);
     cr_assert_str_eq(harness_output(h, client), "", "the second attempt may yet delete");
@@ -333,9 +310,9 @@ Test(lane, a_late_answer_that_logged_counts)
     struct harness *h = harness_new(NULL, false);
     uint64_t client = harness_client(h);
 
-    first(h, 1, HARNESS_KEEP);
+    harness_first(h, 1, HARNESS_KEEP);
     harness_ask(h, client, "INCR a");
-    first(h, 1, HARNESS_LOSE);
+    harness_first(h, 1, HARNESS_LOSE);
     harness_advance(h, 1600);
     harness_release(h);
     cr_assert_str_eq(harness_output(h, client), ":1\r\n");
@@ -348,9 +325,9 @@ Test(lane, a_late_read_counts)
     uint64_t client = harness_client(h);
 
     harness_ask(h, client, "SET a 1");
-    first(h, 1, HARNESS_KEEP);
+    harness_first(h, 1, HARNESS_KEEP);
     harness_ask(h, client, "GET a");
-    first(h, 1, HARNESS_LOSE);
+    harness_first(h, 1, HARNESS_LOSE);
     harness_advance(h, 1600);
     harness_release(h);
     cr_assert_str_eq(harness_output(h, client), "$1\r\n1\r\n");
@@ -362,7 +339,7 @@ Test(lane, an_answer_that_comes_twice_counts_once)
     struct harness *h = harness_new(NULL, false);
     uint64_t client = harness_client(h);
 
-    first(h, 3, HARNESS_TWICE);
+    harness_first(h, 3, HARNESS_TWICE);
     harness_type(h, client, "INCR a\r\nINCR a\r\nINCR b\r\n");
     harness_run(h);
     cr_assert_str_eq(harness_output(h, client), ":1\r\n:2\r\n:1\r\n");
@@ -490,7 +467,7 @@ Test(lane, what_was_in_doubt_when_the_session_expired_is_unknown)
 
     for (int i = 0; i < 8; i++)
         harness_ask(h, client, "GET a");
-    first(h, 1, HARNESS_LOSE_REPLY);
+    harness_first(h, 1, HARNESS_LOSE_REPLY);
     harness_type(h, client, "INCR a\r\n");
     harness_run(h);
     h->hook = expire;
