@@ -455,20 +455,20 @@ void cluster_expect(struct cluster *cluster, const char *key, const char *value)
     cr_assert_eq(memcmp(result->bytes, value, result->size), 0);
 }
 
-#define FILES_MAX 64
-
-struct names {
-    char paths[FILES_MAX][96];
-    size_t count;
-};
-
-static int note_name(void *context, const char *name)
+static int note_file(void *context, const char *name)
 {
-    struct names *names = context;
+    struct cluster_files *files = context;
 
-    cr_assert_lt(names->count, FILES_MAX);
-    snprintf(names->paths[names->count++], sizeof names->paths[0], "shard-00/%s", name);
+    cr_assert_lt(files->count, CLUSTER_FILES_MAX);
+    snprintf(files->paths[files->count++], sizeof files->paths[0], "shard-00/%s", name);
     return 0;
+}
+
+void cluster_files(struct cluster *cluster, int node, struct cluster_files *files)
+{
+    files->count = 0;
+    cr_assert_eq(vfs_list(cluster->disks[node], "shard-00", note_file, files), 0);
+    cr_assert_gt(files->count, 1);
 }
 
 static bool file_holds(struct vfs *disk, const char *path, const char *text)
@@ -491,12 +491,11 @@ static bool file_holds(struct vfs *disk, const char *path, const char *text)
 
 uint32_t cluster_files_with(struct cluster *cluster, int node, const char *text)
 {
-    struct names names = {.count = 0};
+    struct cluster_files files;
     uint32_t found = 0;
 
-    cr_assert_eq(vfs_list(cluster->disks[node], "shard-00", note_name, &names), 0);
-    cr_assert_gt(names.count, 1);
-    for (size_t i = 0; i < names.count; i++)
-        found += file_holds(cluster->disks[node], names.paths[i], text);
+    cluster_files(cluster, node, &files);
+    for (size_t i = 0; i < files.count; i++)
+        found += file_holds(cluster->disks[node], files.paths[i], text);
     return found;
 }

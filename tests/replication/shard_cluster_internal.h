@@ -9,6 +9,7 @@
 
 #include "replication/raft.h"
 #include "shard_cluster.h"
+#include "storage/filename.h"
 
 /* Bodies are borrowed from the sender until its next step, so they are copied and passed on after
  * its effects have been read. */
@@ -26,6 +27,13 @@ void cluster_deliver(struct cluster *cluster, int node, struct shard_event *even
 /* Until no message and no job is on its way. */
 void cluster_settle(struct cluster *cluster);
 void cluster_open(struct cluster *cluster, int node, bool found);
+#define CLUSTER_FILES_MAX 96
+struct cluster_files {
+    char paths[CLUSTER_FILES_MAX][FILENAME_PATH_SIZE];
+    size_t count;
+};
+/* Of the node's only shard. */
+void cluster_files(struct cluster *cluster, int node, struct cluster_files *files);
 
 /* shard_cluster_post.c */
 void cluster_post(struct cluster *cluster, int from, const struct shard_send *send);

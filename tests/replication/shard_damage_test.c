@@ -1,5 +1,5 @@
 #include "shard_cluster_internal.h"
-#include "shard_writer.h"
+#include "shard_scene.h"
 
 #include "replication/raft.h"
 #include "storage/filename.h"
@@ -15,61 +15,23 @@
 /* What a node finds damaged when it starts is fenced, whether the partition was founded there,
  * moved there or came back, and heals from the others. */
 
-#define MOVE_MS 20000u
 #define HEAL_MS 30000u
-
-struct scene {
-    struct cluster cluster;
-    struct writer writer;
-    uint16_t p;
-    int stays, other, goes, comes;
-};
-
-static void begin(struct scene *scene)
-{
-    cluster_start(&scene->cluster);
-    cluster_await_leaders(&scene->cluster);
-    writer_init(&scene->writer, &scene->cluster);
-    scene->p = scene->writer.partition;
-    scene->comes = cluster_map_join(&scene->cluster, true);
-    writer_await(&scene->writer, 40);
-    scene->stays = cluster_leader(&scene->cluster, scene->p);
-    scene->other = (scene->stays + 1) % 3;
-    scene->goes = (scene->stays + 2) % 3;
-}
-
-static void end(struct scene *scene)
-{
-    writer_check(&scene->writer);
-    cluster_stop(&scene->cluster);
-}
 
 static void move_to(struct scene *scene, int node)
 {
-    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->stays, scene->other, node}, 3);
-    cluster_map_tell(&scene->cluster);
-    cr_assert(writer_await_moved(&scene->writer, MOVE_MS));
-    writer_await(&scene->writer, 20);
+    scene_want(scene, (int[]){scene->leader, scene->other, node}, 3);
+    scene_await_moved(scene);
     cluster_map_finish(&scene->cluster);
     cluster_map_tell(&scene->cluster);
     writer_run(&scene->writer, 1500);
 }
 
-/* The log that a replica lacks is gone: it comes as a snapshot. */
-static void fill(struct scene *scene)
+/* One replica has moved, as a snapshot: the log that it lacked is gone. */
+static void begin_moved(struct scene *scene)
 {
-    static char value[12000];
-    char key[16];
-
-    memset(value, 'x', sizeof value - 1);
-    for (unsigned i = 0; i < 400; i++) {
-        snprintf(key, sizeof key, "fill-%u", i);
-        if (cluster_partition(&scene->cluster, key) == scene->p) {
-            scene->cluster.epochs[scene->p]++;
-            cluster_set(&scene->cluster, key, value);
-        }
-        scene->cluster.result_count = 0;
-    }
+    scene_begin_joined(scene);
+    scene_fill(scene, 400, 11999);
+    move_to(scene, scene->comes);
 }
 
 static bool fenced(const struct scene *scene, int node)
@@ -93,44 +55,20 @@ static void expect_heals(struct scene *scene, int node)
 
 /* --- damage -------------------------------------------------------------------------------- */
 
-#define FILES_MAX 96
-
-struct names {
-    char paths[FILES_MAX][FILENAME_PATH_SIZE];
-    size_t count;
-};
-
-static int note_name(void *context, const char *name)
-{
-    struct names *names = context;
-
-    cr_assert_lt(names->count, FILES_MAX);
-    snprintf(names->paths[names->count++], sizeof names->paths[0], "shard-00/%s", name);
-    return 0;
-}
-
-static struct names *names_of(struct scene *scene, int node)
-{
-    static struct names names;
-
-    names.count = 0;
-    cr_assert_eq(vfs_list(scene->cluster.disks[node], "shard-00", note_name, &names), 0);
-    return &names;
-}
-
 static void remove_casks(struct scene *scene, int node)
 {
-    const struct names *names = names_of(scene, node);
+    struct cluster_files files;
     uint32_t casks = 0;
 
-    for (size_t i = 0; i < names->count; i++) {
+    cluster_files(&scene->cluster, node, &files);
+    for (size_t i = 0; i < files.count; i++) {
         uint64_t number;
         uint16_t partition;
 
-        if (!filename_is_cask(names->paths[i] + strlen("shard-00/"), &partition, &number) ||
+        if (!filename_is_cask(files.paths[i] + strlen("shard-00/"), &partition, &number) ||
             partition != scene->p)
             continue;
-        cr_assert_eq(vfs_remove(scene->cluster.disks[node], names->paths[i]), 0);
+        cr_assert_eq(vfs_remove(scene->cluster.disks[node], files.paths[i]), 0);
         casks++;
     }
     cr_assert_gt(casks, 0);
@@ -177,12 +115,13 @@ static void flip_runs(struct scene *scene, int node, const char *path)
 
 static void flip_journal(struct scene *scene, int node)
 {
-    const struct names *names = names_of(scene, node);
+    struct cluster_files files;
     uint64_t number;
 
-    for (size_t i = 0; i < names->count; i++)
-        if (filename_is_journal(names->paths[i] + strlen("shard-00/"), &number))
-            flip_runs(scene, node, names->paths[i]);
+    cluster_files(&scene->cluster, node, &files);
+    for (size_t i = 0; i < files.count; i++)
+        if (filename_is_journal(files.paths[i] + strlen("shard-00/"), &number))
+            flip_runs(scene, node, files.paths[i]);
 }
 
 /* As it is when the segment of the partition's floor has gone: its life is in checkpoints only. */
@@ -197,6 +136,12 @@ static void forget_floors(struct scene *scene, int node)
     manifest.floor_count = 0;
     cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
     manifest_deinit(&manifest);
+}
+
+static void forget_life(struct scene *scene, int node)
+{
+    forget_floors(scene, node);
+    flip_journal(scene, node);
 }
 
 /* As if the edit that ended the install had rotted behind the last one: the replica is as it began,
@@ -228,51 +173,48 @@ static void forget_install(struct scene *scene, int node)
     manifest_deinit(&manifest);
 }
 
+static void restart_hurt(struct scene *scene, int node, void (*hurt)(struct scene *, int))
+{
+    cluster_kill(&scene->cluster, node);
+    hurt(scene, node);
+    cluster_restart(&scene->cluster, node);
+}
+
 /* --- tests --------------------------------------------------------------------------------- */
 
 Test(shard_damage, a_founded_partition_whose_journal_is_damaged_is_fenced, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    cluster_kill(&scene.cluster, scene.goes);
-    flip_journal(&scene, scene.goes);
-    cluster_restart(&scene.cluster, scene.goes);
+    scene_begin_joined(&scene);
+    restart_hurt(&scene, scene.goes, flip_journal);
     expect_heals(&scene, scene.goes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, one_that_moved_in_and_lost_a_cask_is_fenced, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
-    cluster_kill(&scene.cluster, scene.comes);
-    remove_casks(&scene, scene.comes);
-    cluster_restart(&scene.cluster, scene.comes);
+    begin_moved(&scene);
+    restart_hurt(&scene, scene.comes, remove_casks);
     expect_heals(&scene, scene.comes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, what_was_lost_is_listed_no_more_when_it_has_healed, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
-    cluster_kill(&scene.cluster, scene.comes);
-    remove_casks(&scene, scene.comes);
-    cluster_restart(&scene.cluster, scene.comes);
+    begin_moved(&scene);
+    restart_hurt(&scene, scene.comes, remove_casks);
     expect_heals(&scene, scene.comes);
     cluster_kill(&scene.cluster, scene.comes);
     cluster_restart(&scene.cluster, scene.comes);
     cr_assert(!fenced(&scene, scene.comes));
     move_to(&scene, scene.goes);
     cr_assert_null(shard_raft(scene.cluster.shards[scene.comes], scene.p));
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* It need not heal before. */
@@ -280,79 +222,59 @@ Test(shard_damage, a_fenced_one_that_lost_a_cask_can_leave, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
+    begin_moved(&scene);
     cluster_kill(&scene.cluster, scene.comes);
     remove_casks(&scene, scene.comes);
     move_to(&scene, scene.goes);
     cluster_restart(&scene.cluster, scene.comes);
     writer_run(&scene.writer, 5000);
     cr_assert_null(shard_raft(scene.cluster.shards[scene.comes], scene.p));
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, one_that_came_back_and_lost_a_cask_is_fenced, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
+    begin_moved(&scene);
     move_to(&scene, scene.goes);
-    cluster_kill(&scene.cluster, scene.goes);
-    remove_casks(&scene, scene.goes);
-    cluster_restart(&scene.cluster, scene.goes);
+    restart_hurt(&scene, scene.goes, remove_casks);
     expect_heals(&scene, scene.goes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, one_whose_snapshot_the_manifest_has_lost_is_fenced, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
-    cluster_kill(&scene.cluster, scene.comes);
-    forget_install(&scene, scene.comes);
-    cluster_restart(&scene.cluster, scene.comes);
+    begin_moved(&scene);
+    restart_hurt(&scene, scene.comes, forget_install);
     expect_heals(&scene, scene.comes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, one_that_moved_in_is_fenced_when_its_life_is_forgotten, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
-    cluster_kill(&scene.cluster, scene.comes);
-    forget_floors(&scene, scene.comes);
-    flip_journal(&scene, scene.comes);
-    cluster_restart(&scene.cluster, scene.comes);
+    begin_moved(&scene);
+    restart_hurt(&scene, scene.comes, forget_life);
     expect_heals(&scene, scene.comes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_damage, one_that_came_back_is_fenced_when_its_life_is_forgotten, .timeout = 240)
 {
     struct scene scene;
 
-    begin(&scene);
-    fill(&scene);
-    move_to(&scene, scene.comes);
+    begin_moved(&scene);
     move_to(&scene, scene.goes);
-    cluster_kill(&scene.cluster, scene.goes);
-    forget_floors(&scene, scene.goes);
-    flip_journal(&scene, scene.goes);
-    cluster_restart(&scene.cluster, scene.goes);
+    restart_hurt(&scene, scene.goes, forget_life);
     cr_assert(fenced(&scene, scene.goes));
     cluster_kill(&scene.cluster, scene.goes); /* and once more, before anything has come */
     cluster_restart(&scene.cluster, scene.goes);
     expect_heals(&scene, scene.goes);
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* What it has forgotten, a later leader may count on: nobody else is there to say that none is. */
@@ -360,11 +282,11 @@ Test(shard_damage, it_is_not_repaired_without_a_majority_of_the_others, .timeout
 {
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     cluster_run(&scene.cluster, 1000);
-    scene.stays = cluster_leader(&scene.cluster, scene.p);
-    scene.other = (scene.stays + 1) % 3;
-    scene.goes = (scene.stays + 2) % 3;
+    scene.leader = cluster_leader(&scene.cluster, scene.p);
+    scene.other = (scene.leader + 1) % 3;
+    scene.goes = (scene.leader + 2) % 3;
     cluster_kill(&scene.cluster, scene.goes);
     flip_journal(&scene, scene.goes);
     scene.cluster.cut[scene.other] = true;
@@ -374,5 +296,5 @@ Test(shard_damage, it_is_not_repaired_without_a_majority_of_the_others, .timeout
     cr_assert_eq(shard_raft(scene.cluster.shards[scene.goes], scene.p)->leader, 0);
     scene.cluster.cut[scene.other] = false;
     expect_heals(&scene, scene.goes);
-    end(&scene);
+    scene_end(&scene);
 }

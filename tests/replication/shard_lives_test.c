@@ -1,5 +1,5 @@
 #include "shard_cluster_internal.h"
-#include "shard_writer.h"
+#include "shard_scene.h"
 
 #include "replication/raft.h"
 
@@ -10,65 +10,21 @@
 
 /* How lives of replicas begin and end: never twice, and never before it is proven. */
 
-#define MOVE_MS 20000u
-
-struct scene {
-    struct cluster cluster;
-    struct writer writer;
-    uint16_t p;
-    int leader, other, goes, comes;
-};
-
-static const struct raft *raft_at(const struct scene *scene, int node)
-{
-    return scene->cluster.shards[node] ? shard_raft(scene->cluster.shards[node], scene->p) : NULL;
-}
-
-/* Three replicas on three nodes, and a node that has joined. */
-static void begin(struct scene *scene)
-{
-    cluster_start(&scene->cluster);
-    cluster_await_leaders(&scene->cluster);
-    writer_init(&scene->writer, &scene->cluster);
-    scene->p = scene->writer.partition;
-    scene->comes = cluster_map_join(&scene->cluster, true);
-    writer_await(&scene->writer, 40);
-    scene->leader = cluster_leader(&scene->cluster, scene->p);
-    scene->other = (scene->leader + 1) % 3;
-    scene->goes = (scene->leader + 2) % 3;
-}
-
-static void end(struct scene *scene)
-{
-    writer_check(&scene->writer);
-    cluster_stop(&scene->cluster);
-}
-
 /* `comes` instead of `goes`. */
 static void tell_plan(struct scene *scene)
 {
-    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->leader, scene->other, scene->comes},
-                     3);
-    cluster_map_tell(&scene->cluster);
+    scene_want(scene, (int[]){scene->leader, scene->other, scene->comes}, 3);
 }
 
 static void tell_back(struct scene *scene)
 {
-    cluster_map_want(&scene->cluster, scene->p, (int[]){scene->leader, scene->other, scene->goes},
-                     3);
-    cluster_map_tell(&scene->cluster);
-}
-
-static void expect_moved(struct scene *scene)
-{
-    cr_assert(writer_await_moved(&scene->writer, MOVE_MS));
-    writer_await(&scene->writer, 20);
+    scene_want(scene, (int[]){scene->leader, scene->other, scene->goes}, 3);
 }
 
 static void send_raft(struct scene *scene, int from, int to, uint8_t kind, uint64_t to_life)
 {
     struct wire_buffer body = {0};
-    const struct raft *raft = raft_at(scene, from);
+    const struct raft *raft = scene_raft(scene, from);
 
     wire_put_raft(&body, &(struct wire_raft){.kind = kind,
                                              .group = scene->p,
@@ -90,30 +46,30 @@ Test(shard_lives, only_an_append_to_a_life_that_was_never_here_begins_one, .time
     struct scene scene;
     uint64_t life;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     send_raft(&scene, scene.leader, scene.comes, RAFT_VOTE, 5);
     send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, 0);
     cluster_run(&scene.cluster, 200);
-    cr_assert_null(raft_at(&scene, scene.comes));
+    cr_assert_null(scene_raft(&scene, scene.comes));
     tell_plan(&scene);
-    expect_moved(&scene);
-    life = raft_at(&scene, scene.comes)->options.self.life;
+    scene_await_moved(&scene);
+    life = scene_raft(&scene, scene.comes)->options.self.life;
     tell_back(&scene);
-    expect_moved(&scene);
-    cr_assert_null(raft_at(&scene, scene.comes));
+    scene_await_moved(&scene);
+    cr_assert_null(scene_raft(&scene, scene.comes));
     for (int restarts = 0; restarts < 2; restarts++) {
         for (uint64_t late = 1; late <= life; late++) {
             send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, late);
             cluster_run(&scene.cluster, 10);
-            cr_assert_null(raft_at(&scene, scene.comes), "what is over is not there again");
+            cr_assert_null(scene_raft(&scene, scene.comes), "what is over is not there again");
         }
         cluster_kill(&scene.cluster, scene.comes);
         cluster_restart(&scene.cluster, scene.comes);
     }
     tell_plan(&scene);
-    expect_moved(&scene);
-    cr_assert_gt(raft_at(&scene, scene.comes)->options.self.life, life);
-    end(&scene);
+    scene_await_moved(&scene);
+    cr_assert_gt(scene_raft(&scene, scene.comes)->options.self.life, life);
+    scene_end(&scene);
 }
 
 /* Its entry never came to be; it knows no group, disturbs none, and goes. */
@@ -122,22 +78,22 @@ Test(shard_lives, a_life_that_no_log_has_ends, .timeout = 120)
     struct scene scene;
     uint64_t last;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     writer_run(&scene.writer, 500);
     writer_check(&scene.writer);
-    last = raft_at(&scene, scene.leader)->log.last;
+    last = scene_raft(&scene, scene.leader)->log.last;
     for (uint64_t ahead = 0; ahead < 200; ahead += 99) {
-        last = raft_at(&scene, cluster_leader(&scene.cluster, scene.p))->log.last;
+        last = scene_raft(&scene, cluster_leader(&scene.cluster, scene.p))->log.last;
         send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, last + ahead);
         cluster_run(&scene.cluster, 100);
-        cr_assert(raft_at(&scene, scene.comes));
-        cr_assert_eq(raft_at(&scene, scene.comes)->config.index, 0);
+        cr_assert(scene_raft(&scene, scene.comes));
+        cr_assert_eq(scene_raft(&scene, scene.comes)->config.index, 0);
         cluster_run(&scene.cluster, 8000);
-        cr_assert_null(raft_at(&scene, scene.comes), "%llu ahead", (unsigned long long)ahead);
+        cr_assert_null(scene_raft(&scene, scene.comes), "%llu ahead", (unsigned long long)ahead);
     }
     tell_plan(&scene); /* another one can begin */
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* A leader that did not last had begun one further on in its log. The next leader wants the same
@@ -147,15 +103,15 @@ Test(shard_lives, a_life_that_no_log_has_stands_in_nobody_s_way, .timeout = 120)
     struct scene scene;
     uint64_t lost;
 
-    begin(&scene);
-    lost = raft_at(&scene, scene.leader)->log.last + 50;
+    scene_begin_joined(&scene);
+    lost = scene_raft(&scene, scene.leader)->log.last + 50;
     send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, lost);
     cluster_run(&scene.cluster, 100);
-    cr_assert_eq(raft_at(&scene, scene.comes)->options.self.life, lost);
+    cr_assert_eq(scene_raft(&scene, scene.comes)->options.self.life, lost);
     tell_plan(&scene);
-    expect_moved(&scene);
-    cr_assert_gt(raft_at(&scene, scene.comes)->options.self.life, lost);
-    end(&scene);
+    scene_await_moved(&scene);
+    cr_assert_gt(scene_raft(&scene, scene.comes)->options.self.life, lost);
+    scene_end(&scene);
 }
 
 Test(shard_lives, a_node_that_does_not_take_part_takes_on_nothing, .timeout = 120)
@@ -164,15 +120,15 @@ Test(shard_lives, a_node_that_does_not_take_part_takes_on_nothing, .timeout = 12
                                      RINGMAP_STATE_REMOVED};
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     for (size_t i = 0; i < sizeof states; i++) {
         cluster_map_state(&scene.cluster, scene.comes, states[i]);
         cluster_map_tell(&scene.cluster);
         send_raft(&scene, scene.leader, scene.comes, RAFT_APPEND, 100);
         cluster_run(&scene.cluster, 300);
-        cr_assert_null(raft_at(&scene, scene.comes));
+        cr_assert_null(scene_raft(&scene, scene.comes));
     }
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* --- the end ------------------------------------------------------------------------------- */
@@ -181,18 +137,18 @@ Test(shard_lives, one_that_was_away_when_it_was_removed_goes_when_it_is_back, .t
 {
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     cluster_kill(&scene.cluster, scene.goes);
     tell_plan(&scene);
-    expect_moved(&scene);
+    scene_await_moved(&scene);
     cluster_restart(&scene.cluster, scene.goes);
-    cr_assert(raft_at(&scene, scene.goes));
+    cr_assert(scene_raft(&scene, scene.goes));
     writer_run(&scene.writer, 4000);
-    cr_assert_null(raft_at(&scene, scene.goes));
+    cr_assert_null(scene_raft(&scene, scene.goes));
     cluster_kill(&scene.cluster, scene.goes);
     cluster_restart(&scene.cluster, scene.goes);
-    cr_assert_null(raft_at(&scene, scene.goes));
-    end(&scene);
+    cr_assert_null(scene_raft(&scene, scene.goes));
+    scene_end(&scene);
 }
 
 /* It was removed and is wanted again before it has heard of either. */
@@ -200,21 +156,21 @@ Test(shard_lives, a_later_life_takes_the_place_of_one_that_is_over, .timeout = 1
 {
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     scene.cluster.cut[scene.goes] = true;
     tell_plan(&scene);
     writer_run(&scene.writer, 4000);
-    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    cr_assert_eq(scene_raft(&scene, scene.goes)->options.self.life, 1);
     tell_back(&scene);
     writer_run(&scene.writer, 2000);
-    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    cr_assert_eq(scene_raft(&scene, scene.goes)->options.self.life, 1);
     scene.cluster.cut[scene.goes] = false;
-    expect_moved(&scene);
-    cr_assert_gt(raft_at(&scene, scene.goes)->options.self.life, 1);
+    scene_await_moved(&scene);
+    cr_assert_gt(scene_raft(&scene, scene.goes)->options.self.life, 1);
     send_raft(&scene, scene.leader, scene.goes, RAFT_APPEND, 1);
     cluster_run(&scene.cluster, 500);
-    cr_assert_gt(raft_at(&scene, scene.goes)->options.self.life, 1, "not the other way round");
-    end(&scene);
+    cr_assert_gt(scene_raft(&scene, scene.goes)->options.self.life, 1, "not the other way round");
+    scene_end(&scene);
 }
 
 /* Its group is there without it for as long as you like: it is still one of it. */
@@ -222,12 +178,12 @@ Test(shard_lives, one_that_is_cut_off_is_not_destroyed, .timeout = 120)
 {
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     scene.cluster.cut[scene.goes] = true;
     writer_run(&scene.writer, 5000);
     scene.cluster.cut[scene.goes] = false;
     writer_run(&scene.writer, 3000);
-    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    cr_assert_eq(scene_raft(&scene, scene.goes)->options.self.life, 1);
     /* Also when the map does not want it, but nothing is committed yet. */
     cluster_kill(&scene.cluster, scene.comes);
     tell_plan(&scene);
@@ -236,11 +192,11 @@ Test(shard_lives, one_that_is_cut_off_is_not_destroyed, .timeout = 120)
     writer_run(&scene.writer, 3000);
     scene.cluster.cut[scene.goes] = false;
     writer_run(&scene.writer, 3000);
-    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
+    cr_assert_eq(scene_raft(&scene, scene.goes)->options.self.life, 1);
     cluster_restart(&scene.cluster, scene.comes);
-    expect_moved(&scene);
-    cr_assert_null(raft_at(&scene, scene.goes));
-    end(&scene);
+    scene_await_moved(&scene);
+    cr_assert_null(scene_raft(&scene, scene.goes));
+    scene_end(&scene);
 }
 
 /* The leader of before, and one other, never hear of the change. The other is told by the rest, and
@@ -252,14 +208,14 @@ Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .t
     uint64_t commit;
     uint32_t id;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     scene.leader = cluster_leader(&scene.cluster, scene.p);
     tell_plan(&scene); /* the group is leader, other, comes */
-    expect_moved(&scene);
+    scene_await_moved(&scene);
     cr_assert_eq(cluster_leader(&scene.cluster, scene.p), scene.leader);
     /* Alone with what it knows: it led with {leader, other, comes}. */
     scene.cluster.cut[scene.leader] = true;
-    old = raft_at(&scene, scene.leader);
+    old = scene_raft(&scene, scene.leader);
     id = cluster_send(&scene.cluster, scene.leader, WIRE_OP_SET, 0,
                       (const char *const[]){"key-0", "old"}, 2);
     scene.cluster.sequences[scene.p]--;
@@ -269,12 +225,12 @@ Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .t
     cluster_map_want(&scene.cluster, scene.p,
                      (int[]){scene.other, scene.goes, cluster_map_join(&scene.cluster, true)}, 3);
     cluster_map_tell(&scene.cluster);
-    for (int i = 0; i < 2000 && raft_at(&scene, scene.comes); i++)
+    for (int i = 0; i < 2000 && scene_raft(&scene, scene.comes); i++)
         writer_run(&scene.writer, 10);
-    cr_assert_null(raft_at(&scene, scene.comes));
+    cr_assert_null(scene_raft(&scene, scene.comes));
     cluster_map_want(&scene.cluster, scene.p, (int[]){scene.other, scene.goes, scene.comes}, 3);
     cluster_map_tell(&scene.cluster);
-    for (int i = 0; i < 2000 && !raft_at(&scene, scene.comes); i++)
+    for (int i = 0; i < 2000 && !scene_raft(&scene, scene.comes); i++)
         writer_run(&scene.writer, 10);
     /* Only these two, and the old leader asks for votes and sends its entry. */
     scene.cluster.cut[scene.other] = scene.cluster.cut[scene.goes] = true;
@@ -282,16 +238,16 @@ Test(shard_lives, an_old_leader_cannot_count_on_a_replica_that_was_destroyed, .t
     scene.cluster.cut[4] = true;
     for (int i = 0; i < 500; i++) {
         cluster_run(&scene.cluster, 10);
-        old = raft_at(&scene, scene.leader);
+        old = scene_raft(&scene, scene.leader);
         cr_assert_neq(old->role, RAFT_LEADER, "nobody's vote");
         cr_assert_eq(old->commit, commit, "nothing more is committed");
     }
     cr_assert(!cluster_result(&scene.cluster, id) ||
               cluster_result(&scene.cluster, id)->status != WIRE_STATUS_OK);
     memset(scene.cluster.cut, 0, sizeof scene.cluster.cut);
-    expect_moved(&scene);
-    cr_assert_null(raft_at(&scene, scene.leader));
-    end(&scene);
+    scene_await_moved(&scene);
+    cr_assert_null(scene_raft(&scene, scene.leader));
+    scene_end(&scene);
 }
 
 static void send_gone(struct scene *scene, int from, int to, uint64_t life)
@@ -312,23 +268,23 @@ Test(shard_lives, a_replica_that_asked_nobody_is_not_destroyed, .timeout = 120)
 {
     struct scene scene;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     for (int from = 0; from < scene.cluster.nodes; from++)
         if (from != scene.goes)
             send_gone(&scene, from, scene.goes, 1);
-    cr_assert_eq(raft_at(&scene, scene.goes)->options.self.life, 1);
-    end(&scene);
+    cr_assert_eq(scene_raft(&scene, scene.goes)->options.self.life, 1);
+    scene_end(&scene);
 }
 
 /* One that no log has asks; its questions and the answers to them are lost. */
 static uint64_t begin_asking(struct scene *scene)
 {
-    uint64_t life = raft_at(scene, scene->leader)->log.last + 50;
+    uint64_t life = scene_raft(scene, scene->leader)->log.last + 50;
 
     send_raft(scene, scene->leader, scene->comes, RAFT_APPEND, life);
     scene->cluster.cut[scene->comes] = true;
     cluster_run(&scene->cluster, 3000);
-    cr_assert_eq(raft_at(scene, scene->comes)->options.self.life, life);
+    cr_assert_eq(scene_raft(scene, scene->comes)->options.self.life, life);
     return life;
 }
 
@@ -338,7 +294,7 @@ Test(shard_lives, only_who_was_asked_for_the_very_life_is_believed, .timeout = 1
     uint64_t life;
     int joining, unasked;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     unasked = cluster_map_join(&scene.cluster, true); /* no group has it */
     joining = cluster_map_join(&scene.cluster, false);
     life = begin_asking(&scene);
@@ -346,11 +302,11 @@ Test(shard_lives, only_who_was_asked_for_the_very_life_is_believed, .timeout = 1
     send_gone(&scene, joining, scene.comes, life);
     send_gone(&scene, scene.leader, scene.comes, life - 1);
     send_gone(&scene, scene.leader, scene.comes, life + 1);
-    cr_assert(raft_at(&scene, scene.comes));
+    cr_assert(scene_raft(&scene, scene.comes));
     send_gone(&scene, scene.leader, scene.comes, life);
-    cr_assert_null(raft_at(&scene, scene.comes));
+    cr_assert_null(scene_raft(&scene, scene.comes));
     scene.cluster.cut[scene.comes] = false;
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_lives, an_answer_counts_while_the_link_lasts_and_the_member_takes_part, .timeout = 120)
@@ -359,20 +315,20 @@ Test(shard_lives, an_answer_counts_while_the_link_lasts_and_the_member_takes_par
     struct scene scene;
     uint64_t life;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     life = begin_asking(&scene);
     down.from.member = (uint16_t)(scene.leader + 1);
     cluster_deliver(&scene.cluster, scene.comes, &down);
     send_gone(&scene, scene.leader, scene.comes, life);
-    cr_assert(raft_at(&scene, scene.comes), "it may be the answer to one of before");
+    cr_assert(scene_raft(&scene, scene.comes), "it may be the answer to one of before");
     cluster_map_state(&scene.cluster, scene.other, RINGMAP_STATE_JOINING);
     cluster_map_tell(&scene.cluster);
     send_gone(&scene, scene.other, scene.comes, life);
-    cr_assert(raft_at(&scene, scene.comes));
+    cr_assert(scene_raft(&scene, scene.comes));
     cluster_map_state(&scene.cluster, scene.other, RINGMAP_STATE_LEAVING);
     cluster_map_tell(&scene.cluster);
     send_gone(&scene, scene.other, scene.comes, life);
-    cr_assert_null(raft_at(&scene, scene.comes));
+    cr_assert_null(scene_raft(&scene, scene.comes));
     scene.cluster.cut[scene.comes] = false;
     writer_check(&scene.writer);
     cluster_stop(&scene.cluster);
@@ -398,13 +354,13 @@ Test(shard_lives, a_member_that_is_only_joining_is_not_heard, .timeout = 120)
     struct scene scene;
     int joining;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     joining = cluster_map_join(&scene.cluster, false);
     cr_assert_eq(map_changes_answered(&scene, joining), 0);
     cluster_map_state(&scene.cluster, joining, RINGMAP_STATE_ACTIVE);
     cluster_map_tell(&scene.cluster);
     cr_assert_gt(map_changes_answered(&scene, joining), 0, "it takes part now");
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeout = 120)
@@ -414,20 +370,20 @@ Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeou
     uint64_t heard_ms;
     uint32_t term;
 
-    begin(&scene);
+    scene_begin_joined(&scene);
     /* It does not hear of it: the others do not listen any more. */
     scene.cluster.deaf[scene.goes] = true;
     cluster_map_state(&scene.cluster, scene.goes, RINGMAP_STATE_REMOVED);
     cluster_map_tell(&scene.cluster);
     writer_run(&scene.writer, 5000);
-    term = raft_at(&scene, scene.leader)->term;
-    cr_assert_neq(raft_at(&scene, scene.goes)->role, RAFT_LEADER);
-    heard_ms = raft_peer(raft_at(&scene, scene.leader), (uint16_t)(scene.goes + 1))->heard_ms;
+    term = scene_raft(&scene, scene.leader)->term;
+    cr_assert_neq(scene_raft(&scene, scene.goes)->role, RAFT_LEADER);
+    heard_ms = raft_peer(scene_raft(&scene, scene.leader), (uint16_t)(scene.goes + 1))->heard_ms;
     send_raft(&scene, scene.goes, scene.leader, RAFT_APPEND_REPLY, 1);
-    cr_assert_eq(raft_peer(raft_at(&scene, scene.leader), (uint16_t)(scene.goes + 1))->heard_ms,
+    cr_assert_eq(raft_peer(scene_raft(&scene, scene.leader), (uint16_t)(scene.goes + 1))->heard_ms,
                  heard_ms);
     writer_run(&scene.writer, 3000);
-    cr_assert_eq(raft_at(&scene, scene.leader)->term, term, "nor does it disturb");
+    cr_assert_eq(scene_raft(&scene, scene.leader)->term, term, "nor does it disturb");
     /* It does: it stops at once. */
     scene.cluster.deaf[scene.goes] = false;
     cluster_map_tell_node(&scene.cluster, scene.goes);
@@ -438,5 +394,5 @@ Test(shard_lives, a_member_that_was_removed_is_neither_heard_nor_serves, .timeou
     cr_assert_eq(stats.fenced, 0, "nothing is to be repaired");
     cr_assert_geq(stats.hosted, CLUSTER_PARTITIONS);
     cluster_kill(&scene.cluster, scene.goes);
-    end(&scene);
+    scene_end(&scene);
 }

@@ -1,4 +1,4 @@
-#include "shard_writer.h"
+#include "shard_scene.h"
 
 #include "replication/raft.h"
 #include "replication/transfer.h"
@@ -12,58 +12,6 @@
  * how replicas begin and end, shard_moves_crash_test what happens when nodes end on the way,
  * shard_votes_test who votes meanwhile. */
 
-#define MOVE_MS 20000u
-
-struct scene {
-    struct cluster cluster;
-    struct writer writer;
-    uint16_t p;
-};
-
-static void begin(struct scene *scene, uint32_t replicas)
-{
-    cluster_start_replicas(&scene->cluster, replicas, NULL);
-    cluster_await_leaders(&scene->cluster);
-    writer_init(&scene->writer, &scene->cluster);
-    scene->p = scene->writer.partition;
-    writer_await(&scene->writer, 40);
-}
-
-static void end(struct scene *scene)
-{
-    writer_check(&scene->writer);
-    cluster_stop(&scene->cluster);
-}
-
-static void move_to(struct scene *scene, const int *nodes, uint32_t count)
-{
-    cluster_map_want(&scene->cluster, scene->p, nodes, count);
-    cluster_map_tell(&scene->cluster);
-}
-
-static void expect_moved(struct scene *scene)
-{
-    cr_assert(writer_await_moved(&scene->writer, MOVE_MS), "in time");
-    writer_await(&scene->writer, 20);
-}
-
-/* How many write operations a key had before is no matter: so many more bytes are there. */
-static void fill(struct scene *scene, unsigned keys)
-{
-    char key[16], value[60];
-
-    memset(value, 'x', sizeof value);
-    value[sizeof value - 1] = '\0';
-    for (unsigned i = 0; i < keys; i++) {
-        snprintf(key, sizeof key, "fill-%u", i);
-        if (cluster_partition(&scene->cluster, key) == scene->p) {
-            scene->cluster.epochs[scene->p]++;
-            cluster_set(&scene->cluster, key, value);
-        }
-        scene->cluster.result_count = 0;
-    }
-}
-
 /* Snapshots take seconds from here on: all nodes start again with a small budget, and much to send.
  */
 static void fill_slow(struct scene *scene, unsigned keys)
@@ -74,7 +22,7 @@ static void fill_slow(struct scene *scene, unsigned keys)
         cluster_restart(&scene->cluster, node);
     }
     cluster_await_leaders(&scene->cluster);
-    fill(scene, keys);
+    scene_fill(scene, keys, 59);
 }
 
 static uint64_t installed(const struct scene *scene, int node)
@@ -101,15 +49,15 @@ Test(shard_moves, a_node_that_joins_takes_the_place_of_another, .timeout = 120)
     uint64_t before;
     int node;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     node = cluster_map_join(&scene.cluster, false);
     writer_run(&scene.writer, 1500);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cr_assert_null(shard_raft(scene.cluster.shards[node], p), "it has joined, no more");
     before = scene.cluster.newest.epoch;
     cluster_map_state(&scene.cluster, node, RINGMAP_STATE_ACTIVE);
-    move_to(&scene, (int[]){0, 1, node}, 3);
-    expect_moved(&scene);
+    scene_want(&scene, (int[]){0, 1, node}, 3);
+    scene_await_moved(&scene);
     cr_assert_null(shard_raft(scene.cluster.shards[2], scene.p));
     writer_run(&scene.writer, 1500);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
@@ -127,7 +75,7 @@ Test(shard_moves, a_node_that_joins_takes_the_place_of_another, .timeout = 120)
     cluster_map_tell(&scene.cluster);
     writer_run(&scene.writer, 1500);
     cr_assert_eq(move_of(&scene)->config_epoch, before + 1, "nothing is to do");
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_moves, a_leader_that_is_to_go_hands_over_and_goes, .timeout = 120)
@@ -135,19 +83,19 @@ Test(shard_moves, a_leader_that_is_to_go_hands_over_and_goes, .timeout = 120)
     struct scene scene;
     int leader, comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     leader = cluster_leader(&scene.cluster, scene.p);
     writer_run(&scene.writer, 2000);
     scene.writer.pause_ms = 0;
-    move_to(&scene, (int[]){comes, (leader + 1) % 3, (leader + 2) % 3}, 3);
-    expect_moved(&scene);
+    scene_want(&scene, (int[]){comes, (leader + 1) % 3, (leader + 2) % 3}, 3);
+    scene_await_moved(&scene);
     cr_assert_null(shard_raft(scene.cluster.shards[leader], scene.p));
     cr_assert_leq(scene.writer.pause_ms, 100, "no election was waited for: %llu ms",
                   (unsigned long long)scene.writer.pause_ms);
     writer_run(&scene.writer, 4000);
     cr_assert_eq(cluster_leader(&scene.cluster, scene.p), comes, "the first of the row leads");
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_moves, a_group_goes_to_other_nodes_altogether, .timeout = 120)
@@ -155,17 +103,17 @@ Test(shard_moves, a_group_goes_to_other_nodes_altogether, .timeout = 120)
     struct scene scene;
     int comes[3];
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     for (int i = 0; i < 3; i++)
         comes[i] = cluster_map_join(&scene.cluster, true);
-    move_to(&scene, comes, 3);
-    expect_moved(&scene);
+    scene_want(&scene, comes, 3);
+    scene_await_moved(&scene);
     for (int node = 0; node < 3; node++)
         cr_assert_null(shard_raft(scene.cluster.shards[node], scene.p));
-    move_to(&scene, (int[]){0, 1, 2}, 3);
-    expect_moved(&scene);
+    scene_want(&scene, (int[]){0, 1, 2}, 3);
+    scene_await_moved(&scene);
     cr_assert_gt(shard_raft(scene.cluster.shards[0], scene.p)->options.self.life, 1);
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_moves, what_has_left_the_log_comes_as_a_snapshot, .timeout = 240)
@@ -175,14 +123,14 @@ Test(shard_moves, what_has_left_the_log_comes_as_a_snapshot, .timeout = 240)
     uint64_t life;
     int comes;
 
-    begin(&scene, 3);
-    fill(&scene, 3000);
+    scene_begin(&scene, 3);
+    scene_fill(&scene, 3000, 59);
     comes = cluster_map_join(&scene.cluster, true);
     cr_assert_gt(shard_raft(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], scene.p)
                      ->log.first,
                  1);
-    move_to(&scene, (int[]){0, comes, 2}, 3);
-    expect_moved(&scene);
+    scene_want(&scene, (int[]){0, comes, 2}, 3);
+    scene_await_moved(&scene);
     shard_stats(scene.cluster.shards[comes], &stats);
     cr_assert_eq(stats.snapshots_installed, 1);
     /* It is still the replica that it was, whoever's state that was. */
@@ -192,8 +140,8 @@ Test(shard_moves, what_has_left_the_log_comes_as_a_snapshot, .timeout = 240)
     cluster_restart(&scene.cluster, comes);
     cr_assert_eq(shard_raft(scene.cluster.shards[comes], scene.p)->options.self.life, life);
     writer_run(&scene.writer, 3000);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* The log that it lacks is gone before it was ever there: nothing but a snapshot is sent to it. */
@@ -203,10 +151,10 @@ Test(shard_moves, a_learner_may_begin_with_a_snapshot, .timeout = 240)
     const struct raft *raft;
     int comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     cluster_kill(&scene.cluster, comes);
-    move_to(&scene, (int[]){0, comes, 2}, 3);
+    scene_want(&scene, (int[]){0, comes, 2}, 3);
     writer_run(&scene.writer, 2000);
     scene.cluster.options.log_ms_max = 0;
     for (int node = 0; node < CLUSTER_NODES; node++) {
@@ -214,13 +162,13 @@ Test(shard_moves, a_learner_may_begin_with_a_snapshot, .timeout = 240)
         cluster_restart(&scene.cluster, node);
         writer_run(&scene.writer, 2000);
     }
-    fill(&scene, 3000);
+    scene_fill(&scene, 3000, 59);
     raft = shard_raft(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], scene.p);
     cr_assert_gt(raft->log.first, raft->config.index);
     cr_assert(raft_peer(raft, (uint16_t)(comes + 1))->snapshot_wanted);
     cluster_restart(&scene.cluster, comes);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* One after the other and by twos, up and down. */
@@ -229,15 +177,15 @@ Test(shard_moves, the_number_of_replicas_changes, .timeout = 240)
     static const uint32_t counts[] = {3, 5, 4, 2, 1, 3};
     struct scene scene;
 
-    begin(&scene, 2);
+    scene_begin(&scene, 2);
     for (int i = 0; i < 2; i++)
         (void)cluster_map_join(&scene.cluster, true);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        move_to(&scene, (int[]){4, 1, 2, 3, 0}, counts[i]);
-        expect_moved(&scene);
+        scene_want(&scene, (int[]){4, 1, 2, 3, 0}, counts[i]);
+        scene_await_moved(&scene);
         writer_check(&scene.writer);
     }
-    end(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_moves, a_dead_node_is_replaced, .timeout = 120)
@@ -245,16 +193,16 @@ Test(shard_moves, a_dead_node_is_replaced, .timeout = 120)
     struct scene scene;
     int leader, dead, comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     leader = cluster_leader(&scene.cluster, scene.p);
     dead = (leader + 1) % 3;
     cluster_kill(&scene.cluster, dead);
     writer_run(&scene.writer, 3000);
     cluster_map_state(&scene.cluster, dead, RINGMAP_STATE_REMOVED);
-    move_to(&scene, (int[]){leader, comes, (leader + 2) % 3}, 3);
-    expect_moved(&scene);
-    end(&scene);
+    scene_want(&scene, (int[]){leader, comes, (leader + 2) % 3}, 3);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* The ring map itself is of a group that moves. */
@@ -263,22 +211,22 @@ Test(shard_moves, the_meta_group_moves_and_comes_back, .timeout = 120)
     struct scene scene;
     int comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     cr_assert_null(shard_raft(scene.cluster.shards[comes], STORE_PARTITION_META));
     for (int back = 0; back < 2; back++) {
         cluster_map_meta(&scene.cluster, (int[]){back ? 0 : comes, 1, 2}, 3);
         cluster_map_tell(&scene.cluster);
-        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, MOVE_MS));
+        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, SCENE_MOVE_MS));
         cr_assert_null(shard_raft(scene.cluster.shards[back ? comes : 0], STORE_PARTITION_META));
         cluster_run(&scene.cluster, 2000);
         for (int node = 0; node < scene.cluster.nodes; node++) {
             cluster_kill(&scene.cluster, node);
             cluster_restart(&scene.cluster, node);
         }
-        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, MOVE_MS));
+        cr_assert(cluster_await_moved(&scene.cluster, STORE_PARTITION_META, SCENE_MOVE_MS));
     }
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* Back to where it was, in any state that it may be in by then. */
@@ -288,14 +236,14 @@ Test(shard_moves, an_aborted_plan_leaves_no_learner_behind, .timeout = 240)
         struct scene scene;
         int comes;
 
-        begin(&scene, 3);
+        scene_begin(&scene, 3);
         comes = cluster_map_join(&scene.cluster, true);
-        move_to(&scene, (int[]){0, comes, 2}, 3);
+        scene_want(&scene, (int[]){0, comes, 2}, 3);
         writer_run(&scene.writer, ms);
-        move_to(&scene, (int[]){0, 1, 2}, 3);
-        expect_moved(&scene);
+        scene_want(&scene, (int[]){0, 1, 2}, 3);
+        scene_await_moved(&scene);
         cr_assert_null(shard_raft(scene.cluster.shards[comes], scene.p), "%u", ms);
-        end(&scene);
+        scene_end(&scene);
     }
 }
 
@@ -328,7 +276,7 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
     uint32_t most = 0;
     int comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     for (int node = 0; node < CLUSTER_NODES; node++) {
         cluster_kill(&scene.cluster, node);
@@ -356,7 +304,7 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
     for (int i = 0; i < 3000 && !all_moved(&scene); i++)
         writer_run(&scene.writer, 10);
     cr_assert(all_moved(&scene));
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* So many ms from when the group is as the newest map wants it until it is told. */
@@ -387,16 +335,16 @@ Test(shard_moves, the_end_of_a_move_is_told_at_once, .timeout = 240)
     struct scene scene;
     int comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     for (int i = 0; i < 6; i++) {
         writer_run(&scene.writer, 2000 + 30 * (uint64_t)i);
-        move_to(&scene, (int[]){0, 1, i % 2 == 0 ? comes : 2}, 3);
+        scene_want(&scene, (int[]){0, 1, i % 2 == 0 ? comes : 2}, 3);
         cr_assert_leq(told_after(&scene), 30);
         cluster_map_finish(&scene.cluster);
         cluster_map_tell(&scene.cluster);
     }
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* One node takes links and says nothing, as a stopped process does: those who are to go to another
@@ -406,7 +354,7 @@ Test(shard_moves, a_silent_learner_takes_nobodys_turn, .timeout = 240)
     struct scene scene;
     int silent, comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     silent = cluster_map_join(&scene.cluster, true);
     comes = cluster_map_join(&scene.cluster, true);
     for (int node = 0; node < CLUSTER_NODES; node++) {
@@ -419,14 +367,14 @@ Test(shard_moves, a_silent_learner_takes_nobodys_turn, .timeout = 240)
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cluster_map_want(&scene.cluster, p, (int[]){0, 1, p == scene.p ? comes : silent}, 3);
     cluster_map_tell(&scene.cluster);
-    expect_moved(&scene);
-    writer_run(&scene.writer, MOVE_MS);
+    scene_await_moved(&scene);
+    writer_run(&scene.writer, SCENE_MOVE_MS);
     cr_assert_eq(learners(&scene), CLUSTER_PARTITIONS - 1, "each has had its turn");
     scene.cluster.cut[silent] = false;
     for (int i = 0; i < 3000 && !all_moved(&scene); i++)
         writer_run(&scene.writer, 10);
     cr_assert(all_moved(&scene), "the others go on when it is heard");
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* What a node sends as snapshots in a second is at most what the map says, and about that when only
@@ -437,10 +385,10 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     struct shard_stats before, after;
     int comes, leader;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     fill_slow(&scene, 6000);
     comes = cluster_map_join(&scene.cluster, true);
-    move_to(&scene, (int[]){0, 1, comes}, 3);
+    scene_want(&scene, (int[]){0, 1, comes}, 3);
     writer_run(&scene.writer, 500);
     leader = cluster_leader(&scene.cluster, scene.p);
     shard_stats(scene.cluster.shards[leader], &before);
@@ -460,7 +408,7 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     cr_assert_eq(scene.cluster.moves_head.rate, 20u << 10);
     cluster_moves(&scene.cluster, 0);
     cr_assert_eq(scene.cluster.moves_head.rate, 64u << 20);
-    end(&scene);
+    scene_end(&scene);
 }
 
 /* The source dies half way; the new one sends what is left, and not what is there. */
@@ -471,10 +419,10 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     uint64_t before;
     int comes, leader, next;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     fill_slow(&scene, 6000);
     comes = cluster_map_join(&scene.cluster, true);
-    move_to(&scene, (int[]){0, 1, comes}, 3);
+    scene_want(&scene, (int[]){0, 1, comes}, 3);
     writer_run(&scene.writer, 3500);
     leader = cluster_leader(&scene.cluster, scene.p);
     shard_stats(scene.cluster.shards[leader], &stats);
@@ -491,8 +439,8 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     cr_assert_lt(stats.snapshot_bytes_sent, before, "%llu of about 100,000 bytes were there",
                  (unsigned long long)before);
     cluster_restart(&scene.cluster, leader);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* The node that comes ends half way, so quickly back that the source has not given up, or not; with
@@ -504,7 +452,7 @@ static void restart_target(unsigned away_ms, unsigned opening_ms)
     uint64_t before;
     int comes;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     scene.cluster.options.snapshot_rate = 20u << 10;
     scene.cluster.options.store.install_size = 4096;
     for (int node = 0; node < CLUSTER_NODES; node++) {
@@ -512,9 +460,9 @@ static void restart_target(unsigned away_ms, unsigned opening_ms)
         cluster_restart(&scene.cluster, node);
     }
     cluster_await_leaders(&scene.cluster);
-    fill(&scene, 6000);
+    scene_fill(&scene, 6000, 59);
     comes = cluster_map_join(&scene.cluster, true);
-    move_to(&scene, (int[]){0, 1, comes}, 3);
+    scene_want(&scene, (int[]){0, 1, comes}, 3);
     writer_run(&scene.writer, 3500);
     before = move_of(&scene)->sent;
     cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CLIENTS, "half way");
@@ -531,8 +479,8 @@ static void restart_target(unsigned away_ms, unsigned opening_ms)
     cr_assert_eq(stats.snapshots_resumed, 1);
     cr_assert_lt(stats.snapshot_bytes_sent, 160000, "%llu, %llu of them before, of about 130,000",
                  (unsigned long long)stats.snapshot_bytes_sent, (unsigned long long)before);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 Test(shard_moves, a_target_that_is_restarted_goes_on_where_its_disk_ends, .timeout = 240)
@@ -557,13 +505,13 @@ Test(shard_moves, an_older_map_moves_nothing, .timeout = 120)
     struct scene scene;
     int comes, leader, other;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     leader = cluster_leader(&scene.cluster, scene.p);
     other = (leader + 1) % 3;
     scene.cluster.deaf[other] = scene.cluster.deaf[(leader + 2) % 3] = true;
-    move_to(&scene, (int[]){comes, leader, other}, 3); /* nobody who is there stands early */
-    expect_moved(&scene);
+    scene_want(&scene, (int[]){comes, leader, other}, 3); /* nobody who is there stands early */
+    scene_await_moved(&scene);
     cluster_kill(&scene.cluster, comes);
     for (int i = 0; i < 20 && cluster_leader(&scene.cluster, scene.p) != other; i++) {
         cluster_kill(&scene.cluster, leader);
@@ -581,6 +529,6 @@ Test(shard_moves, an_older_map_moves_nothing, .timeout = 120)
               "it is where the newest map wants it");
     scene.cluster.deaf[other] = false;
     cluster_map_tell_node(&scene.cluster, other);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }

@@ -1,4 +1,4 @@
-#include "shard_writer.h"
+#include "shard_scene.h"
 
 #include "replication/raft.h"
 
@@ -7,41 +7,6 @@
 #include <string.h>
 
 /* Who votes while a group moves, as each of its nodes knows it. */
-
-#define MOVE_MS 20000u
-
-struct scene {
-    struct cluster cluster;
-    struct writer writer;
-    uint16_t p;
-};
-
-static void begin(struct scene *scene, uint32_t replicas)
-{
-    cluster_start_replicas(&scene->cluster, replicas, NULL);
-    cluster_await_leaders(&scene->cluster);
-    writer_init(&scene->writer, &scene->cluster);
-    scene->p = scene->writer.partition;
-    writer_await(&scene->writer, 40);
-}
-
-static void end(struct scene *scene)
-{
-    writer_check(&scene->writer);
-    cluster_stop(&scene->cluster);
-}
-
-static void move_to(struct scene *scene, const int *nodes, uint32_t count)
-{
-    cluster_map_want(&scene->cluster, scene->p, nodes, count);
-    cluster_map_tell(&scene->cluster);
-}
-
-static void expect_moved(struct scene *scene)
-{
-    cr_assert(writer_await_moved(&scene->writer, MOVE_MS), "in time");
-    writer_await(&scene->writer, 20);
-}
 
 /* Whether the newest configuration at the node has the other one among its voters. */
 static bool votes(const struct scene *scene, int node, int other)
@@ -69,11 +34,11 @@ Test(shard_votes, who_was_promoted_without_knowing_gives_its_vote, .timeout = 12
     const struct raft *raft;
     int comes, leader, other;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     leader = cluster_leader(&scene.cluster, scene.p);
     other = (leader + 1) % 3;
-    move_to(&scene, (int[]){leader, other, comes}, 3);
+    scene_want(&scene, (int[]){leader, other, comes}, 3);
     for (int i = 0; i < 5000 && !learns(&scene, comes); i++)
         cluster_run(&scene.cluster, 1);
     scene.cluster.cut[comes] = true;
@@ -88,8 +53,8 @@ Test(shard_votes, who_was_promoted_without_knowing_gives_its_vote, .timeout = 12
     writer_await(&scene.writer, 20);
     cr_assert_eq(cluster_leader(&scene.cluster, scene.p), other);
     cluster_restart(&scene.cluster, leader);
-    expect_moved(&scene);
-    end(&scene);
+    scene_await_moved(&scene);
+    scene_end(&scene);
 }
 
 /* It leads, for all that it knows, and is alone with its plan (redisraft 17). */
@@ -100,7 +65,7 @@ Test(shard_votes, a_leader_that_is_cut_off_changes_nothing_of_its_group, .timeou
     uint64_t commit;
     int comes, leader, other, third;
 
-    begin(&scene, 3);
+    scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
     leader = cluster_leader(&scene.cluster, scene.p);
     other = (leader + 1) % 3;
@@ -109,7 +74,7 @@ Test(shard_votes, a_leader_that_is_cut_off_changes_nothing_of_its_group, .timeou
     scene.cluster.deaf[other] = scene.cluster.deaf[third] = scene.cluster.deaf[comes] = true;
     raft = shard_raft(scene.cluster.shards[leader], scene.p);
     commit = raft->commit;
-    move_to(&scene, (int[]){leader, comes}, 2);
+    scene_want(&scene, (int[]){leader, comes}, 2);
     cluster_run(&scene.cluster, 400);
     cr_assert(raft->config.index > commit && raft->config.learner_count == 1, "it tries");
     writer_run(&scene.writer, 3000);
@@ -122,7 +87,7 @@ Test(shard_votes, a_leader_that_is_cut_off_changes_nothing_of_its_group, .timeou
     memset(scene.cluster.deaf, 0, sizeof scene.cluster.deaf);
     for (int node = 0; node < scene.cluster.nodes; node++)
         cluster_map_tell_node(&scene.cluster, node);
-    expect_moved(&scene);
+    scene_await_moved(&scene);
     cr_assert_null(shard_raft(scene.cluster.shards[other], scene.p));
-    end(&scene);
+    scene_end(&scene);
 }
