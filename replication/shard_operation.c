@@ -248,6 +248,23 @@ static bool session_ahead(const struct shard *shard, const struct replica *repli
            !sessions_knows(&replica->sessions, session);
 }
 
+/* An id above the floor for a router whose own is not, and for nobody else: two that took the same
+ * would be one session, and the writes of one be answered with what those of the other had come to.
+ * The leader of another term begins elsewhere. */
+static uint64_t session_named(struct replica *replica)
+{
+    uint64_t floor = sessions_floor(&replica->sessions);
+    uint64_t apart =
+        (uint32_t)(replica->raft.term * 2654435761u) >> (32 - WIRE_SESSION_RANDOM_BITS);
+
+    if (replica->session_named <= floor)
+        replica->session_named = floor < UINT64_MAX - apart ? floor + apart : floor;
+    do
+        replica->session_named++;
+    while (sessions_knows(&replica->sessions, replica->session_named));
+    return replica->session_named;
+}
+
 /* WIRE_STATUS_OK: go on. Anything else was or must be answered. */
 static bool session_allows(struct shard *shard, struct replica *replica,
                            const struct shard_request *request)
@@ -274,7 +291,7 @@ static bool session_allows(struct shard *shard, struct replica *replica,
         return false;
     case SESSIONS_EXPIRED:
         shard_client_refuse(shard, request->link, op, WIRE_STATUS_SESSION_EXPIRED,
-                            (int64_t)sessions_floor(&replica->sessions) + 1);
+                            (int64_t)session_named(replica));
         return false;
     case SESSIONS_FULL:
         shard_client_refuse(shard, request->link, op, WIRE_STATUS_TRYAGAIN, 0);

@@ -75,6 +75,7 @@ struct replica {
     uint64_t logged_ms;        /* newest time in the log, see shard_expiry.c */
     struct raft raft;
     struct sessions sessions;
+    uint64_t session_named; /* the newest id that a router behind the floor was given */
     struct pending pending;
     struct shard_waiter *waiters;
     struct shard_waiter **waiters_end;

@@ -19,7 +19,8 @@ struct session {
 /* The sequence of one more write. */
 uint64_t session_next(struct session *session);
 /* Replaces it by a new one with an id ≥ id_min and greater than the old one's; where id_min is not,
- * the old one was too far ahead, and the new one is close to id_min. */
+ * the old one was too far ahead, and the new one is close to id_min. One that our clock does not
+ * reach was named to this router alone. */
 void session_renew(struct session *session, uint64_t id_min, uint64_t wall_ms, uint64_t random);
 
 #endif

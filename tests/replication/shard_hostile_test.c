@@ -84,6 +84,33 @@ Test(shard_hostile, a_session_far_ahead_of_the_clock_is_not_made)
     cluster_stop(&cluster);
 }
 
+/* One router's clock was an hour ahead, and its session has been dropped: all others are below the
+ * floor. In one session the second's write would be answered with what became of the first's. */
+Test(shard_hostile, two_routers_below_the_floor_get_sessions_of_their_own)
+{
+    uint64_t now, ahead, ids[2];
+
+    cluster_begin(&cluster);
+    now = CLUSTER_EPOCH_MS + cluster.now_ms;
+    ahead = (now + 3600000) << WIRE_SESSION_RANDOM_BITS;
+    for (uint64_t i = 0; i < 100; i++)
+        cr_assert_eq(set_in(ahead + i)->status, WIRE_STATUS_OK);
+    for (uint64_t i = 0; i < 2; i++) {
+        const struct cluster_result *result = set_in((now << WIRE_SESSION_RANDOM_BITS) + i);
+
+        cr_assert_eq(result->status, WIRE_STATUS_SESSION_EXPIRED);
+        ids[i] = (uint64_t)result->integer;
+    }
+    cr_assert_neq(ids[0], ids[1]);
+    cr_assert_eq(set_in(ids[0])->status, WIRE_STATUS_OK);
+    cluster.session = ids[1];
+    cluster.epochs[cluster_partition(&cluster, "k")]++;
+    cluster.sequences[cluster_partition(&cluster, "k")] = 0;
+    cr_assert_eq(cluster_set(&cluster, "k", "of the second")->status, WIRE_STATUS_OK);
+    cluster_expect(&cluster, "k", "of the second");
+    cluster_stop(&cluster);
+}
+
 /* Its clock was set back: what is begun goes on, and who is new goes by that clock. */
 Test(shard_hostile, sessions_that_are_known_outlive_a_clock_that_is_set_back)
 {
