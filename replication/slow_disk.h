@@ -11,7 +11,8 @@
  * 900 ms from the first to the last; the rest is for a machine that is late with the first. The
  * median guards against blaming one for what all suffer: when more than half are as slow, nobody is
  * called so. It is of the best of each member's newest SLOW_DISK_SAMPLES, or a hiccup of another
- * member would raise the bar, and the count begin anew. Without a sample there is no evidence: a
+ * member would raise the bar, and the count begin anew; these are one fewer than a count takes, as
+ * what all suffer may show in one member's samples first. Without a sample there is no evidence: a
  * count towards slow begins anew; one towards sound goes on behind a good sample, or a cluster that
  * writes little would never end it.
  */
@@ -42,7 +43,7 @@ struct slow_disk_event {
     uint32_t count;
 };
 
-#define SLOW_DISK_SAMPLES 4u /* as many as begin_ms takes */
+#define SLOW_DISK_SAMPLES 3u /* one fewer than begin_ms takes */
 
 struct slow_disk_state {
     uint32_t newest_us[SLOW_DISK_SAMPLES]; /* of its samples, in a ring */

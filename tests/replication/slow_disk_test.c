@@ -107,6 +107,22 @@ Test(slow_disk, what_all_suffer_from_one_moment_on_blames_nobody)
     slow_disk_deinit(&scene.slow_disk);
 }
 
+/* What took long is counted when it ends: for one member just before the question, for the others
+ * behind it. */
+Test(slow_disk, who_shows_first_what_all_suffer_is_not_blamed)
+{
+    struct scene scene;
+
+    scene_init(&scene);
+    cr_assert_eq(steps(&scene, 10000), 0);
+    scene.samples[3].p99_us = 300000;
+    cr_assert_eq(step(&scene), 0);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        scene.samples[i].p99_us = 300000;
+    cr_assert_eq(steps(&scene, 20000), 0);
+    slow_disk_deinit(&scene.slow_disk);
+}
+
 Test(slow_disk, all_slow_together_blame_nobody)
 {
     struct scene scene;
