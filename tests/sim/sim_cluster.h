@@ -41,6 +41,7 @@ struct sim_inbox_item {
     uint16_t shards;
     uint64_t epoch;
     struct sim_message *message;
+    bool behind_hello; /* it came by a link whose HELLO was not heard yet */
     struct store_job *job;
     int job_result;
     uint32_t job_us;
@@ -116,6 +117,7 @@ struct sim_node {
     struct sim_dialled dialled[SIM_ENDPOINTS_MAX];
     struct sim_accepted accepted[SIM_LINKS_MAX];
     size_t accepted_count;
+    uint32_t hellos; /* in the inbox */
     uint64_t started_us;
     uint64_t map_us;     /* when it took its newest map; 0: before it was started */
     uint64_t removed_us; /* since when its map says that it is none any more; 0: it does not */
@@ -240,8 +242,8 @@ struct sim_net_handler sim_links_handler(struct sim_node *node);
 void sim_links_clear(struct sim_node *node);
 /* The map says of some whose links are up that they are members, or none any more. */
 void sim_links_follow(struct sim_node *node);
-/* True when it was a HELLO, which a paused process has not heard before. */
-bool sim_links_takes(struct sim_node *node, const struct sim_inbox_item *item);
+/* True when it was a HELLO, which a paused process has not heard before, or came behind one. */
+bool sim_links_takes(struct sim_node *node, struct sim_inbox_item *item);
 /* The own counter has risen. */
 void sim_links_tell(struct sim_node *node);
 /* All that are up hear each other. */

@@ -138,7 +138,10 @@ void sim_links_follow(struct sim_node *node)
     }
 }
 
-/* HELLO. */
+/* HELLO. A process that is paused hears one when it goes on, and all that follows by that link
+ * behind it. */
+
+static void on_message(void *context, struct sim_message *message, bool by_us);
 
 static void send_hello(struct sim_node *node, uint8_t peer, uint64_t link,
                        struct node_counters_link *counters)
@@ -201,11 +204,31 @@ static void hear_hello(struct sim_node *node, const struct sim_message *message)
         tell_link(node, message->from, sim_node_peer(node, message->from, message->link), true);
 }
 
-bool sim_links_takes(struct sim_node *node, const struct sim_inbox_item *item)
+/* A HELLO that came by the link while the process was paused has yet to be heard. */
+static bool waits_for_hello(const struct sim_node *node, const struct sim_message *message)
 {
-    if (item->kind != NODE_EVENT_MESSAGE || item->message->message.type != WIRE_HELLO)
+    const struct sim_inbox_item *item = node->hellos > 0 ? node->inbox.first : NULL;
+    while (item && (item->kind != NODE_EVENT_MESSAGE || item->message->link != message->link ||
+                    item->message->message.type != WIRE_HELLO))
+        item = item->next;
+    return item != NULL;
+}
+
+bool sim_links_takes(struct sim_node *node, struct sim_inbox_item *item)
+{
+    if (item->kind == NODE_EVENT_MESSAGE && item->message->message.type == WIRE_HELLO) {
+        node->hellos -= !item->behind_hello;
+        hear_hello(node, item->message);
+        return true;
+    }
+    if (!item->behind_hello)
         return false;
-    hear_hello(node, item->message);
+    struct sim_message *message = item->message;
+    item->message = NULL;
+    if (counters_of(node, message))
+        on_message(node, message, false);
+    else
+        sim_message_free(message);
     return true;
 }
 
@@ -291,11 +314,18 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
     struct sim_node *node = context;
     const struct node_counters_link *counters = counters_of(node, message);
     (void)by_us;
+    if (waits_for_hello(node, message)) {
+        struct sim_inbox_item *item = sim_node_push(node, NODE_EVENT_MESSAGE);
+        item->message = message;
+        item->behind_hello = true;
+        return;
+    }
     if (message->message.type == WIRE_HELLO && node->state == SIM_UP) {
         hear_hello(node, message);
         sim_message_free(message);
         return;
     }
+    node->hellos += message->message.type == WIRE_HELLO;
     if (counters && counters->outdated && message->message.type != WIRE_HELLO) {
         sim_message_free(message);
         return;
@@ -316,4 +346,5 @@ void sim_links_clear(struct sim_node *node)
 {
     memset(node->dialled, 0, sizeof node->dialled);
     node->accepted_count = 0;
+    node->hellos = 0;
 }
