@@ -126,6 +126,11 @@ void raft_restore_commit(struct raft *raft, uint64_t commit)
         raft->commit = commit;
 }
 
+bool raft_restore_gap(const struct raft *raft)
+{
+    return raft->log.first > raft->applied + 1;
+}
+
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random)
 {
     struct raft_event event = {.now_ms = now_ms, .random = random};

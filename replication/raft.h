@@ -268,6 +268,9 @@ void raft_restore_config(struct raft *raft, uint64_t entry_index, const struct r
 /* The configuration that a checkpoint has to carry: the newest that no truncation can take back. */
 const struct raft_config *raft_config_stable(const struct raft *raft);
 void raft_restore_commit(struct raft *raft, uint64_t commit);
+/* Behind all of them: entries between what the newest checkpoint has applied and the log's first
+ * are missing. It must not go on with raft_restore_done(). */
+bool raft_restore_gap(const struct raft *raft);
 void raft_restore_done(struct raft *raft, uint64_t now_ms, uint64_t random);
 /* A report of the member waits for an entry behind it: the host proposes a no-op. */
 bool raft_repair_waits(const struct raft *raft, uint16_t member);

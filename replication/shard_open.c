@@ -227,6 +227,10 @@ static void restore_done(struct shard *shard)
             shard_fence(shard, replica, "entries that it knew to be committed are missing");
             continue;
         }
+        if (raft_restore_gap(&replica->raft)) {
+            shard_fence(shard, replica, "entries before those of its log are missing");
+            continue;
+        }
         replica->placed = replica->raft.log.last;
         raft_restore_done(&replica->raft, shard->now_ms, shard_random(shard));
         if (replica->raft.applied < replica->raft.commit)

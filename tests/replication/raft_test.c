@@ -80,6 +80,22 @@ Test(raft, entries_before_a_checkpoint_that_are_still_log_stay)
     script_deinit(&s);
 }
 
+Test(raft, entries_that_no_checkpoint_reaches_are_behind_a_gap)
+{
+    struct script s;
+
+    script_init(&s, 1, 3, 0, NULL);
+    raft_restore_checkpoint(&s.raft, 2, 0, 28, 2, 20, 1);
+    cr_assert_not(raft_restore_gap(&s.raft));
+    for (uint64_t index = 30; index <= 45; index++)
+        cr_assert_eq(raft_restore_entry(&s.raft, index, 2, 16, index), 0);
+    cr_assert(raft_restore_gap(&s.raft), "29 is missing");
+    raft_restore_checkpoint(&s.raft, 2, 0, 29, 2, 20, 1);
+    cr_assert_not(raft_restore_gap(&s.raft), "it was applied");
+    raft_restore_done(&s.raft, s.now_ms, 7);
+    script_deinit(&s);
+}
+
 Test(raft, a_checkpoint_carries_the_configuration_that_cannot_be_taken_back)
 {
     struct script s;

@@ -34,9 +34,31 @@ static void begin_moved(struct scene *scene)
     move_to(scene, scene->comes);
 }
 
+/* Log is kept for nobody. */
+static void forget_log(struct scene *scene)
+{
+    scene->cluster.options.log_size_max = 1;
+    scene->cluster.options.retain_entries_min = 0;
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene->cluster, node);
+        cluster_restart(&scene->cluster, node);
+    }
+    cluster_await_leaders(&scene->cluster);
+    writer_await(&scene->writer, 20);
+    scene->goes = (cluster_leader(&scene->cluster, scene->p) + 1) % 3;
+}
+
 static bool fenced(const struct scene *scene, int node)
 {
     return shard_fenced(scene->cluster.shards[node], scene->p, NULL);
+}
+
+static uint64_t installed(const struct scene *scene, int node)
+{
+    struct shard_stats stats;
+
+    shard_stats(scene->cluster.shards[node], &stats);
+    return stats.snapshots_installed;
 }
 
 static void expect_heals(struct scene *scene, int node)
@@ -173,6 +195,28 @@ static void forget_install(struct scene *scene, int node)
     manifest_deinit(&manifest);
 }
 
+/* The same of a founded one, which had no floor before. */
+static void forget_floor_and_casks(struct scene *scene, int node)
+{
+    struct manifest manifest;
+    const struct manifest_cask *casks;
+    size_t count, kept = 0;
+
+    manifest_init(&manifest);
+    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    while ((casks = manifest_casks(&manifest, scene->p, &count)))
+        cr_assert_eq(manifest_cask_drop(&manifest, scene->p, casks->number), 0);
+    for (size_t i = 0; i < manifest.floor_count; i++)
+        if (manifest.floors[i].partition != scene->p)
+            manifest.floors[kept++] = manifest.floors[i];
+        else
+            free(manifest.floors[i].state);
+    cr_assert_eq(kept + 1, manifest.floor_count, "it came as a snapshot");
+    manifest.floor_count = kept;
+    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    manifest_deinit(&manifest);
+}
+
 static void restart_hurt(struct scene *scene, int node, void (*hurt)(struct scene *, int))
 {
     cluster_kill(&scene->cluster, node);
@@ -250,6 +294,24 @@ Test(shard_damage, one_whose_snapshot_the_manifest_has_lost_is_fenced, .timeout 
     begin_moved(&scene);
     restart_hurt(&scene, scene.comes, forget_install);
     expect_heals(&scene, scene.comes);
+    scene_end(&scene);
+}
+
+Test(shard_damage, a_founded_one_whose_snapshot_the_manifest_has_lost_is_fenced, .timeout = 240)
+{
+    struct scene scene;
+
+    scene_begin_joined(&scene);
+    forget_log(&scene);
+    cluster_kill(&scene.cluster, scene.goes);
+    scene_fill(&scene, 400, 11999);
+    cluster_run(&scene.cluster, 1000);
+    cluster_restart(&scene.cluster, scene.goes);
+    for (uint32_t ms = 0; ms < HEAL_MS && installed(&scene, scene.goes) == 0; ms += 10)
+        cluster_run(&scene.cluster, 10);
+    writer_await(&scene.writer, 5);
+    restart_hurt(&scene, scene.goes, forget_floor_and_casks);
+    expect_heals(&scene, scene.goes);
     scene_end(&scene);
 }
 
