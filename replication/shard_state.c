@@ -49,8 +49,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     size_t config_size = stable->index > 0 ? raft_config_encode(stable, config) : 0;
     size_t sessions_size = sessions_save_size(&replica->sessions);
     /* A switch that is under way may not come to be. */
-    const char *fenced = replica_fenced(replica);
-
+    bool fenced = replica_fenced(replica) && !replica->left_sound;
     size_t dictionaries_size = store_dictionaries_save(shard->store, replica->partition, NULL);
     uint8_t *at;
 
@@ -58,7 +57,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     if (!state_room(shard, *size))
         return false;
     shard->state[0] = STATE_VERSION;
-    shard->state[STATE_FENCED_AT] = fenced != NULL;
+    shard->state[STATE_FENCED_AT] = fenced;
     codec_put_u16(shard->state + 2, (uint16_t)config_size);
     codec_put_u64(shard->state + STATE_TIME_AT, replica->logged_ms);
     codec_put_u64(shard->state + STATE_SETTLED_AT, replica->settled);

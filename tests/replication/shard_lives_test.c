@@ -2,10 +2,12 @@
 #include "shard_scene.h"
 
 #include "replication/raft.h"
+#include "replication/shard_internal.h"
 
 #include <criterion/criterion.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* How lives of replicas begin and end: never twice, and never before it is proven. */
@@ -149,6 +151,38 @@ Test(shard_lives, one_that_was_away_when_it_was_removed_goes_when_it_is_back, .t
     cluster_restart(&scene.cluster, scene.goes);
     cr_assert_null(scene_raft(&scene, scene.goes));
     scene_end(&scene);
+}
+
+/* Something refers to it still when a checkpoint is taken: nothing of it is damaged, and if the
+ * power fails before it is given up, nothing is when it comes back. */
+Test(shard_lives, one_that_is_about_to_go_is_saved_as_what_it_was, .timeout = 120)
+{
+    for (int damaged = 0; damaged < 2; damaged++) {
+        struct raft_config config;
+        struct replica *replica;
+        struct scene scene;
+        struct shard *shard;
+        uint8_t *state;
+        size_t size;
+        bool fenced;
+
+        scene_begin_joined(&scene);
+        shard = scene.cluster.shards[scene.goes];
+        replica = shard_replica(shard, scene.p);
+        if (damaged)
+            shard_fence(shard, replica, "it is damaged");
+        shard_destroy(shard, scene.p, replica->raft.options.self.life);
+        cr_assert(shard_fenced(shard, scene.p, NULL));
+        cr_assert(shard_state_save(shard, replica, &size));
+        state = malloc(size);
+        memcpy(state, shard->state, size);
+        cr_assert_eq(shard_state_load(shard, replica, state, size, &config, &fenced), 0);
+        cr_assert_eq(fenced, damaged);
+        free(state);
+        cluster_kill(&scene.cluster, scene.goes);
+        cluster_restart(&scene.cluster, scene.goes);
+        scene_end(&scene);
+    }
 }
 
 /* It was removed and is wanted again before it has heard of either. */
