@@ -370,7 +370,7 @@ static bool is_removed(const struct demo *demo, const struct demo_process *proce
 
     if (k == ROUTER)
         return false;
-    demo_members_read(&members, &demo->dir, demo->node_count);
+    demo_members_read(&members, &demo->dir);
     return members.nodes[k].state == RINGMAP_STATE_REMOVED ||
            demo_dir_log_says(&demo->dir, process->name, " event=removed ");
 }
@@ -472,7 +472,8 @@ static enum exit_code prepare(struct demo *demo, const struct demo_options *opti
         say("%s", strerror(errno));
         return EXIT_CODE_FAILED;
     }
-    remembered = demo_dir_nodes(&demo->dir);
+    demo_members_read(&demo->members, &demo->dir);
+    remembered = demo->members.founded ? demo->members.founded : demo_dir_nodes(&demo->dir);
     if (options->nodes && remembered && options->nodes != remembered) {
         say("%s holds a cluster of %u nodes; leave --nodes out or choose another directory",
             demo->dir.path, remembered);
@@ -480,7 +481,6 @@ static enum exit_code prepare(struct demo *demo, const struct demo_options *opti
     }
     demo->node_count = options->nodes ? options->nodes : remembered ? remembered : NODES_DEFAULT;
     demo->partitions = options->partitions;
-    demo_members_read(&demo->members, &demo->dir, demo->node_count);
     demo_dir_path(&demo->dir, "cluster", ".ticket", demo->ticket_path);
     return demo_dir_ticket(&demo->dir, &demo->ticket);
 }

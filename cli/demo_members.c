@@ -21,7 +21,8 @@ static struct vfs *open_folder(const struct demo_dir *dir, uint32_t k)
 }
 
 /* False: no folder holds any. */
-static bool find_newest(const struct demo_dir *dir, struct ringmap *newest)
+static bool find_newest(const struct demo_dir *dir, int (*peek)(struct vfs *, struct ringmap *),
+                        struct ringmap *newest)
 {
     bool found = false;
 
@@ -29,7 +30,7 @@ static bool find_newest(const struct demo_dir *dir, struct ringmap *newest)
         struct vfs *vfs = open_folder(dir, k);
         struct ringmap map;
 
-        if (vfs && node_peek_map(vfs, &map) == 0) {
+        if (vfs && peek(vfs, &map) == 0) {
             if (found && map.epoch <= newest->epoch) {
                 ringmap_deinit(&map);
             } else {
@@ -60,13 +61,18 @@ static const struct ringmap_member *owner_of(struct vfs *vfs, const struct ringm
     return member;
 }
 
-void demo_members_read(struct demo_members *members, const struct demo_dir *dir, uint32_t founded)
+void demo_members_read(struct demo_members *members, const struct demo_dir *dir)
 {
     struct ringmap map;
-    uint32_t there = 0;
+    uint32_t founded = 0, there = 0;
 
-    *members = (struct demo_members){.changed = false};
-    if (!find_newest(dir, &map))
+    *members = (struct demo_members){.founded = 0};
+    if (find_newest(dir, node_peek_genesis, &map)) {
+        founded = map.member_count;
+        ringmap_deinit(&map);
+    }
+    members->founded = founded;
+    if (founded == 0 || !find_newest(dir, node_peek_map, &map))
         return;
     members->partitions = map.partition_count;
     members->changed = map.member_count != founded;
@@ -89,5 +95,5 @@ void demo_members_read(struct demo_members *members, const struct demo_dir *dir,
     members->elsewhere -= there;
     ringmap_deinit(&map);
     if (!members->changed)
-        *members = (struct demo_members){.changed = false};
+        *members = (struct demo_members){.founded = founded};
 }

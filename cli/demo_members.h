@@ -15,13 +15,14 @@ struct demo_member {
 };
 
 struct demo_members {
-    bool changed;                             /* others than were founded; else the rest is 0 */
+    uint32_t founded; /* so many nodes were; 0: no folder tells of a founding */
+    bool changed;     /* others are members than were founded; else the rest is 0 */
     struct demo_member nodes[DEMO_NODES_MAX]; /* node-1 and so on */
     uint32_t partitions;
     uint32_t elsewhere; /* members whose data are not here */
 };
 
-/* founded: so many nodes were. A folder that cannot be read is of nobody. */
-void demo_members_read(struct demo_members *members, const struct demo_dir *dir, uint32_t founded);
+/* A folder that cannot be read is of nobody. */
+void demo_members_read(struct demo_members *members, const struct demo_dir *dir);
 
 #endif

@@ -22,18 +22,28 @@ void node_know_self(struct node *node)
     node->member = member ? member->id : 0;
 }
 
-int node_peek_map(struct vfs *vfs, struct ringmap *map)
+static int peek(struct vfs *vfs, const struct node_file_kind *kind, struct ringmap *map)
 {
     struct node_file file;
-    int r = node_file_read(vfs, &node_file_map, &file);
+    int r = node_file_read(vfs, kind, &file);
 
-    if (r == -ENOENT)
-        r = node_file_read(vfs, &node_file_genesis, &file);
     if (r != 0)
         return r;
     r = ringmap_decode(file.blob, file.size, map);
     free(file.blob);
     return r > 0 ? -EBADMSG : r;
+}
+
+int node_peek_map(struct vfs *vfs, struct ringmap *map)
+{
+    int r = peek(vfs, &node_file_map, map);
+
+    return r == -ENOENT ? peek(vfs, &node_file_genesis, map) : r;
+}
+
+int node_peek_genesis(struct vfs *vfs, struct ringmap *map)
+{
+    return peek(vfs, &node_file_genesis, map);
 }
 
 int node_open(struct node **out, struct vfs *vfs, const struct node_options *options)

@@ -131,6 +131,8 @@ const struct ringmap *node_genesis(const struct node *node);
 /* The newest map in a data directory, whoever's it is, without a node; to be freed with
  * ringmap_deinit(). 0, -ENOENT: not prepared yet, -EBADMSG: damaged, -EPROTO: newer, or -errno. */
 int node_peek_map(struct vfs *vfs, struct ringmap *map);
+/* The same of the one of epoch 1: who was founded, be it prepared only. */
+int node_peek_genesis(struct vfs *vfs, struct ringmap *map);
 /* Without node_map(), one whose members may be asked: a prepared, uncommitted genesis, or, of a
  * node that has joined and lost its MAP, the genesis. NULL when none. */
 const struct ringmap *node_map_prepared(const struct node *node);

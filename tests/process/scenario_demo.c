@@ -220,11 +220,15 @@ static void leave(const struct scenario_options *options, struct demo *demo)
     wait_ended(demo, 0);
 }
 
-/* Who has left is left out; who is down and removed by force is not offered to be started. */
+/* Who has left is left out; who is down and removed by force is not offered to be started. How many
+ * were founded the nodes tell, whatever else is in the folder. */
 static void again_without(const struct scenario_options *options, struct demo *demo)
 {
-    char line[PATH_MAX + 128];
+    static const char said[] = "listening 127.0.0.1:7005 key=0123-4567-89ab-cdef\n";
+    char line[PATH_MAX + 128], path[PATH_MAX];
 
+    file_in(demo, "node-5.address", path);
+    file_write(path, said, strlen(said));
     snprintf(demo->log, sizeof demo->log, "%.3000s/again.log", options->folder);
     REQUIRE(start(demo, "127.0.0.1:0", line, sizeof line) == 0, "see %s", demo->log);
     wait_told(demo, "node-1 has left the cluster for ever");

@@ -129,10 +129,14 @@ Test(node, a_genesis_can_be_read_without_a_node)
     genesis_make(&genesis);
     cr_assert_eq(node_open(&node, vfs, &options), 0);
     cr_assert_eq(node_peek_map(vfs, &map), -ENOENT);
+    cr_assert_eq(node_peek_genesis(vfs, &map), -ENOENT);
     step(node, WIRE_PREPARE, genesis.blob, genesis.size, &effects);
     node_close(node);
     cr_assert_eq(node_peek_map(vfs, &map), 0);
     cr_assert_eq(memcmp(map.cluster, options.cluster, sizeof map.cluster), 0);
+    ringmap_deinit(&map);
+    cr_assert_eq(node_peek_genesis(vfs, &map), 0);
+    cr_assert_eq(map.epoch, 1);
     ringmap_deinit(&map);
     cr_assert_eq(vfs_open(vfs, "GENESIS", VFS_OPEN_WRITE, &file), 0);
     cr_assert_eq(vfs_size(file, &size), 0);
@@ -144,6 +148,7 @@ Test(node, a_genesis_can_be_read_without_a_node)
         byte ^= 0x10;
         cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
         cr_assert(node_peek_map(vfs, &map) < 0, "byte %lu", (unsigned long)at);
+        cr_assert(node_peek_genesis(vfs, &map) < 0, "byte %lu", (unsigned long)at);
         byte ^= 0x10;
         cr_assert_eq(vfs_pwritev(file, &iov, 1, at), 0);
     }
