@@ -107,6 +107,7 @@ struct shard_peer {
     uint16_t shards;
     uint64_t up_since_ms;
     uint64_t heard_ms; /* the newest message of it; 0: none */
+    uint64_t begun_ms; /* the newest snapshot to it was begun */
     struct shard_room_peer room;
     uint64_t beat_acked;      /* newest round it acknowledged */
     uint32_t beat_rank;       /* as how-many-th it answered the last heartbeat; UINT32_MAX: not */

@@ -94,6 +94,7 @@ static void source_begin(struct shard *shard, struct replica *replica,
     source->next = shard->sources;
     shard->sources = source;
     shard->source_count++;
+    shard->peers[source->to.member].begun_ms = shard->now_ms;
     shard->stats.snapshots_begun++;
     shard_move_begun(replica, source->to);
 }
@@ -190,6 +191,16 @@ static void source_duty(struct shard *shard, struct shard_source *source)
     }
 }
 
+/* Who has nothing of this shard's groups yet has nothing to say before it is sent something, be it
+ * after a while only: it may hear of the map late. */
+static bool may_answer(const struct shard *shard, const struct raft_progress *peer)
+{
+    const struct shard_peer *node = &shard->peers[peer->replica.member];
+
+    return shard_sources_hear(shard, peer) ||
+           (node->up && shard->now_ms >= node->begun_ms + PATIENCE_MS);
+}
+
 static void peers_duty(struct shard *shard, struct replica *replica)
 {
     const struct raft *raft = &replica->raft;
@@ -198,7 +209,7 @@ static void peers_duty(struct shard *shard, struct replica *replica)
         const struct raft_progress *peer = &raft->peers[i];
         uint16_t member = peer->replica.member;
 
-        if (peer->snapshot_wanted && peer->snapshot == 0 && shard_sources_hear(shard, peer) &&
+        if (peer->snapshot_wanted && peer->snapshot == 0 && may_answer(shard, peer) &&
             !source_find(shard, replica, member) && shard_room_try(shard, replica, member))
             source_begin(shard, replica, peer);
     }

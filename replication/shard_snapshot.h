@@ -14,8 +14,8 @@
  * (shard_budget.h), and nothing is sent while the shard has other messages waiting. A target whose
  * disk is behind says so (BUSY), and when it is not any more (ROOM). One that takes nothing for 10
  * s (60 s if it is behind) is given up, and the log that was kept for it may go; what waits for the
- * budget waits as long as it has to. None is begun to who has said nothing for 3 s, though its link
- * is up, and when all places are taken, it gives its to another.
+ * budget waits as long as it has to. To who has said nothing for 3 s, though its link is up, one is
+ * begun in 10 s, and when all places are taken, it gives its to another.
  *
  * A target whose disk has no room for it says so (FULL), at its beginning where it can; then it is
  * given up, and shard_room.h tells when one is begun again.

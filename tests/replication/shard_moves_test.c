@@ -1,6 +1,6 @@
 #include "shard_scene.h"
 
-#include "replication/raft.h"
+#include "replication/shard_internal.h"
 #include "replication/transfer.h"
 
 #include <criterion/criterion.h>
@@ -140,6 +140,53 @@ Test(shard_moves, what_has_left_the_log_comes_as_a_snapshot, .timeout = 240)
     cluster_restart(&scene.cluster, comes);
     cr_assert_eq(shard_raft(scene.cluster.shards[comes], scene.p)->options.self.life, life);
     writer_run(&scene.writer, 3000);
+    scene_await_moved(&scene);
+    scene_end(&scene);
+}
+
+/* The meta group is led by another than that node: who leads it asks all nodes all the time. */
+static void lead_meta_elsewhere(struct scene *scene, int node)
+{
+    struct raft_event event = {.kind = RAFT_EVENT_TRANSFER};
+    struct shard *shard = scene->cluster.shards[node];
+
+    event.from.member = (uint16_t)((node + 1) % CLUSTER_NODES + 1);
+    if (shard->meta->raft.role == RAFT_LEADER)
+        shard_raft_event(shard, shard->meta, &event);
+    writer_run(&scene->writer, 1000);
+    cr_assert_eq(shard->meta->raft.role, RAFT_FOLLOWER);
+}
+
+/* It takes nothing on before, and so has nothing to say; meanwhile the log that it lacks goes. */
+Test(shard_moves, who_hears_late_that_it_has_joined_gets_its_snapshot, .timeout = 240)
+{
+    struct scene scene;
+    const struct raft *raft;
+    int leader, comes;
+
+    scene_begin(&scene, 3);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&scene.cluster, node);
+        scene.cluster.options.log_ms_max = 0;
+        cluster_restart(&scene.cluster, node);
+    }
+    cluster_await_leaders(&scene.cluster);
+    comes = cluster_map_join(&scene.cluster, false);
+    leader = cluster_leader(&scene.cluster, scene.p);
+    lead_meta_elsewhere(&scene, leader);
+    scene.cluster.deaf[comes] = true;
+    cluster_map_state(&scene.cluster, comes, RINGMAP_STATE_ACTIVE);
+    scene_want(&scene, (int[]){leader, (leader + 1) % CLUSTER_NODES, comes}, 3);
+    writer_run(&scene.writer, 2000);
+    scene_fill(&scene, 3000, 59);
+    writer_run(&scene.writer, 10000);
+    raft = scene_raft(&scene, leader);
+    cr_assert_eq(raft->role, RAFT_LEADER);
+    cr_assert_gt(raft->log.first, raft->config.index);
+    cr_assert(raft_peer(raft, (uint16_t)(comes + 1))->snapshot_wanted);
+    cr_assert_null(scene_raft(&scene, comes), "it has joined, no more");
+    scene.cluster.deaf[comes] = false;
+    cluster_map_tell_node(&scene.cluster, comes);
     scene_await_moved(&scene);
     scene_end(&scene);
 }
