@@ -35,6 +35,15 @@ static struct foremost foremost_of(const struct view_replica *row)
     return foremost;
 }
 
+/* It hears nothing of who leads, as one does that is cut off from it alone or from everybody. */
+static bool is_cut_off(const struct view *view, uint16_t group, const struct view_replica *replica)
+{
+    int leader = view_leader(view, group);
+
+    return leader >= 0 && replica != &view_row(view, group)[leader] &&
+           replica->status.role != RAFT_FOLLOWER;
+}
+
 enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16_t member)
 {
     const struct view_replica *replica = view_replica(view, group, member);
@@ -44,6 +53,8 @@ enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16
         return STANDING_SILENT;
     if (replica->status.fenced)
         return STANDING_FENCED;
+    if (is_cut_off(view, group, replica))
+        return STANDING_CUT_OFF;
     if (foremost.commit > replica->status.last &&
         foremost.commit - replica->status.last > STANDING_LAG_MAX)
         return STANDING_BEHIND;
@@ -61,6 +72,8 @@ const char *standing_why(const struct view *view, uint16_t group, uint16_t membe
     switch (standing_lack(view, group, member)) {
     case STANDING_FENCED:
         return "is damaged, or gets it anew";
+    case STANDING_CUT_OFF:
+        return "does not hear the leader";
     case STANDING_BEHIND:
         return "is catching up";
     case STANDING_SILENT:

@@ -1,11 +1,12 @@
 /* Standing: which replicas count when one asks how many failures a group survives. Pure.
  *
  * A replica counts when its node answers for it, it is not fenced - an install fences it, too -,
- * and it lacks of what is committed at most STANDING_LAG_MAX entries (numbers of two nodes are
- * never of the same moment), which the leader's log still has, or while there is none the log of
- * who has the most. That a process runs says nothing of that: one that runs and is empty, damaged
- * or far behind is no majority's half. Every command that says what is safe asks here: `status`,
- * `doctor`, each plan, the proof of `leave`.
+ * it does not look for a leader while another replica leads, and it lacks of what is committed at
+ * most STANDING_LAG_MAX entries (numbers of two nodes are never of the same moment), which the
+ * leader's log still has, or while there is none the log of who has the most. That a process runs
+ * says nothing of that: one that runs and is empty, damaged, far behind or cut off from the others,
+ * be it in the reach of who asks, is no majority's half. Every command that says what is safe asks
+ * here: `status`, `doctor`, each plan, the proof of `leave`.
  */
 #ifndef CLI_STANDING_H
 #define CLI_STANDING_H
@@ -16,7 +17,13 @@
 #define STANDING_LAG_MAX 4096u
 
 /* Why a replica does not count. */
-enum standing_lack { STANDING_SOUND, STANDING_SILENT, STANDING_FENCED, STANDING_BEHIND };
+enum standing_lack {
+    STANDING_SOUND,
+    STANDING_SILENT,
+    STANDING_FENCED,
+    STANDING_CUT_OFF,
+    STANDING_BEHIND,
+};
 
 struct standing {
     uint32_t members, good;

@@ -13,10 +13,11 @@ enum fault {
     FAULT_DISK_FULL,
     FAULT_FENCED,
     FAULT_SILENT, /* the node answers, but not for some partition it should hold */
+    FAULT_CUT_OFF,
     FAULT_BEHIND,
     FAULT_RECEIVING, /* a plan under way gives it partitions that it has not got yet */
 };
-#define FAULTS 7
+#define FAULTS 8
 
 struct diagnosis {
     const struct view *view;
@@ -68,6 +69,8 @@ static uint8_t faults_of(const struct view *view, uint16_t group, uint16_t membe
         return 1u << FAULT_FENCED;
     case STANDING_SILENT:
         return 1u << (newcomer ? FAULT_RECEIVING : FAULT_SILENT);
+    case STANDING_CUT_OFF:
+        return 1u << FAULT_CUT_OFF;
     default:
         return 1u << (newcomer ? FAULT_RECEIVING : FAULT_BEHIND);
     }
@@ -166,14 +169,22 @@ static void name_nodes(const struct diagnosis *diagnosis, enum fault fault, stru
 static void describe(const struct verdict *verdict, const struct diagnosis *diagnosis,
                      struct text *text)
 {
-    static const char *const one[FAULTS] = {
-        "is unreachable",          "has not heard of the founding",          "has a full disk",
-        "has damaged partitions",  "does not answer for all its partitions", "is catching up",
-        "is to get partitions yet"};
-    static const char *const many[FAULTS] = {
-        "are unreachable",          "have not heard of the founding",         "have full disks",
-        "have damaged partitions",  "do not answer for all their partitions", "are catching up",
-        "are to get partitions yet"};
+    static const char *const one[FAULTS] = {"is unreachable",
+                                            "has not heard of the founding",
+                                            "has a full disk",
+                                            "has damaged partitions",
+                                            "does not answer for all its partitions",
+                                            "does not hear the leaders of all its partitions",
+                                            "is catching up",
+                                            "is to get partitions yet"};
+    static const char *const many[FAULTS] = {"are unreachable",
+                                             "have not heard of the founding",
+                                             "have full disks",
+                                             "have damaged partitions",
+                                             "do not answer for all their partitions",
+                                             "do not hear the leaders of all their partitions",
+                                             "are catching up",
+                                             "are to get partitions yet"};
     size_t begin = text->size;
 
     for (int fault = 0; fault < FAULTS; fault++) {
@@ -230,6 +241,13 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
                  "look at what node-%u says in its log and at its files: ringcask inspect "
                  "DIR/shard-00; keep the other replicas running",
                  node->id);
+        break;
+    case FAULT_CUT_OFF:
+        text_add(
+            text,
+            "wait a second and ask again; if it stays, look at the network between node-%u and "
+            "the others: ring-admin doctor",
+            node->id);
         break;
     case FAULT_RECEIVING:
         text_add(text, view->map.paused

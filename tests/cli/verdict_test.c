@@ -146,6 +146,24 @@ Test(verdict, a_fenced_replica_does_not_count)
     view_deinit(&view);
 }
 
+/* Who asks reaches it, and the leader does not. While nobody leads all look for one. */
+Test(verdict, a_replica_that_hears_no_leader_does_not_count)
+{
+    healthy(3, 16, 3);
+    row_of(0)[1].status.role = RAFT_PRECANDIDATE;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    cr_assert_eq(verdict.under_replicated, 1);
+    cr_assert_eq(verdict.tolerates, 0);
+    cr_assert(strstr(verdict.sentence, "does not hear the leaders of all its partitions"), "%s",
+              verdict.sentence);
+    cr_assert(strstr(verdict.mend, "look at the network"), "%s", verdict.mend);
+    row_of(0)[0].status.role = RAFT_CANDIDATE;
+    reach();
+    cr_assert_eq(verdict.under_replicated, 0);
+    view_deinit(&view);
+}
+
 Test(verdict, a_replica_far_behind_does_not_count_and_one_near_does)
 {
     healthy(3, 16, 3);
