@@ -328,12 +328,17 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             bar_clear(bar);
             return code;
         }
+        if (seen && next && map_change_ended(map, next)) {
+            bar_clear(bar);
+            return EXIT_CODE_OK;
+        }
         if (seen && map->epoch >= epoch && !ringmap_moving(map)) {
             bar_clear(bar);
             if (!next || map_change_holds(map, next))
                 return EXIT_CODE_OK;
             arguments_error(admin->arguments,
-                            "another change took the place of this one: see `ring-admin plan`");
+                            "another change took the place of this one, or came so soon behind it "
+                            "that nobody can tell: see `ring-admin members`");
             return EXIT_CODE_CONFLICT;
         }
         if (seen && map->epoch >= epoch && begun_ms >= drawn_ms + DRAW_MS) {
@@ -378,15 +383,13 @@ static int prove_leaving(const struct admin_change *change, struct proof *proof)
     return r;
 }
 
-/* Until all is done, and proven of those who left. */
+/* Until all is done, and proven of those who left. What was committed is told however that ends. */
 static enum exit_code end(struct admin_change *change, const struct proof *proof)
 {
     struct admin *admin = change->admin;
     enum exit_code code = admin_change_wait(admin, &change->planning.next), printed;
 
-    if (code != EXIT_CODE_OK)
-        return code;
-    if (proof->member_count > 0)
+    if (code == EXIT_CODE_OK && proof->member_count > 0)
         code = proof_put(proof, admin);
     printed = admin_print(admin);
     return code != EXIT_CODE_OK ? code : printed;

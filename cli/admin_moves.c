@@ -273,6 +273,18 @@ static enum exit_code abort_plan(struct admin *admin, struct ringmap *next, uint
     return code;
 }
 
+/* What was committed is told however the waiting ends. */
+static enum exit_code abort_end(struct admin *admin, const struct ringmap *next)
+{
+    enum exit_code code = EXIT_CODE_OK, printed;
+
+    put_number(admin->output, &field_epoch, next->epoch);
+    if (arguments_text(admin->arguments, "wait"))
+        code = admin_change_wait(admin, next);
+    printed = admin_print(admin);
+    return code != EXIT_CODE_OK ? code : printed;
+}
+
 int admin_abort(const struct arguments *arguments)
 {
     struct admin admin;
@@ -284,12 +296,8 @@ int admin_abort(const struct arguments *arguments)
         code = need_plan(&admin);
     if (code == EXIT_CODE_OK)
         code = abort_plan(&admin, &next, &kept);
-    if (code == EXIT_CODE_OK && arguments_text(arguments, "wait"))
-        code = admin_change_wait(&admin, &next);
-    else if (code == EXIT_CODE_OK)
-        put_number(admin.output, &field_epoch, next.epoch);
     if (code == EXIT_CODE_OK)
-        code = admin_print(&admin);
+        code = abort_end(&admin, &next);
     if (code == EXIT_CODE_OK && kept > 0) {
         arguments_error(arguments,
                         "%u partition%s not taken back: what %s on a node that was removed has "

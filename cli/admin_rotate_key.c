@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define WAIT_STEP_MS 200u
+#define SILENT_STEPS 25u /* in which nobody is named who is there and has yet to follow */
 
 static const struct output_column field_key = {"data_key", "data key", OUTPUT_NUMBER};
 static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
@@ -62,20 +63,34 @@ static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
              "data key %u was made, and who seals with it is not known; start nodes, then "
              "`ring-admin doctor`",
              id);
-    for (;;) {
+    for (unsigned step = 0;; step++) {
         code = look_again(&looks, admin, known, &seen);
         if (code != EXIT_CODE_OK)
             return code;
         node = who_lacks(&admin->view, id);
         if (seen && !node)
             return EXIT_CODE_OK;
-        if (seen && node && !node->reachable && node->id != said) {
-            arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
-                            node->address, node->why);
+        if (seen && node->id != said && (!node->reachable || step >= SILENT_STEPS)) {
+            arguments_error(
+                admin->arguments, "waiting for node %u at %s: %s", node->id, node->address,
+                node->reachable ? "it does not seal with it yet, its log says why" : node->why);
             said = node->id;
         }
         clock_pause(WAIT_STEP_MS);
     }
+}
+
+/* The key that was made is told however the waiting ends. */
+static enum exit_code end(struct admin *admin, uint8_t id, uint64_t epoch)
+{
+    enum exit_code code = EXIT_CODE_OK, printed;
+
+    if (arguments_text(admin->arguments, "wait"))
+        code = wait_for_all(admin, id);
+    output_field(admin->output, &field_key, (struct output_value){.number = id});
+    output_field(admin->output, &field_epoch, (struct output_value){.number = epoch});
+    printed = admin_print(admin);
+    return code != EXIT_CODE_OK ? code : printed;
 }
 
 int admin_rotate_key(const struct arguments *arguments)
@@ -91,13 +106,8 @@ int admin_rotate_key(const struct arguments *arguments)
         id = ringmap_key_current(&next);
         code = map_change_send(&admin, &next);
     }
-    if (code == EXIT_CODE_OK && arguments_text(arguments, "wait"))
-        code = wait_for_all(&admin, id);
-    if (code == EXIT_CODE_OK) {
-        output_field(admin.output, &field_key, (struct output_value){.number = id});
-        output_field(admin.output, &field_epoch, (struct output_value){.number = next.epoch});
-        code = admin_print(&admin);
-    }
+    if (code == EXIT_CODE_OK)
+        code = end(&admin, id, next.epoch);
     if (next.members)
         ringmap_deinit(&next);
     admin_close(&admin);

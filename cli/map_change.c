@@ -29,12 +29,17 @@ static bool ask(struct admin *admin, const struct wire_buffer *body, const struc
 
 /* --- is it there? -------------------------------------------------------------------------- */
 
+static bool same_ids(const struct ringmap *a, const uint16_t *row_a, const struct ringmap *b,
+                     const uint16_t *row_b)
+{
+    uint32_t count = ringmap_row_count(a, row_a);
+
+    return count == ringmap_row_count(b, row_b) && memcmp(row_a, row_b, count * sizeof *row_a) == 0;
+}
+
 static bool same_row(const struct ringmap *now, const struct ringmap *next, uint16_t partition)
 {
-    const uint16_t *a = ringmap_wanted(now, partition), *b = ringmap_wanted(next, partition);
-    uint32_t count = ringmap_row_count(now, a);
-
-    return count == ringmap_row_count(next, b) && memcmp(a, b, count * sizeof *a) == 0;
+    return same_ids(now, ringmap_wanted(now, partition), next, ringmap_wanted(next, partition));
 }
 
 /* Who was leaving may be gone meanwhile. */
@@ -77,6 +82,39 @@ bool map_change_holds(const struct ringmap *now, const struct ringmap *next)
         if (!same_row(now, next, (uint16_t)p))
             return false;
     return true;
+}
+
+/* Who was to leave has left, and nobody was removed by force since. */
+static bool same_gone(const struct ringmap *now, const struct ringmap *next)
+{
+    for (uint32_t i = 0; i < next->member_count; i++) {
+        const struct ringmap_member *member = ringmap_member(now, next->members[i].id);
+        bool goes = next->members[i].state == RINGMAP_STATE_LEAVING ||
+                    next->members[i].state == RINGMAP_STATE_REMOVED;
+
+        if (!member || goes != (member->state == RINGMAP_STATE_REMOVED))
+            return false;
+    }
+    return true;
+}
+
+/* `replicas` become the wanted rows when a plan ends, and at no other time. */
+bool map_change_ended(const struct ringmap *now, const struct ringmap *next)
+{
+    bool changes = false;
+
+    if (!ringmap_moving(now) || !ringmap_moving(next) || now->epoch <= next->epoch ||
+        now->partition_count != next->partition_count || !same_gone(now, next))
+        return false;
+    for (uint32_t i = 0; i < next->partition_count; i++) {
+        uint16_t p = (uint16_t)i;
+        const uint16_t *wanted = ringmap_wanted(next, p);
+
+        if (!same_ids(now, ringmap_row(now, p), next, wanted))
+            return false;
+        changes |= !same_ids(next, ringmap_row(next, p), next, wanted);
+    }
+    return changes;
 }
 
 bool map_change_is_in(const struct ringmap *now, const struct ringmap *next)

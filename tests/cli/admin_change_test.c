@@ -55,6 +55,39 @@ Test(admin_change, a_document_of_a_plan_says_that_nothing_was_changed)
     admin_fake_close();
 }
 
+/* Whoever reads documents has to learn that the map was changed. */
+Test(admin_change, a_document_says_what_was_committed_also_when_its_end_is_not_seen)
+{
+    json_t *root;
+
+    admin_fake.format = OUTPUT_JSON;
+    admin_fake_open(4, 0, 3);
+    admin_fake.dies = true;
+    cr_assert_eq(admin_fake_command("leave 1 --wait"), EXIT_CODE_UNREACHABLE);
+    root = document();
+    cr_assert_str_eq(text_of(root, "verdict"), "committed");
+    cr_assert_eq(json_integer_value(json_object_get(root, "committed_epoch")), 2);
+    cr_assert_null(json_object_get(root, "settled_epoch"));
+    cr_assert_null(json_object_get(root, "proof"));
+    json_decref(root);
+    admin_fake_close();
+}
+
+Test(admin_change, a_document_says_that_a_plan_was_aborted_also_when_its_end_is_not_seen)
+{
+    json_t *root;
+
+    admin_fake.format = OUTPUT_JSON;
+    admin_fake_open(4, 0, 3);
+    scene_begin(&admin_fake.view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    admin_fake.dies = true;
+    cr_assert_eq(admin_fake_command("abort --wait"), EXIT_CODE_UNREACHABLE);
+    root = document();
+    cr_assert_eq(json_integer_value(json_object_get(root, "epoch")), 3);
+    json_decref(root);
+    admin_fake_close();
+}
+
 /* Three of five voters are lost. */
 static void lose_majority(void)
 {

@@ -80,6 +80,50 @@ Test(map_change, it_is_not_in_a_map_with_other_rows_members_voters_or_settings)
     ended();
 }
 
+/* Another admin's plan begins in the moment in which this one has ended. */
+Test(map_change, it_has_ended_when_another_begins_where_it_went)
+{
+    struct view view = scene_view(5, 0, 16, 3);
+    struct ringmap settled;
+
+    scene_begin(&view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    cr_assert_eq(ringmap_copy(&next, &view.map), 0);
+    cr_assert_eq(ringmap_copy(&now, &view.map), 0);
+    now.move_rate = 7;
+    now.epoch++;
+    cr_assert_not(map_change_ended(&now, &next), "it is under way, with another setting");
+    cr_assert_eq(ringmap_finished(&view.map, &settled), 0);
+    ringmap_deinit(&view.map);
+    view.map = settled;
+    cr_assert_not(map_change_ended(&view.map, &next), "nothing has begun");
+    scene_begin(&view, &(struct staged_change){.op = STAGED_LEAVE, .member = 2});
+    cr_assert(map_change_ended(&view.map, &next));
+    view.map.members[0].state = RINGMAP_STATE_LEAVING;
+    cr_assert_not(map_change_ended(&view.map, &next));
+    view.map.members[0].state = RINGMAP_STATE_REMOVED;
+    view.map.members[2].state = RINGMAP_STATE_REMOVED;
+    cr_assert_not(map_change_ended(&view.map, &next), "rows may have lost that one instead");
+    view_deinit(&view);
+    ended();
+}
+
+Test(map_change, one_that_took_its_place_is_not_its_end)
+{
+    struct view view = scene_view(5, 0, 16, 3);
+    struct ringmap gone;
+
+    scene_begin(&view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    cr_assert_eq(ringmap_copy(&next, &view.map), 0);
+    cr_assert_eq(ringmap_copy(&gone, &view.map), 0);
+    cr_assert_eq(ringmap_copy(&now, &view.map), 0);
+    gone.epoch++;
+    gone.members[0].state = RINGMAP_STATE_ACTIVE; /* an abort */
+    cr_assert_not(map_change_ended(&gone, &next));
+    ringmap_deinit(&gone);
+    view_deinit(&view);
+    ended();
+}
+
 Test(map_change, of_two_data_keys_with_one_number_it_knows_its_own)
 {
     struct ringmap other;
