@@ -23,6 +23,7 @@ static const struct output_column columns[] = {
     {"config_epoch", "EPOCH", OUTPUT_NUMBER},
     {"leader", "LEADER", OUTPUT_NUMBER},
     {"voters", "HELD BY", OUTPUT_LIST},
+    {"up_to_date", "UP TO DATE", OUTPUT_NUMBER}, /* of those */
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
@@ -48,6 +49,7 @@ static void add_group(struct proof *proof, uint16_t member, uint16_t group)
 
 int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, bool all)
 {
+    bool any = all || ringmap_moving(map);
     size_t count = proof->count + map->partition_count + 1u;
     uint16_t *members =
         realloc(proof->members, (proof->member_count + 1u) * sizeof *proof->members);
@@ -61,11 +63,11 @@ int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, b
         return -ENOMEM;
     proof->groups = groups;
     proof->members[proof->member_count++] = member;
-    proof->all = proof->all || all;
+    proof->all = proof->all || any;
     for (uint32_t p = 0; p < map->partition_count; p++)
-        if (all || ringmap_holds(map, (uint16_t)p, member))
+        if (any || ringmap_holds(map, (uint16_t)p, member))
             add_group(proof, member, (uint16_t)p);
-    if (all || holds_meta(map, member))
+    if (any || holds_meta(map, member))
         add_group(proof, member, WIRE_PARTITION_META);
     return 0;
 }
@@ -96,8 +98,8 @@ static enum exit_code ask(const struct proof *proof, struct admin *admin, struct
              "what is proven is not known; start nodes, then `ring-admin leave %u --wait`",
              proof->members[0]);
     for (unsigned i = 1;; i++) {
-        enum exit_code code;
-        bool seen;
+        enum exit_code code = EXIT_CODE_OK;
+        bool seen = false;
         int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
         if (r == 0 && (proof_count(proof, &admin->view, moves) == proof->count || i == ASKS_MAX))
@@ -107,15 +109,16 @@ static enum exit_code ask(const struct proof *proof, struct admin *admin, struct
             arguments_error(admin->arguments, "%s", strerror(-r));
             return EXIT_CODE_FAILED;
         }
-        code = look_again(&looks, admin, known, &seen);
+        clock_pause(POLL_MS);
+        while (!seen && code == EXIT_CODE_OK) /* what was seen before they were gone is no proof */
+            code = look_again(&looks, admin, known, &seen);
         if (code != EXIT_CODE_OK)
             return code;
-        clock_pause(POLL_MS);
     }
 }
 
 static void put_group(struct output *output, const struct proof_group *asked,
-                      const struct moves *moves)
+                      const struct view *view, const struct moves *moves)
 {
     const struct moves_group *group = moves_group(moves, asked->group);
     bool without = moves_is_without(moves, asked->group, asked->member);
@@ -132,6 +135,7 @@ static void put_group(struct output *output, const struct proof_group *asked,
             {.number = group->move.config_epoch, .absent = !without},
             {.number = group->leader, .absent = !group->known},
             voters,
+            {.number = standing_of_group(view, moves, asked->group).good, .absent = !group->known},
         });
 }
 
@@ -194,7 +198,7 @@ enum exit_code proof_put(const struct proof *proof, struct admin *admin)
     put_verdict(admin->output, proof, proven, count_weak(proof, &admin->view, &moves));
     output_table(admin->output, "held", columns, COLUMN_COUNT);
     for (uint32_t i = 0; i < proof->count; i++)
-        put_group(admin->output, &proof->groups[i], &moves);
+        put_group(admin->output, &proof->groups[i], &admin->view, &moves);
     moves_deinit(&moves);
     return proven == proof->count ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }

@@ -3,8 +3,9 @@
  * A group can do without a member when its newest configuration is committed and has not got it in
  * any part (moves_is_without()), and a majority of the voters that it has got counts: they answer,
  * up to date and not fenced (cli/standing.h). What a member held is known from the map before it
- * left; afterwards the map does not tell, and then all groups of the cluster are asked: that proves
- * no less. So the proof can be had again at any time. Owner: one thread.
+ * left; afterwards, and while a plan is under way, the map does not tell, and then all groups of
+ * the cluster are asked: that proves no less. So the proof can be had again at any time. Both what
+ * is seen and what leaders say is of after the last time when nobody answered. Owner: one thread.
  */
 #ifndef CLI_PROOF_H
 #define CLI_PROOF_H
@@ -28,7 +29,8 @@ struct proof {
 };
 
 void proof_deinit(struct proof *proof);
-/* Of the groups that the member holds by the map, or of all. 0 or -ENOMEM. */
+/* Of the groups that the member holds by the map, or of all; of a map that is on its way to another
+ * one always of all. 0 or -ENOMEM. */
 int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, bool all);
 /* The groups of the proof that can certainly do without their member. view: of the same moment. */
 uint32_t proof_count(const struct proof *proof, const struct view *view, const struct moves *moves);

@@ -136,6 +136,22 @@ static void answer_change(struct cluster_request *request)
     cluster_fake_answer(request, &body);
 }
 
+static void settle(void)
+{
+    struct view *view = &admin_fake.view;
+    struct staged_change leave = {.op = STAGED_LEAVE, .member = admin_fake.then_leaves};
+
+    admin_fake_settle();
+    if (admin_fake.then_leaves == 0)
+        return;
+    admin_fake.then_leaves = 0;
+    scene_begin(view, &leave);
+    moves_deinit(&admin_fake.moves);
+    admin_fake.moves = scene_moves(view);
+    cr_assert_eq(ringmap_finished(&view->map, &admin_fake.settled), 0);
+    admin_fake.looks = 20;
+}
+
 static void ask(struct cluster_request *requests, size_t count, uint32_t timeout_ms)
 {
     (void)timeout_ms;
@@ -143,9 +159,11 @@ static void ask(struct cluster_request *requests, size_t count, uint32_t timeout
         admin_fake.asked++;
         return;
     }
+    if (count > 0 && admin_fake.is_silent && admin_fake.is_silent(requests[0].type))
+        return;
     if (count > 0 && requests[0].type == WIRE_MAP_GET && admin_fake.settled.members &&
         admin_fake.looks-- == 0)
-        admin_fake_settle();
+        settle();
     for (size_t i = 0; i < count; i++) {
         if (requests[i].type == WIRE_MAP_GET)
             answer_map(&requests[i]);

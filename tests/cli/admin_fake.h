@@ -20,6 +20,9 @@ struct admin_fake {
     bool dies;        /* all are gone once they have committed a map */
     unsigned asked;   /* questions since then */
     uint64_t now_ms;  /* goes on by pauses alone */
+    /* Whether nobody answers the questions of this type now; NULL: all do. */
+    bool (*is_silent)(uint8_t type);
+    uint16_t then_leaves; /* once: another admin lets this one leave when a plan has ended */
     enum output_format format;
     char said[4096], printed[32768]; /* by the command */
 };
