@@ -2,20 +2,22 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define HOST_SIZE 256u
+#define HOST_SIZE       256u
+#define PORT_DIGITS_MAX 5u
 
-/* Cuts "HOST:PORT" or "[HOST]:PORT". */
-static bool split(const char *text, char host[HOST_SIZE], char port[8])
+/* Cuts "HOST:PORT" or "[HOST]:PORT". PORT is a number, of whatever size. */
+static bool split(const char *text, char host[HOST_SIZE], const char **port)
 {
     const char *colon = strrchr(text, ':');
     size_t size;
 
-    if (!colon || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
+    if (!colon || colon[1] == 0 || colon[1 + strspn(colon + 1, "0123456789")] != 0)
         return false;
     size = (size_t)(colon - text);
     if (size >= 2 && text[0] == '[' && text[size - 1] == ']') {
@@ -28,19 +30,24 @@ static bool split(const char *text, char host[HOST_SIZE], char port[8])
         return false;
     memcpy(host, text, size);
     host[size] = 0;
-    snprintf(port, 8, "%s", colon + 1);
-    return strspn(port, "0123456789") == strlen(port) && atoi(port) <= 65535;
+    *port = colon + 1;
+    return true;
 }
 
 int address_resolve(const char *text, bool port_zero, char out[ADDRESS_SIZE], const char **why)
 {
     struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    char host[HOST_SIZE], port[8], numeric[INET6_ADDRSTRLEN + 1];
+    char host[HOST_SIZE], numeric[INET6_ADDRSTRLEN + 1];
+    const char *port;
     int r;
 
-    if (!split(text, host, port)) {
+    if (!split(text, host, &port)) {
         *why = "HOST:PORT is needed, like 127.0.0.1:7001 or [::1]:7001";
+        return -1;
+    }
+    if (strlen(port) > PORT_DIGITS_MAX || atoi(port) > UINT16_MAX) {
+        *why = "a port is at most 65535";
         return -1;
     }
     if (!port_zero && atoi(port) == 0) {

@@ -19,6 +19,11 @@ int admin_commit(const struct arguments *arguments)
                         PLANNING_HASH_MIN);
         return EXIT_CODE_USAGE;
     }
+    if (hash && hash[strspn(hash, "0123456789abcdefABCDEF")] != 0) {
+        arguments_error(arguments, "--plan %s: this is no hash, as `ring-admin plan` shows it",
+                        hash);
+        return EXIT_CODE_USAGE;
+    }
     code = admin_open(&admin, arguments, true);
     if (code == EXIT_CODE_OK)
         code = admin_change_plan(&change, &admin, arguments->operands, arguments->operand_count);

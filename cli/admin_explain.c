@@ -3,6 +3,7 @@
 
 #include "replication/raft.h"
 #include "ring/hash.h"
+#include "storage/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -117,9 +118,16 @@ int admin_explain(const struct arguments *arguments)
 {
     struct admin admin;
     struct moves moves = {0};
-    enum exit_code code = admin_open(&admin, arguments, true);
+    size_t size = strlen(arguments->operands[0]);
+    enum exit_code code;
     int r = 0;
 
+    if (size == 0 || size > RECORD_KEY_SIZE_MAX) {
+        arguments_error(arguments, "a key has 1 to %u bytes, and this has %zu", RECORD_KEY_SIZE_MAX,
+                        size);
+        return EXIT_CODE_USAGE;
+    }
+    code = admin_open(&admin, arguments, true);
     if (code == EXIT_CODE_OK)
         r = moves_ask(&moves, &admin.view, admin.cluster, CLUSTER_TIMEOUT_MS);
     if (r < 0) {

@@ -94,9 +94,9 @@ const struct view_node *ticket_spread(struct admin *admin, uint64_t version, boo
         node = who_lacks(&admin->view, version, wait);
         if (seen && !node)
             break;
-        if (seen && wait && !node->reachable && node->id != said) {
+        if (seen && wait && (!node->reachable || step >= SPREAD_STEPS) && node->id != said) {
             arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
-                            node->address, node->why);
+                            node->address, node->reachable ? "it has not followed yet" : node->why);
             said = node->id;
         }
         clock_pause(SPREAD_STEP_MS);

@@ -43,6 +43,19 @@ Test(address, malformed_ones_are_refused)
         cr_assert_null(resolved(bad[i], true), "%s", bad[i]);
 }
 
+Test(address, a_port_that_is_too_large_is_called_that)
+{
+    static const char *const bad[] = {"127.0.0.1:65536", "127.0.0.1:99999", "[::1]:100000",
+                                      "127.0.0.1:4294967296"};
+    char out[ADDRESS_SIZE];
+    const char *why;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(address_resolve(bad[i], true, out, &why), -1, "%s", bad[i]);
+        cr_assert_str_eq(why, "a port is at most 65535");
+    }
+}
+
 Test(address, a_list_counts_each_address_once)
 {
     struct address_list list;

@@ -24,6 +24,7 @@ static bool silent[NODES];     /* says nothing of that */
 static unsigned ending;        /* questions after which the routers are gone; 0: they stay */
 static bool gone, removed;     /* the last node, and out of the map, too */
 static unsigned looks;         /* at the map */
+static unsigned late;          /* answers in which the last node has not followed */
 static bool dying;             /* all are gone once a new secret is prepared */
 static unsigned asked, paused; /* questions of that, and pauses */
 static enum output_format format;
@@ -75,6 +76,8 @@ static void answer_status(struct cluster_request *request)
         .member = member, .founded = 2, .shards = 1, .tickets = tickets.version};
     struct wire_buffer body = {0};
 
+    if (member == NODES && late > 0 && late--)
+        status.tickets--;
     status.public_key[0] = (uint8_t)member;
     snprintf(status.address, sizeof status.address, "127.0.0.1:%u", 7000u + member);
     wire_put_node_status(&body, &status);
@@ -229,6 +232,18 @@ Test(admin_rotate_ticket, rotate_gives_up_when_all_nodes_are_gone)
     cr_assert(strstr(said, "no node answers any more, asked 20 times"), "%s", said);
     cr_assert(strstr(said, "nothing has changed for anybody: run this again"), "%s", said);
     cr_assert_str_eq(printed, "");
+}
+
+Test(admin_rotate_ticket, who_answers_and_does_not_follow_is_named)
+{
+    const uint8_t psk[TICKET_PSK_SIZE] = {1};
+
+    tickets_init(&tickets, psk);
+    late = 200;
+    cr_assert_eq(command("rotate --wait"), EXIT_CODE_OK, "%s", said);
+    cr_assert(strstr(said, "waiting for node 3 at 127.0.0.1:7003: it has not followed yet"), "%s",
+              said);
+    cr_assert_eq(tickets.phase, TICKETS_RETIRING);
 }
 
 Test(admin_rotate_ticket, who_is_removed_meanwhile_is_not_waited_for)

@@ -105,11 +105,15 @@ Test(programs, changes_that_are_not_whole_are_refused_before_anybody_is_asked)
     assert_refused(SOME "commit", EXIT_CODE_USAGE, "either --plan HASH");
     assert_refused(SOME "commit --auto --plan 0123456789", EXIT_CODE_USAGE, "either --plan HASH");
     assert_refused(SOME "commit --plan 0123", EXIT_CODE_USAGE, "at least 8 digits");
+    assert_refused(SOME "commit --plan leave-this", EXIT_CODE_USAGE, "this is no hash");
     assert_refused(SOME "remove 2", EXIT_CODE_USAGE, "--force is needed");
     assert_refused(SOME "replace 2", EXIT_CODE_USAGE, "DEAD NEW");
     assert_refused(SOME "leave", EXIT_CODE_USAGE, "NODE");
     assert_refused(SOME "moves --rate 0", EXIT_CODE_USAGE, "a number from 1 to 100000");
     assert_refused(SOME "pause now", EXIT_CODE_USAGE, "now");
+    assert_refused(SOME "explain ''", EXIT_CODE_USAGE, "a key has 1 to 65535 bytes");
+    assert_refused(SOME "explain $(head -c 65536 /dev/zero | tr '\\0' k)", EXIT_CODE_USAGE,
+                   "a key has 1 to 65535 bytes, and this has 65536");
 }
 
 Test(programs, a_ticket_goes_to_stdout_and_its_care_to_stderr)
