@@ -515,16 +515,6 @@ uint64_t sessions_digest(const struct sessions *sessions)
     return digest;
 }
 
-size_t sessions_memory(const struct sessions *sessions)
-{
-    size_t size = sessions->pool_capacity * (sizeof *sessions->pool + sizeof *sessions->buckets) +
-                  sessions->inflight.capacity * sizeof *sessions->inflight.ids;
-
-    for (uint32_t i = 0; i < sessions->pool_capacity; i++)
-        size += sessions->pool[i].capacity * sizeof *sessions->pool[i].window;
-    return size;
-}
-
 static void check_session(const struct sessions *sessions, const struct sessions_session *session)
 {
     uint32_t count = 0;

@@ -128,7 +128,6 @@ int sessions_load(struct sessions *sessions, const uint8_t *bytes, size_t size);
 /* Equal on replicas that applied the same entries. Not cryptographic. */
 uint64_t sessions_digest(const struct sessions *sessions);
 
-size_t sessions_memory(const struct sessions *sessions);
 void sessions_check_invariants(const struct sessions *sessions);
 
 #endif

@@ -71,11 +71,3 @@ uint64_t casks_bytes(const struct casks *casks)
         bytes += casks->items[i]->base.length;
     return bytes;
 }
-
-struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number)
-{
-    for (size_t i = 0; i < casks->count; i++)
-        if (casks->items[i]->info.partition == partition && casks->items[i]->info.number == number)
-            return casks->items[i];
-    return NULL;
-}

@@ -36,7 +36,5 @@ int casks_add(struct casks *casks, struct data_files *files, const struct manife
 void casks_remove(struct casks *casks, struct data_files *files, struct cask_file *cask);
 /* Of their files, hints not counted. */
 uint64_t casks_bytes(const struct casks *casks);
-/* NULL: not open. */
-struct cask_file *casks_find(const struct casks *casks, uint16_t partition, uint64_t number);
 
 #endif

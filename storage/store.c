@@ -20,9 +20,8 @@ void store_fence_partition(struct store *store, struct store_partition *part, co
     /* What is damaged behind the switch to a snapshot is of that one. */
     if (part->fenced && !store_install_switched(store, part))
         return;
-    part->fenced = true;
+    part->fenced = why;
     part->fences++;
-    part->fenced_why = why;
     store->visitor.on_fence(store->visitor.context, part->number, why);
 }
 
@@ -214,7 +213,7 @@ const char *store_fenced(const struct store *store, uint16_t partition)
 {
     const struct store_partition *part = store_partition(store, partition);
 
-    return part && part->fenced ? part->fenced_why : NULL;
+    return part ? part->fenced : NULL;
 }
 
 uint64_t store_batch(const struct store *store)
@@ -268,8 +267,8 @@ void store_stats(const struct store *store, struct store_stats *stats)
     }
     stats->tail_bytes = store_log_bytes(store);
     /* Not the stage: while a job is out that belongs to its thread. */
-    stats->flushing = store->flush.victim_count > 0 || store->flush_demanded;
-    stats->flush_demanded = store->flush_demanded;
+    stats->flushing = store->flush.victim_count > 0 || store_flush_demanded(store);
+    stats->flush_demanded = store_flush_demanded(store);
     stats->flush_left_files = store_flush_left(store, &stats->flush_left_bytes);
     store_scrub_stats(store, &stats->scrub);
     store_cache_stats(store, &stats->cache);

@@ -190,7 +190,7 @@ static void checkpoint_encode_head(struct store *store, const struct store_parti
         checkpoint->term = 0;
         checkpoint->vote = 0;
     }
-    journal_checkpoint_encode(checkpoint, part->fenced, head);
+    journal_checkpoint_encode(checkpoint, part->fenced != NULL, head);
 }
 
 /* One checkpoint record; the value is head and state, which record_encode() wants in one piece: it
@@ -232,7 +232,7 @@ static int checkpoints_append(struct store *store)
 
     for (size_t i = 0; i < store->hosted_count; i++) {
         struct store_partition *part = store_partition(store, store->hosted[i]);
-        int r = store_install_switches(store, part) ? 0 : checkpoint_append(store, part);
+        int r = store_install_switched(store, part) ? 0 : checkpoint_append(store, part);
 
         if (r != 0)
             return r;
@@ -250,11 +250,10 @@ static void checkpoint_taken(struct store *store)
     for (size_t i = 0; i < store->hosted_count; i++) {
         struct store_partition *part = store_partition(store, store->hosted[i]);
 
-        if (store_install_switches(store, part))
+        if (store_install_switched(store, part))
             continue;
         part->checkpoint_first = part->checkpoint_next;
-        if (part->floor_checkpoint == 0)
-            part->floor_checkpoint = store->checkpoints_taken;
+        part->checkpoint_on_floor = true;
     }
 }
 
@@ -372,8 +371,7 @@ static bool checkpoint_awaited(const struct store *store)
 
 void store_flush_seal(struct store *store)
 {
-    if (!store->flush_demanded || !store->flush_demand.all || !store->current ||
-        journal_is_full(&store->journal))
+    if (!store->flush_demand.all || !store->current || journal_is_full(&store->journal))
         return;
     if (store_flush_awaits(store, store->current))
         rotate(store, 0);

@@ -308,7 +308,7 @@ static void pace(struct store *store, uint64_t bytes)
     uint64_t rate = store->options.flush_rate, unit = store->totals.data_live / PACE_SHARE;
     double backlog;
 
-    if (rate == 0 || store->flush_demanded || store_flush_urgent(store))
+    if (rate == 0 || store_flush_demanded(store) || store_flush_urgent(store))
         return;
     if (unit < store_segment_size(store))
         unit = store_segment_size(store);
@@ -358,7 +358,7 @@ static int demand(struct store *store, bool all)
 {
     const struct journal_segment *current = store->current;
     struct store_demand *demand =
-        store->flush_demanded ? &store->flush_demand_next : &store->flush_demand;
+        store_flush_demanded(store) ? &store->flush_demand_next : &store->flush_demand;
 
     if (store->fenced)
         return STORE_E_FENCED;
@@ -369,7 +369,6 @@ static int demand(struct store *store, bool all)
                                         [DATA_FILE_CASK] = store->manifest.next_cask},
                               .key = vault_newest_of_several(store->options.vault),
                               .all = all || demand->all};
-    store->flush_demanded = true;
     store->flush_due_ms = 0;
     return 0;
 }

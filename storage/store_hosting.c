@@ -30,7 +30,7 @@ int store_host_reserve(struct store *store, size_t count)
 
 static void edit_queued(struct store *store, struct store_partition *part)
 {
-    part->floor_checkpoint = 0;
+    part->checkpoint_on_floor = false;
     part->host_ticket = store->manifest.edits;
     part->host_batch =
         journal_open_batch(&store->journal) ? store->journal.open : store->journal.open - 1;

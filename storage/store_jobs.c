@@ -113,7 +113,7 @@ static void checkpoint_durable(struct store *store)
         struct store_partition *part = store_partition(store, store->hosted[i]);
 
         part->checkpoint_first_durable = part->checkpoint_first;
-        if (part->floor_checkpoint > 0)
+        if (part->checkpoint_on_floor)
             manifest_floor_release(&store->manifest, part->number);
     }
 }

@@ -339,7 +339,7 @@ void store_retire_done(struct store *store, int result)
         retire(store, segment);
     store->hint_failed = store->hint_failed || result < 0;
     store->flush_stuck = result < 0;
-    if (result < 0 && store->flush_demanded) /* which may wait for this hint */
+    if (result < 0 && store_flush_demanded(store)) /* which may wait for this hint */
         store->stats.flushes_failed++;
     hint_build_end(&store->hint);
     file->pins--;

@@ -384,7 +384,7 @@ static struct store_job *manifest_begin(struct store *store)
 /* A larger file than segments have now is given back, and who asked for a flush wants its space. */
 static bool spare_keep(struct store *store, uint64_t number, uint32_t size)
 {
-    if (store->spare_count == STORE_SPARES_MAX || store->flush_demanded ||
+    if (store->spare_count == STORE_SPARES_MAX || store_flush_demanded(store) ||
         size > 2 * (uint64_t)store_segment_size(store))
         return false;
     store->spares[store->spare_count++] = (struct store_spare){.number = number, .size = size};
@@ -521,7 +521,7 @@ static void no_space(struct store *store, const struct store_job *job, int resul
     store->retry_files = result != -ENOSPC;
     if (job->kind == STORE_JOB_KIND_MANIFEST) {
         wait_for_space(store, &store->retry_manifest);
-        if (store->flush_demanded) /* which waits for its edit */
+        if (store_flush_demanded(store)) /* which waits for its edit */
             store->stats.flushes_failed++;
         return;
     }

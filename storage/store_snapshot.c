@@ -329,7 +329,7 @@ static void part_switch(struct store_install *install)
     part->commit = checkpoint.applied;
     part->commit_sealed = checkpoint.applied;
     part->retain = checkpoint.first_index;
-    part->floor_checkpoint = 0;
+    part->checkpoint_on_floor = false;
 }
 
 /* One edit: the state and the floor, the casks that come and those that go. */
@@ -391,7 +391,7 @@ static void listed(struct store_install *install)
     if (store->manifest.edits_durable < install->ticket || store->journal.synced < install->batch)
         return;
     if (install->part->fences == install->fences)
-        install->part->fenced = false;
+        install->part->fenced = NULL;
     store_damage_forget(store);
     install->stage = INSTALL_STAGE_DONE;
 }
@@ -420,13 +420,6 @@ uint64_t store_install_lacked(const struct store_install *install)
 bool store_has_room(const struct store *store, uint64_t bytes)
 {
     return install_space_check(store->vfs, bytes, store->options.space_reserve) == 0;
-}
-
-bool store_install_switches(const struct store *store, const struct store_partition *part)
-{
-    const struct store_install *install = store_install_find(store, part);
-
-    return install && install->stage == INSTALL_STAGE_LISTED;
 }
 
 void store_install_abort(struct store *store, const struct store_partition *part)

@@ -39,11 +39,10 @@ struct store_dictionary {
 struct store_partition {
     uint16_t number;
     bool is_hosted;
-    bool fenced;
-    const char *fenced_why; /* while it is fenced: what on_fence() was given */
-    uint32_t fences;        /* so many times */
-    bool coming;            /* store_host(): not hosted before its edit is durable */
-    uint32_t slot;          /* its place among all: index into per-segment arrays */
+    const char *fenced; /* why, as on_fence() was told; NULL: it is not */
+    uint32_t fences;    /* so many times it was */
+    bool coming;        /* store_host(): not hosted before its edit is durable */
+    uint32_t slot;      /* its place among all: index into per-segment arrays */
     struct keydir *keydir;
     struct store_dictionary dictionaries[COMPRESS_DICTIONARIES_MAX]; /* by number - 1 */
     uint32_t dictionary_count;
@@ -58,7 +57,7 @@ struct store_partition {
     uint64_t checkpoint_next;          /* first index of one that is being put together, */
     uint64_t checkpoint_first;         /* of the newest checkpoint taken */
     uint64_t checkpoint_first_durable; /* of the newest that is durable */
-    uint64_t floor_checkpoint;         /* the first taken behind its floor; 0: none yet */
+    bool checkpoint_on_floor;          /* the newest taken is behind its floor */
     bool hard_pending;                 /* hard goes into the open batch when it is sealed */
     struct store_hard_state hard;
     uint64_t floor_applied; /* recovery: of the snapshot that its floor stands for; */
@@ -190,8 +189,7 @@ struct store {
     bool flush_turn;       /* before the next step of retiring */
     bool flush_failed;     /* the last round ended in ABORT: wait a while, */
     bool flush_stuck;      /* and nobody waits for it until one, or a hint, ends well */
-    bool flush_demanded;   /* store_flush(): flush_demand is under way, */
-    struct store_demand flush_demand, flush_demand_next; /* and that follows, if it has a number */
+    struct store_demand flush_demand, flush_demand_next; /* under way, and that follows */
     struct store_install *installs;
     size_t install_count;
     struct install_room install_rooms[STORE_INSTALLS_MAX]; /* not in use; none without installs */
@@ -345,13 +343,11 @@ void store_keydir_drop(struct store *store, struct store_partition *part);
 void store_casks_drop(struct store *store, const struct store_partition *part);
 /* What did not check may be void now: who needs the file looks at it again. */
 void store_damage_forget(struct store *store);
+/* The install under way into the partition comes to nothing. */
+void store_install_abort(struct store *store, const struct store_partition *part);
 /* What a snapshot brought has taken the place of what the partition was, which is not durable yet:
  * no checkpoint has it, neither what was, which would be read behind the floor, nor what will be.
  */
-bool store_install_switches(const struct store *store, const struct store_partition *part);
-/* The install under way into the partition comes to nothing. */
-void store_install_abort(struct store *store, const struct store_partition *part);
-/* One is what the partition has from now on, but not durable yet. */
 bool store_install_switched(const struct store *store, const struct store_partition *part);
 struct store_job *store_install_next(struct store *store);
 int store_install_run(struct store_job *job);
@@ -370,6 +366,11 @@ uint64_t store_flush_backlog(const struct store *store);
 bool store_flush_lags(const struct store *store);
 /* The pace does not matter now: there is no room. */
 bool store_flush_urgent(const struct store *store);
+/* One that was asked for is not done with. */
+static inline bool store_flush_demanded(const struct store *store)
+{
+    return store->flush_demand.number > 0;
+}
 /* Files that store_flush() asked for and that are still to be taken, and their length. */
 uint64_t store_flush_left(const struct store *store, uint64_t *bytes);
 /* The flush that is demanded waits for the segment to become a data file, or to go. */

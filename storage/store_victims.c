@@ -59,7 +59,7 @@ static bool may_gain(const struct store *store)
     const struct store_totals *totals = &store->totals;
 
     return totals->dead > 0 || totals->rewrite > 0 || totals->crowded > 0 ||
-           store->flush_demanded || store->disk_full || store_flush_backlog(store) > 0 ||
+           store_flush_demanded(store) || store->disk_full || store_flush_backlog(store) > 0 ||
            (totals->retired > 0 && journal_is_full_soon(store));
 }
 
@@ -83,7 +83,7 @@ static bool has_old_key(const struct store *store, const struct data_file *file)
 
 static bool demanded(const struct store *store, const struct data_file *file)
 {
-    return store->flush_demanded && file->number < store->flush_demand.until[file->kind] &&
+    return store_flush_demanded(store) && file->number < store->flush_demand.until[file->kind] &&
            (store_file_live(file) < file->length - file->length / 16 || has_old_key(store, file));
 }
 
@@ -118,7 +118,7 @@ uint64_t store_flush_left(const struct store *store, uint64_t *bytes)
     uint64_t count = 0;
 
     *bytes = 0;
-    for (size_t i = 0; i < store->files.slot_count && store->flush_demanded; i++) {
+    for (size_t i = 0; i < store->files.slot_count && store_flush_demanded(store); i++) {
         const struct data_file *file = store->files.slots[i];
 
         if (!file || !is_left(store, file))
@@ -428,11 +428,10 @@ static void demands_serve(struct store *store)
 {
     uint64_t bytes;
 
-    while (store->flush_demanded && store_flush_left(store, &bytes) == 0) {
+    while (store_flush_demanded(store) && store_flush_left(store, &bytes) == 0) {
         store->stats.flushes_served = store->flush_demand.number;
         store->flush_demand = store->flush_demand_next;
         store->flush_demand_next = (struct store_demand){0};
-        store->flush_demanded = store->flush_demand.number > 0;
     }
 }
 
@@ -453,7 +452,7 @@ bool store_flush_choose(struct store *store)
         best_choose(store, choices);
     free(choices);
     if (flush->victim_count == 0) {
-        if (!store->flush_demanded)
+        if (!store_flush_demanded(store))
             store->flush_due_ms = store->flush_now_ms + IDLE_MS;
         return false;
     }
