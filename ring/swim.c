@@ -159,19 +159,13 @@ static void unlist_suspect(struct swim *swim, uint16_t slot)
     assert(!"a suspect is listed");
 }
 
-/* Whether it is among those who could confirm what is said of others. */
-static bool counts(const struct swim *swim, const struct swim_member *member)
-{
-    return !member->joining || member->id == swim->options.self;
-}
-
 static void set_joining(struct swim *swim, struct swim_member *member, bool joining)
 {
     if (member->standing == SWIM_ALIVE)
-        swim->alive_count -= counts(swim, member);
+        swim->alive_count -= swim_counts(swim, member);
     member->joining = joining;
     if (member->standing == SWIM_ALIVE)
-        swim->alive_count += counts(swim, member);
+        swim->alive_count += swim_counts(swim, member);
 }
 
 void swim_set_standing(struct swim *swim, struct swim_member *member, enum swim_standing standing)
@@ -189,8 +183,8 @@ void swim_set_standing(struct swim *swim, struct swim_member *member, enum swim_
     }
     if (standing == SWIM_ALIVE || standing == SWIM_LEFT)
         swim_dequeue_statement(swim, member);
-    swim->alive_count += standing == SWIM_ALIVE && counts(swim, member);
-    swim->alive_count -= member->standing == SWIM_ALIVE && counts(swim, member);
+    swim->alive_count += standing == SWIM_ALIVE && swim_counts(swim, member);
+    swim->alive_count -= member->standing == SWIM_ALIVE && swim_counts(swim, member);
     member->standing = (uint8_t)standing;
     member->since_ms = swim->now_ms;
 }
@@ -285,7 +279,7 @@ static void add_member(struct swim *swim, const struct swim_map_member *from)
     swim->by_id[place] = slot;
     swim->member_count++;
     member->joining = from->joining;
-    swim->alive_count += counts(swim, member);
+    swim->alive_count += swim_counts(swim, member);
     if (from->id == swim->options.self) {
         swim->self_slot = slot;
         member->incarnation = 1;
@@ -513,7 +507,7 @@ void swim_check(const struct swim *swim)
         assert(member->incarnation < SWIM_INCARNATION_MAX);
         assert(member->accuser_count <= SWIM_ACCUSERS_MAX);
         assert(member->standing != SWIM_SUSPECT || member->accuser_count > 0);
-        alive += member->standing == SWIM_ALIVE && counts(swim, member);
+        alive += member->standing == SWIM_ALIVE && swim_counts(swim, member);
         suspects += member->standing == SWIM_SUSPECT;
     }
     assert(alive == swim->alive_count);

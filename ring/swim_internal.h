@@ -54,7 +54,9 @@ bool swim_merge(struct swim *swim, struct swim_effects *effects, uint16_t from,
 void swim_accuse(struct swim *swim, struct swim_effects *effects, struct swim_member *member,
                  const uint16_t *accusers, uint32_t count, bool dead, enum swim_reason reason);
 void swim_refute(struct swim *swim);
-/* Whether what the member says of others counts: it is in the map and not joining, or self. */
+/* Whether what the member says of others counts: it is not joining, or self; by its id: and in the
+ * map. */
+bool swim_counts(const struct swim *swim, const struct swim_member *member);
 bool swim_believed(const struct swim *swim, uint16_t id);
 /* When the suspect's time to object is over. */
 uint64_t swim_suspicion_until(const struct swim *swim, const struct swim_member *member);

@@ -134,11 +134,16 @@ static bool merge_record(struct swim *swim, struct swim_effects *effects, uint16
 
 /* Statements */
 
+bool swim_counts(const struct swim *swim, const struct swim_member *member)
+{
+    return !member->joining || member->id == swim->options.self;
+}
+
 bool swim_believed(const struct swim *swim, uint16_t id)
 {
     const struct swim_member *member = swim_find(swim, id);
 
-    return member && (!member->joining || id == swim->options.self);
+    return member && swim_counts(swim, member);
 }
 
 static bool accuses_already(const struct swim_member *member, uint16_t accuser)
