@@ -37,11 +37,12 @@ enum crowd {
 #undef X
 };
 
-#define CROWD_PLACES_MIN     4u /* of each kind, however few descriptors there are */
-#define CROWD_NODE_LINKS_MAX 8u /* accepted from one node: of this process and of those before */
-#define CROWD_GUEST_SIZE_MAX (256u << 10) /* of a message; GOSSIP is half of it */
-#define CROWD_GUEST_QUEUE    (8u << 20)   /* of answers that it does not read: some ring maps */
-#define CROWD_QUEUE          (64u << 20)  /* of whoever is no guest */
+#define CROWD_PLACES_MIN        4u /* of each kind, however few descriptors there are */
+#define CROWD_NODE_LINKS_MAX    8u /* accepted from one node: of this process and of those before */
+#define CROWD_GUEST_SIZE_MAX    (256u << 10) /* bytes of a message; GOSSIP is half of it, */
+#define CROWD_STRANGER_SIZE_MAX 4096u        /* and a stranger may only ask to join */
+#define CROWD_GUEST_QUEUE       (8u << 20)   /* of answers that it does not read: some ring maps */
+#define CROWD_QUEUE             (64u << 20)  /* of whoever is no guest */
 
 /* descriptors: how many links may use. */
 uint32_t crowd_places(enum crowd crowd, uint32_t descriptors);

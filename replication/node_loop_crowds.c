@@ -12,7 +12,7 @@ enum crowd loop_crowd_of_role(const struct host_link *host)
     return host->ticket == 0 ? CROWD_OWNERS : CROWD_ADMINS;
 }
 
-enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host)
+static enum crowd crowd_of(struct node_loop *loop, struct host_link *host)
 {
     uint16_t member = loop_link_member(loop, host);
 
@@ -30,7 +30,7 @@ enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host)
 
 struct refusal loop_crowd_refuse(struct node_loop *loop, struct host_link *host)
 {
-    enum crowd crowd = loop_crowd_of(loop, host);
+    enum crowd crowd = crowd_of(loop, host);
     uint32_t places = crowd_places(crowd, loop->files_links), count = 0, own = 0;
 
     if (host->dialled)
@@ -38,7 +38,7 @@ struct refusal loop_crowd_refuse(struct node_loop *loop, struct host_link *host)
     for (struct host_link *link = loop->links; link; link = link->next) {
         if (link->dialled)
             continue;
-        count += crowd != CROWD_MEMBERS && loop_crowd_of(loop, link) == crowd;
+        count += crowd != CROWD_MEMBERS && crowd_of(loop, link) == crowd;
         own += memcmp(link->public_key, host->public_key, sizeof link->public_key) == 0;
     }
     if (host->role == LINK_ROLE_NODE && own >= CROWD_NODE_LINKS_MAX)
@@ -52,7 +52,7 @@ struct refusal loop_crowd_refuse(struct node_loop *loop, struct host_link *host)
 
 enum crowd loop_crowd_note(struct node_loop *loop, struct host_link *host)
 {
-    enum crowd crowd = loop_crowd_of(loop, host);
+    enum crowd crowd = crowd_of(loop, host);
     bool guest = crowd_is_guest(crowd);
 
     if (guest != atomic_exchange(&host->guest, guest)) {

@@ -132,9 +132,8 @@ struct loop_shard {
     bool drained;
 };
 
-#define LOOP_SEEDS_MAX     64u
-#define LOOP_LINKS_MAX     16384u /* accepted; crowds end long before */
-#define LOOP_STRANGER_SIZE 4096u  /* of what such a one may send, a message */
+#define LOOP_SEEDS_MAX 64u
+#define LOOP_LINKS_MAX 16384u /* accepted; crowds end long before */
 
 /* A link the host knows: accepted ones until they go down, dialled ones for ever. */
 struct host_link {
@@ -236,9 +235,6 @@ uint16_t loop_link_member(struct node_loop *loop, struct host_link *link);
 struct host_link *loop_link_find(const struct node_loop *loop, uint64_t id);
 /* Who takes messages for the partition; NULL: nobody before the shards have started. */
 struct inbox *loop_route(struct node_loop *loop, uint16_t partition);
-/* Whether a refusal is to be told to the log; *more: how many like it were not. */
-bool loop_links_told(struct node_loop *loop, const char *address, const char *reason,
-                     uint32_t *more);
 /* The key that the link has proven. False: the link is not there any more. */
 bool loop_links_key(struct node_loop *loop, uint64_t link, uint8_t key[RINGMAP_KEY_SIZE]);
 /* The member is said to be elsewhere: dials it there, unless it is linked where it was. */
@@ -249,14 +245,13 @@ void loop_links_tell(struct node_loop *loop, struct host_link *host);
 void loop_links_announce(struct node_loop *loop);
 
 /* node_loop_crowds.c */
-/* Of a router's or admin's, which no map changes. */
+/* What the link of a router or an admin counts as, which no map changes. Without links_mutex. */
 enum crowd loop_crowd_of_role(const struct host_link *host);
-/* The others with links_mutex held. */
-/* What the link counts as: as of the map and the tickets that are known now. */
-enum crowd loop_crowd_of(struct node_loop *loop, struct host_link *host);
-/* Whether there is no place for it among those that are linked; it is not one of them yet. */
+/* Whether there is no place for it among those that are linked; it is not one of them yet.
+ * links_mutex is held. */
 struct refusal loop_crowd_refuse(struct node_loop *loop, struct host_link *host);
-/* Whether it is a guest, and with that how large its messages may be. */
+/* What the link counts as, by the map that is known now. Where it has become a guest, or is none
+ * any more, its messages and its queue get the bounds of that. links_mutex is held. */
 enum crowd loop_crowd_note(struct node_loop *loop, struct host_link *host);
 
 /* node_loop_send.c */
@@ -276,9 +271,6 @@ void loop_tickets_apply(struct node_loop *loop);
 /* A link comes up: whether and why it may not. links_mutex is held. A new key of
  * a ticket that counts its uses is refused until that use is committed: it dials again. */
 struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_peer *peer);
-/* Tells the log of it. */
-void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
-                          const struct refusal *refusal);
 int loop_tickets_redeem(struct node_loop *loop, const struct inbox_item *item);
 /* Tells an admin who is linked by a secret, and would be put out with it. */
 void loop_tickets_peers(struct node_loop *loop, const struct inbox_item *item);

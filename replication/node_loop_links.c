@@ -93,7 +93,42 @@ static bool is_told_up(const struct node_loop *loop, uint16_t member)
     return false;
 }
 
-#define UNKNOWN_NODE "no member has its key: it may only ask to join"
+/* Whether it is to be told to the log; *more: how many like it were not. */
+static bool is_told(struct node_loop *loop, const char *address, const char *reason, uint32_t *more)
+{
+    bool told;
+
+    pthread_mutex_lock(&loop->refused_mutex);
+    told = repeats_tell(&loop->refused, address, reason, loop_now_ms(), more);
+    pthread_mutex_unlock(&loop->refused_mutex);
+    return told;
+}
+
+static void tell_refused(struct node_loop *loop, const struct link_peer *peer,
+                         const struct refusal *refusal)
+{
+    bool of_kind = refusal->kind == REFUSAL_STRANGERS || refusal->kind == REFUSAL_CROWD;
+    char text[REFUSAL_TEXT_SIZE];
+    uint32_t more = 0;
+
+    refusal_text(refusal, 0, text);
+    /* NOTING is not for a person: the key comes again. */
+    if (refusal->kind == REFUSAL_NOTING || !is_told(loop, peer->address, text, &more))
+        return;
+    loop_log("warn", of_kind ? "link_refused" : "ticket_refused",
+             "address=%s ticket=%u role=%s reason=\"%s\" more=%u", peer->address, peer->ticket,
+             ticket_role_name((uint8_t)peer->role), text, more);
+}
+
+static void tell_stranger(struct node_loop *loop, const struct link_peer *peer)
+{
+    static const char reason[] = "no member has its key: it may only ask to join";
+    uint32_t more;
+
+    if (is_told(loop, peer->address, reason, &more))
+        loop_log("info", "node_unknown", "address=%s reason=\"%s\" more=%u", peer->address, reason,
+                 more);
+}
 
 static bool on_up(void *context, struct link *link, const struct link_peer *peer)
 {
@@ -102,7 +137,6 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     struct inbox_item item = {.kind = INBOX_LINK_UP};
     struct link *other = NULL;
     struct refusal refusal;
-    uint32_t more;
     bool stranger;
 
     if (!added)
@@ -135,16 +169,14 @@ static bool on_up(void *context, struct link *link, const struct link_peer *peer
     pthread_mutex_unlock(&loop->links_mutex);
     if (other) /* a peer that is back has found us: we need not wait to find it */
         link_hurry(other);
-    if (stranger && refusal.kind == REFUSAL_NONE &&
-        loop_links_told(loop, peer->address, UNKNOWN_NODE, &more))
-        loop_log("info", "node_unknown", "address=%s reason=\"%s\" more=%u", peer->address,
-                 UNKNOWN_NODE, more);
     if (refusal.kind != REFUSAL_NONE) {
-        loop_tickets_refused(loop, peer, &refusal);
+        tell_refused(loop, peer, &refusal);
         link_refuse(link, &refusal);
         free(added);
         return false;
     }
+    if (stranger)
+        tell_stranger(loop, peer);
     if (peer->role != LINK_ROLE_NODE)
         put_to_shards(loop, &item);
     return true; /* on_pause comes when this thread is free */
@@ -295,7 +327,7 @@ static struct shard_address sender(struct node_loop *loop, struct host_link *hos
 static bool crowd_is_heard(struct node_loop *loop, struct host_link *host, enum crowd crowd,
                            const struct link_message *message)
 {
-    size_t size_max = crowd == CROWD_STRANGERS ? LOOP_STRANGER_SIZE : CROWD_GUEST_SIZE_MAX;
+    size_t size_max = crowd == CROWD_STRANGERS ? CROWD_STRANGER_SIZE_MAX : CROWD_GUEST_SIZE_MAX;
 
     if (crowd == CROWD_MEMBERS)
         return true;
@@ -348,17 +380,6 @@ static void on_message(void *context, struct link *link, const struct link_messa
     link_consumed(link, message->body_size, 1);
 }
 
-bool loop_links_told(struct node_loop *loop, const char *address, const char *reason,
-                     uint32_t *more)
-{
-    bool told;
-
-    pthread_mutex_lock(&loop->refused_mutex);
-    told = repeats_tell(&loop->refused, address, reason, loop_now_ms(), more);
-    pthread_mutex_unlock(&loop->refused_mutex);
-    return told;
-}
-
 static void on_refused(void *context, const char *address, bool dialled, uint8_t refusal,
                        const char *why, bool repeated)
 {
@@ -368,7 +389,7 @@ static void on_refused(void *context, const char *address, bool dialled, uint8_t
 
     (void)refusal;
     if (!dialled)
-        told = loop_links_told(loop, address, why, &more);
+        told = is_told(loop, address, why, &more);
     if (told)
         loop_log("warn", "connection_refused", "address=%s reason=\"%s\" more=%u", address, why,
                  more);

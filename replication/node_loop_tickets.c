@@ -94,22 +94,6 @@ struct refusal loop_tickets_refuse(struct node_loop *loop, const struct link_pee
     return (struct refusal){.kind = REFUSAL_NOTING};
 }
 
-void loop_tickets_refused(struct node_loop *loop, const struct link_peer *peer,
-                          const struct refusal *refusal)
-{
-    bool of_kind = refusal->kind == REFUSAL_STRANGERS || refusal->kind == REFUSAL_CROWD;
-    char text[REFUSAL_TEXT_SIZE];
-    uint32_t more = 0;
-
-    refusal_text(refusal, 0, text);
-    /* NOTING is not for a person: the key comes again. */
-    if (refusal->kind == REFUSAL_NOTING || !loop_links_told(loop, peer->address, text, &more))
-        return;
-    loop_log("warn", of_kind ? "link_refused" : "ticket_refused",
-             "address=%s ticket=%u role=%s reason=\"%s\" more=%u", peer->address, peer->ticket,
-             ticket_role_name((uint8_t)peer->role), text, more);
-}
-
 /* Who takes part is known by its key, and may have the secret. Who is only joining has no more than
  * its ticket. */
 static bool takes_part(struct node_loop *loop, struct host_link *host)

@@ -196,16 +196,16 @@ static void on_message(struct shard *shard, const struct shard_event *event)
 
     if (!shard_heeds(shard, event->from, message->type))
         return;
-    if (event->from.role == LINK_ROLE_NODE)
+    if (event->from.role == LINK_ROLE_NODE) {
         shard->peers[event->from.member].heard_ms = shard->now_ms;
-    if (event->from.role == LINK_ROLE_NODE)
         on_member_message(shard, event->from, message);
-    else if (message->type == WIRE_OPS)
+    } else if (message->type == WIRE_OPS) {
         shard_operations_frame(shard, event->from.link, message);
-    else if (message->type == WIRE_LEADERS_GET)
+    } else if (message->type == WIRE_LEADERS_GET) {
         shard_load_leaders(shard, event->from, message);
-    else
+    } else {
         on_admin_message(shard, event);
+    }
 }
 
 void shard_job_discard(struct shard *shard, struct store_job *job, int result)
