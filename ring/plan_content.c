@@ -2,6 +2,7 @@
  * its end. */
 #include "ring/bytes.h"
 #include "ring/plan_internal.h"
+#include "ring/ringmap_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,8 +26,10 @@ uint32_t plan_member_find(const struct plan *plan, uint16_t id)
     return low < plan->member_count && plan->members[low].id == id ? low : plan->member_count;
 }
 
-static void put_content(struct bytes_writer *writer, const struct plan *plan)
+static void put_content(struct bytes_writer *writer, const void *of)
 {
+    const struct plan *plan = of;
+
     bytes_put(writer, plan->cluster, sizeof plan->cluster);
     bytes_put(writer, plan->base, sizeof plan->base);
     bytes_put_number(writer, plan->replicas_before, 1);
@@ -57,58 +60,44 @@ static void put_content(struct bytes_writer *writer, const struct plan *plan)
         bytes_put_number(writer, plan->voters[i], 2);
 }
 
-static void put_base(struct bytes_writer *writer, const struct ringmap *now)
+static void put_base(struct bytes_writer *writer, const void *of)
 {
-    size_t places = (size_t)now->partition_count * now->replica_count;
+    const struct ringmap *now = of;
 
     bytes_put_number(writer, now->partition_count, 4);
     bytes_put_number(writer, now->replica_count, 4);
     bytes_put_number(writer, now->member_count, 4);
     bytes_put_number(writer, now->meta_voter_count, 4);
-    for (uint32_t i = 0; i < now->member_count; i++) {
-        const struct ringmap_member *member = &now->members[i];
+    ringmap_put_members(writer, now);
+    ringmap_put_ids(writer, now->meta_voters, now->meta_voter_count);
+    ringmap_put_ids(writer, now->replicas, ringmap_places(now));
+}
 
-        bytes_put_number(writer, member->id, 2);
-        bytes_put_number(writer, member->state, 1);
-        bytes_put_number(writer, member->weight, 4);
-        bytes_put(writer, member->public_key, sizeof member->public_key);
-        bytes_put_text(writer, member->address, sizeof member->address);
-        bytes_put_text(writer, member->zone, sizeof member->zone);
-    }
-    for (uint32_t i = 0; i < now->meta_voter_count; i++)
-        bytes_put_number(writer, now->meta_voters[i], 2);
-    for (size_t i = 0; i < places; i++)
-        bytes_put_number(writer, now->replicas[i], 2);
+/* Of all that `put` writes of it. 0 or -ENOMEM. */
+static int hash_of(const void *of, void (*put)(struct bytes_writer *writer, const void *of),
+                   uint8_t hash[PLAN_HASH_SIZE])
+{
+    struct bytes_writer writer = {NULL, 0};
+
+    put(&writer, of);
+    writer.at = malloc(writer.size);
+    if (!writer.at)
+        return -ENOMEM;
+    writer.size = 0;
+    put(&writer, of);
+    crypto_generichash(hash, PLAN_HASH_SIZE, writer.at, writer.size, NULL, 0);
+    free(writer.at);
+    return 0;
 }
 
 int plan_base_hash(const struct ringmap *now, uint8_t hash[PLAN_HASH_SIZE])
 {
-    struct bytes_writer writer = {NULL, 0};
-
-    put_base(&writer, now);
-    writer.at = malloc(writer.size);
-    if (!writer.at)
-        return -ENOMEM;
-    writer.size = 0;
-    put_base(&writer, now);
-    crypto_generichash(hash, PLAN_HASH_SIZE, writer.at, writer.size, NULL, 0);
-    free(writer.at);
-    return 0;
+    return hash_of(now, put_base, hash);
 }
 
 int plan_content_hash(const struct plan *plan, uint8_t hash[PLAN_HASH_SIZE])
 {
-    struct bytes_writer writer = {NULL, 0};
-
-    put_content(&writer, plan);
-    writer.at = malloc(writer.size);
-    if (!writer.at)
-        return -ENOMEM;
-    writer.size = 0;
-    put_content(&writer, plan);
-    crypto_generichash(hash, PLAN_HASH_SIZE, writer.at, writer.size, NULL, 0);
-    free(writer.at);
-    return 0;
+    return hash_of(plan, put_content, hash);
 }
 
 /* Invariants */

@@ -36,10 +36,10 @@ static size_t keys_size(uint16_t version, uint32_t keys, uint32_t members)
            keys * (1 + (size_t)members * RINGMAP_BOX_SIZE);
 }
 
-static void put_table(struct bytes_writer *writer, const uint16_t *table, size_t count)
+void ringmap_put_ids(struct bytes_writer *writer, const uint16_t *ids, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        bytes_put_number(writer, table[i], RINGMAP_REPLICA_ID_SIZE);
+        bytes_put_number(writer, ids[i], RINGMAP_REPLICA_ID_SIZE);
 }
 
 size_t ringmap_encoded_size(const struct ringmap *map)
@@ -57,7 +57,7 @@ size_t ringmap_encoded_size(const struct ringmap *map)
     return size + tables * ringmap_places(map) * RINGMAP_REPLICA_ID_SIZE;
 }
 
-static void put_members(struct bytes_writer *writer, const struct ringmap *map)
+void ringmap_put_members(struct bytes_writer *writer, const struct ringmap *map)
 {
     for (uint32_t i = 0; i < map->member_count; i++) {
         const struct ringmap_member *member = &map->members[i];
@@ -107,11 +107,11 @@ void ringmap_encode(const struct ringmap *map, uint8_t *out)
     bytes_put_number(&writer, map->partition_count, 4);
     bytes_put_number(&writer, map->member_count, 2);
     bytes_put_number(&writer, map->meta_voter_count, 2);
-    put_table(&writer, map->meta_voters, map->meta_voter_count);
-    put_members(&writer, map);
-    put_table(&writer, map->replicas, ringmap_places(map));
+    ringmap_put_ids(&writer, map->meta_voters, map->meta_voter_count);
+    ringmap_put_members(&writer, map);
+    ringmap_put_ids(&writer, map->replicas, ringmap_places(map));
     if (map->target)
-        put_table(&writer, map->target, ringmap_places(map));
+        ringmap_put_ids(&writer, map->target, ringmap_places(map));
     if (version == RINGMAP_VERSION_SETTINGS) {
         bytes_put_number(&writer, map->paused, 1);
         bytes_put_number(&writer, map->move_rate, 4);

@@ -1,4 +1,5 @@
-/* Ring map, inside: what ringmap*.c share. Nothing else includes this.
+/* Ring map, inside: what ringmap*.c share. Nothing else includes this but plan_content.c, which
+ * hashes parts of a map as they are encoded.
  *
  *   ringmap.c         the value, and what holds of every map
  *   ringmap_code.c    its encoding
@@ -8,6 +9,7 @@
 #ifndef RING_RINGMAP_INTERNAL_H
 #define RING_RINGMAP_INTERNAL_H
 
+#include "ring/bytes.h"
 #include "ring/ringmap.h"
 
 /* Places of a table. */
@@ -19,5 +21,9 @@ static inline size_t ringmap_places(const struct ringmap *map)
 /* What is wrong with the counts alone, or NULL; and with all of it. */
 const char *ringmap_counts_problem(const struct ringmap *map);
 const char *ringmap_problem(const struct ringmap *map);
+
+/* Parts of the encoding. */
+void ringmap_put_members(struct bytes_writer *writer, const struct ringmap *map);
+void ringmap_put_ids(struct bytes_writer *writer, const uint16_t *ids, size_t count);
 
 #endif
