@@ -55,7 +55,6 @@ static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
     const struct view_node *node;
     struct look looks = {0};
     enum exit_code code;
-    uint16_t said = 0;
     char known[128];
     bool seen;
 
@@ -70,12 +69,10 @@ static enum exit_code wait_for_all(struct admin *admin, uint8_t id)
         node = who_lacks(&admin->view, id);
         if (seen && !node)
             return EXIT_CODE_OK;
-        if (seen && node->id != said && (!node->reachable || step >= SILENT_STEPS)) {
-            arguments_error(
-                admin->arguments, "waiting for node %u at %s: %s", node->id, node->address,
-                node->reachable ? "it does not seal with it yet, its log says why" : node->why);
-            said = node->id;
-        }
+        if (seen)
+            look_waits_for(&looks, admin, node,
+                           step < SILENT_STEPS ? NULL
+                                               : "it does not seal with it yet, its log says why");
         clock_pause(WAIT_STEP_MS);
     }
 }

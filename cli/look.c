@@ -57,3 +57,15 @@ enum exit_code look_again(struct look *look, struct admin *admin, const char *kn
                     known);
     return EXIT_CODE_UNREACHABLE;
 }
+
+void look_waits_for(struct look *look, const struct admin *admin, const struct view_node *node,
+                    const char *lacks)
+{
+    const char *why = node->reachable ? lacks : node->why;
+
+    if (!why || node->id == look->said)
+        return;
+    arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id, node->address,
+                    why);
+    look->said = node->id;
+}

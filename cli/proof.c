@@ -72,19 +72,27 @@ int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, b
     return 0;
 }
 
-/* What it has given away is with a majority that could give it back. */
-static bool stands(const struct view *view, const struct moves *moves, uint16_t group)
-{
-    return standing_of_group(view, moves, group).spare >= 0;
-}
+struct count {
+    uint32_t proven; /* groups that can certainly do without their member */
+    uint32_t weak;   /* that are without it, and with too few others that count */
+};
 
-uint32_t proof_count(const struct proof *proof, const struct view *view, const struct moves *moves)
+/* view: of the same moment. */
+static struct count count_groups(const struct proof *proof, const struct view *view,
+                                 const struct moves *moves)
 {
-    uint32_t count = 0;
+    struct count count = {0};
 
-    for (uint32_t i = 0; i < proof->count; i++)
-        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member) &&
-                 stands(view, moves, proof->groups[i].group);
+    for (uint32_t i = 0; i < proof->count; i++) {
+        uint16_t group = proof->groups[i].group;
+
+        if (!moves_is_without(moves, group, proof->groups[i].member))
+            continue;
+        if (standing_of_group(view, moves, group).spare >= 0)
+            count.proven++; /* what it has given away is with a majority that could give it back */
+        else
+            count.weak++;
+    }
     return count;
 }
 
@@ -102,7 +110,8 @@ static enum exit_code ask(const struct proof *proof, struct admin *admin, struct
         bool seen = false;
         int r = moves_ask(moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
-        if (r == 0 && (proof_count(proof, &admin->view, moves) == proof->count || i == ASKS_MAX))
+        if (r == 0 &&
+            (i == ASKS_MAX || count_groups(proof, &admin->view, moves).proven == proof->count))
             return EXIT_CODE_OK;
         moves_deinit(moves);
         if (r < 0) {
@@ -149,26 +158,14 @@ static void add_members(struct text *text, const struct proof *proof)
         text_add(text, " and others");
 }
 
-/* Groups that are without their member, and with too few others that count. */
-static uint32_t count_weak(const struct proof *proof, const struct view *view,
-                           const struct moves *moves)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < proof->count; i++)
-        count += moves_is_without(moves, proof->groups[i].group, proof->groups[i].member) &&
-                 !stands(view, moves, proof->groups[i].group);
-    return count;
-}
-
-static void put_verdict(struct output *output, const struct proof *proof, uint32_t proven,
-                        uint32_t weak)
+static void put_verdict(struct output *output, const struct proof *proof, struct count count)
 {
     char verdict[448];
     struct text text = {verdict, sizeof verdict, 0};
 
     text_add(&text, "%s: %" PRIu32 " of %" PRIu32 " groups ",
-             proven == proof->count ? "SAFE TO REMOVE" : "NOT PROVEN", proven, proof->count);
+             count.proven == proof->count ? "SAFE TO REMOVE" : "NOT PROVEN", count.proven,
+             proof->count);
     if (!proof->all) {
         text_add(&text, "that ");
         add_members(&text, proof);
@@ -180,25 +177,25 @@ static void put_verdict(struct output *output, const struct proof *proof, uint32
     else
         text_add(&text, "%s", proof->member_count > 1 ? "them" : "it");
     text_add(&text, " and have a majority that is up to date");
-    if (weak > 0)
+    if (count.weak > 0)
         text_add(&text, "; %" PRIu32 " lack that alone: see ring-admin status, and ask again",
-                 weak);
+                 count.weak);
     output_field(output, &field_proof, (struct output_value){.text = verdict});
 }
 
 enum exit_code proof_put(const struct proof *proof, struct admin *admin)
 {
     struct moves moves;
-    uint32_t proven;
+    struct count count;
     enum exit_code code = ask(proof, admin, &moves);
 
     if (code != EXIT_CODE_OK)
         return code;
-    proven = proof_count(proof, &admin->view, &moves);
-    put_verdict(admin->output, proof, proven, count_weak(proof, &admin->view, &moves));
+    count = count_groups(proof, &admin->view, &moves);
+    put_verdict(admin->output, proof, count);
     output_table(admin->output, "held", columns, COLUMN_COUNT);
     for (uint32_t i = 0; i < proof->count; i++)
         put_group(admin->output, &proof->groups[i], &admin->view, &moves);
     moves_deinit(&moves);
-    return proven == proof->count ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+    return count.proven == proof->count ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }

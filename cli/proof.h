@@ -32,8 +32,6 @@ void proof_deinit(struct proof *proof);
 /* Of the groups that the member holds by the map, or of all; of a map that is on its way to another
  * one always of all. 0 or -ENOMEM. */
 int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, bool all);
-/* The groups of the proof that can certainly do without their member. view: of the same moment. */
-uint32_t proof_count(const struct proof *proof, const struct view *view, const struct moves *moves);
 /* Asks the leaders until all is proven or patience ends, and puts what they say into the output.
  * EXIT_CODE_FAILED: it is not proven, or something went wrong, which is printed. */
 enum exit_code proof_put(const struct proof *proof, struct admin *admin);

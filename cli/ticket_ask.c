@@ -82,7 +82,6 @@ const struct view_node *ticket_spread(struct admin *admin, uint64_t version, boo
 {
     const struct view_node *node = NULL;
     struct look looks = {0};
-    uint16_t said = 0;
     bool seen;
 
     for (unsigned step = 0; wait || step < SPREAD_STEPS; step++) {
@@ -94,11 +93,9 @@ const struct view_node *ticket_spread(struct admin *admin, uint64_t version, boo
         node = who_lacks(&admin->view, version, wait);
         if (seen && !node)
             break;
-        if (seen && wait && (!node->reachable || step >= SPREAD_STEPS) && node->id != said) {
-            arguments_error(admin->arguments, "waiting for node %u at %s: %s", node->id,
-                            node->address, node->reachable ? "it has not followed yet" : node->why);
-            said = node->id;
-        }
+        if (seen && wait)
+            look_waits_for(&looks, admin, node,
+                           step < SPREAD_STEPS ? NULL : "it has not followed yet");
         clock_pause(SPREAD_STEP_MS);
     }
     return who_lacks(&admin->view, version, true);
