@@ -79,7 +79,7 @@ static int run_open(struct run *run, struct admin *admin, const struct admin_job
         const struct view_node *node = &view->nodes[i];
         struct job_watch *watch = &run->watches[run->count];
 
-        if (only ? node != only : view->map.members[i].state == RINGMAP_STATE_REMOVED)
+        if (only ? node != only : view_is_removed(view, node))
             continue;
         if (job_watch_init(watch, shards_of_node(view, node), clock_now_ms()) != 0)
             return -ENOMEM;

@@ -142,12 +142,6 @@ static void put_scrub(struct output *output, const struct view_node *node)
     output_row(output, values);
 }
 
-/* `members` lists those who were removed. */
-static bool is_gone(const struct view *view, uint32_t i)
-{
-    return view->founded && view->map.members[i].state == RINGMAP_STATE_REMOVED;
-}
-
 /* While a plan is under way who votes is not what the map says, but what the groups' leaders say.
  */
 static enum exit_code reach(struct admin *admin, struct verdict *verdict)
@@ -180,7 +174,7 @@ int admin_status(const struct arguments *arguments)
             put_meta(admin.output, &admin.view);
         output_table(admin.output, "nodes", columns, COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)
-            if (!is_gone(&admin.view, i))
+            if (!view_is_removed(&admin.view, &admin.view.nodes[i])) /* `members` lists them */
                 put_node(admin.output, &admin.view, &admin.view.nodes[i]);
         output_table(admin.output, "scrub", scrub_columns, SCRUB_COLUMN_COUNT);
         for (uint32_t i = 0; i < admin.view.node_count; i++)

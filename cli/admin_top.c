@@ -57,7 +57,7 @@ static void put_members(struct run *run)
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct top_member *member = &run->members[i];
 
-        if (view->map.members[i].state == RINGMAP_STATE_REMOVED)
+        if (view_is_removed(view, &view->nodes[i]))
             continue;
         output_row(
             run->admin->output,

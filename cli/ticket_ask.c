@@ -67,10 +67,7 @@ static const struct view_node *who_lacks(const struct view *view, uint64_t versi
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        uint8_t state = view->map.members[i].state;
-
-        if (state == RINGMAP_STATE_REMOVED || state == RINGMAP_STATE_JOINING ||
-            (!node->reachable && !all))
+        if (!ringmap_takes_part(view->map.members[i].state) || (!node->reachable && !all))
             continue;
         if (!node->reachable || node->status.tickets < version)
             return node;

@@ -94,7 +94,10 @@ void view_found_text(const struct view *view, const struct view_found *found, ch
                      size_t size);
 /* Whether it says that its disk is full: for writes, or for what moves there. */
 bool view_disk_is_full(const struct view_node *node);
-/* Whether it is joining: it holds, leads and is asked nothing until a plan takes it in. */
+/* Whether it is gone for ever: nothing of it is asked or told. False before the founding. */
+bool view_is_removed(const struct view *view, const struct view_node *node);
+/* Whether it is joining: it holds, leads and is asked nothing until a plan takes it in, and opens
+ * to nobody but those it has dialled. */
 bool view_is_joining(const struct view *view, const struct view_node *node);
 /* Whether it holds nothing, as it is joining or was removed; then the text says so, and of one that
  * is joining what takes it in. */
