@@ -50,6 +50,13 @@ static void serve(void)
     cr_assert_eq(end_read(&router, &router.downs), 0);
 }
 
+static void hold(bool on)
+{
+    pthread_mutex_lock(&node.lock);
+    node.hold = on;
+    pthread_mutex_unlock(&node.lock);
+}
+
 /* A new honest peer still gets in. */
 static void newcomer(void)
 {
@@ -295,9 +302,7 @@ Test(link_nng_attack, data_beyond_the_credit_ends_the_link)
     begin();
     cr_assert(raw_handshake(&client, port, &ticket));
     end_wait(&node, &node.ups, 2);
-    pthread_mutex_lock(&node.lock);
-    node.hold = true;
-    pthread_mutex_unlock(&node.lock);
+    hold(true);
     for (unsigned i = 0; i < 101; i++) {
         uint8_t plain[16] = {0, 0, 0, 0, WIRE_OPS, 0, 0, 0, (uint8_t)i};
         cr_assert(raw_packet(&client, plain, sizeof plain));
@@ -317,9 +322,7 @@ Test(link_nng_attack, control_that_nobody_gets_round_to_is_bounded)
     begin();
     cr_assert(raw_handshake(&client, port, &ticket));
     end_wait(&node, &node.ups, 2);
-    pthread_mutex_lock(&node.lock);
-    node.hold = true;
-    pthread_mutex_unlock(&node.lock);
+    hold(true);
     static uint8_t plain[16 * 100];
     for (unsigned i = 0; i < 100; i++)
         plain[16 * i + 4] = WIRE_BEAT;
@@ -331,9 +334,7 @@ Test(link_nng_attack, control_that_nobody_gets_round_to_is_bounded)
     cr_assert(raw_wait_closed(client.fd));
     end_wait(&node, &node.downs, 1);
     cr_assert_eq(end_read(&node, &node.controls), 1500);
-    pthread_mutex_lock(&node.lock);
-    node.hold = false;
-    pthread_mutex_unlock(&node.lock);
+    hold(false);
     close(client.fd);
     serve();
     end_all();

@@ -182,22 +182,31 @@ static void switched(struct host_partition *part, uint64_t index)
     part->first = index + 1;
 }
 
-/* The partition gets an empty content as of `index` from elsewhere. */
-static void install(struct host *host, uint16_t partition, uint64_t index)
+/* The partition is to get an empty content as of `index` from elsewhere. */
+static struct store_install *install_commit(struct host *host, uint16_t partition, uint32_t term,
+                                            uint64_t index)
 {
-    struct host_partition *part = &host->parts[partition];
     uint8_t state[5] = {0};
-    struct store_checkpoint checkpoint = {.term = part->term,
+    struct store_checkpoint checkpoint = {.term = term,
                                           .applied = index,
-                                          .applied_term = part->term,
+                                          .applied_term = term,
                                           .first_index = index + 1,
-                                          .first_prev_term = part->term,
+                                          .first_prev_term = term,
                                           .state = state,
                                           .state_size = sizeof state};
     struct store_install *install;
 
     cr_assert_eq(store_install_begin(host->store, partition, &checkpoint, &install), 0);
     cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    return install;
+}
+
+/* It gets it. */
+static void install(struct host *host, uint16_t partition, uint64_t index)
+{
+    struct host_partition *part = &host->parts[partition];
+    struct store_install *install = install_commit(host, partition, part->term, index);
+
     for (int i = 0; i < 10 && store_install_state(install) == STORE_INSTALL_COMMIT; i++)
         host_settle(host);
     cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);
@@ -224,18 +233,13 @@ Test(store_retire, entries_that_a_snapshot_made_void_are_no_log)
  * behind its floor, and the floor is there until a checkpoint has what it brought. */
 Test(store_retire, what_a_snapshot_replaced_is_read_at_no_start)
 {
-    uint8_t state[5] = {0};
-    struct store_checkpoint checkpoint = {
-        .term = 3, .applied = 60, .first_index = 61, .state = state, .state_size = sizeof state};
-    struct store_install *install;
     struct host host;
 
     start(&host);
     for (uint32_t i = 0; i < 12; i++)
         write_one(&host, 0, i);
     host_settle(&host);
-    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
-    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    install_commit(&host, 0, 3, 60);
     busy(&host, 100);
     for (int i = 0; i < 4; i++) {
         host_close(&host);
@@ -254,10 +258,6 @@ Test(store_retire, what_a_snapshot_replaced_is_read_at_no_start)
  * committed before is not committed by it. */
 Test(store_retire, a_switch_that_is_lost_commits_nothing)
 {
-    uint8_t state[5] = {0};
-    struct store_checkpoint checkpoint = {
-        .term = 3, .applied = 60, .first_index = 61, .state = state, .state_size = sizeof state};
-    struct store_install *install;
     struct host host;
 
     start(&host);
@@ -266,8 +266,7 @@ Test(store_retire, a_switch_that_is_lost_commits_nothing)
     host_commit(&host, 0, 1);
     host_settle(&host);
     cr_assert_eq(host_append_next(&host, 0, 5), 0);
-    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
-    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    install_commit(&host, 0, 3, 60);
     while (!manifest_floor_find(&host.store->manifest, 0))
         cr_assert(host_background_half(&host));
     cr_assert(host_sync(&host));
@@ -371,9 +370,6 @@ Test(store_retire, a_batch_that_is_void_for_all_is_no_damage)
 /* The damage is read before a snapshot takes the place of what it hit, and told of behind it. */
 Test(store_retire, damage_that_a_snapshot_made_void_meanwhile_fences_nobody)
 {
-    uint8_t state[5] = {0};
-    struct store_checkpoint checkpoint = {
-        .term = 1, .applied = 9, .first_index = 10, .state = state, .state_size = sizeof state};
     struct store_install *install;
     struct host host;
     uint64_t segment;
@@ -392,8 +388,7 @@ Test(store_retire, damage_that_a_snapshot_made_void_meanwhile_fences_nobody)
     host.store->hint.options.step_size = 512;
     cr_assert(host_background_half(&host));
     cr_assert(host.store->hint.bad && host.store->hint.bad[0]);
-    cr_assert_eq(store_install_begin(host.store, 0, &checkpoint, &install), 0);
-    cr_assert_eq(store_install_commit(install, &checkpoint), 0);
+    install = install_commit(&host, 0, 1, 9);
     while (store_install_state(install) == STORE_INSTALL_COMMIT)
         cr_assert(host_background_half(&host));
     cr_assert_eq(store_install_state(install), STORE_INSTALL_DONE);

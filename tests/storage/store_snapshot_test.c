@@ -390,12 +390,26 @@ static void work_in_background(struct bench *bench)
     }
 }
 
+/* The first ten keys, which were just written, are there after one more start, which ends it. */
+static void expect_ten_stay(struct bench *bench)
+{
+    struct bench last;
+
+    cr_assert(bench_work(bench));
+    bench_append(bench, 0, "new", false); /* carries the commit of those before it */
+    cr_assert(bench_work(bench));
+    store_close(bench->store);
+    cr_assert_eq(bench_open(&last, bench->vfs), 0);
+    bench_expect(&last, 0, 10, "new");
+    bench_end(&last);
+}
+
 /* The edit is durable, the batch that the floor lies in is not, and it was the first one of its
  * segment: the file is used again, and what it gets then is newer than the snapshot. */
 Test(store_snapshot, a_segment_that_is_used_again_holds_nothing_void)
 {
     const struct store_checkpoint checkpoint = bench_checkpoint(100);
-    struct bench bench, again, last;
+    struct bench bench, again;
     struct store_install *install;
     store_location slot;
 
@@ -420,21 +434,14 @@ Test(store_snapshot, a_segment_that_is_used_again_holds_nothing_void)
     bench_expect(&again, 0, 0, "new");
     for (uint32_t i = 0; i < 10; i++)
         bench_append(&again, i, "new", false);
-    cr_assert(bench_work(&again));
-    bench_append(&again, 0, "new", false); /* carries the commit of those before it */
-    cr_assert(bench_work(&again));
-    store_close(again.store);
-
-    cr_assert_eq(bench_open(&last, bench.vfs), 0);
-    bench_expect(&last, 0, 10, "new");
-    bench_end(&last);
+    expect_ten_stay(&again);
 }
 
 /* The same two segments on: the one that holds the floor goes, the one before it is used again. */
 Test(store_snapshot, a_floor_in_a_segment_that_is_given_up_voids_nothing_newer)
 {
     const struct store_checkpoint checkpoint = bench_checkpoint(1000);
-    struct bench bench, again, last;
+    struct bench bench, again;
     struct store_install *install;
     uint64_t lost;
 
@@ -458,14 +465,7 @@ Test(store_snapshot, a_floor_in_a_segment_that_is_given_up_voids_nothing_newer)
     for (uint32_t i = 0; i < 10; i++)
         bench_append(&again, i, "new", false);
     cr_assert_eq(again.store->current->base.number, lost);
-    cr_assert(bench_work(&again));
-    bench_append(&again, 0, "new", false); /* carries the commit of those before it */
-    cr_assert(bench_work(&again));
-    store_close(again.store);
-
-    cr_assert_eq(bench_open(&last, bench.vfs), 0);
-    bench_expect(&last, 0, 10, "new");
-    bench_end(&last);
+    expect_ten_stay(&again);
 }
 
 /* A cask that is listed and gone: fenced until a snapshot comes in, and not once more behind it. */
