@@ -299,6 +299,15 @@ void cluster_await_leaders(struct cluster *cluster)
     cr_assert_fail("no leader for some partition after 5 s");
 }
 
+void cluster_restart_all(struct cluster *cluster)
+{
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(cluster, node);
+        cluster_restart(cluster, node);
+    }
+    cluster_await_leaders(cluster);
+}
+
 uint16_t cluster_partition(const struct cluster *cluster, const char *key)
 {
     return hash_partition(cluster->map.hash_secret, CLUSTER_PARTITIONS, key, strlen(key), NULL);

@@ -107,6 +107,8 @@ void cluster_stop(struct cluster *cluster);
 /* Power off: jobs that are under way are not run. */
 void cluster_kill(struct cluster *cluster, int node);
 void cluster_restart(struct cluster *cluster, int node);
+/* The founders, one after the other, with what the options say now; and waits for leaders. */
+void cluster_restart_all(struct cluster *cluster);
 /* Time passes for one node alone. */
 void cluster_tick(struct cluster *cluster, int node);
 /* Lets time pass and messages and jobs run. */

@@ -10,22 +10,13 @@
 
 static struct cluster cluster;
 
-static void restart_all(void)
-{
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
-}
-
 /* Replicas compare all the time. */
 static void begin(void)
 {
     cluster_begin(&cluster);
     cluster.options.store.scrub_rate = UINT64_C(1) << 30;
     cluster.options.store.scrub_every_ms = 1000;
-    restart_all();
+    cluster_restart_all(&cluster);
 }
 
 static void set_many(const char *prefix, int from, int to, const char *value)
@@ -266,7 +257,7 @@ Test(shard_compare, without_a_pace_nothing_is_compared)
 {
     cluster_begin(&cluster);
     cluster.options.store.scrub_rate = 0;
-    restart_all();
+    cluster_restart_all(&cluster);
     set_many("k", 0, 50, "value");
     lose(follower_of(cluster_partition(&cluster, "k1")), cluster_partition(&cluster, "k1"));
     cluster_run(&cluster, 5000);

@@ -39,11 +39,7 @@ static void forget_log(struct scene *scene)
 {
     scene->cluster.options.log_size_max = 1;
     scene->cluster.options.retain_entries_min = 0;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene->cluster, node);
-        cluster_restart(&scene->cluster, node);
-    }
-    cluster_await_leaders(&scene->cluster);
+    cluster_restart_all(&scene->cluster);
     writer_await(&scene->writer, 20);
     scene->goes = (cluster_leader(&scene->cluster, scene->p) + 1) % 3;
 }

@@ -46,15 +46,6 @@ static void pass(uint64_t ms)
     turn_clocks(900);
 }
 
-static void restart_all(void)
-{
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
-}
-
 Test(shard_expiry, a_value_is_there_until_its_deadline_and_not_behind_it)
 {
     cluster_begin(&cluster);
@@ -155,7 +146,7 @@ Test(shard_expiry, an_older_value_never_shows_again)
     cluster_expect(&cluster, "a", NULL);
     turn_clocks(-5000);
     cluster_expect(&cluster, "a", NULL);
-    restart_all();
+    cluster_restart_all(&cluster);
     cluster_expect(&cluster, "a", NULL);
     cr_assert_eq(count_of("a"), 0);
     cluster_stop(&cluster);
@@ -207,7 +198,7 @@ Test(shard_expiry, logged_time_survives_restarts)
 
     cluster_begin(&cluster);
     time_ms = log_time_and_go_back("a");
-    restart_all();
+    cluster_restart_all(&cluster);
     expect_passed("a", time_ms);
     cluster_stop(&cluster);
 }
@@ -236,7 +227,7 @@ Test(shard_expiry, logged_time_comes_with_a_snapshot)
     memset(large, 'x', sizeof large - 1);
     cluster.options.log_size_max = 1;
     cluster.options.retain_entries_min = 0;
-    restart_all();
+    cluster_restart_all(&cluster);
     cluster_run(&cluster, 3000);
     node = ringmap_row(&cluster.map, cluster_partition(&cluster, "a"))[0] - 1;
     cluster_kill(&cluster, node);
@@ -364,14 +355,14 @@ Test(shard_expiry, new_leaders_find_what_expires)
         cluster.result_count = 0;
     }
     cr_assert_eq(count_of("{t}"), KEYS);
-    restart_all();
+    cluster_restart_all(&cluster);
     for (int node = 0; node < CLUSTER_NODES; node++) /* deadlines have to be read from disk */
         vfs_mem_set_cold(cluster.disks[node], true);
     cr_assert_eq(count_of("{t}"), KEYS);
     cluster_run(&cluster, 500);
     turn_clocks(30000);
     await_count("{t}", 0);
-    restart_all();
+    cluster_restart_all(&cluster);
     cr_assert_eq(count_of("{t}"), 0);
     cluster_stop(&cluster);
 }

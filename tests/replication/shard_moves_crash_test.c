@@ -41,11 +41,7 @@ static void forget_log(struct cluster *cluster)
     cluster->options.log_size_max = 1;
     cluster->options.retain_entries_min = 0;
     cluster->options.snapshot_rate = SNAPSHOT_RATE;
-    for (int node = 0; node < cluster->nodes; node++) {
-        cluster_kill(cluster, node);
-        cluster_restart(cluster, node);
-    }
-    cluster_await_leaders(cluster);
+    cluster_restart_all(cluster);
 }
 
 /* More than goes into one piece, and does not compress. */
@@ -73,12 +69,8 @@ static void fill(struct cluster *cluster, uint16_t partition)
 static void begin(struct scene *scene, enum means means)
 {
     cluster_start_on(&scene->cluster, 3, NULL, &crashing);
-    for (int node = 0; node < CLUSTER_NODES; node++) { /* what comes in is on the disk soon */
-        cluster_kill(&scene->cluster, node);
-        scene->cluster.options.store.install_size = 128;
-        cluster_restart(&scene->cluster, node);
-    }
-    cluster_await_leaders(&scene->cluster);
+    scene->cluster.options.store.install_size = 128; /* what comes in is on the disk soon */
+    cluster_restart_all(&scene->cluster);
     if (means == BY_SNAPSHOT)
         forget_log(&scene->cluster);
     writer_init(&scene->writer, &scene->cluster);

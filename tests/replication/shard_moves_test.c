@@ -16,12 +16,8 @@
  */
 static void fill_slow(struct scene *scene, unsigned keys)
 {
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene->cluster, node);
-        scene->cluster.options.snapshot_rate = 20u << 10;
-        cluster_restart(&scene->cluster, node);
-    }
-    cluster_await_leaders(&scene->cluster);
+    scene->cluster.options.snapshot_rate = 20u << 10;
+    cluster_restart_all(&scene->cluster);
     scene_fill(scene, keys, 59);
 }
 
@@ -325,12 +321,8 @@ Test(shard_moves, only_so_many_learners_are_fed_at_once_and_none_begins_while_pa
 
     scene_begin(&scene, 3);
     comes = cluster_map_join(&scene.cluster, true);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene.cluster, node);
-        scene.cluster.options.moves_max = 1;
-        cluster_restart(&scene.cluster, node);
-    }
-    cluster_await_leaders(&scene.cluster);
+    scene.cluster.options.moves_max = 1;
+    cluster_restart_all(&scene.cluster);
     scene.cluster.cut[comes] = true; /* there, and never far enough */
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cluster_map_want(&scene.cluster, p, (int[]){0, 1, comes}, 3);
@@ -404,12 +396,8 @@ Test(shard_moves, a_silent_learner_takes_nobodys_turn, .timeout = 240)
     scene_begin(&scene, 3);
     silent = cluster_map_join(&scene.cluster, true);
     comes = cluster_map_join(&scene.cluster, true);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene.cluster, node);
-        scene.cluster.options.moves_max = 1;
-        cluster_restart(&scene.cluster, node);
-    }
-    cluster_await_leaders(&scene.cluster);
+    scene.cluster.options.moves_max = 1;
+    cluster_restart_all(&scene.cluster);
     scene.cluster.cut[silent] = true;
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cluster_map_want(&scene.cluster, p, (int[]){0, 1, p == scene.p ? comes : silent}, 3);
@@ -502,11 +490,7 @@ static void restart_target(unsigned away_ms, unsigned opening_ms)
     scene_begin(&scene, 3);
     scene.cluster.options.snapshot_rate = 20u << 10;
     scene.cluster.options.store.install_size = 4096;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&scene.cluster, node);
-        cluster_restart(&scene.cluster, node);
-    }
-    cluster_await_leaders(&scene.cluster);
+    cluster_restart_all(&scene.cluster);
     scene_fill(&scene, 6000, 59);
     comes = cluster_map_join(&scene.cluster, true);
     scene_want(&scene, (int[]){0, 1, comes}, 3);

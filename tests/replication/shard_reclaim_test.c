@@ -219,11 +219,7 @@ Test(shard_reclaim, a_peer_that_is_away_does_not_use_up_the_files)
     cluster.options.store.segment_size = 64u << 10;
     cluster.options.store.batch_size_max = 16u << 10;
     cluster.options.store.files_max = store_files_min(CLUSTER_PARTITIONS + 1);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
+    cluster_restart_all(&cluster);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)

@@ -30,11 +30,7 @@ static void restart_all(uint64_t snapshot_rate)
     cluster.options.snapshot_rate = snapshot_rate;
     cluster.options.store.segment_size = 64u << 10;
     cluster.options.store.batch_size_max = 16u << 10;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
+    cluster_restart_all(&cluster);
 }
 
 /* A new value, of which nothing can be compressed. */

@@ -111,11 +111,7 @@ Test(shard_scan, reads_what_lies_on_disk)
     cluster_begin(&cluster);
     partition = cluster_partition(&cluster, "{t}");
     write_keys(0, KEYS);
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
+    cluster_restart_all(&cluster);
     for (int node = 0; node < CLUSTER_NODES; node++)
         vfs_mem_set_cold(cluster.disks[node], true);
     do {

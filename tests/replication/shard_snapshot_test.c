@@ -17,11 +17,7 @@ static void restart_all_forgetful(void)
 {
     cluster.options.log_size_max = 1;
     cluster.options.retain_entries_min = 0;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
+    cluster_restart_all(&cluster);
 }
 
 static void begin(void)

@@ -34,11 +34,7 @@ static void begin(void)
     cluster.options.log_size_max = 1;
     cluster.options.retain_entries_min = 0;
     cluster.options.snapshot_rate = 50000;
-    for (int node = 0; node < CLUSTER_NODES; node++) {
-        cluster_kill(&cluster, node);
-        cluster_restart(&cluster, node);
-    }
-    cluster_await_leaders(&cluster);
+    cluster_restart_all(&cluster);
     cluster_set_of(&cluster, 0, "large", 100, value);
     cluster_kill(&cluster, 2);
     cluster_await_leaders(&cluster);
