@@ -142,18 +142,37 @@ static void flip_journal(struct scene *scene, int node)
             flip_runs(scene, node, files.paths[i]);
 }
 
+static void rewrite_begin(struct manifest *manifest, struct scene *scene, int node)
+{
+    manifest_init(manifest);
+    cr_assert_eq(manifest_load(manifest, scene->cluster.disks[node], "shard-00"), 0);
+}
+
+static void rewrite_end(struct manifest *manifest, struct scene *scene, int node)
+{
+    cr_assert_eq(manifest_rewrite(manifest, scene->cluster.disks[node], "shard-00"), 0);
+    manifest_deinit(manifest);
+}
+
+static void forget_casks(struct manifest *manifest, uint16_t partition)
+{
+    const struct manifest_cask *casks;
+    size_t count;
+
+    while ((casks = manifest_casks(manifest, partition, &count)))
+        cr_assert_eq(manifest_cask_drop(manifest, partition, casks->number), 0);
+}
+
 /* As it is when the segment of the partition's floor has gone: its life is in checkpoints only. */
 static void forget_floors(struct scene *scene, int node)
 {
     struct manifest manifest;
 
-    manifest_init(&manifest);
-    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
+    rewrite_begin(&manifest, scene, node);
     for (size_t i = 0; i < manifest.floor_count; i++)
         free(manifest.floors[i].state);
     manifest.floor_count = 0;
-    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
-    manifest_deinit(&manifest);
+    rewrite_end(&manifest, scene, node);
 }
 
 static void forget_life(struct scene *scene, int node)
@@ -169,14 +188,10 @@ static void forget_install(struct scene *scene, int node)
     struct store_checkpoint checkpoint;
     struct manifest manifest;
     struct manifest_floor *floor = NULL;
-    const struct manifest_cask *casks;
-    size_t count;
     bool marked;
 
-    manifest_init(&manifest);
-    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
-    while ((casks = manifest_casks(&manifest, scene->p, &count)))
-        cr_assert_eq(manifest_cask_drop(&manifest, scene->p, casks->number), 0);
+    rewrite_begin(&manifest, scene, node);
+    forget_casks(&manifest, scene->p);
     for (size_t i = 0; i < manifest.floor_count; i++)
         if (manifest.floors[i].partition == scene->p)
             floor = &manifest.floors[i];
@@ -187,21 +202,17 @@ static void forget_install(struct scene *scene, int node)
     checkpoint.first_index = 1;
     checkpoint.first_prev_term = 0;
     journal_checkpoint_encode(&checkpoint, false, floor->state);
-    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
-    manifest_deinit(&manifest);
+    rewrite_end(&manifest, scene, node);
 }
 
 /* The same of a founded one, which had no floor before. */
 static void forget_floor_and_casks(struct scene *scene, int node)
 {
     struct manifest manifest;
-    const struct manifest_cask *casks;
-    size_t count, kept = 0;
+    size_t kept = 0;
 
-    manifest_init(&manifest);
-    cr_assert_eq(manifest_load(&manifest, scene->cluster.disks[node], "shard-00"), 0);
-    while ((casks = manifest_casks(&manifest, scene->p, &count)))
-        cr_assert_eq(manifest_cask_drop(&manifest, scene->p, casks->number), 0);
+    rewrite_begin(&manifest, scene, node);
+    forget_casks(&manifest, scene->p);
     for (size_t i = 0; i < manifest.floor_count; i++)
         if (manifest.floors[i].partition != scene->p)
             manifest.floors[kept++] = manifest.floors[i];
@@ -209,8 +220,7 @@ static void forget_floor_and_casks(struct scene *scene, int node)
             free(manifest.floors[i].state);
     cr_assert_eq(kept + 1, manifest.floor_count, "it came as a snapshot");
     manifest.floor_count = kept;
-    cr_assert_eq(manifest_rewrite(&manifest, scene->cluster.disks[node], "shard-00"), 0);
-    manifest_deinit(&manifest);
+    rewrite_end(&manifest, scene, node);
 }
 
 static void restart_hurt(struct scene *scene, int node, void (*hurt)(struct scene *, int))
@@ -342,9 +352,7 @@ Test(shard_damage, it_is_not_repaired_without_a_majority_of_the_others, .timeout
 
     scene_begin_joined(&scene);
     cluster_run(&scene.cluster, 1000);
-    scene.leader = cluster_leader(&scene.cluster, scene.p);
-    scene.other = (scene.leader + 1) % 3;
-    scene.goes = (scene.leader + 2) % 3;
+    scene_name_nodes(&scene);
     cluster_kill(&scene.cluster, scene.goes);
     flip_journal(&scene, scene.goes);
     scene.cluster.cut[scene.other] = true;

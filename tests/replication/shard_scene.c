@@ -16,6 +16,13 @@ void scene_begin(struct scene *scene, uint32_t replicas)
     writer_await(&scene->writer, 40);
 }
 
+void scene_name_nodes(struct scene *scene)
+{
+    scene->leader = cluster_leader(&scene->cluster, scene->p);
+    scene->other = (scene->leader + 1) % 3;
+    scene->goes = (scene->leader + 2) % 3;
+}
+
 void scene_begin_joined(struct scene *scene)
 {
     cluster_start(&scene->cluster);
@@ -24,9 +31,7 @@ void scene_begin_joined(struct scene *scene)
     scene->p = scene->writer.partition;
     scene->comes = cluster_map_join(&scene->cluster, true);
     writer_await(&scene->writer, 40);
-    scene->leader = cluster_leader(&scene->cluster, scene->p);
-    scene->other = (scene->leader + 1) % 3;
-    scene->goes = (scene->leader + 2) % 3;
+    scene_name_nodes(scene);
 }
 
 void scene_end(struct scene *scene)

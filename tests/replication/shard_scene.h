@@ -11,13 +11,16 @@ struct scene {
     struct cluster cluster;
     struct writer writer;
     uint16_t p; /* that is written to, and moves */
-    /* Of scene_begin_joined(): the three that have it, of which the first leads, and who joined. */
+    /* The three that have it, of which the first leads, as scene_name_nodes() found them; and of
+     * scene_begin_joined() who joined. */
     int leader, other, goes, comes;
 };
 
 void scene_begin(struct scene *scene, uint32_t replicas);
 /* Three replicas on three nodes, and a node that has joined. */
 void scene_begin_joined(struct scene *scene);
+/* The leader may be another than before. */
+void scene_name_nodes(struct scene *scene);
 void scene_end(struct scene *scene);
 /* Tells all nodes that the group is wanted there. */
 void scene_want(struct scene *scene, const int *nodes, uint32_t count);
