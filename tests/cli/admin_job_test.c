@@ -29,7 +29,7 @@ Test(admin_job, asked_of_it_alone_it_says_what_takes_it_in)
     admin_fake_close();
 }
 
-Test(admin_job, who_is_down_is_a_fault_as_before)
+Test(admin_job, who_is_down_is_a_fault)
 {
     admin_fake_open(3, 1, 3);
     scene_lose(&admin_fake.view, 2);

@@ -1,5 +1,6 @@
 /* A node stays away until its peers have let go of the log it lacks, and comes back by snapshots
  * while clients write. */
+#include "replication/shard_retain.h"
 #include "tests/process/fleet.h"
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
@@ -13,7 +14,7 @@
 #define NODES      3u
 #define CLIENTS    6u
 #define AWAY       2u
-#define AWAY_MS    11000u /* its peers keep its log for SHARD_RETAIN_GAIN_MS, however much it is */
+#define AWAY_MS    (SHARD_RETAIN_GAIN_MS + 1000u) /* so long its log is kept, however much it is */
 #define HEALTHY_MS 60000u
 #define CALL_MS    30000u
 #define VALUE_SIZE 4096u
