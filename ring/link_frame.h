@@ -43,7 +43,7 @@ enum link_frame_e {
     LINK_FRAME_E_OK,
     LINK_FRAME_E_END,       /* not an error: nothing more in this packet */
     LINK_FRAME_E_MALFORMED, /* lengths, flags, or a continuation that does not fit */
-    LINK_FRAME_E_TOO_LARGE, /* the message would be over LINK_MESSAGE_SIZE_MAX */
+    LINK_FRAME_E_TOO_LARGE, /* the message would be over message_size_max */
     LINK_FRAME_E_CREDIT,    /* DATA or BULK without credit */
     LINK_FRAME_E_FLOOD,     /* CONTROL beyond what is taken ahead */
 };
