@@ -131,6 +131,14 @@ static bool converged(struct run *run)
     return converged_or_why(run, why, sizeof why);
 }
 
+/* With the ways and syncs of the last operations, one after the other. */
+static uint64_t finish_us(struct run *run)
+{
+    const struct sim_swarm *swarm = &run->sim.swarm;
+    return PROGRESS_US +
+           sim_workload_left(run->workload) * (8 * (uint64_t)swarm->delay_us + 4 * swarm->sync_us);
+}
+
 /* With a snapshot of a record a cask, and that of the newer one which takes its place. */
 static uint64_t progress_us(struct run *run)
 {
@@ -203,10 +211,11 @@ static void phases(struct run *run)
     sim_workload_stop(run->workload);
     run->cluster.healing = true;
     sim_workload_finish(run->workload);
-    if (!run_while(run, PROGRESS_US, finished)) {
+    uint64_t bound_us = finish_us(run);
+    if (!run_while(run, bound_us, finished)) {
         sim_workload_describe(run->workload, why, sizeof why);
         sim_fail(sim, "no progress within %" PRIu64 " s after all faults ended:%s",
-                 PROGRESS_US / SIM_SECOND, why);
+                 bound_us / SIM_SECOND, why);
         return;
     }
     (void)run_while(run, progress_us(run), quiet); /* else a late plan would move what is spoiled */

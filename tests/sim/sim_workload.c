@@ -553,6 +553,17 @@ void sim_workload_finish(struct sim_workload *workload)
     }
 }
 
+size_t sim_workload_left(const struct sim_workload *workload)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < workload->cluster->router_count; i++) {
+        const struct client *client = &workload->closers[i];
+        size_t left = client->script_count - client->script_at;
+        most = left > most ? left : most;
+    }
+    return most;
+}
+
 bool sim_workload_finished(const struct sim_workload *workload)
 {
     for (uint32_t i = 0; i < workload->cluster->router_count; i++)

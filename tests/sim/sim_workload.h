@@ -40,6 +40,8 @@ void sim_workload_stop(struct sim_workload *workload);
 /* Begins the last reads and writes. */
 void sim_workload_finish(struct sim_workload *workload);
 bool sim_workload_finished(const struct sim_workload *workload);
+/* How many of the last operations the router that has most of them left is to do. */
+size_t sim_workload_left(const struct sim_workload *workload);
 /* Says which of the last operations have not succeeded. */
 void sim_workload_describe(const struct sim_workload *workload, char *out, size_t size);
 /* Breaks the connections of about half of the clients. */
