@@ -371,12 +371,14 @@ static bool checkpoint_awaited(const struct store *store)
 
 void store_flush_seal(struct store *store)
 {
-    if (!store->flush_demand.all || !store->current || journal_is_full(&store->journal))
+    const struct journal_segment *current = store->current;
+
+    if (!store->flush_demand.all || journal_is_full(&store->journal))
         return;
-    if (store_flush_awaits(store, store->current))
+    if (current && store_flush_awaits(store, current))
         rotate(store, 0);
     else if (store->checkpoints_taken == store->checkpoints_durable && checkpoint_awaited(store) &&
-             !checkpoint_here(store))
+             (!current || !checkpoint_here(store))) /* none: nothing was written since the start */
         rotate(store, 0);
 }
 

@@ -135,6 +135,33 @@ Test(store_flush, each_demand_is_served_whatever_is_under_way)
     host_stop(&host);
 }
 
+/* Behind a start that nothing was written after: the log that may go waits for a checkpoint, which
+ * has no segment yet. */
+Test(store_flush, a_demand_is_served_before_anything_is_written)
+{
+    struct host host, again;
+    struct store_stats stats;
+    uint64_t demand;
+
+    start(&host, vfs_mem_new());
+    host_fill(&host, 4 * HOST_KEYS);
+    host_commit_all(&host);
+    host_settle(&host);
+    host_reopen(&host, &again);
+    host_commit_all(&again);
+    host_retain_none(&again);
+    cr_assert_null(again.store->current);
+    cr_assert_eq(store_flush_all(again.store, &demand), 0);
+    for (int i = 0; i < 20; i++)
+        host_settle(&again);
+    store_stats(again.store, &stats);
+    cr_assert_eq(stats.flushes_served, demand);
+    cr_assert_gt(stats.flush_reclaimed, 0);
+    host_check(&again);
+    host_deinit(&again);
+    host_stop(&host);
+}
+
 static struct vault *two_keys(void)
 {
     static struct vault vault;
