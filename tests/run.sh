@@ -65,8 +65,13 @@ build_all()
 run_one='
     name=${1%%|*}; command=${1#*|}; log=$results/$name.log
     begin=$(date +%s)
-    sh -c "$command" >"$log" 2>&1 </dev/null
+    # One that hangs fails, and all that it started is ended. That is a process group of its own, which
+    # hears of an interrupt from here; what a shell puts behind "&" would ignore it.
+    env --default-signal=INT,QUIT timeout -k 10 900 sh -c "$command" >"$log" 2>&1 </dev/null &
+    trap "kill $!" INT TERM
+    wait $!
     code=$?
+    [ $code -ne 124 ] || echo "# did not end within 15 minutes" >>"$log"
     seconds=$(($(date +%s) - begin))
     # Of all that it started and waited for: the second line, as "1m2.500000s 0m0.250000s".
     times >"$log.times"
