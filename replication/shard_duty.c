@@ -66,8 +66,10 @@ void shard_duty(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 
-        if (replica->fenced)
+        if (replica->fenced) {
+            shard_retain_fenced(shard, replica);
             continue;
+        }
         shard_relocate(shard, replica, shard_retain_segments(shard));
         shard_retain(shard, replica);
         if (replica_leads(replica) && !shard->drain_until_ms && transfers < TRANSFERS_MAX)

@@ -49,6 +49,7 @@ static void on_checkpoint(void *context, uint16_t partition,
         replica->restored_applied = checkpoint->applied;
     }
     apply_restored(shard, replica, checkpoint->applied);
+    replica->log_gone = replica->fenced && checkpoint->first_index == UINT64_MAX;
     store_retain(shard->store, partition, checkpoint->first_index);
 }
 
@@ -193,7 +194,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
         .vote = raft->vote,
         .applied = raft->applied,
         .applied_term = raft_log_term(&raft->log, raft->applied),
-        .first_index = raft->log.first,
+        .first_index = replica->log_gone ? UINT64_MAX : raft->log.first,
         .first_prev_term = raft->log.prev_term,
         .state = shard->state,
         .state_size = size,

@@ -58,6 +58,7 @@ struct replica {
     bool installing;           /* a snapshot takes the place of its content: fenced meanwhile */
     const char *fenced_before; /* installing: what `fenced` was, and will be if that fails */
     const char *fenced_again;  /* installing: it was fenced meanwhile, and stays so */
+    bool log_gone;             /* fenced: nor does it need its log any more, which took too much */
     bool lost;                 /* the store has no place for it: no snapshot helps */
     bool anonymous; /* fenced, and nothing here tells its life any more: that of its snapshot */
     struct shard_target *target; /* a snapshot that comes in, or NULL */

@@ -204,3 +204,20 @@ void shard_retain(struct shard *shard, struct replica *replica)
     else
         follower_retain(shard, replica);
 }
+
+/* As much as for those who gain, and nothing while the disk is full. */
+static bool fenced_holds_up(const struct shard *shard)
+{
+    return shard->tail_size > SHARD_RETAIN_FAR * shard_retain_segments(shard) ||
+           shard_retain_is_over(shard) || store_disk_full(shard->store);
+}
+
+void shard_retain_fenced(struct shard *shard, struct replica *replica)
+{
+    /* If a crash brings back one that leaves, or whose content is being replaced, it may be sound.
+     * Of one that is lost the store may know nothing. */
+    if (!replica_fenced(replica) || replica->installing || replica->lost || !fenced_holds_up(shard))
+        return;
+    replica->log_gone = true;
+    store_retain(shard->store, replica->partition, UINT64_MAX);
+}

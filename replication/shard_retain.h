@@ -35,6 +35,9 @@ struct shard;
 void shard_retain_measure(struct shard *shard);
 /* Lets go of log: a leader for its group, a follower for its own journal. */
 void shard_retain(struct shard *shard, struct replica *replica);
+/* The same of one that is fenced: only a snapshot helps it, so nothing needs its log. That is kept
+ * all the same, for who wants to look what is in there, but not in the way of the others. */
+void shard_retain_fenced(struct shard *shard, struct replica *replica);
 /* There is so much log that none is kept for snapshots any more. */
 bool shard_retain_is_over(const struct shard *shard);
 /* What the segments that are log may take together when nobody is spared. */

@@ -224,7 +224,8 @@ int manifest_segment_seal(struct manifest *manifest, uint64_t number, uint32_t l
 int manifest_segment_drop(struct manifest *manifest, uint64_t number);
 int manifest_span_add(struct manifest *manifest, const struct manifest_span *span);
 /* The segment must be sealed, and every older one retired (asserted): the journal is a retired
- * prefix and the log behind it. Its hint is durable before this is queued. */
+ * prefix and the log behind it. Its hint is durable before this is queued, but of one that is
+ * damaged there is none. */
 int manifest_segment_retire(struct manifest *manifest, uint64_t number);
 /* A number for a cask that is about to be written; not given out again while the manifest is open.
  * Numbers of casks that are never listed may come again after a restart, which removes the files.

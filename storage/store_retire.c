@@ -57,7 +57,7 @@ bool store_segment_retirable(const struct store *store, const struct journal_seg
                              bool with_new_checkpoint)
 {
     if (segment->state != JOURNAL_SEGMENT_SEALED || !segment->seal_listed ||
-        segment->base.damaged || !spans_durable(store, segment))
+        segment->base.damage_stays || !spans_durable(store, segment))
         return false;
     if (!with_new_checkpoint && segment->left >= store->checkpoints_durable)
         return false;
@@ -260,6 +260,9 @@ static int spans_list(struct store *store, const struct journal_segment *segment
     return r;
 }
 
+/* One that is damaged goes without a hint: whose records are hit is fenced, and would hold up the
+ * log of all others for as long as nobody can repair it. A start that looks for the hint finds the
+ * damage again. When it is repaired, so that what is damaged is void, the hint is made. */
 static void retire(struct store *store, struct journal_segment *segment)
 {
     if (!spans_durable(store, segment))
@@ -270,6 +273,7 @@ static void retire(struct store *store, struct journal_segment *segment)
         return;
     }
     segment->state = JOURNAL_SEGMENT_RETIRED;
+    segment->base.hint_bad |= segment->base.damaged;
     store_file_changed(store, &segment->base);
 }
 
@@ -335,7 +339,8 @@ void store_retire_done(struct store *store, int result)
     store_file_changed(store, file);
     if (result == 0 && segment)
         segment->hinted = true;
-    if (result == 0 && segment && segment->state == JOURNAL_SEGMENT_SEALED)
+    if ((result == 0 || (file->damaged && !file->damage_stays)) && segment &&
+        segment->state == JOURNAL_SEGMENT_SEALED)
         retire(store, segment);
     store->hint_failed = store->hint_failed || result < 0;
     store->flush_stuck = result < 0;

@@ -207,3 +207,34 @@ Test(shard_retain, a_snapshot_does_not_use_up_the_files, .timeout = 240)
     cr_assert_eq(begun(), 2, "%lu", (unsigned long)begun());
     cluster_stop(&cluster);
 }
+
+/* Two of three are fenced: nobody can repair them. What they have of log is in nobody's way. */
+Test(shard_retain, fenced_ones_that_cannot_be_repaired_hold_back_a_bounded_log, .timeout = 240)
+{
+    uint16_t damaged, sound;
+
+    begin(60, 0);
+    sound = partition;
+    damaged = partition = (uint16_t)((sound + 1) % CLUSTER_PARTITIONS);
+    cluster_kill(&cluster, 2); /* log is kept for it */
+    cluster_await_leaders(&cluster);
+    write_for(100, 10);
+    cluster_restart(&cluster, 2);
+    partition = sound;
+    keys = 4000; /* no segment is dead as a whole */
+    for (int node = 0; node < 2; node++)
+        shard_fence(cluster.shards[node], shard_replica(cluster.shards[node], damaged), "damaged");
+    for (int i = 0; i < 40; i++) {
+        write_for(500, 5);
+        for (int node = 0; node < 2; node++) {
+            cr_assert(shard_fenced(cluster.shards[node], damaged, NULL));
+            cr_assert_leq(tail_of(node), (SHARD_RETAIN_FAR + 2) * BOUND, "node %d", node);
+        }
+        if (i == 20) {
+            cluster_kill(&cluster, 1);
+            cluster_restart(&cluster, 1);
+            cluster_run(&cluster, 2000);
+        }
+    }
+    cluster_stop(&cluster);
+}
