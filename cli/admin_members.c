@@ -21,14 +21,6 @@ static const struct output_column columns[] = {
 };
 #define COLUMN_COUNT (sizeof columns / sizeof *columns)
 
-static bool is_meta_voter(const struct ringmap *map, uint16_t id)
-{
-    for (uint32_t i = 0; i < map->meta_voter_count; i++)
-        if (map->meta_voters[i] == id)
-            return true;
-    return false;
-}
-
 /* Of one that is dead or has left it is what it did before. */
 static bool told_load(const struct wire_liveness *heard)
 {
@@ -52,7 +44,7 @@ static void put_member(struct output *output, const struct view *view, uint32_t 
                    {.number = member->weight},
                    {.text = view_state_name(member->state)},
                    {.text = fingerprint},
-                   {.number = is_meta_voter(&view->map, member->id)},
+                   {.number = ringmap_votes(&view->map, member->id)},
                    {.number = node->reachable},
                    {.number = node->status.shards, .absent = !node->reachable || node->told},
                    {.number = node->status.links_up, .absent = !node->reachable},

@@ -34,14 +34,6 @@ void proof_deinit(struct proof *proof)
     *proof = (struct proof){0};
 }
 
-static bool holds_meta(const struct ringmap *map, uint16_t member)
-{
-    for (uint32_t i = 0; i < map->meta_voter_count; i++)
-        if (map->meta_voters[i] == member)
-            return true;
-    return false;
-}
-
 static void add_group(struct proof *proof, uint16_t member, uint16_t group)
 {
     proof->groups[proof->count++] = (struct proof_group){member, group};
@@ -67,7 +59,7 @@ int proof_add(struct proof *proof, const struct ringmap *map, uint16_t member, b
     for (uint32_t p = 0; p < map->partition_count; p++)
         if (any || ringmap_holds(map, (uint16_t)p, member))
             add_group(proof, member, (uint16_t)p);
-    if (any || holds_meta(map, member))
+    if (any || ringmap_votes(map, member))
         add_group(proof, member, WIRE_PARTITION_META);
     return 0;
 }

@@ -97,16 +97,6 @@ static bool serves(const struct shard *shard, const struct ringmap *map, uint16_
            ringmap_holds(map, partition, shard->options.self);
 }
 
-static bool votes_on_meta(const struct shard *shard, const struct ringmap *map)
-{
-    if (shard->options.number != 0)
-        return false;
-    for (uint32_t i = 0; i < map->meta_voter_count; i++)
-        if (map->meta_voters[i] == shard->options.self)
-            return true;
-    return false;
-}
-
 static int replicas_add(struct shard *shard, const struct ringmap *map)
 {
     int r;
@@ -123,7 +113,7 @@ static int replicas_add(struct shard *shard, const struct ringmap *map)
         if (r != 0)
             return r;
     }
-    if (votes_on_meta(shard, map)) {
+    if (shard->options.number == 0 && ringmap_votes(map, shard->options.self)) {
         r = replica_add(shard, STORE_PARTITION_META, map->meta_voters, map->meta_voter_count,
                         map->epoch, &shard->meta);
         if (r != 0)

@@ -428,14 +428,6 @@ static void list_voters(struct making *making)
     memcpy(making->plan->voters, wanted->meta_voters, sizeof making->plan->voters);
 }
 
-static bool votes(const struct ringmap *map, uint16_t id)
-{
-    for (uint32_t i = 0; i < map->meta_voter_count; i++)
-        if (map->meta_voters[i] == id)
-            return true;
-    return false;
-}
-
 /* Whether the plan's end waits for the member to answer. One that is taken in without anything to
  * hold is not waited for, but the next plan would be. */
 static bool is_needed(const struct plan_input *input, const struct plan_member *member)
@@ -445,7 +437,7 @@ static bool is_needed(const struct plan_input *input, const struct plan_member *
                   member->state_after == RINGMAP_STATE_ACTIVE;
 
     return is_new || member->moves_in > 0 ||
-           (votes(input->wanted, member->id) && !votes(input->now, member->id));
+           (ringmap_votes(input->wanted, member->id) && !ringmap_votes(input->now, member->id));
 }
 
 static void note_targets(struct making *making)

@@ -191,6 +191,14 @@ bool ringmap_wants(const struct ringmap *map, uint16_t partition, uint16_t membe
     return is_in(map, ringmap_wanted(map, partition), member);
 }
 
+bool ringmap_votes(const struct ringmap *map, uint16_t member)
+{
+    for (uint32_t i = 0; i < map->meta_voter_count; i++)
+        if (map->meta_voters[i] == member)
+            return true;
+    return false;
+}
+
 /* Text in a fixed field: zero-terminated, zeros behind, printable. What an operator is shown must
  * not steer the terminal. */
 static bool text_valid(const char *text, size_t capacity, size_t size_min, char lowest)

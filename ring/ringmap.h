@@ -136,6 +136,8 @@ const struct ringmap_member *ringmap_member_by_key(const struct ringmap *map,
 /* Whether the member is in the partition's row; and in its wanted row. */
 bool ringmap_holds(const struct ringmap *map, uint16_t partition, uint16_t member);
 bool ringmap_wants(const struct ringmap *map, uint16_t partition, uint16_t member);
+/* Whether it is to vote in the meta group. */
+bool ringmap_votes(const struct ringmap *map, uint16_t member);
 /* Bytes of the encoding; ringmap_encode writes exactly those. */
 size_t ringmap_encoded_size(const struct ringmap *map);
 void ringmap_encode(const struct ringmap *map, uint8_t *out);

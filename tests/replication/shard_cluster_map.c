@@ -135,12 +135,8 @@ static bool is_wanted(const struct cluster *cluster, uint16_t partition, uint16_
     const uint16_t *row =
         (map->target ? map->target : map->replicas) + (size_t)partition * CLUSTER_NODES_MAX;
 
-    if (partition == STORE_PARTITION_META) {
-        for (uint32_t i = 0; i < map->meta_voter_count; i++)
-            if (map->meta_voters[i] == member)
-                return true;
-        return false;
-    }
+    if (partition == STORE_PARTITION_META)
+        return ringmap_votes(map, member);
     for (uint32_t i = 0; i < CLUSTER_NODES_MAX; i++)
         if (row[i] == member)
             return true;
