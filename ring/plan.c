@@ -8,16 +8,6 @@
 
 #include "ring/plan_internal.h"
 
-/* More than its share by weight and this many percent is worth a note. */
-#define PLAN_OVERWEIGHT_PERCENT 10u
-
-/* What plan_make() works with. A row's moves lie behind one another until they are ordered. */
-struct making {
-    const struct plan_input *input;
-    struct plan *plan;
-    uint32_t *busy; /* slot of wanted -> moves of the wave being filled */
-};
-
 static const uint16_t *row_of(const struct ringmap *map, uint32_t partition)
 {
     return ringmap_row(map, (uint16_t)partition);
@@ -25,15 +15,10 @@ static const uint16_t *row_of(const struct ringmap *map, uint32_t partition)
 
 static uint32_t row_count(const struct ringmap *map, uint32_t partition)
 {
-    const uint16_t *row = row_of(map, partition);
-    uint32_t count = 0;
-
-    while (count < map->replica_count && row[count] != 0)
-        count++;
-    return count;
+    return ringmap_row_count(map, row_of(map, partition));
 }
 
-static uint32_t slot_of(const struct ringmap *map, uint16_t id)
+uint32_t plan_slot(const struct ringmap *map, uint16_t id)
 {
     const struct ringmap_member *member = ringmap_member(map, id);
 
@@ -41,17 +26,16 @@ static uint32_t slot_of(const struct ringmap *map, uint16_t id)
     return (uint32_t)(member - map->members);
 }
 
-static bool is_alive(const struct plan_input *input, uint16_t id)
+bool plan_is_alive(const struct plan_input *input, uint16_t id)
 {
-    return !input->nodes || input->nodes[slot_of(input->wanted, id)].alive;
+    return !input->nodes || input->nodes[plan_slot(input->wanted, id)].alive;
 }
 
-/* Whether the member's replica counts. partition: of the meta group the number of partitions. */
-static bool is_sound(const struct plan_input *input, uint32_t partition, uint16_t id)
+bool plan_is_sound(const struct plan_input *input, uint32_t partition, uint16_t id)
 {
-    size_t slot = slot_of(input->wanted, id);
+    size_t slot = plan_slot(input->wanted, id);
 
-    return is_alive(input, id) &&
+    return plan_is_alive(input, id) &&
            (!input->sound || input->sound[partition * (size_t)input->wanted->member_count + slot]);
 }
 
@@ -60,28 +44,27 @@ static uint64_t bytes_of(const struct plan_input *input, uint32_t partition)
     return input->partition_bytes ? input->partition_bytes[partition] : 0;
 }
 
-/* Who has no replica yet gets a sound one. */
-static uint32_t sound_count(const struct plan_input *input, const struct ringmap *map,
-                            uint32_t partition)
+uint32_t plan_sound_count(const struct plan_input *input, const struct ringmap *map,
+                          uint32_t partition)
 {
     uint32_t sound = 0;
 
     for (uint32_t i = 0; i < row_count(map, partition); i++) {
         uint16_t id = row_of(map, partition)[i];
 
-        sound += ringmap_holds(input->now, (uint16_t)partition, id) ? is_sound(input, partition, id)
-                                                                    : is_alive(input, id);
+        sound += ringmap_holds(input->now, (uint16_t)partition, id)
+                     ? plan_is_sound(input, partition, id)
+                     : plan_is_alive(input, id);
     }
     return sound;
 }
 
-/* Further failures that the row survives; below 0: it has no majority. */
-static int tolerance(const struct plan_input *input, const struct ringmap *map, uint32_t partition)
+int plan_tolerance(const struct plan_input *input, const struct ringmap *map, uint32_t partition)
 {
-    return (int)sound_count(input, map, partition) - (int)(row_count(map, partition) / 2 + 1);
+    return (int)plan_sound_count(input, map, partition) - (int)(row_count(map, partition) / 2 + 1);
 }
 
-static bool row_changes(const struct plan_input *input, uint32_t partition)
+bool plan_row_changes(const struct plan_input *input, uint32_t partition)
 {
     const uint16_t *before = row_of(input->now, partition);
     const uint16_t *after = row_of(input->wanted, partition);
@@ -101,7 +84,7 @@ static bool row_changes(const struct plan_input *input, uint32_t partition)
 static uint16_t source_of(const struct plan_input *input, uint32_t partition)
 {
     for (uint32_t i = 0; i < row_count(input->now, partition); i++) {
-        if (is_sound(input, partition, row_of(input->now, partition)[i]))
+        if (plan_is_sound(input, partition, row_of(input->now, partition)[i]))
             return row_of(input->now, partition)[i];
     }
     return 0;
@@ -117,7 +100,7 @@ static struct plan_member *member_of(const struct plan *plan, uint16_t id)
     return &plan->members[at];
 }
 
-static void list_members(struct making *making)
+static void list_members(struct plan_making *making)
 {
     const struct plan_input *input = making->input;
 
@@ -140,7 +123,7 @@ static void list_members(struct making *making)
     }
 }
 
-static void count_rows(struct making *making)
+static void count_rows(struct plan_making *making)
 {
     const struct plan_input *input = making->input;
 
@@ -157,7 +140,7 @@ static void count_rows(struct making *making)
 /* Moves */
 
 /* Those that come take the places of those that go, in the order of the rows. */
-static void list_moves_of(struct making *making, uint32_t partition, uint32_t wave)
+static void list_moves_of(struct plan_making *making, uint32_t partition, uint32_t wave)
 {
     const struct plan_input *input = making->input;
     const uint16_t *before = row_of(input->now, partition);
@@ -186,7 +169,7 @@ static void list_moves_of(struct making *making, uint32_t partition, uint32_t wa
     }
 }
 
-static bool fits_wave(const struct making *making, uint32_t partition)
+static bool fits_wave(const struct plan_making *making, uint32_t partition)
 {
     const struct plan_input *input = making->input;
     const uint16_t *after = row_of(input->wanted, partition);
@@ -197,17 +180,17 @@ static bool fits_wave(const struct making *making, uint32_t partition)
         if (ringmap_holds(input->now, (uint16_t)partition, after[i]))
             continue;
         coming++;
-        if (making->busy[slot_of(input->wanted, after[i])] >= input->moves_per_node_max)
+        if (making->busy[plan_slot(input->wanted, after[i])] >= input->moves_per_node_max)
             return false;
     }
     /* One partition may need more of its source than a wave gives; then it has that for itself. */
     if (source == 0 || coming == 0)
         return true;
-    return making->busy[slot_of(input->wanted, source)] == 0 ||
-           making->busy[slot_of(input->wanted, source)] + coming <= input->moves_per_node_max;
+    return making->busy[plan_slot(input->wanted, source)] == 0 ||
+           making->busy[plan_slot(input->wanted, source)] + coming <= input->moves_per_node_max;
 }
 
-static void take_into_wave(struct making *making, uint32_t partition, uint32_t wave)
+static void take_into_wave(struct plan_making *making, uint32_t partition, uint32_t wave)
 {
     const struct plan_input *input = making->input;
     uint32_t first = making->plan->move_count;
@@ -219,13 +202,13 @@ static void take_into_wave(struct making *making, uint32_t partition, uint32_t w
 
         if (move->to == 0)
             continue;
-        making->busy[slot_of(input->wanted, move->to)]++;
+        making->busy[plan_slot(input->wanted, move->to)]++;
         member_of(making->plan, move->to)->bytes_in += move->bytes;
         member_of(making->plan, move->to)->moves_in++;
         making->plan->bytes += move->bytes;
         if (source == 0)
             continue;
-        making->busy[slot_of(input->wanted, source)]++;
+        making->busy[plan_slot(input->wanted, source)]++;
         member_of(making->plan, source)->bytes_out += move->bytes;
     }
 }
@@ -237,7 +220,7 @@ static uint32_t order_partitions(const struct plan_input *input, uint16_t *order
 
     for (int level = -(int)RINGMAP_REPLICAS_MAX; level <= (int)RINGMAP_REPLICAS_MAX; level++) {
         for (uint32_t p = 0; p < input->now->partition_count; p++) {
-            if (tolerance(input, input->now, p) == level && row_changes(input, p))
+            if (plan_tolerance(input, input->now, p) == level && plan_row_changes(input, p))
                 order[count++] = (uint16_t)p;
         }
     }
@@ -256,7 +239,7 @@ static int move_compare(const void *left, const void *right)
     return (a->from > b->from) - (a->from < b->from);
 }
 
-static int list_moves(struct making *making)
+static int list_moves(struct plan_making *making)
 {
     const struct plan_input *input = making->input;
     uint16_t *order = calloc(input->now->partition_count, sizeof *order);
@@ -290,134 +273,7 @@ static int list_moves(struct making *making)
     return 0;
 }
 
-/* What speaks against it */
-
-static void note(struct making *making, const struct plan_note *found)
-{
-    struct plan *plan = making->plan;
-    uint32_t alike = 0;
-
-    for (uint32_t i = 0; i < plan->note_count; i++)
-        alike += plan->notes[i].code == found->code;
-    if (alike < PLAN_NOTES_ALIKE_MAX)
-        plan->notes[plan->note_count++] = *found;
-    else
-        plan->notes_beyond++;
-}
-
-static uint32_t active_count(const struct ringmap *map)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < map->member_count; i++)
-        count += map->members[i].state == RINGMAP_STATE_ACTIVE;
-    return count;
-}
-
-static uint32_t zone_count(const struct ringmap *map)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < map->member_count; i++) {
-        bool seen = map->members[i].state != RINGMAP_STATE_ACTIVE;
-
-        for (uint32_t j = 0; j < i && !seen; j++)
-            seen = map->members[j].state == RINGMAP_STATE_ACTIVE &&
-                   strcmp(map->members[i].zone, map->members[j].zone) == 0;
-        count += !seen;
-    }
-    return count;
-}
-
-/* Whether there are zones, and no row has two members of one. */
-static bool is_spread(const struct ringmap *map)
-{
-    for (uint32_t p = 0; p < map->partition_count; p++)
-        for (uint32_t i = 1; i < row_count(map, p); i++)
-            for (uint32_t j = 0; j < i; j++)
-                if (strcmp(ringmap_member(map, row_of(map, p)[i])->zone,
-                           ringmap_member(map, row_of(map, p)[j])->zone) == 0)
-                    return false;
-    return zone_count(map) > 1;
-}
-
-static void note_zones(struct making *making)
-{
-    const struct plan_input *input = making->input;
-    struct plan_note found = {.code = PLAN_NOTE_ZONES,
-                              .partition = PLAN_PARTITION_ANY,
-                              .need = input->wanted->replica_count,
-                              .have = zone_count(input->wanted)};
-
-    if (found.have >= found.need)
-        return;
-    if (!input->shares_zones && is_spread(input->now) && !is_spread(input->wanted))
-        found.code = PLAN_NOTE_ZONES_LOST;
-    if (found.have > 1 || found.code == PLAN_NOTE_ZONES_LOST)
-        note(making, &found);
-}
-
-static void note_counts(struct making *making)
-{
-    const struct ringmap *wanted = making->input->wanted;
-    struct plan_note found = {.partition = PLAN_PARTITION_ANY, .need = wanted->replica_count};
-
-    found.code = PLAN_NOTE_NODES;
-    found.have = active_count(wanted);
-    if (found.have < found.need)
-        note(making, &found);
-}
-
-/* partition: of the meta group the number of partitions. */
-static bool is_unknown(const struct plan_input *input, uint32_t partition)
-{
-    return input->unknown && input->unknown[partition];
-}
-
-/* Without its majority the meta group cannot commit any map. */
-static void note_meta(struct making *making)
-{
-    const struct ringmap *now = making->input->now;
-    struct plan_note found = {.code = PLAN_NOTE_META,
-                              .partition = PLAN_PARTITION_ANY,
-                              .need = now->meta_voter_count / 2 + 1};
-
-    for (uint32_t i = 0; i < now->meta_voter_count; i++)
-        found.have += is_sound(making->input, now->partition_count, now->meta_voters[i]);
-    if (found.have < found.need && !is_unknown(making->input, now->partition_count))
-        note(making, &found);
-}
-
-static void note_quorums(struct making *making, bool touched)
-{
-    const struct plan_input *input = making->input;
-
-    for (uint32_t p = 0; p < input->now->partition_count; p++) {
-        const struct ringmap *map =
-            tolerance(input, input->now, p) < 0 ? input->now : input->wanted;
-
-        if (is_unknown(input, p) || tolerance(input, map, p) >= 0 ||
-            row_changes(input, p) != touched)
-            continue;
-        note(making, &(struct plan_note){.code = touched ? PLAN_NOTE_QUORUM : PLAN_NOTE_QUORUM_KEPT,
-                                         .partition = (uint16_t)p,
-                                         .need = row_count(map, p) / 2 + 1,
-                                         .have = sound_count(input, map, p)});
-    }
-}
-
-static void note_unknown(struct making *making)
-{
-    uint32_t partitions = making->input->now->partition_count;
-
-    for (uint32_t p = 0; p <= partitions; p++)
-        if (is_unknown(making->input, p))
-            note(making, &(struct plan_note){.code = PLAN_NOTE_UNKNOWN,
-                                             .partition = p < partitions ? (uint16_t)p
-                                                                         : PLAN_PARTITION_ANY});
-}
-
-static void list_voters(struct making *making)
+static void list_voters(struct plan_making *making)
 {
     const struct ringmap *now = making->input->now, *wanted = making->input->wanted;
 
@@ -428,87 +284,9 @@ static void list_voters(struct making *making)
     memcpy(making->plan->voters, wanted->meta_voters, sizeof making->plan->voters);
 }
 
-/* Whether the plan's end waits for the member to answer. One that is taken in without anything to
- * hold is not waited for, but the next plan would be. */
-static bool is_needed(const struct plan_input *input, const struct plan_member *member)
-{
-    bool is_new = member->state_before != RINGMAP_STATE_ACTIVE &&
-                  member->state_before != RINGMAP_STATE_LEAVING &&
-                  member->state_after == RINGMAP_STATE_ACTIVE;
+/* What is estimated */
 
-    return is_new || member->moves_in > 0 ||
-           (ringmap_votes(input->wanted, member->id) && !ringmap_votes(input->now, member->id));
-}
-
-static void note_targets(struct making *making)
-{
-    const struct plan_input *input = making->input;
-
-    for (uint32_t i = 0; i < making->plan->member_count; i++) {
-        const struct plan_member *member = &making->plan->members[i];
-        struct plan_note found = {
-            .member = member->id, .partition = PLAN_PARTITION_ANY, .need = member->bytes_in};
-
-        if (is_needed(input, member) && !is_alive(input, member->id)) {
-            found.code = PLAN_NOTE_TARGET_DEAD;
-            note(making, &found);
-        }
-        if (!input->nodes)
-            continue;
-        found.code = PLAN_NOTE_DISK;
-        found.have = input->nodes[slot_of(input->wanted, member->id)].disk_room;
-        if (found.have < found.need)
-            note(making, &found);
-    }
-}
-
-static void note_weights(struct making *making)
-{
-    const struct ringmap *wanted = making->input->wanted;
-    uint64_t weights = 0;
-    uint64_t places = 0;
-
-    for (uint32_t i = 0; i < wanted->member_count; i++)
-        weights += wanted->members[i].state == RINGMAP_STATE_ACTIVE ? wanted->members[i].weight : 0;
-    for (uint32_t i = 0; i < making->plan->member_count; i++)
-        places += making->plan->members[i].holds_after;
-    for (uint32_t i = 0; i < making->plan->member_count && weights > 0; i++) {
-        const struct plan_member *member = &making->plan->members[i];
-        uint64_t share = (places * member->weight_after + weights - 1) / weights;
-
-        if (member->holds_after > 1 + share + share * PLAN_OVERWEIGHT_PERCENT / 100)
-            note(making, &(struct plan_note){.code = PLAN_NOTE_OVERWEIGHT,
-                                             .member = member->id,
-                                             .partition = PLAN_PARTITION_ANY,
-                                             .need = share,
-                                             .have = member->holds_after});
-    }
-}
-
-static void note_warnings(struct making *making)
-{
-    const struct plan_input *input = making->input;
-    struct plan *plan = making->plan;
-
-    note_zones(making);
-    note_weights(making);
-    if (plan->tolerance_least < plan->tolerance_before)
-        note(making, &(struct plan_note){
-                         .code = PLAN_NOTE_TOLERANCE,
-                         .partition = PLAN_PARTITION_ANY,
-                         .need = (uint64_t)plan->tolerance_before,
-                         .have = plan->tolerance_least < 0 ? 0 : (uint64_t)plan->tolerance_least});
-    for (uint32_t i = 0; i < plan->member_count; i++) {
-        if (plan->members[i].holds_after > 0 && plan->members[i].moves_in == 0 &&
-            !is_alive(input, plan->members[i].id))
-            note(making, &(struct plan_note){.code = PLAN_NOTE_DEAD,
-                                             .member = plan->members[i].id,
-                                             .partition = PLAN_PARTITION_ANY});
-    }
-    note_quorums(making, false);
-}
-
-static void find_tolerance(struct making *making)
+static void find_tolerance(struct plan_making *making)
 {
     const struct plan_input *input = making->input;
     struct plan *plan = making->plan;
@@ -516,8 +294,8 @@ static void find_tolerance(struct making *making)
     plan->tolerance_before = INT8_MAX;
     plan->tolerance_after = INT8_MAX;
     for (uint32_t p = 0; p < input->now->partition_count; p++) {
-        int before = tolerance(input, input->now, p);
-        int after = tolerance(input, input->wanted, p);
+        int before = plan_tolerance(input, input->now, p);
+        int after = plan_tolerance(input, input->wanted, p);
 
         if (before < plan->tolerance_before)
             plan->tolerance_before = (int8_t)before;
@@ -530,7 +308,7 @@ static void find_tolerance(struct making *making)
 
 /* The rate is of what a node sends, to all together. A target takes what its sources send, so it is
  * done when they are. */
-static void estimate_time(struct making *making)
+static void estimate_time(struct plan_making *making)
 {
     struct plan *plan = making->plan;
     uint64_t rate = making->input->rate_bytes;
@@ -549,7 +327,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
 {
     size_t moves = (size_t)input->now->partition_count *
                    (input->now->replica_count + input->wanted->replica_count);
-    struct making making = {.input = input, .plan = plan};
+    struct plan_making making = {.input = input, .plan = plan};
     int r = -ENOMEM;
 
     assert(input->now->partition_count == input->wanted->partition_count);
@@ -572,12 +350,7 @@ int plan_make(const struct plan_input *input, struct plan *plan)
     if (r == 0) {
         find_tolerance(&making);
         estimate_time(&making);
-        note_counts(&making);
-        note_unknown(&making);
-        note_meta(&making);
-        note_quorums(&making, true);
-        note_targets(&making);
-        note_warnings(&making);
+        plan_notes(&making);
         r = plan_base_hash(input->now, plan->base);
     }
     if (r == 0)
