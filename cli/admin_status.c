@@ -5,6 +5,12 @@
 #include <string.h>
 
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
+/* What the verdict says, for programs. */
+static const struct output_column field_state = {"state", "", OUTPUT_TEXT};
+static const struct output_column field_tolerates = {"tolerates", "", OUTPUT_NUMBER};
+static const struct output_column field_partitions = {"partitions", "", OUTPUT_NUMBER};
+static const struct output_column field_led = {"partitions_led", "", OUTPUT_NUMBER};
+static const struct output_column field_under = {"under_replicated", "", OUTPUT_NUMBER};
 static const struct output_column field_mend = {"mend", "mend", OUTPUT_TEXT};
 static const struct output_column field_epoch = {"epoch", "epoch", OUTPUT_NUMBER};
 static const struct output_column field_leader = {"meta_leader", "meta leader", OUTPUT_NUMBER};
@@ -103,6 +109,27 @@ static void put_node(struct output *output, const struct view *view, const struc
     output_row(output, values);
 }
 
+static void put_number(struct output *output, const struct output_column *field, uint32_t number,
+                       bool founded)
+{
+    output_field(output, field, (struct output_value){.number = number, .absent = !founded});
+}
+
+static void put_verdict(struct output *output, const struct verdict *verdict)
+{
+    bool founded = verdict->state != VERDICT_UNFOUNDED;
+
+    output_field(output, &field_verdict, (struct output_value){.text = verdict->sentence});
+    output_field(output, &field_state,
+                 (struct output_value){.text = verdict_state_name(verdict->state)});
+    put_number(output, &field_tolerates, verdict->tolerates, founded);
+    put_number(output, &field_partitions, verdict->partitions, founded);
+    put_number(output, &field_led, verdict->leaders, founded);
+    put_number(output, &field_under, verdict->under_replicated, founded);
+    if (verdict->mend[0])
+        output_field(output, &field_mend, (struct output_value){.text = verdict->mend});
+}
+
 /* The ring map, who keeps it, and the data keys that it has. */
 static void put_meta(struct output *output, const struct view *view)
 {
@@ -167,9 +194,7 @@ int admin_status(const struct arguments *arguments)
     if (code == EXIT_CODE_OK)
         code = reach(&admin, &verdict);
     if (code == EXIT_CODE_OK) {
-        output_field(admin.output, &field_verdict, (struct output_value){.text = verdict.sentence});
-        if (verdict.mend[0])
-            output_field(admin.output, &field_mend, (struct output_value){.text = verdict.mend});
+        put_verdict(admin.output, &verdict);
         if (admin.view.founded)
             put_meta(admin.output, &admin.view);
         output_table(admin.output, "nodes", columns, COLUMN_COUNT);

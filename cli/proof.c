@@ -16,6 +16,8 @@
 #define NAMES_MAX 16u /* more members are not named */
 
 static const struct output_column field_proof = {"proof", NULL, OUTPUT_TEXT};
+static const struct output_column field_groups = {"groups", "", OUTPUT_NUMBER};
+static const struct output_column field_proven = {"groups_proven", "", OUTPUT_NUMBER};
 static const struct output_column columns[] = {
     {"member", "NODE", OUTPUT_NUMBER},
     {"partition", "PARTITION", OUTPUT_NUMBER}, /* absent: the meta group */
@@ -173,6 +175,8 @@ static void put_verdict(struct output *output, const struct proof *proof, struct
         text_add(&text, "; %" PRIu32 " lack that alone: see ring-admin status, and ask again",
                  count.weak);
     output_field(output, &field_proof, (struct output_value){.text = verdict});
+    output_field(output, &field_groups, (struct output_value){.number = proof->count});
+    output_field(output, &field_proven, (struct output_value){.number = count.proven});
 }
 
 enum exit_code proof_put(const struct proof *proof, struct admin *admin)

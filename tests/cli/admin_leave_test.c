@@ -109,6 +109,8 @@ Test(admin_leave, the_table_says_which_groups_have_too_few)
     damage();
     cr_assert_eq(admin_fake_command("leave 1 --wait"), EXIT_CODE_FAILED);
     root = json_loads(admin_fake.printed, 0, NULL);
+    cr_assert_eq(json_integer_value(json_object_get(root, "groups")), 17);
+    cr_assert_eq(json_integer_value(json_object_get(root, "groups_proven")), 16);
     for (size_t i = 2; i < 5; i++) {
         row = json_array_get(json_object_get(root, "held"), i);
         cr_assert_eq(json_integer_value(json_object_get(row, "partition")), i);

@@ -30,6 +30,14 @@ static size_t rows(json_t *root, const char *name)
     return json_array_size(json_object_get(root, name));
 }
 
+static json_int_t number(json_t *root, const char *name)
+{
+    json_t *value = json_object_get(root, name);
+
+    REQUIRE(json_is_integer(value), "no %s in %s", name, text);
+    return json_integer_value(value);
+}
+
 static void check_json(struct fleet *fleet)
 {
     json_t *root = ask(fleet, "status", NULL);
@@ -37,6 +45,10 @@ static void check_json(struct fleet *fleet)
 
     REQUIRE(strcmp(json_string_value(json_object_get(root, "verdict")),
                    "healthy: 3 nodes, 256 partitions, tolerates 1 more failure") == 0,
+            "%s", text);
+    REQUIRE(strcmp(json_string_value(json_object_get(root, "state")), "healthy") == 0, "%s", text);
+    REQUIRE(number(root, "tolerates") == 1 && number(root, "partitions") == 256 &&
+                number(root, "partitions_led") == 256 && number(root, "under_replicated") == 0,
             "%s", text);
     REQUIRE(rows(root, "nodes") == NODES, "%s", text);
     for (size_t i = 0; i < NODES; i++)
