@@ -72,6 +72,10 @@ static void say_under_way(const struct admin_change *change)
     if (missing) {
         progress_missing(view, &change->moves, missing, text, sizeof text);
         arguments_error(change->admin->arguments, "a plan is under way, and waits: %s", text);
+    } else if (view->map.paused) {
+        arguments_error(change->admin->arguments,
+                        "a plan is under way, and paused: go on with it (`ring-admin resume`), or "
+                        "end it where it is (`ring-admin abort`)");
     } else {
         arguments_error(change->admin->arguments,
                         "a plan is under way: wait for it (`ring-admin %s`), or end it where it is "
@@ -308,11 +312,27 @@ static void say_known(const struct admin *admin, const struct ringmap *next, cha
              next ? next->epoch : map->epoch, wait);
 }
 
+/* Who waits for a plan that is paused waits for somebody. */
+static void say_paused(const struct admin *admin, struct bar *bar, bool *said)
+{
+    const struct ringmap *map = &admin->view.map;
+    bool paused = ringmap_moving(map) && map->paused;
+
+    if (paused && !*said) {
+        bar_clear(bar);
+        arguments_error(admin->arguments,
+                        "the plan is paused: `ring-admin resume` goes on with it, `ring-admin "
+                        "abort` ends it where it is");
+    }
+    *said = paused;
+}
+
 static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
 {
     uint64_t epoch = next ? next->epoch : 0, drawn_ms = 0;
     struct progress progress = {0};
     struct look looks = {0};
+    bool paused = false;
     char known[256];
 
     for (;;) {
@@ -342,6 +362,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             return EXIT_CODE_CONFLICT;
         }
         if (seen && map->epoch >= epoch && begun_ms >= drawn_ms + DRAW_MS) {
+            say_paused(admin, bar, &paused);
             r = draw(admin, &progress, bar);
             drawn_ms = clock_now_ms();
         }

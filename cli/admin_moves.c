@@ -23,6 +23,7 @@ static const struct output_column field_bytes = {"bytes", "bytes", OUTPUT_SIZE};
 static const struct output_column field_sent = {"bytes_done", "copied", OUTPUT_SIZE};
 static const struct output_column field_retries = {"retries", "retries", OUTPUT_NUMBER};
 static const struct output_column field_waits = {"waits", "waits", OUTPUT_TEXT};
+static const struct output_column field_follow = {"follow", "follow it", OUTPUT_TEXT};
 static const struct output_column field_mend = {"mend", "missing", OUTPUT_TEXT};
 /* Without a partition: the meta group. */
 static const struct output_column columns[] = {
@@ -278,9 +279,15 @@ static enum exit_code abort_end(struct admin *admin, const struct ringmap *next)
 {
     enum exit_code code = EXIT_CODE_OK, printed;
 
+    output_field(admin->output, &field_verdict,
+                 (struct output_value){
+                     .text = "the plan is given up: each partition stays where it is now"});
     put_number(admin->output, &field_epoch, next->epoch);
     if (arguments_text(admin->arguments, "wait"))
         code = admin_change_wait(admin, next);
+    else
+        output_field(admin->output, &field_follow,
+                     (struct output_value){.text = "ring-admin moves --watch"});
     printed = admin_print(admin);
     return code != EXIT_CODE_OK ? code : printed;
 }

@@ -141,15 +141,38 @@ static json_t *list_json(const struct output_value *value)
     return list;
 }
 
+/* What is no UTF-8, as keys may be: bytes that do not print as \x and two digits, as `top` does. */
+static json_t *bytes_json(const char *bytes)
+{
+    size_t size = strlen(bytes), at = 0;
+    char *text = malloc(4 * size + 1);
+    json_t *json;
+
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = (uint8_t)bytes[i];
+
+        if (byte >= ' ' && byte <= '~' && byte != '\\')
+            text[at++] = (char)byte;
+        else
+            at += (size_t)sprintf(text + at, "\\x%02x", byte);
+    }
+    text[at] = 0;
+    json = json_string(text);
+    free(text);
+    return json;
+}
+
 static json_t *value_json(enum output_type type, const struct output_value *value)
 {
     if (value->absent)
         return json_null();
     switch (type) {
-    case OUTPUT_TEXT: { /* keys and zones need not be UTF-8 */
+    case OUTPUT_TEXT: {
         json_t *text = json_string(value->text);
 
-        return text ? text : json_string("?");
+        return text ? text : bytes_json(value->text);
     }
     case OUTPUT_BOOL:
         return json_boolean(value->number != 0);
@@ -253,7 +276,7 @@ void output_row(struct output *output, const struct output_value *values)
             const char *data = cell;
 
             if (output->columns[i].type == OUTPUT_TEXT && !values[i].absent)
-                data = values[i].text; /* sentences may be long */
+                data = values[i].text[0] ? values[i].text : "-"; /* sentences may be long */
             else
                 format_cell(output->columns[i].type, &values[i], cell);
             if (scols_line_set_data(line, i, data) != 0)

@@ -15,7 +15,7 @@
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
 static const struct output_column field_changes = {"changes", "changes", OUTPUT_TEXT};
 static const struct output_column field_work = {NULL, "moves", OUTPUT_TEXT};
-static const struct output_column field_safety = {NULL, "tolerates", OUTPUT_TEXT};
+static const struct output_column field_safety = {NULL, "more failures tolerated", OUTPUT_TEXT};
 static const struct output_column field_plan = {"plan", "plan", OUTPUT_TEXT};
 static const struct output_column field_commit = {"commit", "commit", OUTPUT_TEXT};
 static const struct output_column field_epoch = FOR_PROGRAMS("epoch", OUTPUT_NUMBER);
@@ -129,7 +129,7 @@ static void put_sentences(struct output *output, const struct view *view,
                  planning->cost.moves, planning->cost.moves_min,
                  planning->sizes_known ? "" : "more than ", size, time, rate, plan->wave_count,
                  plan->lead_count);
-    add_tolerance(&text, plan->tolerance_before, "more failures now, ");
+    add_tolerance(&text, plan->tolerance_before, "now, ");
     add_tolerance(&text, plan->tolerance_least, "on the way, ");
     add_tolerance(&text, plan->tolerance_after, "after");
     if (!plan_refused(plan)) /* it is no plan of anything then */

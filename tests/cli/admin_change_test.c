@@ -88,6 +88,46 @@ Test(admin_change, a_document_says_that_a_plan_was_aborted_also_when_its_end_is_
     admin_fake_close();
 }
 
+/* Of a plan that is paused no waiting sees the end. */
+Test(admin_change, beside_a_paused_plan_one_is_told_how_it_goes_on)
+{
+    admin_fake_open(4, 0, 3);
+    scene_begin(&admin_fake.view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    admin_fake.view.map.paused = true;
+    cr_assert_eq(admin_fake_command("weight 2 110"), EXIT_CODE_CONFLICT);
+    cr_assert(strstr(admin_fake.said, "and paused: go on with it (`ring-admin resume`)"), "%s",
+              admin_fake.said);
+    cr_assert_null(strstr(admin_fake.said, "--watch"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, who_waits_for_a_paused_plan_is_told_so_once)
+{
+    const char *said;
+
+    admin_fake_open(4, 0, 3);
+    scene_begin(&admin_fake.view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    admin_fake.view.map.paused = true;
+    cr_assert_eq(ringmap_finished(&admin_fake.view.map, &admin_fake.settled), 0);
+    admin_fake.looks = 40;
+    (void)admin_fake_command("leave 1 --wait");
+    said = strstr(admin_fake.said, "the plan is paused: `ring-admin resume` goes on with it");
+    cr_assert(said, "%s", admin_fake.said);
+    cr_assert_null(strstr(said + 1, "the plan is paused"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
+Test(admin_change, an_abort_says_what_it_does_and_how_to_see_its_end)
+{
+    admin_fake_open(4, 0, 3);
+    scene_begin(&admin_fake.view, &(struct staged_change){.op = STAGED_LEAVE, .member = 1});
+    cr_assert_eq(admin_fake_command("abort"), EXIT_CODE_OK, "%s", admin_fake.said);
+    cr_assert(strstr(admin_fake.printed, "the plan is given up") &&
+                  strstr(admin_fake.printed, "follow it: ring-admin moves --watch"),
+              "%s", admin_fake.printed);
+    admin_fake_close();
+}
+
 /* Three of five voters are lost. */
 static void lose_majority(void)
 {

@@ -117,21 +117,6 @@ Test(output, a_table_without_rows_is_an_empty_array)
     free(print(OUTPUT_TABLE, false));
 }
 
-Test(output, bytes_that_are_no_utf8_keep_json_whole)
-{
-    struct output *output = output_new(OUTPUT_JSON);
-    char *text = NULL;
-    size_t size;
-    FILE *stream = open_memstream(&text, &size);
-
-    output_field(output, &sentence, (struct output_value){.text = "\xff\xfe"});
-    cr_assert_eq(output_print(output, stream), 0);
-    fclose(stream);
-    output_free(output);
-    cr_assert(strstr(text, "\"verdict\": \"?\""), "%s", text);
-    free(text);
-}
-
 Test(output, only_two_formats_are_known)
 {
     enum output_format format;
@@ -140,4 +125,42 @@ Test(output, only_two_formats_are_known)
     cr_assert(output_format_parse("json", &format) && format == OUTPUT_JSON);
     cr_assert(!output_format_parse("xml", &format));
     cr_assert(!output_format_parse("", &format));
+}
+
+/* Two keys are two, also where they are no text. */
+Test(output, bytes_that_are_no_text_are_told_by_their_numbers)
+{
+    struct output *output = output_new(OUTPUT_JSON);
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    json_t *root;
+
+    output_field(output, &sentence, (struct output_value){.text = "a\xff\\\n\xfe"});
+    cr_assert_eq(output_print(output, stream), 0);
+    fclose(stream);
+    output_free(output);
+    root = json_loads(text, 0, NULL);
+    cr_assert_str_eq(json_string_value(json_object_get(root, "verdict")), "a\\xff\\x5c\\x0a\\xfe");
+    json_decref(root);
+    free(text);
+}
+
+/* Whoever counts columns finds as many in each line. */
+Test(output, a_cell_without_text_is_no_gap)
+{
+    static const struct output_column two[] = {{"zone", "ZONE", OUTPUT_TEXT},
+                                               {"count", "COUNT", OUTPUT_NUMBER}};
+    struct output *output = output_new(OUTPUT_TABLE);
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    output_table(output, "rows", two, 2);
+    output_row(output, (const struct output_value[2]){{.text = ""}, {.number = 7}});
+    cr_assert_eq(output_print(output, stream), 0);
+    fclose(stream);
+    output_free(output);
+    cr_assert(strstr(text, "\n-        7\n"), "%s", text);
+    free(text);
 }
