@@ -38,10 +38,19 @@ uint64_t store_reserve(const struct store *store)
     return store->hosted_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) + JOURNAL_BLOCK_SIZE;
 }
 
+/* While the disk is full nobody waits for who wants a larger one, if it takes a checkpoint. */
+static uint64_t next_least(const struct store *store)
+{
+    uint64_t least = 3 * (uint64_t)JOURNAL_BLOCK_SIZE + store->checkpoint_size +
+                     store->checkpoint_size / 4 + store_reserve(store);
+
+    return store->disk_full && least < store->next_wanted ? least : store->next_wanted;
+}
+
 static bool next_ready(const struct store *store)
 {
     return store->next && store->manifest.edits_durable >= store->next_ticket &&
-           store->next->capacity >= store->next_wanted;
+           store->next->capacity >= next_least(store);
 }
 
 static int no_room(const struct store *store)
@@ -382,17 +391,40 @@ void store_flush_seal(struct store *store)
         rotate(store, 0);
 }
 
+/* With one more, some segment goes: as a whole, or as log, for flush to take it. One that lacks a
+ * partition would be followed by another. */
+static bool checkpoint_frees(const struct store *store)
+{
+    bool oldest = true;
+
+    for (size_t i = 0; i < store->hosted_count; i++)
+        if (store_install_switched(store, store_partition(store, store->hosted[i])))
+            return false;
+    for (size_t i = 0; i < store->segments.count; i++) {
+        const struct journal_segment *segment = store->segments.items[i];
+
+        if (store_segment_droppable(store, segment, true))
+            return true;
+        if (segment->state == JOURNAL_SEGMENT_RETIRED || segment->state == JOURNAL_SEGMENT_DROPPING)
+            continue;
+        if (oldest && !store_segment_retirable(store, segment, false) &&
+            store_segment_retirable(store, segment, true))
+            return true;
+        oldest = false;
+    }
+    return false;
+}
+
 void store_checkpoint_if_wanted(struct store *store)
 {
-    bool wanted = false;
+    const struct journal_segment *next = store->next;
 
-    if (!store->disk_full || store->next || !store->current ||
+    if (!store->disk_full || (next && next->capacity >= store->next_wanted) || !store->current ||
         store->checkpoints_taken != store->checkpoints_durable)
         return;
-    for (size_t i = 0; i < store->segments.count && !wanted; i++)
-        wanted = store_segment_droppable(store, store->segments.items[i], true);
-    if ((wanted || store->marks_wanted) && !journal_is_full(&store->journal))
-        checkpoint_here(store);
+    if ((store->marks_wanted || checkpoint_frees(store)) && !journal_is_full(&store->journal) &&
+        !checkpoint_here(store) && next)
+        rotate(store, 0);
 }
 
 /* --- appends ------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "storage/store_state.h"
 #include "store_host.h"
 
 /* Each background job ends with a sync: one a write would double what a write costs. */
@@ -361,6 +362,46 @@ Test(store_space, at_the_journal_cap_overwriting_goes_on_for_ever)
     host_stop(&host);
 }
 
+/* Where no value fits any more, deletes still do, and each other's elections. */
+Test(store_space, a_value_too_large_for_a_full_disk_holds_up_no_others)
+{
+    uint64_t segment;
+    struct host host;
+    int r = 0;
+
+    host_init(&host, vfs_mem_new());
+    host.options.zero_ahead_size = 4u << 10;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    cr_assert_eq(host_append_next(&host, 0, 1), 0);
+    host_settle(&host); /* prepares the next one */
+    segment = host.store->current->base.number;
+    vfs_mem_set_capacity(host.vfs, 0);
+    host.padding = 8000;
+    for (int i = 0; i < 20 && r != STORE_E_NOSPACE; i++) {
+        r = host_append_next(&host, 0, 1);
+        host_settle(&host);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE);
+    cr_assert_not_null(host.store->next);
+    host.padding = 0;
+    for (int i = 0; i < 50 && host.store->current->base.number == segment; i++) {
+        cr_assert_eq(host_append_next(&host, 0, 1), 0);
+        host_settle(&host);
+    }
+    cr_assert_neq(host.store->current->base.number, segment);
+    vfs_mem_set_capacity(host.vfs, INT64_MAX);
+    host_settle(&host);
+    host.padding = 8000;
+    for (int i = 0; i < 20 && (r = host_append_next(&host, 0, 1)) == STORE_E_FULL; i++)
+        host_settle(&host);
+    cr_assert_eq(r, 0);
+    host_commit_all(&host);
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
 /* Nothing is given back while all is needed; a checkpoint in the middle of the last segment frees
  * it all once it is not. */
 Test(store_space, at_the_journal_cap_a_late_retain_frees_space)
@@ -384,6 +425,37 @@ Test(store_space, at_the_journal_cap_a_late_retain_frees_space)
     host_commit_all(&host);
     host_retain_none(&host);
     for (int i = 0; i < 6; i++)
+        host_settle(&host);
+    cr_assert_eq(host_append_next(&host, 0, 1), 0);
+    cr_assert(host_sync(&host));
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* Nor does it take that all of a segment is dead. */
+Test(store_space, at_the_journal_cap_a_late_retain_frees_what_is_half_alive)
+{
+    struct store_stats stats;
+    struct host host;
+    int r = 0;
+
+    host_init(&host, vfs_mem_new());
+    host.options.journal_size_max = 3 * host.options.segment_size;
+    cr_assert_eq(host_open(&host), 0);
+    host_found(&host);
+    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
+        store_stats(host.store, &stats);
+        r = host_append_next(&host, (uint16_t)((unsigned)i % HOST_PARTITIONS),
+                             (uint32_t)stats.segments % HOST_KEYS);
+        if (r == STORE_E_FULL)
+            host_settle(&host);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE);
+    host_settle(&host);
+    host_commit_all(&host);
+    host_retain_none(&host);
+    for (int i = 0; i < 20; i++)
         host_settle(&host);
     cr_assert_eq(host_append_next(&host, 0, 1), 0);
     cr_assert(host_sync(&host));
