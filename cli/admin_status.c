@@ -2,6 +2,7 @@
 
 #include "cli/verdict.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
@@ -118,6 +119,7 @@ static void put_number(struct output *output, const struct output_column *field,
 static void put_verdict(struct output *output, const struct verdict *verdict)
 {
     bool founded = verdict->state != VERDICT_UNFOUNDED;
+    char mend[VERDICT_TEXT_MAX + 64];
 
     output_field(output, &field_verdict, (struct output_value){.text = verdict->sentence});
     output_field(output, &field_state,
@@ -126,8 +128,10 @@ static void put_verdict(struct output *output, const struct verdict *verdict)
     put_number(output, &field_partitions, verdict->partitions, founded);
     put_number(output, &field_led, verdict->leaders, founded);
     put_number(output, &field_under, verdict->under_replicated, founded);
-    if (verdict->mend[0])
-        output_field(output, &field_mend, (struct output_value){.text = verdict->mend});
+    snprintf(mend, sizeof mend, "%s%s%s", verdict->mend, verdict->then ? "; " : "",
+             verdict->then ? verdict->then : "");
+    if (mend[0])
+        output_field(output, &field_mend, (struct output_value){.text = mend});
 }
 
 /* The ring map, who keeps it, and the data keys that it has. */

@@ -206,7 +206,7 @@ static void describe(const struct verdict *verdict, const struct diagnosis *diag
                  verdict->partitions - verdict->leaders == 1 ? " has" : "s have");
 }
 
-static void advise(const struct diagnosis *diagnosis, struct text *text)
+static void advise(struct verdict *verdict, const struct diagnosis *diagnosis, struct text *text)
 {
     const struct view *view = diagnosis->view;
     enum fault fault = 0;
@@ -221,11 +221,10 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
     node = view_node(view, diagnosis->first[fault]);
     switch (fault) {
     case FAULT_UNREACHABLE:
-        text_add(
-            text,
-            "start node-%u again: ringcask node --ticket FILE --data DIR --listen %s  (%s); if "
-            "it is lost: ring-admin doctor",
-            node->id, node->address, node->why);
+        text_add(text,
+                 "start node-%u again: ringcask node --ticket FILE --data DIR --listen %s  (%s)",
+                 node->id, node->address, node->why);
+        verdict->then = "if it is lost: ring-admin doctor";
         break;
     case FAULT_UNFOUNDED:
         text_add(text, "finish the founding: ring-admin init");
@@ -246,8 +245,9 @@ static void advise(const struct diagnosis *diagnosis, struct text *text)
         text_add(
             text,
             "wait a second and ask again; if it stays, look at the network between node-%u and "
-            "the others: ring-admin doctor",
+            "the others",
             node->id);
+        verdict->then = "who reaches whom: ring-admin doctor";
         break;
     case FAULT_RECEIVING:
         text_add(text, view->map.paused
@@ -312,7 +312,7 @@ void verdict_reach(struct verdict *verdict, const struct view *view, const struc
         describe(verdict, &diagnosis, &sentence);
         text_add(&sentence, "; %u of %u partitions have a leader, %u are under-replicated",
                  verdict->leaders, verdict->partitions, verdict->under_replicated);
-        advise(&diagnosis, &mend);
+        advise(verdict, &diagnosis, &mend);
     }
     text_add(&sentence, ", tolerates %u more failure%s", verdict->tolerates,
              verdict->tolerates == 1 ? "" : "s");

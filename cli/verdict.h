@@ -28,6 +28,7 @@ struct verdict {
     uint32_t partitions, leaders, under_replicated, tolerates;
     char sentence[VERDICT_TEXT_MAX];
     char mend[VERDICT_TEXT_MAX]; /* the command that mends it; "" when healthy */
+    const char *then;            /* static: what if that does not help; NULL: nothing more */
 };
 
 /* moves: of the same moment; NULL only when no plan is under way. */

@@ -98,8 +98,8 @@ Test(verdict, a_lost_node_is_named_with_the_command_that_mends_it)
                    "degraded: node-2 (127.0.0.1:7002) is unreachable; 16 of 16 partitions have a "
                    "leader, 16 are under-replicated, tolerates 0 more failures");
     cr_assert_str_eq(verdict.mend, "start node-2 again: ringcask node --ticket FILE --data DIR "
-                                   "--listen 127.0.0.1:7002  (Connection refused); if it is lost: "
-                                   "ring-admin doctor");
+                                   "--listen 127.0.0.1:7002  (Connection refused)");
+    cr_assert_str_eq(verdict.then, "if it is lost: ring-admin doctor");
 }
 
 Test(verdict, only_partitions_of_the_lost_node_count)
