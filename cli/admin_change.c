@@ -243,7 +243,8 @@ static enum exit_code commit(struct admin_change *change)
     enum exit_code code = EXIT_CODE_OK;
 
     if (!change->planning.next.members) {
-        plan_view(admin->output, &admin->view, &change->planning, change->words, false, !is_table);
+        plan_view(admin->output, &admin->view, &change->planning, change->words, PLAN_VIEW_ASKED,
+                  !is_table);
         if (change->planning.is_empty)
             return EXIT_CODE_OK;
         code = admin_print(admin);
@@ -252,13 +253,15 @@ static enum exit_code commit(struct admin_change *change)
     }
     /* People see what is about to be done; programs get one document, of what was done. */
     if (is_table) {
-        plan_view(admin->output, &admin->view, &change->planning, change->words, false, false);
+        plan_view(admin->output, &admin->view, &change->planning, change->words, PLAN_VIEW_GOES,
+                  false);
         code = admin_print(admin);
     }
     if (code == EXIT_CODE_OK)
         code = map_change_send(admin, &change->planning.next);
     if (code == EXIT_CODE_OK && !is_table)
-        plan_view(admin->output, &admin->view, &change->planning, change->words, true, true);
+        plan_view(admin->output, &admin->view, &change->planning, change->words,
+                  PLAN_VIEW_COMMITTED, true);
     if (code == EXIT_CODE_OK)
         output_field(admin->output, &field_committed,
                      (struct output_value){.number = change->planning.next.epoch});

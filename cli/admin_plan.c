@@ -10,7 +10,7 @@ int admin_plan(const struct arguments *arguments)
     if (code == EXIT_CODE_OK)
         code = admin_change_plan(&change, &admin, arguments->operands, arguments->operand_count);
     if (code == EXIT_CODE_OK) {
-        plan_view(admin.output, &admin.view, &change.planning, change.words, false,
+        plan_view(admin.output, &admin.view, &change.planning, change.words, PLAN_VIEW_ASKED,
                   admin.format == OUTPUT_JSON);
         code = admin_print(&admin);
     }

@@ -193,7 +193,7 @@ static void put_moves(struct output *output, const struct plan *plan)
 }
 
 static void put_commit(struct output *output, const struct planning *planning, const char *words,
-                       bool committed)
+                       enum plan_view_stage stage)
 {
     char hash[PLANNING_HASH_SHOWN + 1], commit[CHANGES_WORDS_SIZE + 64];
     bool ready = planning->next.members != NULL;
@@ -203,14 +203,18 @@ static void put_commit(struct output *output, const struct planning *planning, c
     snprintf(commit, sizeof commit, "ring-admin commit --plan %s%s%s", hash, words[0] ? " " : "",
              words);
     output_field(output, &field_plan, (struct output_value){.text = hash, .absent = !ready});
-    output_field(output, &field_commit,
-                 (struct output_value){.text = commit, .absent = !ready || committed});
+    if (stage != PLAN_VIEW_GOES)
+        output_field(
+            output, &field_commit,
+            (struct output_value){.text = commit, .absent = !ready || stage != PLAN_VIEW_ASKED});
 }
 
-static const char *verdict_of(const struct planning *planning, bool committed)
+static const char *verdict_of(const struct planning *planning, enum plan_view_stage stage)
 {
-    if (committed)
+    if (stage == PLAN_VIEW_COMMITTED)
         return "committed";
+    if (stage == PLAN_VIEW_GOES)
+        return "this is committed now";
     if (planning->is_empty)
         return "nothing to do: the cluster is as it is asked for";
     return plan_refused(&planning->plan) ? "refused: nothing was changed"
@@ -218,17 +222,17 @@ static const char *verdict_of(const struct planning *planning, bool committed)
 }
 
 void plan_view(struct output *output, const struct view *view, const struct planning *planning,
-               const char *words, bool committed, bool moves)
+               const char *words, enum plan_view_stage stage, bool moves)
 {
     const struct plan *plan = &planning->plan;
 
     output_field(output, &field_verdict,
-                 (struct output_value){.text = verdict_of(planning, committed)});
+                 (struct output_value){.text = verdict_of(planning, stage)});
     output_field(output, &field_changes,
                  (struct output_value){.text = words, .absent = words[0] == 0});
     put_numbers(output, view, planning);
     put_sentences(output, view, planning);
-    put_commit(output, planning, words, committed);
+    put_commit(output, planning, words, stage);
     output_table(output, "nodes", node_columns, NODE_COLUMN_COUNT);
     for (uint32_t i = 0; i < plan->member_count; i++)
         put_node(output, view, &plan->members[i]);

@@ -88,6 +88,18 @@ Test(admin_change, a_document_says_that_a_plan_was_aborted_also_when_its_end_is_
     admin_fake_close();
 }
 
+/* What is done is not offered to be done. */
+Test(admin_change, who_commits_is_not_told_how_to)
+{
+    admin_fake_open(4, 0, 3);
+    cr_assert_eq(admin_fake_command("weight 2 110"), EXIT_CODE_OK, "%s", admin_fake.said);
+    cr_assert_null(strstr(admin_fake.printed, "ring-admin commit"), "%s", admin_fake.printed);
+    cr_assert_null(strstr(admin_fake.printed, "nothing has been changed"), "%s",
+                   admin_fake.printed);
+    cr_assert(strstr(admin_fake.printed, "committed, epoch: 2"), "%s", admin_fake.printed);
+    admin_fake_close();
+}
+
 /* Of a plan that is paused no waiting sees the end. */
 Test(admin_change, beside_a_paused_plan_one_is_told_how_it_goes_on)
 {
