@@ -509,6 +509,7 @@ enum exit_code demo_run(const struct demo_options *options)
     if (code == EXIT_CODE_OK) {
         printf("ready resp=%s ticket=%s\n", demo.resp, demo.ticket_path);
         fflush(stdout);
+        say("redis-cli -p %s set a 1; Ctrl-C stops everything", strrchr(demo.resp, ':') + 1);
         supervise(&demo);
         say("stopping");
     }

@@ -10,7 +10,7 @@ build()
     cd "$top" && cmake --preset release && cmake --build --preset release --target ringcask ring-admin
 }
 log=$(mktemp) || exit 1
-echo "building (build/release)" >&2
+echo "building (build/release); the first time that takes some minutes" >&2
 if ! (build) >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     rm -f "$log"

@@ -191,6 +191,7 @@ static void tour(struct demo *demo)
     kill(demo->pids[0], SIGKILL);
     put(demo, "a", "2");
     expect(demo, "a", "2");
+    wait_told(demo, "Ctrl-C stops everything");
     wait_told(demo, "node-1 was killed by signal 9. Start it again with");
     REQUIRE(status(demo) == 4, "status --check of a degraded cluster");
     child_signal(&demo->child, SIGUSR1);
