@@ -501,6 +501,14 @@ static void run_begin(struct shard *shard)
         compare->due_ms = shard->now_ms + LOOK_MS;
 }
 
+/* Nothing on its disk tells, and who restarts nodes to have a majority again would have its content
+ * in it. */
+static void fence(struct shard *shard, struct replica *replica)
+{
+    shard_fence(shard, replica, "its content is not that of most replicas");
+    store_checkpoint_soon(shard->store);
+}
+
 /* A leader that is outvoted lets another one lead, and is repaired by that one. */
 static void odd_step(struct shard *shard, struct replica *replica)
 {
@@ -513,7 +521,7 @@ static void odd_step(struct shard *shard, struct replica *replica)
     }
     replica->odd_until_ms = 0;
     shard->compare.odd = NULL;
-    shard_fence(shard, replica, "its content is not that of most replicas");
+    fence(shard, replica);
 }
 
 void shard_compare_pump(struct shard *shard)
@@ -548,7 +556,7 @@ void shard_compare_frame(struct shard *shard, uint16_t member, const struct link
         if (ask.kind == WIRE_COMPARE_ASK && !capture_begin(shard, replica, &ask))
             answer(shard, &ask, WIRE_COMPARE_NOT, 0, 0);
         else if (ask.kind == WIRE_COMPARE_ODD && current(replica, &ask))
-            shard_fence(shard, replica, "its content is not that of most replicas");
+            fence(shard, replica);
     }
 }
 

@@ -336,6 +336,8 @@ void store_slice(const struct store *store, uint16_t partition, struct keydir_sl
 /* Log entries below first_index are no longer needed as log (they stay as data). Segments whose
  * records are all dead or below it are dropped and recycled by background jobs. */
 void store_retain(struct store *store, uint16_t partition, uint64_t first_index);
+/* What checkpoints say is to outlast a crash: the next one is taken soon. */
+void store_checkpoint_soon(struct store *store);
 /* The first index that the partition would have to keep for the log of all partitions to take no
  * more than about log_size_max bytes of segments; 0 when they do. An idle partition whose few
  * entries lie in an old segment holds up all that came behind: it is moved by force. */

@@ -255,6 +255,7 @@ static int checkpoints_append(struct store *store)
 static void checkpoint_taken(struct store *store)
 {
     store->checkpoints_taken++;
+    store->checkpoint_asked = false;
     store->checkpoint_batch = store->journal.open;
     for (size_t i = 0; i < store->hosted_count; i++) {
         struct store_partition *part = store_partition(store, store->hosted[i]);
@@ -415,15 +416,23 @@ static bool checkpoint_frees(const struct store *store)
     return false;
 }
 
+/* No segment comes, whose checkpoint it would be. */
+static bool checkpoint_lacks(const struct store *store)
+{
+    if (store->next && store->next->capacity >= store->next_wanted)
+        return false;
+    return store->marks_wanted || checkpoint_frees(store);
+}
+
 void store_checkpoint_if_wanted(struct store *store)
 {
-    const struct journal_segment *next = store->next;
+    /* While the disk is full there is room for one, which is to free some. */
+    bool wanted = store->disk_full ? checkpoint_lacks(store) : store->checkpoint_asked;
 
-    if (!store->disk_full || (next && next->capacity >= store->next_wanted) || !store->current ||
-        store->checkpoints_taken != store->checkpoints_durable)
+    if (!wanted || !store->current || store->checkpoints_taken != store->checkpoints_durable ||
+        journal_is_full(&store->journal))
         return;
-    if ((store->marks_wanted || checkpoint_frees(store)) && !journal_is_full(&store->journal) &&
-        !checkpoint_here(store) && next)
+    if (!checkpoint_here(store) && store->next)
         rotate(store, 0);
 }
 

@@ -209,6 +209,11 @@ void store_retain(struct store *store, uint16_t partition, uint64_t first_index)
         part->retain = first_index;
 }
 
+void store_checkpoint_soon(struct store *store)
+{
+    store->checkpoint_asked = true;
+}
+
 struct digest_walk {
     struct store *store;
     uint64_t sum;

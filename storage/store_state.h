@@ -177,6 +177,7 @@ struct store {
     uint64_t checkpoint_size;  /* bytes of its records and runs */
 
     bool marks_wanted;    /* flush waits for every commit to be durable */
+    bool checkpoint_asked;
     uint64_t marks_batch; /* that carries them */
 
     struct hint_build hint;      /* of hint_file, while there is one */

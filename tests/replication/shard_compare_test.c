@@ -206,6 +206,39 @@ Test(shard_compare, a_leader_that_is_outvoted_hands_over_and_is_repaired)
     cluster_stop(&cluster);
 }
 
+/* Nobody is there to repair it before it is started again. */
+Test(shard_compare, one_that_is_outvoted_is_so_behind_a_restart)
+{
+    uint16_t p;
+    int node;
+
+    begin();
+    set_many("k", 0, 200, "value");
+    p = cluster_partition(&cluster, "k1");
+    node = follower_of(p);
+    lose(node, p);
+    for (int ms = 0; ms < 20000 && !shard_fenced(cluster.shards[node], p, NULL); ms++)
+        cluster_run(&cluster, 1);
+    cr_assert(shard_fenced(cluster.shards[node], p, NULL));
+    for (int other = 0; other < CLUSTER_NODES; other++)
+        if (other != node)
+            cluster_kill(&cluster, other);
+    cluster_run(&cluster, 100);
+    cr_assert(shard_fenced(cluster.shards[node], p, NULL));
+    for (int i = 0; i < 2; i++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+        cr_assert(shard_fenced(cluster.shards[node], p, NULL), "restart %d", i);
+    }
+    for (int other = 0; other < CLUSTER_NODES; other++)
+        if (other != node)
+            cluster_restart(&cluster, other);
+    cluster_run(&cluster, 5000);
+    cr_assert_eq(stats_sum().fenced, 0);
+    expect_same(p);
+    cluster_stop(&cluster);
+}
+
 Test(shard_compare, without_a_majority_nothing_is_touched_and_it_is_said)
 {
     uint16_t p;
