@@ -176,9 +176,9 @@ struct store {
     uint64_t checkpoint_batch; /* that holds the newest taken */
     uint64_t checkpoint_size;  /* bytes of its records and runs */
 
-    bool marks_wanted;    /* flush waits for every commit to be durable */
-    bool checkpoint_asked;
-    uint64_t marks_batch; /* that carries them */
+    bool marks_wanted;     /* flush waits for every commit to be durable */
+    bool checkpoint_asked; /* store_checkpoint_soon() */
+    uint64_t marks_batch;  /* that carries them */
 
     struct hint_build hint;      /* of hint_file, while there is one */
     struct data_file *hint_file; /* pinned */
