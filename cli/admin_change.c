@@ -10,7 +10,6 @@
 #include "cli/remedy.h"
 #include "cli/text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 #include "replication/transfer.h"
 #include "ring/next_map.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

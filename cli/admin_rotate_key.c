@@ -3,7 +3,6 @@
 #include "cli/look.h"
 #include "cli/map_change.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "cli/top_ask.h"
 #include "ring/hash.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

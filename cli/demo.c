@@ -7,7 +7,6 @@
 #include "cli/founding.h"
 #include "cli/text.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

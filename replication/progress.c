@@ -1,7 +1,5 @@
 #include "replication/progress.h"
 
-#include <assert.h>
-
 #define ANSWER_MS_MAX 400u /* longer is not waited for */
 
 void progress_reset(struct raft_progress *progress, uint64_t last, uint64_t now_ms)

@@ -1,7 +1,6 @@
 #include "replication/shard_internal.h"
 #include "ring/wire_load.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
 #include "replication/shard_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

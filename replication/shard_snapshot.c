@@ -3,8 +3,6 @@
 #include "replication/shard_internal.h"
 #include "replication/shard_source.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

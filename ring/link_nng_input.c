@@ -5,7 +5,6 @@
 #include "ring/wire.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

@@ -214,8 +214,7 @@ struct swim_relay {
 
 /* What was refused or done, since the start. */
 struct swim_stats {
-    uint64_t probes, probes_failed;
-    uint64_t refutations;
+    uint64_t probes;
     uint64_t strangers; /* packets and news of who is not in the map */
     uint64_t joiners;   /* statements that were not believed, of who is joining */
     uint64_t forged;    /* records whose signature is wrong, or that do not decode */

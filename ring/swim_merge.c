@@ -188,7 +188,6 @@ void swim_refute(struct swim *swim)
 
     if (self->incarnation + 1 >= SWIM_INCARNATION_MAX)
         return;
-    swim->stats.refutations++;
     swim->health += swim->health < swim->options.health_max;
     swim_outbid(swim, self->incarnation);
 }

@@ -1,6 +1,5 @@
 #include "ring/swim_internal.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* Of those that hear of a suspicion so many probe the suspect out of turn, on average: more than
@@ -171,7 +170,6 @@ static void end_probe(struct swim *swim, struct swim_effects *effects)
         return;
     target = swim_get(swim, swim->probe.target);
     swim->probe.phase = SWIM_PROBE_NONE;
-    swim->stats.probes_failed++;
     worsen(swim);
     if (is_gone(target))
         return;

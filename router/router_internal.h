@@ -27,7 +27,7 @@ struct router_stats {
 
 struct router {
     struct router_options options;
-    uint64_t now_ms, wall_ms, start_ms, start_wall_ms;
+    uint64_t now_ms, wall_ms, start_ms;
     uint64_t random;   /* state of a splitmix64, fed by the events */
     uint64_t timer_ms; /* nothing is due before; may be too early */
     struct ringmap map;

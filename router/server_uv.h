@@ -17,8 +17,6 @@
 
 #include <stddef.h>
 
-#define SERVER_UV_SEEDS_MAX 64u
-
 struct server_uv_options {
     const struct ticket *ticket; /* borrowed for the call, as are the texts */
     const char *const *seeds;    /* "HOST:PORT", numeric */

@@ -1,6 +1,5 @@
 #include "storage/casks.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 

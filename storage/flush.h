@@ -138,7 +138,6 @@ struct flush {
     uint64_t *safe_index; /* by store_partition.slot: tombstones below it go */
     uint32_t *generations;
     uint64_t ticket;
-    uint64_t barrier; /* batch that makes every death seen durable; 0: not known yet */
 };
 
 /* How much a victim is worth: live, not 0, and length in bytes; rate > 0: the share of what is

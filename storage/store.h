@@ -397,7 +397,6 @@ struct store_stats {
     uint64_t flush_bytes;             /* written to casks */
     uint64_t flush_reclaimed;         /* bytes of victims, less those of their casks */
     uint64_t flush_victims;           /* files that were worth it when the last round began */
-    uint64_t flush_backlog;           /* dead bytes beyond the target then */
     uint64_t flush_files;             /* victims of rounds that are done */
     uint64_t flush_demands;           /* calls of store_flush() and store_flush_all(), */
     uint64_t flushes_served;          /* and of them the newest that is done with */
@@ -410,7 +409,6 @@ struct store_stats {
     struct store_scrub_stats scrub;
     bool fenced;              /* the whole shard: its manifest cannot be trusted */
     struct cache_stats cache; /* all 0 without one */
-    uint64_t sync_us_last;    /* of the last write job, as measured by store_job_run's host */
     bool disk_full;
 };
 void store_stats(const struct store *store, struct store_stats *stats);

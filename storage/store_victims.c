@@ -444,7 +444,6 @@ bool store_flush_choose(struct store *store)
     if (!may_gain(store))
         return false;
     choices = calloc(store->files.slot_count + 1, sizeof(*choices));
-    store->stats.flush_backlog = store_flush_backlog(store);
     if (choices && too_many_casks(store))
         merges_choose(store, choices);
     store->stats.flush_victims = flush->victim_count;

@@ -5,7 +5,6 @@
 
 #include <criterion/criterion.h>
 
-#include <stdio.h>
 #include <string.h>
 
 /* Leaders take their groups to what the ring map wants, while a client writes. shard_lives_test has
