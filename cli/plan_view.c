@@ -18,6 +18,8 @@ static const struct output_column field_work = {NULL, "moves", OUTPUT_TEXT};
 static const struct output_column field_safety = {NULL, "more failures tolerated", OUTPUT_TEXT};
 static const struct output_column field_plan = {"plan", "plan", OUTPUT_TEXT};
 static const struct output_column field_commit = {"commit", "commit", OUTPUT_TEXT};
+static const struct output_column field_beyond = {"notes_beyond", "more notes like those listed",
+                                                  OUTPUT_NUMBER};
 static const struct output_column field_epoch = FOR_PROGRAMS("epoch", OUTPUT_NUMBER);
 static const struct output_column field_moves = FOR_PROGRAMS("moves", OUTPUT_NUMBER);
 static const struct output_column field_least = FOR_PROGRAMS("moves_least", OUTPUT_NUMBER);
@@ -233,6 +235,8 @@ void plan_view(struct output *output, const struct view *view, const struct plan
     put_numbers(output, view, planning);
     put_sentences(output, view, planning);
     put_commit(output, planning, words, stage);
+    if (plan->notes_beyond > 0)
+        put_number(output, &field_beyond, plan->notes_beyond);
     output_table(output, "nodes", node_columns, NODE_COLUMN_COUNT);
     for (uint32_t i = 0; i < plan->member_count; i++)
         put_node(output, view, &plan->members[i]);

@@ -177,6 +177,20 @@ Test(admin_change, without_a_majority_of_the_meta_group_a_removal_gives_3)
     expect_unreachable("remove --force 5");
 }
 
+/* The same is noted of a few partitions, not of all. */
+Test(admin_change, a_plan_tells_how_many_notes_are_not_listed)
+{
+    lose_majority();
+    cr_assert_eq(admin_fake_command("plan replicas 1"), EXIT_CODE_UNREACHABLE);
+    cr_assert(strstr(admin_fake.printed, "more notes like those listed: "), "%s",
+              admin_fake.printed);
+    admin_fake_close();
+    admin_fake_open(3, 0, 3);
+    cr_assert_eq(admin_fake_command("plan weight 1 200"), EXIT_CODE_OK, "%s", admin_fake.said);
+    cr_assert_null(strstr(admin_fake.printed, "more notes"), "%s", admin_fake.printed);
+    admin_fake_close();
+}
+
 Test(admin_change, what_is_refused_for_another_reason_gives_1)
 {
     admin_fake_open(3, 0, 3);
