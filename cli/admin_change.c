@@ -269,8 +269,39 @@ static enum exit_code commit(struct admin_change *change)
 
 /* --- the way to its end -------------------------------------------------------------------- */
 
+/* Who waits: what is on the screen, and what has been said above it. */
+struct watch {
+    struct bar bar;
+    struct progress progress;
+    bool paused;
+    uint16_t missing;
+};
+
+/* Of a plan that is paused or needs a node that is dead nobody sees the end by waiting alone: said
+ * once each. */
+static void say_held_up(const struct admin *admin, const struct moves *moves, struct watch *watch)
+{
+    const struct view *view = &admin->view;
+    const struct view_node *missing = moves_missing(moves, &view->map, view);
+    char text[PROGRESS_TEXT_SIZE];
+
+    if (view->map.paused && !watch->paused) {
+        bar_clear(&watch->bar);
+        arguments_error(admin->arguments,
+                        "the plan is paused: `ring-admin resume` goes on with it, `ring-admin "
+                        "abort` ends it where it is");
+    }
+    if (missing && missing->id != watch->missing) {
+        progress_missing(view, moves, missing, text, sizeof text);
+        bar_clear(&watch->bar);
+        arguments_error(admin->arguments, "the plan waits: %s", text);
+    }
+    watch->paused = view->map.paused;
+    watch->missing = missing ? missing->id : 0;
+}
+
 /* 0 or -errno. */
-static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
+static int draw(struct admin *admin, struct watch *watch)
 {
     char text[PROGRESS_TEXT_SIZE], waits[PROGRESS_TEXT_SIZE / 2], both[2 * PROGRESS_TEXT_SIZE];
     struct moves_sum sum;
@@ -278,13 +309,14 @@ static int draw(struct admin *admin, struct progress *progress, struct bar *bar)
     int r = moves_ask(&moves, &admin->view, admin->cluster, CLUSTER_TIMEOUT_MS);
 
     if (r == 0) {
+        say_held_up(admin, &moves, watch);
         moves_sum(&moves, &admin->view.map, &sum);
-        progress_take(progress, &sum, clock_now_ms());
-        progress_text(progress, text, sizeof text);
+        progress_take(&watch->progress, &sum, clock_now_ms());
+        progress_text(&watch->progress, text, sizeof text);
         progress_waits(&moves, &admin->view.map, waits, sizeof waits);
         snprintf(both, sizeof both, "%s%s%s%s", text, waits[0] ? "; " : "", waits,
                  admin->view.map.paused ? "; paused" : "");
-        bar_draw(bar, progress_percent(progress), both);
+        bar_draw(&watch->bar, progress_percent(&watch->progress), both);
     }
     moves_deinit(&moves);
     return r;
@@ -314,27 +346,10 @@ static void say_known(const struct admin *admin, const struct ringmap *next, cha
              next ? next->epoch : map->epoch, wait);
 }
 
-/* Who waits for a plan that is paused waits for somebody. */
-static void say_paused(const struct admin *admin, struct bar *bar, bool *said)
-{
-    const struct ringmap *map = &admin->view.map;
-    bool paused = ringmap_moving(map) && map->paused;
-
-    if (paused && !*said) {
-        bar_clear(bar);
-        arguments_error(admin->arguments,
-                        "the plan is paused: `ring-admin resume` goes on with it, `ring-admin "
-                        "abort` ends it where it is");
-    }
-    *said = paused;
-}
-
-static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct bar *bar)
+static enum exit_code follow(struct admin *admin, const struct ringmap *next, struct watch *watch)
 {
     uint64_t epoch = next ? next->epoch : 0, drawn_ms = 0;
-    struct progress progress = {0};
     struct look looks = {0};
-    bool paused = false;
     char known[256];
 
     for (;;) {
@@ -347,15 +362,15 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
         say_known(admin, next, known);
         code = look_again(&looks, admin, known, &seen);
         if (code != EXIT_CODE_OK) {
-            bar_clear(bar);
+            bar_clear(&watch->bar);
             return code;
         }
         if (seen && next && map_change_ended(map, next)) {
-            bar_clear(bar);
+            bar_clear(&watch->bar);
             return EXIT_CODE_OK;
         }
         if (seen && map->epoch >= epoch && !ringmap_moving(map)) {
-            bar_clear(bar);
+            bar_clear(&watch->bar);
             if (!next || map_change_holds(map, next))
                 return EXIT_CODE_OK;
             arguments_error(admin->arguments,
@@ -364,8 +379,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             return EXIT_CODE_CONFLICT;
         }
         if (seen && map->epoch >= epoch && begun_ms >= drawn_ms + DRAW_MS) {
-            say_paused(admin, bar, &paused);
-            r = draw(admin, &progress, bar);
+            r = draw(admin, watch);
             drawn_ms = clock_now_ms();
         }
         if (r < 0)
@@ -376,11 +390,11 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
 
 enum exit_code admin_change_wait(struct admin *admin, const struct ringmap *next)
 {
+    struct watch watch = {.missing = 0};
     enum exit_code code;
-    struct bar bar;
 
-    bar_init(&bar);
-    code = follow(admin, next, &bar);
+    bar_init(&watch.bar);
+    code = follow(admin, next, &watch);
     if (code == EXIT_CODE_OK)
         output_field(admin->output, &field_settled,
                      (struct output_value){.number = admin->view.map.epoch});

@@ -129,6 +129,24 @@ Test(admin_change, who_waits_for_a_paused_plan_is_told_so_once)
     admin_fake_close();
 }
 
+Test(admin_change, who_waits_for_a_plan_that_needs_a_dead_node_is_told_once_what_helps)
+{
+    const char *said;
+
+    admin_fake_open(3, 1, 3);
+    scene_begin(&admin_fake.view, &(struct staged_change){.op = STAGED_JOIN, .member = 4});
+    scene_lose(&admin_fake.view, 4);
+    cr_assert_eq(ringmap_finished(&admin_fake.view.map, &admin_fake.settled), 0);
+    admin_fake.looks = 40;
+    cr_assert_eq(admin_fake_command("moves --watch"), EXIT_CODE_OK, "%s", admin_fake.said);
+    said =
+        strstr(admin_fake.said, "the plan waits: node-4 (127.0.0.1:7004) is not alive: start it; "
+                                "if it is lost: ring-admin abort");
+    cr_assert(said, "%s", admin_fake.said);
+    cr_assert_null(strstr(said + 1, "the plan waits"), "%s", admin_fake.said);
+    admin_fake_close();
+}
+
 Test(admin_change, an_abort_says_what_it_does_and_how_to_see_its_end)
 {
     admin_fake_open(4, 0, 3);

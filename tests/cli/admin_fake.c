@@ -63,6 +63,8 @@ static void answer_status(struct cluster_request *request)
     struct wire_node_status status = {.member = member->id, .founded = 2, .shards = 1};
     struct wire_buffer body = {0};
 
+    if (!admin_fake.view.nodes[request->node - 1].reachable)
+        return;
     memcpy(status.public_key, member->public_key, sizeof status.public_key);
     snprintf(status.address, sizeof status.address, "%s", member->address);
     wire_put_node_status(&body, &status);
@@ -247,6 +249,8 @@ int admin_fake_command(const char *line)
     static const struct option_row options[] = {{.name = "wait", .text = "wait"},
                                                 {.name = "auto", .text = "auto"},
                                                 {.name = "force", .text = "force"},
+                                                {.name = "watch", .text = "watch"},
+                                                {.name = "rate", .value = "M", .text = "rate"},
                                                 {.name = "keys", .text = "keys"},
                                                 {.name = "rows", .value = "N", .text = "rows"},
                                                 {.name = "seconds", .value = "S", .text = "s"},
@@ -260,6 +264,7 @@ int admin_fake_command(const char *line)
         {"remove", "NODE", 1, 1, "remove", NULL, options, admin_remove},
         {"replace", "DEAD NEW", 2, 2, "replace", NULL, options, admin_replace},
         {"set-replicas", "N", 1, 1, "set-replicas", NULL, options, admin_set_replicas},
+        {"moves", "", 0, 0, "moves", NULL, options, admin_moves},
         {"pause", "", 0, 0, "pause", NULL, options, admin_pause},
         {"resume", "", 0, 0, "resume", NULL, options, admin_resume},
         {"abort", "", 0, 0, "abort", NULL, options, admin_abort},
