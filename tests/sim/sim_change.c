@@ -432,15 +432,15 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
     *kind = now->paused ? SIM_CHANGE_PAUSE : SIM_CHANGE_REMOVE;
     if (now->paused)
         return change_pause(admin, now, next);
+    stage_joining(admin, &staged, now);
     /* The plan may wait for it. */
     if (ringmap_moving(now) && is_beyond_repair(victim) &&
-        count_of(now, RINGMAP_STATE_ACTIVE) > ringmap_copies(now)) {
+        count_of(now, RINGMAP_STATE_ACTIVE) + staged.count > ringmap_copies(now)) {
         sim_trace(admin->cluster->sim, 1, "node %u is given up", victim->endpoint);
         victim->scrapped = true;
         sim_node_end(victim, SIM_END_POWER);
     }
     if (!victim->scrapped || is_removed(now, id))
         return false;
-    stage_joining(admin, &staged, now);
     return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(admin, now, &staged, next);
 }
