@@ -220,6 +220,11 @@ void loop_log(const char *level, const char *event, const char *format, ...)
 /* node_loop.c: steps the node core and carries out what comes of it. */
 int loop_step_node(struct node_loop *loop, const struct node_event *event);
 
+/* node_loop_data.c */
+/* Makes or takes the data directory and the identity in it; whose lock is held by another process
+ * is waited for, for a second. 0, NODE_LOOP_E_CONFLICT or NODE_LOOP_E_FAILED, which is told. */
+int loop_data_open(struct node_loop *loop);
+
 /* node_loop_links.c */
 int loop_links_open(struct node_loop *loop);
 void loop_links_close(struct node_loop *loop);
