@@ -141,7 +141,7 @@ void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 
     if (!replica || replica->leaving || replica->raft.options.self.life != life)
         return;
-    replica->left_sound = !replica_fenced(replica);
+    replica->sound = !replica_fenced(replica);
     shard_fence(shard, replica, "it has left");
     replica->lost = true;
     replica->leaving = true;

@@ -286,6 +286,7 @@ static int core_restart(struct shard *shard, struct replica *replica,
         shard->stats.repaired++;
         replica->anonymous = false;
         replica->log_gone = false;
+        replica->sound = false;
         raft_restore_snapshot(&replica->raft, target->term, target->from.member, target->index,
                               target->log_term, &config, shard->now_ms, shard_random(shard));
         replica->fenced = NULL;

@@ -98,6 +98,7 @@ static void take(struct shard *shard, struct shard_record *record, const uint8_t
         return;
     }
     if (r != 0) {
+        shard->meta->sound = !shard->meta->fenced; /* the newer program can read it */
         shard_fence(shard, shard->meta, record->kind->newer);
         return;
     }

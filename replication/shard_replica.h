@@ -46,10 +46,10 @@ struct replica {
     struct wire_raft first; /* that it was begun by, without its entries; kind 0: by none */
     bool doubted;           /* a leader sends to a later life of it */
     uint16_t asked[REPLICA_ASKED_MAX]; /* whether it is over, and have not answered; 0: free */
-    bool leaving;    /* fenced for good; goes when nothing refers to it any more */
-    bool left_sound; /* leaving: it was not fenced before, nor is it if a crash brings it back */
-    uint32_t reads;  /* jobs under way whose owner it is */
-    bool dirty;      /* RAFT_EVENT_FLUSH is owed */
+    bool leaving;   /* fenced for good; goes when nothing refers to it any more */
+    bool sound;     /* fenced, and not for damage: it is not when it is started again */
+    uint32_t reads; /* jobs under way whose owner it is */
+    bool dirty;     /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
     bool failing;              /* fenced in this round: what waits is to be answered */

@@ -2,6 +2,7 @@
 #include "shard_cluster.h"
 
 #include "replication/raft.h"
+#include "replication/shard_internal.h"
 
 #include <criterion/criterion.h>
 
@@ -268,6 +269,46 @@ Test(shard_map, after_a_restart_of_all_it_is_the_one_that_was_committed)
     leader = cluster_leader(&cluster, STORE_PARTITION_META);
     cr_assert_eq(ask_map(leader, 2, swap_replicas), WIRE_MAP_CONFLICT);
     cr_assert_eq(ask_map(leader, 3, NULL), WIRE_MAP_DONE);
+    cluster_stop(&cluster);
+}
+
+/* As a node of a newer version would write it, which leads beside older ones. */
+static void write_newer(struct shard *shard)
+{
+    struct blob blob = map_of(2, NULL);
+    struct hash_digest hash = hash_key(shard->hash_secret, (const uint8_t *)"map", 3);
+    struct keydir_digest digest = {.high = hash.high, .low = hash.low};
+    struct record record = {.kind = RECORD_KIND_PUT,
+                            .key = (const uint8_t *)"map",
+                            .key_size = 3,
+                            .value = blob.data,
+                            .value_size = (uint32_t)blob.size};
+
+    blob.data[4] = 99; /* the version */
+    cr_assert_eq(shard_propose(shard, shard->meta, &record, &digest, 1), 0);
+    free(blob.data);
+}
+
+/* Most may be of the older version: who fenced itself for it goes on when it is the newer one. */
+Test(shard_map, a_map_of_a_newer_version_leaves_no_fence_behind)
+{
+    const char *why = NULL;
+    int leader = begin(), fenced = 0;
+
+    write_newer(cluster.shards[leader]);
+    cluster_run(&cluster, 5000);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        fenced += shard_fenced(cluster.shards[node], STORE_PARTITION_META, NULL);
+        store_checkpoint_soon(shard_store(cluster.shards[node]));
+    }
+    cr_assert_eq(fenced, 2, "none commits any more");
+    cluster_run(&cluster, 200);
+    for (int node = 0; node < CLUSTER_NODES; node++) {
+        cluster_kill(&cluster, node);
+        cluster_restart(&cluster, node);
+        if (shard_fenced(cluster.shards[node], STORE_PARTITION_META, &why))
+            cr_assert_str_eq(why, "the ring map is of a newer version", "node %d", node);
+    }
     cluster_stop(&cluster);
 }
 
