@@ -310,8 +310,10 @@ static bool next_exceeds_cap(const struct store *store)
     const struct store_spare *spare = spare_next(store);
     uint32_t target = next_target(store), size = spare ? spare->size : 0;
 
-    /* Without any segment not even reads are served. */
-    if (store->current && store_files_short(store))
+    /* Without any segment not even reads are served, nor is log ever given up. */
+    if (!store->current)
+        return false;
+    if (store_files_short(store))
         return true;
     return cap_reached(store, target > size ? target - size : 0);
 }

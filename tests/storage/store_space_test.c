@@ -433,34 +433,61 @@ Test(store_space, at_the_journal_cap_a_late_retain_frees_space)
     host_stop(&host);
 }
 
+/* Something of partition p stays alive in each segment. */
+static void fill_to_cap(struct host *host)
+{
+    struct store_stats stats;
+    int r = 0;
+
+    host_init(host, vfs_mem_new());
+    host->options.journal_size_max = 3 * host->options.segment_size;
+    cr_assert_eq(host_open(host), 0);
+    host_found(host);
+    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
+        store_stats(host->store, &stats);
+        r = host_append_next(host, (uint16_t)((unsigned)i % HOST_PARTITIONS),
+                             (uint32_t)stats.segments % HOST_KEYS);
+        if (r == STORE_E_FULL)
+            host_settle(host);
+        host_commit_all(host);
+    }
+    cr_assert_eq(r, STORE_E_NOSPACE);
+    host_settle(host);
+}
+
+static void expect_room_when_log_goes(struct host *host)
+{
+    host_retain_none(host);
+    for (int i = 0; i < 20; i++)
+        host_settle(host);
+    cr_assert_eq(host_append_next(host, 0, 1), 0);
+    cr_assert(host_sync(host));
+    host_check(host);
+}
+
 /* Nor does it take that all of a segment is dead. */
 Test(store_space, at_the_journal_cap_a_late_retain_frees_what_is_half_alive)
 {
-    struct store_stats stats;
     struct host host;
-    int r = 0;
 
-    host_init(&host, vfs_mem_new());
-    host.options.journal_size_max = 3 * host.options.segment_size;
-    cr_assert_eq(host_open(&host), 0);
-    host_found(&host);
-    for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
-        store_stats(host.store, &stats);
-        r = host_append_next(&host, (uint16_t)((unsigned)i % HOST_PARTITIONS),
-                             (uint32_t)stats.segments % HOST_KEYS);
-        if (r == STORE_E_FULL)
-            host_settle(&host);
-    }
-    cr_assert_eq(r, STORE_E_NOSPACE);
-    host_settle(&host);
-    host_commit_all(&host);
-    host_retain_none(&host);
-    for (int i = 0; i < 20; i++)
-        host_settle(&host);
-    cr_assert_eq(host_append_next(&host, 0, 1), 0);
-    cr_assert(host_sync(&host));
-    host_check(&host);
+    fill_to_cap(&host);
+    expect_room_when_log_goes(&host);
     host_reopen_and_compare(&host);
+    host_stop(&host);
+}
+
+/* Nobody could be elected without a segment, nor would any log be given up. */
+Test(store_space, a_node_that_starts_at_the_journal_cap_gets_a_segment)
+{
+    struct host host, again;
+
+    fill_to_cap(&host);
+    host_reopen(&host, &again);
+    cr_assert_eq(host_hard(&again, 0, 9, 1), 0);
+    host_settle(&again);
+    cr_assert_not_null(again.store->current, "it is on the disk");
+    expect_room_when_log_goes(&again);
+    host_deinit(&again);
     host_stop(&host);
 }
 
