@@ -452,6 +452,20 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     return more;
 }
 
+static void check_fence(const struct replica *replica)
+{
+    assert(!replica->fenced_before || replica->installing);
+    assert(!replica->fenced_again || replica->installing);
+    assert(!replica->leaving || replica->lost);
+    if (replica->fenced)
+        return;
+    assert(!replica->installing);
+    assert(!replica->lost);
+    assert(!replica->anonymous);
+    assert(!replica->log_gone);
+    assert(!replica->sound);
+}
+
 void shard_check(const struct shard *shard)
 {
     uint32_t waiting = 0;
@@ -461,6 +475,7 @@ void shard_check(const struct shard *shard)
 
         for (const struct shard_waiter *waiter = replica->waiters; waiter; waiter = waiter->next)
             waiting++;
+        check_fence(replica);
         if (replica->fenced)
             continue;
         raft_check(&replica->raft);

@@ -35,7 +35,9 @@
  *   shard_out.c      frames on their way out
  *
  * Invariants (shard_check): a waiter hangs on exactly one replica; operations_in_flight counts
- * waiters and queued operations; deferred messages and sync notes ascend by batch.
+ * waiters and queued operations; deferred messages and sync notes ascend by batch. Of a replica
+ * that is not fenced nothing says anything of fences; one that leaves is lost, and while a snapshot
+ * is installed it is told apart what it was before and what it has come to meanwhile.
  */
 #ifndef REPLICATION_SHARD_INTERNAL_H
 #define REPLICATION_SHARD_INTERNAL_H
