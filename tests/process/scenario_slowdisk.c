@@ -22,6 +22,7 @@
 #define CALM_MS  5000u  /* for so long nothing is led there, */
 #define HELD_MS  30000u /* within that: on a busy machine others may miss their elections */
 #define SOUND_MS 75000u /* until something is led there again; 30,000 and a moment are promised */
+#define LEARN_MS 4000u  /* a meta leader moves nothing in its first 3,000: it has yet to learn */
 #define WAIT_MS  60000u
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
@@ -134,6 +135,7 @@ void scenario_slowdisk(const struct scenario_options *options)
     load = load_start(fleet.resp_port, CLIENTS);
     k = fleet_meta_leader(&fleet) - 1;
     (void)wait_leads(k, true, WAIT_MS);
+    pause_ms(LEARN_MS);
     load_window_begin(load);
     file_write(switch_path(k, path), SLOW_MS, strlen(SLOW_MS));
     gone_ms = wait_leads(k, false, STEP_MS);
