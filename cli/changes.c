@@ -280,16 +280,6 @@ static int parse_weight(struct parser *parser)
                   : r;
 }
 
-static bool is_zone(const char *zone)
-{
-    size_t size = strlen(zone);
-
-    for (size_t i = 0; i < size; i++)
-        if (zone[i] < ' ' || zone[i] > '~')
-            return false;
-    return size > 0 && size < RINGMAP_ZONE_SIZE;
-}
-
 static int parse_zone(struct parser *parser)
 {
     struct staged_change change = {.op = STAGED_ZONE};
@@ -305,7 +295,7 @@ static int parse_zone(struct parser *parser)
     change.member = node->id;
     if (strcmp(zone, "-") == 0)
         return stage(parser, &change);
-    if (!is_zone(zone))
+    if (!ringmap_is_zone(zone))
         return refuse(parser, CHANGES_E_USAGE,
                       "zone: Z is 1 to %u printable characters of ASCII, as rack-a; or -: no zone",
                       RINGMAP_ZONE_SIZE - 1);

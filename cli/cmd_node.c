@@ -124,8 +124,13 @@ static bool parse(const struct arguments *arguments, struct node_loop_options *o
     }
     if (!parse_join(arguments, options, listen, join))
         return false;
-    if (zone && strlen(zone) >= sizeof options->zone) {
-        arguments_error(arguments, "--zone %s: at most %zu bytes", zone, sizeof options->zone - 1);
+    if (zone && (!zone[0] || strcmp(zone, "-") == 0)) /* as `ring-admin zone` says it */
+        zone = NULL;
+    if (zone && !ringmap_is_zone(zone)) {
+        arguments_error(arguments,
+                        "--zone %s: 1 to %u printable characters of ASCII are needed, as rack-a; "
+                        "or -: no zone",
+                        zone, RINGMAP_ZONE_SIZE - 1);
         return false;
     }
     if (!arguments_number(arguments, "weight", 1, RINGMAP_WEIGHT_MAX, &weight) ||

@@ -218,6 +218,15 @@ static bool text_valid(const char *text, size_t capacity, size_t size_min, char 
     return true;
 }
 
+bool ringmap_is_zone(const char *text)
+{
+    char zone[RINGMAP_ZONE_SIZE] = {0};
+    size_t size = strnlen(text, sizeof zone);
+
+    memcpy(zone, text, size);
+    return text_valid(zone, sizeof zone, 1, ' ');
+}
+
 static const char *members_problem(const struct ringmap *map)
 {
     for (uint32_t i = 0; i < map->member_count; i++) {

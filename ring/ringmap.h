@@ -136,6 +136,8 @@ const struct ringmap_member *ringmap_member_by_key(const struct ringmap *map,
 /* Whether the member is in the partition's row; and in its wanted row. */
 bool ringmap_holds(const struct ringmap *map, uint16_t partition, uint16_t member);
 bool ringmap_wants(const struct ringmap *map, uint16_t partition, uint16_t member);
+/* Whether it can name a zone: 1 to RINGMAP_ZONE_SIZE - 1 characters of ASCII that print. */
+bool ringmap_is_zone(const char *text);
 /* Whether it is to vote in the meta group. */
 bool ringmap_votes(const struct ringmap *map, uint16_t member);
 /* Bytes of the encoding; ringmap_encode writes exactly those. */

@@ -81,3 +81,14 @@ Test(ringmap, check_stops_at_a_broken_map, .signal = SIGABRT)
     map.replicas[1] = map.replicas[0];
     ringmap_check(&map);
 }
+
+Test(ringmap, a_zone_is_short_text_that_prints)
+{
+    static const char *const good[] = {"a", "rack 7", "-", "0123456789012345678901234567890"};
+    static const char *const bad[] = {"", "a\tb", "\xc3\xa9", "01234567890123456789012345678901"};
+
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert(ringmap_is_zone(good[i]), "%s", good[i]);
+        cr_assert_not(ringmap_is_zone(bad[i]), "%s", bad[i]);
+    }
+}
