@@ -332,7 +332,8 @@ static int fill_in(struct arguments *arguments)
         }
         if (!arguments->values[i])
             arguments->values[i] = row->fallback;
-        if (!arguments->values[i] && row->needed) {
+        /* As a script gives it whose variable is empty. */
+        if (row->needed && row->value && (!arguments->values[i] || !*arguments->values[i])) {
             arguments_error(arguments, "--%s %s is needed%s%s%s", row->name, row->value,
                             row->environment ? " (or " : "",
                             row->environment ? row->environment : "",

@@ -94,6 +94,11 @@ Test(programs, usage_errors_give_2)
     assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --zone "
                    "01234567890123456789012345678901",
                    EXIT_CODE_USAGE, "1 to 31 printable characters of ASCII");
+    assert_refused("ringcask node --ticket t --data '' --listen 127.0.0.1:0", EXIT_CODE_USAGE,
+                   "--data DIR is needed");
+    assert_refused("ringcask demo --resp 127.0.0.1:99999", EXIT_CODE_USAGE,
+                   "a port is at most 65535");
+    assert_refused("ringcask demo --resp 0.0.0.0:0", EXIT_CODE_USAGE, "others can reach");
     assert_refused("ringcask demo --nodes 0", EXIT_CODE_USAGE, "a number from 1 to 9");
     assert_refused("ringcask demo --partitions 100", EXIT_CODE_USAGE, "power of two");
     assert_refused("ring-admin statu", EXIT_CODE_USAGE, "did you mean status?");
