@@ -6,18 +6,34 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is wrong with one node; the worst comes first. */
+/* What is wrong with one node, of one and of several; the worst comes first. */
+#define FAULT_TABLE(X)                                                                             \
+    X(UNREACHABLE, "is unreachable", "are unreachable")                                            \
+    X(UNFOUNDED, "has not heard of the founding", "have not heard of the founding")                \
+    X(DISK_FULL, "has a full disk", "have full disks")                                             \
+    X(FENCED, "has damaged partitions", "have damaged partitions")                                 \
+    /* the node answers, but not for some partition it should hold */                              \
+    X(SILENT, "does not answer for all its partitions", "do not answer for all their partitions")  \
+    X(CUT_OFF, "does not hear the leaders of all its partitions",                                  \
+      "do not hear the leaders of all their partitions")                                           \
+    X(BEHIND, "is catching up", "are catching up")                                                 \
+    /* a plan under way gives it partitions that it has not got yet */                             \
+    X(RECEIVING, "is to get partitions yet", "are to get partitions yet")
+
 enum fault {
-    FAULT_UNREACHABLE,
-    FAULT_UNFOUNDED,
-    FAULT_DISK_FULL,
-    FAULT_FENCED,
-    FAULT_SILENT, /* the node answers, but not for some partition it should hold */
-    FAULT_CUT_OFF,
-    FAULT_BEHIND,
-    FAULT_RECEIVING, /* a plan under way gives it partitions that it has not got yet */
+#define X(name, one, many) FAULT_##name,
+    FAULT_TABLE(X)
+#undef X
+        FAULTS
 };
-#define FAULTS 8
+
+static const struct {
+    const char *one, *many;
+} faults[FAULTS] = {
+#define X(name, one, many) {one, many},
+    FAULT_TABLE(X)
+#undef X
+};
 
 struct diagnosis {
     const struct view *view;
@@ -27,6 +43,7 @@ struct diagnosis {
     uint16_t first[FAULTS]; /* a node that has it */
     uint32_t without_majority;
 };
+_Static_assert(FAULTS <= 8, "there is a bit for each");
 
 const char *verdict_state_name(enum verdict_state state)
 {
@@ -169,22 +186,6 @@ static void name_nodes(const struct diagnosis *diagnosis, enum fault fault, stru
 static void describe(const struct verdict *verdict, const struct diagnosis *diagnosis,
                      struct text *text)
 {
-    static const char *const one[FAULTS] = {"is unreachable",
-                                            "has not heard of the founding",
-                                            "has a full disk",
-                                            "has damaged partitions",
-                                            "does not answer for all its partitions",
-                                            "does not hear the leaders of all its partitions",
-                                            "is catching up",
-                                            "is to get partitions yet"};
-    static const char *const many[FAULTS] = {"are unreachable",
-                                             "have not heard of the founding",
-                                             "have full disks",
-                                             "have damaged partitions",
-                                             "do not answer for all their partitions",
-                                             "do not hear the leaders of all their partitions",
-                                             "are catching up",
-                                             "are to get partitions yet"};
     size_t begin = text->size;
 
     for (int fault = 0; fault < FAULTS; fault++) {
@@ -193,7 +194,8 @@ static void describe(const struct verdict *verdict, const struct diagnosis *diag
         if (text->size > begin)
             text_add(text, "; ");
         name_nodes(diagnosis, (enum fault)fault, text);
-        text_add(text, " %s", diagnosis->counts[fault] == 1 ? one[fault] : many[fault]);
+        text_add(text, " %s",
+                 diagnosis->counts[fault] == 1 ? faults[fault].one : faults[fault].many);
     }
     if (view_meta_leader(diagnosis->view) == 0)
         text_add(text, "%sthe meta group has no leader", text->size > begin ? "; " : "");
