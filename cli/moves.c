@@ -162,20 +162,33 @@ bool moves_changes(const struct ringmap *map, uint16_t group)
     return false;
 }
 
-bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group)
+/* Whether its newest configuration is the wanted row, and no more. */
+static bool is_wanted(const struct moves *moves, const struct ringmap *map, uint16_t group)
 {
-    const struct moves_group *found = moves_group(moves, group);
-    const struct wire_move *move = &found->move;
+    const struct wire_move *move = &moves_group(moves, group)->move;
     uint32_t count;
     const uint16_t *wanted = moves_wanted(map, group, &count);
 
-    if (!found->known || !move->committed || move->voters_old.count > 0 ||
-        move->learners.count > 0 || move->voters.count != count)
+    if (move->voters_old.count > 0 || move->learners.count > 0 || move->voters.count != count)
         return false;
     for (uint32_t i = 0; i < count; i++)
         if (!members_have(&move->voters, wanted[i]))
             return false;
     return true;
+}
+
+bool moves_is_done(const struct moves *moves, const struct ringmap *map, uint16_t group)
+{
+    const struct moves_group *found = moves_group(moves, group);
+
+    return found->known && found->move.committed && is_wanted(moves, map, group);
+}
+
+/* One whose row stays only commits it once more, for the new epoch. */
+static bool goes_back(const struct moves *moves, const struct ringmap *map, uint16_t group)
+{
+    return moves_is_waiting(moves, map, group) && moves_group(moves, group)->known &&
+           !is_wanted(moves, map, group);
 }
 
 bool moves_is_waiting(const struct moves *moves, const struct ringmap *map, uint16_t group)
@@ -218,7 +231,7 @@ void moves_sum(const struct moves *moves, const struct ringmap *map, struct move
 
         sum->waiting += moves_is_waiting(moves, map, (uint16_t)p);
         if (!moves_changes(map, (uint16_t)p)) {
-            sum->going_back += moves_is_waiting(moves, map, (uint16_t)p);
+            sum->going_back += goes_back(moves, map, (uint16_t)p);
             continue;
         }
         moves_bytes(moves, map, (uint16_t)p, &bytes, &done);

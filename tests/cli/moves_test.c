@@ -89,6 +89,7 @@ Test(moves, a_sum_goes_from_nothing_to_all_as_partitions_arrive)
 Test(moves, who_only_goes_back_is_counted_apart)
 {
     struct moves_sum sum;
+    uint32_t waiting;
     uint16_t p = 0;
 
     joining();
@@ -96,6 +97,12 @@ Test(moves, who_only_goes_back_is_counted_apart)
         p++;
     moves_sum(&moves, &view.map, &sum);
     cr_assert_eq(sum.going_back, 0);
+    moves.groups[p].move.committed = false; /* the same voters, with the new epoch */
+    waiting = sum.waiting;
+    moves_sum(&moves, &view.map, &sum);
+    cr_assert_eq(sum.waiting, waiting + 1);
+    cr_assert_eq(sum.going_back, 0, "it was never elsewhere");
+    moves.groups[p].move.committed = true;
     moves.groups[p].move.learners = (struct wire_members){1, {4}};
     moves_sum(&moves, &view.map, &sum);
     cr_assert_eq(sum.going_back, 1);
