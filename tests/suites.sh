@@ -27,7 +27,7 @@ tsan)
 release)
     processes "grow rounds oneway tickets kill attack balance behind keys" ""
     echo "docs.tour|sh tests/docs/tour_test.sh"
-    echo "sim.seeds|$bin/sim --seeds 1..500"
+    echo "sim.seeds|$bin/sim --seeds 1..300"
     echo "sim.regressions|sh tests/sim/regressions.sh $bin/sim"
     echo "docs.embedding|sh tests/docs/embedding_test.sh"
     echo "lint|sh tests/lint.sh"
