@@ -35,13 +35,16 @@ static struct foremost foremost_of(const struct view_replica *row)
     return foremost;
 }
 
-/* It hears nothing of who leads, as one does that is cut off from it alone or from everybody. */
-static bool is_cut_off(const struct view *view, uint16_t group, const struct view_replica *replica)
+/* It hears nothing of who leads, as one does that is cut off from it alone or from everybody. Who
+ * is being handed the leadership asks for votes in a later term, and who has just handed it over
+ * may say still that it leads. */
+static bool is_cut_off(const struct view *view, uint16_t group,
+                       const struct wire_partition_status *status)
 {
     int leader = view_leader(view, group);
 
-    return leader >= 0 && replica != &view_row(view, group)[leader] &&
-           replica->status.role != RAFT_FOLLOWER;
+    return leader >= 0 && (status->role == RAFT_PRECANDIDATE || status->role == RAFT_CANDIDATE) &&
+           status->term <= view_row(view, group)[leader].status.term;
 }
 
 enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16_t member)
@@ -53,7 +56,7 @@ enum standing_lack standing_lack(const struct view *view, uint16_t group, uint16
         return STANDING_SILENT;
     if (replica->status.fenced)
         return STANDING_FENCED;
-    if (is_cut_off(view, group, replica))
+    if (is_cut_off(view, group, &replica->status))
         return STANDING_CUT_OFF;
     if (foremost.commit > replica->status.last &&
         foremost.commit - replica->status.last > STANDING_LAG_MAX)

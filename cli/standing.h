@@ -1,8 +1,8 @@
 /* Standing: which replicas count when one asks how many failures a group survives. Pure.
  *
  * A replica counts when its node answers for it, it is not fenced - an install fences it, too -,
- * it does not look for a leader while another replica leads, and it lacks of what is committed at
- * most STANDING_LAG_MAX entries (numbers of two nodes are never of the same moment), which the
+ * it does not look for a leader in a term in which another leads, and it lacks of what is committed
+ * at most STANDING_LAG_MAX entries (numbers of two nodes are never of the same moment), which the
  * leader's log still has, or while there is none the log of who has the most. That a process runs
  * says nothing of that: one that runs and is empty, damaged, far behind or cut off from the others,
  * be it in the reach of who asks, is no majority's half. Every command that says what is safe asks

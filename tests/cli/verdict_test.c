@@ -164,6 +164,23 @@ Test(verdict, a_replica_that_hears_no_leader_does_not_count)
     view_deinit(&view);
 }
 
+/* What two nodes say is of two moments. */
+Test(verdict, while_the_leadership_is_handed_over_all_count)
+{
+    healthy(3, 16, 3);
+    row_of(0)[1].status.role = RAFT_CANDIDATE;
+    row_of(0)[1].status.term++;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_HEALTHY, "%s", verdict.sentence);
+    row_of(0)[1].status.role = RAFT_LEADER;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_HEALTHY, "%s", verdict.sentence);
+    row_of(0)[0].status.role = RAFT_PRECANDIDATE;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    view_deinit(&view);
+}
+
 Test(verdict, a_replica_far_behind_does_not_count_and_one_near_does)
 {
     healthy(3, 16, 3);
