@@ -335,6 +335,8 @@ void *shard_dictionary_own(struct shard *shard, const struct record *record)
     return owned;
 }
 
+/* Recovery: the entries of those before it may be gone, as a checkpoint that is read behind this
+ * one has them. */
 void shard_dictionary_apply(struct shard *shard, struct replica *replica,
                             const struct pending_entry *entry)
 {
@@ -347,6 +349,8 @@ void shard_dictionary_apply(struct shard *shard, struct replica *replica,
     r = store_dictionary_add_bytes(shard->store, replica->partition, owned->bytes, owned->size);
     if (r < 0)
         shard->fatal = r;
+    else if (r != 0 && shard->recovering)
+        replica->dictionary_owed = entry->index;
     else if (r != 0)
-        shard_fence(shard, replica, "a compression dictionary does not decode");
+        shard_fence(shard, replica, SHARD_DICTIONARY_BAD);
 }

@@ -62,6 +62,7 @@
 
 #define SHARD_CLOCK_AHEAD_MS     1000
 #define SHARD_SESSION_AHEAD_MS   86400000u /* of this node's clock: a day */
+#define SHARD_DICTIONARY_BAD     "a compression dictionary does not decode"
 #define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
 #define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
@@ -304,6 +305,7 @@ struct shard {
     uint64_t raft_due_ms;    /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
     bool failing;
+    bool recovering;        /* the store is being opened */
     bool beat_accepted;     /* by the newest shard_raft_event() */
     bool snapshot_accepted; /* too */
     int fatal;

@@ -266,6 +266,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     r = memory_new(shard, map);
     if (r == 0) {
         shard_visitor(shard, &visitor);
+        shard->recovering = true;
         r = store_open(&shard->store, vfs, &shard->options.store, &visitor);
     }
     opened = r;

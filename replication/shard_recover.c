@@ -46,6 +46,7 @@ static void on_checkpoint(void *context, uint16_t partition,
     if (checkpoint->applied >= replica->restored_applied) {
         if (load_state(shard, replica, checkpoint) != 0)
             shard_fence(shard, replica, "its checkpoint does not decode");
+        replica->dictionary_owed = 0;
         replica->restored_applied = checkpoint->applied;
     }
     apply_restored(shard, replica, checkpoint->applied);
@@ -224,9 +225,10 @@ void shard_recover_end(struct shard *shard)
 
         if (!replica || replica->raft.options.self.life <= store_ended(shard->store, partitions[i]))
             host_anonymous(shard, partitions[i]);
-        else if (why)
-            shard_fence(shard, replica, why);
+        else if (why || replica->dictionary_owed != 0)
+            shard_fence(shard, replica, why ? why : SHARD_DICTIONARY_BAD);
     }
+    shard->recovering = false;
 }
 
 void shard_visitor(struct shard *shard, struct store_visitor *visitor)

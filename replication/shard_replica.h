@@ -74,6 +74,7 @@ struct replica {
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t kept_size;        /* shard_retain.c: of segments, for the newest snapshot; 0: none */
     uint64_t restored_applied; /* recovery: what checkpoints and commits vouch for so far */
+    uint64_t dictionary_owed;  /* recovery: index of one that a checkpoint has to bring; 0: none */
     uint64_t logged_ms;        /* newest time in the log, see shard_expiry.c */
     struct raft raft;
     struct sessions sessions;
