@@ -31,6 +31,8 @@ struct data_file_counts {
     bool retired, dead, rewrite, small, hint_bad, dropping;
 };
 
+#define DATA_FILE_UNREAD_MAX 3u
+
 /* First member of struct journal_segment and struct cask_file. */
 struct data_file {
     uint8_t kind;      /* enum data_file_kind */
@@ -38,6 +40,7 @@ struct data_file {
     bool damage_stays; /* until the next start: it may be any partition's */
     bool hint_bad;     /* its hint is to be made again */
     bool rewrite;      /* damaged in what is dead: flush takes it soon */
+    uint8_t unread;    /* times in a row that the disk did not give it: is it left alone? */
     uint16_t slot;
     uint32_t length; /* bytes that hold data; of the current segment: where the next batch goes */
     uint32_t pins;   /* reads and jobs that are out */
@@ -50,6 +53,12 @@ struct data_file {
     struct data_file_counts counts;
     uint8_t key_id; /* all sealed records in it are sealed with this data key; 0: not known */
 };
+
+/* The disk does not give it: nobody waits for it before a scrub could read it, or a start. */
+static inline bool data_file_unread(const struct data_file *file)
+{
+    return file->unread >= DATA_FILE_UNREAD_MAX;
+}
 
 struct data_files {
     struct data_file **slots; /* NULL: free */

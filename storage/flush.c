@@ -73,6 +73,12 @@ static int hint_path(const struct flush *flush, const struct flush_victim *victi
     return filename_cask_hint(path, flush->folder, victim->partition, victim->subject.number);
 }
 
+/* What the disk does not give of a hint is made again, too. */
+static int hint_error(int r)
+{
+    return r > 0 || r == -EIO ? FLUSH_E_HINT : r;
+}
+
 static int scan_open(struct flush *flush)
 {
     struct flush_victim *victim = &flush->victims[flush->victim_at];
@@ -86,7 +92,7 @@ static int scan_open(struct flush *flush)
     flush->hint_open = r == 0;
     flush->partition_at = 0;
     flush->bad = flush->victim_at;
-    return r > 0 || r == -ENOENT ? FLUSH_E_HINT : r;
+    return r == -ENOENT ? FLUSH_E_HINT : hint_error(r);
 }
 
 /* The next entry of the victim's hint. FLUSH_E_OK, MORE when the victim has no more, … */
@@ -101,12 +107,12 @@ static int scan_entry(struct flush *flush)
             r = hint_cursor_open(&flush->cursor, &flush->hint,
                                  flush->hint.partitions[flush->partition_at++].partition);
             if (r != 0)
-                return r < 0 ? r : FLUSH_E_HINT;
+                return hint_error(r);
             flush->cursor_open = true;
         }
         r = hint_cursor_next(&flush->cursor);
         if (r != HINT_E_END)
-            return r <= 0 ? r : FLUSH_E_HINT;
+            return hint_error(r);
         hint_cursor_close(&flush->cursor);
         flush->cursor_open = false;
     }

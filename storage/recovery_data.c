@@ -72,7 +72,9 @@ static int source_open_hint(const struct store *store, struct source *source)
         r = hint_open(&source->hint, source->hint_file,
                       mutant(MUTANT_HINT_TRUSTED) ? NULL : &subject);
     source->hint_open = r == 0;
-    return r == 0 && !mutant(MUTANT_HINT_TRUSTED) ? hint_verify(&source->hint) : r;
+    if (r == 0 && !mutant(MUTANT_HINT_TRUSTED))
+        r = hint_verify(&source->hint);
+    return r == -EIO ? HINT_E_CORRUPT : r;
 }
 
 /* Makes the hint again from the data file; what is damaged there fences its partitions. */

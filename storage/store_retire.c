@@ -259,9 +259,10 @@ static int spans_list(struct store *store, const struct journal_segment *segment
     return r;
 }
 
-/* One that is damaged goes without a hint: whose records are hit is fenced, and would hold up the
- * log of all others for as long as nobody can repair it. A start that looks for the hint finds the
- * damage again. When it is repaired, so that what is damaged is void, the hint is made. */
+/* Without a hint goes what the disk does not give. So does one that is damaged: whose records are
+ * hit is fenced, and would hold up the log of all others for as long as nobody can repair it. A
+ * start that looks for the hint finds the damage again. When it is repaired, so that what is
+ * damaged is void, the hint is made. */
 static void retire(struct store *store, struct journal_segment *segment)
 {
     if (!spans_durable(store, segment))
@@ -272,8 +273,15 @@ static void retire(struct store *store, struct journal_segment *segment)
         return;
     }
     segment->state = JOURNAL_SEGMENT_RETIRED;
-    segment->base.hint_bad |= segment->base.damaged;
+    segment->base.hint_bad |= segment->base.damaged || data_file_unread(&segment->base);
     store_file_changed(store, &segment->base);
+}
+
+void store_unread(struct store *store, struct data_file *file)
+{
+    if (!data_file_unread(file))
+        file->unread++;
+    store_file_changed(store, file);
 }
 
 void store_damaged(struct store *store, struct data_file *file, uint16_t partition)
@@ -333,13 +341,17 @@ void store_retire_done(struct store *store, int result)
         return;
     if (result == HINT_BUILD_E_DAMAGED)
         store_hint_damaged(store, file, &store->hint);
-    if (result == 0)
+    if (result == -EIO && store->hint.stage == HINT_BUILD_SCAN)
+        store_unread(store, file);
+    if (result == 0) {
         file->hint_bad = false;
+        file->unread = 0;
+    }
     store_file_changed(store, file);
     if (result == 0 && segment)
         segment->hinted = true;
-    if ((result == 0 || (file->damaged && !file->damage_stays)) && segment &&
-        segment->state == JOURNAL_SEGMENT_SEALED)
+    if ((result == 0 || (file->damaged && !file->damage_stays) || data_file_unread(file)) &&
+        segment && segment->state == JOURNAL_SEGMENT_SEALED)
         retire(store, segment);
     store->hint_failed = store->hint_failed || result < 0;
     store->flush_stuck = result < 0;

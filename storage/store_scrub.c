@@ -291,6 +291,8 @@ static void over(struct store *store)
     }
     store->stats.scrub.faults += scrub->span_count + scrub->hint_bad + scrub->header_bad;
     scrub->file->hint_bad |= scrub->hint_bad;
+    if (store->scrub_tries < TRIES_MAX)
+        scrub->file->unread = 0;
     store_file_changed(store, scrub->file);
     file_end(store);
 }

@@ -316,6 +316,8 @@ bool store_segment_retirable(const struct store *store, const struct journal_seg
 /* There is a segment to be retired. */
 bool store_retire_pending(const struct store *store);
 void store_retire_done(struct store *store, int result);
+/* The disk has not given something of the file. */
+void store_unread(struct store *store, struct data_file *file);
 /* The file holds something damaged that is the partition's: fences it. */
 void store_damaged(struct store *store, struct data_file *file, uint16_t partition);
 /* Starts a build for a segment or cask of the store, with what is known to be truncated or void. */

@@ -32,7 +32,7 @@ static bool is_dropping(const struct data_file *file)
 
 bool store_file_is_data(const struct data_file *file)
 {
-    if (file->damaged || file->hint_bad)
+    if (file->damaged || file->hint_bad || data_file_unread(file))
         return false;
     return file->kind == DATA_FILE_SEGMENT
                ? ((const struct journal_segment *)file)->state == JOURNAL_SEGMENT_RETIRED
@@ -63,7 +63,8 @@ static struct data_file_counts counts_of(const struct store *store, const struct
     if (file->kind == DATA_FILE_SEGMENT)
         counts.capacity = ((const struct journal_segment *)file)->capacity;
     counts.dropping = is_dropping(file);
-    counts.hint_bad = file->hint_bad && !file->damaged && !counts.dropping;
+    counts.hint_bad =
+        file->hint_bad && !file->damaged && !data_file_unread(file) && !counts.dropping;
     if (!store_file_is_data(file))
         return counts;
     counts.bytes = file->length;
