@@ -365,14 +365,12 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             bar_clear(&watch->bar);
             return code;
         }
-        if (seen && next && map_change_ended(map, next)) {
+        if (seen && (next ? map_change_ended(map, next) : !ringmap_moving(map))) {
             bar_clear(&watch->bar);
             return EXIT_CODE_OK;
         }
         if (seen && map->epoch >= epoch && !ringmap_moving(map)) {
             bar_clear(&watch->bar);
-            if (!next || map_change_holds(map, next))
-                return EXIT_CODE_OK;
             arguments_error(admin->arguments,
                             "another change took the place of this one, or came so soon behind it "
                             "that nobody can tell: see `ring-admin members`");

@@ -98,13 +98,17 @@ static bool same_gone(const struct ringmap *now, const struct ringmap *next)
     return true;
 }
 
-/* `replicas` become the wanted rows when a plan ends, and at no other time. */
+/* `replicas` become the wanted rows when a plan ends, and at no other time: so those of a map that
+ * is on its way tell where it goes out from, if they were others before. */
 bool map_change_ended(const struct ringmap *now, const struct ringmap *next)
 {
-    bool changes = false;
+    bool changes = !ringmap_moving(now);
 
-    if (!ringmap_moving(now) || !ringmap_moving(next) || now->epoch <= next->epoch ||
-        now->partition_count != next->partition_count || !same_gone(now, next))
+    if (now->epoch < next->epoch || now->partition_count != next->partition_count)
+        return false;
+    if (!ringmap_moving(next))
+        return true; /* it was in effect with the commit */
+    if (!same_gone(now, next))
         return false;
     for (uint32_t i = 0; i < next->partition_count; i++) {
         uint16_t p = (uint16_t)i;

@@ -20,8 +20,9 @@ const char *map_change_conflict(uint64_t epoch, const struct ringmap *next);
 /* Whether the members and wanted rows of `next` are those of `now`, be it as it was sent or some
  * maps later. */
 bool map_change_holds(const struct ringmap *now, const struct ringmap *next);
-/* Whether the way that `next` begins has ended, though by `now` another has begun: that one goes
- * out from its rows. False also of one that changed no row. */
+/* Whether the way that `next` begins has ended, whatever others have changed since: where it went,
+ * `now` is settled, or another way goes out from there. Not known, and then false, of one on which
+ * no row was to change, when another has begun. */
 bool map_change_ended(const struct ringmap *now, const struct ringmap *next);
 /* Whether all that `next` says holds in `now`: settings and data keys too. */
 bool map_change_is_in(const struct ringmap *now, const struct ringmap *next);

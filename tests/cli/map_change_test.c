@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster_fake.h"
@@ -95,7 +96,12 @@ Test(map_change, it_has_ended_when_another_begins_where_it_went)
     cr_assert_eq(ringmap_finished(&view.map, &settled), 0);
     ringmap_deinit(&view.map);
     view.map = settled;
-    cr_assert_not(map_change_ended(&view.map, &next), "nothing has begun");
+    cr_assert(map_change_ended(&view.map, &next));
+    view.map.members[3].weight++; /* by another admin, in the same moment */
+    view.map.epoch++;
+    cr_assert_not(map_change_holds(&view.map, &next));
+    cr_assert(map_change_ended(&view.map, &next));
+    view.map.members[3].weight--;
     scene_begin(&view, &(struct staged_change){.op = STAGED_LEAVE, .member = 2});
     cr_assert(map_change_ended(&view.map, &next));
     view.map.members[0].state = RINGMAP_STATE_LEAVING;
@@ -120,6 +126,31 @@ Test(map_change, one_that_took_its_place_is_not_its_end)
     gone.members[0].state = RINGMAP_STATE_ACTIVE; /* an abort */
     cr_assert_not(map_change_ended(&gone, &next));
     ringmap_deinit(&gone);
+    cr_assert_eq(ringmap_copy(&gone, &view.map), 0);
+    gone.members[0].state = RINGMAP_STATE_ACTIVE;
+    free(gone.target); /* and its end: every group has stayed */
+    gone.target = NULL;
+    gone.epoch += 2;
+    cr_assert_not(map_change_ended(&gone, &next));
+    gone.members[0].state = RINGMAP_STATE_REMOVED;
+    cr_assert_not(map_change_ended(&gone, &next), "the rows are not those");
+    ringmap_deinit(&gone);
+    view_deinit(&view);
+    ended();
+}
+
+Test(map_change, what_moves_nothing_has_ended_with_its_commit)
+{
+    struct view view = scene_view(4, 0, 16, 3);
+
+    cr_assert_eq(ringmap_copy(&now, &view.map), 0);
+    cr_assert_eq(ringmap_copy(&next, &view.map), 0);
+    next.epoch++;
+    strcpy(next.members[1].zone, "b");
+    cr_assert_not(map_change_ended(&now, &next));
+    cr_assert(map_change_ended(&next, &next));
+    now.epoch += 2; /* somebody has said the opposite */
+    cr_assert(map_change_ended(&now, &next));
     view_deinit(&view);
     ended();
 }
