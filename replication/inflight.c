@@ -1,5 +1,7 @@
 #include "replication/inflight.h"
 
+#include "ring/mix.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -17,16 +19,9 @@ void inflight_deinit(struct inflight *inflight)
     inflight_init(inflight);
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
-}
-
 static uint64_t home_of(const struct inflight *inflight, const struct inflight_id *id)
 {
-    return mix(id->session ^ mix(id->sequence)) & (inflight->capacity - 1);
+    return mix_word(id->session ^ mix_word(id->sequence)) & (inflight->capacity - 1);
 }
 
 /* Its place, or the empty place where it would go. */

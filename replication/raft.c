@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "replication/raft_internal.h"
+#include "ring/mix.h"
 
 #define CHECK_ENTRIES_MAX 32u /* raft_check looks at so many of the newest entries */
 
@@ -15,10 +16,7 @@ uint64_t raft_random(const struct raft *raft, const struct raft_event *event, ui
     uint64_t x = event->random + ((uint64_t)raft->options.group << 32) +
                  ((uint64_t)raft->options.self.member << 16) + raft->term;
 
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    x ^= x >> 31;
-    return max > min ? min + x % (max - min) : min;
+    return max > min ? min + mix_word(x) % (max - min) : min;
 }
 
 uint64_t raft_election_ms(const struct raft *raft, const struct raft_event *event)

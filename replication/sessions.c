@@ -1,5 +1,6 @@
 #include "replication/sessions.h"
 
+#include "ring/mix.h"
 #include "storage/codec.h"
 #include "storage/mutant.h"
 
@@ -15,13 +16,6 @@
 #define SAVE_HEAD_SIZE    21u
 #define SAVE_SESSION_SIZE 28u
 #define SAVE_RESULT_SIZE  20u
-
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
-}
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
@@ -56,7 +50,7 @@ void sessions_deinit(struct sessions *sessions)
 
 static uint32_t *bucket_of(const struct sessions *sessions, uint64_t id)
 {
-    return &sessions->buckets[mix(id) & (sessions->bucket_count - 1)];
+    return &sessions->buckets[mix_word(id) & (sessions->bucket_count - 1)];
 }
 
 static struct sessions_session *session_find(const struct sessions *sessions, uint64_t id)
@@ -489,7 +483,7 @@ int sessions_load(struct sessions *sessions, const uint8_t *bytes, size_t size)
 
 static uint64_t digest_add(uint64_t digest, uint64_t word)
 {
-    return mix(digest ^ word) + UINT64_C(0x9E3779B97F4A7C15);
+    return mix_word(digest ^ word) + UINT64_C(0x9E3779B97F4A7C15);
 }
 
 uint64_t sessions_digest(const struct sessions *sessions)

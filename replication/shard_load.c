@@ -1,4 +1,5 @@
 #include "replication/shard_internal.h"
+#include "ring/mix.h"
 #include "ring/wire_load.h"
 
 #define MEASURE_MS    500u
@@ -91,14 +92,6 @@ void shard_load_duty(struct shard *shard)
 
 /* --- to routers ------------------------------------------------------------------------------ */
 
-/* SplitMix64's */
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 uint64_t shard_load_leaders_digest(const struct shard *shard)
 {
     uint64_t sum = 0;
@@ -107,7 +100,7 @@ uint64_t shard_load_leaders_digest(const struct shard *shard)
         const struct replica *replica = shard->hosted[i];
 
         if (replica_leads(replica) && replica != shard->meta)
-            sum += mix((uint64_t)replica->partition << 32 | replica->raft.term);
+            sum += mix_word((uint64_t)replica->partition << 32 | replica->raft.term);
     }
     return sum;
 }

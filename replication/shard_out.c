@@ -1,4 +1,5 @@
 #include "replication/shard_internal.h"
+#include "ring/mix.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,14 +13,10 @@ struct shard_address shard_to_member(uint16_t member)
     return (struct shard_address){.role = LINK_ROLE_NODE, .member = member};
 }
 
-/* splitmix64 over the bits that events bring: reproducible, and never drawn here. */
+/* Over the bits that events bring: reproducible, and never drawn here. */
 uint64_t shard_random(struct shard *shard)
 {
-    uint64_t z = shard->random += 0x9E3779B97F4A7C15u;
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    return mix_next(&shard->random);
 }
 
 static struct wire_buffer spare_take(struct shard *shard)

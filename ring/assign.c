@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/mix.h"
+
 #define NONE UINT32_MAX
 #define FAR  INT32_MAX
 
@@ -506,13 +508,8 @@ static void shuffle_cells(struct flow *flow)
     uint64_t state = flow->assign->members;
 
     for (uint32_t i = 0; i < cells; i++) {
-        uint64_t z = state += 0x9e3779b97f4a7c15u;
-        uint32_t j;
+        uint32_t j = (uint32_t)(((mix_next(&state) >> 32) * (i + 1)) >> 32);
 
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        z ^= z >> 31;
-        j = (uint32_t)(((z >> 32) * (i + 1)) >> 32);
         flow->order[i] = flow->order[j];
         flow->order[j] = i;
     }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "ring/mix.h"
+
 /* Tries at an exchange for each new replica: enough that rows look drawn at random. */
 #define PLACEMENT_MIX_TRIES 16u
 
@@ -19,16 +21,10 @@ bool placement_was_in_row(const struct placement *placement, uint32_t row, uint1
     return false;
 }
 
-/* SplitMix64 (Steele, Lea, Flood, 2014): a fixed sequence, so that the answer is always the same.
- */
+/* A fixed sequence, so that the answer is always the same. */
 static uint32_t mix_below(uint64_t *state, uint32_t bound)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    z ^= z >> 31;
-    return (uint32_t)(((z >> 32) * bound) >> 32);
+    return (uint32_t)(((mix_next(state) >> 32) * bound) >> 32);
 }
 
 static uint32_t row_in_zone(const struct placement *placement, uint32_t row, uint32_t zone)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/mix.h"
 #include "ring/swim_internal.h"
 
 #define LEAVE_TOLD_MAX 8u /* members told at once that this one leaves */
@@ -59,20 +60,10 @@ void swim_deinit(struct swim *swim)
     *swim = (struct swim){0};
 }
 
-/* SplitMix64 */
-static uint64_t mix(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 uint32_t swim_below(struct swim *swim, uint32_t bound)
 {
     assert(bound > 0);
-    return (uint32_t)(mix(&swim->random) % bound);
+    return (uint32_t)(mix_next(&swim->random) % bound);
 }
 
 uint32_t swim_log2(uint32_t value)
@@ -284,7 +275,7 @@ static void add_member(struct swim *swim, const struct swim_map_member *from)
         swim->self_slot = slot;
         member->incarnation = 1;
         /* Not the number that a former life ended with: of two such records neither would win. */
-        member->sequence = mix(&swim->random) >> 32;
+        member->sequence = mix_next(&swim->random) >> 32;
         return;
     }
     swim->order[swim->order_count] = slot;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring/mix.h"
 #include "router/hints.h"
 #include "router/route.h"
 
@@ -41,14 +42,10 @@ const char *router_down(const struct router *router, char text[ROUTER_DOWN_SIZE]
     return NULL;
 }
 
-/* splitmix64: enough for jitter and for the random part of session ids. */
+/* Enough for jitter and for the random part of session ids. */
 uint64_t router_random(struct router *router)
 {
-    uint64_t z = router->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return mix_next(&router->random);
 }
 
 void router_due(struct router *router, uint64_t due_ms)
