@@ -299,6 +299,27 @@ void cluster_await_leaders(struct cluster *cluster)
     cr_assert_fail("no leader for some partition after 5 s");
 }
 
+int cluster_await_meta(struct cluster *cluster)
+{
+    for (int rounds = 0; rounds < 500; rounds++) {
+        int leader = cluster_leader(cluster, STORE_PARTITION_META);
+
+        if (leader >= 0)
+            return leader;
+        cluster_run(cluster, 10);
+    }
+    cr_assert_fail("no leader of the meta group after 5 s");
+    return -1;
+}
+
+uint64_t cluster_installed(const struct cluster *cluster, int node)
+{
+    struct shard_stats stats;
+
+    shard_stats(cluster->shards[node], &stats);
+    return stats.snapshots_installed;
+}
+
 void cluster_restart_all(struct cluster *cluster)
 {
     for (int node = 0; node < CLUSTER_NODES; node++) {

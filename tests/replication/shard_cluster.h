@@ -116,6 +116,10 @@ void cluster_run(struct cluster *cluster, uint64_t ms);
 /* Member index (0 …) that leads the partition, -1 when there is none. */
 int cluster_leader(const struct cluster *cluster, uint16_t partition);
 void cluster_await_leaders(struct cluster *cluster);
+/* The leader of the meta group, when there is one. */
+int cluster_await_meta(struct cluster *cluster);
+/* Snapshots that the node has installed since it was started. */
+uint64_t cluster_installed(const struct cluster *cluster, int node);
 uint16_t cluster_partition(const struct cluster *cluster, const char *key);
 /* Sends one operation to a node's shard; returns its id. Writes get the next sequence. */
 uint32_t cluster_send(struct cluster *cluster, int node, uint8_t operation, uint8_t flags,

@@ -48,14 +48,6 @@ static bool fenced(const struct scene *scene, int node)
     return shard_fenced(scene->cluster.shards[node], scene->p, NULL);
 }
 
-static uint64_t installed(const struct scene *scene, int node)
-{
-    struct shard_stats stats;
-
-    shard_stats(scene->cluster.shards[node], &stats);
-    return stats.snapshots_installed;
-}
-
 static void expect_heals(struct scene *scene, int node)
 {
     const struct raft *raft;
@@ -312,7 +304,8 @@ Test(shard_damage, a_founded_one_whose_snapshot_the_manifest_has_lost_is_fenced,
     scene_fill(&scene, 400, 11999);
     cluster_run(&scene.cluster, 1000);
     cluster_restart(&scene.cluster, scene.goes);
-    for (uint32_t ms = 0; ms < HEAL_MS && installed(&scene, scene.goes) == 0; ms += 10)
+    for (uint32_t ms = 0; ms < HEAL_MS && cluster_installed(&scene.cluster, scene.goes) == 0;
+         ms += 10)
         cluster_run(&scene.cluster, 10);
     writer_await(&scene.writer, 5);
     restart_hurt(&scene, scene.goes, forget_floor_and_casks);

@@ -13,19 +13,6 @@
 static struct cluster cluster;
 static const struct shard_address peer = {.role = LINK_ROLE_NODE, .member = 2};
 
-static int meta_leader(void)
-{
-    for (int rounds = 0; rounds < 500; rounds++) {
-        int leader = cluster_leader(&cluster, STORE_PARTITION_META);
-
-        if (leader >= 0)
-            return leader;
-        cluster_run(&cluster, 10);
-    }
-    cr_assert_fail("no leader of the meta group after 5 s");
-    return -1;
-}
-
 static void send_to(int node, struct shard_address from, uint8_t type, struct wire_buffer *body)
 {
     struct link_message message = {.type = type,
@@ -47,7 +34,7 @@ static uint8_t ask(const struct ringmap *map)
 
     cluster.reply = (struct wire_map_reply){0};
     ringmap_encode(map, wire_put_bin_space(&body, ringmap_encoded_size(map)));
-    send_to(meta_leader(), peer, WIRE_MAP_CHANGE, &body);
+    send_to(cluster_await_meta(&cluster), peer, WIRE_MAP_CHANGE, &body);
     cluster_run(&cluster, 200);
     return cluster.reply.outcome;
 }
@@ -78,7 +65,7 @@ static int begin(void)
     plan = plan_of(2);
     cr_assert_eq(ask(&plan), WIRE_MAP_DONE);
     ringmap_deinit(&plan);
-    return meta_leader();
+    return cluster_await_meta(&cluster);
 }
 
 /* Tells a node of the first groups, the last of all being the meta group. */
@@ -217,7 +204,7 @@ Test(shard_finish, only_members_tell_and_only_of_groups_that_there_are)
 Test(shard_finish, without_a_plan_nothing_ends)
 {
     cluster_begin(&cluster);
-    tell(meta_leader(), peer, 1, ALL);
+    tell(cluster_await_meta(&cluster), peer, 1, ALL);
     cluster_run(&cluster, 1000);
     expect_epoch(1);
     cluster_stop(&cluster);
@@ -234,7 +221,7 @@ Test(shard_finish, the_next_leader_ends_it)
     cluster_run(&cluster, 500);
     expect_epoch(2);
     cluster_kill(&cluster, leader);
-    (void)meta_leader();
+    (void)cluster_await_meta(&cluster);
     cluster_run(&cluster, 2000);
     expect_epoch(3);
     cluster_restart(&cluster, leader);

@@ -20,14 +20,6 @@ static void fill_slow(struct scene *scene, unsigned keys)
     scene_fill(scene, keys, 59);
 }
 
-static uint64_t installed(const struct scene *scene, int node)
-{
-    struct shard_stats stats;
-
-    shard_stats(scene->cluster.shards[node], &stats);
-    return stats.snapshots_installed;
-}
-
 static const struct wire_move *move_of(struct scene *scene)
 {
     cluster_moves(&scene->cluster, cluster_leader(&scene->cluster, scene->p));
@@ -466,7 +458,7 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     writer_await(&scene.writer, 50);
     next = cluster_leader(&scene.cluster, scene.p);
     cr_assert_neq(next, leader);
-    for (int i = 0; i < 2000 && installed(&scene, comes) == 0; i++)
+    for (int i = 0; i < 2000 && cluster_installed(&scene.cluster, comes) == 0; i++)
         writer_run(&scene.writer, 10);
     shard_stats(scene.cluster.shards[next], &stats);
     cr_assert_eq(stats.snapshots_resumed, 1);
@@ -502,9 +494,9 @@ static void restart_target(unsigned away_ms, unsigned opening_ms)
     cluster_restart(&scene.cluster, comes);
     shard_stats(scene.cluster.shards[comes], &stats);
     cr_assert_eq(stats.snapshots_kept, 1);
-    for (int i = 0; i < 2000 && installed(&scene, comes) == 0; i++)
+    for (int i = 0; i < 2000 && cluster_installed(&scene.cluster, comes) == 0; i++)
         writer_run(&scene.writer, 10);
-    cr_assert_eq(installed(&scene, comes), 1);
+    cr_assert_eq(cluster_installed(&scene.cluster, comes), 1);
     shard_stats(scene.cluster.shards[cluster_leader(&scene.cluster, scene.p)], &stats);
     cr_assert_eq(stats.snapshots_resumed, 1);
     cr_assert_lt(stats.snapshot_bytes_sent, 160000, "%llu, %llu of them before, of about 130,000",

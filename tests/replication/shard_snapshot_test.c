@@ -49,14 +49,6 @@ static void delete_many(const char *prefix, int from, int to)
     }
 }
 
-static uint64_t installed(int node)
-{
-    struct shard_stats stats;
-
-    shard_stats(cluster.shards[node], &stats);
-    return stats.snapshots_installed;
-}
-
 static uint64_t resumed(int node)
 {
     struct shard_stats stats;
@@ -95,7 +87,7 @@ Test(shard_snapshot, who_was_away_past_the_log_comes_back_with_the_same_content)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     cluster_run(&cluster, 5000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     expect_same();
     cluster_expect(&cluster, "k10", NULL);
     cluster_expect(&cluster, "k30", "before");
@@ -114,12 +106,12 @@ Test(shard_snapshot, what_was_installed_outlives_a_power_cut)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     cluster_run(&cluster, 5000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     for (int round = 0; round < 2; round++) {
         cluster_kill(&cluster, 2);
         cluster_restart(&cluster, 2);
         cluster_run(&cluster, 5000);
-        cr_assert_eq(installed(2), 0, "it had it all");
+        cr_assert_eq(cluster_installed(&cluster, 2), 0, "it had it all");
         expect_same();
     }
     cluster_stop(&cluster);
@@ -144,7 +136,7 @@ Test(shard_snapshot, writes_go_on_while_it_comes)
     set_many("k", 10, 60, "under way");
     delete_many("large", 0, 50);
     cluster_run(&cluster, 20000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     expect_same();
     cluster_stop(&cluster);
 }
@@ -171,7 +163,7 @@ Test(shard_snapshot, a_lost_link_costs_only_what_was_on_its_way)
         cluster.cut[2] = false;
     }
     cluster_run(&cluster, 20000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     expect_same();
     cluster_stop(&cluster);
 }
@@ -198,7 +190,7 @@ Test(shard_snapshot, a_new_leader_with_too_short_a_log_begins_again)
     cluster_kill(&cluster, 0);
     cluster_restart(&cluster, 0);
     cluster_run(&cluster, 20000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     cr_assert_eq(resumed(0) + resumed(1), 0);
     expect_same();
     cluster_stop(&cluster);
@@ -234,7 +226,7 @@ Test(shard_snapshot, none_waits_for_ever_behind_another)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     cluster_run(&cluster, 60000);
-    cr_assert_geq(installed(2), 2);
+    cr_assert_geq(cluster_installed(&cluster, 2), 2);
     expect_same();
     cluster_stop(&cluster);
 }
@@ -261,7 +253,7 @@ Test(shard_snapshot, what_was_done_once_is_not_done_again_by_who_came_back)
     cluster_run(&cluster, 1000);
     cluster_restart(&cluster, 2);
     cluster_run(&cluster, 10000);
-    cr_assert_gt(installed(2), 0);
+    cr_assert_gt(cluster_installed(&cluster, 2), 0);
     cr_assert_eq(cluster_leader(&cluster, partition), 2);
     cluster.epochs[partition]++;
     cluster.retry = true;
@@ -363,7 +355,7 @@ Test(shard_snapshot, what_no_leader_sends_changes_nothing)
         cluster_run(&cluster, 500);
     }
     for (int node = 0; node < CLUSTER_NODES; node++)
-        cr_assert_eq(installed(node), 0);
+        cr_assert_eq(cluster_installed(&cluster, node), 0);
     expect_same();
     cluster_expect(&cluster, "a", "1");
     cluster_stop(&cluster);
@@ -461,9 +453,9 @@ Test(shard_snapshot, a_slow_target_says_when_there_is_room)
     cluster.holds = slow_disk_holds;
     cluster_restart(&cluster, 2);
     begun_ms = cluster.now_ms;
-    while (installed(2) < CLUSTER_PARTITIONS && cluster.now_ms < begun_ms + 1000)
+    while (cluster_installed(&cluster, 2) < CLUSTER_PARTITIONS && cluster.now_ms < begun_ms + 1000)
         cluster_run(&cluster, 10);
-    cr_assert_eq(installed(2), CLUSTER_PARTITIONS, "within a second");
+    cr_assert_eq(cluster_installed(&cluster, 2), CLUSTER_PARTITIONS, "within a second");
     cr_assert_leq(cluster.snapshot_pieces - pieces, 180u, "of some 150");
     cluster.holds = NULL;
     cluster_run(&cluster, 20000);
@@ -491,7 +483,7 @@ Test(shard_snapshot, a_target_without_room_holds_up_no_log)
         set_many("k", 0, 50, "under way");
         cluster_run(&cluster, 1000);
     }
-    cr_assert_eq(installed(2), 0);
+    cr_assert_eq(cluster_installed(&cluster, 2), 0);
     raft = shard_raft(cluster.shards[cluster_leader(&cluster, 0)], 0);
     cr_assert_gt(raft->log.last, 150u);
     cr_assert_leq(raft->log.last + 1 - raft->log.first, 60u);

@@ -13,24 +13,11 @@
 static struct cluster cluster;
 static const struct shard_address a_node = {.role = LINK_ROLE_NODE, .member = 2};
 
-static int await_leader(void)
-{
-    for (int rounds = 0; rounds < 500; rounds++) {
-        int leader = cluster_leader(&cluster, STORE_PARTITION_META);
-
-        if (leader >= 0)
-            return leader;
-        cluster_run(&cluster, 10);
-    }
-    cr_assert_fail("no leader of the meta group after 5 s");
-    return -1;
-}
-
 static int begin(void)
 {
     cr_assert(sodium_init() >= 0);
     cluster_begin(&cluster);
-    return await_leader();
+    return cluster_await_meta(&cluster);
 }
 
 static void step(int node, struct shard_address from, uint8_t type, const uint8_t *bytes,
@@ -187,7 +174,7 @@ Test(shard_tickets, map_and_tickets_change_apart)
     expect_told(2);
     for (int node = 0; node < CLUSTER_NODES; node++)
         cr_assert_eq(cluster.told[node], 2);
-    cr_assert_eq(ask(await_leader(), a_node, 3, 2), WIRE_MAP_DONE);
+    cr_assert_eq(ask(cluster_await_meta(&cluster), a_node, 3, 2), WIRE_MAP_DONE);
     wire_buffer_deinit(&body);
     cluster_stop(&cluster);
 }
