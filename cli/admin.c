@@ -41,10 +41,8 @@ static enum exit_code gather(struct admin *admin, bool founded)
 
     if (r == 0)
         r = view_gather(&admin->view, admin->cluster, &admin->seeds, CLUSTER_TIMEOUT_MS);
-    if (r < 0) {
-        arguments_error(admin->arguments, "%s", strerror(-r));
-        return EXIT_CODE_FAILED;
-    }
+    if (r < 0)
+        return admin_fail(admin, r);
     if (r == VIEW_E_UNREACHABLE) {
         for (uint32_t i = 0; i < admin->view.node_count; i++)
             arguments_error(admin->arguments, "%s is unreachable: %s", admin->view.nodes[i].address,

@@ -7,6 +7,8 @@
 #include "cli/output.h"
 #include "cli/view.h"
 
+#include <string.h>
+
 #define ADMIN_TICKET(is_needed)                                                                    \
     {                                                                                              \
         .name = "ticket", .value = "FILE", .environment = "RINGCASK_TICKET",                       \
@@ -45,6 +47,13 @@ enum exit_code admin_print(struct admin *admin);
 /* The node that an operand means, by id or HOST:PORT; prints that there is none, or several. */
 enum exit_code admin_node(const struct admin *admin, const char *operand,
                           const struct view_node **node);
+
+/* Prints what a -errno says, and is EXIT_CODE_FAILED. */
+static inline enum exit_code admin_fail(const struct admin *admin, int r)
+{
+    arguments_error(admin->arguments, "%s", strerror(-r));
+    return EXIT_CODE_FAILED;
+}
 
 int admin_ticket(const struct arguments *arguments);
 int admin_init(const struct arguments *arguments);

@@ -27,12 +27,6 @@ static const struct output_column field_follow = {"follow", "follow it", OUTPUT_
 static const struct output_column field_settled = {"settled_epoch", "settled, epoch",
                                                    OUTPUT_NUMBER};
 
-static enum exit_code fail(const struct admin *admin, int r)
-{
-    arguments_error(admin->arguments, "%s", strerror(-r));
-    return EXIT_CODE_FAILED;
-}
-
 /* `why` begins with the change's word, which the command's name may end with: it is said once. */
 static const char *without_word(const struct arguments *arguments, const char *why)
 {
@@ -99,7 +93,7 @@ static enum exit_code say_down(const struct admin_change *change, const char *wh
                         mend);
     }
     moves_deinit(&moves);
-    return r == 0 ? EXIT_CODE_FAILED : fail(admin, r);
+    return r == 0 ? EXIT_CODE_FAILED : admin_fail(admin, r);
 }
 
 /* EXIT_CODE_CONFLICT: another plan is under way. What is refused is so for want of a majority when
@@ -156,7 +150,7 @@ enum exit_code admin_change_plan(struct admin_change *change, struct admin *admi
     changes_words(words, count, change->words);
     r = await_joining(admin);
     if (r != 0)
-        return fail(admin, r);
+        return admin_fail(admin, r);
     code = parse(change, words, count);
     if (code == EXIT_CODE_OK)
         changes_joined(&change->staged, change->words);
@@ -169,7 +163,7 @@ enum exit_code admin_change_plan(struct admin_change *change, struct admin *admi
     if (r == 0 && code == EXIT_CODE_OK)
         r = planning_make(&change->planning, &admin->view, &change->moves, &change->staged);
     if (r != 0)
-        return fail(admin, r);
+        return admin_fail(admin, r);
     if (code != EXIT_CODE_OK)
         say_under_way(change);
     return code;
@@ -381,7 +375,7 @@ static enum exit_code follow(struct admin *admin, const struct ringmap *next, st
             drawn_ms = clock_now_ms();
         }
         if (r < 0)
-            return fail(admin, r);
+            return admin_fail(admin, r);
         poll_pause(seen ? clock_now_ms() - begun_ms : POLL_MS_MAX);
     }
 }
@@ -435,7 +429,7 @@ enum exit_code admin_change_finish(struct admin_change *change, bool wait)
     struct admin *admin = change->admin;
     struct proof proof = {0};
     int r = prove_leaving(change, &proof); /* afterwards the map does not tell */
-    enum exit_code code = r == 0 ? commit(change) : fail(admin, r);
+    enum exit_code code = r == 0 ? commit(change) : admin_fail(admin, r);
 
     if (code == EXIT_CODE_OK && change->planning.next.members && wait) {
         code = end(change, &proof);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define POLL_MS     200u
 #define WAIT_MS_MAX 30000u
@@ -64,12 +63,6 @@ static int tell(struct admin *admin, const struct view_node *node, bool drained,
     return 0;
 }
 
-static enum exit_code fail(const struct admin *admin, int r)
-{
-    arguments_error(admin->arguments, "%s", strerror(-r));
-    return EXIT_CODE_FAILED;
-}
-
 static enum exit_code unreachable(struct admin *admin, const struct view_node *node)
 {
     arguments_error(admin->arguments, "node %u (%s) does not answer", node->id, node->address);
@@ -111,7 +104,7 @@ static enum exit_code wait_for(struct admin *admin, const struct view_node *node
         clock_pause(POLL_MS);
         r = tell(admin, node, true, told);
         if (r < 0)
-            return fail(admin, r);
+            return admin_fail(admin, r);
         if (told->answered == 0)
             return unreachable(admin, node);
     }
@@ -126,7 +119,7 @@ static enum exit_code drain(struct admin *admin, const struct view_node *node, b
     int r = tell(admin, node, drained, &told);
 
     if (r < 0)
-        return fail(admin, r);
+        return admin_fail(admin, r);
     if (told.answered == 0 || (!wait && told.answered < told.shards))
         return unfinished(admin, node, &told);
     if (wait)

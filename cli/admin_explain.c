@@ -131,8 +131,7 @@ int admin_explain(const struct arguments *arguments)
     if (code == EXIT_CODE_OK)
         r = moves_ask(&moves, &admin.view, admin.cluster, CLUSTER_TIMEOUT_MS);
     if (r < 0) {
-        arguments_error(arguments, "%s", strerror(-r));
-        code = EXIT_CODE_FAILED;
+        code = admin_fail(&admin, r);
     } else if (code == EXIT_CODE_OK) {
         code = explain(&admin, &moves);
     }

@@ -8,7 +8,6 @@
 #include "ring/next_map.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define RATE_MAX 100000u /* MiB a second */
 
@@ -110,12 +109,6 @@ static void put_moves(struct output *output, const struct view *view, const stru
     }
 }
 
-static enum exit_code fail(const struct admin *admin, int r)
-{
-    arguments_error(admin->arguments, "%s", strerror(-r));
-    return EXIT_CODE_FAILED;
-}
-
 static enum exit_code show(struct admin *admin)
 {
     const struct ringmap *map = &admin->view.map;
@@ -133,7 +126,7 @@ static enum exit_code show(struct admin *admin)
     if (r == 0)
         put_moves(admin->output, &admin->view, &moves);
     moves_deinit(&moves);
-    return r == 0 ? admin_print(admin) : fail(admin, r);
+    return r == 0 ? admin_print(admin) : admin_fail(admin, r);
 }
 
 /* Sends the map with other settings, unless they are those. */
@@ -147,7 +140,7 @@ static enum exit_code set(struct admin *admin, bool paused, uint32_t rate)
         return EXIT_CODE_OK;
     r = ringmap_copy(&next, &admin->view.map);
     if (r < 0)
-        return fail(admin, r);
+        return admin_fail(admin, r);
     next.epoch++;
     next.paused = paused;
     next.move_rate = rate;
@@ -265,7 +258,7 @@ static enum exit_code abort_plan(struct admin *admin, struct ringmap *next, uint
         progress_missing(&admin->view, &moves, abort.missing, text, sizeof text);
     moves_deinit(&moves);
     if (r < 0)
-        return fail(admin, r);
+        return admin_fail(admin, r);
     code = tell_abort(admin, r, &abort, text);
     if (code == EXIT_CODE_OK)
         code = map_change_send(admin, next);

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WAIT_STEP_MS 200u
 #define SILENT_STEPS 25u /* in which nobody is named who is there and has yet to follow */
@@ -33,10 +32,7 @@ static enum exit_code make(struct admin *admin, struct ringmap *next)
         next->epoch++;
         r = data_key_add(next, (uint8_t)(ringmap_key_current(map) + 1));
     }
-    if (r == 0)
-        return EXIT_CODE_OK;
-    arguments_error(admin->arguments, "%s", strerror(-r));
-    return EXIT_CODE_FAILED;
+    return r == 0 ? EXIT_CODE_OK : admin_fail(admin, r);
 }
 
 /* NULL: all who take part seal with it. */

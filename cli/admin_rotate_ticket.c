@@ -148,8 +148,7 @@ static enum exit_code check_peers(struct admin *admin, uint32_t generation)
             break;
     }
     if (r != 0) {
-        arguments_error(admin->arguments, "%s", strerror(-r));
-        code = EXIT_CODE_FAILED;
+        code = admin_fail(admin, r);
     } else if (peers.count > 0 || peers.silent) {
         code = say_peers(admin, &peers);
     }

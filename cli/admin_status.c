@@ -3,7 +3,6 @@
 #include "cli/verdict.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const struct output_column field_verdict = {"verdict", NULL, OUTPUT_TEXT};
 /* What the verdict says, for programs. */
@@ -183,10 +182,8 @@ static enum exit_code reach(struct admin *admin, struct verdict *verdict)
 
     if (r == 0)
         verdict_reach(verdict, &admin->view, moving ? &moves : NULL);
-    else
-        arguments_error(admin->arguments, "%s", strerror(-r));
     moves_deinit(&moves);
-    return r == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+    return r == 0 ? EXIT_CODE_OK : admin_fail(admin, r);
 }
 
 int admin_status(const struct arguments *arguments)

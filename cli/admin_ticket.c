@@ -200,10 +200,8 @@ static enum exit_code list_peers(struct admin *admin, const struct tickets_reply
         arguments_error(admin->arguments,
                         "node %u at %s does not say who is connected by the old secret",
                         peers.silent->id, peers.silent->address);
-    if (r != 0)
-        arguments_error(admin->arguments, "%s", strerror(-r));
     ticket_peers_deinit(&peers);
-    return r == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+    return r == 0 ? EXIT_CODE_OK : admin_fail(admin, r);
 }
 
 static enum exit_code run_list(struct admin *admin, const struct tickets_command *command)

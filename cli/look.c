@@ -2,8 +2,6 @@
 
 #include "cli/clock.h"
 
-#include <string.h>
-
 #define SEEDS_EACH 5u /* misses */
 
 /* 0, VIEW_E_UNREACHABLE or -errno. */
@@ -43,10 +41,8 @@ enum exit_code look_again(struct look *look, struct admin *admin, const char *kn
     if (r == VIEW_E_UNREACHABLE && look->misses % SEEDS_EACH == SEEDS_EACH - 1)
         r = ask_seeds(admin);
     *seen = r == 0;
-    if (r < 0) {
-        arguments_error(admin->arguments, "%s", strerror(-r));
-        return EXIT_CODE_FAILED;
-    }
+    if (r < 0)
+        return admin_fail(admin, r);
     if (*seen)
         look->misses = 0;
     else

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define POLL_MS   500u
 #define ASKS_MAX  60u /* times that leaders are asked */
@@ -108,10 +107,8 @@ static enum exit_code ask(const struct proof *proof, struct admin *admin, struct
             (i == ASKS_MAX || count_groups(proof, &admin->view, moves).proven == proof->count))
             return EXIT_CODE_OK;
         moves_deinit(moves);
-        if (r < 0) {
-            arguments_error(admin->arguments, "%s", strerror(-r));
-            return EXIT_CODE_FAILED;
-        }
+        if (r < 0)
+            return admin_fail(admin, r);
         clock_pause(POLL_MS);
         while (!seen && code == EXIT_CODE_OK) /* what was seen before they were gone is no proof */
             code = look_again(&looks, admin, known, &seen);
