@@ -152,7 +152,8 @@ static bool leave(struct shard *shard, struct replica *replica)
 {
     let_go(shard, replica);
     if (!is_idle(shard, replica) ||
-        store_unhost(shard->store, replica->partition, replica->raft.options.self.life) != 0)
+        (!shard->unreadable &&
+         store_unhost(shard->store, replica->partition, replica->raft.options.self.life) != 0))
         return false;
     shard_host_gone(shard, replica);
     return true;

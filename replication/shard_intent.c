@@ -45,6 +45,44 @@ static void stop_serving(struct shard *shard)
         shard_fence(shard, shard->hosted[i], "this node was removed from the cluster");
 }
 
+void shard_lose(struct shard *shard, struct replica *replica)
+{
+    replica->lost = true;
+    shard_fence(shard, replica, "the shard's manifest or journal cannot be trusted");
+}
+
+static bool is_wanted(const struct shard *shard, uint16_t partition)
+{
+    uint32_t count;
+    const uint16_t *wanted = shard_wanted(shard, partition, &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        if (wanted[i] == shard->options.self)
+            return true;
+    return false;
+}
+
+/* Nobody can tell what came here since the founding: what is wanted here was, or cannot come. Who
+ * looks at the cluster is to see it as what it is, and not as something that is still to come. */
+static void lose_wanted(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        shard->hosted[i]->leaving |=
+            shard->hosted[i]->anonymous && !is_wanted(shard, shard->hosted[i]->partition);
+    for (uint32_t p = shard->options.number; p < shard->partition_count;
+         p += shard->options.shards) {
+        struct replica *replica;
+
+        if (shard_replica(shard, (uint16_t)p) || !is_wanted(shard, (uint16_t)p))
+            continue;
+        replica = shard_host_restored(shard, (uint16_t)p, UINT64_MAX);
+        if (!replica)
+            return;
+        replica->anonymous = true;
+        shard_lose(shard, replica);
+    }
+}
+
 void shard_intent_take(struct shard *shard, const struct ringmap *map)
 {
     struct shard_intent *intent = &shard->intent;
@@ -63,6 +101,8 @@ void shard_intent_take(struct shard *shard, const struct ringmap *map)
     shard->moved_count = 0;
     shard_moves_hurry(shard);
     take_members(shard, map);
+    if (shard->unreadable)
+        lose_wanted(shard);
     for (size_t i = 0; i < shard->hosted_count; i++)
         shard_prefer(shard, shard->hosted[i]);
     if (intent->states[shard->options.self] == RINGMAP_STATE_REMOVED)

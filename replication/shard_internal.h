@@ -304,6 +304,7 @@ struct shard {
     uint64_t duty_due_ms;
     uint64_t raft_due_ms;    /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
+    bool unreadable;         /* nothing of its store is to be trusted: all that it has is lost */
     bool failing;
     bool recovering;        /* the store is being opened */
     bool beat_accepted;     /* by the newest shard_raft_event() */
@@ -389,6 +390,8 @@ void shard_apply_entry(struct shard *shard, struct replica *replica,
 /* From now on it neither votes, acknowledges nor serves. What waits is answered at the round's end.
  */
 void shard_fence(struct shard *shard, struct replica *replica, const char *why);
+/* No snapshot helps it: the store takes nothing any more. */
+void shard_lose(struct shard *shard, struct replica *replica);
 void shard_fence_finish(struct shard *shard);
 
 /* shard_entries.c */

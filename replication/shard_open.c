@@ -238,10 +238,9 @@ static void fence_all(struct shard *shard)
         if (replica->raft.options.self.life <= store_ended(shard->store, replica->partition))
             shard_host_gone(shard, replica);
     }
-    for (size_t i = 0; i < shard->hosted_count; i++) {
-        shard->hosted[i]->lost = true;
-        shard_fence(shard, shard->hosted[i], "the shard's manifest or journal cannot be trusted");
-    }
+    for (size_t i = 0; i < shard->hosted_count; i++)
+        shard_lose(shard, shard->hosted[i]);
+    shard->unreadable = true;
 }
 
 int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *options,

@@ -163,7 +163,7 @@ void cluster_open(struct cluster *cluster, int node, bool found)
     cr_assert_eq(shard_open(&cluster->shards[node], cluster->disks[node], &cluster->options,
                             &cluster->map, hash, found, cluster->now_ms - cluster->opening_ms,
                             (uint64_t)node * 977),
-                 0);
+                 cluster->opened);
     budget_init(&cluster->budgets[node], BUDGET_PARTS, cluster->now_ms);
     cluster->dying[node] = false;
     if (!cluster->deaf[node])

@@ -43,6 +43,7 @@ struct cluster {
     struct shard_options options;
     struct shard_effects effects;
     uint64_t now_ms;
+    int opened;          /* what shard_open() has to answer */
     uint64_t opening_ms; /* how long it takes to open a shard: its clock stands still meanwhile */
     int64_t skew_ms[CLUSTER_NODES_MAX]; /* of the node's wall clock, which is else at
                                        CLUSTER_EPOCH_MS + now_ms */

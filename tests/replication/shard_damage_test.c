@@ -313,6 +313,34 @@ Test(shard_damage, a_founded_one_whose_snapshot_the_manifest_has_lost_is_fenced,
     scene_end(&scene);
 }
 
+static void flip_manifest(struct scene *scene, int node)
+{
+    struct vfs_file *file;
+
+    cr_assert_eq(vfs_open(scene->cluster.disks[node], "shard-00/MANIFEST", VFS_OPEN_WRITE, &file),
+                 0);
+    flip(file, 40);
+    vfs_close(file);
+}
+
+/* Nothing there tells any more that it has come: the map does. */
+Test(shard_damage, one_that_moved_in_is_shown_as_fenced_when_the_manifest_is_damaged,
+     .timeout = 240)
+{
+    struct scene scene;
+
+    begin_moved(&scene);
+    scene.cluster.opened = STORE_E_FENCED;
+    restart_hurt(&scene, scene.comes, flip_manifest);
+    scene.cluster.opened = 0;
+    cluster_run(&scene.cluster, 100);
+    cr_assert(fenced(&scene, scene.comes));
+    writer_run(&scene.writer, 5000);
+    cr_assert(fenced(&scene, scene.comes), "no snapshot helps");
+    move_to(&scene, scene.goes);
+    scene_end(&scene);
+}
+
 Test(shard_damage, one_that_moved_in_is_fenced_when_its_life_is_forgotten, .timeout = 240)
 {
     struct scene scene;
