@@ -242,5 +242,7 @@ uint64_t view_lag(const struct view *view, uint16_t partition, uint32_t place)
 
     if (leader < 0 || !row[place].known || row[leader].status.commit <= row[place].status.last)
         return 0;
+    if (!row[place].wanted && !ringmap_holds(&view->map, partition, row[place].member))
+        return 0; /* what it has is left over, and gets nothing any more */
     return row[leader].status.commit - row[place].status.last;
 }

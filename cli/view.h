@@ -110,7 +110,8 @@ const char *view_state_name(uint8_t state);
 /* Place of the leader in the partition's row of places: of those who say they lead, the one with
  * the highest term; -1 when none does. */
 int view_leader(const struct view *view, uint16_t partition);
-/* Entries the leader has committed that this replica does not hold; 0 when there is no leader. */
+/* Entries the leader has committed that this replica does not hold; 0 when there is no leader, and
+ * of what is left over on a member that the map has out of the partition's rows. */
 uint64_t view_lag(const struct view *view, uint16_t partition, uint32_t place);
 
 #endif

@@ -74,6 +74,27 @@ static uint16_t found_id(const char *word)
     return view_find(&view, word, &found) == 0 ? found.nodes[0]->id : 0;
 }
 
+/* Whom the plan has ended for keeps what it had for a moment. */
+Test(view, what_is_left_over_lags_behind_nobody)
+{
+    struct wire_partition_status status = {.role = RAFT_LEADER, .term = 1, .commit = 9, .last = 9};
+    uint32_t place = 0;
+
+    view = scene_view(4, 0, 16, 3);
+    while (ringmap_holds(&view.map, status.partition, 4))
+        status.partition++;
+    view_take(&view, ringmap_row(&view.map, status.partition)[0], &status);
+    status.role = RAFT_FOLLOWER;
+    status.last = 2;
+    view_take(&view, 4, &status);
+    view_take(&view, ringmap_row(&view.map, status.partition)[1], &status);
+    cr_assert_eq(view_lag(&view, status.partition, 1), 7);
+    while (view_row(&view, status.partition)[place].member != 4)
+        place++;
+    cr_assert_eq(view_lag(&view, status.partition, place), 0);
+    view_deinit(&view);
+}
+
 Test(view, a_node_is_found_by_id_and_by_address_and_a_removed_one_last)
 {
     moving();
