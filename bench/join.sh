@@ -25,13 +25,13 @@ cd "$top" || exit 1
 . bench/lib.sh
 keys=200000
 idle_keys=600000
-large_keys=40000
+large_keys=80000
 seconds=15
 kills=30
 fast=100000 # MiB/s: no budget at all
 for word in "$@"; do
     case $word in
-    --quick) keys=30000 idle_keys=90000 large_keys=6000 seconds=4 kills=5 ;;
+    --quick) keys=30000 idle_keys=90000 large_keys=12000 seconds=4 kills=5 ;;
     *)
         echo "usage: sh bench/join.sh [--quick]" >&2
         exit 2
@@ -43,8 +43,8 @@ command -v ss >/dev/null || die "ss is needed (package iproute2)"
 build ringcask ring-admin ring-bench process_test
 
 mkdir -p build bench/results/join
-# Four nodes' copies of 1,000 B, their journals and casks, and as much again while flush is at work.
-needed=$((idle_keys * 16))
+# Four nodes' copies of 16,000 B, their journals and casks, and as much again while flush is at work.
+needed=$((large_keys * 16 * 16))
 [ "$(df -Pk build | awk 'NR == 2 { print $4 }')" -gt $needed ] ||
     die "build/ needs $((needed / 1024)) MiB of free disk"
 open_dir
