@@ -39,6 +39,7 @@ struct cluster {
     bool dying[CLUSTER_NODES_MAX]; /* its disk is cut: it may end by itself */
     bool deaf[CLUSTER_NODES_MAX];  /* hears of no newer map */
     uint32_t loss, twice, late;    /* messages between nodes, of a thousand */
+    uint32_t garbled;              /* that come again with other bytes, too */
     uint32_t way_ms;               /* how long the others take */
     struct shard_options options;
     struct shard_effects effects;

@@ -142,7 +142,27 @@ static void note_moved(struct cluster *cluster, const struct link_message *messa
         cluster->moved[groups[i] < CLUSTER_PARTITIONS ? groups[i] : CLUSTER_PARTITIONS] = epoch;
 }
 
-static void send_parcel(struct cluster *cluster, int from, const struct shard_send *send)
+/* Some bits or bytes are others, or what is behind them is missing. */
+static void garble(struct cluster *cluster, struct cluster_parcel *parcel)
+{
+    size_t size = parcel->message.body_size;
+
+    for (uint32_t i = 0; i <= draw(cluster, 3) && size > 0; i++) {
+        size_t at = draw(cluster, (uint32_t)size), count = 1 + draw(cluster, 8);
+
+        if (chance(cluster, 20))
+            size = at;
+        else if (chance(cluster, 500))
+            parcel->body[at] ^= (uint8_t)(1u << draw(cluster, 8));
+        else
+            memset(parcel->body + at, chance(cluster, 500) ? 0xff : 0,
+                   count < size - at ? count : size - at);
+    }
+    parcel->message.body_size = size;
+}
+
+static void send_parcel(struct cluster *cluster, int from, const struct shard_send *send,
+                        bool garbled)
 {
     struct cluster_parcel *parcel;
 
@@ -151,6 +171,8 @@ static void send_parcel(struct cluster *cluster, int from, const struct shard_se
     parcel->message = send->message;
     memcpy(parcel->body, send->message.body, send->message.body_size);
     parcel->message.body = parcel->body;
+    if (garbled)
+        garble(cluster, parcel);
     parcel->event =
         (struct shard_event){.kind = SHARD_EVENT_MESSAGE,
                              .from = {.role = LINK_ROLE_NODE, .member = (uint16_t)(from + 1)}};
@@ -194,9 +216,11 @@ void cluster_post(struct cluster *cluster, int from, const struct shard_send *se
         return;
     if (send->message.type == WIRE_MOVED)
         note_moved(cluster, &send->message);
-    send_parcel(cluster, from, send);
+    send_parcel(cluster, from, send, false);
     if (chance(cluster, cluster->twice))
-        send_parcel(cluster, from, send);
+        send_parcel(cluster, from, send, false);
+    if (chance(cluster, cluster->garbled))
+        send_parcel(cluster, from, send, true);
 }
 
 /* What was late and is due. */

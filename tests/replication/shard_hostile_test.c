@@ -363,3 +363,35 @@ Test(shard_hostile, a_leader_whose_log_rots_lets_another_bring_up_who_was_away)
     cluster_expect(&cluster, "a", "what will rot");
     cluster_stop(&cluster);
 }
+
+/* Whatever a member sends: it may keep groups from electing anybody, and no more. Snapshots go to
+ * and fro, too. */
+Test(shard_hostile, garbled_messages_of_members_end_no_node, .timeout = 240)
+{
+    static char value[2000];
+    char key[16];
+
+    memset(value, 'v', sizeof value - 1);
+    cluster_begin(&cluster);
+    cluster.options.log_size_max = 16384;
+    cluster.options.retain_entries_min = 0;
+    cluster_restart_all(&cluster);
+    cluster.garbled = 200;
+    for (int i = 0; i < 6000; i++) {
+        uint16_t partition;
+        int leader;
+
+        snprintf(key, sizeof key, "k%d", i % 64);
+        partition = cluster_partition(&cluster, key);
+        leader = cluster_leader(&cluster, partition);
+        cluster.result_count = 0;
+        cluster.epochs[partition]++;
+        if (leader >= 0)
+            (void)cluster_send(&cluster, leader, WIRE_OP_SET, 0, ARGS(key, value), 2);
+        cluster.cut[i / 300 % CLUSTER_NODES] = i % 300 >= 200;
+        cluster_run(&cluster, (uint64_t)(i % 7));
+    }
+    for (int node = 0; node < CLUSTER_NODES; node++)
+        cr_assert_not_null(cluster.shards[node]);
+    cluster_stop(&cluster);
+}
