@@ -33,6 +33,18 @@ static bool verify(const void *context, const uint8_t public_key[RINGMAP_KEY_SIZ
     return memcmp(expected, signature, sizeof expected) == 0;
 }
 
+/* Some node knows that this one is removed: nobody has to answer it any more, nor to say why. */
+static bool is_removed(const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < node->cluster->node_count; i++) {
+        const struct ringmap *map = node_map(node->cluster->nodes[i].node);
+        uint16_t member = sim_cluster_member_in(map, node->endpoint);
+        if (member && ringmap_member(map, member)->state == RINGMAP_STATE_REMOVED)
+            return true;
+    }
+    return false;
+}
+
 /* Whether `member`, now held dead, was there all the time: nothing has broken in this run, and it
  * was suspected when it gossiped. Nodes also die while they found, whatever the schedule has, and
  * a HELLO that is held up holds up all that follows on its link. */
@@ -42,7 +54,8 @@ static bool is_wrong(const struct sim_node *node, uint16_t member)
     const struct swim *swim = node_gossip_swim(node->gossip);
     uint64_t lasted_ms = swim->clock_ms - swim_find(swim, member)->suspected_ms;
     uint64_t since_us = sim_net_stats(cluster->net)->late_until_us;
-    bool broken = cluster->sim->swarm.fault_every_ms > 0;
+    bool broken = cluster->sim->swarm.fault_every_ms > 0 || cluster->sim->swarm.cuts > 0 ||
+                  is_removed(node);
     if (since_us < cluster->admin.founded_us)
         since_us = cluster->admin.founded_us;
     for (uint32_t i = 0; i < cluster->node_count; i++)
