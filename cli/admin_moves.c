@@ -232,6 +232,14 @@ static enum exit_code tell_abort(const struct admin *admin, int r, const struct 
             missing);
         return EXIT_CODE_FAILED;
     }
+    if (r == REMEDY_E_NOTHING && abort->kept == 0) {
+        arguments_error(
+            admin->arguments,
+            "nothing was changed, as nothing can be taken back: all that the plan moves "
+            "has come where it goes, and it ends soon%s",
+            resume);
+        return EXIT_CODE_CONFLICT;
+    }
     if (r == REMEDY_E_NOTHING) {
         arguments_error(admin->arguments,
                         "nothing was changed, as nothing can be taken back: what the plan still "

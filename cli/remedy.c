@@ -17,25 +17,47 @@ static bool same_wanted(const struct ringmap *now, const struct ringmap *next, u
     return count == next_count && memcmp(row, next_row, count * sizeof *row) == 0;
 }
 
-static void count_kept(const struct view *view, const struct moves *moves,
-                       const struct ringmap *next, struct remedy_abort *abort)
+static bool has_wanted(const struct ringmap *map, uint16_t group, const struct next_map_held *held)
+{
+    uint32_t count, found = 0;
+    const uint16_t *row = moves_wanted(map, group, &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < held->voter_count; j++)
+            found += held->voters[j] == row[i];
+    return found == count && held->voter_count == count;
+}
+
+/* Returns how many groups that the plan waits for go where they would go without the abort, too:
+ * what they had is on a removed node, or they have come there and only commit that, or it is the
+ * meta group, whose voters follow who is a member. */
+static uint32_t count_kept(const struct view *view, const struct moves *moves,
+                           const struct ringmap *next, const struct next_map_held *held,
+                           struct remedy_abort *abort)
 {
     const struct ringmap *now = &view->map;
+    uint32_t same = 0;
 
     for (uint32_t i = 0; i <= now->partition_count; i++) {
-        uint16_t group = i < now->partition_count ? (uint16_t)i : WIRE_PARTITION_META;
+        bool meta = i == now->partition_count;
+        uint16_t group = meta ? WIRE_PARTITION_META : (uint16_t)i;
 
         if (!moves_is_waiting(moves, now, group))
             continue;
         abort->waiting++;
-        abort->kept += moves_is_waiting(moves, next, group) && same_wanted(now, next, group);
+        if (!moves_is_waiting(moves, next, group) || !same_wanted(now, next, group))
+            continue;
+        same++;
+        abort->kept += !meta && !has_wanted(next, group, &held[i]);
     }
+    return same;
 }
 
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
                  struct remedy_abort *abort)
 {
     struct next_map_held *held;
+    uint32_t same;
     int r;
 
     if (!ringmap_moving(&view->map))
@@ -50,8 +72,8 @@ int remedy_abort(const struct view *view, const struct moves *moves, struct ring
     if (r == 0) {
         next->paused = false; /* it would never end */
         *abort = (struct remedy_abort){.missing = moves_missing(moves, next, view)};
-        count_kept(view, moves, next, abort);
-        if (abort->waiting > 0 && abort->kept == abort->waiting) {
+        same = count_kept(view, moves, next, held, abort);
+        if (abort->waiting > 0 && same == abort->waiting) {
             ringmap_deinit(next);
             *next = (struct ringmap){0};
             r = REMEDY_E_NOTHING;

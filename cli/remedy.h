@@ -17,12 +17,12 @@ enum remedy_e {
     REMEDY_E_OK,
     REMEDY_E_SETTLED = NEXT_MAP_E_SETTLED,
     REMEDY_E_UNKNOWN, /* nobody says what some group has: it may have come to its target */
-    REMEDY_E_NOTHING, /* no group that the plan waits for would go back */
+    REMEDY_E_NOTHING, /* no group that the plan waits for would go elsewhere */
 };
 
 struct remedy_abort {
-    uint32_t waiting; /* groups that the plan waits for, */
-    uint32_t kept; /* of which so many go on to their target: what they had is on a removed node */
+    uint32_t waiting; /* groups that the plan waits for */
+    uint32_t kept; /* partitions that go on to their target: what they had is on a removed node */
     const struct view_node *missing; /* not alive, and needed all the same; NULL: nobody */
 };
 
