@@ -37,7 +37,8 @@ static bool verify(const void *context, const uint8_t public_key[RINGMAP_KEY_SIZ
 static bool is_removed(const struct sim_node *node)
 {
     for (uint32_t i = 0; i < node->cluster->node_count; i++) {
-        const struct ringmap *map = node_map(node->cluster->nodes[i].node);
+        const struct sim_node *other = &node->cluster->nodes[i];
+        const struct ringmap *map = other->node ? node_map(other->node) : NULL;
         uint16_t member = sim_cluster_member_in(map, node->endpoint);
         if (member && ringmap_member(map, member)->state == RINGMAP_STATE_REMOVED)
             return true;
