@@ -84,8 +84,10 @@ static void check_synced(struct sim_check *check, uint8_t node, uint32_t group,
 {
     const struct sim_replica *replica = &check->replicas[node - 1][group];
     const struct sim_group *g = &check->groups[group];
-    for (uint64_t index = raft->log.first;
-         index <= replica->synced_promised && index <= g->commit_max; index++) {
+    /* What lies behind `committed` was heard to be committed, and has not been seen. */
+    for (uint64_t index = raft->log.first; index <= replica->synced_promised &&
+                                           index <= g->commit_max && index < g->committed_capacity;
+         index++) {
         uint32_t committed = g->committed[index].term;
         if (committed == 0 || index > replica->mirror.last ||
             replica->mirror.terms[index] != committed)
