@@ -232,26 +232,19 @@ static enum exit_code tell_abort(const struct admin *admin, int r, const struct 
             missing);
         return EXIT_CODE_FAILED;
     }
-    if (r == REMEDY_E_NOTHING && abort->kept == 0) {
-        arguments_error(
-            admin->arguments,
-            "nothing was changed, as nothing can be taken back: all that the plan moves "
-            "has come where it goes, and it ends soon%s",
-            resume);
-        return EXIT_CODE_CONFLICT;
-    }
     if (r == REMEDY_E_NOTHING) {
-        arguments_error(admin->arguments,
-                        "nothing was changed, as nothing can be taken back: what the plan still "
-                        "moves was on a node that was removed, and has to go somewhere; only its "
-                        "end ends it%s",
+        arguments_error(admin->arguments, "nothing was changed, as nothing can be taken back: %s%s",
+                        abort->kept > 0
+                            ? "what the plan still moves was on a node that was removed, and has "
+                              "to go somewhere; only its end ends it"
+                            : "all that the plan moves has come where it goes, and it ends soon",
                         resume);
         return EXIT_CODE_CONFLICT;
     }
     return EXIT_CODE_OK;
 }
 
-/* *kept: so many groups of the plan go on all the same. */
+/* *kept: so many partitions of the plan go on all the same. */
 static enum exit_code abort_plan(struct admin *admin, struct ringmap *next, uint32_t *kept)
 {
     struct remedy_abort abort = {0};
