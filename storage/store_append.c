@@ -38,11 +38,17 @@ uint64_t store_reserve(const struct store *store)
     return store->hosted_count * (STORE_HARD_SIZE + JOURNAL_RUN_ITEM_SIZE) + JOURNAL_BLOCK_SIZE;
 }
 
+/* What the next checkpoint takes, which may be larger than the newest. */
+static uint64_t checkpoint_room(const struct store *store)
+{
+    return store->checkpoint_size + store->checkpoint_size / 4;
+}
+
 /* While the disk is full nobody waits for who wants a larger one, if it takes a checkpoint. */
 static uint64_t next_least(const struct store *store)
 {
-    uint64_t least = 3 * (uint64_t)JOURNAL_BLOCK_SIZE + store->checkpoint_size +
-                     store->checkpoint_size / 4 + store_reserve(store);
+    uint64_t least = (1 + STORE_CHECKPOINT_BLOCKS) * (uint64_t)JOURNAL_BLOCK_SIZE +
+                     checkpoint_room(store) + store_reserve(store);
 
     return store->disk_full && least < store->next_wanted ? least : store->next_wanted;
 }
@@ -71,7 +77,7 @@ static bool current_fits(const struct store *store, size_t size)
     offset = current->base.length;
     end = offset + journal_sealed_size(&store->journal, size, 1) + store_reserve(store);
     if (size > 0 && !next_ready(store))
-        end += store->checkpoint_size + store->checkpoint_size / 4;
+        end += checkpoint_room(store);
     return end <= current->capacity;
 }
 
