@@ -423,6 +423,16 @@ static bool is_beyond_repair(const struct sim_node *node)
     return false;
 }
 
+/* With nobody to take its place there is one replica less of each partition. */
+static bool stage_without(const struct ringmap *now, uint16_t id, struct staged *staged)
+{
+    uint32_t copies = ringmap_copies(now);
+    if (count_of(now, RINGMAP_STATE_ACTIVE) + staged->count <= copies &&
+        (copies == 1 || !stage(staged, now, STAGED_REPLICAS, 0, copies - 1)))
+        return false;
+    return stage(staged, now, STAGED_REMOVE, id, 0);
+}
+
 bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
                      uint8_t *kind)
 {
@@ -432,15 +442,15 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
     *kind = now->paused ? SIM_CHANGE_PAUSE : SIM_CHANGE_REMOVE;
     if (now->paused)
         return change_pause(admin, now, next);
-    stage_joining(admin, &staged, now);
     /* The plan may wait for it. */
-    if (ringmap_moving(now) && is_beyond_repair(victim) &&
-        count_of(now, RINGMAP_STATE_ACTIVE) + staged.count > ringmap_copies(now)) {
+    bool given_up = victim->scrapped || (ringmap_moving(now) && is_beyond_repair(victim));
+    stage_joining(admin, &staged, now);
+    if (!given_up || is_removed(now, id) || !stage_without(now, id, &staged))
+        return false;
+    if (!victim->scrapped) {
         sim_trace(admin->cluster->sim, 1, "node %u is given up", victim->endpoint);
         victim->scrapped = true;
         sim_node_end(victim, SIM_END_POWER);
     }
-    if (!victim->scrapped || is_removed(now, id))
-        return false;
-    return stage(&staged, now, STAGED_REMOVE, id, 0) && plan(admin, now, &staged, next);
+    return plan(admin, now, &staged, next);
 }
