@@ -54,9 +54,9 @@ static bool is_wrong(const struct sim_node *node, uint16_t member)
     const struct sim_cluster *cluster = node->cluster;
     const struct swim *swim = node_gossip_swim(node->gossip);
     uint64_t lasted_ms = swim->clock_ms - swim_find(swim, member)->suspected_ms;
-    uint64_t since_us = sim_net_stats(cluster->net)->late_until_us;
-    bool broken =
-        cluster->sim->swarm.fault_every_ms > 0 || cluster->sim->swarm.cuts > 0 || is_removed(node);
+    const struct sim_net_stats *net = sim_net_stats(cluster->net);
+    uint64_t since_us = net->late_until_us;
+    bool broken = cluster->sim->swarm.fault_every_ms > 0 || net->blocks > 0 || is_removed(node);
     if (since_us < cluster->admin.founded_us)
         since_us = cluster->admin.founded_us;
     for (uint32_t i = 0; i < cluster->node_count; i++)

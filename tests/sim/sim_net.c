@@ -348,6 +348,7 @@ void sim_net_block(struct sim_net *net, uint8_t from, uint8_t to, bool block)
         net->blocked_us[from][to] = net->sim->now_us;
     net->blocks[from][to] += block ? 1u : -1u;
     if (block) {
+        net->stats.blocks++;
         silence_begins(links[0]);
         silence_begins(links[1]);
         return;

@@ -79,7 +79,7 @@ void sim_net_misroute(struct sim_net *net, uint8_t from, uint32_t ppm);
 void sim_net_calm(struct sim_net *net);
 
 struct sim_net_stats {
-    uint64_t sent, delivered, lost, doubled, reordered, broken, misrouted, kept;
+    uint64_t sent, delivered, lost, doubled, reordered, broken, misrouted, kept, blocks;
     uint64_t late_until_us; /* when the newest HELLO that was held up has arrived */
 };
 const struct sim_net_stats *sim_net_stats(const struct sim_net *net);

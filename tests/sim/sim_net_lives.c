@@ -58,13 +58,14 @@ static void appends_note(struct sim_net *net, uint8_t from, uint8_t to,
 
 /* What an earlier life of a replica could have said, or have been told: its log had other entries,
  * its term was another. A later one is believed: the receiver may have yet to hear of it. As the
- * sender it leads in no term in which nobody was elected; meant as the receiver, it proves that the
- * one that is there has been removed. */
+ * sender it leads in no term in which nobody was elected: who has just begun knows no configuration
+ * and believes it. Meant as the receiver, it proves that the one that is there has been removed. */
 static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raft)
 {
     struct sim_random *random = net_random(net);
     const uint64_t *appended = appended_at(net, from, raft->group);
-    if (sim_random_below(random, 2))
+    bool was_meant = sim_random_below(random, 2);
+    if (was_meant)
         raft->to_life = raft->to_life > 0 ? sim_random_below(random, raft->to_life) : 0;
     else if (raft->from_life > 0)
         raft->from_life = sim_random_below(random, raft->from_life);
@@ -72,7 +73,8 @@ static void life_change(struct sim_net *net, uint8_t from, struct wire_raft *raf
         raft->flags &= (uint8_t)~1u;
         raft->index = *appended;
     } else if (sim_random_below(random, 2)) {
-        raft->term += (uint32_t)sim_random_below(random, 3);
+        uint32_t later = (uint32_t)sim_random_below(random, 3);
+        raft->term += was_meant || raft->kind != SIM_NET_APPEND ? later : 0;
     }
     if (raft->kind == SIM_NET_VOTE_REPLY)
         raft->flags &= (uint8_t)~1u;
