@@ -59,7 +59,7 @@ static void stand_early(struct shard *shard)
         const struct raft *raft = &replica->raft;
         uint32_t reachable = 0;
 
-        if (raft->role != RAFT_FOLLOWER || raft->leader != 0 || replica->fenced ||
+        if (raft->role != RAFT_FOLLOWER || raft->leader != 0 || !replica_serves(replica) ||
             replica->preferred != shard->options.self || shard->drain_until_ms ||
             shard->load.drained)
             continue;
@@ -279,7 +279,7 @@ static void on_job(struct shard *shard, const struct shard_event *event)
 
 static void note_deadline(struct shard *shard, const struct replica *replica)
 {
-    uint64_t deadline = replica->fenced ? UINT64_MAX : raft_deadline_ms(&replica->raft);
+    uint64_t deadline = replica_serves(replica) ? raft_deadline_ms(&replica->raft) : UINT64_MAX;
 
     if (deadline < shard->raft_due_ms)
         shard->raft_due_ms = deadline;
@@ -291,7 +291,7 @@ static void on_tick(struct shard *shard)
         struct replica *replica = shard->hosted[i];
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
 
-        if (!replica->fenced && shard->now_ms >= raft_deadline_ms(&replica->raft))
+        if (replica_serves(replica) && shard->now_ms >= raft_deadline_ms(&replica->raft))
             shard_raft_event(shard, replica, &event);
         if (replica->noop_owed)
             shard_propose_noop(shard, replica);
@@ -452,20 +452,6 @@ bool shard_flush(struct shard *shard, uint64_t now_ms, struct shard_effects *eff
     return more;
 }
 
-static void check_fence(const struct replica *replica)
-{
-    assert(!replica->fenced_before || replica->installing);
-    assert(!replica->fenced_again || replica->installing);
-    assert(!replica->leaving || replica->lost);
-    if (replica->fenced)
-        return;
-    assert(!replica->installing);
-    assert(!replica->lost);
-    assert(!replica->anonymous);
-    assert(!replica->log_gone);
-    assert(!replica->sound);
-}
-
 void shard_check(const struct shard *shard)
 {
     uint32_t waiting = 0;
@@ -475,8 +461,8 @@ void shard_check(const struct shard *shard)
 
         for (const struct shard_waiter *waiter = replica->waiters; waiter; waiter = waiter->next)
             waiting++;
-        check_fence(replica);
-        if (replica->fenced)
+        shard_fence_check(shard, replica);
+        if (!replica_serves(replica))
             continue;
         raft_check(&replica->raft);
         assert(replica->touched || shard->raft_due_ms <= raft_deadline_ms(&replica->raft));
@@ -530,25 +516,11 @@ struct store *shard_store(struct shard *shard)
     return shard->store;
 }
 
-bool shard_fenced(const struct shard *shard, uint16_t partition, const char **why)
-{
-    const struct replica *replica = shard_replica(shard, partition);
-
-    const char *fenced;
-
-    if (!replica)
-        return false;
-    fenced = replica_fenced(replica);
-    if (fenced && why)
-        *why = fenced;
-    return fenced != NULL;
-}
-
 bool shard_settled(const struct shard *shard, uint16_t partition)
 {
     const struct replica *replica = shard_replica(shard, partition);
 
-    return replica && replica->raft.applied >= replica->settled && !replica->installing;
+    return replica && replica->raft.applied >= replica->settled && !replica->fence.installing;
 }
 
 void shard_stats(const struct shard *shard, struct shard_stats *stats)
@@ -568,7 +540,7 @@ void shard_stats(const struct shard *shard, struct shard_stats *stats)
 
         stats->fenced +=
             shard_fenced(shard, replica->partition, NULL) && !replica->leaving && !removed;
-        stats->leaders += !replica->fenced && replica->raft.role == RAFT_LEADER;
-        stats->followers += !replica->fenced && replica->raft.role != RAFT_LEADER;
+        stats->leaders += replica_leads(replica);
+        stats->followers += replica_serves(replica) && !replica_leads(replica);
     }
 }

@@ -13,8 +13,8 @@ static bool leads_meta(const struct shard *shard)
 {
     const struct replica *meta = shard->meta;
 
-    return meta && shard->ring.map.members && !meta->fenced && meta->raft.role == RAFT_LEADER &&
-           meta->raft.term_start > 0 && meta->raft.applied >= meta->raft.term_start;
+    return meta && shard->ring.map.members && replica_leads(meta) && meta->raft.term_start > 0 &&
+           meta->raft.applied >= meta->raft.term_start;
 }
 
 void shard_balance_free(struct shard *shard)

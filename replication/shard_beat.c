@@ -44,7 +44,7 @@ void shard_beat_frame(struct shard *shard, uint16_t member, const struct link_me
 
         if (!replica)
             continue;
-        if (replica->fenced) {
+        if (!replica_serves(replica)) {
             shard_snapshot_want(shard, replica, event.from, beat.to_life);
             continue;
         }
@@ -201,7 +201,7 @@ void shard_beats_build(struct shard *shard)
 
     for (struct replica *replica = shard->touched_first; replica && !due;
          replica = replica->touched_next) {
-        if (replica->raft.role != RAFT_LEADER || replica->fenced || !replica->beat_wanted)
+        if (replica->raft.role != RAFT_LEADER || !replica_serves(replica) || !replica->beat_wanted)
             continue;
         shard->round += !any;
         any = true;

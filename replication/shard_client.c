@@ -236,7 +236,7 @@ void shard_client_status(struct shard *shard, struct shard_address from,
                                       .keys = replica->partition == STORE_PARTITION_META
                                                   ? 0
                                                   : store_keys(shard->store, replica->partition),
-                                      .fenced = replica->fenced != NULL,
+                                      .fenced = !replica_serves(replica),
                                       .lag_count = lag_count(shard, replica),
                                   });
     }

@@ -91,7 +91,7 @@ static bool current(const struct replica *replica, const struct wire_compare *as
 {
     const struct raft *raft = &replica->raft;
 
-    return !replica->fenced && raft->term == ask->term && raft->leader == ask->from_member &&
+    return replica_serves(replica) && raft->term == ask->term && raft->leader == ask->from_member &&
            raft->options.self.life == ask->to_life;
 }
 

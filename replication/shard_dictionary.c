@@ -146,7 +146,7 @@ static void walk_slice(struct shard *shard, struct replica *replica, size_t *bud
     store_slice(shard->store, replica->partition, &slice);
     *budget -= WALK_COST < *budget ? WALK_COST : *budget;
     for (uint32_t i = 0; i < slice.count; i++)
-        if (replica->fenced || !look_at(shard, replica, &items[i].entry, budget)) {
+        if (!replica_serves(replica) || !look_at(shard, replica, &items[i].entry, budget)) {
             shard->walk.at = keydir_position(&items[i].digest);
             return;
         }
@@ -186,7 +186,7 @@ void shard_dictionary_duty(struct shard *shard)
         shard->now_ms < shard->walk.due_ms)
         return;
     while (!shard->walk.through && budget > 0 && shard->walk.reads < WALK_READS_MAX &&
-           !replica->fenced && !shard->fatal)
+           replica_serves(replica) && !shard->fatal)
         walk_slice(shard, replica, &budget);
     if (shard->walk.through && shard->walk.reads == 0)
         walk_end(shard, replica);

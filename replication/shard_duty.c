@@ -66,7 +66,7 @@ void shard_duty(struct shard *shard)
     for (size_t i = 0; i < shard->hosted_count; i++) {
         struct replica *replica = shard->hosted[i];
 
-        if (replica->fenced) {
+        if (!replica_serves(replica)) {
             shard_retain_fenced(shard, replica);
             continue;
         }

@@ -71,9 +71,9 @@ static void fetch_finish(struct shard *shard, struct shard_fetch *fetch)
         shard_out_raft(shard, fetch->message.to.member, fetch->replica->partition);
     const struct raft_message *message = &fetch->message;
 
-    if (!fetch->failed && !fetch->replica->fenced && !fetch_sound(fetch))
+    if (!fetch->failed && replica_serves(fetch->replica) && !fetch_sound(fetch))
         shard_fence(shard, fetch->replica, "an entry that was synced does not check");
-    if (buffer && !fetch->failed && !fetch->replica->fenced && raft->role == RAFT_LEADER &&
+    if (buffer && !fetch->failed && replica_serves(fetch->replica) && raft->role == RAFT_LEADER &&
         raft->term == message->term)
         wire_put_raft(buffer, &(struct wire_raft){
                                   .kind = message->kind,

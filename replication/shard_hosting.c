@@ -102,10 +102,11 @@ static bool is_idle(const struct shard *shard, const struct replica *replica)
     for (const struct shard_operation *at = shard->operations; at; at = at->next)
         if (at->replica == replica)
             return false;
-    return !replica->touched && !replica->failing && replica->reads == 0 && !replica->waiters &&
-           shard->trainer.replica != replica && shard->walk.replica != replica &&
-           shard->relocation.replica != replica && !notes_refer(shard, replica) &&
-           !shard_sources_of(shard, replica) && !shard_compare_of(shard, replica) &&
+    return !replica->touched && !replica->fence.failing && replica->reads == 0 &&
+           !replica->waiters && shard->trainer.replica != replica &&
+           shard->walk.replica != replica && shard->relocation.replica != replica &&
+           !notes_refer(shard, replica) && !shard_sources_of(shard, replica) &&
+           !shard_compare_of(shard, replica) &&
            !(replica == shard->meta && (shard->ring.record.reading || shard->tickets.reading));
 }
 
@@ -141,9 +142,8 @@ void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 
     if (!replica || replica->leaving || replica->raft.options.self.life != life)
         return;
-    replica->sound = !replica_fenced(replica);
+    replica->fence.sound = !replica_fenced(replica);
     shard_fence(shard, replica, "it has left");
-    replica->lost = true;
     replica->leaving = true;
 }
 

@@ -10,8 +10,6 @@
 
 #define IDLE_MS 20000u /* what nobody goes on with makes room for others */
 
-static const char why_installing[] = "a snapshot is being installed";
-
 struct shard_target {
     struct raft_replica from;
     uint32_t term;
@@ -70,8 +68,8 @@ static void answer(struct shard *shard, const struct wire_snapshot *piece, uint8
  * replica holds all that the earlier ones of this member ever helped to commit. */
 static bool is_life_of(const struct shard *shard, const struct replica *replica, uint64_t life)
 {
-    return replica->anonymous ? life > store_ended(shard->store, replica->partition)
-                              : life == replica->raft.options.self.life;
+    return replica->fence.anonymous ? life > store_ended(shard->store, replica->partition)
+                                    : life == replica->raft.options.self.life;
 }
 
 void shard_snapshot_want(struct shard *shard, struct replica *replica, struct raft_replica leader,
@@ -84,9 +82,9 @@ void shard_snapshot_want(struct shard *shard, struct replica *replica, struct ra
                                     .to_member = leader.member,
                                     .to_life = leader.life,
                                     .term = replica->raft.term,
-                                    .index = replica->report};
+                                    .index = replica->fence.report};
 
-    if (is_life_of(shard, replica, to_life) && !replica->installing && !replica->lost)
+    if (is_life_of(shard, replica, to_life) && shard_takes_snapshot(shard, replica))
         ack_send(shard, leader.member, &ack);
 }
 
@@ -164,7 +162,7 @@ static int target_begin(struct shard *shard, struct replica *replica,
  * leader's own no-op. */
 static bool target_helps(const struct replica *replica, const struct store_checkpoint *checkpoint)
 {
-    return !replica->fenced && !replica->lost && checkpoint->applied > replica->raft.commit &&
+    return replica_serves(replica) && checkpoint->applied > replica->raft.commit &&
            shard_state_sound(checkpoint->state, checkpoint->state_size) &&
            shard_state_life(checkpoint->state, checkpoint->state_size) ==
                replica->raft.options.self.life;
@@ -242,7 +240,7 @@ static void commit_begin(struct replica *replica)
     const struct raft *raft = &replica->raft;
     struct store_checkpoint checkpoint = checkpoint_of(target);
 
-    if (!replica->fenced) {
+    if (replica_serves(replica)) {
         checkpoint.term = raft->term;
         checkpoint.vote = raft->vote;
     }
@@ -251,9 +249,7 @@ static void commit_begin(struct replica *replica)
         shard_target_free(replica); /* no memory: it is sent again */
         return;
     }
-    replica->fenced_before = replica->fenced;
-    replica->fenced = why_installing;
-    replica->installing = true;
+    replica->fence.installing = true;
 }
 
 /* The core starts behind the snapshot. */
@@ -282,16 +278,16 @@ static int core_restart(struct shard *shard, struct replica *replica,
     replica->note = UINT64_MAX;
     store_retain(shard->store, replica->partition, target->index + 1);
     store_commit(shard->store, replica->partition, target->index);
-    if (replica->fenced) {
+    if (replica->fence.why) {
         shard->stats.repaired++;
-        replica->anonymous = false;
-        replica->log_gone = false;
-        replica->sound = false;
+        replica->fence.anonymous = false;
+        replica->fence.log_gone = false;
+        replica->fence.sound = false;
         raft_restore_snapshot(&replica->raft, target->term, target->from.member, target->index,
                               target->log_term, &config, shard->now_ms, shard_random(shard));
-        replica->fenced = NULL;
+        replica->fence.why = NULL;
         shard_touch(shard, replica);
-        if (!replica->fenced_again)
+        if (!replica->fence.again)
             reply_append(shard, replica, target->from, false);
         return 0;
     }
@@ -304,11 +300,9 @@ static int core_restart(struct shard *shard, struct replica *replica,
 static void commit_end(struct shard *shard, struct replica *replica, bool done)
 {
     struct shard_target *target = replica->target;
-    const char *again = replica->fenced_again;
+    const char *again = replica->fence.again;
 
-    replica->installing = false;
-    replica->fenced = replica->fenced_before;
-    replica->fenced_before = NULL;
+    replica->fence.installing = false;
     shard_touch(shard, replica);
     if (done) {
         if (core_restart(shard, replica, target) != 0)
@@ -316,7 +310,7 @@ static void commit_end(struct shard *shard, struct replica *replica, bool done)
         shard->stats.snapshots_installed++;
     }
     shard_target_free(replica);
-    replica->fenced_again = NULL;
+    replica->fence.again = NULL;
     if (again)
         shard_fence(shard, replica, again);
 }
@@ -346,7 +340,7 @@ static void target_failed(struct shard *shard, struct replica *replica)
         shard_room_lacked(shard, replica, lacked);
         tell(shard, replica, WIRE_SNAPSHOT_FULL, 0);
     }
-    if (replica->installing)
+    if (replica->fence.installing)
         commit_end(shard, replica, false);
     else
         shard_target_free(replica);
@@ -505,7 +499,7 @@ static bool admitted(struct shard *shard, struct replica *replica,
                                    .index = piece->index};
     struct raft_event event = {.kind = RAFT_EVENT_MESSAGE, .message = &message};
 
-    if (!replica->fenced) {
+    if (replica_serves(replica)) {
         shard_raft_event(shard, replica, &event);
         if (!shard->snapshot_accepted && replica->target &&
             replica->target->index <= replica->raft.commit)
@@ -521,7 +515,7 @@ static bool admitted(struct shard *shard, struct replica *replica,
 /* It keeps the life once the snapshot is installed. */
 static void take_life(struct shard *shard, struct replica *replica, uint64_t life)
 {
-    if (replica->installing || life == replica->raft.options.self.life ||
+    if (replica->fence.installing || life == replica->raft.options.self.life ||
         !is_life_of(shard, replica, life))
         return;
     shard_target_free(replica);
@@ -539,13 +533,13 @@ void shard_snapshot_frame(struct shard *shard, uint16_t member, const struct lin
 
         if (piece.from_member != member || piece.to_member != shard->options.self)
             continue;
-        if (replica && replica->anonymous)
+        if (replica && replica->fence.anonymous)
             take_life(shard, replica, piece.to_life);
         if (!replica || replica->raft.options.self.life < piece.to_life) {
             shard_life_begin(shard, piece.group, piece.to_life, NULL);
             continue;
         }
-        if (replica->installing || replica->lost ||
+        if (!shard_takes_snapshot(shard, replica) ||
             piece.to_life != replica->raft.options.self.life || !piece_sound(&piece))
             continue;
         if (admitted(shard, replica, &piece))

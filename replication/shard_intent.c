@@ -45,12 +45,6 @@ static void stop_serving(struct shard *shard)
         shard_fence(shard, shard->hosted[i], "this node was removed from the cluster");
 }
 
-void shard_lose(struct shard *shard, struct replica *replica)
-{
-    replica->lost = true;
-    shard_fence(shard, replica, "the shard's manifest or journal cannot be trusted");
-}
-
 static bool is_wanted(const struct shard *shard, uint16_t partition)
 {
     uint32_t count;
@@ -68,7 +62,7 @@ static void lose_wanted(struct shard *shard)
 {
     for (size_t i = 0; i < shard->hosted_count; i++)
         shard->hosted[i]->leaving |=
-            shard->hosted[i]->anonymous && !is_wanted(shard, shard->hosted[i]->partition);
+            shard->hosted[i]->fence.anonymous && !is_wanted(shard, shard->hosted[i]->partition);
     for (uint32_t p = shard->options.number; p < shard->partition_count;
          p += shard->options.shards) {
         struct replica *replica;
@@ -78,8 +72,8 @@ static void lose_wanted(struct shard *shard)
         replica = shard_host_restored(shard, (uint16_t)p, UINT64_MAX);
         if (!replica)
             return;
-        replica->anonymous = true;
-        shard_lose(shard, replica);
+        replica->fence.anonymous = true;
+        shard_fence(shard, replica, SHARD_UNREADABLE);
     }
 }
 

@@ -24,6 +24,7 @@
  *   shard_budget.c   how much of that may be sent
  *   shard_room.c     disks that are full
  *   shard_retain.c   how much log is kept for whom
+ *   shard_fence.c    replicas that are not to be trusted
  *   shard_compare.c  whether the replicas of a partition hold the same
  *   shard_record.c   the meta group's state: records that change by compare-and-set,
  *   shard_map.c      the ring map,
@@ -36,8 +37,7 @@
  *
  * Invariants (shard_check): a waiter hangs on exactly one replica; operations_in_flight counts
  * waiters and queued operations; deferred messages and sync notes ascend by batch. Of a replica
- * that is not fenced nothing says anything of fences; one that leaves is lost, and while a snapshot
- * is installed it is told apart what it was before and what it has come to meanwhile.
+ * that serves nothing says anything of fences.
  */
 #ifndef REPLICATION_SHARD_INTERNAL_H
 #define REPLICATION_SHARD_INTERNAL_H
@@ -63,6 +63,7 @@
 #define SHARD_CLOCK_AHEAD_MS     1000
 #define SHARD_SESSION_AHEAD_MS   86400000u /* of this node's clock: a day */
 #define SHARD_DICTIONARY_BAD     "a compression dictionary does not decode"
+#define SHARD_UNREADABLE         "the shard's manifest or journal cannot be trusted"
 #define SHARD_EXPIRY_KEYS_SIZE   (192u << 10)
 #define SHARD_SCAN_READS         32u          /* at once for one SCAN */
 #define SHARD_FRAME_SIZE         (192u << 10) /* a frame is finished beyond this */
@@ -304,11 +305,11 @@ struct shard {
     uint64_t duty_due_ms;
     uint64_t raft_due_ms;    /* no replica's deadline is earlier, but for those touched */
     uint64_t drain_until_ms; /* 0: not draining */
-    bool unreadable;         /* nothing of its store is to be trusted: all that it has is lost */
-    bool failing;
-    bool recovering;        /* the store is being opened */
-    bool beat_accepted;     /* by the newest shard_raft_event() */
-    bool snapshot_accepted; /* too */
+    bool unreadable;         /* nothing of its store is to be trusted: all is fenced for good */
+    bool failing;            /* some replica is */
+    bool recovering;         /* the store is being opened */
+    bool beat_accepted;      /* by the newest shard_raft_event() */
+    bool snapshot_accepted;  /* too */
     int fatal;
     struct shard_stats stats;
     struct raft_effects effects;
@@ -387,12 +388,8 @@ void shard_synced(struct shard *shard);
 void shard_apply(struct shard *shard, struct replica *replica);
 void shard_apply_entry(struct shard *shard, struct replica *replica,
                        const struct pending_entry *entry);
-/* From now on it neither votes, acknowledges nor serves. What waits is answered at the round's end.
- */
-void shard_fence(struct shard *shard, struct replica *replica, const char *why);
-/* No snapshot helps it: the store takes nothing any more. */
-void shard_lose(struct shard *shard, struct replica *replica);
-void shard_fence_finish(struct shard *shard);
+/* It leads no more: what waits for it is answered. */
+void shard_stop_leading(struct shard *shard, struct replica *replica);
 
 /* shard_entries.c */
 /* Checks a leader's entries: whole entries of this group, indexes without gaps behind wire->index.

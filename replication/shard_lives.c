@@ -49,9 +49,9 @@ static bool is_doubtful(const struct shard *shard, const struct replica *replica
 {
     const struct raft *raft = &replica->raft;
 
-    if (replica->leaving || replica->anonymous)
+    if (replica->leaving || replica->fence.anonymous)
         return false;
-    return replica->doubted || replica->fenced ||
+    return replica->doubted || !replica_serves(replica) ||
            (raft->role != RAFT_LEADER && shard->now_ms >= raft->leader_seen_ms + ASK_MS);
 }
 
@@ -132,7 +132,7 @@ static bool end_known(struct shard *shard)
 
         if (!is_doubtful(shard, replica))
             continue;
-        if (!replica->fenced && raft_config_without(&replica->raft, self) != 0)
+        if (replica_serves(replica) && raft_config_without(&replica->raft, self) != 0)
             shard_destroy(shard, replica->partition, self.life);
         else
             open = true;
@@ -207,7 +207,7 @@ void shard_holds_frame(struct shard *shard, uint16_t member, const struct link_m
         struct replica *replica = shard_replica(shard, holds.group);
         struct wire_gone gone = {.group = holds.group, .member = holds.member, .life = holds.life};
 
-        if (!replica || replica->fenced || holds.member != member)
+        if (!replica || !replica_serves(replica) || holds.member != member)
             continue;
         gone.config_index =
             raft_config_without(&replica->raft, (struct raft_replica){member, holds.life});

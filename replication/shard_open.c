@@ -211,7 +211,7 @@ static void restore_done(struct shard *shard)
         struct replica *replica = shard->hosted[i];
         struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = replica->raft.commit};
 
-        if (replica->fenced)
+        if (!replica_serves(replica))
             continue;
         if (replica->raft.commit > replica->raft.log.last) {
             shard_fence(shard, replica, "entries that it knew to be committed are missing");
@@ -239,7 +239,7 @@ static void fence_all(struct shard *shard)
             shard_host_gone(shard, replica);
     }
     for (size_t i = 0; i < shard->hosted_count; i++)
-        shard_lose(shard, shard->hosted[i]);
+        shard_fence(shard, shard->hosted[i], SHARD_UNREADABLE);
     shard->unreadable = true;
 }
 

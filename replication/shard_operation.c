@@ -311,7 +311,7 @@ uint8_t shard_replica_status(const struct shard *shard, const struct replica *re
     const struct raft *raft = &replica->raft;
 
     *payload = 0;
-    if (replica->fenced)
+    if (!replica_serves(replica))
         return WIRE_STATUS_FENCED;
     if (raft->role != RAFT_LEADER) {
         *payload = raft->leader == shard->options.self ? 0 : raft->leader;

@@ -71,7 +71,7 @@ static void operation_run(struct shard *shard, struct shard_operation *operation
     assert(operation->reads_left == 0 && !operation->cancelled);
     if (operation->read_failed)
         shard_request_unread(shard, operation->replica, &request);
-    else if (shard->now_ms > operation->deadline_ms || operation->replica->fenced ||
+    else if (shard->now_ms > operation->deadline_ms || !replica_serves(operation->replica) ||
              shard_client_lane_refused(shard, operation->link, operation->op.partition,
                                        operation->op.lane_epoch))
         shard_request_refuse(shard, operation->replica, &request, WIRE_STATUS_TRYAGAIN, 0);

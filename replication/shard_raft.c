@@ -139,7 +139,7 @@ static void send_messages(struct shard *shard, struct replica *replica)
     }
 }
 
-static void fail_waiting(struct shard *shard, struct replica *replica)
+void shard_stop_leading(struct shard *shard, struct replica *replica)
 {
     shard_waiters_fail(shard, replica);
     shard_operations_fail(shard, replica);
@@ -155,7 +155,7 @@ static void fail_waiting(struct shard *shard, struct replica *replica)
 static void role_changed(struct shard *shard, struct replica *replica)
 {
     if (replica->raft.role != RAFT_LEADER) {
-        fail_waiting(shard, replica);
+        shard_stop_leading(shard, replica);
         return;
     }
     replica->leader_since_ms = shard->now_ms;
@@ -209,7 +209,7 @@ void shard_raft_event(struct shard *shard, struct replica *replica, struct raft_
 
     shard->beat_accepted = false;
     shard->snapshot_accepted = false;
-    if (replica->fenced)
+    if (!replica_serves(replica))
         return;
     shard_touch(shard, replica);
     event->now_ms = shard->now_ms;
@@ -308,7 +308,7 @@ static int propose(struct shard *shard, struct replica *replica, struct record *
     uint32_t size;
     int r;
 
-    if (raft->role != RAFT_LEADER || raft->transfer_to || replica->fenced)
+    if (raft->role != RAFT_LEADER || raft->transfer_to || !replica_serves(replica))
         return SHARD_E_REFUSED;
     r = records_finish(shard, replica, records, digests, count, &entry.size);
     if (r != 0)
@@ -449,7 +449,7 @@ void shard_raft_wire(struct shard *shard, const struct wire_raft *wire)
     if (wire->to_member != shard->options.self)
         return;
     if (replica && replica->raft.options.self.life >= wire->to_life) {
-        if (!replica->fenced)
+        if (replica_serves(replica))
             raft_message(shard, replica, wire);
     } else if (wire->kind == RAFT_APPEND) {
         shard_life_begin(shard, wire->group, wire->to_life, wire);
@@ -490,7 +490,7 @@ void shard_synced(struct shard *shard)
         struct replica *replica = deferred->replica;
 
         fifo_pop(&shard->deferred);
-        if (!replica->fenced)
+        if (replica_serves(replica))
             shard_raft_send(shard, replica, &message);
     }
     while ((note = fifo_peek(&shard->notes)) && note->batch <= synced) {
@@ -537,7 +537,7 @@ void shard_apply(struct shard *shard, struct replica *replica)
     shard_ahead_keys(shard, replica);
     store_commit(shard->store, replica->partition, replica->raft.commit);
     while ((entry = pending_first(&replica->pending)) && entry->index <= replica->raft.commit &&
-           !replica->fenced) {
+           replica_serves(replica)) {
         uint64_t index = entry->index;
 
         shard_apply_entry(shard, replica, entry);
@@ -548,33 +548,4 @@ void shard_apply(struct shard *shard, struct replica *replica)
     if (replica->raft.applied < replica->raft.commit)
         shard_raft_event(shard, replica, &event);
     shard_waiters_release(shard, replica);
-}
-
-void shard_fence(struct shard *shard, struct replica *replica, const char *why)
-{
-    if (replica->installing) { /* what the snapshot brings is not to be trusted, or not enough */
-        if (!replica->fenced_again)
-            replica->fenced_again = why;
-        return;
-    }
-    if (replica->fenced)
-        return;
-    shard_target_free(replica); /* for one that had lost nothing */
-    replica->fenced = why;
-    replica->report = shard_random(shard);
-    replica->failing = true;
-    shard->failing = true;
-}
-
-void shard_fence_finish(struct shard *shard)
-{
-    shard->failing = false;
-    for (size_t i = 0; i < shard->hosted_count; i++) {
-        struct replica *replica = shard->hosted[i];
-
-        if (!replica->failing)
-            continue;
-        replica->failing = false;
-        fail_waiting(shard, replica);
-    }
 }

@@ -98,7 +98,7 @@ static void take(struct shard *shard, struct shard_record *record, const uint8_t
         return;
     }
     if (r != 0) {
-        shard->meta->sound = !shard->meta->fenced; /* the newer program can read it */
+        shard->meta->fence.sound = replica_serves(shard->meta); /* the newer program can read it */
         shard_fence(shard, shard->meta, record->kind->newer);
         return;
     }
@@ -286,7 +286,7 @@ void shard_record_reset(struct shard_record *record)
 
 void shard_record_step(struct shard *shard, struct shard_record *record)
 {
-    if (!shard->meta || shard->meta->fenced || !shard_settled(shard, STORE_PARTITION_META))
+    if (!shard->meta || !replica_serves(shard->meta) || !shard_settled(shard, STORE_PARTITION_META))
         return;
     if (!record->reading && record->looked != shard->meta->raft.applied)
         look(shard, record);

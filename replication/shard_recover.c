@@ -50,7 +50,7 @@ static void on_checkpoint(void *context, uint16_t partition,
         replica->restored_applied = checkpoint->applied;
     }
     apply_restored(shard, replica, checkpoint->applied);
-    replica->log_gone = replica->fenced && checkpoint->first_index == UINT64_MAX;
+    replica->fence.log_gone = replica_fenced(replica) && checkpoint->first_index == UINT64_MAX;
     store_retain(shard->store, partition, checkpoint->first_index);
 }
 
@@ -142,7 +142,7 @@ static void on_entry(void *context, uint16_t partition, const struct record *rec
     uint64_t index = records->index;
     int r;
 
-    if (!replica || replica->fenced || index <= replica->restored_applied)
+    if (!replica || !replica_serves(replica) || index <= replica->restored_applied)
         return;
     fill_gap(shard, replica, index);
     if (pending_count(&replica->pending) > 0 && index <= pending_last(&replica->pending)) {
@@ -185,9 +185,9 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
     size_t size;
 
     /* Nobody needs the log of one that nothing is known of. */
-    *checkpoint =
-        (struct store_checkpoint){.first_index = replica && replica->anonymous ? UINT64_MAX : 1};
-    if (!replica || replica->anonymous || !shard_state_save(shard, replica, &size))
+    *checkpoint = (struct store_checkpoint){
+        .first_index = replica && replica->fence.anonymous ? UINT64_MAX : 1};
+    if (!replica || replica->fence.anonymous || !shard_state_save(shard, replica, &size))
         return;
     raft = &replica->raft;
     *checkpoint = (struct store_checkpoint){
@@ -195,7 +195,7 @@ static void save_checkpoint(void *context, uint16_t partition, struct store_chec
         .vote = raft->vote,
         .applied = raft->applied,
         .applied_term = raft_log_term(&raft->log, raft->applied),
-        .first_index = replica->log_gone ? UINT64_MAX : raft->log.first,
+        .first_index = replica->fence.log_gone ? UINT64_MAX : raft->log.first,
         .first_prev_term = raft->log.prev_term,
         .state = shard->state,
         .state_size = size,
@@ -210,7 +210,7 @@ static void host_anonymous(struct shard *shard, uint16_t partition)
 
     if (!replica)
         return;
-    replica->anonymous = true;
+    replica->fence.anonymous = true;
     shard_fence(shard, replica, "nothing tells any more which replica it was");
 }
 

@@ -19,7 +19,7 @@ static bool is_same_log(const struct shard_relocation *relocation)
     const struct replica *replica = relocation->replica;
     const struct raft *raft = &replica->raft;
 
-    return !replica->fenced && raft->commit + 1 == relocation->first &&
+    return replica_serves(replica) && raft->commit + 1 == relocation->first &&
            raft->log.last == relocation->last && replica->placed == relocation->last &&
            raft_log_at(&raft->log, relocation->first)->location == relocation->location &&
            raft_log_term(&raft->log, relocation->last) == relocation->last_term;

@@ -9,6 +9,7 @@
 #include "replication/pending.h"
 #include "replication/raft.h"
 #include "replication/sessions.h"
+#include "replication/shard_fence.h"
 #include "replication/shard_load.h"
 #include "replication/shard_moves.h"
 #include "replication/shard_room.h"
@@ -42,34 +43,30 @@ struct replica {
     uint16_t preferred; /* member that should lead */
     bool touched;       /* its core was stepped in this round: it is in the shard's list */
     struct replica *touched_next;
+    /* shard_hosting.c, until it takes part: */
     struct replica *arriving_next;
     struct wire_raft first; /* that it was begun by, without its entries; kind 0: by none */
-    bool doubted;           /* a leader sends to a later life of it */
+    /* shard_lives.c: */
+    bool doubted;                      /* a leader sends to a later life of it */
     uint16_t asked[REPLICA_ASKED_MAX]; /* whether it is over, and have not answered; 0: free */
+
     bool leaving;   /* fenced for good; goes when nothing refers to it any more */
-    bool sound;     /* fenced, and not for damage: it is not when it is started again */
     uint32_t reads; /* jobs under way whose owner it is */
     bool dirty;     /* RAFT_EVENT_FLUSH is owed */
     bool beat_wanted;
     bool noop_owed;
-    bool failing;              /* fenced in this round: what waits is to be answered */
-    uint64_t report;           /* its number, when it is fenced: the leader knows it again */
-    const char *fenced;        /* why, NULL when it serves */
-    bool installing;           /* a snapshot takes the place of its content: fenced meanwhile */
-    const char *fenced_before; /* installing: what `fenced` was, and will be if that fails */
-    const char *fenced_again;  /* installing: it was fenced meanwhile, and stays so */
-    bool log_gone;             /* fenced: nor does it need its log any more, which took too much */
-    bool lost;                 /* the store has no place for it: no snapshot helps */
-    bool anonymous; /* fenced, and nothing here tells its life any more: that of its snapshot */
+    struct replica_fence fence;
     struct shard_target *target; /* a snapshot that comes in, or NULL */
     struct replica_room room;
+    /* shard_dictionary.c: */
     uint64_t train_after_ms;
     uint64_t dictionary_proposed; /* index of the newest that was proposed here */
     uint32_t number_free_in;      /* the term in which no record was found to need the oldest */
-    uint64_t settled;             /* its content is exact from this applied index on */
-    uint64_t batch;               /* of the newest thing appended for it */
-    uint64_t placed;              /* index of the newest entry that is in the journal */
-    uint64_t note;                /* number of its newest sync note */
+
+    uint64_t settled; /* its content is exact from this applied index on */
+    uint64_t batch;   /* of the newest thing appended for it */
+    uint64_t placed;  /* index of the newest entry that is in the journal */
+    uint64_t note;    /* number of its newest sync note */
     uint64_t leader_since_ms;
     uint64_t first_needed;     /* log below is needed by no replica */
     uint64_t kept_size;        /* shard_retain.c: of segments, for the newest snapshot; 0: none */
@@ -96,15 +93,19 @@ struct replica {
 /* Why it is fenced; NULL: it is not, or only while a snapshot is installed. */
 static inline const char *replica_fenced(const struct replica *replica)
 {
-    if (!replica->installing)
-        return replica->fenced;
-    return replica->fenced_again ? replica->fenced_again : replica->fenced_before;
+    return replica->fence.again ? replica->fence.again : replica->fence.why;
+}
+
+/* It is not fenced, nor is a snapshot installed: its core is stepped. */
+static inline bool replica_serves(const struct replica *replica)
+{
+    return !replica->fence.why && !replica->fence.installing;
 }
 
 /* It leads its group, and serves. */
 static inline bool replica_leads(const struct replica *replica)
 {
-    return replica->raft.role == RAFT_LEADER && !replica->fenced;
+    return replica->raft.role == RAFT_LEADER && replica_serves(replica);
 }
 
 #endif

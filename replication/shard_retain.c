@@ -215,9 +215,10 @@ static bool fenced_holds_up(const struct shard *shard)
 void shard_retain_fenced(struct shard *shard, struct replica *replica)
 {
     /* If a crash brings back one that leaves, or whose content is being replaced, it may be sound.
-     * Of one that is lost the store may know nothing. */
-    if (!replica_fenced(replica) || replica->installing || replica->lost || !fenced_holds_up(shard))
+     * Where the store takes nothing any more, it may know nothing of it. */
+    if (!replica_fenced(replica) || !shard_takes_snapshot(shard, replica) ||
+        !fenced_holds_up(shard))
         return;
-    replica->log_gone = true;
+    replica->fence.log_gone = true;
     store_retain(shard->store, replica->partition, UINT64_MAX);
 }

@@ -102,8 +102,8 @@ bool shard_source_current(const struct shard_source *source)
     const struct raft *raft = &source->replica->raft;
     const struct raft_progress *peer = raft_peer(raft, source->to.member);
 
-    return !source->replica->fenced && raft->role == RAFT_LEADER && raft->term == source->term &&
-           peer && peer->replica.life == source->to.life && peer->snapshot == source->index;
+    return replica_leads(source->replica) && raft->term == source->term && peer &&
+           peer->replica.life == source->to.life && peer->snapshot == source->index;
 }
 
 static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t position)
@@ -403,7 +403,7 @@ void shard_snapshot_ack_frame(struct shard *shard, uint16_t member,
     while (!wire_cursor_done(&cursor) && wire_get_snapshot_ack(&cursor, &ack)) {
         struct replica *replica = shard_replica(shard, ack.group);
 
-        if (replica && !replica->fenced && ack.from_member == member &&
+        if (replica && replica_serves(replica) && ack.from_member == member &&
             ack.to_member == shard->options.self && ack.to_life == replica->raft.options.self.life)
             on_ack(shard, replica, &ack);
     }

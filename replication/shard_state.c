@@ -49,7 +49,7 @@ bool shard_state_save(struct shard *shard, const struct replica *replica, size_t
     size_t config_size = stable->index > 0 ? raft_config_encode(stable, config) : 0;
     size_t sessions_size = sessions_save_size(&replica->sessions);
     /* A switch that is under way may not come to be. */
-    bool fenced = replica_fenced(replica) && (!replica->sound || replica->log_gone);
+    bool fenced = replica_fenced(replica) && (!replica->fence.sound || replica->fence.log_gone);
     size_t dictionaries_size = store_dictionaries_save(shard->store, replica->partition, NULL);
     uint8_t *at;
 

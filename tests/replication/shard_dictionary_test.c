@@ -463,12 +463,12 @@ Test(shard_dictionary, what_the_log_lacks_of_them_recovery_takes_from_a_later_ch
     shard->recovering = true;
     for (int brought = 1; brought >= 0; brought--) {
         shard_dictionary_apply(shard, replica, &entry);
-        cr_assert_null(replica->fenced);
+        cr_assert(replica_serves(replica));
         cr_assert_eq(replica->dictionary_owed, 9);
         if (brought)
             replica->dictionary_owed = 0;
         shard_recover_end(shard);
-        cr_assert_eq(replica->fenced == NULL, brought, "none came");
+        cr_assert_eq(replica_serves(replica), brought, "none came");
         cr_assert_not(shard->recovering);
         shard->recovering = true;
     }

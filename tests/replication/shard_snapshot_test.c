@@ -369,7 +369,7 @@ static void fence_meanwhile(struct cluster *all, int node)
     struct replica *replica = node == 2 ? shard_replica(all->shards[2], 0) : NULL;
     struct store *store;
 
-    if (fence_done || !replica || !replica->target || replica->installing != fence_installing)
+    if (fence_done || !replica || !replica->target || replica->fence.installing != fence_installing)
         return;
     fence_done = true;
     store = shard_store(all->shards[2]);
