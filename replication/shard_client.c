@@ -214,6 +214,14 @@ static uint32_t lag_count(const struct shard *shard, const struct replica *repli
     return count;
 }
 
+/* Of a shard that cannot be trusted the store has no partition. */
+static uint64_t keys_of(const struct shard *shard, const struct replica *replica)
+{
+    return shard->unreadable || replica == shard->meta
+               ? 0
+               : store_keys(shard->store, replica->partition);
+}
+
 void shard_client_status(struct shard *shard, struct shard_address from,
                          const struct link_message *message)
 {
@@ -223,22 +231,19 @@ void shard_client_status(struct shard *shard, struct shard_address from,
         const struct replica *replica = shard->hosted[i];
         const struct raft *raft = &replica->raft;
 
-        wire_put_partition_status(&body,
-                                  &(struct wire_partition_status){
-                                      .partition = replica->partition,
-                                      .role = raft->role,
-                                      .leader = raft->leader,
-                                      .term = raft->term,
-                                      .first = raft->log.first,
-                                      .last = raft->log.last,
-                                      .commit = raft->commit,
-                                      .applied = raft->applied,
-                                      .keys = replica->partition == STORE_PARTITION_META
-                                                  ? 0
-                                                  : store_keys(shard->store, replica->partition),
-                                      .fenced = !replica_serves(replica),
-                                      .lag_count = lag_count(shard, replica),
-                                  });
+        wire_put_partition_status(&body, &(struct wire_partition_status){
+                                             .partition = replica->partition,
+                                             .role = raft->role,
+                                             .leader = raft->leader,
+                                             .term = raft->term,
+                                             .first = raft->log.first,
+                                             .last = raft->log.last,
+                                             .commit = raft->commit,
+                                             .applied = raft->applied,
+                                             .keys = keys_of(shard, replica),
+                                             .fenced = !replica_serves(replica),
+                                             .lag_count = lag_count(shard, replica),
+                                         });
     }
     shard_out(shard, from, WIRE_SHARD_STATUS_REPLY, message->partition, message->correlation,
               &body);

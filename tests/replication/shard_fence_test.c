@@ -21,20 +21,26 @@ static void manifest_flip(struct vfs *disk)
     vfs_close(file);
 }
 
-/* Simulator, seeds 83 and 387: the shard came back with every partition empty, and voted. */
-Test(shard_fence, a_damaged_manifest_fences_every_partition)
+static void restart_damaged(void)
 {
     uint8_t hash[RINGMAP_HASH_SIZE] = {1};
-    const char *why = NULL;
 
-    cluster_start(&cluster);
-    cluster_await_leaders(&cluster);
     cluster_kill(&cluster, 0);
     manifest_flip(cluster.disks[0]);
     cluster.options.self = 1;
     cr_assert_eq(shard_open(&cluster.shards[0], cluster.disks[0], &cluster.options, &cluster.map,
                             hash, false, cluster.now_ms, 7),
                  STORE_E_FENCED);
+}
+
+/* Simulator, seeds 83 and 387: the shard came back with every partition empty, and voted. */
+Test(shard_fence, a_damaged_manifest_fences_every_partition)
+{
+    const char *why = NULL;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    restart_damaged();
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
         cr_assert(shard_fenced(cluster.shards[0], p, &why), "partition %u", p);
         cr_assert_not_null(why);
@@ -42,5 +48,33 @@ Test(shard_fence, a_damaged_manifest_fences_every_partition)
     cluster_run(&cluster, 3000);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cr_assert_eq(shard_raft(cluster.shards[0], p)->term, 0, "it takes no part in anything");
+    cluster_stop(&cluster);
+}
+
+/* The first thing that an operator does is to ask it. */
+Test(shard_fence, a_shard_with_a_damaged_manifest_answers_its_operators)
+{
+    struct wire_buffer body = {0};
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    restart_damaged();
+    cluster_ask(&cluster, 0, 0, WIRE_SHARD_STATUS, &body);
+    cr_assert_eq(cluster.statuses, 1);
+    cluster_ask(&cluster, 0, 0, WIRE_MOVES_GET, &body);
+    wire_put_top(&body, 1000);
+    cluster_ask(&cluster, 0, 0, WIRE_TOP, &body);
+    wire_buffer_clear(&body);
+    wire_put_drain(&body, true);
+    cluster_ask(&cluster, 0, 0, WIRE_DRAIN, &body);
+    wire_buffer_clear(&body);
+    wire_put_flush(&body, true);
+    cluster_ask(&cluster, 0, 0, WIRE_FLUSH, &body);
+    wire_buffer_clear(&body);
+    wire_put_scrub(&body, true);
+    cluster_ask(&cluster, 0, 0, WIRE_SCRUB, &body);
+    wire_buffer_deinit(&body);
+    cluster_run(&cluster, 3000);
+    cr_assert(shard_fenced(cluster.shards[0], 0, NULL));
     cluster_stop(&cluster);
 }
