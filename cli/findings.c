@@ -334,6 +334,13 @@ static void check_divergence(struct looking *looking)
 
         if (!is_there(looking, i))
             continue;
+        if (view_is_lost(node)) {
+            remedy_lost_text(looking->view, looking->moves, node, mend, sizeof mend);
+            tell(looking, FINDING_ERROR, mend,
+                 "node-%u: the manifest or the journal of %u of its %u shards is damaged beyond "
+                 "repair: only another disk brings back what is in there",
+                 node->id, node->status.shards_lost, node->status.shards);
+        }
         snprintf(mend, sizeof mend,
                  "look again: ring-admin scrub %u --wait; if it stays, give its share to another "
                  "disk: ring-admin replace %u NEW with a node that has joined",

@@ -15,7 +15,7 @@
 /* What plan_make() is told of the nodes and partitions. */
 struct measured {
     struct plan_node *nodes;
-    bool *alive; /* of the same nodes */
+    bool *fit; /* of the same nodes: alive, and what they are given comes there */
     uint64_t *bytes;
     bool *unknown; /* by group: nobody says what it has */
     bool *sound;   /* by group and node: its replica counts (cli/standing.h) */
@@ -55,20 +55,21 @@ static void measure_sound(struct measured *measured, const struct view *view)
 static int measure(struct measured *measured, const struct view *view, const struct moves *moves)
 {
     measured->nodes = calloc(view->node_count, sizeof *measured->nodes);
-    measured->alive = calloc(view->node_count, sizeof *measured->alive);
+    measured->fit = calloc(view->node_count, sizeof *measured->fit);
     measured->bytes = calloc(view->map.partition_count, sizeof *measured->bytes);
     measured->unknown = calloc(view->map.partition_count + 1u, sizeof *measured->unknown);
     measured->sound =
         calloc((view->map.partition_count + 1u) * (size_t)view->node_count, sizeof(bool));
-    if (!measured->nodes || !measured->alive || !measured->bytes || !measured->unknown ||
+    if (!measured->nodes || !measured->fit || !measured->bytes || !measured->unknown ||
         !measured->sound)
         return -ENOMEM;
     measure_sound(measured, view);
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
 
-        measured->alive[i] = planning_can_take_part(node, view->map.members[i].state);
-        measured->nodes[i].alive = measured->alive[i];
+        measured->nodes[i].alive = planning_can_take_part(node, view->map.members[i].state);
+        measured->nodes[i].lost = view_is_lost(node);
+        measured->fit[i] = measured->nodes[i].alive && !measured->nodes[i].lost;
         measured->nodes[i].disk_room =
             node->reachable ? wire_node_disk_room(&node->status) : UINT64_MAX;
     }
@@ -136,7 +137,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
         r = find_from(planning, now, moves);
     if (r == 0) {
         input.now = from_of(planning, view);
-        r = staged_wanted(staged, input.now, measured.alive, &planning->wanted, &planning->cost);
+        r = staged_wanted(staged, input.now, measured.fit, &planning->wanted, &planning->cost);
         assert(r <= 0); /* somebody is active: staged_add() sees to that */
     }
     if (r == 0) {
@@ -156,7 +157,7 @@ int planning_make(struct planning *planning, const struct view *view, const stru
             r = next_map_commit(now, &planning->wanted, &planning->next);
     }
     free(measured.nodes);
-    free(measured.alive);
+    free(measured.fit);
     free(measured.bytes);
     free(measured.unknown);
     free(measured.sound);

@@ -164,6 +164,12 @@ static void add_with_removals(struct list *list, const struct view *view, const 
         add(list, command);
 }
 
+/* `ring-admin replace` lets who runs hand over. */
+static uint8_t way_out(const struct view *view, uint16_t member)
+{
+    return view_is_alive(view_node(view, member)) ? STAGED_LEAVE : STAGED_REMOVE;
+}
+
 /* Who has joined, is alive and would be accepted in its place; 0: nobody. *other: who has joined
  * and would not be. */
 static uint16_t successor_of(const struct view *view, const struct moves *moves, uint16_t member,
@@ -172,7 +178,7 @@ static uint16_t successor_of(const struct view *view, const struct moves *moves,
     for (uint32_t i = 0; i < view->node_count; i++) {
         const struct view_node *node = &view->nodes[i];
         struct staged staged = {.changes = {{.op = STAGED_JOIN, .member = node->id},
-                                            {.op = STAGED_REMOVE, .member = member}},
+                                            {.op = way_out(view, member), .member = member}},
                                 .count = 2};
 
         if (view->map.members[i].state != RINGMAP_STATE_JOINING || !view_is_alive(node))
@@ -232,6 +238,26 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
         text_add(&out, "start it, or ask again: a group has no leader that answers now");
     else
         text_add(&out, "start it: without it there is no majority that could change anything");
+}
+
+void remedy_lost_text(const struct view *view, const struct moves *moves,
+                      const struct view_node *node, char *text, size_t size)
+{
+    struct staged staged = {.changes = {{.op = STAGED_LEAVE, .member = node->id}}, .count = 1};
+    struct list list = {.text = {text, size, 0}};
+    char command[64];
+
+    text[0] = 0;
+    if (ringmap_member(&view->map, node->id)->state == RINGMAP_STATE_LEAVING) {
+        add(&list, "wait: it leaves; watch with ring-admin moves");
+        return;
+    }
+    if (moves_need(moves, &view->map, node->id) && remedy_can_abort(view, moves))
+        add(&list, "ring-admin abort");
+    snprintf(command, sizeof command, "ring-admin leave %u", node->id);
+    if (remedy_can_commit(view, moves, &staged))
+        add(&list, command);
+    add_replacement(&list, view, moves, node->id);
 }
 
 /* Without a word but this, who is joining is taken in; a removal beside it would be all. */

@@ -40,6 +40,12 @@ bool remedy_can_commit(const struct view *view, const struct moves *moves,
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size);
 
+/* Of a node with a shard that is damaged beyond repair, which runs (view_is_lost): "ring-admin
+ * leave 2, or ring-admin replace 2 4"; where nobody else can hold what it does, the node that is to
+ * join first is called NEW. */
+void remedy_lost_text(const struct view *view, const struct moves *moves,
+                      const struct view_node *node, char *text, size_t size);
+
 /* Whether these changes would be accepted if replicas might share a zone. */
 bool remedy_can_share_zones(const struct view *view, const struct moves *moves,
                             const struct staged *staged);

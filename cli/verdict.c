@@ -10,6 +10,8 @@
 #define FAULT_TABLE(X)                                                                             \
     X(UNREACHABLE, "is unreachable", "are unreachable")                                            \
     X(UNFOUNDED, "has not heard of the founding", "have not heard of the founding")                \
+    X(LOST, "has a shard that is damaged beyond repair",                                           \
+      "have shards that are damaged beyond repair")                                                \
     X(DISK_FULL, "has a full disk", "have full disks")                                             \
     X(FENCED, "has damaged partitions", "have damaged partitions")                                 \
     /* the node answers, but not for some partition it should hold */                              \
@@ -38,12 +40,12 @@ static const struct {
 struct diagnosis {
     const struct view *view;
     const struct moves *moves;
-    uint8_t has[RINGMAP_MEMBERS_MAX]; /* by slot: bits of faults */
+    uint16_t has[RINGMAP_MEMBERS_MAX]; /* by slot: bits of faults */
     uint32_t counts[FAULTS];
     uint16_t first[FAULTS]; /* a node that has it */
     uint32_t without_majority;
 };
-_Static_assert(FAULTS <= 8, "there is a bit for each");
+_Static_assert(FAULTS <= 16, "there is a bit for each");
 
 const char *verdict_state_name(enum verdict_state state)
 {
@@ -75,7 +77,7 @@ static bool is_newcomer(const struct view *view, uint16_t group, uint16_t member
 }
 
 /* Bits of what is wrong with the replica. */
-static uint8_t faults_of(const struct view *view, uint16_t group, uint16_t member)
+static uint16_t faults_of(const struct view *view, uint16_t group, uint16_t member)
 {
     bool newcomer = is_newcomer(view, group, member);
 
@@ -139,14 +141,21 @@ static void judge_meta(struct diagnosis *diagnosis)
     }
 }
 
-/* A node that does not answer has no other fault, nor has one that is not founded. */
-static uint8_t faults_of_node(const struct view_node *node, uint8_t of_replicas)
+/* A node that does not answer has no other fault, nor has one that is not founded. Of one with a
+ * shard beyond repair nobody has to hear that partitions are damaged. */
+static uint16_t faults_of_node(const struct view_node *node, uint16_t of_replicas)
 {
+    uint16_t found = of_replicas;
+
     if (!node->reachable)
         return 1u << FAULT_UNREACHABLE;
     if (node->status.founded != 2)
         return 1u << FAULT_UNFOUNDED;
-    return of_replicas | (uint8_t)(view_disk_is_full(node) ? 1u << FAULT_DISK_FULL : 0);
+    if (view_disk_is_full(node))
+        found |= 1u << FAULT_DISK_FULL;
+    if (view_is_lost(node))
+        found = (uint16_t)((found & ~(1u << FAULT_FENCED)) | 1u << FAULT_LOST);
+    return found;
 }
 
 static void find_faults(struct diagnosis *diagnosis)
@@ -154,7 +163,7 @@ static void find_faults(struct diagnosis *diagnosis)
     const struct view *view = diagnosis->view;
 
     for (uint32_t i = 0; i < view->node_count; i++) {
-        uint8_t *has = &diagnosis->has[i];
+        uint16_t *has = &diagnosis->has[i];
 
         *has = serves(view, i) ? faults_of_node(&view->nodes[i], *has) : 0;
         for (int fault = 0; fault < FAULTS; fault++)
@@ -237,10 +246,16 @@ static void advise(struct verdict *verdict, const struct diagnosis *diagnosis, s
         text_add(text, "free space on the disk of node-%u%s; it goes on by itself then", node->id,
                  ringmap_moving(&view->map) ? ", or end the plan with ring-admin abort" : "");
         break;
+    case FAULT_LOST:
+        text_add(text, "keep the other nodes running, and give what node-%u holds to another disk",
+                 node->id);
+        verdict->then = "with which command: ring-admin doctor";
+        break;
     case FAULT_FENCED:
         text_add(text,
-                 "look at what node-%u says in its log and at its files: ringcask inspect "
-                 "DIR/shard-00; keep the other replicas running",
+                 "wait, and keep the other replicas running: they give it their content; if it "
+                 "stays, look at what node-%u says in its log, and at its files: ringcask inspect "
+                 "DIR/shard-00",
                  node->id);
         break;
     case FAULT_CUT_OFF:

@@ -162,6 +162,11 @@ bool view_disk_is_full(const struct view_node *node)
     return node->status.disk_full || node->status.disk_lacks > 0;
 }
 
+bool view_is_lost(const struct view_node *node)
+{
+    return node->reachable && node->status.shards_lost > 0;
+}
+
 static bool has_state(const struct view *view, const struct view_node *node,
                       enum ringmap_state state)
 {

@@ -94,6 +94,9 @@ void view_found_text(const struct view *view, const struct view_found *found, ch
                      size_t size);
 /* Whether it says that its disk is full: for writes, or for what moves there. */
 bool view_disk_is_full(const struct view_node *node);
+/* Whether it says that a shard of it is damaged beyond repair: only another disk brings back what
+ * is in there, and what moves to that shard never comes. */
+bool view_is_lost(const struct view_node *node);
 /* Whether it is gone for ever: nothing of it is asked or told. False before the founding. */
 bool view_is_removed(const struct view *view, const struct view_node *node);
 /* Whether it is joining: it holds, leads and is asked nothing until a plan takes it in, and opens

@@ -84,6 +84,7 @@ struct node_event {
     uint64_t disk_lacks;      /* and those of snapshots that found no room beside them */
     uint16_t twin;            /* as in struct wire_node_status, */
     const char *twin_address; /* borrowed; NULL without one */
+    uint16_t shards_lost;     /* as in struct wire_node_status */
     /* NODE, member 0: of no member (a seed's, too, until the node has joined); link is set, and
      * what is sent to such an address goes by that link. */
     struct shard_address from;

@@ -281,6 +281,7 @@ static int handle(struct node_loop *loop, const struct inbox_item *item)
                                .memory_bytes = memory_bytes(),
                                .disk_reserve = SHARD_SPACE_RESERVE,
                                .disk_lacks = loop_shards_lack(loop),
+                               .shards_lost = loop_shards_lost(loop),
                                .from = item->from,
                                .ticket = item->ticket,
                                .secret = item->secret,

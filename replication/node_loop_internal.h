@@ -107,7 +107,8 @@ struct loop_shard {
     bool running; /* its threads are there */
     uint16_t number;
     bool found; /* for open_shard(), */
-    int opened; /* and what came of it */
+    int opened; /* and what came of it: */
+    bool lost;  /* it is open, but its manifest or journal cannot be trusted */
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
@@ -347,6 +348,8 @@ void loop_shards_stop(struct node_loop *loop);
 bool loop_shards_full(const struct node_loop *loop);
 /* Bytes of snapshots that their disks have no room for, lately. */
 uint64_t loop_shards_lack(const struct node_loop *loop);
+/* How many have a manifest or a journal that cannot be trusted: nothing mends those. */
+uint16_t loop_shards_lost(const struct node_loop *loop);
 struct cache_stats loop_shards_cache(const struct node_loop *loop);
 struct wire_scrub loop_shards_scrub(const struct node_loop *loop);
 /* Replicas, as of each shard's newest tick. */

@@ -155,7 +155,7 @@ static void tell_damage(struct loop_shard *shard, const struct shard_stats *stat
         loop_log("error", "scrub_unread",
                  "shard=%u files=%llu next=\"the disk does not give them: replace it\"",
                  shard->number, (unsigned long long)(scrub->unread - shard->unread));
-    if (stats->fenced > shard->fenced)
+    if (stats->fenced > shard->fenced && !shard->lost)
         loop_log("error", "partitions_fenced",
                  "shard=%u partitions=%u next=\"the other replicas "
                  "serve, and give their content\"",
@@ -344,15 +344,16 @@ static void *open_shard(void *argument)
     if (r == 0)
         r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
                        node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
-    if (r == STORE_E_FENCED)
-        loop_log("error", "shard_fenced",
-                 "shard=%u next=\"its journal or manifest is damaged: the other replicas serve; "
-                 "see ring-admin status\"",
+    shard->lost = r == STORE_E_FENCED;
+    if (shard->lost)
+        loop_log("error", "shard_lost",
+                 "shard=%u next=\"its journal or manifest is damaged beyond repair: the other "
+                 "replicas serve; ring-admin doctor says how to replace this node\"",
                  shard->number);
     if (r == STORE_E_NEWER)
         loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
                  shard->number);
-    shard->opened = r == STORE_E_FENCED ? 0 : r;
+    shard->opened = shard->lost ? 0 : r;
     return NULL;
 }
 
@@ -472,6 +473,17 @@ uint64_t loop_shards_lack(const struct node_loop *loop)
     for (uint16_t number = 0; number < loop->shard_count; number++)
         lacked += atomic_load_explicit(&loop->shards[number].lacked, memory_order_relaxed);
     return lacked;
+}
+
+uint16_t loop_shards_lost(const struct node_loop *loop)
+{
+    uint16_t lost = 0;
+
+    if (!atomic_load(&loop->shards_started))
+        return 0;
+    for (uint16_t number = 0; number < loop->shard_count; number++)
+        lost += loop->shards[number].lost;
+    return lost;
 }
 
 struct cache_stats loop_shards_cache(const struct node_loop *loop)

@@ -77,7 +77,8 @@ static void send_status(struct node *node, const struct node_event *event,
                                       .memory_bytes = event->memory_bytes,
                                       .disk_reserve = event->disk_reserve,
                                       .disk_lacks = event->disk_lacks,
-                                      .twin = event->twin};
+                                      .twin = event->twin,
+                                      .shards_lost = event->shards_lost};
 
     if (!reply)
         return;

@@ -46,6 +46,7 @@
     X(QUORUM, true)       /* a partition that is to change has no majority: need, have, sound */   \
     X(UNKNOWN, true)      /* nobody says what a partition has; without one: the meta group */      \
     X(TARGET_DEAD, true)  /* one that is taken in, is to receive or to vote anew is not alive */   \
+    X(TARGET_LOST, true)  /* one that is to receive or to vote anew has a shard beyond repair */   \
     X(DISK, true)         /* a member has not room for all it is to receive: need, have, bytes */  \
     X(ZONES_LOST, true)   /* replicas would share a zone, and do not now: need, have */            \
     X(ZONES, false)       /* fewer zones than replicas: need, have */                              \
@@ -132,6 +133,7 @@ struct plan {
 /* What is known of a member now. */
 struct plan_node {
     bool alive;
+    bool lost;          /* a shard of it is beyond repair: what it is given never comes there */
     uint64_t disk_room; /* bytes that it can take more */
 };
 

@@ -150,19 +150,18 @@ static void note_targets(struct plan_making *making)
 {
     const struct plan_input *input = making->input;
 
-    for (uint32_t i = 0; i < making->plan->member_count; i++) {
+    for (uint32_t i = 0; input->nodes && i < making->plan->member_count; i++) {
         const struct plan_member *member = &making->plan->members[i];
+        const struct plan_node *node = &input->nodes[plan_slot(input->wanted, member->id)];
         struct plan_note found = {
             .member = member->id, .partition = PLAN_PARTITION_ANY, .need = member->bytes_in};
 
-        if (is_needed(input, member) && !plan_is_alive(input, member->id)) {
-            found.code = PLAN_NOTE_TARGET_DEAD;
+        if (is_needed(input, member) && (!node->alive || node->lost)) {
+            found.code = node->alive ? PLAN_NOTE_TARGET_LOST : PLAN_NOTE_TARGET_DEAD;
             note(making, &found);
         }
-        if (!input->nodes)
-            continue;
         found.code = PLAN_NOTE_DISK;
-        found.have = input->nodes[plan_slot(input->wanted, member->id)].disk_room;
+        found.have = node->disk_room;
         if (found.have < found.need)
             note(making, &found);
     }

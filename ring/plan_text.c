@@ -54,6 +54,12 @@ static void text_of_refusal(const struct plan_note *note, char *text, size_t siz
             "it by force",
             member);
         break;
+    case PLAN_NOTE_TARGET_LOST:
+        snprintf(text, size,
+                 "node %u has a shard that is damaged beyond repair, and would be given more; let "
+                 "it leave first, or replace it",
+                 member);
+        break;
     default:
         assert(note->code == PLAN_NOTE_DISK);
         snprintf(text, size,

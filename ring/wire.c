@@ -360,8 +360,8 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-/* That 0.1.0 did not have; the last two, or seven, may be left out. */
-#define NODE_STATUS_FIELDS_NEW 9u
+/* That 0.1.0 did not have; the last one, three or eight may be left out. */
+#define NODE_STATUS_FIELDS_NEW 10u
 #define SCRUB_FIELDS           9u
 
 void wire_put_partition_status(struct wire_buffer *buffer,
@@ -467,7 +467,7 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
 {
     bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0 ||
                  status->disk_reserve != 0 || status->disk_lacks != 0;
-    uint32_t left_out = status->twin != 0 ? 0 : tells ? 2 : 7;
+    uint32_t left_out = status->shards_lost != 0 ? 0 : status->twin != 0 ? 1 : tells ? 3 : 8;
 
     wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - left_out);
     wire_put_uint(buffer, status->member);
@@ -491,17 +491,19 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->cache_bytes);
     wire_put_uint(buffer, status->key_id);
     put_scrub(buffer, &status->scrub);
-    if (left_out == 7)
+    if (left_out == 8)
         return;
     wire_put_uint(buffer, status->wall_ms);
     wire_put_uint(buffer, status->memory_bytes);
     wire_put_uint(buffer, status->tickets);
     wire_put_uint(buffer, status->disk_reserve);
     wire_put_uint(buffer, status->disk_lacks);
-    if (left_out == 2)
+    if (left_out == 3)
         return;
     wire_put_uint(buffer, status->twin);
     wire_put_string(buffer, status->twin_address);
+    if (left_out == 0)
+        wire_put_uint(buffer, status->shards_lost);
 }
 
 bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *status)
@@ -542,6 +544,7 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->twin_address[0] = 0;
     if (unknown > 8)
         get_text(cursor, status->twin_address, sizeof status->twin_address);
+    status->shards_lost = unknown > 9 ? wire_get_u16(cursor) : 0;
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);
 }

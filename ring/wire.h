@@ -485,6 +485,8 @@ struct wire_node_status {
     uint16_t twin;         /* a member of whose data directory a second process is linked to it with
                               a copy; 0: none */
     char twin_address[64]; /* where that one dials from */
+    uint16_t shards_lost;  /* of its shards those whose manifest or journal cannot be trusted: what
+                              is in them comes back on another disk only */
 };
 /* Bytes that moves may fill: what is free less the reserve. */
 uint64_t wire_node_disk_room(const struct wire_node_status *status);

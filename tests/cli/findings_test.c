@@ -233,6 +233,19 @@ Test(findings, a_copy_of_a_data_directory_that_runs_is_told_once)
     view_deinit(&view);
 }
 
+Test(findings, a_shard_beyond_repair_is_told_with_the_way_out)
+{
+    view = scene_view(4, 0, 16, 3);
+    view.nodes[1].status.shards = 2;
+    view.nodes[1].status.shards_lost = 1;
+    expect("divergence", FINDING_ERROR,
+           "node-2: the manifest or the journal of 1 of its 2 shards is damaged beyond repair",
+           "ring-admin leave 2, or ring-admin replace 2 NEW");
+    scene_lose(&view, 2);
+    cr_assert_null(fault_of("divergence"), "it does not answer: that is what is told of it");
+    view_deinit(&view);
+}
+
 Test(findings, the_meta_group_is_looked_at)
 {
     view = scene_view(3, 0, 16, 3);

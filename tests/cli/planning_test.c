@@ -181,6 +181,36 @@ Test(planning, a_dead_newcomer_is_refused_and_a_living_one_votes_in_its_place)
     view_deinit(&view);
 }
 
+Test(planning, who_has_a_shard_beyond_repair_is_given_nothing_more)
+{
+    const struct plan_note *note;
+    char text[PLANNING_NOTE_SIZE];
+
+    view = scene_view(4, 0, 16, 3);
+    view.nodes[1].status.shards_lost = 1;
+    plan(&(struct staged_change){.op = STAGED_LEAVE, .member = 1}, 1);
+    note = &planning.plan.notes[0];
+    cr_assert_eq(note->code, PLAN_NOTE_TARGET_LOST);
+    cr_assert_eq(note->member, 2);
+    planning_note_text(&view, &planning, note, text, sizeof text);
+    cr_assert(strstr(text, "node 2 has a shard that is damaged beyond repair"), "%s", text);
+    cr_assert_null(planning.next.members);
+    done();
+    plan(&(struct staged_change){.op = STAGED_LEAVE, .member = 2}, 1);
+    cr_assert_not(plan_refused(&planning.plan));
+    done();
+    view_deinit(&view);
+
+    view = scene_view(6, 1, 16, 3);
+    view.nodes[5].status.shards_lost = 1;
+    plan((const struct staged_change[]){{.op = STAGED_JOIN, .member = 7},
+                                        {.op = STAGED_LEAVE, .member = 1}},
+         2);
+    cr_assert_eq(planning.wanted.meta_voters[4], 7, "not 6");
+    done();
+    view_deinit(&view);
+}
+
 Test(planning, the_rate_of_the_map_tells_the_time)
 {
     uint64_t seconds, most = 0;

@@ -48,6 +48,33 @@ Test(remedy, where_all_are_needed_only_another_node_helps)
     view_deinit(&view);
 }
 
+static const char *remedy_of_lost(uint16_t member)
+{
+    struct moves moves = scene_moves(&view);
+
+    view.nodes[member - 1].status.shards_lost = 1;
+    remedy_lost_text(&view, &moves, view_node(&view, member), text, sizeof text);
+    moves_deinit(&moves);
+    return text;
+}
+
+Test(remedy, who_has_a_shard_beyond_repair_leaves_or_is_replaced)
+{
+    view = scene_view(4, 0, 16, 3);
+    cr_assert_str_eq(remedy_of_lost(2),
+                     "ring-admin leave 2, or ring-admin replace 2 NEW with a node that has joined");
+    view.map.members[1].state = RINGMAP_STATE_LEAVING;
+    cr_assert_str_eq(remedy_of_lost(2), "wait: it leaves; watch with ring-admin moves");
+    view_deinit(&view);
+    view = scene_view(3, 0, 16, 3);
+    cr_assert_str_eq(remedy_of_lost(2), "ring-admin replace 2 NEW with a node that has joined",
+                     "nobody else could hold it");
+    view_deinit(&view);
+    view = scene_view(3, 1, 16, 3);
+    cr_assert_str_eq(remedy_of_lost(2), "ring-admin replace 2 4");
+    view_deinit(&view);
+}
+
 Test(remedy, the_last_of_a_zone_is_removed_where_replicas_may_share_one)
 {
     view = scene_view(4, 0, 16, 3);

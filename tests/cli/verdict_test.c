@@ -146,6 +146,21 @@ Test(verdict, a_fenced_replica_does_not_count)
     view_deinit(&view);
 }
 
+/* Its partitions are all fenced, and waiting mends nothing. */
+Test(verdict, a_shard_beyond_repair_is_told_in_place_of_its_partitions)
+{
+    healthy(3, 16, 3);
+    row_of(1)[1].status.fenced = true;
+    view.nodes[row_of(1)[1].member - 1].status.shards_lost = 1;
+    reach();
+    cr_assert_eq(verdict.state, VERDICT_DEGRADED);
+    cr_assert(strstr(verdict.sentence, "has a shard that is damaged beyond repair"), "%s",
+              verdict.sentence);
+    cr_assert_null(strstr(verdict.sentence, "damaged partitions"), "%s", verdict.sentence);
+    cr_assert(strstr(verdict.mend, "to another disk"), "%s", verdict.mend);
+    view_deinit(&view);
+}
+
 /* Who asks reaches it, and the leader does not. While nobody leads all look for one. */
 Test(verdict, a_replica_that_hears_no_leader_does_not_count)
 {

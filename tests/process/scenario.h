@@ -31,6 +31,7 @@
     X(files)    /* few descriptors: files become fewer and larger, writes wait, all is served */   \
     X(expiry)   /* deadlines and SCAN through redis-cli, changes of leaders and another router */  \
     X(scrub)    /* rot on the disk of a running node is found and made good by its peers */        \
+    X(lost)     /* a node without its manifest: it answers, is given nothing and is replaced */    \
     X(seeds)    /* a router that slept while all members were replaced needs one live seed */      \
     X(sealed)   /* an encrypted cluster: what its disks tell, restarts, a stranger's identity */   \
     X(newcomer) /* an encrypted cluster: who has only joined has no data key, before a plan */     \

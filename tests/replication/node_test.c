@@ -165,6 +165,7 @@ static struct wire_node_status status_of(struct node *node, uint64_t now_ms)
                                .disk_reserve = 1000,
                                .twin = 7,
                                .twin_address = "10.0.0.9:40001",
+                               .shards_lost = 1,
                                .from = {.role = LINK_ROLE_ADMIN, .link = 1},
                                .message = &message};
     struct wire_node_status status;
@@ -196,6 +197,7 @@ Test(node, the_room_that_it_tells_is_less_by_what_it_keeps_free)
     cr_assert_eq(status.disk_reserve, 1000);
     cr_assert_eq(status.twin, 7);
     cr_assert_str_eq(status.twin_address, "10.0.0.9:40001");
+    cr_assert_eq(status.shards_lost, 1);
     cr_assert_eq(wire_node_disk_room(&status), 500);
     vfs_mem_set_capacity(vfs, 900);
     status = status_of(node, 20);

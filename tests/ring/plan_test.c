@@ -45,7 +45,7 @@ static void scene_init(struct scene *scene, uint32_t members, uint32_t after, ui
     place(NULL, &scene->now);
     cr_assert_eq(voters_choose(&scene->now, NULL), 0);
     for (uint32_t i = 0; i < 64; i++)
-        scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
+        scene->nodes[i] = (struct plan_node){.alive = true, .disk_room = UINT64_MAX};
     for (uint32_t i = 0; i < 4096; i++)
         scene->bytes[i] = MIB;
     scene->input = (struct plan_input){.now = &scene->now,
@@ -365,9 +365,34 @@ Test(plan, what_cannot_hold_is_refused_by_name)
     scene.nodes[3].alive = false;
     expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 47 * MIB, 0);
     scene.nodes[3].alive = true;
+    scene.nodes[3].lost = true;
+    expect_refused(&scene, PLAN_NOTE_TARGET_LOST, 4, 47 * MIB, 0);
+    scene.nodes[3].lost = false;
     scene.nodes[0].alive = scene.nodes[2].alive = false;
     expect_refused(&scene, PLAN_NOTE_META, 0, 2, 1);
     scene.nodes[0].alive = scene.nodes[2].alive = true;
+    scene_deinit(&scene);
+}
+
+/* What it holds may go, and it with it. */
+Test(plan, who_is_lost_may_keep_or_give_up_what_it_holds)
+{
+    struct scene scene;
+    struct plan plan;
+
+    scene_init(&scene, 4, 5, 3);
+    scene.nodes[0].lost = true;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
+    scene_deinit(&scene);
+
+    scene_init(&scene, 4, 4, 3);
+    scene.wanted.members[0].state = RINGMAP_STATE_LEAVING;
+    scene.nodes[0].lost = true;
+    plan = scene_plan(&scene);
+    cr_assert_not(plan_refused(&plan));
+    plan_deinit(&plan);
     scene_deinit(&scene);
 }
 
@@ -492,7 +517,7 @@ static void scene_of_zones(struct scene *scene, uint32_t replicas_after)
     for (uint32_t i = 0; i < 4; i++) {
         model_zone(&scene->now, i, i / 2 + i % 2 * (i / 2));
         model_zone(&scene->wanted, i, i / 2 + i % 2 * (i / 2));
-        scene->nodes[i] = (struct plan_node){true, UINT64_MAX};
+        scene->nodes[i] = (struct plan_node){.alive = true, .disk_room = UINT64_MAX};
     }
     place(NULL, &scene->now);
     cr_assert_eq(voters_choose(&scene->now, NULL), 0);

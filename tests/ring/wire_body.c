@@ -193,6 +193,7 @@ static void any_status(struct dice *dice, struct body *body)
     node->twin = any16(dice);
     if (node->twin != 0)
         any_text(dice, node->twin_address, sizeof node->twin_address);
+    node->shards_lost = any16(dice);
 }
 
 static void any_liveness(struct dice *dice, struct wire_liveness *liveness)

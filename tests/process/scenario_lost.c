@@ -1,0 +1,101 @@
+/* A node comes back without the manifest of its shard: nothing there can be trusted. It answers its
+ * operators, says so, is given nothing more, and its share goes to another as doctor says. */
+#include "tests/process/fleet.h"
+#include "tests/process/resp_client.h"
+#include "tests/process/scenario.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NODES      4u
+#define LOST       2u
+#define KEYS       500u
+#define CALL_MS    30000u
+#define HEALTHY_MS 60000u
+#define LEFT_MS    30000u
+
+static void set_all(struct resp_client *client)
+{
+    struct resp_value reply;
+    char key[32];
+
+    for (uint32_t i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "lost:%u", i);
+        REQUIRE(resp_client_command(client, &reply, "SET", key, key, NULL) == 0 &&
+                    reply.kind == '+',
+                "SET %s", key);
+    }
+}
+
+static void check_all(struct resp_client *client)
+{
+    struct resp_value reply;
+    char key[32];
+
+    for (uint32_t i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "lost:%u", i);
+        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 && reply.text.data &&
+                    reply.text.size == strlen(key) &&
+                    memcmp(reply.text.data, key, strlen(key)) == 0,
+                "%s is lost or changed", key);
+    }
+}
+
+/* Whatever is asked, it answers the next question, too. */
+static void ask_all(struct fleet *fleet)
+{
+    static const char *const questions[][4] = {
+        {"status"},        {"ring"},       {"members"}, {"explain", "lost:1"}, {"moves"}, {"top"},
+        {"top", "--keys"}, {"drain", "3"}, {"plan"},    {"undrain", "3"}};
+    static char out[64u << 10];
+
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        int code = fleet_admin(fleet, out, sizeof out, questions[i]);
+
+        REQUIRE(code == 0, "ring-admin %s ends with %d: %s", questions[i][0], code, out);
+    }
+    fleet_expect(fleet, 1, "does not flush", "flush", "3", NULL);
+    fleet_expect(fleet, 1, "does not scrub", "scrub", "3", NULL);
+    fleet_expect(fleet, 4, "node-3 (", "status", "--check", NULL);
+    fleet_expect(fleet, 4, "has a shard that is damaged beyond repair", "status", "--check", NULL);
+}
+
+void scenario_lost(const struct scenario_options *options)
+{
+    char manifest[PATH_MAX];
+    struct resp_client client;
+    struct fleet fleet;
+    uint32_t k;
+
+    fleet_open(&fleet, options->folder, NODES);
+    resp_client_init(&client);
+    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    set_all(&client);
+    fleet_stop(&fleet, &fleet.nodes[LOST]);
+    REQUIRE(unlink(fleet_path(&fleet, "node-3", "/shard-00/MANIFEST", manifest)) == 0, "%s: %s",
+            manifest, strerror(errno));
+    fleet_start_node(&fleet, LOST);
+    fleet_wait_log(&fleet, "node-3", "event=shard_lost", HEALTHY_MS);
+    ask_all(&fleet);
+    fleet_expect(&fleet, 4, "ring-admin leave 3, or ring-admin replace 3 NEW", "doctor", NULL);
+    fleet_expect(&fleet, 1, "node 3 has a shard that is damaged beyond repair", "leave", "1", NULL);
+
+    k = fleet_join_node(&fleet);
+    fleet_wait_state(&fleet, fleet.addresses[k], "joining", HEALTHY_MS);
+    fleet_expect(&fleet, 4, "ring-admin replace 3 5", "doctor", NULL);
+    fleet_expect(&fleet, 0, "", "replace", "3", "5", "--wait", NULL);
+    fleet_wait_left(&fleet, LOST, LEFT_MS);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    fleet_kill(&fleet, &fleet.nodes[0]); /* now some majorities need who took its place */
+    check_all(&client);
+    fleet_start_node(&fleet, 0);
+    fleet_wait_healthy(&fleet, HEALTHY_MS);
+    resp_client_deinit(&client);
+    fleet_close(&fleet);
+    scenario_say(options,
+                 "a node without its manifest answered, was given nothing and was replaced as "
+                 "doctor said; %u keys are all there",
+                 KEYS);
+}
