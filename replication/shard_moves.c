@@ -84,7 +84,9 @@ static uint32_t move_on(struct shard *shard, struct replica *replica, bool may_b
     const struct raft_config *config = &replica->raft.config;
     struct transfer_view view = {.raft = &replica->raft,
                                  .epoch = shard->intent.epoch,
+                                 .states = shard->intent.states,
                                  .now_ms = shard->now_ms,
+                                 .since_ms = replica->leader_since_ms,
                                  .silent_ms = 2 * shard->options.election_ms_max,
                                  .may_begin = may_begin,
                                  .paused = shard->intent.paused,

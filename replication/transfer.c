@@ -1,6 +1,7 @@
 #include "replication/transfer.h"
 
 #include "replication/quorum.h"
+#include "ring/ringmap.h"
 #include "storage/mutant.h"
 
 #include <string.h>
@@ -27,7 +28,17 @@ static bool heard(const struct transfer_view *view, uint16_t member)
     const struct raft_progress *peer = raft_peer(view->raft, member);
 
     return member == view->raft->options.self.member ||
-           (peer && peer->heard_ms + view->silent_ms > view->now_ms);
+           (peer && peer->heard_ms > view->since_ms &&
+            peer->heard_ms + view->silent_ms > view->now_ms);
+}
+
+/* Who was removed may answer still, but will not vote again. */
+static bool can_vote(const struct transfer_view *view, uint16_t member)
+{
+    const struct raft_progress *peer = raft_peer(view->raft, member);
+
+    return heard(view, member) && view->states[member] != RINGMAP_STATE_REMOVED &&
+           (!peer || peer->fenced == 0);
 }
 
 static bool caught_up(const struct transfer_view *view, uint16_t member)
@@ -158,7 +169,7 @@ static void take(struct raft_config *config, const struct raft_replica *replica)
 }
 
 /* Voters that are not wanted stay in the places for which nobody is ready yet: this leader first,
- * then who was heard of. */
+ * then who can vote. */
 static void keep_others(const struct transfer_view *view, struct raft_config *next, uint32_t places)
 {
     const struct raft_config *now = &view->raft->config;
@@ -169,7 +180,7 @@ static void keep_others(const struct transfer_view *view, struct raft_config *ne
             uint16_t member = now->voters[i].member;
 
             if (wants(view, member) || find(next->voters, next->voter_count, member) ||
-                (pass == 0 && member != self) || (pass == 1 && !heard(view, member)))
+                (pass == 0 && member != self) || (pass == 1 && !can_vote(view, member)))
                 continue;
             take(next, &now->voters[i]);
             places--;
@@ -209,7 +220,7 @@ static bool same_voters(const struct raft_config *one, const struct raft_config 
     return one->voter_count == other->voter_count;
 }
 
-/* The first voter of *next that is silent, when no majority of them was heard of; else 0. */
+/* The first voter of *next that cannot vote, when no majority of them can; else 0. */
 static uint16_t silent_majority(const struct transfer_view *view, const struct raft_config *next)
 {
     uint32_t there = 0;
@@ -218,7 +229,7 @@ static uint16_t silent_majority(const struct transfer_view *view, const struct r
     for (uint32_t i = 0; i < next->voter_count; i++) {
         uint16_t member = next->voters[i].member;
 
-        if (heard(view, member))
+        if (can_vote(view, member))
             there++;
         else if (silent == 0)
             silent = member;

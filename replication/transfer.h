@@ -16,7 +16,8 @@
  * then, so that what was told of as done stays so when the map has arrived.
  *
  * What is never done: fewer voters than the smaller of before and wanted; a set of voters of which
- * no majority was heard of lately; a configuration of a lower epoch than the group's own.
+ * no majority has answered this leader lately and may still vote; a configuration of a lower epoch
+ * than the group's own.
  *
  * A pure function, called by the leader's host at its duties. It owns nothing.
  */
@@ -31,8 +32,10 @@ struct transfer_view {
     const struct raft *raft;
     const uint16_t *wanted; /* the map's row: member ids, 0 for a free place */
     uint32_t wanted_count;
-    uint64_t epoch; /* of that map */
+    uint64_t epoch;        /* of that map */
+    const uint8_t *states; /* by member id: enum ringmap_state in that map; 0: it has none such */
     uint64_t now_ms;
+    uint64_t since_ms;  /* when it began to lead: only who was heard of later was heard of at all */
     uint32_t silent_ms; /* who has not been heard of for so long does not count */
     bool may_begin;     /* this node may take on one more learner now */
     bool paused;        /* nothing new is begun; learners learn on; what is joint ends */

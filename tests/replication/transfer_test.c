@@ -5,6 +5,7 @@
 #include "replication/quorum.h"
 #include "replication/raft_internal.h"
 #include "replication/transfer.h"
+#include "ring/ringmap.h"
 
 /* A group as its leader sees it: a core whose configurations are committed by the test. */
 
@@ -16,6 +17,7 @@ struct group {
     struct transfer_view view;
     uint16_t wanted[RAFT_VOTERS_MAX];
     struct transfer_action action;
+    uint8_t states[MEMBERS + 1];
 };
 
 static void group_init(struct group *group, const uint16_t *voters, uint32_t count)
@@ -40,6 +42,7 @@ static void group_init(struct group *group, const uint16_t *voters, uint32_t cou
     group->view = (struct transfer_view){.raft = &group->raft,
                                          .wanted = group->wanted,
                                          .epoch = 2,
+                                         .states = group->states,
                                          .now_ms = 10000,
                                          .silent_ms = SILENT_MS,
                                          .may_begin = true};
@@ -222,6 +225,53 @@ Test(transfer, no_majority_of_the_silent_is_made)
     cr_assert(next(&group) == TRANSFER_SILENT && group.action.member == 4);
     hear(&group, 4, true);
     cr_assert_eq(next(&group), TRANSFER_PROPOSE);
+}
+
+/* Two of three shall stay, of which one has yet to learn: who takes its place meanwhile is half of
+ * a configuration that needs both. 3 comes first, and is removed. */
+static void begin_fewer(struct group *group)
+{
+    group_init(group, (uint16_t[]){2, 3, 4}, 3);
+    want(group, (uint16_t[]){2, 1}, 2);
+    propose(group);
+    cr_assert(learns(group, 1));
+    group->view.since_ms = group->view.now_ms - 100;
+    for (uint32_t i = 0; i < group->raft.peer_count; i++)
+        group->raft.peers[i].heard_ms = group->view.since_ms;
+}
+
+static void expect_place(struct group *group, uint16_t member)
+{
+    cr_assert_eq(next(group), TRANSFER_PROPOSE, "%s", transfer_step_name(group->action.step));
+    cr_assert_eq(group->action.config.voter_count, 2);
+    cr_assert(has(group->action.config.voters, 2, 2));
+    cr_assert(has(group->action.config.voters, 2, member));
+}
+
+Test(transfer, who_has_not_answered_a_new_leader_takes_no_place)
+{
+    struct group group;
+
+    begin_fewer(&group);
+    cr_assert_eq(next(&group), TRANSFER_SILENT, "%s", transfer_step_name(group.action.step));
+    hear(&group, 4, true);
+    expect_place(&group, 4);
+}
+
+Test(transfer, who_is_removed_or_fenced_takes_no_place)
+{
+    struct group group;
+
+    begin_fewer(&group);
+    group.states[3] = RINGMAP_STATE_REMOVED;
+    hear(&group, 3, true);
+    cr_assert_eq(next(&group), TRANSFER_SILENT, "%s", transfer_step_name(group.action.step));
+    hear(&group, 4, true);
+    expect_place(&group, 4);
+    group.states[3] = RINGMAP_STATE_ACTIVE;
+    expect_place(&group, 3);
+    peer_of(&group, 3)->fenced = 1;
+    expect_place(&group, 4);
 }
 
 Test(transfer, pause_and_budget_begin_nothing_and_end_what_is_joint)
