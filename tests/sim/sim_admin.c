@@ -139,6 +139,12 @@ static void wait_for_change(struct sim_admin *admin)
               0);
 }
 
+/* Once the cluster is founded. */
+static bool is_idle(const struct sim_swarm *swarm)
+{
+    return swarm->change_ms == 0 && swarm->tickets_ms == 0;
+}
+
 static void on_founding_reply(struct sim_admin *admin, const struct sim_message *message)
 {
     struct sim_cluster *cluster = admin->cluster;
@@ -164,7 +170,7 @@ static void on_founding_reply(struct sim_admin *admin, const struct sim_message 
         return;
     admin->founded_us = cluster->sim->now_us;
     const struct sim_swarm *swarm = &cluster->sim->swarm;
-    if (swarm->change_ms == 0 && swarm->tickets_ms == 0)
+    if (is_idle(swarm))
         sim_net_stop(cluster->net, 0, false);
     if (swarm->change_ms)
         wait_for_change(admin);
@@ -315,17 +321,31 @@ static void on_message(void *context, struct sim_message *message, bool by_us)
         sim_drain_reply(&admin->cluster->drain, &message->message);
         break;
     default:
-        on_founding_reply(admin, message);
+        if (!sim_ask_reply(&admin->cluster->ask, message))
+            on_founding_reply(admin, message);
     }
     sim_message_free(message);
 }
 
-void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster)
+static void dial_founders(struct sim_admin *admin)
 {
     struct sim_net_handler handler = {admin, on_link, on_link, on_message};
-    admin->cluster = cluster;
+    struct sim_cluster *cluster = admin->cluster;
     sim_net_start(cluster->net, 0, &handler);
     for (uint8_t i = 1; i <= cluster->sim->swarm.nodes; i++)
         sim_net_dial(cluster->net, 0, i);
+}
+
+void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster)
+{
+    admin->cluster = cluster;
+    dial_founders(admin);
     sim_after(cluster->sim, 10 * SIM_MS, run_founding, admin, 0);
+}
+
+/* Who was idle has all founders, and nobody else, to talk to. */
+void sim_admin_return(struct sim_admin *admin)
+{
+    if (is_idle(&admin->cluster->sim->swarm))
+        dial_founders(admin);
 }

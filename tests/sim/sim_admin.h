@@ -43,6 +43,8 @@ struct sim_admin {
 };
 
 void sim_admin_start(struct sim_admin *admin, struct sim_cluster *cluster);
+/* Talks to the nodes again at the end of a run in which it had nothing more to do. */
+void sim_admin_return(struct sim_admin *admin);
 bool sim_admin_founded(const struct sim_admin *admin);
 /* No node has a change any more that it may yet bring to the meta group. */
 bool sim_admin_quiet(const struct sim_admin *admin);

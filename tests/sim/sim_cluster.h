@@ -22,6 +22,7 @@
 #include "router/router.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_admin.h"
+#include "tests/sim/sim_ask.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_copy.h"
 #include "tests/sim/sim_disk.h"
@@ -186,6 +187,7 @@ struct sim_cluster {
     uint64_t client_last;
     bool healing; /* faults have ended: a process that ends by itself is a failure */
     struct sim_admin admin;
+    struct sim_ask ask;
     struct sim_drain drain;
     struct sim_copy copy;
     struct sim_tickets tickets;

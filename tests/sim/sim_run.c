@@ -172,6 +172,23 @@ static bool scrubbed(struct run *run)
            sim_check_converged(run->check, why, sizeof why);
 }
 
+static bool answered(struct run *run)
+{
+    char why[200];
+    return sim_ask_done(&run->cluster.ask, why, sizeof why);
+}
+
+/* An operator looks at what there is now. */
+static void ask(struct run *run)
+{
+    char why[200] = "";
+    sim_ask_start(&run->cluster.ask, &run->cluster);
+    if (run_while(run, PROGRESS_US, answered))
+        return;
+    (void)sim_ask_done(&run->cluster.ask, why, sizeof why);
+    sim_fail(&run->sim, "operators are not answered: %s", why);
+}
+
 static bool drained(struct run *run)
 {
     char why[200];
@@ -239,6 +256,7 @@ static void phases(struct run *run)
         return;
     }
     sim_check_history(run->check, run->workload);
+    ask(run);
 }
 
 static void collect(const struct run *run, struct sim_result *result)
