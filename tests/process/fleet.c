@@ -229,6 +229,26 @@ void fleet_open_program(struct fleet *fleet, const char *folder, uint32_t nodes,
     open_fleet(fleet, folder, nodes, NULL, &(struct fleet){.router_program = program});
 }
 
+bool fleet_slow_syncs(const char *folder, const char *ms)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    (void)folder;
+    (void)ms;
+    return false;
+#else
+    char library[PATH_MAX];
+
+    if (!ms) {
+        unsetenv("LD_PRELOAD");
+        return true;
+    }
+    setenv("SLOW_SYNC_FOLDER", folder, 1);
+    setenv("SLOW_SYNC_MS", ms, 1);
+    setenv("LD_PRELOAD", program_path("slow_sync.so", library), 1);
+    return true;
+#endif
+}
+
 uint64_t fleet_killed_ns(void)
 {
     return atomic_load(&killed_ns);

@@ -56,6 +56,10 @@ void fleet_start_router(struct fleet *fleet);
 void fleet_kill(struct fleet *fleet, struct child *child);
 /* All nodes at once. */
 void fleet_kill_all(struct fleet *fleet);
+/* Syncs of nodes that are started from now on take so many ms at least, or what the file
+ * FOLDER/PID says while that is there; NULL: what they take. slow_sync.c. False, and nothing done:
+ * a sanitizer's library does not let another be preloaded. */
+bool fleet_slow_syncs(const char *folder, const char *ms);
 /* Since when the newest of those who were killed may be missing; 0: nobody was. On any thread. */
 uint64_t fleet_killed_ns(void);
 /* Since when the router is ready; UINT64_MAX: it is about to be. On any thread. */

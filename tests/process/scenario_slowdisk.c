@@ -9,7 +9,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,12 +23,6 @@
 #define SOUND_MS 75000u /* until something is led there again; 30,000 and a moment are promised */
 #define LEARN_MS 4000u  /* a meta leader moves nothing in its first 3,000: it has yet to learn */
 #define WAIT_MS  60000u
-
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static struct fleet fleet;
 
@@ -118,20 +111,17 @@ static void gets_none_back(uint32_t k, struct load *load)
 
 void scenario_slowdisk(const struct scenario_options *options)
 {
-    char library[PATH_MAX], path[PATH_MAX];
+    char path[PATH_MAX];
     uint32_t k, gone_ms, back_ms, gap;
     struct load_result result;
     struct load *load;
 
-    if (SANITIZED) {
+    if (!fleet_slow_syncs(options->folder, USUAL_MS)) {
         scenario_skip(options, "a sanitizer's library does not let another be preloaded");
         return;
     }
-    setenv("SLOW_SYNC_FOLDER", options->folder, 1);
-    setenv("SLOW_SYNC_MS", USUAL_MS, 1);
-    setenv("LD_PRELOAD", program_path("slow_sync.so", library), 1);
     fleet_open_with(&fleet, options->folder, NODES, "--partitions=32", NULL);
-    unsetenv("LD_PRELOAD");
+    (void)fleet_slow_syncs(NULL, NULL);
     load = load_start(fleet.resp_port, CLIENTS);
     k = fleet_meta_leader(&fleet) - 1;
     (void)wait_leads(k, true, WAIT_MS);
