@@ -187,16 +187,17 @@ static void keep_others(const struct transfer_view *view, struct raft_config *ne
         }
 }
 
-/* The voters that there can be now, and who is still to learn. */
+/* The voters that there can be now, and who is still to learn. While somebody is, they do not
+ * become fewer: one failure more would be too many, for nothing. */
 static void voters_possible(const struct transfer_view *view, struct raft_config *next)
 {
     const struct raft_config *now = &view->raft->config;
-    uint32_t wanted = 0;
+    uint32_t places = 0;
 
     *next = (struct raft_config){.epoch = view->epoch, .voter_old_count = now->voter_count};
     memcpy(next->voters_old, now->voters, sizeof next->voters_old);
     for (uint32_t i = 0; i < view->wanted_count; i++)
-        wanted += view->wanted[i] != 0;
+        places += view->wanted[i] != 0;
     for (uint32_t i = 0; i < now->voter_count; i++)
         if (wants(view, now->voters[i].member))
             take(next, &now->voters[i]);
@@ -208,8 +209,10 @@ static void voters_possible(const struct transfer_view *view, struct raft_config
         else
             next->learners[next->learner_count++] = *learner;
     }
-    if (next->voter_count < wanted)
-        keep_others(view, next, wanted - next->voter_count);
+    if (next->learner_count > 0 && places < now->voter_count)
+        places = now->voter_count;
+    if (next->voter_count < places)
+        keep_others(view, next, places - next->voter_count);
 }
 
 static bool same_voters(const struct raft_config *one, const struct raft_config *other)
