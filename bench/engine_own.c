@@ -3,6 +3,7 @@
 #include "bench/worker.h"
 #include "ring/histogram.h"
 #include "storage/engine.h"
+#include "ring/mix.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ static struct engine *open_own(const struct own *own, enum engine_sync sync, uin
 
 static int put(const struct own *own, struct engine *engine, uint64_t id, uint64_t version)
 {
-    uint64_t which = engine_run_mix(id * 31 + version) % VALUES;
+    uint64_t which = mix_of(id * 31 + version) % VALUES;
     char key[PEER_KEY_SIZE];
 
     engine_run_key(id, key);
@@ -83,7 +84,7 @@ static int put_all(const struct own *own, struct engine *engine, uint64_t count,
     int r = 0;
 
     for (uint64_t i = 0; r == 0 && i < count; i++)
-        r = put(own, engine, version ? engine_run_mix(i + version) % own->keys : i, version);
+        r = put(own, engine, version ? mix_of(i + version) % own->keys : i, version);
     if (r == 0)
         r = engine_flush_queue(engine);
     return check(own, "put", r);
@@ -110,14 +111,13 @@ static void *thread_main(void *argument)
     for (uint64_t i = 0; i < self->count && now_ns < self->end_ns && self->result == 0; i++) {
         uint64_t begin_ns = now_ns;
 
-        self->result =
-            put(self->own, self->engine, engine_run_mix(self->seed + i) % keys, self->seed + i);
+        self->result = put(self->own, self->engine, mix_of(self->seed + i) % keys, self->seed + i);
         now_ns = worker_clock_ns();
         histogram_record(&self->writes_ns, now_ns - begin_ns);
         if (!self->reads || self->result != 0)
             continue;
         begin_ns = now_ns;
-        self->result = get(self->engine, engine_run_mix(~(self->seed + i)) % keys, &value);
+        self->result = get(self->engine, mix_of(~(self->seed + i)) % keys, &value);
         now_ns = worker_clock_ns();
         histogram_record(&self->reads_ns, now_ns - begin_ns);
     }
@@ -231,7 +231,7 @@ static int read_all(const struct own *own, struct engine *engine, double *rate)
     for (uint64_t i = 0; r == 0 && i < 2 * own->keys; i++) {
         if (i == own->keys)
             begin_ns = worker_clock_ns(); /* the first time over brings them into the cache */
-        r = get(engine, i < own->keys ? i : engine_run_mix(i) % own->keys, &value);
+        r = get(engine, i < own->keys ? i : mix_of(i) % own->keys, &value);
     }
     *rate = (double)own->keys / (double)(worker_clock_ns() - begin_ns) * 1e9;
     engine_value_deinit(&value);
@@ -308,7 +308,7 @@ static bool values_make(struct own *own)
     if (!values->random)
         return false;
     for (size_t i = 0; i < values->size + VALUES; i++)
-        values->random[i] = (char)engine_run_mix(i);
+        values->random[i] = (char)mix_of(i);
     values->bytes = calloc(VALUES, sizeof *values->bytes);
     for (uint64_t i = 0; values->bytes && i < VALUES; i++)
         total += values->sizes[i] = json_value(i, values->bytes[i]);

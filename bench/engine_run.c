@@ -1,6 +1,7 @@
 #include "bench/engine_run.h"
 #include "bench/worker.h"
 #include "ring/histogram.h"
+#include "ring/mix.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -31,18 +32,10 @@ struct phase {
     uint64_t bytes_before;
 };
 
-uint64_t engine_run_mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 void engine_run_key(uint64_t id, char key[PEER_KEY_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    uint64_t x = engine_run_mix(id);
+    uint64_t x = mix_of(id);
 
     for (size_t i = 0; i < PEER_KEY_SIZE; i++, x >>= 4)
         key[i] = digits[x & 15];
@@ -55,7 +48,7 @@ static struct peer_pair pair_of(const struct phase *phase, uint64_t id, uint64_t
 
     engine_run_key(id, key);
     return (struct peer_pair){
-        key, phase->values + engine_run_mix(id * 31 + version) % (VALUES_SIZE - VALUE_MAX), size};
+        key, phase->values + mix_of(id * 31 + version) % (VALUES_SIZE - VALUE_MAX), size};
 }
 
 static double us(const struct histogram *histogram, uint32_t per_million)
@@ -138,7 +131,7 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         uint64_t now_ns;
 
         for (; n < batch && done < count; n++, done++) {
-            uint64_t id = version ? engine_run_mix(done + version) % all : done;
+            uint64_t id = version ? mix_of(done + version) % all : done;
 
             pairs[n] = pair_of(phase, id, version, keys[n]);
         }
@@ -148,7 +141,7 @@ static int put_many(struct phase *phase, uint64_t count, uint64_t version, doubl
         histogram_record(&histogram, now_ns - last_ns);
         last_ns = now_ns;
         if (version && (histogram.count & 7) == 0) {
-            if (read_one(phase, engine_run_mix(~done) % all) != 0)
+            if (read_one(phase, mix_of(~done) % all) != 0)
                 return -1;
             now_ns = worker_clock_ns();
             histogram_record(&reads, now_ns - last_ns);
@@ -176,7 +169,7 @@ static int read_many(struct phase *phase)
             last_ns = begin_ns = worker_clock_ns();
             end_ns = begin_ns + phase->options->seconds * NS_OF_SECOND;
         }
-        if (read_one(phase, i < keys ? i : engine_run_mix(i) % keys) != 0)
+        if (read_one(phase, i < keys ? i : mix_of(i) % keys) != 0)
             return -1;
         if (i >= keys) {
             uint64_t now_ns = worker_clock_ns();
@@ -251,9 +244,8 @@ static void *writer_main(void *argument)
         uint32_t n = 0;
 
         for (; n < phase->options->batch && n < 16; n++)
-            pairs[n] =
-                pair_of(phase, engine_run_mix(writer->seed + i * 16 + n) % phase->options->keys,
-                        i + 1, keys[n]);
+            pairs[n] = pair_of(phase, mix_of(writer->seed + i * 16 + n) % phase->options->keys,
+                               i + 1, keys[n]);
         writer->result = phase->peer->put(phase->state, pairs, n);
         now_ns = worker_clock_ns();
         histogram_record(&writer->histogram, now_ns - begin_ns);
@@ -388,7 +380,7 @@ int engine_run(const struct peer *peer, const struct engine_run_options *options
         return -1;
     }
     for (size_t i = 0; i < VALUES_SIZE; i++)
-        phase.values[i] = (char)engine_run_mix(i);
+        phase.values[i] = (char)mix_of(i);
     r = run_phase(&phase, phase_fill, false);
     if (r == 0)
         r = run_phase(&phase, phase_synced, false);

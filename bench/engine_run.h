@@ -40,8 +40,6 @@ struct engine_run {
     double open_clean_ms, open_killed_ms;
 };
 
-/* splitmix64's finisher: a bijection, so that keys are distinct and in no order. */
-uint64_t engine_run_mix(uint64_t x);
 void engine_run_key(uint64_t id, char key[PEER_KEY_SIZE]);
 /* Bytes this process has handed to the kernel: what reaches the disk is counted by whole folios
  * there, which says more of the file system than of the store. */

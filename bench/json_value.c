@@ -1,21 +1,14 @@
 #include "bench/json_value.h"
 
-#include <stdio.h>
+#include "ring/mix.h"
 
-/* splitmix64 */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
+#include <stdio.h>
 
 size_t json_value(uint64_t id, char out[JSON_VALUE_MAX])
 {
     static const char *const cities[] = {"Berlin", "Paris", "London", "Madrid", "Vienna"};
     static const char *const states[] = {"active", "suspended", "pending", "closed"};
-    uint64_t x = mix(id), y = mix(x);
+    uint64_t x = mix_of(id), y = mix_of(x);
 
     return (size_t)snprintf(
         out, JSON_VALUE_MAX,

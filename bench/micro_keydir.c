@@ -1,5 +1,6 @@
 #include "bench/micro.h"
 #include "storage/keydir.h"
+#include "ring/mix.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,18 +12,9 @@ struct context {
     uint64_t next;
 };
 
-/* splitmix64: stands for the keyed hash. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static struct keydir_digest digest_of(uint64_t id)
 {
-    return (struct keydir_digest){.high = mix(2 * id), .low = mix(2 * id + 1)};
+    return (struct keydir_digest){.high = mix_of(2 * id), .low = mix_of(2 * id + 1)};
 }
 
 static void put(struct keydir *keydir, uint64_t id, uint64_t location)
@@ -69,7 +61,7 @@ static void run_replace(void *argument, uint64_t count)
     struct context *context = argument;
 
     for (uint64_t i = 0; i < count; i++)
-        put(context->keydir, mix(context->next++) % KEYS, i & 0xFFFFFFFFFu);
+        put(context->keydir, mix_of(context->next++) % KEYS, i & 0xFFFFFFFFFu);
 }
 
 static void find(struct context *context, uint64_t id)
@@ -87,7 +79,7 @@ static void run_find(void *argument, uint64_t count)
     struct context *context = argument;
 
     for (uint64_t i = 0; i < count; i++)
-        find(context, mix(context->next++) % KEYS);
+        find(context, mix_of(context->next++) % KEYS);
 }
 
 static void run_miss(void *argument, uint64_t count)
@@ -95,7 +87,7 @@ static void run_miss(void *argument, uint64_t count)
     struct context *context = argument;
 
     for (uint64_t i = 0; i < count; i++)
-        find(context, KEYS + mix(context->next++) % KEYS);
+        find(context, KEYS + mix_of(context->next++) % KEYS);
 }
 
 int micro_keydir(const struct micro_options *options)

@@ -2,6 +2,7 @@
 #include "bench/micro.h"
 #include "storage/cache.h"
 #include "storage/compress.h"
+#include "ring/mix.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,20 +28,11 @@ struct context {
     size_t packed_sizes[SAMPLES];
 };
 
-/* splitmix64: stands for the keyed hash, and for chance. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 /* --- the cache ----------------------------------------------------------------------------- */
 
 static void name(struct cache_key *key, uint64_t *id)
 {
-    *key = (struct cache_key){.digest = {.high = mix(2 * *id), .low = mix(2 * *id + 1)},
+    *key = (struct cache_key){.digest = {.high = mix_of(2 * *id), .low = mix_of(2 * *id + 1)},
                               .location = *id,
                               .key = (const uint8_t *)id,
                               .key_size = sizeof *id};
@@ -81,7 +73,7 @@ static void run_hit(void *argument, uint64_t count)
     struct context *context = argument;
 
     for (uint64_t i = 0; i < count; i++)
-        find(context, mix(context->next++) % KEYS);
+        find(context, mix_of(context->next++) % KEYS);
 }
 
 static void run_miss(void *argument, uint64_t count)
@@ -89,7 +81,7 @@ static void run_miss(void *argument, uint64_t count)
     struct context *context = argument;
 
     for (uint64_t i = 0; i < count; i++)
-        find(context, KEYS + mix(context->next++));
+        find(context, KEYS + mix_of(context->next++));
 }
 
 static void run_keep(void *argument, uint64_t count)

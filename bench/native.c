@@ -2,6 +2,7 @@
 
 #include "router/links_nng.h"
 #include "router/router.h"
+#include "ring/mix.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -38,8 +39,7 @@ static void on_step(void *context, struct router_event *event)
 
     event->now_ms = clock_ms(CLOCK_MONOTONIC);
     event->wall_ms = clock_ms(CLOCK_REALTIME);
-    native->random = native->random * UINT64_C(6364136223846793005) + 1;
-    event->random = native->random ^ native->random >> 33;
+    event->random = mix_next(&native->random);
     router_step(native->router, event);
 }
 

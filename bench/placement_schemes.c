@@ -1,5 +1,6 @@
 #include "bench/placement_bench.h"
 #include "ring/placement.h"
+#include "ring/mix.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,11 +16,7 @@ struct token {
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
-    uint64_t z = (a + 1) * 0x9e3779b97f4a7c15u ^ (b + 1) * 0xd6e8feb86659fd93u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    return mix_word((a + 1) * 0x9e3779b97f4a7c15u ^ (b + 1) * 0xd6e8feb86659fd93u);
 }
 
 static uint32_t active_count(const struct ringmap *map)

@@ -1,5 +1,7 @@
 #include "bench/workload.h"
 
+#include "ring/mix.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -17,17 +19,9 @@ static const struct {
     {"set", {0, 100, 0, 0}, WORKLOAD_UNIFORM},
 };
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 uint64_t workload_chance(struct workload *workload)
 {
-    workload->chance += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(workload->chance);
+    return mix_next(&workload->chance);
 }
 
 static double fraction(struct workload *workload)
@@ -74,7 +68,7 @@ bool workload_init(struct workload *workload, const struct workload_options *opt
                                       .keys = options->keys,
                                       .thread = options->thread,
                                       .threads = options->threads,
-                                      .chance = mix(options->seed + options->thread + 1)};
+                                      .chance = mix_word(options->seed + options->thread + 1)};
         memcpy(workload->shares, table[i].shares, sizeof workload->shares);
         if (options->distribution >= 0)
             workload->distribution = (uint8_t)options->distribution;
@@ -103,7 +97,7 @@ static uint64_t choose_key(struct workload *workload)
 {
     switch (workload->distribution) {
     case WORKLOAD_ZIPFIAN:
-        return mix(zipf_next(workload) + UINT64_C(0x9e3779b97f4a7c15)) % workload->keys;
+        return mix_of(zipf_next(workload)) % workload->keys;
     case WORKLOAD_LATEST:
         return latest_key(workload, zipf_next(workload));
     default:

@@ -19,4 +19,10 @@ static inline uint64_t mix_next(uint64_t *state)
     return mix_word(*state += UINT64_C(0x9e3779b97f4a7c15));
 }
 
+/* The first of the sequence that begins there: one to one, and not 0 for 0. */
+static inline uint64_t mix_of(uint64_t number)
+{
+    return mix_next(&number);
+}
+
 #endif

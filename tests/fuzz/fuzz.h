@@ -5,7 +5,7 @@
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 
-#include "tests/ring/dice.h"
+#include "tests/dice.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,6 +4,7 @@
 #include "tests/process/program.h"
 #include "tests/process/resp_client.h"
 #include "tests/sim/judge.h"
+#include "tests/dice.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -34,7 +35,7 @@ struct load_client {
     pthread_t thread;
     struct resp_client resp;
     uint32_t identity; /* to the judge */
-    uint32_t random;
+    struct dice dice;
     uint64_t sequence;
     _Atomic uint64_t success_ns; /* of the last one */
     _Atomic uint64_t gap_ns;     /* longest since the window began */
@@ -61,12 +62,6 @@ struct command {
     size_t word_count;
     char keys[TAG_KEYS][KEY_SIZE], values[TAG_KEYS][KEY_SIZE];
 };
-
-static uint32_t next_random(struct load_client *client, uint32_t bound)
-{
-    client->random = client->random * 1664525u + 1013904223u;
-    return (uint32_t)(((uint64_t)client->random * bound) >> 32);
-}
 
 static void add_word(struct command *command, const char *text)
 {
@@ -113,10 +108,10 @@ static void draw_string(struct load_client *client, struct command *command, uin
                     {JUDGE_SET, true, "SET"},      {JUDGE_APPEND, true, "APPEND"},
                     {JUDGE_SETNX, true, "SETNX"},  {JUDGE_DEL, false, "DEL"},
                     {JUDGE_GETSET, true, "GETSET"}};
-    uint32_t choice = next_random(client, sizeof commands / sizeof *commands);
+    uint32_t choice = dice_pick(&client->dice, sizeof commands / sizeof *commands);
 
     command->call.kind = commands[choice].kind;
-    name_string(command->keys[0], generation, next_random(client, STRING_KEYS));
+    name_string(command->keys[0], generation, dice_pick(&client->dice, STRING_KEYS));
     add_word(command, commands[choice].word);
     add_key(command, 0);
     if (commands[choice].has_value)
@@ -125,19 +120,19 @@ static void draw_string(struct load_client *client, struct command *command, uin
 
 static void draw_number(struct load_client *client, struct command *command, uint64_t generation)
 {
-    uint32_t choice = next_random(client, 10);
+    uint32_t choice = dice_pick(&client->dice, 10);
 
     command->call.kind = choice == 0 ? JUDGE_DEL : choice < 3 ? JUDGE_GET : JUDGE_INCR;
     command->call.delta = 1;
-    name_number(command->keys[0], generation, next_random(client, NUMBER_KEYS));
+    name_number(command->keys[0], generation, dice_pick(&client->dice, NUMBER_KEYS));
     add_word(command, choice == 0 ? "DEL" : choice < 3 ? "GET" : "INCR");
     add_key(command, 0);
 }
 
 static void draw_batch(struct load_client *client, struct command *command, uint64_t generation)
 {
-    uint32_t tag = next_random(client, TAGS);
-    bool write = next_random(client, 2) == 0;
+    uint32_t tag = dice_pick(&client->dice, TAGS);
+    bool write = dice_pick(&client->dice, 2) == 0;
 
     command->call.kind = write ? JUDGE_MSET : JUDGE_MGET;
     add_word(command, write ? "MSET" : "MGET");
@@ -152,7 +147,7 @@ static void draw_batch(struct load_client *client, struct command *command, uint
 static void draw_command(struct load_client *client, struct command *command)
 {
     uint64_t generation = (now_ns() - client->load->begin_ns) / GENERATION_NS;
-    uint32_t choice = next_random(client, 10);
+    uint32_t choice = dice_pick(&client->dice, 10);
 
     *command = (struct command){0};
     client->sequence++;
@@ -276,7 +271,7 @@ static void *run(void *argument)
         }
         draw_command(client, &command);
         (void)call(client, &command);
-        pause_ms(next_random(client, think_ms_max + 1));
+        pause_ms(dice_pick(&client->dice, think_ms_max + 1));
     }
     return NULL;
 }
@@ -314,7 +309,7 @@ struct load *load_start(uint16_t resp_port, uint32_t clients)
 
         client->load = load;
         client->identity = load->identities++;
-        client->random = draw(UINT32_MAX);
+        client->dice.state = draw(UINT32_MAX);
         client->success_ns = load->begin_ns;
         resp_client_init(&client->resp);
         REQUIRE(pthread_create(&client->thread, NULL, run, client) == 0, "no thread");

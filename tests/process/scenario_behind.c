@@ -5,7 +5,7 @@
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +22,7 @@
 /* A value that does not compress: the log that is written counts. */
 static void make_value(char value[VALUE_SIZE], uint32_t i, uint32_t round)
 {
-    struct draw draw = {.state = (uint64_t)i << 32 | round};
-
-    for (size_t at = 0; at < VALUE_SIZE; at += sizeof(uint64_t)) {
-        uint64_t word = draw_bits(&draw);
-
-        memcpy(value + at, &word, sizeof word);
-    }
+    dice_bytes((uint64_t)i << 32 | round, value, VALUE_SIZE);
 }
 
 static void set(struct resp_client *client, uint32_t i, uint32_t round)

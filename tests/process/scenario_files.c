@@ -3,6 +3,7 @@
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,19 +28,6 @@ static void limit_files(rlim_t files)
     REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0, "%s", strerror(errno));
 }
 
-/* Bytes that do not compress, named by the key. */
-static void fill(char *value, uint32_t i)
-{
-    uint64_t state = i * 0x9E3779B97F4A7C15u + 1;
-
-    for (size_t at = 0; at < VALUE_SIZE; at += sizeof state) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        memcpy(value + at, &state, sizeof state);
-    }
-}
-
 /* Refused for now is fine. Returns how often it was. */
 static uint32_t write_key(struct resp_client *client, uint32_t i)
 {
@@ -51,7 +39,7 @@ static uint32_t write_key(struct resp_client *client, uint32_t i)
         {"SET", 3}, {key, (size_t)snprintf(key, sizeof key, "files:%u", i)}, {value, VALUE_SIZE}};
     uint32_t refused = 0;
 
-    fill(value, i);
+    dice_bytes(i, value, VALUE_SIZE);
     for (;;) {
         REQUIRE(resp_client_call(client, words, 3, &reply) == 0, "SET %s: no connection", key);
         if (reply.kind == '+')
@@ -70,7 +58,7 @@ static void check_keys(struct resp_client *client, uint32_t keys)
 
     for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, "files:%u", i);
-        fill(value, i);
+        dice_bytes(i, value, VALUE_SIZE);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
         REQUIRE(reply.text.data && reply.text.size == VALUE_SIZE &&
                     memcmp(reply.text.data, value, VALUE_SIZE) == 0,

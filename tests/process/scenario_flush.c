@@ -2,6 +2,7 @@
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -21,17 +22,9 @@
 
 static char out[TEXT_SIZE], err[TEXT_SIZE];
 
-/* Bytes that do not compress, named by key and round. */
 static void fill(char *value, uint32_t i, uint32_t round)
 {
-    uint64_t state = ((uint64_t)round << 32 | i) * 0x9E3779B97F4A7C15u + 1;
-
-    for (size_t at = 0; at < VALUE_SIZE; at += sizeof state) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        memcpy(value + at, &state, sizeof state);
-    }
+    dice_bytes((uint64_t)round << 32 | i, value, VALUE_SIZE);
 }
 
 /* Key i as of `round`: those of the share have been overwritten so many times. */

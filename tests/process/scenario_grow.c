@@ -5,6 +5,7 @@
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -51,12 +52,7 @@ static void plan(struct fleet *fleet, char hash[32])
 /* Values that do not compress, and that tell their key. */
 static void value_of(uint32_t i, char *value)
 {
-    uint64_t state = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
-
-    for (size_t at = 0; at < VALUE_SIZE; at++) {
-        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        value[at] = (char)('!' + (state >> 33) % 90);
-    }
+    dice_text(i, value, VALUE_SIZE);
     value[VALUE_SIZE] = 0;
 }
 

@@ -6,7 +6,7 @@
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -43,18 +43,6 @@ struct moving {
 
 /* --- data ---------------------------------------------------------------------------------- */
 
-/* One that does not compress. */
-static void make_value(char value[VALUE_SIZE], uint32_t i)
-{
-    struct draw draw = {.state = i};
-
-    for (size_t at = 0; at < VALUE_SIZE; at += sizeof(uint64_t)) {
-        uint64_t word = draw_bits(&draw);
-
-        memcpy(value + at, &word, sizeof word);
-    }
-}
-
 static struct resp_text name_key(char key[32], uint32_t i)
 {
     return (struct resp_text){key, (size_t)snprintf(key, 32, "{mid}%u", i)};
@@ -68,7 +56,7 @@ static void set_all(struct resp_client *client)
 
     for (uint32_t i = 0; i < all.keys; i += AT_ONCE) {
         for (uint32_t k = 0; k < AT_ONCE; k++) {
-            make_value(values[k], i + k);
+            dice_bytes(i + k, values[k], VALUE_SIZE);
             words[1 + 2 * k] = name_key(keys[k], i + k);
             words[2 + 2 * k] = (struct resp_text){values[k], VALUE_SIZE};
         }
@@ -85,7 +73,7 @@ static void check_all(struct resp_client *client)
     char key[32];
 
     for (uint32_t i = 0; i < all.keys; i++) {
-        make_value(want, i);
+        dice_bytes(i, want, VALUE_SIZE);
         words[1] = name_key(key, i);
         REQUIRE(resp_client_call(client, words, 2, &reply) == 0 && reply.text.data &&
                     reply.text.size == VALUE_SIZE && memcmp(reply.text.data, want, VALUE_SIZE) == 0,

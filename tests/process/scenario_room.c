@@ -3,7 +3,7 @@
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,17 +45,6 @@ static void fill_disk(const char *folder, const char *filler)
     close(fd);
 }
 
-static void make_value(char value[VALUE_SIZE], uint32_t i)
-{
-    struct draw draw = {.state = (uint64_t)i + 1};
-
-    for (size_t at = 0; at < VALUE_SIZE; at += sizeof(uint64_t)) {
-        uint64_t word = draw_bits(&draw);
-
-        memcpy(value + at, &word, sizeof word);
-    }
-}
-
 static void set_all(struct resp_client *client)
 {
     static char value[VALUE_SIZE];
@@ -67,7 +56,7 @@ static void set_all(struct resp_client *client)
                                     {key, (size_t)snprintf(key, sizeof key, "room:%u", i)},
                                     {value, VALUE_SIZE}};
 
-        make_value(value, i);
+        dice_bytes(i, value, VALUE_SIZE);
         REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
                 key);
     }
@@ -81,7 +70,7 @@ static void check_all(struct resp_client *client)
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "room:%u", i);
-        make_value(value, i);
+        dice_bytes(i, value, VALUE_SIZE);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 && reply.text.data &&
                     reply.text.size == VALUE_SIZE &&
                     memcmp(reply.text.data, value, VALUE_SIZE) == 0,

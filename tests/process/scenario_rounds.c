@@ -7,6 +7,7 @@
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -181,12 +182,8 @@ static uint32_t count_snapshots(void)
 static const char *value_of(uint32_t i)
 {
     static char value[VALUE_SIZE + 1];
-    uint64_t state = i * UINT64_C(0x9e3779b97f4a7c15) + 1;
 
-    for (size_t at = 0; at < VALUE_SIZE; at++) {
-        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        value[at] = (char)('!' + (state >> 33) % 90);
-    }
+    dice_text(i, value, VALUE_SIZE);
     return value;
 }
 

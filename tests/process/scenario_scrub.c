@@ -2,6 +2,7 @@
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +22,6 @@
 #define BLOCK_SIZE 512u
 #define FLIPS      3u
 
-static void value_fill(char value[VALUE_SIZE], uint32_t i)
-{
-    uint32_t state = i * 2654435761u + 1;
-
-    for (uint32_t at = 0; at < VALUE_SIZE; at++) {
-        state = state * 1664525u + 1013904223u;
-        value[at] = (char)('a' + (state >> 24) % 26);
-    }
-}
-
 static void set_all(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE];
@@ -42,7 +33,7 @@ static void set_all(struct resp_client *client, uint32_t keys)
                                     {key, (size_t)snprintf(key, sizeof key, "scrub:%u", i)},
                                     {value, VALUE_SIZE}};
 
-        value_fill(value, i);
+        dice_text(i, value, VALUE_SIZE);
         REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
                 key);
     }
@@ -57,7 +48,7 @@ static void check_all(struct resp_client *client, uint32_t keys)
         char key[32];
 
         snprintf(key, sizeof key, "scrub:%u", i);
-        value_fill(value, i);
+        dice_text(i, value, VALUE_SIZE);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
         REQUIRE(reply.kind != '-', "GET %s: %.*s", key, (int)reply.text.size, reply.text.data);
         REQUIRE(reply.text.size == VALUE_SIZE && memcmp(reply.text.data, value, VALUE_SIZE) == 0,
@@ -101,11 +92,11 @@ static uint32_t rot(const char *path)
 
     REQUIRE(fd >= 0 && fstat(fd, &status) == 0, "%s: %s", path, strerror(errno));
     for (off_t at = status.st_size - BLOCK_SIZE; at > 0 && flipped < FLIPS; at -= BLOCK_SIZE) {
-        bool letters = pread(fd, block, sizeof block, at) == (ssize_t)sizeof block;
+        bool text = pread(fd, block, sizeof block, at) == (ssize_t)sizeof block;
 
-        for (uint32_t i = 0; letters && i < BLOCK_SIZE; i++)
-            letters = block[i] >= 'a' && block[i] <= 'z';
-        if (!letters)
+        for (uint32_t i = 0; text && i < BLOCK_SIZE; i++)
+            text = block[i] >= '!' && block[i] <= 'z';
+        if (!text)
             continue;
         block[BLOCK_SIZE / 2] ^= 1;
         REQUIRE(pwrite(fd, block, sizeof block, at) == (ssize_t)sizeof block, "%s", path);

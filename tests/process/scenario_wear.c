@@ -5,6 +5,7 @@
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
+#include "tests/dice.h"
 
 #include <fts.h>
 #include <pthread.h>
@@ -42,12 +43,7 @@ struct wear {
 
 static void value_of(char value[VALUE_SIZE], uint32_t key, uint32_t version)
 {
-    uint32_t random = key * 2654435761u + version * 40503u + 1;
-
-    for (size_t i = 0; i < VALUE_SIZE; i++) {
-        random = random * 1664525u + 1013904223u;
-        value[i] = (char)('a' + (random >> 24) % 26);
-    }
+    dice_text((uint64_t)version << 32 | key, value, VALUE_SIZE);
 }
 
 static void write_batch(struct resp_client *client, struct wear *wear, const uint32_t keys[BATCH])
@@ -71,7 +67,8 @@ static void *write_all(void *argument)
 {
     struct writer *writer = argument;
     struct wear *wear = writer->wear;
-    uint32_t keys = wear->keys / CLIENTS, batches = keys / BATCH, random = writer->first + 1;
+    uint32_t keys = wear->keys / CLIENTS, batches = keys / BATCH;
+    struct dice dice = {writer->first};
     struct resp_client client;
 
     resp_client_init(&client);
@@ -79,11 +76,9 @@ static void *write_all(void *argument)
     for (uint32_t i = 0; i < batches * (1 + wear->writes); i++) {
         uint32_t batch[BATCH];
 
-        for (uint32_t j = 0; j < BATCH; j++) {
-            random = random * 1664525u + 1013904223u;
+        for (uint32_t j = 0; j < BATCH; j++)
             batch[j] = writer->first +
-                       CLIENTS * (i < batches ? i * BATCH + j : (random >> 8) % (batches * BATCH));
-        }
+                       CLIENTS * (i < batches ? i * BATCH + j : dice_pick(&dice, batches * BATCH));
         write_batch(&client, wear, batch);
         pause_ms(wear->pause_ms);
     }

@@ -2,7 +2,7 @@
 
 #include <criterion/criterion.h>
 
-#include "draw.h"
+#include "tests/dice.h"
 
 #define PARTS     4u
 #define RATE      (UINT64_C(32) << 20)
@@ -152,25 +152,25 @@ Test(budget, one_that_begins_gets_its_part_at_once)
 /* Whoever asks how, and whatever rates are said: in no time is more given than it may be. */
 Test(budget, the_sum_holds_over_any_time)
 {
-    struct draw draw = {5};
+    struct dice dice = {5};
     struct scene scene;
     uint64_t level = 0; /* given, less what time has brought: a leaky bucket */
 
     scene_init(&scene);
     for (uint32_t i = 0; i < 200000; i++) {
-        uint64_t passed_ms = draw_below(&draw, 20) ? draw_below(&draw, 4) : draw_below(&draw, 2000);
+        uint64_t passed_ms = dice_pick(&dice, 20) ? dice_pick(&dice, 4) : dice_pick(&dice, 2000);
         uint64_t leaks = scene.rate * passed_ms / 1000, left, given;
-        uint16_t part = (uint16_t)draw_below(&draw, PARTS);
+        uint16_t part = (uint16_t)dice_pick(&dice, PARTS);
 
         level -= leaks < level ? leaks : level;
         scene.now_ms += passed_ms;
-        given = ask(&scene, part, draw_below(&draw, 2) ? PIECE : draw_below(&draw, RATE));
-        left = given > 0 && draw_below(&draw, 3) == 0 ? draw_below(&draw, (uint32_t)given) : 0;
+        given = ask(&scene, part, dice_pick(&dice, 2) ? PIECE : dice_pick(&dice, RATE));
+        left = given > 0 && dice_pick(&dice, 3) == 0 ? dice_pick(&dice, (uint32_t)given) : 0;
         given += ask_and_give(&scene, part, left / 2, left) - left;
         level += given;
         cr_assert_leq(level, scene.rate * BUDGET_SAVED_MS / 1000);
-        if (draw_below(&draw, 1000) == 0) { /* the map says another */
-            scene.rate = (UINT64_C(1) + draw_below(&draw, 64)) << 20;
+        if (dice_pick(&dice, 1000) == 0) { /* the map says another */
+            scene.rate = (UINT64_C(1) + dice_pick(&dice, 64)) << 20;
             ask(&scene, part, 0);
             level = 0;
         }

@@ -1,7 +1,7 @@
 #include "replication/command.h"
 
 #include "tests/replication/allocation.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -349,7 +349,7 @@ static void arg_set(struct call *call, uint32_t number, const char *text)
     call->op.arg_count = number + 1;
 }
 
-static const char *draw_value(struct draw *draw)
+static const char *draw_value(struct dice *dice)
 {
     static const char *const texts[] = {"",
                                         "0",
@@ -362,19 +362,19 @@ static const char *draw_value(struct draw *draw)
                                         "hello",
                                         "12345678901234567890123"};
 
-    return texts[draw_below(draw, sizeof texts / sizeof texts[0])];
+    return texts[dice_pick(dice, sizeof texts / sizeof texts[0])];
 }
 
-static const char *draw_time(struct draw *draw)
+static const char *draw_time(struct dice *dice)
 {
     static const char *const texts[] = {
         "1", "999", "1000", "1001", "1002", "1003", "9223372036854775807"};
 
-    return texts[draw_below(draw, sizeof texts / sizeof texts[0])];
+    return texts[dice_pick(dice, sizeof texts / sizeof texts[0])];
 }
 
 /* Flags and times of what has to do with expiry; its other arguments are there. */
-static void draw_expiry(struct draw *draw, struct call *call)
+static void draw_expiry(struct dice *dice, struct call *call)
 {
     static const uint8_t conditions[] = {
         0,
@@ -386,26 +386,26 @@ static void draw_expiry(struct draw *draw, struct call *call)
         WIRE_EXPIRE_XX | WIRE_EXPIRE_LT,
     };
     struct wire_op *op = &call->op;
-    uint8_t relative = draw_below(draw, 2) ? WIRE_EXPIRE_RELATIVE : 0;
+    uint8_t relative = dice_pick(dice, 2) ? WIRE_EXPIRE_RELATIVE : 0;
 
     if (op->operation == WIRE_OP_TTL) {
         op->flags = relative;
     } else if (op->operation == WIRE_OP_EXPIRE) {
-        op->flags = conditions[draw_below(draw, sizeof conditions)] | relative;
-        arg_set(call, 1, draw_below(draw, 8) ? draw_time(draw) : "-7");
-    } else if (op->operation == WIRE_OP_GETEX && draw_below(draw, 3)) {
+        op->flags = conditions[dice_pick(dice, sizeof conditions)] | relative;
+        arg_set(call, 1, dice_pick(dice, 8) ? draw_time(dice) : "-7");
+    } else if (op->operation == WIRE_OP_GETEX && dice_pick(dice, 3)) {
         op->flags = relative;
-        arg_set(call, 1, draw_time(draw));
+        arg_set(call, 1, draw_time(dice));
     } else if (op->operation == WIRE_OP_GETEX) {
         op->flags = WIRE_GETEX_PERSIST;
     } else if (op->operation == WIRE_OP_SET && !(op->flags & WIRE_SET_KEEPTTL) &&
-               draw_below(draw, 2)) {
+               dice_pick(dice, 2)) {
         op->flags |= WIRE_SET_EXPIRY | relative;
-        arg_set(call, 2, draw_time(draw));
+        arg_set(call, 2, draw_time(dice));
     }
 }
 
-static void draw_call(struct draw *draw, struct call *call)
+static void draw_call(struct dice *dice, struct call *call)
 {
     static const uint8_t operations[] = {
 #define X(name, number, writes) number,
@@ -418,13 +418,13 @@ static void draw_call(struct draw *draw, struct call *call)
 
     *call = (struct call){.op = {.id = 77}};
     do
-        call->op.operation = operations[draw_below(draw, sizeof operations)];
+        call->op.operation = operations[dice_pick(dice, sizeof operations)];
     while (call->op.operation == WIRE_OP_SCAN); /* the host's */
     if (call->op.operation == WIRE_OP_SET) {
         static const uint8_t conditions[] = {0, WIRE_SET_NX, WIRE_SET_XX};
 
-        call->op.flags = conditions[draw_below(draw, 3)];
-        call->op.flags |= (uint8_t)(draw_below(draw, 4) << 2); /* GET, KEEPTTL */
+        call->op.flags = conditions[dice_pick(dice, 3)];
+        call->op.flags |= (uint8_t)(dice_pick(dice, 4) << 2); /* GET, KEEPTTL */
     }
     if (call->op.operation == WIRE_OP_COUNT)
         return;
@@ -432,14 +432,14 @@ static void draw_call(struct draw *draw, struct call *call)
              call->op.operation == WIRE_OP_APPEND || call->op.operation == WIRE_OP_INCRBY;
     if (call->op.operation == WIRE_OP_PUT || call->op.operation == WIRE_OP_GET ||
         call->op.operation == WIRE_OP_DEL || call->op.operation == WIRE_OP_EXISTS)
-        pairs = 1 + draw_below(draw, ARGS_MAX / 2);
+        pairs = 1 + dice_pick(dice, ARGS_MAX / 2);
     for (uint32_t i = 0; i < pairs; i++) {
-        key[0] = (char)('a' + draw_below(draw, KEYS));
+        key[0] = (char)('a' + dice_pick(dice, KEYS));
         arg_set(call, valued ? 2 * i : i, key);
         if (valued)
-            arg_set(call, 2 * i + 1, draw_value(draw));
+            arg_set(call, 2 * i + 1, draw_value(dice));
     }
-    draw_expiry(draw, call);
+    draw_expiry(dice, call);
 }
 
 /* A retry finds only the i64: the reply it gets is the first one, to the byte, or UNKNOWN. */
@@ -462,7 +462,7 @@ static void check_retry(const struct call *call, const struct command_outcome *o
 Test(command, does_what_a_naive_interpreter_does)
 {
     for (uint64_t seed = 1; seed <= 30; seed++) {
-        struct draw draw = {.state = seed};
+        struct dice dice = {.state = seed};
         struct command_outcome outcome;
         struct slot slots[KEYS] = {0};
         struct naive naive = {0};
@@ -472,10 +472,10 @@ Test(command, does_what_a_naive_interpreter_does)
         for (uint32_t i = 0; i < 1000; i++) {
             struct call call;
             uint32_t stride;
-            uint32_t key = draw_below(&draw, KEYS);
+            uint32_t key = dice_pick(&dice, KEYS);
             uint8_t status;
 
-            draw_call(&draw, &call);
+            draw_call(&dice, &call);
             status = command_check(&options, &call.op, call.args);
             if (status != WIRE_STATUS_OK) {
                 cr_assert_eq(call.op.operation, WIRE_OP_INCRBY);
@@ -483,7 +483,7 @@ Test(command, does_what_a_naive_interpreter_does)
                 continue;
             }
             if (slots[key].found) {
-                slots[key].expiry_ms = draw_below(&draw, 2) ? NOW + 1 + draw_below(&draw, 3) : 0;
+                slots[key].expiry_ms = dice_pick(&dice, 2) ? NOW + 1 + dice_pick(&dice, 3) : 0;
                 naive.slots[key].expiry_ms = slots[key].expiry_ms;
             }
             for (uint32_t k = 0; k < KEYS; k++) /* the host takes out what has expired */
@@ -527,7 +527,7 @@ Test(command, out_of_memory_is_told)
 {
     struct command_outcome outcome;
     struct slot slots[KEYS] = {0};
-    struct draw draw = {.state = 8};
+    struct dice dice = {.state = 8};
     uint32_t failures = 0;
 
     slots[0] = (struct slot){.found = true, .size = 1, .bytes = "1"};
@@ -535,11 +535,11 @@ Test(command, out_of_memory_is_told)
         struct call call;
         int r;
 
-        draw_call(&draw, &call);
+        draw_call(&dice, &call);
         if (command_check(&options, &call.op, call.args) != WIRE_STATUS_OK)
             continue;
         command_outcome_init(&outcome);
-        allocation_fails_in = draw_below(&draw, 3);
+        allocation_fails_in = dice_pick(&dice, 3);
         r = evaluate(&call.op, call.args, slots, &outcome);
         allocation_fails_in = -1;
         cr_assert(r == 0 || r == -ENOMEM);

@@ -1,6 +1,6 @@
 #include "replication/deadlines.h"
 
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 
@@ -19,7 +19,7 @@ static void note(struct deadlines *deadlines, uint64_t ms, uint64_t id)
 
 Test(deadlines, come_out_in_order_and_not_early)
 {
-    struct draw draw = {.state = 3};
+    struct dice dice = {.state = 3};
     struct deadlines deadlines;
     struct keydir_digest digest;
     uint64_t before = 0;
@@ -27,7 +27,7 @@ Test(deadlines, come_out_in_order_and_not_early)
     deadlines_init(&deadlines);
     deadlines_cover(&deadlines);
     for (uint64_t i = 0; i < 500; i++) {
-        uint64_t ms = 100 + draw_below(&draw, 1000);
+        uint64_t ms = 100 + dice_pick(&dice, 1000);
 
         note(&deadlines, ms, ms);
     }
@@ -67,13 +67,13 @@ Test(deadlines, more_than_it_holds_come_out_over_several_walks)
     enum { KEYS = 10 * DEADLINES_MAX };
     static uint64_t due[KEYS];
     static bool taken[KEYS];
-    struct draw draw = {.state = 4};
+    struct dice dice = {.state = 4};
     struct deadlines deadlines;
     struct keydir_digest digest;
     unsigned walks = 0, left = KEYS;
 
     for (unsigned i = 0; i < KEYS; i++)
-        due[i] = 1 + draw_below(&draw, 100000);
+        due[i] = 1 + dice_pick(&dice, 100000);
     deadlines_init(&deadlines);
     for (uint64_t now = 0; left > 0; now++) {
         cr_assert_leq(now, 100000);

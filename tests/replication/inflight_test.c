@@ -1,7 +1,7 @@
 #include "replication/inflight.h"
 
 #include "tests/replication/allocation.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -13,18 +13,18 @@ Test(inflight, holds_what_a_plain_table_holds)
 {
     static char operations[SESSIONS][SEQUENCES + 1];
     static bool model[SESSIONS][SEQUENCES + 1];
-    struct draw draw = {.state = 5};
+    struct dice dice = {.state = 5};
     struct inflight inflight;
     uint32_t count = 0;
 
     inflight_init(&inflight);
     for (uint32_t i = 0; i < 20000; i++) {
-        uint32_t session = draw_below(&draw, SESSIONS);
-        uint32_t sequence = 1 + draw_below(&draw, SEQUENCES);
+        uint32_t session = dice_pick(&dice, SESSIONS);
+        uint32_t sequence = 1 + dice_pick(&dice, SEQUENCES);
         bool *there = &model[session][sequence];
         void *operation = &operations[session][sequence];
         void *found = NULL;
-        bool adds = draw_below(&draw, 1 + i / 4000 % 4) == 0;
+        bool adds = dice_pick(&dice, 1 + i / 4000 % 4) == 0;
 
         cr_assert_eq(inflight_find(&inflight, session, sequence, &found),
                      *there ? INFLIGHT_E_OK : INFLIGHT_E_ABSENT);

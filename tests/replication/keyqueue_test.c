@@ -1,7 +1,7 @@
 #include "replication/keyqueue.h"
 
 #include "tests/replication/allocation.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -68,16 +68,16 @@ static void compare(struct keyqueue *queue, struct operation *operations)
 }
 
 static void enter(struct keyqueue *queue, struct operation *operations, struct operation *one,
-                  struct draw *draw, uint64_t number)
+                  struct dice *dice, uint64_t number)
 {
     bool blocked = false;
 
     *one = (struct operation){.number = number,
-                              .count = 1 + draw_below(draw, KEYS_MAX),
-                              .partition = (uint16_t)draw_below(draw, 2)};
+                              .count = 1 + dice_pick(dice, KEYS_MAX),
+                              .partition = (uint16_t)dice_pick(dice, 2)};
     one->ticket.operation = one;
     for (uint32_t i = 0; i < one->count; i++) {
-        uint32_t key = draw_below(draw, 12);
+        uint32_t key = dice_pick(dice, 12);
 
         one->digests[i] = (struct keydir_digest){.high = key, .low = key % 3};
     }
@@ -104,17 +104,17 @@ Test(keyqueue, is_fifo_a_key_and_never_stops)
 {
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct operation *operations = calloc(TICKETS, sizeof *operations);
-        struct draw draw = {.state = seed};
+        struct dice dice = {.state = seed};
         struct keyqueue queue;
         uint32_t left = 0;
 
         cr_assert_eq(keyqueue_init(&queue, &options), 0);
         for (uint64_t number = 1; number <= 800; number++) {
-            struct operation *one = &operations[draw_below(&draw, TICKETS)];
+            struct operation *one = &operations[dice_pick(&dice, TICKETS)];
 
             if (!one->entered)
-                enter(&queue, operations, one, &draw, number);
-            else if (keyqueue_ready(&one->ticket) || draw_below(&draw, 10) == 0)
+                enter(&queue, operations, one, &dice, number);
+            else if (keyqueue_ready(&one->ticket) || dice_pick(&dice, 10) == 0)
                 leave(&queue, one); /* done, or its deadline passed */
             compare(&queue, operations);
         }

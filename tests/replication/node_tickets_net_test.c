@@ -1,7 +1,7 @@
 /* Three nodes' control planes and a register in the meta group's place: messages are lost, doubled
  * and late, nodes restart, commands come twice and to several. What was answered holds, and in the
  * end all hold the same. */
-#include "draw.h"
+#include "tests/dice.h"
 
 #include "replication/node.h"
 #include "ring/tickets_command.h"
@@ -31,7 +31,7 @@ struct parcel {
 };
 
 struct net {
-    struct draw random;
+    struct dice random;
     uint64_t now_ms;
     struct vfs *disks[NODES];
     struct node *nodes[NODES];
@@ -50,7 +50,7 @@ static struct net net;
 
 static uint32_t below(uint32_t bound)
 {
-    return draw_below(&net.random, bound);
+    return dice_pick(&net.random, bound);
 }
 
 /* --- messages ------------------------------------------------------------------------------ */

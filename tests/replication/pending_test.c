@@ -1,7 +1,7 @@
 #include "replication/pending.h"
 
 #include "tests/replication/allocation.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -71,9 +71,9 @@ static void compare(const struct pending *pending, const struct model *model)
     }
 }
 
-static void step_add(struct pending *pending, struct model *model, struct draw *draw)
+static void step_add(struct pending *pending, struct model *model, struct dice *dice)
 {
-    uint32_t writes = draw_below(draw, WRITES_EACH);
+    uint32_t writes = dice_pick(dice, WRITES_EACH);
 
     if (model->count + writes > MODEL_MAX)
         return;
@@ -82,9 +82,9 @@ static void step_add(struct pending *pending, struct model *model, struct draw *
         struct model_write *write = &model->writes[model->count++];
 
         *write = (struct model_write){.index = model->last,
-                                      .key = draw_below(draw, KEYS),
-                                      .location = draw_bits(draw) >> 24,
-                                      .tombstone = draw_below(draw, 4) == 0};
+                                      .key = dice_pick(dice, KEYS),
+                                      .location = dice_next(dice) >> 24,
+                                      .tombstone = dice_pick(dice, 4) == 0};
         add_write(pending, write->key, write->location, write->tombstone);
     }
 }
@@ -112,9 +112,9 @@ static void step_pop(struct pending *pending, struct model *model)
         model->writes[i] = model->writes[i + gone];
 }
 
-static void step_truncate(struct pending *pending, struct model *model, struct draw *draw)
+static void step_truncate(struct pending *pending, struct model *model, struct dice *dice)
 {
-    uint64_t from = model->first + draw_below(draw, (uint32_t)(model->last + 2 - model->first));
+    uint64_t from = model->first + dice_pick(dice, (uint32_t)(model->last + 2 - model->first));
 
     pending_truncate(pending, from);
     if (from <= model->last)
@@ -126,21 +126,21 @@ static void step_truncate(struct pending *pending, struct model *model, struct d
 Test(pending, finds_the_newest_write_through_adds_pops_and_truncations)
 {
     for (uint64_t seed = 1; seed <= 40; seed++) {
-        struct draw draw = {.state = seed};
+        struct dice dice = {.state = seed};
         static struct model model;
         struct pending pending;
 
         model = (struct model){.first = 7, .last = 6};
         pending_init(&pending);
         for (uint32_t i = 0; i < 600; i++) {
-            uint32_t what = draw_below(&draw, 100);
+            uint32_t what = dice_pick(&dice, 100);
 
             if (what < 55 - seed % 3 * 8)
-                step_add(&pending, &model, &draw);
+                step_add(&pending, &model, &dice);
             else if (what < 92)
                 step_pop(&pending, &model);
             else
-                step_truncate(&pending, &model, &draw);
+                step_truncate(&pending, &model, &dice);
             compare(&pending, &model);
         }
         pending_deinit(&pending);

@@ -1,5 +1,7 @@
 #include "raft_sim.h"
 
+#include "ring/mix.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +18,7 @@ void sim_fail(const struct sim *sim, const char *what)
 
 uint64_t sim_random(struct sim *sim)
 {
-    uint64_t x = sim->random += 0x9E3779B97F4A7C15u;
-
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
+    return mix_next(&sim->random);
 }
 
 uint64_t sim_between(struct sim *sim, uint64_t min, uint64_t max)

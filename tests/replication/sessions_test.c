@@ -1,7 +1,7 @@
 #include "replication/sessions.h"
 
 #include "tests/replication/allocation.h"
-#include "tests/replication/draw.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -134,7 +134,7 @@ static void reload(struct sessions *to, const struct sessions *from)
 Test(sessions, agree_with_a_plain_model_and_across_replicas)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct draw draw = {.state = seed};
+        struct dice dice = {.state = seed};
         static struct model model;
         struct sessions leader, follower;
 
@@ -142,25 +142,25 @@ Test(sessions, agree_with_a_plain_model_and_across_replicas)
         sessions_init(&leader, &options);
         sessions_init(&follower, &options);
         for (uint64_t index = 1; index <= 500; index++) {
-            uint32_t id = 1 + draw_below(&draw, (uint32_t)(index * (IDS - 1) / 500) + 1);
-            uint64_t near = model.sessions[id % IDS].floor + draw_below(&draw, 12);
+            uint32_t id = 1 + dice_pick(&dice, (uint32_t)(index * (IDS - 1) / 500) + 1);
+            uint64_t near = model.sessions[id % IDS].floor + dice_pick(&dice, 12);
             struct record_request request = {
                 .session = id % IDS ? id : 1,
                 .sequence = near < 1           ? 1
                             : near > SEQUENCES ? SEQUENCES
                                                : near,
-                .result = (int64_t)draw_bits(&draw),
+                .result = (int64_t)dice_next(&dice),
             };
             enum sessions_e expected;
 
-            request.floor = request.sequence - draw_below(&draw, 9) % request.sequence;
-            if (draw_below(&draw, 30) == 0)
+            request.floor = request.sequence - dice_pick(&dice, 9) % request.sequence;
+            if (dice_pick(&dice, 30) == 0)
                 request.floor = request.sequence + 1;
             expected = model_apply(&model, &request, index);
             cr_assert_eq(sessions_apply(&leader, &request, index), (int)expected);
             cr_assert_eq(sessions_apply(&follower, &request, index), (int)expected);
-            if (draw_below(&draw, 20) == 0)
-                reload(&follower, draw_below(&draw, 2) ? &leader : &follower);
+            if (dice_pick(&dice, 20) == 0)
+                reload(&follower, dice_pick(&dice, 2) ? &leader : &follower);
             cr_assert_eq(sessions_digest(&leader), sessions_digest(&follower));
             if (index % 10 == 0) {
                 compare(&leader, &model);
@@ -177,7 +177,7 @@ Test(sessions, agree_with_a_plain_model_and_across_replicas)
 Test(sessions, a_retried_increment_counts_once)
 {
     for (uint64_t seed = 1; seed <= 50; seed++) {
-        struct draw draw = {.state = seed};
+        struct dice dice = {.state = seed};
         struct sessions sessions;
         int64_t first_answer[301] = {0};
         int64_t counter = 0;
@@ -187,7 +187,7 @@ Test(sessions, a_retried_increment_counts_once)
 
         sessions_init(&sessions, &options);
         while (floor <= 300) {
-            uint64_t sequence = floor + draw_below(&draw, 5);
+            uint64_t sequence = floor + dice_pick(&dice, 5);
             struct sessions_answer answer = {0};
             struct record_request request = {
                 .session = 9, .sequence = sequence, .floor = floor, .result = counter + 1};
@@ -206,10 +206,10 @@ Test(sessions, a_retried_increment_counts_once)
             default:
                 cr_assert_fail("an unanswered request is new or done");
             }
-            answered[sequence] = draw_below(&draw, 3) > 0; /* else the reply was lost */
+            answered[sequence] = dice_pick(&dice, 3) > 0; /* else the reply was lost */
             while (floor <= 300 && answered[floor])
                 floor++;
-            if (draw_below(&draw, 10) == 0)
+            if (dice_pick(&dice, 10) == 0)
                 reload(&sessions, &sessions);
         }
         cr_assert_eq(counter, 300);
@@ -347,7 +347,7 @@ Test(sessions, load_refuses_a_sequence_that_comes_twice)
 /* Whatever the bytes are: refused and unchanged, or loaded into a sound state. */
 Test(sessions, load_survives_damaged_bytes)
 {
-    struct draw draw = {.state = 3};
+    struct dice dice = {.state = 3};
     struct sessions sessions, other;
     size_t size;
     uint8_t *bytes;
@@ -366,8 +366,8 @@ Test(sessions, load_survives_damaged_bytes)
         uint8_t *damaged = malloc(size);
 
         memcpy(damaged, bytes, size);
-        for (uint32_t flips = 1 + draw_below(&draw, 3); flips > 0; flips--)
-            damaged[draw_below(&draw, (uint32_t)size)] = (uint8_t)draw_bits(&draw);
+        for (uint32_t flips = 1 + dice_pick(&dice, 3); flips > 0; flips--)
+            damaged[dice_pick(&dice, (uint32_t)size)] = (uint8_t)dice_next(&dice);
         refused += sessions_load(&other, damaged, size) == SESSIONS_MALFORMED;
         sessions_check_invariants(&other);
         free(damaged);

@@ -12,11 +12,16 @@
 /* As if each node had three shards more, which have nothing to send. */
 #define BUDGET_PARTS 4
 
+uint64_t cluster_random(struct cluster *cluster)
+{
+    return cluster->random = cluster->random * 6364136223846793005u + 1442695040888963407u;
+}
+
 void cluster_deliver(struct cluster *cluster, int node, struct shard_event *event)
 {
     event->now_ms = cluster->now_ms;
     event->wall_ms = CLUSTER_EPOCH_MS + cluster->now_ms + (uint64_t)cluster->skew_ms[node];
-    event->random = cluster->random = cluster->random * 6364136223846793005u + 1442695040888963407u;
+    event->random = cluster_random(cluster);
     shard_step(cluster->shards[node], event);
 }
 

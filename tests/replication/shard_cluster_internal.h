@@ -23,6 +23,8 @@ struct cluster_parcel {
 };
 
 /* shard_cluster.c */
+/* Whatever chance does in a cluster is of one sequence. */
+uint64_t cluster_random(struct cluster *cluster);
 void cluster_deliver(struct cluster *cluster, int node, struct shard_event *event);
 /* Until no message and no job is on its way. */
 void cluster_settle(struct cluster *cluster);

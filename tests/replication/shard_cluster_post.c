@@ -45,8 +45,7 @@ static struct cluster_parcel *delayed;
 
 static uint32_t draw(struct cluster *cluster, uint32_t below)
 {
-    cluster->random = cluster->random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(cluster->random >> 33) % below;
+    return (uint32_t)(cluster_random(cluster) >> 33) % below;
 }
 
 static bool chance(struct cluster *cluster, uint32_t thousandths)

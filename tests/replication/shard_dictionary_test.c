@@ -3,6 +3,7 @@
 #include "replication/raft.h"
 #include "replication/shard_internal.h"
 #include "storage/record.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <sodium.h>
@@ -130,14 +131,12 @@ Test(shard_dictionary, values_without_anything_in_common_teach_none)
 {
     char key[32], value[64];
     uint16_t partition = begin();
-    uint64_t x = 1;
+    struct dice dice = {1};
 
     for (int i = 0; i < KEYS; i++) {
         kinds_key(key, i);
-        for (int at = 0; at < 60; at++) {
-            x = x * 6364136223846793005u + 1442695040888963407u;
-            value[at] = (char)(1 + (x >> 33) % 255);
-        }
+        for (int at = 0; at < 60; at++)
+            value[at] = (char)(1 + dice_below(&dice, 255));
         value[60] = 0;
         cr_assert_eq(cluster_set(&cluster, key, value)->status, WIRE_STATUS_OK);
     }

@@ -2,6 +2,7 @@
 
 #include "replication/raft.h"
 #include "tests/storage/vfs_crash.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 
@@ -47,7 +48,6 @@ static void forget_log(struct cluster *cluster)
 /* More than goes into one piece, and does not compress. */
 static void fill(struct cluster *cluster, uint16_t partition)
 {
-    uint64_t random = 1;
     uint32_t filled = 0;
 
     for (uint32_t i = 0; filled < FILL_KEYS; i++) {
@@ -56,10 +56,7 @@ static void fill(struct cluster *cluster, uint16_t partition)
         snprintf(key, sizeof key, "fill-%u", i);
         if (cluster_partition(cluster, key) != partition)
             continue;
-        for (size_t at = 0; at < FILL_SIZE; at++) {
-            random = random * 6364136223846793005u + 1442695040888963407u;
-            value[at] = (char)('!' + (random >> 33) % 90);
-        }
+        dice_text(i, value, FILL_SIZE);
         value[FILL_SIZE] = 0;
         cr_assert_eq(cluster_set(cluster, key, value)->status, WIRE_STATUS_OK);
         filled++;

@@ -3,6 +3,7 @@
 
 #include "replication/raft.h"
 #include "replication/shard_internal.h"
+#include "tests/dice.h"
 #include "shard_cluster.h"
 
 #include <criterion/criterion.h>
@@ -37,10 +38,8 @@ static void restart_all(uint64_t snapshot_rate)
 static void write_one(void)
 {
     char key[32], value[VALUE_SIZE];
-    uint32_t random = written;
 
-    for (size_t i = 0; i < sizeof value - 1; i++)
-        value[i] = (char)('0' + (random = random * 1664525 + 1013904223) % 75);
+    dice_text(written, value, sizeof value - 1);
     value[sizeof value - 1] = '\0';
     do
         snprintf(key, sizeof key, "key %u", written++ % (keys * CLUSTER_PARTITIONS));

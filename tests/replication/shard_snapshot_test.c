@@ -4,6 +4,7 @@
 #include "replication/shard_internal.h"
 #include "storage/checksum.h"
 #include "storage/store_state.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 
@@ -502,12 +503,8 @@ static const struct raft_progress *progress_of(void)
 static uint64_t half_way(void)
 {
     static char value[8001];
-    uint32_t random = 1;
 
-    for (size_t i = 0; i + 1 < sizeof value; i++) { /* nothing that compresses */
-        random = random * 1664525 + 1013904223;
-        value[i] = (char)('!' + (random >> 24) % 90);
-    }
+    dice_text(1, value, sizeof value - 1);
     begin();
     cluster.options.snapshot_rate = 50000;
     restart_all_forgetful();

@@ -20,7 +20,8 @@ static struct shard_source *source(void)
     return source;
 }
 
-/* A snapshot of partition 0 has just begun for node 2; its records are on the leader's disk. */
+/* A snapshot of partition 0 has just begun for node 2; its records are on the leader's disk. How
+ * far it has come at a given time hangs on the packed size of this very value. */
 static void begin(void)
 {
     static char value[VALUE_SIZE + 1];

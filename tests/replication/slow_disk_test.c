@@ -2,7 +2,7 @@
 
 #include <criterion/criterion.h>
 
-#include "draw.h"
+#include "tests/dice.h"
 
 #define PERIOD_MS 300u
 #define MEMBERS   5u
@@ -198,15 +198,15 @@ Test(slow_disk, it_is_sound_again_by_a_few_good_samples)
 
 Test(slow_disk, noise_about_the_bars_flaps_rarely)
 {
-    struct draw draw = {9};
+    struct dice dice = {9};
     struct scene scene;
     uint32_t changed = 0;
 
     scene_init(&scene);
     for (unsigned i = 0; i < 7200; i++) { /* an hour */
         for (uint32_t k = 0; k < MEMBERS; k++)
-            scene.samples[k].p99_us = 3000 + (uint32_t)draw_below(&draw, 4000);
-        scene.samples[2].p99_us = 10000 + (uint32_t)draw_below(&draw, 90000);
+            scene.samples[k].p99_us = 3000 + (uint32_t)dice_pick(&dice, 4000);
+        scene.samples[2].p99_us = 10000 + (uint32_t)dice_pick(&dice, 90000);
         changed += step(&scene);
     }
     cr_assert_leq(changed, 1);

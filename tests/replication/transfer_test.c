@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "draw.h"
+#include "tests/dice.h"
 #include "replication/quorum.h"
 #include "replication/raft_internal.h"
 #include "replication/transfer.h"
@@ -359,12 +359,12 @@ Test(transfer, a_group_that_is_as_a_plan_wants_it_says_so_under_its_epoch)
 
 /* --- any way from anywhere ----------------------------------------------------------------- */
 
-static void draw_wanted(struct group *group, struct draw *draw)
+static void draw_wanted(struct group *group, struct dice *dice)
 {
-    uint32_t count = 1 + draw_below(draw, 5), at = 0;
+    uint32_t count = 1 + dice_pick(dice, 5), at = 0;
 
     while (at < count) {
-        uint16_t member = (uint16_t)(1 + draw_below(draw, MEMBERS));
+        uint16_t member = (uint16_t)(1 + dice_pick(dice, MEMBERS));
         bool known = false;
 
         for (uint32_t i = 0; i < at; i++)
@@ -374,11 +374,11 @@ static void draw_wanted(struct group *group, struct draw *draw)
     }
     group->view.wanted_count = count;
     group->view.epoch++;
-    group->view.moving = draw_below(draw, 2);
+    group->view.moving = dice_pick(dice, 2);
 }
 
 /* Some are heard of, some have caught up; always enough for this leader to remain one. */
-static void draw_peers(struct group *group, struct draw *draw)
+static void draw_peers(struct group *group, struct dice *dice)
 {
     struct raft *raft = &group->raft;
 
@@ -386,8 +386,8 @@ static void draw_peers(struct group *group, struct draw *draw)
     for (uint32_t i = 0; i < raft->peer_count; i++) {
         struct raft_progress *peer = &raft->peers[i];
 
-        if (peer->voter || peer->voter_old || draw_below(draw, 2))
-            hear(group, peer->replica.member, draw_below(draw, 2));
+        if (peer->voter || peer->voter_old || dice_pick(dice, 2))
+            hear(group, peer->replica.member, dice_pick(dice, 2));
     }
 }
 
@@ -411,14 +411,14 @@ static void check_proposal(const struct group *group)
     }
 }
 
-static void step(struct group *group, struct draw *draw, bool calm)
+static void step(struct group *group, struct dice *dice, bool calm)
 {
     struct raft *raft = &group->raft;
 
     if (next(group) == TRANSFER_PROPOSE) {
         check_proposal(group);
         append(group);
-        if (!calm && draw_below(draw, 8) == 0 && raft_config_truncate(raft, raft->log.last))
+        if (!calm && dice_pick(dice, 8) == 0 && raft_config_truncate(raft, raft->log.last))
             raft->log.last--; /* another leader never had it */
     } else if (group->action.step == TRANSFER_HAND_OVER) {
         cr_assert(votes(group, group->action.member));
@@ -429,27 +429,27 @@ static void step(struct group *group, struct draw *draw, bool calm)
 
 Test(transfer, every_row_is_reached_from_every_row)
 {
-    struct draw draw = {.state = 4};
+    struct dice dice = {.state = 4};
 
     for (uint32_t round = 0; round < 3000; round++) {
         struct group group;
         uint32_t steps = 0;
 
-        group_init(&group, (uint16_t[]){1, 2, 3, 4, 5}, 1 + draw_below(&draw, 5));
-        draw_wanted(&group, &draw);
+        group_init(&group, (uint16_t[]){1, 2, 3, 4, 5}, 1 + dice_pick(&dice, 5));
+        draw_wanted(&group, &dice);
         for (uint32_t i = 0; i < 40; i++) {
-            if (draw_below(&draw, 10) == 0)
-                draw_wanted(&group, &draw);
-            group.view.may_begin = draw_below(&draw, 3) > 0;
-            group.view.paused = draw_below(&draw, 5) == 0;
-            draw_peers(&group, &draw);
-            step(&group, &draw, false);
+            if (dice_pick(&dice, 10) == 0)
+                draw_wanted(&group, &dice);
+            group.view.may_begin = dice_pick(&dice, 3) > 0;
+            group.view.paused = dice_pick(&dice, 5) == 0;
+            draw_peers(&group, &dice);
+            step(&group, &dice, false);
         }
         group.view.may_begin = true;
         group.view.paused = false;
         do {
             hear_all(&group);
-            step(&group, &draw, true);
+            step(&group, &dice, true);
             cr_assert_lt(++steps, 13u, "round %u: %s", round,
                          transfer_step_name(group.action.step));
         } while (group.action.step != TRANSFER_DONE);

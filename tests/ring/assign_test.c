@@ -7,7 +7,7 @@
 
 #include <criterion/criterion.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "tests/storage/alloc.h"
 
 #define ROWS_MAX    4u

@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 
 #define KEYS 100000u
 

@@ -1,4 +1,5 @@
 #include "ring/histogram.h"
+#include "ring/mix.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -7,19 +8,10 @@
 
 static struct histogram histogram, other;
 
-/* splitmix64: stands for chance. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 /* Values spread over all magnitudes up to the limit. */
 static uint64_t value_of(uint64_t i)
 {
-    return (mix(i) & HISTOGRAM_VALUE_MAX) >> (mix(~i) % 40);
+    return (mix_of(i) & HISTOGRAM_VALUE_MAX) >> (mix_of(~i) % 40);
 }
 
 Test(histogram, empty_one_answers_zero)

@@ -4,6 +4,7 @@
  * Usage: link_nng_tsan [seconds, default 4] */
 #include "ring/link_nng.h"
 #include "ring/wire.h"
+#include "tests/dice.h"
 
 #include <pthread.h>
 #include <sodium.h>
@@ -149,19 +150,14 @@ static void host_init(struct host *host)
         pthread_mutex_init(&host->flows[i].lock, NULL);
 }
 
-static uint32_t draw(uint32_t *state)
-{
-    *state = *state * 1664525 + 1013904223;
-    return *state >> 8;
-}
-
 /* Sends a message on each link that is up; what has come meanwhile is consumed. */
-static void work(struct host *host, uint32_t *random)
+static void work(struct host *host, struct dice *dice)
 {
     for (unsigned i = 0; i < LINKS_MAX; i++) {
         struct flow *flow = &host->flows[i];
         struct link_message message = {.type = WIRE_OPS, .body = pattern};
-        message.body_size = draw(random) % 64 == 0 ? draw(random) % BODY_MAX : draw(random) % 900;
+        message.body_size =
+            dice_pick(dice, 64) == 0 ? dice_pick(dice, BODY_MAX) : dice_pick(dice, 900);
         pthread_mutex_lock(&flow->lock);
         struct link *link = flow->link;
         size_t bytes = flow->unconsumed_bytes;
@@ -176,7 +172,7 @@ static void work(struct host *host, uint32_t *random)
         if (link == NULL)
             continue;
         link_consumed(link, bytes, messages);
-        if (draw(random) % 8 == 0) {
+        if (dice_pick(dice, 8) == 0) {
             message.type = WIRE_BEAT;
             message.body_size %= 100;
             (void)link_send(link, &message, 1);
@@ -186,14 +182,14 @@ static void work(struct host *host, uint32_t *random)
 
 static void *sender_main(void *argument)
 {
-    uint32_t random = (uint32_t)(uintptr_t)argument;
-    struct host *host = random % 2 == 0 ? &node : &router;
+    struct dice dice = {(uintptr_t)argument};
+    struct host *host = dice.state % 2 == 0 ? &node : &router;
     while (!atomic_load(&stop)) {
         pthread_rwlock_rdlock(&host->lock);
         if (host->fabric != NULL)
-            work(host, &random);
+            work(host, &dice);
         pthread_rwlock_unlock(&host->lock);
-        if (draw(&random) % 4 == 0)
+        if (dice_pick(&dice, 4) == 0)
             usleep(200);
     }
     return NULL;
@@ -221,11 +217,11 @@ static void open_to_tickets(uint32_t count)
 static void *closer_main(void *argument)
 {
     uint16_t port = *(uint16_t *)argument;
-    uint32_t random = 77;
+    struct dice dice = {77};
     while (!atomic_load(&stop)) {
         usleep(PAUSE_US);
-        unsigned place = draw(&random) % LINKS;
-        if (draw(&random) % 2 == 0) {
+        unsigned place = dice_pick(&dice, LINKS);
+        if (dice_pick(&dice, 2) == 0) {
             pthread_mutex_lock(&dialled_lock);
             link_close(dialled[place]);
             dial(place, port);
@@ -234,8 +230,8 @@ static void *closer_main(void *argument)
         }
         pthread_rwlock_rdlock(&node.lock);
         if (node.fabric != NULL) /* others ask for them while connections come in */
-            open_to_tickets(1 + draw(&random) % TICKETS_MAX);
-        struct flow *flow = &node.flows[draw(&random) % LINKS_MAX];
+            open_to_tickets(1 + dice_pick(&dice, TICKETS_MAX));
+        struct flow *flow = &node.flows[dice_pick(&dice, LINKS_MAX)];
         pthread_mutex_lock(&flow->lock);
         struct link *link = node.fabric != NULL ? flow->link : NULL;
         pthread_mutex_unlock(&flow->lock);

@@ -2,6 +2,7 @@
 
 #include "ring/wire.h"
 #include "tests/storage/alloc.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -352,15 +353,14 @@ Test(link_sender, random_traffic_keeps_order_in_each_lane_and_the_rules_of_credi
     uint64_t expected[LINK_LANES] = {0}, given[LINK_LANES] = {0};
     struct link_credit consumed = {0, 0};
     static const uint8_t types[] = {WIRE_BEAT, WIRE_OPS, WIRE_OPS, WIRE_SNAPSHOT};
-    uint32_t random = 12345;
+    struct dice dice = {12345};
     sender.window = (struct link_credit){.bytes = 40000, .messages = 30};
     for (unsigned step = 0; step < 60000; step++) {
-        random = random * 1664525 + 1013904223;
-        unsigned choice = random >> 28;
-        size_t size = (random >> 8) % 3000;
+        unsigned choice = dice_pick(&dice, 16);
+        size_t size = dice_below(&dice, 3000);
         struct link_message message;
         if (choice < 5) {
-            uint8_t type = types[(random >> 20) % 4];
+            uint8_t type = types[dice_pick(&dice, 4)];
             unsigned lane = link_frame_lane(type);
             if (step % 97 == 0)
                 size *= 300;

@@ -5,7 +5,7 @@
 
 #include "ring/ringmap.h"
 
-#include "dice.h"
+#include "tests/dice.h"
 
 /* Equal ACTIVE members 1 … members without a zone, rows empty. */
 struct ringmap model_cluster(uint32_t members, uint32_t partitions, uint32_t replicas);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "ringmap_example.h"
 
 /* `count` of the members that are in one of two states, from a random one on. */

@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 
 #define CASES 20000u
 

@@ -3,7 +3,7 @@
 #ifndef TESTS_RING_SWIM_NET_H
 #define TESTS_RING_SWIM_NET_H
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "ring/identity.h"
 #include "ring/swim.h"
 

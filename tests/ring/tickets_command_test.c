@@ -1,6 +1,6 @@
 #include "ring/tickets_command.h"
 
-#include "dice.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <sodium.h>

@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <sodium.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 
 static const uint8_t first_psk[TICKET_PSK_SIZE] = {1, 2, 3};
 static const uint8_t second_psk[TICKET_PSK_SIZE] = {4, 5, 6};

@@ -6,7 +6,7 @@
 
 #include <criterion/criterion.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "tests/storage/alloc.h"
 
 #define KEYS 5000u

@@ -3,7 +3,7 @@
 #ifndef TESTS_RING_WIRE_BODY_H
 #define TESTS_RING_WIRE_BODY_H
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "ring/wire.h"
 #include "ring/wire_load.h"
 #include "ring/wire_peers.h"

@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <msgpack.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 
 #define CASES 100000u
 

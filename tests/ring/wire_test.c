@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <msgpack.h>
 
-#include "dice.h"
+#include "tests/dice.h"
 #include "tests/storage/alloc.h"
 #include "wire_body.h"
 

@@ -1,4 +1,4 @@
-#include "tests/ring/dice.h"
+#include "tests/dice.h"
 
 #include "router/attempts.h"
 

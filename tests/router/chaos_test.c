@@ -3,7 +3,7 @@
  * to lead what they do not, replies that are lost, late or twice, and a clock that runs on. */
 #include "harness.h"
 
-#include "tests/ring/dice.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

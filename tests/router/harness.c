@@ -1,21 +1,17 @@
 #include "harness.h"
 
+#include "ring/mix.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t harness_random(struct harness *h)
-{
-    h->random = h->random * 6364136223846793005u + 1442695040888963407u;
-    return h->random ^ h->random >> 29;
-}
-
 static void harness_step(struct harness *h, struct router_event *event)
 {
     event->now_ms = h->now_ms;
     event->wall_ms = HARNESS_EPOCH_MS + h->now_ms;
-    event->random = harness_random(h);
+    event->random = mix_next(&h->random);
     router_step(h->router, event);
 }
 

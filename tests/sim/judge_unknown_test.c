@@ -1,5 +1,6 @@
 /* Unknown outcomes, bounds, and histories that were really executed. */
 #include "tests/sim/judge_bench.h"
+#include "tests/dice.h"
 
 TestSuite(judge_unknown, .init = bench_begin, .fini = bench_end);
 
@@ -197,7 +198,7 @@ Test(judge_unknown, bounded_configurations_are_undecided_not_passed)
  * return is good; the same with one reply changed to a value that was never there is bad. */
 Test(judge_unknown, executed_histories_are_good_and_spoiled_ones_bad)
 {
-    uint64_t random = 88172645463325252u;
+    struct dice dice = {1};
     for (int round = 0; round < 200; round++) {
         judge_free(bench.judge);
         bench_begin();
@@ -205,10 +206,7 @@ Test(judge_unknown, executed_histories_are_good_and_spoiled_ones_bad)
         int64_t result[4];
         int state[4] = {0}, counter = 0, spoil = round % 2 ? 40 : -1;
         for (int step = 0; step < 300; step++) {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            unsigned c = (unsigned)(random >> 20) % 4;
+            unsigned c = dice_pick(&dice, 4);
             if (state[c] == 0) {
                 open[c] = call(JUDGE_INCR, "n", NULL);
                 state[c] = 1;

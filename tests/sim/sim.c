@@ -1,5 +1,7 @@
 #include "tests/sim/sim.h"
 
+#include "ring/mix.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -78,10 +80,10 @@ void sim_run_until(struct sim *sim, uint64_t until_us)
 
 void sim_fold(struct sim *sim, uint64_t a, uint64_t b, uint64_t c)
 {
-    uint64_t x = sim->hash ^ sim_random_mix(sim->now_us);
-    x = sim_random_mix(x ^ a);
-    x = sim_random_mix(x ^ b);
-    sim->hash = sim_random_mix(x ^ c);
+    uint64_t x = sim->hash ^ mix_of(sim->now_us);
+    x = mix_of(x ^ a);
+    x = mix_of(x ^ b);
+    sim->hash = mix_of(x ^ c);
 }
 
 void sim_trace(struct sim *sim, int level, const char *format, ...)

@@ -1,4 +1,5 @@
 #include "tests/sim/sim_check.h"
+#include "ring/mix.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -34,14 +35,14 @@ static struct sim_seen *seen_find(struct sim_check *check, uint64_t key)
         assert(check->seen);
         for (size_t i = 0; i < old_capacity; i++)
             if (old[i].key) {
-                size_t at = sim_random_mix(old[i].key) & (check->seen_capacity - 1);
+                size_t at = mix_of(old[i].key) & (check->seen_capacity - 1);
                 while (check->seen[at].key)
                     at = (at + 1) & (check->seen_capacity - 1);
                 check->seen[at] = old[i];
             }
         free(old);
     }
-    size_t at = sim_random_mix(key) & (check->seen_capacity - 1);
+    size_t at = mix_of(key) & (check->seen_capacity - 1);
     while (check->seen[at].key && check->seen[at].key != key)
         at = (at + 1) & (check->seen_capacity - 1);
     return &check->seen[at];

@@ -4,6 +4,8 @@
 #ifndef TESTS_SIM_SIM_RANDOM_H
 #define TESTS_SIM_SIM_RANDOM_H
 
+#include "ring/mix.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,19 +13,11 @@ struct sim_random {
     uint64_t state[4];
 };
 
-static inline uint64_t sim_random_mix(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 static inline void sim_random_init(struct sim_random *random, uint64_t seed, uint64_t stream)
 {
-    uint64_t x = sim_random_mix(seed) ^ sim_random_mix(~stream);
+    uint64_t x = mix_of(seed) ^ mix_of(~stream);
     for (int i = 0; i < 4; i++) {
-        x = sim_random_mix(x + (uint64_t)i);
+        x = mix_of(x + (uint64_t)i);
         random->state[i] = x;
     }
 }

@@ -1,5 +1,6 @@
 #include "storage/cache.h"
 #include "storage/record.h"
+#include "ring/mix.h"
 
 #include "alloc.h"
 
@@ -11,20 +12,11 @@
 #define PARTITIONS 3u
 #define VALUE_MAX  700u
 
-/* splitmix64: stands for the keyed hash, and for chance. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static uint64_t chance_state;
 
 static uint64_t chance(uint64_t below)
 {
-    return mix(chance_state++) % below;
+    return mix_of(chance_state++) % below;
 }
 
 /* The key of an id is its digest; its partition follows from it. */
@@ -37,7 +29,7 @@ static const struct cache_key *name(struct named *named, uint64_t id, uint64_t l
 {
     memcpy(named->bytes, &id, sizeof id);
     named->key = (struct cache_key){.partition = (uint16_t)(id % PARTITIONS),
-                                    .digest = {.high = mix(2 * id), .low = mix(2 * id + 1)},
+                                    .digest = {.high = mix_of(2 * id), .low = mix_of(2 * id + 1)},
                                     .location = location,
                                     .key = named->bytes,
                                     .key_size = sizeof named->bytes};

@@ -1,5 +1,6 @@
 #include "storage/compress.h"
 #include "storage/record.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -9,16 +10,7 @@
 #define SAMPLES     1000u
 #define SAMPLE_SIZE 256u
 
-static uint64_t chance_state;
-
-static uint64_t chance(uint64_t below)
-{
-    uint64_t x = chance_state += UINT64_C(0x9e3779b97f4a7c15);
-
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (x ^ (x >> 31)) % below;
-}
+static struct dice dice;
 
 /* A record of a user as an application would keep it, about 200 bytes. */
 static size_t json(uint8_t *out)
@@ -31,17 +23,19 @@ static size_t json(uint8_t *out)
         "{\"id\":%u,\"email\":\"user%u@example.com\",\"city\":\"%s\",\"status\":\"%s\","
         "\"balance\":%u.%02u,\"created\":\"20%02u-%02u-%02uT%02u:%02u:00Z\","
         "\"tags\":[\"%s\",\"%s\"],\"score\":%u}",
-        (unsigned)chance(100000000), (unsigned)chance(1000000), cities[chance(5)],
-        states[chance(4)], (unsigned)chance(100000), (unsigned)chance(100),
-        (unsigned)(10 + chance(16)), (unsigned)(1 + chance(12)), (unsigned)(1 + chance(28)),
-        (unsigned)chance(24), (unsigned)chance(60), states[chance(4)], cities[chance(5)],
-        (unsigned)chance(1000));
+        (unsigned)dice_below(&dice, 100000000), (unsigned)dice_below(&dice, 1000000),
+        cities[dice_below(&dice, 5)], states[dice_below(&dice, 4)],
+        (unsigned)dice_below(&dice, 100000), (unsigned)dice_below(&dice, 100),
+        (unsigned)(10 + dice_below(&dice, 16)), (unsigned)(1 + dice_below(&dice, 12)),
+        (unsigned)(1 + dice_below(&dice, 28)), (unsigned)dice_below(&dice, 24),
+        (unsigned)dice_below(&dice, 60), states[dice_below(&dice, 4)], cities[dice_below(&dice, 5)],
+        (unsigned)dice_below(&dice, 1000));
 }
 
 static void fill_random(uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)chance(256);
+        bytes[i] = (uint8_t)dice_below(&dice, 256);
 }
 
 static struct compress_dictionary *train(int level)
@@ -88,7 +82,7 @@ Test(compress, every_size_comes_back)
     uint8_t *bytes = malloc(70000);
 
     for (size_t i = 0; i < 70000; i++)
-        bytes[i] = (uint8_t) "abcdefgh"[chance(8)];
+        bytes[i] = (uint8_t) "abcdefgh"[dice_below(&dice, 8)];
     for (size_t size = 1; size < 70000; size += 1 + size / 8)
         round_trip(context, NULL, bytes, size);
     cr_assert_lt(round_trip(context, NULL, bytes, 70000), 35000);
@@ -150,7 +144,7 @@ Test(compress, damaged_frames_do_no_harm)
         uint8_t damaged[SAMPLE_SIZE];
 
         memcpy(damaged, packed, packed_size);
-        damaged[chance(packed_size)] ^= (uint8_t)(1 + chance(255));
+        damaged[dice_below(&dice, packed_size)] ^= (uint8_t)(1 + dice_below(&dice, 255));
         if (compress_plain_size(damaged, packed_size, sizeof out, &plain_size) == 0) {
             uint8_t *plain = malloc(plain_size);
 

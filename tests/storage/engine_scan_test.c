@@ -9,18 +9,13 @@
 #include <string.h>
 
 #include "storage/vfs.h"
+#include "ring/mix.h"
 
 #define KEYS 200u
 
 struct model {
     uint64_t values[KEYS]; /* 0: not there */
 };
-
-static uint64_t draw(uint64_t *state)
-{
-    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-    return *state >> 33;
-}
 
 /* Ascending with the number; of many sizes, some the head of others, one with bytes of 0xFF. */
 static size_t key_of(uint32_t key, uint8_t *out)
@@ -52,11 +47,11 @@ static void put(struct engine *engine, struct model *model, uint32_t key, uint64
 
 static void step(struct engine *engine, struct model *model, uint64_t *state)
 {
-    uint32_t key = (uint32_t)(draw(state) % KEYS);
+    uint32_t key = (uint32_t)(mix_next(state) % KEYS);
     uint8_t bytes[64];
 
-    if (draw(state) % 3) {
-        put(engine, model, key, draw(state) % 100000 + 1);
+    if (mix_next(state) % 3) {
+        put(engine, model, key, mix_next(state) % 100000 + 1);
         return;
     }
     cr_assert_eq(engine_delete(engine, bytes, key_of(key, bytes)), 0);
@@ -148,21 +143,22 @@ static struct engine_range range_draw(uint64_t *state, struct bounds *bounds)
     struct engine_range range = {.from = bounds->from, .to = bounds->to};
     uint8_t *prefix = bounds->from;
 
-    switch (draw(state) % 4) {
+    switch (mix_next(state) % 4) {
     case 0:
-        range.prefix_size = 1 + draw(state) % 3;
-        range.prefix_size -= key_of((uint32_t)(draw(state) % KEYS), prefix) < range.prefix_size;
+        range.prefix_size = 1 + mix_next(state) % 3;
+        range.prefix_size -= key_of((uint32_t)(mix_next(state) % KEYS), prefix) < range.prefix_size;
         range.prefix = prefix;
         break;
     case 1:
-        range.from_size = key_of((uint32_t)(draw(state) % KEYS), bounds->from);
-        range.to_size = key_of((uint32_t)(draw(state) % KEYS), bounds->to);
+        range.from_size = key_of((uint32_t)(mix_next(state) % KEYS), bounds->from);
+        range.to_size = key_of((uint32_t)(mix_next(state) % KEYS), bounds->to);
         break;
     case 2:
-        range.from_size = key_of((uint32_t)(draw(state) % KEYS), bounds->from);
+        range.from_size = key_of((uint32_t)(mix_next(state) % KEYS), bounds->from);
         break;
     default:
-        range.to_size = draw(state) % 2 ? key_of((uint32_t)(draw(state) % KEYS), bounds->to) : 0;
+        range.to_size =
+            mix_next(state) % 2 ? key_of((uint32_t)(mix_next(state) % KEYS), bounds->to) : 0;
     }
     return range;
 }
@@ -190,7 +186,7 @@ static void random_scans(bool ordered, enum engine_sync sync, uint64_t seed)
             cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
             if (round % 5 == 4)
                 cr_assert_eq(engine_flush(engine), 0);
-            for (uint64_t i = draw(&seed) % 300; i > 0; i--)
+            for (uint64_t i = mix_next(&seed) % 300; i > 0; i--)
                 step(engine, &model, &seed);
             if (ordered)
                 check_ordered(cursor, &range, &then, 0);
@@ -231,7 +227,7 @@ Test(engine_scan, seeks_within_its_range)
         step(engine, &model, &state);
     cr_assert_eq(engine_scan(engine, &range, &cursor), 0);
     for (int i = 0; i < 40; i++) {
-        uint32_t key = (uint32_t)(draw(&state) % KEYS);
+        uint32_t key = (uint32_t)(mix_next(&state) % KEYS);
         uint8_t bytes[64];
 
         cr_assert_eq(engine_cursor_seek(cursor, bytes, key_of(key, bytes)), 0);

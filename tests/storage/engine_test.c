@@ -10,6 +10,7 @@
 
 #include "storage/datadir.h"
 #include "storage/vfs.h"
+#include "ring/mix.h"
 
 #define KEYS 40u
 
@@ -92,31 +93,25 @@ static struct engine *open_on(struct vfs *vfs, enum engine_sync sync)
     return engine;
 }
 
-static uint64_t draw(uint64_t *state)
-{
-    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-    return *state >> 33;
-}
-
 /* One random operation on both. */
 static void step(struct engine *engine, struct model *model, uint64_t *state, uint64_t *number)
 {
     struct engine_op ops[6];
     static char keys[6][64];
     static uint8_t values[6][4096];
-    uint32_t key = (uint32_t)(draw(state) % KEYS);
+    uint32_t key = (uint32_t)(mix_next(state) % KEYS);
     size_t count;
 
-    switch (draw(state) % 4) {
+    switch (mix_next(state) % 4) {
     case 0:
         cr_assert_eq(delete (engine, key), 0);
         model->values[key] = 0;
         return;
     case 1:
-        count = 1 + draw(state) % 6;
+        count = 1 + mix_next(state) % 6;
         for (size_t i = 0; i < count; i++) {
-            key = (uint32_t)(draw(state) % KEYS);
-            model->values[key] = draw(state) % 3 ? ++*number : 0;
+            key = (uint32_t)(mix_next(state) % KEYS);
+            model->values[key] = mix_next(state) % 3 ? ++*number : 0;
             ops[i] = (struct engine_op){.key = keys[i], .key_size = key_of(key, keys[i])};
             if (model->values[key]) {
                 ops[i].value = values[i];

@@ -3,17 +3,9 @@
 #include <string.h>
 
 #include "storage/journal.h"
+#include "tests/dice.h"
 
-static uint64_t random_state;
-
-static uint64_t random_next(void)
-{
-    uint64_t z = (random_state += 0x9E3779B97F4A7C15ull);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
-}
+static struct dice dice;
 
 /* Appends `size` bytes of a pattern that its place determines. */
 static void append(struct journal *journal, uint16_t partition, uint64_t index, size_t size)
@@ -50,11 +42,11 @@ Test(journal, batches_keep_their_bytes_until_they_are_evicted)
         uint64_t index = 0;
         bool writing = false;
 
-        random_state = seed;
-        cr_assert_eq(journal_init(&journal, 8192 + random_next() % 60000, 7), 0);
+        dice.state = seed;
+        cr_assert_eq(journal_init(&journal, 8192 + dice_next(&dice) % 60000, 7), 0);
         cr_assert_eq(journal_set_reserve(&journal, 4, 256), 0);
         for (int i = 0; i < 3000; i++) {
-            switch (random_next() % 8) {
+            switch (dice_next(&dice) % 8) {
             case 0:
                 if (journal.begun && journal_open_batch(&journal)->segment != 0)
                     seal(&journal, &position);
@@ -65,22 +57,22 @@ Test(journal, batches_keep_their_bytes_until_they_are_evicted)
                 break;
             case 2:
                 if (writing)
-                    journal_write_end(&journal, random_next() % 4 != 0);
+                    journal_write_end(&journal, dice_next(&dice) % 4 != 0);
                 writing = false;
                 break;
             case 3:
-                if (random_next() % 8 == 0 && journal.begun)
+                if (dice_next(&dice) % 8 == 0 && journal.begun)
                     journal_abort(&journal);
                 break;
             default:
                 if (!journal.begun) {
                     if (journal.open - journal.synced > 20)
                         break;
-                    cr_assert_eq(journal_begin(&journal, random_next() % 500), 0);
+                    cr_assert_eq(journal_begin(&journal, dice_next(&dice) % 500), 0);
                     place(&journal, &position);
                 }
-                append(&journal, (uint16_t)(random_next() % 3), ++index,
-                       16 * (1 + random_next() % (random_next() % 20 == 0 ? 2000 : 30)));
+                append(&journal, (uint16_t)(dice_next(&dice) % 3), ++index,
+                       16 * (1 + dice_next(&dice) % (dice_next(&dice) % 20 == 0 ? 2000 : 30)));
                 break;
             }
             journal_check(&journal);

@@ -1,4 +1,5 @@
 #include "storage/key_index.h"
+#include "ring/mix.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -10,12 +11,6 @@
 
 #define IDS      3000u
 #define KEY_SIZE 9000u
-
-static uint64_t draw(uint64_t *state)
-{
-    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
-    return *state >> 33;
-}
 
 /* Keys of all sizes, some with a common head, some the head of others. */
 static size_t key_of(uint32_t id, uint8_t *key)
@@ -79,8 +74,8 @@ Test(key_index, agrees_with_a_sorted_array)
 
         memset(there, 0, sizeof there);
         for (uint32_t step = 0; step < 30000; step++) {
-            uint32_t id = (uint32_t)(draw(&state) % IDS);
-            bool insert = draw(&state) % 10 < (step / 5000 % 2 ? 2 : 8);
+            uint32_t id = (uint32_t)(mix_next(&state) % IDS);
+            bool insert = mix_next(&state) % 10 < (step / 5000 % 2 ? 2 : 8);
 
             if (insert) {
                 cr_assert_eq(key_index_insert(index, keys[id], sizes[id]), 0);
@@ -94,9 +89,9 @@ Test(key_index, agrees_with_a_sorted_array)
             cr_assert_eq(key_index_count(index), count);
             if (step % 3000 == 0) {
                 key_index_check(index);
-                id = (uint32_t)(draw(&state) % IDS);
+                id = (uint32_t)(mix_next(&state) % IDS);
                 check_from(index, there, keys[id], sizes[id]);
-                check_from(index, there, keys[id], 1 + draw(&state) % sizes[id]);
+                check_from(index, there, keys[id], 1 + mix_next(&state) % sizes[id]);
                 check_from(index, there, keys[id], 0);
             }
         }
@@ -129,7 +124,7 @@ Test(key_index, costs_little_more_than_its_keys)
     uint64_t state = 7;
 
     for (unsigned i = 0; i < 100000; i++) {
-        uint64_t key[2] = {draw(&state) * 0x9E3779B97F4A7C15ull, i};
+        uint64_t key[2] = {mix_next(&state) * 0x9E3779B97F4A7C15ull, i};
 
         cr_assert_eq(key_index_insert(index, (const uint8_t *)key, sizeof key), 0);
     }

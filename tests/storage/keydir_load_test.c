@@ -1,4 +1,5 @@
 #include "storage/keydir.h"
+#include "ring/mix.h"
 
 #include "alloc.h"
 
@@ -6,15 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-
-/* splitmix64: stands for the keyed hash. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 
 static int digest_order(const void *a, const void *b)
 {
@@ -31,7 +23,7 @@ static struct keydir_digest *digests_new(size_t keys, uint64_t prefix, unsigned 
     struct keydir_digest *digests = calloc(keys, sizeof(*digests));
 
     for (size_t i = 0; i < keys; i++) {
-        digests[i] = (struct keydir_digest){mix(2 * i) & 0xffff, mix(2 * i + 1)};
+        digests[i] = (struct keydir_digest){mix_of(2 * i) & 0xffff, mix_of(2 * i + 1)};
         if (bits > 0)
             digests[i].high = prefix | (digests[i].high & ((1u << (16 - bits)) - 1));
     }
@@ -81,7 +73,7 @@ static void expect_loaded(size_t keys, uint64_t count, uint64_t prefix, unsigned
     }
     /* It goes on like any other. */
     for (size_t i = 0; i < keys; i++) {
-        struct keydir_digest other = {mix(3 * keys + i), mix(5 * keys + i)};
+        struct keydir_digest other = {mix_of(3 * keys + i), mix_of(5 * keys + i)};
 
         cr_assert_eq(keydir_put(keydir, &other, i, 100, false, false, NULL), KEYDIR_E_ABSENT);
         if (i % 2 == 0)

@@ -1,21 +1,13 @@
 #include "storage/keydir.h"
+#include "ring/mix.h"
 
 #include <criterion/criterion.h>
 
 #define MILLION 1000000u
 
-/* splitmix64: stands for the keyed hash, and for chance. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static struct keydir_digest digest_of(uint64_t id)
 {
-    return (struct keydir_digest){.high = mix(2 * id), .low = mix(2 * id + 1)};
+    return (struct keydir_digest){.high = mix_of(2 * id), .low = mix_of(2 * id + 1)};
 }
 
 static void put(struct keydir *keydir, uint64_t id, uint64_t location)
@@ -111,7 +103,8 @@ Test(keydir_slice, slices_give_what_stays_while_the_rest_changes)
         for (unsigned i = 0; i < 20; i++)
             put(keydir, other++, SLICED);
         for (unsigned i = 0; i < 10; i++) {
-            struct keydir_digest digest = digest_of(MILLION + mix(other + i) % (other - MILLION));
+            struct keydir_digest digest =
+                digest_of(MILLION + mix_of(other + i) % (other - MILLION));
 
             (void)keydir_remove(keydir, &digest);
         }

@@ -1,5 +1,6 @@
 #include "storage/keydir.h"
 #include "storage/record.h"
+#include "ring/mix.h"
 
 #include "alloc.h"
 
@@ -11,25 +12,16 @@
 
 #define MILLION 1000000u
 
-/* splitmix64: stands for the keyed hash, and for chance. */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static struct keydir_digest digest_of(uint64_t id)
 {
-    return (struct keydir_digest){.high = mix(2 * id), .low = mix(2 * id + 1)};
+    return (struct keydir_digest){.high = mix_of(2 * id), .low = mix_of(2 * id + 1)};
 }
 
 static uint64_t chance_state;
 
 static uint64_t chance(uint64_t below)
 {
-    return mix(chance_state++) % below;
+    return mix_of(chance_state++) % below;
 }
 
 static void put(struct keydir *keydir, uint64_t id, uint64_t location)
@@ -217,7 +209,7 @@ static int count_visit(void *context, const struct keydir_digest *digest,
                        const struct keydir_entry *entry)
 {
     uint64_t *sum = context;
-    *sum += mix((digest->high & 0xffff) ^ digest->low) ^ entry->location;
+    *sum += mix_of((digest->high & 0xffff) ^ digest->low) ^ entry->location;
     return 0;
 }
 

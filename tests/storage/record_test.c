@@ -6,54 +6,46 @@
 #include "storage/checksum.h"
 #include "storage/codec.h"
 #include "storage/record.h"
+#include "tests/dice.h"
 
-static uint64_t random_state = 42;
-
-static uint64_t random_next(void)
-{
-    uint64_t z = (random_state += 0x9E3779B97F4A7C15ull);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
-}
+static struct dice dice = {42};
 
 static struct record random_record(const uint8_t *bytes, size_t value_size_max)
 {
     static const uint8_t kinds[] = {RECORD_KIND_PUT, RECORD_KIND_DELETE, RECORD_KIND_NOOP,
                                     RECORD_KIND_CONFIG, RECORD_KIND_CHECKPOINT};
     struct record record = {
-        .partition = (uint16_t)random_next(),
-        .kind = kinds[random_next() % sizeof(kinds)],
-        .flags = (uint8_t)(random_next() % 32),
-        .term = (uint32_t)random_next(),
-        .sub_count = (uint16_t)(1 + random_next() % RECORD_SUB_COUNT_MAX),
-        .index = random_next(),
+        .partition = (uint16_t)dice_next(&dice),
+        .kind = kinds[dice_next(&dice) % sizeof(kinds)],
+        .flags = (uint8_t)(dice_next(&dice) % 32),
+        .term = (uint32_t)dice_next(&dice),
+        .sub_count = (uint16_t)(1 + dice_next(&dice) % RECORD_SUB_COUNT_MAX),
+        .index = dice_next(&dice),
         .value = bytes,
-        .value_size = random_next() % value_size_max,
+        .value_size = dice_next(&dice) % value_size_max,
     };
 
-    record.sub_index = (uint16_t)(random_next() % record.sub_count);
+    record.sub_index = (uint16_t)(dice_next(&dice) % record.sub_count);
     if (record.sub_index > 0)
         record.flags &= (uint8_t)~RECORD_FLAG_REQUEST;
     if (record.kind == RECORD_KIND_PUT || record.kind == RECORD_KIND_DELETE) {
         record.key = bytes + 1;
-        record.key_size = 1 + random_next() % 300;
+        record.key_size = 1 + dice_next(&dice) % 300;
     }
     if (record.flags & RECORD_FLAG_COMPRESSED)
         record.codec = 1;
     if (record.key_size == 0)
         record.flags &= (uint8_t)~RECORD_FLAG_ENCRYPTED;
     if (record.flags & RECORD_FLAG_ENCRYPTED) {
-        record.key_id = (uint8_t)(1 + random_next() % 255);
+        record.key_id = (uint8_t)(1 + dice_next(&dice) % 255);
         record.key_size = RECORD_SEALED_KEY_SIZE;
         record.value_size += RECORD_SEALED_OVERHEAD_SIZE + 1;
     }
     if (record.flags & RECORD_FLAG_EXPIRES)
-        record.expiry_ms = random_next();
+        record.expiry_ms = dice_next(&dice);
     if (record.flags & RECORD_FLAG_REQUEST)
-        record.request = (struct record_request){random_next(), random_next(), random_next(),
-                                                 (int64_t)random_next()};
+        record.request = (struct record_request){dice_next(&dice), dice_next(&dice),
+                                                 dice_next(&dice), (int64_t)dice_next(&dice)};
     return record;
 }
 
@@ -81,7 +73,7 @@ Test(record, random_records_come_back_as_they_were)
     uint8_t bytes[4096], out[8192];
 
     for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)random_next();
+        bytes[i] = (uint8_t)dice_next(&dice);
     for (int i = 0; i < 20000; i++) {
         struct record record = random_record(bytes, 2000), decoded;
         size_t size = record_encode(&record, out);
@@ -102,7 +94,7 @@ Test(record, every_flipped_bit_is_found)
     uint8_t bytes[4096], out[1024];
 
     for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)random_next();
+        bytes[i] = (uint8_t)dice_next(&dice);
     for (int i = 0; i < 60; i++) {
         struct record record = random_record(bytes, 100), decoded;
         size_t size = record_size(&record);
@@ -143,10 +135,10 @@ Test(record, random_bytes_never_decode)
 
     for (int i = 0; i < 100000; i++) {
         for (size_t at = 0; at < sizeof(bytes); at += 8)
-            codec_put_u64(bytes + at, random_next());
+            codec_put_u64(bytes + at, dice_next(&dice));
         /* Small sizes, so that the checksum is reached now and then. */
         if (i % 2) {
-            size_t key_size = random_next() % 64, value_size = random_next() % 64;
+            size_t key_size = dice_next(&dice) % 64, value_size = dice_next(&dice) % 64;
 
             bytes[7] = 0;
             codec_put_u16(bytes + 24, (uint16_t)key_size);

@@ -5,6 +5,8 @@
 
 #include "store_host.h"
 
+#include "tests/dice.h"
+
 /* vfs_mem with so many descriptors: open files, and one for each call that needs a folder. */
 static struct {
     struct vfs_ops ops;
@@ -156,13 +158,12 @@ Test(store_files, any_call_may_find_no_descriptor)
     unsigned refused = 0;
 
     for (unsigned seed = 1; seed <= 40; seed++) {
-        uint32_t random = seed * 2654435761u;
+        struct dice dice = {seed};
         struct host host;
 
         start(&host, seed % 2 ? 0 : store_files_min(HOST_PARTITIONS));
         for (unsigned i = 0; i < 300; i++) {
-            random = random * 1664525u + 1013904223u;
-            few.open_max = few.open + (random >> 24) % 4;
+            few.open_max = few.open + dice_pick(&dice, 4);
             if (i % 64 == 0)
                 cr_assert_eq(store_flush(host.store), 0);
             step(&host, i % HOST_KEYS, false);

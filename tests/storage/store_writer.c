@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "storage/checksum.h"
+#include "tests/dice.h"
 
 /* --- a disk that counts -------------------------------------------------------------------- */
 
@@ -133,11 +134,8 @@ void writer_open(struct writer *writer, const struct store_options *options)
     uint16_t partitions[WRITER_PARTITIONS_MAX];
 
     cr_assert_leq(options->partitions, WRITER_PARTITIONS_MAX);
-    *writer = (struct writer){.vfs = disk_new(),
-                              .options = *options,
-                              .now_ms = 1000,
-                              .random = 88172645463325252u,
-                              .value_size = 200};
+    *writer = (struct writer){
+        .vfs = disk_new(), .options = *options, .now_ms = 1000, .dice = {1}, .value_size = 200};
     for (uint16_t i = 0; i < options->partitions; i++)
         partitions[i] = i;
     cr_assert_eq(store_open(&writer->store, writer->vfs, options, &visitor), 0);
@@ -169,10 +167,7 @@ void writer_work(struct writer *writer, uint32_t jobs)
 
 uint32_t writer_draw(struct writer *writer, uint32_t below)
 {
-    writer->random ^= writer->random << 13;
-    writer->random ^= writer->random >> 7;
-    writer->random ^= writer->random << 17;
-    return (uint32_t)(writer->random % below);
+    return dice_pick(&writer->dice, below);
 }
 
 void writer_put(struct writer *writer, uint32_t number)

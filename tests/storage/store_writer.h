@@ -5,6 +5,7 @@
 
 #include "storage/store.h"
 #include "storage/vfs.h"
+#include "tests/dice.h"
 
 #define WRITER_PARTITIONS_MAX 256u
 
@@ -14,7 +15,7 @@ struct writer {
     struct store_options options;
     uint64_t applied[WRITER_PARTITIONS_MAX];
     uint64_t now_ms;
-    uint64_t random;
+    struct dice dice;
     uint32_t value_size;
     uint64_t bytes_put; /* of records */
 };

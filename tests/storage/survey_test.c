@@ -8,6 +8,7 @@
 #include "storage/checksum.h"
 #include "storage/journal_format.h"
 #include "storage/survey.h"
+#include "tests/dice.h"
 
 #define FOLDER "shard-00"
 #define LIVE   27u /* see shard_make() */
@@ -182,7 +183,7 @@ struct shard {
     struct vfs *vfs;
     uint64_t secret; /* of digests */
     struct survey survey;
-    uint64_t random;
+    struct dice dice;
 };
 
 static void survey_it(struct survey *survey, struct shard *shard, bool with_digest)
@@ -196,7 +197,7 @@ static void shard_begin(struct shard *shard)
 {
     size_t made;
 
-    shard->random = 1;
+    shard->dice.state = 1;
     shard->vfs = vfs_mem_new();
     shard_make(shard->vfs);
     shard->secret = 99;
@@ -217,12 +218,6 @@ static void shard_end(struct shard *shard)
 {
     survey_deinit(&shard->survey);
     vfs_mem_free(shard->vfs);
-}
-
-static uint64_t draw(struct shard *shard, uint64_t bound)
-{
-    shard->random = shard->random * 6364136223846793005u + 1442695040888963407u;
-    return (shard->random >> 33) % bound;
 }
 
 static void flip(struct vfs *vfs, const char *path, uint64_t offset, unsigned bit)
@@ -403,7 +398,7 @@ Test(survey, a_flipped_bit_of_data_is_found_in_its_file, .timeout = 120)
 
     shard_begin(&shard);
     for (unsigned round = 0; round < 60; round++) {
-        size_t at = (size_t)draw(&shard, shard.survey.file_count);
+        size_t at = (size_t)dice_below(&shard.dice, shard.survey.file_count);
         struct survey_file file = shard.survey.files[at];
         uint64_t size = file.kind == SURVEY_SEGMENT ? file.subject.length : file.size;
         uint64_t offset;
@@ -412,7 +407,7 @@ Test(survey, a_flipped_bit_of_data_is_found_in_its_file, .timeout = 120)
 
         if (file.state == SURVEY_UNLISTED || file.kind == SURVEY_MANIFEST || size == 0)
             continue; /* the tail of the log may be torn, the manifest has room behind its edits */
-        offset = draw(&shard, size);
+        offset = dice_below(&shard.dice, size);
         if (file.kind == SURVEY_SEGMENT)
             offset %= 44; /* batches are padded with zeros that nothing depends on */
         path_of(path, file.name);

@@ -1,5 +1,7 @@
 #include "vfs_crash.h"
 
+#include "ring/mix.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -66,11 +68,7 @@ static struct inode *inode_of(struct vfs_file *file)
 
 uint64_t vfs_crash_random(struct vfs *vfs)
 {
-    uint64_t z = (of(vfs)->random += 0x9E3779B97F4A7C15ull);
-
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
+    return mix_next(&of(vfs)->random);
 }
 
 /* Begins a call that changes something. 0, -EIO when the power is off; *last: takes effect in
