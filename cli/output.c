@@ -1,5 +1,7 @@
 #include "cli/output.h"
 
+#include "cli/text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -141,24 +143,16 @@ static json_t *list_json(const struct output_value *value)
     return list;
 }
 
-/* What is no UTF-8, as keys may be: bytes that do not print as \x and two digits, as `top` does. */
+/* What is no UTF-8, as keys may be. */
 static json_t *bytes_json(const char *bytes)
 {
-    size_t size = strlen(bytes), at = 0;
-    char *text = malloc(4 * size + 1);
+    size_t size = strlen(bytes);
+    char *text = malloc(TEXT_ESCAPED_MAX * size + 1);
     json_t *json;
 
     if (!text)
         return NULL;
-    for (size_t i = 0; i < size; i++) {
-        uint8_t byte = (uint8_t)bytes[i];
-
-        if (byte >= ' ' && byte <= '~' && byte != '\\')
-            text[at++] = (char)byte;
-        else
-            at += (size_t)sprintf(text + at, "\\x%02x", byte);
-    }
-    text[at] = 0;
+    text_escape((const uint8_t *)bytes, size, true, text);
     json = json_string(text);
     free(text);
     return json;

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,15 +124,7 @@ const char *top_member_state(const struct top_member *member)
 
 void top_key_text(const struct top_key *key, char text[TOP_KEY_TEXT_SIZE])
 {
-    size_t at = 0;
+    size_t at = text_escape(key->bytes, key->size, false, text);
 
-    for (size_t i = 0; i < key->size; i++) {
-        uint8_t byte = key->bytes[i];
-
-        if (byte > ' ' && byte <= '~' && byte != '\\')
-            text[at++] = (char)byte;
-        else
-            at += (size_t)sprintf(text + at, "\\x%02x", byte);
-    }
     strcpy(text + at, key->size < key->key_size ? "..." : "");
 }

@@ -2,6 +2,7 @@
 #ifndef CLI_TOP_VIEW_H
 #define CLI_TOP_VIEW_H
 
+#include "cli/text.h"
 #include "ring/wire_load.h"
 
 #include <stdbool.h>
@@ -24,7 +25,7 @@ struct top_partition {
     uint64_t bytes;
 };
 
-#define TOP_KEY_TEXT_SIZE (4 * WIRE_TOP_KEY_SIZE_MAX + 4) /* "\xNN" a byte, and "..." */
+#define TOP_KEY_TEXT_SIZE (TEXT_ESCAPED_MAX * WIRE_TOP_KEY_SIZE_MAX + 4) /* and "..." */
 struct top_key {
     uint8_t bytes[WIRE_TOP_KEY_SIZE_MAX];
     size_t size;     /* of bytes */
