@@ -340,6 +340,15 @@ uint32_t load_window_end(struct load *load)
     return (uint32_t)(longest_ns / 1000000);
 }
 
+bool load_all_served(struct load *load, uint64_t since_ns)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i < load->client_count; i++)
+        all = all && atomic_load(&load->clients[i].success_ns) >= since_ns;
+    return all;
+}
+
 void load_count(struct load *load, struct load_result *result)
 {
     pthread_mutex_lock(&load->mutex);

@@ -13,6 +13,7 @@
 #ifndef TESTS_PROCESS_LOAD_H
 #define TESTS_PROCESS_LOAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LOAD_CLIENTS_MAX 20u
@@ -30,6 +31,8 @@ struct load *load_start(uint16_t resp_port, uint32_t clients);
 void load_window_begin(struct load *load);
 /* The longest time any client had between two commands that succeeded, ms. */
 uint32_t load_window_end(struct load *load);
+/* Whether every client has had a command succeed since then. */
+bool load_all_served(struct load *load, uint64_t since_ns);
 /* What there was until now. */
 void load_count(struct load *load, struct load_result *result);
 /* Stops the clients, reads every key that was ever written, and has all of it judged; anything but
