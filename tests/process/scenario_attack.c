@@ -276,7 +276,8 @@ static void await_dead(uint32_t want)
 }
 
 /* By hand, past what the commands look at first: the node that is asked finds no majority. */
-static void change_by_hand(struct intruder *admin, const struct ringmap *map, uint8_t outcome)
+static void change_by_hand(struct intruder *admin, const struct ringmap *map, uint8_t outcome,
+                           const char *what)
 {
     uint32_t before = intruder_got(admin, WIRE_MAP_CHANGE_REPLY, NULL, NULL);
     struct wire_map_reply reply;
@@ -289,7 +290,8 @@ static void change_by_hand(struct intruder *admin, const struct ringmap *map, ui
     (void)intruder_got(admin, WIRE_MAP_CHANGE_REPLY, body, &size);
     wire_cursor_init(&cursor, body, size);
     REQUIRE(wire_get_map_reply(&cursor, &reply), "%zu bytes", size);
-    REQUIRE(reply.outcome == outcome, "outcome %u, not %u: %s", reply.outcome, outcome, reply.why);
+    REQUIRE(reply.outcome == outcome, "%s: outcome %u, not %u: %s", what, reply.outcome, outcome,
+            reply.why);
     if (outcome == WIRE_MAP_AGAIN)
         REQUIRE(strstr(reply.why, "the meta group has no leader that answers"), "%s", reply.why);
 }
@@ -315,13 +317,13 @@ static void minority(void)
     admin = intruder_open(&ticket, LINK_ROLE_ADMIN, all.fleet.addresses[0]);
     REQUIRE(intruder_gets_in(admin, HEALTHY_MS), "an admin is kept out");
     intruder_map(admin, &map);
-    change_by_hand(admin, &map, WIRE_MAP_AGAIN);
+    change_by_hand(admin, &map, WIRE_MAP_AGAIN, "a minority changes the map");
     for (uint32_t k = LEFT; k < NODES; k++)
         fleet_start_node(&all.fleet, k);
     fleet_wait_healthy(&all.fleet, HEALTHY_MS);
     intruder_map(admin, &after);
     REQUIRE(after.epoch == map.epoch && after.move_rate != RATE, "a minority changed the map");
-    change_by_hand(admin, &map, WIRE_MAP_DONE);
+    change_by_hand(admin, &map, WIRE_MAP_DONE, "all change the map");
     REQUIRE(epoch() == (json_int_t)map.epoch + 1, "the others did not change it either");
     ringmap_deinit(&map);
     ringmap_deinit(&after);
