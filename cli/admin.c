@@ -1,27 +1,10 @@
 #include "cli/admin.h"
 
+#include "cli/credential.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticket *ticket)
-{
-    const char *path = arguments_text(arguments, "ticket");
-    char text[512];
-    int r = ticket_load(ticket, path);
-
-    if (r == 0 && ticket->id != 0 && ticket->role != LINK_ROLE_ADMIN) {
-        arguments_error(arguments, "%s: this ticket is for the role %s, not admin", path,
-                        ticket_role_name(ticket->role));
-        ticket_wipe(ticket);
-        return EXIT_CODE_FAILED;
-    }
-    if (r == 0)
-        return EXIT_CODE_OK;
-    ticket_error_text(r, path, text, sizeof text);
-    arguments_error(arguments, "%s", text);
-    return EXIT_CODE_FAILED;
-}
 
 static enum exit_code parse_seeds(struct admin *admin)
 {
@@ -69,7 +52,7 @@ enum exit_code admin_open(struct admin *admin, const struct arguments *arguments
         arguments_error(arguments, "--output %s: table or json is needed", format_text);
         return EXIT_CODE_USAGE;
     }
-    code = admin_load_ticket(arguments, &admin->ticket);
+    code = credential_load(arguments, LINK_ROLE_ADMIN, &admin->ticket);
     if (code == EXIT_CODE_OK)
         code = parse_seeds(admin);
     if (code == EXIT_CODE_OK)

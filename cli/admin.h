@@ -36,8 +36,6 @@ struct admin {
     struct output *output;
 };
 
-/* Loads the ticket. Prints what is wrong. Returns the exit code. */
-enum exit_code admin_load_ticket(const struct arguments *arguments, struct ticket *ticket);
 /* Ticket, seeds, view, output; founded: an unfounded cluster is an error. Prints what is wrong.
  * admin_close() whatever the result. */
 enum exit_code admin_open(struct admin *admin, const struct arguments *arguments, bool founded);

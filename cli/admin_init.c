@@ -1,6 +1,7 @@
 #include "cli/admin.h"
 
 #include "cli/clock.h"
+#include "cli/credential.h"
 #include "cli/founding.h"
 #include "cli/verdict.h"
 
@@ -67,7 +68,7 @@ int admin_init(const struct arguments *arguments)
     enum exit_code code = parse(arguments, &nodes, &options);
 
     if (code == EXIT_CODE_OK)
-        code = admin_load_ticket(arguments, &ticket);
+        code = credential_load(arguments, LINK_ROLE_ADMIN, &ticket);
     if (code != EXIT_CODE_OK)
         return code;
     if (cluster_open(&cluster, &ticket) != 0) {

@@ -1,5 +1,6 @@
 #include "cli/address.h"
 #include "cli/command.h"
+#include "cli/credential.h"
 #include "replication/node_loop.h"
 #include "ring/identity_lock.h"
 #include "storage/compress.h"
@@ -213,7 +214,7 @@ int command_node(const struct arguments *arguments)
 
     if (!parse(arguments, &options, listen, &join))
         return EXIT_CODE_USAGE;
-    code = command_ticket(arguments, LINK_ROLE_NODE, &ticket);
+    code = credential_load(arguments, LINK_ROLE_NODE, &ticket);
     if (code == EXIT_CODE_OK && passphrase_file) {
         options.passphrase = passphrase;
         if (!read_passphrase(arguments, passphrase_file, passphrase, &options.passphrase_size))

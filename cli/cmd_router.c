@@ -1,5 +1,6 @@
 #include "cli/address.h"
 #include "cli/command.h"
+#include "cli/credential.h"
 #include "router/server_uv.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ int command_router(const struct arguments *arguments)
         return EXIT_CODE_USAGE;
     if (path && !load_password(arguments, path, password))
         return EXIT_CODE_FAILED;
-    code = command_ticket(arguments, LINK_ROLE_ROUTER, &ticket);
+    code = credential_load(arguments, LINK_ROLE_ROUTER, &ticket);
     if (code == EXIT_CODE_OK) {
         for (size_t i = 0; i < list.count; i++)
             seeds[options.seed_count++] = list.items[i];
