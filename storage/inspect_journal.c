@@ -87,22 +87,6 @@ static void print_batch(struct walk *walk, const struct journal_batch_header *he
     walk->batches++;
 }
 
-/* True when a batch behind `offset` says that batch `number` was synced. */
-static int proven(struct walk *walk, uint32_t offset, uint64_t number, bool *synced)
-{
-    struct journal_batch_header header;
-    int r = 0;
-
-    *synced = false;
-    while (!*synced && r == 0) {
-        r = journal_reader_seek(&walk->reader, &offset, &header);
-        if (r == 0)
-            *synced = header.number >= number && header.synced_through >= number;
-        offset += r == 0 ? header.length : 0;
-    }
-    return r < 0 ? r : 0;
-}
-
 /* Goes on behind a place that holds no batch. *offset is where the next good one is, or the limit.
  */
 static int skip(struct walk *walk, uint32_t *offset)
@@ -110,7 +94,7 @@ static int skip(struct walk *walk, uint32_t *offset)
     struct journal_batch_header header;
     uint32_t from = *offset;
     bool synced = false;
-    int r = proven(walk, from, walk->next > 0 ? walk->next : 1, &synced);
+    int r = journal_reader_proves(&walk->reader, from, walk->next > 0 ? walk->next : 1, &synced);
 
     if (r < 0)
         return r;
@@ -157,7 +141,7 @@ static int walk_batches(struct walk *walk)
         walk->end = offset;
         if (bad == 0)
             continue;
-        r = proven(walk, offset, header.number, &synced);
+        r = journal_reader_proves(&walk->reader, offset, header.number, &synced);
         if (r < 0)
             return r;
         walk->damaged += synced ? bad : 0;

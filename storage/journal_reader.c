@@ -96,6 +96,22 @@ int journal_reader_seek(struct journal_reader *reader, uint32_t *offset,
     return JOURNAL_FORMAT_E_BAD;
 }
 
+int journal_reader_proves(struct journal_reader *reader, uint32_t offset, uint64_t number,
+                          bool *synced)
+{
+    struct journal_batch_header header;
+    int r = 0;
+
+    *synced = false;
+    while (!*synced && r == 0) {
+        r = journal_reader_seek(reader, &offset, &header);
+        if (r == 0)
+            *synced = header.number >= number && header.synced_through >= number;
+        offset += r == 0 ? header.length : 0;
+    }
+    return r < 0 ? r : 0;
+}
+
 bool journal_run_next(struct journal_run_cursor *cursor, struct record *record, uint32_t *offset)
 {
     size_t size;

@@ -38,6 +38,10 @@ int journal_reader_batch(struct journal_reader *reader, uint32_t offset,
 /* The first good batch at *offset or behind it, on a block. Same answers; BAD: there is none. */
 int journal_reader_seek(struct journal_reader *reader, uint32_t *offset,
                         struct journal_batch_header *header);
+/* Whether a good batch at offset or behind it says that batch `number` was synced: then what does
+ * not check before it is damage, and no torn tail. 0 or -errno. */
+int journal_reader_proves(struct journal_reader *reader, uint32_t offset, uint64_t number,
+                          bool *synced);
 
 /* Goes through the records of a run, checked before. Returns false at the end, or when the bytes
  * are no record (*bad): offset is then where. */

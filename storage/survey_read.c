@@ -111,23 +111,6 @@ static int batch_walk(struct segment_walk *walk, const struct journal_batch_head
     return 0;
 }
 
-/* Whether a good batch behind `offset` says that batch `number` was synced: then what does not
- * check there is damage, and no torn tail. 0 or -errno. */
-static int proved(struct segment_walk *walk, uint32_t offset, uint64_t number, bool *synced)
-{
-    struct journal_batch_header header;
-    int r = 0;
-
-    *synced = false;
-    while (!*synced && r == 0) {
-        r = journal_reader_seek(&walk->reader, &offset, &header);
-        if (r == 0)
-            *synced = header.number >= number && header.synced_through >= number;
-        offset += r == 0 ? header.length : 0;
-    }
-    return r < 0 ? r : 0;
-}
-
 /* length: of the data when the segment is sealed, else UINT32_MAX and the end is where no batch
  * follows. */
 static int batches_walk(struct segment_walk *walk, uint32_t length)
@@ -151,7 +134,7 @@ static int batches_walk(struct segment_walk *walk, uint32_t length)
             r = batch_walk(walk, &header, batch);
             offset += header.length;
             if (r == 0 && walk->bad && length == UINT32_MAX) {
-                r = proved(walk, offset, header.number, &synced);
+                r = journal_reader_proves(&walk->reader, offset, header.number, &synced);
                 walk->bad = synced || before;
                 if (r == 0 && !synced)
                     count_back(walk, &counted);
@@ -166,7 +149,7 @@ static int batches_walk(struct segment_walk *walk, uint32_t length)
             r = journal_reader_seek(&walk->reader, &offset, &header);
             next = r == 0 ? header.number : next;
         } else {
-            r = proved(walk, offset, next, &synced);
+            r = journal_reader_proves(&walk->reader, offset, next, &synced);
             if (r != 0 || !synced)
                 return r; /* the end */
             walk->bad = true;
