@@ -66,29 +66,20 @@ static bool fetch_sound(const struct shard_fetch *fetch)
 /* The message goes out late; Raft's retry covers whatever changed meanwhile. */
 static void fetch_finish(struct shard *shard, struct shard_fetch *fetch)
 {
-    const struct raft *raft = &fetch->replica->raft;
-    struct wire_buffer *buffer =
-        shard_out_raft(shard, fetch->message.to.member, fetch->replica->partition);
     const struct raft_message *message = &fetch->message;
+    struct wire_buffer *buffer =
+        shard_out_raft(shard, message->to.member, fetch->replica->partition);
 
     if (!fetch->failed && replica_serves(fetch->replica) && !fetch_sound(fetch))
         shard_fence(shard, fetch->replica, "an entry that was synced does not check");
-    if (buffer && !fetch->failed && replica_serves(fetch->replica) && raft->role == RAFT_LEADER &&
-        raft->term == message->term)
-        wire_put_raft(buffer, &(struct wire_raft){
-                                  .kind = message->kind,
-                                  .group = message->group,
-                                  .from_member = message->from.member,
-                                  .to_member = message->to.member,
-                                  .from_life = message->from.life,
-                                  .to_life = message->to.life,
-                                  .term = message->term,
-                                  .log_term = message->log_term,
-                                  .index = message->index,
-                                  .commit = message->commit,
-                                  .entry_count = message->entry_count,
-                                  .entries = {fetch->bytes, message->entries_size},
-                              });
+    if (buffer && !fetch->failed && replica_leads(fetch->replica) &&
+        fetch->replica->raft.term == message->term) {
+        struct wire_raft wire;
+
+        shard_raft_to_wire(message, &wire);
+        wire.entries.data = fetch->bytes;
+        wire_put_raft(buffer, &wire);
+    }
     fetch_free(shard, fetch);
 }
 

@@ -373,6 +373,8 @@ void shard_touch(struct shard *shard, struct replica *replica);
 void shard_raft_frame(struct shard *shard, uint16_t member, const struct link_message *message);
 /* One message of it, from a member that may send it. */
 void shard_raft_wire(struct shard *shard, const struct wire_raft *wire);
+/* As it goes on the wire, but for the bytes of its entries. */
+void shard_raft_to_wire(const struct raft_message *message, struct wire_raft *wire);
 void shard_raft_send(struct shard *shard, struct replica *replica,
                      const struct raft_message *message);
 /* 0, STORE_E_FULL, STORE_E_NOSPACE, or SHARD_E_REFUSED when the replica does not lead. */

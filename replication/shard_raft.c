@@ -64,7 +64,7 @@ static void defer(struct shard *shard, struct replica *replica, const struct raf
     deferred->message = *message;
 }
 
-static void wire_of(const struct raft_message *message, struct wire_raft *wire)
+void shard_raft_to_wire(const struct raft_message *message, struct wire_raft *wire)
 {
     *wire = (struct wire_raft){
         .kind = message->kind,
@@ -113,7 +113,7 @@ void shard_raft_send(struct shard *shard, struct replica *replica,
 
     if (!buffer)
         return;
-    wire_of(message, &wire);
+    shard_raft_to_wire(message, &wire);
     before = buffer->size;
     out = wire_put_raft(buffer, &wire);
     if (message->entry_count == 0 || buffer->failed)
