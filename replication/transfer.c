@@ -70,7 +70,7 @@ static uint16_t next_leader(const struct transfer_view *view)
         uint16_t member = config->voters[i].member;
         const struct raft_progress *peer = raft_peer(view->raft, member);
 
-        if (caught_up(view, member) && peer->match >= match) {
+        if (can_vote(view, member) && caught_up(view, member) && peer->match >= match) {
             best = member;
             match = peer->match;
         }
@@ -187,8 +187,9 @@ static void keep_others(const struct transfer_view *view, struct raft_config *ne
         }
 }
 
-/* The voters that there can be now, and who is still to learn. While somebody is, they do not
- * become fewer: one failure more would be too many, for nothing. */
+/* The voters that there can be now, and who is still to learn. While somebody who is wanted is to
+ * come, also one who waits for its turn to learn, they do not become fewer: one failure more would
+ * be too many, for nothing. */
 static void voters_possible(const struct transfer_view *view, struct raft_config *next)
 {
     const struct raft_config *now = &view->raft->config;
@@ -209,10 +210,9 @@ static void voters_possible(const struct transfer_view *view, struct raft_config
         else
             next->learners[next->learner_count++] = *learner;
     }
-    if (next->learner_count > 0 && places < now->voter_count)
-        places = now->voter_count;
     if (next->voter_count < places)
-        keep_others(view, next, places - next->voter_count);
+        keep_others(view, next,
+                    (places > now->voter_count ? places : now->voter_count) - next->voter_count);
 }
 
 static bool same_voters(const struct raft_config *one, const struct raft_config *other)

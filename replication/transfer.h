@@ -15,9 +15,9 @@
  * configuration of that epoch, the same but for it: no leader with an older map takes it elsewhere
  * then, so that what was told of as done stays so when the map has arrived.
  *
- * What is never done: fewer voters than before while somebody who is wanted learns, or than wanted
- * at last; a set of voters of which no majority has answered this leader lately and may still vote;
- * a configuration of a lower epoch than the group's own.
+ * What is never done: fewer voters than before while somebody who is wanted is to come, or than
+ * wanted at last; a set of voters of which no majority has answered this leader lately and may
+ * still vote; a configuration of a lower epoch than the group's own.
  *
  * A pure function, called by the leader's host at its duties. It owns nothing.
  */

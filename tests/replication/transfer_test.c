@@ -295,6 +295,40 @@ Test(transfer, voters_become_fewer_only_when_all_are_there)
     expect_voters(&group, (uint16_t[]){2, 3}, 2);
 }
 
+/* The other half of the plan is one that came later, when as many learned as may. */
+Test(transfer, voters_become_fewer_only_when_nobody_waits_for_its_turn)
+{
+    struct group group;
+
+    begin_new(&group, (uint16_t[]){1}, 1);
+    hear_all(&group);
+    want(&group, (uint16_t[]){1, 5}, 2);
+    group.view.may_begin = false;
+    expect_voters(&group, (uint16_t[]){1, 2, 3}, 3);
+    propose(&group);
+    propose(&group);
+    cr_assert_eq(next(&group), TRANSFER_BUDGET);
+    group.view.may_begin = true;
+    propose(&group);
+    hear_all(&group);
+    expect_voters(&group, (uint16_t[]){1, 5}, 2);
+}
+
+Test(transfer, who_is_removed_shall_not_lead)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){2, 3, 4}, 3);
+    propose(&group);
+    hear_all(&group);
+    propose(&group);
+    hear_all(&group);
+    group.states[4] = RINGMAP_STATE_REMOVED;
+    want(&group, (uint16_t[]){2, 3, 5}, 3);
+    cr_assert(next(&group) == TRANSFER_HAND_OVER && group.action.member == 3);
+}
+
 Test(transfer, pause_and_budget_begin_nothing_and_end_what_is_joint)
 {
     struct group group;
