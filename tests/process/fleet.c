@@ -125,24 +125,36 @@ void fleet_start_node(struct fleet *fleet, uint32_t k)
     REQUIRE(strncmp(line, "listening ", 10) == 0, "%s", line);
 }
 
-void fleet_start_router(struct fleet *fleet)
+/* port: where it answers clients, or 0: wherever it likes. Returns where it does. */
+static uint16_t start_router(struct fleet *fleet, struct child *router, const char *name,
+                             uint16_t port)
 {
     char program[PATH_MAX], line[256], resp[64], text[512];
     const char *seeds = fleet->router_seeds ? fleet->router_seeds : fleet_seeds(fleet, text);
     const char *colon;
     int r;
 
-    snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet->resp_port);
-    set_words(&fleet->router,
+    snprintf(resp, sizeof resp, "127.0.0.1:%u", port);
+    set_words(router,
               (const char *[]){program_of(fleet->router_program, program), "router", "--ticket",
                                fleet->ticket, "--seeds", seeds, "--resp", resp, NULL});
-    atomic_store(&ready_ns, UINT64_MAX);
-    r = start(fleet, &fleet->router, "router", line, sizeof line);
-    REQUIRE(r == 0, "the router is not ready, see %s/router.log", fleet->folder);
+    r = start(fleet, router, name, line, sizeof line);
+    REQUIRE(r == 0, "it is not ready, see %s/%s.log", fleet->folder, name);
     REQUIRE(strncmp(line, "ready resp=", 11) == 0, "%s", line);
     colon = strrchr(line, ':');
-    fleet->resp_port = (uint16_t)atoi(colon + 1);
+    return (uint16_t)atoi(colon + 1);
+}
+
+void fleet_start_router(struct fleet *fleet)
+{
+    atomic_store(&ready_ns, UINT64_MAX);
+    fleet->resp_port = start_router(fleet, &fleet->router, "router", fleet->resp_port);
     atomic_store(&ready_ns, now_ns());
+}
+
+uint16_t fleet_start_other_router(struct fleet *fleet)
+{
+    return start_router(fleet, &fleet->other_router, "other-router", 0);
 }
 
 int fleet_admin(struct fleet *fleet, char *out, size_t size, const char *const *words)
@@ -188,6 +200,7 @@ static void open_fleet(struct fleet *fleet, const char *folder, uint32_t nodes,
     snprintf(fleet->folder, sizeof fleet->folder, "%s", folder);
     make_ticket(fleet);
     child_init(&fleet->router);
+    child_init(&fleet->other_router);
     for (uint32_t k = 0; k < nodes; k++) {
         child_init(&fleet->nodes[k]);
         fleet->programs[k] = fleet->router_program;
@@ -332,6 +345,8 @@ void fleet_close(struct fleet *fleet)
 
     if (fleet->router.pid > 0)
         (void)fleet_stop(fleet, &fleet->router);
+    if (fleet->other_router.pid > 0)
+        (void)fleet_stop(fleet, &fleet->other_router);
     for (uint32_t k = 0; k < fleet->node_count; k++)
         children[k] = &fleet->nodes[k];
     child_stop_all(children, fleet->node_count, STOP_MS);
@@ -343,4 +358,5 @@ void fleet_close(struct fleet *fleet)
     for (uint32_t k = 0; k < fleet->node_count; k++)
         child_deinit(&fleet->nodes[k]);
     child_deinit(&fleet->router);
+    child_deinit(&fleet->other_router);
 }

@@ -21,7 +21,7 @@ struct fleet {
     const char *programs[FLEET_NODES_MAX]; /* NULL: this build's ringcask */
     bool joins[FLEET_NODES_MAX];           /* started with --join */
     bool left[FLEET_NODES_MAX];            /* gone for good */
-    struct child router;
+    struct child router, other_router;
     const char *router_program; /* NULL: this build's ringcask */
     const char *router_seeds;   /* at its start; NULL: all nodes */
     uint16_t resp_port;         /* the same after a restart */
@@ -52,6 +52,8 @@ uint32_t fleet_join_node(struct fleet *fleet);
 /* Until node k has ended by itself, with exit code 0; it is a seed no more. */
 void fleet_wait_left(struct fleet *fleet, uint32_t k, uint32_t timeout_ms);
 void fleet_start_router(struct fleet *fleet);
+/* One more, which is never killed. Returns its port. */
+uint16_t fleet_start_other_router(struct fleet *fleet);
 /* SIGKILL, and waits until it is gone. */
 void fleet_kill(struct fleet *fleet, struct child *child);
 /* All nodes at once. */

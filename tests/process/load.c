@@ -42,7 +42,7 @@ struct load_client {
 };
 
 struct load {
-    uint16_t port;
+    uint16_t ports[2]; /* of client i: i % 2 */
     uint32_t client_count;
     struct load_client clients[LOAD_CLIENTS_MAX];
     uint64_t begin_ns;
@@ -260,12 +260,12 @@ static void *run(void *argument)
     struct load_client *client = argument;
     struct load *load = client->load;
     bool hasty = (client - load->clients) % HASTE_OF == 0;
+    uint16_t port = load->ports[(client - load->clients) % 2];
     uint32_t think_ms_max = hasty ? HASTE_MS_MAX : THINK_MS_MAX;
     struct command command;
 
     while (!atomic_load(&load->stopping)) {
-        if (client->resp.fd < 0 &&
-            resp_client_connect(&client->resp, load->port, CALL_MS_MAX) != 0) {
+        if (client->resp.fd < 0 && resp_client_connect(&client->resp, port, CALL_MS_MAX) != 0) {
             pause_ms(RECONNECT_MS);
             continue;
         }
@@ -293,6 +293,11 @@ static void *watch(void *argument)
 
 struct load *load_start(uint16_t resp_port, uint32_t clients)
 {
+    return load_start_two(resp_port, resp_port, clients);
+}
+
+struct load *load_start_two(uint16_t resp_port, uint16_t other_port, uint32_t clients)
+{
     struct load *load = calloc(1, sizeof *load);
     struct judge_options options;
 
@@ -300,7 +305,8 @@ struct load *load_start(uint16_t resp_port, uint32_t clients)
     judge_options_default(&options);
     load->judge = judge_new(&options);
     REQUIRE(load->judge, "no memory");
-    load->port = resp_port;
+    load->ports[0] = resp_port;
+    load->ports[1] = other_port;
     load->client_count = clients;
     load->begin_ns = now_ns();
     pthread_mutex_init(&load->mutex, NULL);
@@ -367,7 +373,7 @@ static void read_key(struct load_client *client, const char *key)
         add_word(&command, "GET");
         add_key(&command, 0);
         if (client->resp.fd < 0)
-            (void)resp_client_connect(&client->resp, client->load->port, CALL_MS_MAX);
+            (void)resp_client_connect(&client->resp, client->load->ports[0], CALL_MS_MAX);
         if (call(client, &command) == 0 && client->load->result.operations > before)
             return;
         REQUIRE(tries < 100, "GET %s is not answered", key);

@@ -27,6 +27,9 @@ struct load_result {
 
 /* clients: 1 … LOAD_CLIENTS_MAX. */
 struct load *load_start(uint16_t resp_port, uint32_t clients);
+/* The same, every other client at another router: what one router knows of leaders tells nothing
+ * about what the other does. */
+struct load *load_start_two(uint16_t resp_port, uint16_t other_port, uint32_t clients);
 /* From here on gaps are measured. */
 void load_window_begin(struct load *load);
 /* The longest time any client had between two commands that succeeded, ms. */

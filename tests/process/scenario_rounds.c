@@ -1,8 +1,9 @@
-/* Rounds: in each a node joins and the oldest leaves, while clients read and write. Every other
- * round nodes are killed while replicas move, and are started again; in one it is the node that
- * leaves, in one the router. Without kills no request may fail; with them none may be refused, and
- * only those can have an unknown outcome that were under way. Who joins gets snapshots. In the end
- * none of the founding's nodes is left, and not one key is lost. */
+/* Rounds: in each a node joins and the oldest leaves, while clients read and write over two routers,
+ * of which one may know of a new leader when the other does not. Every other round nodes are killed
+ * while replicas move, and are started again; in one it is the node that leaves, in one a router.
+ * Without kills no request may fail; with them none may be refused, and only those can have an
+ * unknown outcome that were under way. Who joins gets snapshots. In the end none of the founding's
+ * nodes is left, and not one key is lost. */
 #include "tests/process/fleet.h"
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
@@ -226,7 +227,7 @@ void scenario_rounds(const struct scenario_options *options)
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, fleet->resp_port, CALL_MS) == 0, "no router");
     set_all(&client);
-    rounds.load = load_start(fleet->resp_port, CLIENTS);
+    rounds.load = load_start_two(fleet->resp_port, fleet_start_other_router(fleet), CLIENTS);
     for (uint32_t i = 0; i < count; i++)
         run_round(i, victims[i % (sizeof victims / sizeof *victims)]);
     load_finish(rounds.load, &result);
