@@ -1,9 +1,9 @@
-/* Rounds: in each a node joins and the oldest leaves, while clients read and write over two routers,
- * of which one may know of a new leader when the other does not. Every other round nodes are killed
- * while replicas move, and are started again; in one it is the node that leaves, in one a router.
- * Without kills no request may fail; with them none may be refused, and only those can have an
- * unknown outcome that were under way. Who joins gets snapshots. In the end none of the founding's
- * nodes is left, and not one key is lost. */
+/* Rounds: in each a node joins and the oldest leaves, while clients read and write over two
+ * routers, of which one may know of a new leader when the other does not. Every other round nodes
+ * are killed while replicas move, and are started again; in one it is the node that leaves, in one
+ * a router. Without kills no request may fail; with them none may be refused, and only those can
+ * have an unknown outcome that were under way. Who joins gets snapshots. In the end none of the
+ * founding's nodes is left, and not one key is lost. */
 #include "tests/process/fleet.h"
 #include "tests/process/load.h"
 #include "tests/process/resp_client.h"
