@@ -22,6 +22,12 @@ void shard_fence(struct shard *shard, struct replica *replica, const char *why)
     shard->failing = true;
 }
 
+void shard_fence_sound(struct shard *shard, struct replica *replica, const char *why)
+{
+    replica->fence.sound |= !replica_fenced(replica);
+    shard_fence(shard, replica, why);
+}
+
 void shard_fence_finish(struct shard *shard)
 {
     shard->failing = false;

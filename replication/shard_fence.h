@@ -38,6 +38,8 @@ struct replica_fence {
 /* From now on it is fenced; a reason that it has stays. At the round's end what waits is answered.
  */
 void shard_fence(struct shard *shard, struct replica *replica, const char *why);
+/* The same, not for damage: it is sound, unless it was fenced before. */
+void shard_fence_sound(struct shard *shard, struct replica *replica, const char *why);
 void shard_fence_finish(struct shard *shard);
 /* Whether a snapshot that comes now is of any use: not to one that leaves, or has just got one, nor
  * where the store takes nothing any more. */

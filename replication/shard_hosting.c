@@ -142,8 +142,7 @@ void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 
     if (!replica || replica->leaving || replica->raft.options.self.life != life)
         return;
-    replica->fence.sound = !replica_fenced(replica);
-    shard_fence(shard, replica, "it has left");
+    shard_fence_sound(shard, replica, "it has left");
     replica->leaving = true;
 }
 

@@ -98,8 +98,8 @@ static void take(struct shard *shard, struct shard_record *record, const uint8_t
         return;
     }
     if (r != 0) {
-        shard->meta->fence.sound = replica_serves(shard->meta); /* the newer program can read it */
-        shard_fence(shard, shard->meta, record->kind->newer);
+        /* The newer program can read it. */
+        shard_fence_sound(shard, shard->meta, record->kind->newer);
         return;
     }
     record->index = stored.index;

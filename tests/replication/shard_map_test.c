@@ -272,20 +272,27 @@ Test(shard_map, after_a_restart_of_all_it_is_the_one_that_was_committed)
     cluster_stop(&cluster);
 }
 
+static void write_record(struct shard *shard, const char *name, const uint8_t *value, size_t size)
+{
+    const uint8_t *key = (const uint8_t *)name;
+    struct hash_digest hash = hash_key(shard->hash_secret, key, strlen(name));
+    struct keydir_digest digest = {.high = hash.high, .low = hash.low};
+    struct record record = {.kind = RECORD_KIND_PUT,
+                            .key = key,
+                            .key_size = strlen(name),
+                            .value = value,
+                            .value_size = (uint32_t)size};
+
+    cr_assert_eq(shard_propose(shard, shard->meta, &record, &digest, 1), 0);
+}
+
 /* As a node of a newer version would write it, which leads beside older ones. */
 static void write_newer(struct shard *shard)
 {
     struct blob blob = map_of(2, NULL);
-    struct hash_digest hash = hash_key(shard->hash_secret, (const uint8_t *)"map", 3);
-    struct keydir_digest digest = {.high = hash.high, .low = hash.low};
-    struct record record = {.kind = RECORD_KIND_PUT,
-                            .key = (const uint8_t *)"map",
-                            .key_size = 3,
-                            .value = blob.data,
-                            .value_size = (uint32_t)blob.size};
 
     blob.data[4] = 99; /* the version */
-    cr_assert_eq(shard_propose(shard, shard->meta, &record, &digest, 1), 0);
+    write_record(shard, "map", blob.data, blob.size);
     free(blob.data);
 }
 
@@ -309,6 +316,37 @@ Test(shard_map, a_map_of_a_newer_version_leaves_no_fence_behind)
         if (shard_fenced(cluster.shards[node], STORE_PARTITION_META, &why))
             cr_assert_str_eq(why, "the ring map is of a newer version", "node %d", node);
     }
+    cluster_stop(&cluster);
+}
+
+/* Both are read from the disk at once, and the second comes when the first has fenced the replica.
+ */
+Test(shard_map, nor_do_two_records_of_a_newer_version)
+{
+    static const uint8_t tickets[] = {99};
+    const char *why = NULL;
+    int leader = begin(), fenced = 0;
+
+    write_newer(cluster.shards[leader]);
+    write_record(cluster.shards[leader], "tickets", tickets, sizeof tickets);
+    cluster_run(&cluster, 5000);
+    for (int restart = 0; restart < 2; restart++) {
+        for (int node = 0; node < CLUSTER_NODES; node++) {
+            cluster_kill(&cluster, node);
+            vfs_mem_set_cold(cluster.disks[node], true);
+            cluster_restart(&cluster, node);
+        }
+        for (int node = 0; node < CLUSTER_NODES; node++)
+            if (shard_fenced(cluster.shards[node], STORE_PARTITION_META, &why)) {
+                cr_assert_str_neq(why, "it was fenced before the restart", "node %d", node);
+                fenced += restart;
+            }
+        cluster_run(&cluster, 5000);
+        for (int node = 0; node < CLUSTER_NODES; node++)
+            store_checkpoint_soon(shard_store(cluster.shards[node]));
+        cluster_run(&cluster, 200);
+    }
+    cr_assert_gt(fenced, 0, "none reads what it cannot read");
     cluster_stop(&cluster);
 }
 
