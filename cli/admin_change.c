@@ -195,6 +195,16 @@ static void say_without_dead(const struct admin_change *change)
         arguments_error(change->admin->arguments, "if it is lost: %s", commands);
 }
 
+static void say_with_lost(const struct admin_change *change)
+{
+    char commands[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
+
+    remedy_with_lost(&change->admin->view, &change->moves, &change->staged, &change->planning.plan,
+                     change->words, commands, sizeof commands);
+    if (commands[0])
+        arguments_error(change->admin->arguments, "together with that: %s", commands);
+}
+
 static void say_refusals(const struct admin_change *change)
 {
     const struct plan *plan = &change->planning.plan;
@@ -216,6 +226,7 @@ static void say_refusals(const struct admin_change *change)
                             change->words[0] ? " " : "", change->words);
     }
     say_without_dead(change);
+    say_with_lost(change);
 }
 
 enum exit_code admin_change_refused(const struct admin_change *change)

@@ -361,6 +361,17 @@ static int join_all(struct parser *parser)
     return r;
 }
 
+/* One that a plan may wait for in vain: who is dead, or has a shard that nothing arrives in. */
+static bool takes_out_broken(const struct parser *parser, const struct staged_change *change)
+{
+    const struct view_node *node;
+
+    if (change->op != STAGED_REMOVE && change->op != STAGED_LEAVE)
+        return false;
+    node = view_node(parser->view, change->member);
+    return view_is_lost(node) || (change->op == STAGED_REMOVE && !view_is_alive(node));
+}
+
 /* Of what was parsed so: whether it may take the place of a plan under way. What is refused is told
  * for its own sake when it would have removed somebody. */
 static bool may_overtake(const struct parser *parser, int result)
@@ -368,8 +379,7 @@ static bool may_overtake(const struct parser *parser, int result)
     const struct staged *staged = parser->staged;
 
     for (uint32_t i = 0; result == CHANGES_E_OK && i < staged->count; i++)
-        if (staged->changes[i].op == STAGED_REMOVE &&
-            !view_is_alive(view_node(parser->view, staged->changes[i].member)))
+        if (takes_out_broken(parser, &staged->changes[i]))
             return true;
     for (unsigned i = 0; result == CHANGES_E_REFUSED && i < parser->count; i++)
         if (strcmp(parser->words[i], "remove") == 0 || strcmp(parser->words[i], "replace") == 0)

@@ -11,8 +11,8 @@
  * partition together in a zone.
  *
  * One plan at a time. But what that waits for may never come back, and it must not stand in the way
- * of going on without it: so the removal of a member that is not alive may take its place, with
- * whatever is asked for beside it.
+ * of going on without it: so the removal of a member that is not alive, and the leaving of one with
+ * a shard beyond repair, may take its place, with whatever is asked for beside it.
  *
  * Pure but for names of hosts, which the resolver knows.
  */

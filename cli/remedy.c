@@ -1,5 +1,6 @@
 #include "cli/remedy.h"
 
+#include "cli/changes.h"
 #include "cli/planning.h"
 #include "cli/text.h"
 
@@ -83,15 +84,27 @@ int remedy_abort(const struct view *view, const struct moves *moves, struct ring
     return r;
 }
 
+/* What is given to one with a shard beyond repair does not arrive. */
+static bool needs_lost(const struct view *view, const struct moves *moves,
+                       const struct ringmap *next)
+{
+    for (uint32_t i = 0; i < view->node_count; i++)
+        if (view_is_lost(&view->nodes[i]) && moves_need(moves, next, view->nodes[i].id))
+            return true;
+    return false;
+}
+
 bool remedy_can_abort(const struct view *view, const struct moves *moves)
 {
     struct remedy_abort abort;
     struct ringmap next;
+    bool ends;
 
     if (remedy_abort(view, moves, &next, &abort) != 0)
         return false;
+    ends = !abort.missing && !needs_lost(view, moves, &next);
     ringmap_deinit(&next);
-    return !abort.missing;
+    return ends;
 }
 
 /* What a plan is refused for: bits of enum plan_note_code; 0: it would be accepted. */
@@ -131,34 +144,64 @@ struct list {
     uint32_t count;
 };
 
+/* Half a command would be another: what does not fit is left out. */
 static void add(struct list *list, const char *command)
 {
-    text_add(&list->text, "%s%s", list->count++ == 0 ? "" : ", or ", command);
+    const char *between = list->count == 0 ? "" : ", or ";
+
+    if (list->text.size + strlen(between) + strlen(command) >= list->text.capacity)
+        return;
+    text_add(&list->text, "%s%s", between, command);
+    list->count++;
 }
 
-static bool is_lost(const struct view *view, uint32_t i)
+static bool is_dead(const struct view *view, uint32_t i)
 {
     return view->map.members[i].state != RINGMAP_STATE_REMOVED && !view_is_alive(&view->nodes[i]);
 }
 
-/* The changes that the words name, beside the removal of all who are dead: two of those would each
- * be given what the other held, so they go together, or not. */
-static void add_with_removals(struct list *list, const struct view *view, const struct moves *moves,
-                              const struct staged *staged, const char *words)
+/* Of one that runs, and is to leave. Who is joining holds nothing: that is its removal. */
+static bool has_lost(const struct view *view, uint32_t i)
 {
-    char command[REMEDY_TEXT_SIZE];
+    uint8_t state = view->map.members[i].state;
+
+    return view_is_lost(&view->nodes[i]) &&
+           (state == RINGMAP_STATE_ACTIVE || state == RINGMAP_STATE_JOINING);
+}
+
+/* Whether it is said already what becomes of it. */
+static bool is_moved(const struct staged *staged, uint16_t member)
+{
+    for (uint32_t i = 0; i < staged->count; i++)
+        if (staged->changes[i].member == member &&
+            (staged->changes[i].op == STAGED_JOIN || staged->changes[i].op == STAGED_LEAVE ||
+             staged->changes[i].op == STAGED_REMOVE))
+            return true;
+    return false;
+}
+
+/* The changes that the words name, beside the removal of all who are dead, and lost: the leaving of
+ * all who have a shard beyond repair. Two of those would each be given what the other held, so they
+ * go together, or not. */
+static void add_with_broken(struct list *list, const struct view *view, const struct moves *moves,
+                            const struct staged *staged, const char *words, bool lost)
+{
+    char command[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
     struct text out = {command, sizeof command, 0};
     struct staged all = *staged;
 
     text_add(&out, "ring-admin commit --auto%s%s", words[0] ? " " : "", words);
     for (uint32_t i = 0; i < view->node_count; i++) {
-        struct staged_change removal = {.op = STAGED_REMOVE, .member = view->nodes[i].id};
+        bool joining = view->map.members[i].state == RINGMAP_STATE_JOINING;
+        bool leaves = lost && has_lost(view, i);
+        struct staged_change change = {.op = leaves && !joining ? STAGED_LEAVE : STAGED_REMOVE,
+                                       .member = view->nodes[i].id};
 
-        if (!is_lost(view, i))
+        if ((!leaves && !is_dead(view, i)) || is_moved(staged, change.member))
             continue;
-        if (staged_add(&all, &view->map, &removal) != 0)
+        if (staged_add(&all, &view->map, &change) != 0)
             return;
-        text_add(&out, " remove %u", removal.member);
+        text_add(&out, " %s %u", leaves ? "leave" : "remove", change.member);
     }
     if (remedy_can_commit(view, moves, &all))
         add(list, command);
@@ -207,6 +250,8 @@ static void add_replacement(struct list *list, const struct view *view, const st
     add(list, command);
 }
 
+static const uint32_t broken_targets = 1u << PLAN_NOTE_TARGET_DEAD | 1u << PLAN_NOTE_TARGET_LOST;
+
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size)
 {
@@ -228,8 +273,8 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
     }
     if (refusals == 0 || refusals == 1u << PLAN_NOTE_ZONES_LOST)
         add(&list, command);
-    else if ((refusals & 1u << PLAN_NOTE_TARGET_DEAD) && !(refusals & no_majority))
-        add_with_removals(&list, view, moves, &(struct staged){.count = 0}, "");
+    else if ((refusals & broken_targets) && !(refusals & no_majority))
+        add_with_broken(&list, view, moves, &(struct staged){.count = 0}, "", true);
     if (holds && !(refusals & no_majority))
         add_replacement(&list, view, moves, node->id);
     if (list.count > 0)
@@ -243,21 +288,30 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
 void remedy_lost_text(const struct view *view, const struct moves *moves,
                       const struct view_node *node, char *text, size_t size)
 {
-    struct staged staged = {.changes = {{.op = STAGED_LEAVE, .member = node->id}}, .count = 1};
+    uint8_t state = ringmap_member(&view->map, node->id)->state;
+    struct staged staged = {
+        .changes = {{.op = state == RINGMAP_STATE_JOINING ? STAGED_REMOVE : STAGED_LEAVE,
+                     .member = node->id}},
+        .count = 1};
     struct list list = {.text = {text, size, 0}};
+    uint32_t refusals;
     char command[64];
 
     text[0] = 0;
-    if (ringmap_member(&view->map, node->id)->state == RINGMAP_STATE_LEAVING) {
+    if (state == RINGMAP_STATE_LEAVING) {
         add(&list, "wait: it leaves; watch with ring-admin moves");
         return;
     }
     if (moves_need(moves, &view->map, node->id) && remedy_can_abort(view, moves))
         add(&list, "ring-admin abort");
     snprintf(command, sizeof command, "ring-admin leave %u", node->id);
-    if (remedy_can_commit(view, moves, &staged))
+    refusals = refusals_of(view, moves, &staged);
+    if (refusals == 0)
         add(&list, command);
-    add_replacement(&list, view, moves, node->id);
+    else if (refusals & broken_targets)
+        add_with_broken(&list, view, moves, &(struct staged){.count = 0}, "", true);
+    if (state != RINGMAP_STATE_JOINING)
+        add_replacement(&list, view, moves, node->id);
 }
 
 /* Without a word but this, who is joining is taken in; a removal beside it would be all. */
@@ -309,7 +363,23 @@ void remedy_without_dead(const struct view *view, const struct moves *moves,
                  words[0] ? " " : "", words, joins, removals);
     else if (out.size == 0 && words[0] != 0 && has_note(plan, PLAN_NOTE_QUORUM))
         /* Rows that are to be shorter may keep too few that are alive. */
-        add_with_removals(&list, view, moves, staged, words);
+        add_with_broken(&list, view, moves, staged, words, false);
+}
+
+void remedy_with_lost(const struct view *view, const struct moves *moves,
+                      const struct staged *staged, const struct plan *plan, const char *words,
+                      char *text, size_t size)
+{
+    struct list list = {.text = {text, size, 0}};
+    char joins[STAGED_MAX * 16] = "", all[CHANGES_WORDS_SIZE];
+    struct text joined = {joins, sizeof joins, 0}, out = {all, sizeof all, 0};
+
+    text[0] = 0;
+    if (!has_note(plan, PLAN_NOTE_TARGET_LOST))
+        return;
+    add_joins(&joined, staged, words);
+    text_add(&out, "%s%s", words, words[0] ? joins : joins + (joins[0] != 0));
+    add_with_broken(&list, view, moves, staged, all, true);
 }
 
 /* words: there are some, for the removal of who is dead is among them. */

@@ -30,7 +30,8 @@ struct remedy_abort {
  * *next on 0; *abort is filled then, and on REMEDY_E_NOTHING. 0, enum remedy_e or -ENOMEM. */
 int remedy_abort(const struct view *view, const struct moves *moves, struct ringmap *next,
                  struct remedy_abort *abort);
-/* Whether an abort would be accepted, and end. */
+/* Whether an abort would be accepted, and end: it needs nobody who is dead, or has a shard beyond
+ * repair. */
 bool remedy_can_abort(const struct view *view, const struct moves *moves);
 /* Whether these changes would be accepted; they may be none. */
 bool remedy_can_commit(const struct view *view, const struct moves *moves,
@@ -41,8 +42,9 @@ void remedy_text(const struct view *view, const struct moves *moves, const struc
                  char *text, size_t size);
 
 /* Of a node with a shard that is damaged beyond repair, which runs (view_is_lost): "ring-admin
- * leave 2, or ring-admin replace 2 4"; where nobody else can hold what it does, the node that is to
- * join first is called NEW. */
+ * leave 2, or ring-admin replace 2 4"; where others are broken, who would be given what it holds,
+ * "ring-admin commit --auto leave 2 remove 3"; where nobody else can hold what it does, the node
+ * that is to join first is called NEW. */
 void remedy_lost_text(const struct view *view, const struct moves *moves,
                       const struct view_node *node, char *text, size_t size);
 
@@ -55,6 +57,11 @@ bool remedy_can_share_zones(const struct view *view, const struct moves *moves,
 void remedy_without_dead(const struct view *view, const struct moves *moves,
                          const struct staged *staged, const struct plan *plan, const char *words,
                          char *text, size_t size);
+/* Likewise, of changes whose plan is refused as they would give more to a node with a shard beyond
+ * repair: the same beside the leaving of all that have one, and the removal of all who are dead. */
+void remedy_with_lost(const struct view *view, const struct moves *moves,
+                      const struct staged *staged, const struct plan *plan, const char *words,
+                      char *text, size_t size);
 /* Likewise, of changes whose plan is refused as too few would be active: the command with as many
  * replicas as they can hold. Only while a plan is under way, and not of changes that ask for more
  * replicas: otherwise `ring-admin set-replicas` comes first, or fewer are what was not wanted. */

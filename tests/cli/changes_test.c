@@ -189,6 +189,20 @@ Test(changes, what_cannot_be_names_the_word)
     view_deinit(&view);
 }
 
+/* What moves there never arrives, and it is not dead. */
+Test(changes, the_leaving_of_a_shard_beyond_repair_takes_the_place_of_a_plan_under_way)
+{
+    view = scene_view(4, 2, 16, 3);
+    scene_begin(&view, &(struct staged_change){.op = STAGED_JOIN, .member = 5});
+    view.nodes[2].status.shards_lost = 1;
+    cr_assert_eq(parse("leave 2"), CHANGES_E_MOVING);
+    cr_assert_eq(parse("leave 3"), 0, "%s", why);
+    cr_assert_eq(parse("replace 3 6"), 0, "%s", why);
+    cr_assert_eq(parse("weight 1 50 leave 3"), 0, "%s", why);
+    cr_assert_eq(parse("weight 3 50"), CHANGES_E_MOVING);
+    view_deinit(&view);
+}
+
 /* Node 4 is being taken in; node 5 waits. */
 Test(changes, only_the_removal_of_the_dead_takes_the_place_of_a_plan_under_way)
 {

@@ -75,6 +75,60 @@ Test(remedy, who_has_a_shard_beyond_repair_leaves_or_is_replaced)
     view_deinit(&view);
 }
 
+/* Each alone would be given what the other holds. */
+Test(remedy, those_with_shards_beyond_repair_and_the_dead_go_together)
+{
+    struct moves moves;
+
+    view = scene_view(7, 0, 16, 5);
+    view.nodes[6].status.shards_lost = 1;
+    cr_assert_str_eq(remedy_of_lost(6),
+                     "ring-admin commit --auto leave 6 leave 7, or ring-admin replace 6 NEW with a "
+                     "node that has joined");
+    view_deinit(&view);
+
+    view = scene_view(7, 0, 16, 5);
+    scene_lose(&view, 6);
+    cr_assert_str_eq(remedy_of_lost(7),
+                     "ring-admin commit --auto remove 6 leave 7, or ring-admin replace 7 NEW with "
+                     "a node that has joined");
+    moves = scene_moves(&view);
+    remedy_text(&view, &moves, view_node(&view, 6), text, sizeof text);
+    cr_assert(strstr(text, "ring-admin commit --auto remove 6 leave 7"), "%s", text);
+    moves_deinit(&moves);
+    view_deinit(&view);
+}
+
+Test(remedy, who_is_joining_with_a_shard_beyond_repair_is_let_go)
+{
+    view = scene_view(4, 1, 16, 3);
+    cr_assert_str_eq(remedy_of_lost(5), "ring-admin leave 5");
+    view_deinit(&view);
+}
+
+/* What node 6 held is to go to others, of which one cannot take it. There is no way back. */
+Test(remedy, no_abort_is_advised_that_needs_a_shard_beyond_repair)
+{
+    const struct staged both = {
+        .changes = {{.op = STAGED_LEAVE, .member = 1}, {.op = STAGED_REMOVE, .member = 6}},
+        .count = 2};
+    const struct staged leave = {.changes = {{.op = STAGED_LEAVE, .member = 3}}, .count = 1};
+    struct planning planning;
+    struct moves moves;
+
+    view = scene_view(6, 0, 16, 3);
+    scene_lose(&view, 6);
+    scene_begin_all(&view, &both);
+    cr_assert_null(strstr(remedy_of_lost(3), "abort"), "%s", text);
+    cr_assert(strstr(text, "ring-admin leave 3"), "%s", text);
+    moves = scene_moves(&view);
+    cr_assert_eq(planning_make(&planning, &view, &moves, &leave), 0);
+    cr_assert_null(ringmap_next_problem(&planning.next, &view.map));
+    planning_deinit(&planning);
+    moves_deinit(&moves);
+    view_deinit(&view);
+}
+
 Test(remedy, the_last_of_a_zone_is_removed_where_replicas_may_share_one)
 {
     view = scene_view(4, 0, 16, 3);
@@ -181,6 +235,24 @@ Test(remedy, what_needs_the_dead_goes_on_without_them_where_that_would_be_accept
     view = scene_view(4, 1, 16, 3);
     scene_lose(&view, 5);
     cr_assert_str_eq(without_dead(&joins, ""), "ring-admin remove --force 5");
+    view_deinit(&view);
+}
+
+Test(remedy, what_would_give_more_to_a_shard_beyond_repair_goes_on_beside_its_leaving)
+{
+    const struct staged leave = {.changes = {{.op = STAGED_LEAVE, .member = 6}}, .count = 1};
+    struct planning planning;
+    struct moves moves;
+
+    view = scene_view(7, 0, 16, 5);
+    view.nodes[5].status.shards_lost = view.nodes[6].status.shards_lost = 1;
+    moves = scene_moves(&view);
+    cr_assert_eq(planning_make(&planning, &view, &moves, &leave), 0);
+    cr_assert(plan_refused(&planning.plan));
+    remedy_with_lost(&view, &moves, &leave, &planning.plan, "leave 6", text, sizeof text);
+    cr_assert_str_eq(text, "ring-admin commit --auto leave 6 leave 7");
+    planning_deinit(&planning);
+    moves_deinit(&moves);
     view_deinit(&view);
 }
 
