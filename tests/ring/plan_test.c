@@ -1,104 +1,23 @@
 #include "ring/plan.h"
-#include "ring/placement.h"
 #include "ring/voters.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
 
 #include "placement_model.h"
+#include "plan_scene.h"
 #include "tests/storage/alloc.h"
-
-#define MIB (UINT64_C(1) << 20)
-
-static void place(const struct ringmap *before, struct ringmap *map)
-{
-    struct placement_cost cost;
-
-    map->epoch = 7;
-    cr_assert_eq(placement_change(before, map, &cost), 0);
-}
-
-static struct plan plan_of(const struct plan_input *input)
-{
-    struct plan plan;
-
-    cr_assert_eq(plan_make(input, &plan), 0);
-    plan_check(&plan);
-    return plan;
-}
-
-/* A cluster of `members`, and the same after the change that the caller makes to `wanted`. */
-struct scene {
-    struct ringmap now, wanted;
-    uint64_t bytes[4096];
-    struct plan_node nodes[64];
-    struct plan_input input;
-};
-
-static void scene_init(struct scene *scene, uint32_t members, uint32_t after, uint32_t replicas)
-{
-    scene->now = model_cluster(members, 64, replicas);
-    scene->wanted = model_cluster(after, 64, replicas);
-    place(NULL, &scene->now);
-    cr_assert_eq(voters_choose(&scene->now, NULL), 0);
-    for (uint32_t i = 0; i < 64; i++)
-        scene->nodes[i] = (struct plan_node){.alive = true, .disk_room = UINT64_MAX};
-    for (uint32_t i = 0; i < 4096; i++)
-        scene->bytes[i] = MIB;
-    scene->input = (struct plan_input){.now = &scene->now,
-                                       .wanted = &scene->wanted,
-                                       .partition_bytes = scene->bytes,
-                                       .nodes = scene->nodes,
-                                       .rate_bytes = 10 * MIB,
-                                       .moves_per_node_max = 2};
-}
-
-static struct plan scene_plan(struct scene *scene)
-{
-    place(&scene->now, &scene->wanted);
-    return plan_of(&scene->input);
-}
-
-static void scene_deinit(struct scene *scene)
-{
-    ringmap_deinit(&scene->now);
-    ringmap_deinit(&scene->wanted);
-}
-
-static uint32_t notes_of(const struct plan *plan, uint8_t code)
-{
-    char text[PLAN_NOTE_SIZE];
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < plan->note_count; i++) {
-        plan_note_text(&plan->notes[i], text);
-        cr_assert(strlen(text) > 10 && strlen(text) < PLAN_NOTE_SIZE - 1);
-        count += plan->notes[i].code == code;
-    }
-    return count;
-}
-
-static const struct plan_note *note_of(const struct plan *plan, uint8_t code)
-{
-    for (uint32_t i = 0; i < plan->note_count; i++) {
-        if (plan->notes[i].code == code)
-            return &plan->notes[i];
-    }
-    cr_assert_fail("no note %u", code);
-    return NULL;
-}
 
 Test(plan, a_join_is_told_with_its_bytes_and_time)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
     uint64_t out = 0, most = 0;
 
-    scene_init(&scene, 3, 4, 3);
-    plan = scene_plan(&scene);
+    plan_scene_init(&scene, 3, 4, 3);
+    plan = plan_scene_plan(&scene);
     cr_assert_eq(plan.move_count, 47, "64 * 3 / 4 - 1");
     cr_assert_eq(plan.bytes, 47 * MIB);
     for (uint32_t i = 0; i < plan.member_count; i++) {
@@ -120,20 +39,20 @@ Test(plan, a_join_is_told_with_its_bytes_and_time)
     cr_assert_eq(plan.note_count, 0);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, nothing_to_do_is_an_empty_plan)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 5, 5, 3);
-    plan = scene_plan(&scene);
+    plan_scene_init(&scene, 5, 5, 3);
+    plan = plan_scene_plan(&scene);
     cr_assert(plan.move_count == 0 && plan.lead_count == 0 && plan.wave_count == 0);
     cr_assert_eq(plan.seconds, 0);
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 /* Applies moves and leaders to the present rows, which must then be the wanted ones. */
@@ -202,11 +121,11 @@ Test(plan, random_changes_are_told_completely)
         struct plan plan;
         uint64_t in = 0, out = 0;
 
-        place(NULL, &now);
+        plan_scene_place(NULL, &now);
         wanted = model_changed(&dice, &now);
-        place(&now, &wanted);
+        plan_scene_place(&now, &wanted);
         input.wanted = &wanted;
-        plan = plan_of(&input);
+        plan = plan_scene_make(&input);
         expect_leads_to(&plan, &now, &wanted);
         expect_waves_bounded(&plan, &now, input.moves_per_node_max);
         for (uint32_t i = 0; i < plan.member_count; i++) {
@@ -226,9 +145,9 @@ static bool same_hash(const struct plan *a, const struct plan *b)
 }
 
 /* The plan as it is now beside one of before. */
-static bool hash_stays(const struct scene *scene, const struct plan *plan)
+static bool hash_stays(const struct plan_scene *scene, const struct plan *plan)
 {
-    struct plan other = plan_of(&scene->input);
+    struct plan other = plan_scene_make(&scene->input);
     bool stays = same_hash(&other, plan);
 
     plan_deinit(&other);
@@ -237,16 +156,16 @@ static bool hash_stays(const struct scene *scene, const struct plan *plan)
 
 Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan, other;
 
-    scene_init(&scene, 5, 6, 3);
-    plan = scene_plan(&scene);
+    plan_scene_init(&scene, 5, 6, 3);
+    plan = plan_scene_plan(&scene);
     scene.nodes[2].alive = false;
     scene.bytes[5] = 77 * MIB;
     scene.input.rate_bytes = 1;
     scene.input.moves_per_node_max = 1;
-    other = plan_of(&scene.input);
+    other = plan_scene_make(&scene.input);
     cr_assert_neq(other.bytes, plan.bytes);
     cr_assert(same_hash(&other, &plan));
     plan_deinit(&other);
@@ -270,7 +189,7 @@ Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
     scene.now.members[3].address[0]--;
     cr_assert_eq(voters_choose(&scene.wanted, NULL), 0);
     plan_deinit(&plan);
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     scene.wanted.meta_voters[scene.wanted.meta_voter_count - 1] = 6; /* for one that died since */
     cr_assert_not(hash_stays(&scene, &plan));
     scene.wanted.meta_voters[scene.wanted.meta_voter_count - 1] = 5;
@@ -278,46 +197,46 @@ Test(plan, the_hash_is_of_what_would_be_done_and_of_nothing_measured)
     scene.now.cluster[3] ^= 1;
     cr_assert_not(hash_stays(&scene, &plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, tolerance_is_that_of_the_weakest_row_on_either_side)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 5, 5, 5);
+    plan_scene_init(&scene, 5, 5, 5);
     ringmap_deinit(&scene.wanted);
     scene.wanted = model_cluster(5, 64, 3);
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert(plan.tolerance_before == 2 && plan.tolerance_least == 1 && plan.tolerance_after == 1);
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_TOLERANCE), 1);
+    cr_assert_eq(plan_scene_notes(&plan, PLAN_NOTE_TOLERANCE), 1);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 
-    scene_init(&scene, 5, 6, 3); /* a dead one is replaced */
+    plan_scene_init(&scene, 5, 6, 3); /* a dead one is replaced */
     scene.nodes[1].alive = false;
     scene.wanted.members[1].state = RINGMAP_STATE_REMOVED;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert(plan.tolerance_before == 0 && plan.tolerance_least == 0 && plan.tolerance_after == 1);
     cr_assert_eq(plan.note_count, 0);
     cr_assert_eq(plan.members[1].bytes_out, 0, "the dead send nothing");
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 /* Node 1 is dead: what it held can survive nothing more and goes first. */
 Test(plan, the_weakest_partitions_go_first)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
     uint32_t last_weak = 0, first_strong = UINT32_MAX;
 
-    scene_init(&scene, 6, 8, 3);
+    plan_scene_init(&scene, 6, 8, 3);
     scene.nodes[0].alive = false;
     scene.wanted.members[0].state = RINGMAP_STATE_REMOVED;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     for (uint32_t i = 0; i < plan.move_count; i++) {
         bool weak = ringmap_holds(&scene.now, plan.moves[i].partition, 1);
 
@@ -329,113 +248,100 @@ Test(plan, the_weakest_partitions_go_first)
     cr_assert_neq(first_strong, UINT32_MAX);
     cr_assert_leq(last_weak, first_strong + 1);
     plan_deinit(&plan);
-    scene_deinit(&scene);
-}
-
-static void expect_refused(struct scene *scene, uint8_t code, uint16_t member, uint64_t need,
-                           uint64_t have)
-{
-    struct plan plan = scene_plan(scene);
-    const struct plan_note *note = note_of(&plan, code);
-
-    cr_assert(plan_refused(&plan));
-    cr_assert_eq(note->member, member);
-    cr_assert_eq(note->need, need);
-    cr_assert_eq(note->have, have);
-    plan_deinit(&plan);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, what_cannot_hold_is_refused_by_name)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 3, 3, 3);
+    plan_scene_init(&scene, 3, 3, 3);
     scene.wanted.members[2].state = RINGMAP_STATE_LEAVING;
-    expect_refused(&scene, PLAN_NOTE_NODES, 0, 3, 2);
-    scene_deinit(&scene);
+    plan_scene_refused(&scene, PLAN_NOTE_NODES, 0, 3, 2);
+    plan_scene_deinit(&scene);
 
-    scene_init(&scene, 3, 4, 3);
+    plan_scene_init(&scene, 3, 4, 3);
     scene.nodes[3].disk_room = 46 * MIB;
-    expect_refused(&scene, PLAN_NOTE_DISK, 4, 47 * MIB, 46 * MIB);
+    plan_scene_refused(&scene, PLAN_NOTE_DISK, 4, 47 * MIB, 46 * MIB);
     scene.nodes[3].disk_room = 47 * MIB;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
     scene.nodes[3].alive = false;
-    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 47 * MIB, 0);
+    plan_scene_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 47 * MIB, 0);
     scene.nodes[3].alive = true;
     scene.nodes[3].lost = true;
-    expect_refused(&scene, PLAN_NOTE_TARGET_LOST, 4, 47 * MIB, 0);
+    plan_scene_refused(&scene, PLAN_NOTE_TARGET_LOST, 4, 47 * MIB, 0);
     scene.nodes[3].lost = false;
     scene.nodes[0].alive = scene.nodes[2].alive = false;
-    expect_refused(&scene, PLAN_NOTE_META, 0, 2, 1);
+    plan_scene_refused(&scene, PLAN_NOTE_META, 0, 2, 1);
     scene.nodes[0].alive = scene.nodes[2].alive = true;
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 /* What it holds may go, and it with it. */
 Test(plan, who_is_lost_may_keep_or_give_up_what_it_holds)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 4, 5, 3);
+    plan_scene_init(&scene, 4, 5, 3);
     scene.nodes[0].lost = true;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 
-    scene_init(&scene, 4, 4, 3);
+    plan_scene_init(&scene, 4, 4, 3);
     scene.wanted.members[0].state = RINGMAP_STATE_LEAVING;
     scene.nodes[0].lost = true;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 /* With a weight of 1 it gets no partition: nothing would wait for it, but the next plan. */
 Test(plan, who_is_not_alive_is_not_taken_in_and_gets_no_vote)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 4, 5, 3);
+    plan_scene_init(&scene, 4, 5, 3);
     scene.wanted.members[4].weight = 1;
     scene.nodes[4].alive = false;
-    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 5, 0, 0);
+    plan_scene_refused(&scene, PLAN_NOTE_TARGET_DEAD, 5, 0, 0);
     scene.nodes[4].alive = true;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_eq(plan.members[4].moves_in, 0);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 
-    scene_init(&scene, 4, 4, 3);
+    plan_scene_init(&scene, 4, 4, 3);
     scene.wanted.meta_voter_count = 3;
     memcpy(scene.wanted.meta_voters, (const uint16_t[]){1, 2, 4}, 3 * sizeof(uint16_t));
     scene.nodes[3].alive = false;
-    expect_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 0, 0);
+    plan_scene_refused(&scene, PLAN_NOTE_TARGET_DEAD, 4, 0, 0);
     scene.nodes[3].alive = true;
     scene.nodes[1].alive = false;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan), "it has its vote already");
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, a_partition_without_majority_is_not_changed)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
     uint32_t touched = 0;
 
-    scene_init(&scene, 6, 6, 3);
+    plan_scene_init(&scene, 6, 6, 3);
     scene.nodes[0].alive = scene.nodes[1].alive = false;
     scene.wanted.members[0].state = RINGMAP_STATE_REMOVED;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert(plan_refused(&plan));
     for (uint32_t i = 0; i < plan.note_count; i++) {
         const struct plan_note *note = &plan.notes[i];
@@ -449,165 +355,54 @@ Test(plan, a_partition_without_majority_is_not_changed)
     }
     cr_assert(touched > 0 && touched <= PLAN_NOTES_ALIKE_MAX);
     cr_assert_lt(plan.tolerance_before, 0);
-    cr_assert_eq(note_of(&plan, PLAN_NOTE_TARGET_DEAD)->member, 2, "it would take over from 1");
+    cr_assert_eq(plan_scene_note(&plan, PLAN_NOTE_TARGET_DEAD)->member, 2,
+                 "it would take over from 1");
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 
-    scene_init(&scene, 6, 6, 3); /* the same dead, and nothing to do: worth a word */
+    plan_scene_init(&scene, 6, 6, 3); /* the same dead, and nothing to do: worth a word */
     scene.nodes[0].alive = scene.nodes[1].alive = false;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
-    cr_assert_gt(notes_of(&plan, PLAN_NOTE_QUORUM_KEPT), 0);
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_DEAD), 2);
+    cr_assert_gt(plan_scene_notes(&plan, PLAN_NOTE_QUORUM_KEPT), 0);
+    cr_assert_eq(plan_scene_notes(&plan, PLAN_NOTE_DEAD), 2);
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, a_group_that_nobody_speaks_for_forbids_it_changed_or_not)
 {
     bool unknown[65] = {false};
     char text[PLAN_NOTE_SIZE];
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
 
-    scene_init(&scene, 4, 4, 3);
+    plan_scene_init(&scene, 4, 4, 3);
     scene.input.unknown = unknown;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert_not(plan_refused(&plan));
     plan_deinit(&plan);
     unknown[9] = unknown[64] = true;
-    plan = scene_plan(&scene);
+    plan = plan_scene_plan(&scene);
     cr_assert(plan_refused(&plan));
     cr_assert_eq(plan.move_count, 0);
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_UNKNOWN), 2);
+    cr_assert_eq(plan_scene_notes(&plan, PLAN_NOTE_UNKNOWN), 2);
     plan_note_text(&plan.notes[0], text);
     cr_assert(strstr(text, "partition 9"), "%s", text);
     plan_note_text(&plan.notes[1], text);
     cr_assert(strstr(text, "the meta group"), "%s", text);
     plan_deinit(&plan);
-    scene_deinit(&scene);
-}
-
-Test(plan, zones_that_bind_are_told)
-{
-    struct scene scene;
-    struct plan plan;
-
-    scene_init(&scene, 5, 5, 3);
-    for (uint32_t i = 0; i < 5; i++)
-        model_zone(&scene.wanted, i, i / 2);
-    plan = scene_plan(&scene);
-    cr_assert_eq(note_of(&plan, PLAN_NOTE_OVERWEIGHT)->member, 5);
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 0);
-    plan_deinit(&plan);
-    for (uint32_t i = 0; i < 5; i++)
-        model_zone(&scene.wanted, i, i % 2);
-    plan = scene_plan(&scene);
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 1);
-    cr_assert_not(plan_refused(&plan), "they were in no zones before");
-    plan_deinit(&plan);
-    scene_deinit(&scene);
-}
-
-/* Four nodes in the zones a, a, b and c, so that no two replicas share one. */
-static void scene_of_zones(struct scene *scene, uint32_t replicas_after)
-{
-    *scene = (struct scene){.now = model_cluster(4, 64, 3),
-                            .wanted = model_cluster(4, 64, replicas_after)};
-    for (uint32_t i = 0; i < 4; i++) {
-        model_zone(&scene->now, i, i / 2 + i % 2 * (i / 2));
-        model_zone(&scene->wanted, i, i / 2 + i % 2 * (i / 2));
-        scene->nodes[i] = (struct plan_node){.alive = true, .disk_room = UINT64_MAX};
-    }
-    place(NULL, &scene->now);
-    cr_assert_eq(voters_choose(&scene->now, NULL), 0);
-    scene->input = (struct plan_input){.now = &scene->now,
-                                       .wanted = &scene->wanted,
-                                       .nodes = scene->nodes,
-                                       .moves_per_node_max = 1};
-}
-
-Test(plan, replicas_do_not_come_to_share_a_zone_unless_they_may)
-{
-    struct scene scene;
-    struct plan plan;
-
-    scene_of_zones(&scene, 3);
-    scene.wanted.members[0].state = RINGMAP_STATE_LEAVING;
-    plan = scene_plan(&scene);
-    cr_assert_not(plan_refused(&plan), "one of its zone stays");
-    plan_deinit(&plan);
-    scene.wanted.members[0].state = RINGMAP_STATE_ACTIVE;
-    scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
-    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 3, 2);
-    scene.input.shares_zones = true;
-    plan = scene_plan(&scene);
-    cr_assert_not(plan_refused(&plan));
-    cr_assert_eq(notes_of(&plan, PLAN_NOTE_ZONES), 1);
-    plan_deinit(&plan);
-    scene_deinit(&scene);
-
-    scene_of_zones(&scene, 3); /* all in one */
-    for (uint32_t i = 0; i < 4; i++)
-        model_zone(&scene.wanted, i, 7);
-    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 3, 1);
-    scene_deinit(&scene);
-
-    scene_of_zones(&scene, 4);
-    expect_refused(&scene, PLAN_NOTE_ZONES_LOST, 0, 4, 3);
-    scene_deinit(&scene);
-
-    scene_of_zones(&scene, 2); /* two replicas need but two zones */
-    scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
-    plan = scene_plan(&scene);
-    cr_assert_not(plan_refused(&plan));
-    plan_deinit(&plan);
-    scene_deinit(&scene);
-}
-
-/* Two zones, or none, for three replicas from the start. */
-Test(plan, where_replicas_share_zones_already_changes_go_on)
-{
-    for (uint32_t zones = 1; zones <= 2; zones++) {
-        struct scene scene;
-        struct plan plan;
-
-        scene_of_zones(&scene, 3);
-        for (uint32_t i = 0; i < 4; i++) {
-            model_zone(&scene.now, i, i % zones);
-            model_zone(&scene.wanted, i, i % zones);
-        }
-        place(NULL, &scene.now);
-        scene.wanted.members[3].state = RINGMAP_STATE_LEAVING;
-        plan = scene_plan(&scene);
-        cr_assert_not(plan_refused(&plan));
-        plan_deinit(&plan);
-        scene_deinit(&scene);
-    }
-}
-
-Test(plan, one_replica_is_no_reason_to_hold_zones_for_kept)
-{
-    struct scene scene;
-    struct plan plan;
-
-    scene_init(&scene, 4, 4, 1);
-    ringmap_deinit(&scene.wanted);
-    scene.wanted = model_cluster(4, 64, 3);
-    plan = scene_plan(&scene);
-    cr_assert_not(plan_refused(&plan));
-    plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
 
 Test(plan, no_memory_is_an_answer)
 {
-    struct scene scene;
+    struct plan_scene scene;
     struct plan plan;
     int r;
 
-    scene_init(&scene, 5, 6, 3);
-    place(&scene.now, &scene.wanted);
+    plan_scene_init(&scene, 5, 6, 3);
+    plan_scene_place(&scene.now, &scene.wanted);
     for (uint64_t n = 1;; n++) {
         alloc_fail_after(n);
         r = plan_make(&scene.input, &plan);
@@ -618,5 +413,5 @@ Test(plan, no_memory_is_an_answer)
     alloc_fail_after(0);
     cr_assert_eq(r, 0);
     plan_deinit(&plan);
-    scene_deinit(&scene);
+    plan_scene_deinit(&scene);
 }
