@@ -169,22 +169,23 @@ static void take(struct raft_config *config, const struct raft_replica *replica)
 }
 
 /* Voters that are not wanted stay in the places for which nobody is ready yet: this leader first,
- * then who can vote. */
-static void keep_others(const struct transfer_view *view, struct raft_config *next, uint32_t places)
+ * then who can vote. The others only for there to be no fewer than now. */
+static void keep_others(const struct transfer_view *view, struct raft_config *next, uint32_t wanted)
 {
     const struct raft_config *now = &view->raft->config;
     uint16_t self = view->raft->options.self.member;
 
-    for (uint32_t pass = 0; pass < 3; pass++)
-        for (uint32_t i = 0; i < now->voter_count && places > 0; i++) {
+    for (uint32_t pass = 0; pass < 3; pass++) {
+        uint32_t places = pass < 2 && wanted > now->voter_count ? wanted : now->voter_count;
+
+        for (uint32_t i = 0; i < now->voter_count && next->voter_count < places; i++) {
             uint16_t member = now->voters[i].member;
 
-            if (wants(view, member) || find(next->voters, next->voter_count, member) ||
-                (pass == 0 && member != self) || (pass == 1 && !can_vote(view, member)))
-                continue;
-            take(next, &now->voters[i]);
-            places--;
+            if (!wants(view, member) && !find(next->voters, next->voter_count, member) &&
+                (pass > 0 || member == self) && (pass > 1 || can_vote(view, member)))
+                take(next, &now->voters[i]);
         }
+    }
 }
 
 /* The voters that there can be now, and who is still to learn. While somebody who is wanted is to
@@ -193,12 +194,12 @@ static void keep_others(const struct transfer_view *view, struct raft_config *ne
 static void voters_possible(const struct transfer_view *view, struct raft_config *next)
 {
     const struct raft_config *now = &view->raft->config;
-    uint32_t places = 0;
+    uint32_t wanted = 0;
 
     *next = (struct raft_config){.epoch = view->epoch, .voter_old_count = now->voter_count};
     memcpy(next->voters_old, now->voters, sizeof next->voters_old);
     for (uint32_t i = 0; i < view->wanted_count; i++)
-        places += view->wanted[i] != 0;
+        wanted += view->wanted[i] != 0;
     for (uint32_t i = 0; i < now->voter_count; i++)
         if (wants(view, now->voters[i].member))
             take(next, &now->voters[i]);
@@ -210,9 +211,8 @@ static void voters_possible(const struct transfer_view *view, struct raft_config
         else
             next->learners[next->learner_count++] = *learner;
     }
-    if (next->voter_count < places)
-        keep_others(view, next,
-                    (places > now->voter_count ? places : now->voter_count) - next->voter_count);
+    if (next->voter_count < wanted)
+        keep_others(view, next, wanted);
 }
 
 static bool same_voters(const struct raft_config *one, const struct raft_config *other)

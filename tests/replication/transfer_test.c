@@ -295,6 +295,22 @@ Test(transfer, voters_become_fewer_only_when_all_are_there)
     expect_voters(&group, (uint16_t[]){2, 3}, 2);
 }
 
+/* With it they would be four, of whom three are there, and survive nothing. */
+Test(transfer, who_will_not_vote_is_not_kept_for_more_voters)
+{
+    struct group group;
+
+    group_init(&group, (uint16_t[]){1, 2, 3}, 3);
+    want(&group, (uint16_t[]){1, 2, 4, 5, 6}, 5);
+    propose(&group);
+    hear(&group, 2, true);
+    hear(&group, 4, true);
+    peer_of(&group, 3)->heard_ms = 0;
+    expect_voters(&group, (uint16_t[]){1, 2, 4}, 3);
+    hear(&group, 3, true);
+    expect_voters(&group, (uint16_t[]){1, 2, 4, 3}, 4);
+}
+
 /* The other half of the plan is one that came later, when as many learned as may. */
 Test(transfer, voters_become_fewer_only_when_nobody_waits_for_its_turn)
 {

@@ -212,9 +212,13 @@ static void check(const struct walk *walk)
     if (next->voter_old_count == 0 || !missing)
         return;
     cr_assert_geq(next->voter_count, now->voter_count, "round %u: fewer, for nothing", walk->round);
-    if (walk->all_heard)
-        cr_assert_geq(spare(walk, next->voters, next->voter_count),
-                      spare(walk, now->voters, now->voter_count), "round %u", walk->round);
+    if (!walk->all_heard)
+        return;
+    cr_assert_geq(spare(walk, next->voters, next->voter_count),
+                  spare(walk, now->voters, now->voter_count), "round %u", walk->round);
+    for (uint32_t i = 0; next->voter_count > now->voter_count && i < next->voter_count; i++)
+        cr_assert(votes(walk, next->voters[i].member) || wanted(walk, next->voters[i].member),
+                  "round %u: %u, who only counts", walk->round, next->voters[i].member);
 }
 
 static uint8_t step(struct walk *walk, bool calm)
