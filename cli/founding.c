@@ -15,6 +15,7 @@
 
 #define PARTITIONS_DEFAULT 256u
 #define REPLICAS_DEFAULT   3u
+#define UNHEARD            0u
 #define COMMITTED          2u
 #define REASON_SIZE        160u
 #define FIRST_KEY_ID       1u
@@ -233,22 +234,32 @@ static enum exit_code fetch_genesis(struct founding *founding)
     return code;
 }
 
+/* All are prepared before any is told to commit: who is not has lost that, and maybe its votes. */
+static const char *why_refused(const struct founding *founding, const struct candidate *candidate)
+{
+    if (!ringmap_member_by_key(&founding->map, candidate->status.public_key))
+        return "is no member of the cluster that the others are in already; start it empty, with "
+               "--join";
+    if (candidate->status.founded == UNHEARD)
+        return "has lost its GENESIS, and must not come back as if empty: put the file back, or "
+               "replace the node by one that joins";
+    if (candidate->status.founded == COMMITTED &&
+        memcmp(candidate->status.genesis_hash, founding->hash, sizeof founding->hash) != 0)
+        return "belongs to another founding";
+    return NULL;
+}
+
 static enum exit_code check_same(const struct founding *founding)
 {
     const struct founding_options *options = founding->options;
 
     for (uint32_t i = 0; i < founding->count; i++) {
         const struct candidate *candidate = &founding->candidates[i];
-        bool named = ringmap_member_by_key(&founding->map, candidate->status.public_key) != NULL;
+        const char *why = why_refused(founding, candidate);
 
-        if (named &&
-            (candidate->status.founded != COMMITTED ||
-             memcmp(candidate->status.genesis_hash, founding->hash, sizeof founding->hash) == 0))
+        if (!why)
             continue;
-        fprintf(stderr, "%s: %s %s\n", founding->prefix, candidate->address,
-                named ? "belongs to another founding"
-                      : "is no member of the cluster that the others are in already; start it "
-                        "empty, with --join");
+        fprintf(stderr, "%s: %s %s\n", founding->prefix, candidate->address, why);
         return EXIT_CODE_CONFLICT;
     }
     if (founding->map.member_count != founding->count) {

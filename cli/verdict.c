@@ -10,6 +10,8 @@
 #define FAULT_TABLE(X)                                                                             \
     X(UNREACHABLE, "is unreachable", "are unreachable")                                            \
     X(UNFOUNDED, "has not heard of the founding", "have not heard of the founding")                \
+    /* somebody was told to commit it, and all were prepared before: see cli/founding.c */         \
+    X(FORGETFUL, "has lost its GENESIS", "have lost their GENESIS")                                \
     X(LOST, "has a shard that is damaged beyond repair",                                           \
       "have shards that are damaged beyond repair")                                                \
     X(DISK_FULL, "has a full disk", "have full disks")                                             \
@@ -150,7 +152,7 @@ static uint16_t faults_of_node(const struct view_node *node, uint16_t of_replica
     if (!node->reachable)
         return 1u << FAULT_UNREACHABLE;
     if (node->status.founded != 2)
-        return 1u << FAULT_UNFOUNDED;
+        return 1u << (node->status.founded == 0 ? FAULT_FORGETFUL : FAULT_UNFOUNDED);
     if (view_disk_is_full(node))
         found |= 1u << FAULT_DISK_FULL;
     if (view_is_lost(node))
@@ -241,6 +243,12 @@ static void advise(struct verdict *verdict, const struct diagnosis *diagnosis, s
         text_add(text, "finish the founding: ring-admin init");
         for (uint32_t i = 0; i < view->node_count; i++)
             text_add(text, " %s", view->nodes[i].address);
+        break;
+    case FAULT_FORGETFUL:
+        text_add(text,
+                 "stop node-%u and put the file back, or give its place to a node that has joined: "
+                 "ring-admin replace %u NEW",
+                 node->id, node->id);
         break;
     case FAULT_DISK_FULL:
         text_add(text, "free space on the disk of node-%u%s; it goes on by itself then", node->id,

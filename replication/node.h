@@ -113,9 +113,15 @@ struct node_effects {
 #define NODE_MAP_BAD     "MAP.bad"
 #define NODE_TICKETS_BAD "TICKETS.bad"
 
-/* Reads GENESIS and MAP if they are there. Returns 0 or -errno (-EBADMSG: GENESIS is damaged;
- * -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD, damaged
- * TICKETS NODE_TICKETS_BAD, and the node starts as without one. */
+enum node_open_e {
+    NODE_OPEN_E_OK,
+    NODE_OPEN_E_GENESIS_LOST, /* the directory was used, and GENESIS is missing: nobody founds it
+                                 anew, as an empty store forgets its votes */
+};
+
+/* Reads GENESIS and MAP if they are there. Returns 0, enum node_open_e or -errno (-EBADMSG: GENESIS
+ * is damaged; -EPROTO: of another cluster or a newer format). A damaged MAP becomes NODE_MAP_BAD,
+ * damaged TICKETS NODE_TICKETS_BAD, and the node starts as without one. */
 int node_open(struct node **node, struct vfs *vfs, const struct node_options *options);
 /* node_open() has found MAP damaged. */
 bool node_map_damaged(const struct node *node);

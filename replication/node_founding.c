@@ -1,6 +1,8 @@
 /* The founding: what a node's GENESIS says, and how it comes to be. */
 #include "replication/node_internal.h"
 
+#include "storage/datadir.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -79,13 +81,39 @@ static int take_genesis(struct node *node, struct node_file *file)
     return 0;
 }
 
+/* Files that only a node has that is in a cluster. MAP is none of them: who joins writes it before
+ * GENESIS. A shard's folder may be there before, as a link to another disk. */
+static int visit_used(void *context, const char *name)
+{
+    bool is_used = strcmp(name, node_file_tickets.name) == 0 ||
+                   strcmp(name, node_file_counters.name) == 0 || strcmp(name, "MANIFEST") == 0 ||
+                   strncmp(name, "journal-", 8) == 0;
+
+    (void)context;
+    return is_used ? NODE_OPEN_E_GENESIS_LOST : 0;
+}
+
+/* There is no GENESIS. If there was one: who has voted must not be founded again as if empty. */
+static int check_unused(struct node *node)
+{
+    char folder[DATADIR_FOLDER_SIZE];
+    int r = vfs_list(node->vfs, ".", visit_used, NULL);
+
+    for (uint16_t shard = 0; shard < node->options.shards && r == 0; shard++) {
+        datadir_shard_folder(folder, shard);
+        r = vfs_list(node->vfs, folder, visit_used, NULL);
+        r = r == -ENOENT ? 0 : r;
+    }
+    return r;
+}
+
 int node_founding_read(struct node *node)
 {
     struct node_file file;
     int r = node_file_read(node->vfs, &node_file_genesis, &file);
 
     if (r == -ENOENT)
-        return 0;
+        return check_unused(node);
     if (r == 0) {
         r = take_genesis(node, &file);
         if (r != 0)

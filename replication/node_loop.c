@@ -115,6 +115,25 @@ static int open_links(struct node_loop *loop)
     return NODE_LOOP_E_OK;
 }
 
+static void say_refused(int r)
+{
+    if (r == NODE_OPEN_E_GENESIS_LOST)
+        loop_log("error", "genesis_refused",
+                 "error=\"GENESIS is missing though the data directory has been used\" "
+                 "next=\"put GENESIS back; if it is lost, replace this node by one with an empty "
+                 "data directory: ring-admin doctor says how\"");
+    else if (r == -EBADMSG || r == -EPROTO)
+        loop_log("error", "genesis_refused",
+                 "error=\"%s\" next=\"GENESIS in the data directory is damaged, or it or MAP is of "
+                 "another cluster or of a newer version\"",
+                 strerror(-r));
+    else
+        loop_log("error", "genesis_refused",
+                 "error=\"%s\" next=\"GENESIS, MAP and TICKETS in the data directory have to be "
+                 "plain files, or missing, that this user may read\"",
+                 strerror(-r));
+}
+
 static int open_node(struct node_loop *loop)
 {
     struct node_options options = {.weight = loop->options->weight,
@@ -151,11 +170,8 @@ static int open_node(struct node_loop *loop)
         loop_tickets_apply(loop);
         return NODE_LOOP_E_OK;
     }
-    loop_log("error", "genesis_refused",
-             "error=\"%s\" next=\"GENESIS in the data directory is damaged, or it or MAP is of "
-             "another cluster or of a newer version\"",
-             strerror(-r));
-    return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+    say_refused(r);
+    return r == -EPROTO || r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
 static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)

@@ -417,6 +417,20 @@ Test(verdict, learners_are_no_failures_tolerated)
     moves_deinit(&moves);
 }
 
+/* All were prepared before anybody was told to commit: founded again it would be as if empty. */
+Test(verdict, a_member_that_has_lost_its_genesis_is_not_founded_again)
+{
+    healthy(3, 16, 3);
+    view.nodes[2].status.founded = 0;
+    reach();
+    cr_assert(strstr(verdict.sentence, "node-3 (127.0.0.1:7003) has lost its GENESIS"), "%s",
+              verdict.sentence);
+    cr_assert(!strstr(verdict.mend, "init"), "%s", verdict.mend);
+    cr_assert(strstr(verdict.mend, "ring-admin replace 3 NEW"), "%s", verdict.mend);
+    view_deinit(&view);
+    moves_deinit(&moves);
+}
+
 Test(verdict, who_joins_or_was_removed_is_not_missed)
 {
     view = scene_view(3, 1, 16, 3);

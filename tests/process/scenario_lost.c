@@ -1,5 +1,6 @@
-/* A node comes back without the manifest of its shard: nothing there can be trusted. It answers its
- * operators, says so, is given nothing more, and its share goes to another as doctor says. */
+/* A node comes back with its key alone: nobody founds it again. It comes back without the manifest
+ * of its shard: nothing there can be trusted. It answers its operators, says so, is given nothing
+ * more, and its share goes to another as doctor says. */
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NODES      4u
@@ -62,6 +64,39 @@ static void ask_all(struct fleet *fleet)
     fleet_expect(fleet, 4, "has a shard that is damaged beyond repair", "status", "--check", NULL);
 }
 
+static void move_file(struct fleet *fleet, const char *from, const char *to)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+
+    fleet_path(fleet, from, "", old);
+    fleet_path(fleet, to, "", new);
+    REQUIRE(rename(old, new) == 0, "%s: %s", old, strerror(errno));
+}
+
+/* Of its data directory only IDENTITY is left: founded again it would have no votes, nor entries.
+ */
+static void found_again(struct fleet *fleet)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+
+    fleet_stop(fleet, &fleet->nodes[LOST]);
+    move_file(fleet, "node-3", "kept");
+    REQUIRE(mkdir(fleet_path(fleet, "node-3", "", folder), 0700) == 0, "%s: %s", folder,
+            strerror(errno));
+    move_file(fleet, "kept/IDENTITY", "node-3/IDENTITY");
+    fleet_start_node(fleet, LOST);
+    fleet_expect(fleet, 4, "has lost its GENESIS", "status", "--check", NULL);
+    fleet_expect(fleet, 5, "has lost its GENESIS", "init", fleet->addresses[0], fleet->addresses[1],
+                 fleet->addresses[2], fleet->addresses[3], NULL);
+    fleet_stop(fleet, &fleet->nodes[LOST]);
+    move_file(fleet, "node-3/IDENTITY", "kept/IDENTITY");
+    REQUIRE(unlink(fleet_path(fleet, "node-3", "/LOCK", path)) == 0, "%s", strerror(errno));
+    REQUIRE(rmdir(folder) == 0, "%s: %s", folder, strerror(errno));
+    move_file(fleet, "kept", "node-3");
+    fleet_start_node(fleet, LOST);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+}
+
 void scenario_lost(const struct scenario_options *options)
 {
     char manifest[PATH_MAX];
@@ -73,6 +108,7 @@ void scenario_lost(const struct scenario_options *options)
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
     set_all(&client);
+    found_again(&fleet);
     fleet_stop(&fleet, &fleet.nodes[LOST]);
     REQUIRE(unlink(fleet_path(&fleet, "node-3", "/shard-00/MANIFEST", manifest)) == 0, "%s: %s",
             manifest, strerror(errno));

@@ -157,6 +157,36 @@ Test(node, a_genesis_can_be_read_without_a_node)
     vfs_mem_free(vfs);
 }
 
+static void put_file(struct vfs *vfs, const char *path)
+{
+    struct vfs_file *file;
+
+    cr_assert_eq(vfs_open(vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
+    vfs_close(file);
+}
+
+/* Its stores hold votes, or have held them. Founded again it would be as if it had none. */
+Test(node, one_that_has_lost_its_genesis_is_not_founded_again)
+{
+    static const char *const left[] = {"TICKETS", "COUNTERS", "shard-01/MANIFEST",
+                                       "shard-00/journal-0000000001.log"};
+    struct node_options two = options;
+    struct node *node;
+
+    two.shards = 2;
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        struct vfs *vfs = vfs_mem_new();
+
+        cr_assert_eq(vfs_mkdir(vfs, "shard-00"), 0); /* as a link to another disk */
+        cr_assert_eq(vfs_mkdir(vfs, "shard-01"), 0);
+        cr_assert_eq(node_open(&node, vfs, &two), 0);
+        node_close(node);
+        put_file(vfs, left[i]);
+        cr_assert_eq(node_open(&node, vfs, &two), NODE_OPEN_E_GENESIS_LOST, "%s", left[i]);
+        vfs_mem_free(vfs);
+    }
+}
+
 static struct wire_node_status status_of(struct node *node, uint64_t now_ms)
 {
     struct link_message message = {.type = WIRE_NODE_STATUS, .partition = WIRE_PARTITION_NODE};
