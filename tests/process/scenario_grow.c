@@ -18,7 +18,8 @@
 #define VALUE_SIZE (8u << 10)
 #define WAIT_MS    120000u
 #define CALL_MS    30000u
-#define REMOVED    5 /* exit code of a node that may not come back */
+#define EXPLAINED  16u /* keys whose holders are looked at when a plan has ended */
+#define REMOVED    5   /* exit code of a node that may not come back */
 
 static json_t *ask(struct fleet *fleet, const char *command)
 {
@@ -90,6 +91,36 @@ static void check_all(struct resp_client *client, uint32_t keys)
 
 /* --- the story ----------------------------------------------------------------------------- */
 
+/* Whoever is to hold the key's partition has it, and not as somebody who is still learning. */
+static void check_holders(struct fleet *fleet, const char *key)
+{
+    json_t *root = fleet_ask(fleet, 0, (const char *[]){"explain", key, NULL}), *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "replicas"), i, row)
+    {
+        const char *role = json_string_value(json_object_get(row, "role"));
+
+        REQUIRE(role, "no role in the replicas of %s", key);
+        REQUIRE(!json_is_true(json_object_get(row, "wanted")) ||
+                    (strcmp(role, "unreachable") != 0 && strcmp(role, "learner") != 0),
+                "settled, and what node %d is to hold of %s is %s",
+                (int)json_integer_value(json_object_get(row, "id")), key, role);
+    }
+    json_decref(root);
+}
+
+/* At once when a plan is said to have ended, and not a moment later. */
+static void check_settled(struct fleet *fleet)
+{
+    for (uint32_t i = 0; i < EXPLAINED; i++) {
+        char key[32];
+
+        snprintf(key, sizeof key, "grow:%u", i);
+        check_holders(fleet, key);
+    }
+}
+
 /* What was planned before the map changed is not carried out; what is planned then is. */
 static void join_fourth(struct fleet *fleet)
 {
@@ -112,6 +143,7 @@ static void join_fourth(struct fleet *fleet)
     plan(fleet, hash);
     fleet_expect(fleet, 0, "committed, epoch", "commit", "--plan", hash, NULL);
     fleet_expect(fleet, 0, "settled", "moves", "--watch", NULL);
+    check_settled(fleet);
     fleet_wait_state(fleet, fleet->addresses[joined], "active", WAIT_MS);
     fleet_wait_healthy(fleet, WAIT_MS);
     REQUIRE(fleet_replicas(fleet, 4) > 0, "it holds nothing");
