@@ -279,12 +279,29 @@ bool moves_need(const struct moves *moves, const struct ringmap *map, uint16_t m
     return needed;
 }
 
+/* Whoever waits for the group to come there. Of a node with a shard beyond repair others may be
+ * sound. */
+static bool is_in_vain(const struct view *view, uint16_t group, const struct view_node *node)
+{
+    const struct view_replica *replica;
+
+    if (!view_is_alive(node) || !view_is_lost(node))
+        return !view_is_alive(node);
+    replica = view_replica(view, group, node->id);
+    return !replica || !replica->known || replica->status.fenced;
+}
+
 const struct view_node *moves_missing(const struct moves *moves, const struct ringmap *map,
                                       const struct view *view)
 {
     for (uint32_t i = 0; i < view->node_count; i++)
-        if (!view_is_alive(&view->nodes[i]) && moves_need(moves, map, view->nodes[i].id))
-            return &view->nodes[i];
+        for (uint32_t p = 0; p <= map->partition_count; p++) {
+            uint16_t group = p < map->partition_count ? (uint16_t)p : WIRE_PARTITION_META;
+
+            if (is_in_vain(view, group, &view->nodes[i]) &&
+                needs(moves, map, group, view->nodes[i].id))
+                return &view->nodes[i];
+        }
     return NULL;
 }
 

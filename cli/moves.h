@@ -69,8 +69,8 @@ void moves_sum(const struct moves *moves, const struct ringmap *map, struct move
 void moves_held(const struct moves *moves, struct next_map_held *held);
 /* Whether some group is to have the member as a voter, and has not. */
 bool moves_need(const struct moves *moves, const struct ringmap *map, uint16_t member);
-/* A member that is not alive and that the way to the map's wanted rows needs; NULL: there is none.
- * Lives as long as the view. */
+/* A member that the way to the map's wanted rows needs, and that is not alive, or has a shard
+ * beyond repair which is to take part; NULL: there is none. Lives as long as the view. */
 const struct view_node *moves_missing(const struct moves *moves, const struct ringmap *map,
                                       const struct view *view);
 /* What the member is in the group's configuration, as its leader tells. */

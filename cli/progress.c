@@ -132,8 +132,13 @@ void progress_missing(const struct view *view, const struct moves *moves,
     char remedy[REMEDY_TEXT_SIZE];
     struct text out = {text, size, 0};
 
-    remedy_text(view, moves, node, remedy, sizeof remedy);
-    text_add(&out, "node-%u (%s) is not alive: %s", node->id, node->address, remedy);
+    if (view_is_lost(node))
+        remedy_lost_text(view, moves, node, remedy, sizeof remedy);
+    else
+        remedy_text(view, moves, node, remedy, sizeof remedy);
+    text_add(&out, "node-%u (%s) %s: %s", node->id, node->address,
+             view_is_lost(node) ? "has a shard that is damaged beyond repair" : "is not alive",
+             remedy);
 }
 
 static void add_size(struct text *text, uint64_t bytes)

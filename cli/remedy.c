@@ -84,27 +84,15 @@ int remedy_abort(const struct view *view, const struct moves *moves, struct ring
     return r;
 }
 
-/* What is given to one with a shard beyond repair does not arrive. */
-static bool needs_lost(const struct view *view, const struct moves *moves,
-                       const struct ringmap *next)
-{
-    for (uint32_t i = 0; i < view->node_count; i++)
-        if (view_is_lost(&view->nodes[i]) && moves_need(moves, next, view->nodes[i].id))
-            return true;
-    return false;
-}
-
 bool remedy_can_abort(const struct view *view, const struct moves *moves)
 {
     struct remedy_abort abort;
     struct ringmap next;
-    bool ends;
 
     if (remedy_abort(view, moves, &next, &abort) != 0)
         return false;
-    ends = !abort.missing && !needs_lost(view, moves, &next);
     ringmap_deinit(&next);
-    return ends;
+    return !abort.missing;
 }
 
 /* What a plan is refused for: bits of enum plan_note_code; 0: it would be accepted. */
@@ -250,13 +238,13 @@ static void add_replacement(struct list *list, const struct view *view, const st
     add(list, command);
 }
 
+static const uint32_t no_majority =
+    1u << PLAN_NOTE_META | 1u << PLAN_NOTE_QUORUM | 1u << PLAN_NOTE_UNKNOWN;
 static const uint32_t broken_targets = 1u << PLAN_NOTE_TARGET_DEAD | 1u << PLAN_NOTE_TARGET_LOST;
 
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size)
 {
-    const uint32_t no_majority =
-        1u << PLAN_NOTE_META | 1u << PLAN_NOTE_QUORUM | 1u << PLAN_NOTE_UNKNOWN;
     struct staged staged = {.changes = {{.op = STAGED_REMOVE, .member = node->id}}, .count = 1};
     char commands[REMEDY_TEXT_SIZE] = "", command[64];
     struct list list = {.text = {commands, sizeof commands, 0}};
@@ -308,10 +296,14 @@ void remedy_lost_text(const struct view *view, const struct moves *moves,
     refusals = refusals_of(view, moves, &staged);
     if (refusals == 0)
         add(&list, command);
-    else if (refusals & broken_targets)
+    else if ((refusals & broken_targets) && !(refusals & no_majority))
         add_with_broken(&list, view, moves, &(struct staged){.count = 0}, "", true);
-    if (state != RINGMAP_STATE_JOINING)
+    if (state != RINGMAP_STATE_JOINING && !(refusals & no_majority))
         add_replacement(&list, view, moves, node->id);
+    if (list.count == 0 && refusals & 1u << PLAN_NOTE_UNKNOWN)
+        add(&list, "ask again: a group has no leader that answers now");
+    else if (list.count == 0)
+        add(&list, "start who is down: there is no majority that could change anything");
 }
 
 /* Without a word but this, who is joining is taken in; a removal beside it would be all. */

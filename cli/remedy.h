@@ -23,7 +23,7 @@ enum remedy_e {
 struct remedy_abort {
     uint32_t waiting; /* groups that the plan waits for */
     uint32_t kept; /* partitions that go on to their target: what they had is on a removed node */
-    const struct view_node *missing; /* not alive, and needed all the same; NULL: nobody */
+    const struct view_node *missing; /* needed all the same (moves_missing()); NULL: nobody */
 };
 
 /* The map of an abort of the plan under way, and what of it that would end. The caller deinits

@@ -246,6 +246,24 @@ Test(moves, who_is_yet_to_get_a_vote_and_is_dead_is_missing)
     done();
 }
 
+/* Of its shards one may be sound: what is there answers, and is not fenced. */
+Test(moves, who_is_yet_to_get_a_vote_in_a_shard_beyond_repair_is_missing)
+{
+    const uint16_t here = 4;
+
+    joining();
+    view.nodes[3].status.shards_lost = 1;
+    cr_assert_eq(moves_missing(&moves, &view.map, &view)->id, 4);
+    for (uint16_t p = 0; p < PARTITIONS; p++)
+        view_take(&view, here, &(struct wire_partition_status){.partition = p, .last = 100});
+    view_take(&view, here, &(struct wire_partition_status){.partition = WIRE_PARTITION_META});
+    cr_assert_null(moves_missing(&moves, &view.map, &view));
+    view_take(&view, here,
+              &(struct wire_partition_status){.partition = a_moving(), .fenced = true});
+    cr_assert_eq(moves_missing(&moves, &view.map, &view)->id, 4);
+    done();
+}
+
 Test(moves, each_replica_has_a_part_in_its_group)
 {
     uint16_t group, leaving = 0;

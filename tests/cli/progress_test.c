@@ -130,6 +130,12 @@ Test(progress, it_says_why_what_waits_does)
     progress_missing(&view, &moves, &view.nodes[3], text, sizeof text);
     cr_assert(strstr(text, "node-4 (127.0.0.1:7004) is not alive"), "%s", text);
     cr_assert(strstr(text, "ring-admin remove --force 4"), "%s", text);
+    view.nodes[3].reachable = true;
+    view.nodes[3].status.shards_lost = 1;
+    progress_missing(&view, &moves, &view.nodes[3], text, sizeof text);
+    cr_assert(strstr(text, "node-4 (127.0.0.1:7004) has a shard that is damaged beyond repair: "
+                           "ring-admin leave 4, or ring-admin replace 4 NEW"),
+              "%s", text);
     moves_deinit(&moves);
     view_deinit(&view);
 }

@@ -99,6 +99,16 @@ Test(remedy, those_with_shards_beyond_repair_and_the_dead_go_together)
     view_deinit(&view);
 }
 
+Test(remedy, of_a_shard_beyond_repair_nothing_is_advised_that_no_majority_could_do)
+{
+    view = scene_view(3, 1, 16, 3);
+    scene_lose(&view, 1);
+    scene_lose(&view, 3);
+    cr_assert_str_eq(remedy_of_lost(2),
+                     "start who is down: there is no majority that could change anything");
+    view_deinit(&view);
+}
+
 Test(remedy, who_is_joining_with_a_shard_beyond_repair_is_let_go)
 {
     view = scene_view(4, 1, 16, 3);
