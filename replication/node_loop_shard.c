@@ -347,8 +347,9 @@ static void *open_shard(void *argument)
     shard->lost = r == STORE_E_FENCED;
     if (shard->lost)
         loop_log("error", "shard_lost",
-                 "shard=%u next=\"its journal or manifest is damaged beyond repair: the other "
-                 "replicas serve; ring-admin doctor says how to replace this node\"",
+                 "shard=%u next=\"its journal or manifest is missing, damaged beyond repair or of "
+                 "another shard or node: the other replicas serve; ring-admin doctor says how to "
+                 "replace this node\"",
                  shard->number);
     if (r == STORE_E_NEWER)
         loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",

@@ -13,7 +13,7 @@
  * it takes part: what it answers must not be forgotten, and one that is told of again must not
  * begin anew. */
 
-static bool belongs(const struct shard *shard, uint16_t partition)
+bool shard_belongs(const struct shard *shard, uint16_t partition)
 {
     if (partition == STORE_PARTITION_META)
         return shard->options.number == 0;
@@ -45,7 +45,7 @@ void shard_host(struct shard *shard, uint16_t partition, uint64_t life,
 {
     struct replica *replica;
 
-    if (!belongs(shard, partition) || life == 0 || shard_replica(shard, partition) ||
+    if (!shard_belongs(shard, partition) || life == 0 || shard_replica(shard, partition) ||
         is_arriving(shard, partition))
         return;
     /* Without memory or manifest nothing has happened: the leader sends it again. */
@@ -138,7 +138,8 @@ void shard_host_gone(struct shard *shard, struct replica *replica)
 
 void shard_destroy(struct shard *shard, uint16_t partition, uint64_t life)
 {
-    struct replica *replica = belongs(shard, partition) ? shard_replica(shard, partition) : NULL;
+    struct replica *replica =
+        shard_belongs(shard, partition) ? shard_replica(shard, partition) : NULL;
 
     if (!replica || replica->leaving || replica->raft.options.self.life != life)
         return;
@@ -185,7 +186,7 @@ struct replica *shard_host_restored(struct shard *shard, uint16_t partition, uin
 {
     struct replica *replica;
 
-    if (!belongs(shard, partition) || life == 0)
+    if (!shard_belongs(shard, partition) || life == 0)
         return NULL;
     if (shard_replica_new(shard, partition, life, NULL, &replica) != 0) {
         shard->fatal = -ENOMEM;

@@ -265,6 +265,7 @@ struct shard {
     struct shard_record tickets; /* too */
     struct replica **hosted;     /* all of them */
     size_t hosted_count;
+    const uint8_t *genesis_hash;                  /* borrowed while it is opened */
     struct replica *arriving;                     /* a list: the store has yet to take them on */
     struct replica *touched_first, *touched_last; /* the round's end looks at no others */
     struct shard_peer *peers;                     /* by member id, of all there can be */
@@ -478,6 +479,8 @@ void shard_peer_lost(struct shard *shard, uint16_t member);
 void shard_job_discard(struct shard *shard, struct store_job *job, int result);
 
 /* shard_hosting.c */
+/* By its number. */
+bool shard_belongs(const struct shard *shard, uint16_t partition);
 /* The partition's replica of that life is to be here: it begins empty. Nothing to do when there is
  * one, or it is on its way. first: the append that is told of it, or NULL. */
 void shard_host(struct shard *shard, uint16_t partition, uint64_t life,

@@ -258,6 +258,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
     shard->options.store.founded = !found;
     shard->options.store.digest = digest_of;
     shard->options.store.digest_context = shard;
+    shard->genesis_hash = hash;
     shard->now_ms = now_ms;
     shard->random = random;
     shard_load_init(shard);
@@ -269,6 +270,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
         r = store_open(&shard->store, vfs, &shard->options.store, &visitor);
     }
     opened = r;
+    shard->genesis_hash = NULL;
     if (r == 0 || r == STORE_E_FENCED)
         shard_recover_end(shard);
     if (r == STORE_E_FENCED) {

@@ -1,6 +1,7 @@
 #include "replication/shard_internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void apply_restored(struct shard *shard, struct replica *replica, uint64_t commit)
 {
@@ -231,9 +232,44 @@ void shard_recover_end(struct shard *shard)
     shard->recovering = false;
 }
 
+static bool is_hosted(const struct shard *shard, uint16_t partition)
+{
+    const uint16_t *partitions;
+    size_t count = store_partitions(shard->store, &partitions);
+
+    for (size_t i = 0; i < count; i++)
+        if (partitions[i] == partition)
+            return true;
+    return false;
+}
+
+/* The folder may be that of another shard, of another node or of another cluster: disks get mixed
+ * up. Then this shard's votes are elsewhere, and what it lacks must not begin anew. So whatever the
+ * founding has put here is here, or has ended here. */
+static bool is_own(void *context, const uint8_t hash[32])
+{
+    const struct shard *shard = context;
+    const uint16_t *partitions;
+    size_t count = store_partitions(shard->store, &partitions);
+
+    if (memcmp(hash, shard->genesis_hash, RINGMAP_HASH_SIZE) != 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!shard_belongs(shard, partitions[i]))
+            return false;
+    for (size_t i = 0; i < shard->hosted_count; i++) {
+        uint16_t partition = shard->hosted[i]->partition;
+
+        if (!is_hosted(shard, partition) && store_ended(shard->store, partition) == 0)
+            return false;
+    }
+    return true;
+}
+
 void shard_visitor(struct shard *shard, struct store_visitor *visitor)
 {
     *visitor = (struct store_visitor){.context = shard,
+                                      .is_own = is_own,
                                       .on_checkpoint = on_checkpoint,
                                       .on_hard_state = on_hard_state,
                                       .on_entry = on_entry,

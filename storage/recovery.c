@@ -496,6 +496,9 @@ static int load(struct recovery *recovery)
         return STORE_E_FENCED;
     }
     r = store_host_partitions(store);
+    if (r == 0 && store->visitor.is_own &&
+        !store->visitor.is_own(store->visitor.context, store->manifest.hash))
+        r = STORE_E_FENCED;
     store->fenced = r == STORE_E_FENCED;
     return r;
 }

@@ -121,6 +121,10 @@ struct store_hard_state {
 /* The other side of the store: replication. Called on the shard thread. */
 struct store_visitor {
     void *context;
+    /* Before all others, when the manifest was read: whether a store that was founded with this
+     * genesis, with what store_partitions() and store_ended() tell, can be this one. If not, it is
+     * STORE_E_FENCED. NULL: any. */
+    bool (*is_own)(void *context, const uint8_t hash[32]);
     /* Recovery, in journal order, then never again: */
     void (*on_checkpoint)(void *context, uint16_t partition,
                           const struct store_checkpoint *checkpoint);

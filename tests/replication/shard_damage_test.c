@@ -384,3 +384,39 @@ Test(shard_damage, it_is_not_repaired_without_a_majority_of_the_others, .timeout
     expect_heals(&scene, scene.goes);
     scene_end(&scene);
 }
+
+/* Opens the first node's folder as that of another; what it answers. */
+static int open_as(struct cluster *cluster, uint16_t self, uint16_t number, uint8_t genesis)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {genesis};
+    struct shard_options options = cluster->options;
+    struct shard *shard = NULL;
+    int r;
+
+    options.self = self;
+    options.number = number;
+    options.shards = (uint16_t)(number + 1);
+    r = shard_open(&shard, cluster->disks[0], &options, &cluster->map, hash, false, 1, 1);
+    for (uint16_t p = 0; shard && r != 0 && p < CLUSTER_PARTITIONS; p++)
+        cr_assert(!shard_raft(shard, p) || shard_fenced(shard, p, NULL), "it votes in %u", p);
+    shard_close(shard);
+    return r;
+}
+
+/* Folders may lie on disks of their own, which get mixed up. The votes of who is asked are not
+ * there, and what it has not is not to begin anew. */
+Test(shard_damage, the_folder_of_another_shard_or_node_or_cluster_is_fenced, .timeout = 240)
+{
+    struct cluster cluster;
+
+    cluster_start_replicas(&cluster, 2, NULL);
+    cluster_await_leaders(&cluster);
+    cluster_kill(&cluster, 0);
+    cr_assert_eq(open_as(&cluster, 1, 1, 1), STORE_E_FENCED, "of another shard");
+    cr_assert_eq(open_as(&cluster, 2, 0, 1), STORE_E_FENCED, "of another node");
+    cr_assert_eq(open_as(&cluster, 1, 0, 2), STORE_E_FENCED, "of another cluster");
+    cr_assert_eq(open_as(&cluster, 1, 0, 1), 0, "its own, as it was");
+    cluster_restart(&cluster, 0);
+    cluster_await_leaders(&cluster);
+    cluster_stop(&cluster);
+}
