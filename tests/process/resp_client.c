@@ -239,3 +239,17 @@ bool resp_value_is(const struct resp_value *value, const char *text)
     return value->text.data && value->text.size == strlen(text) &&
            memcmp(value->text.data, text, value->text.size) == 0;
 }
+
+const char *resp_value_told(const struct resp_value *value)
+{
+    static char text[160];
+
+    if (value->kind == '-')
+        snprintf(text, sizeof text, "%.*s", (int)value->text.size, value->text.data);
+    else
+        snprintf(text, sizeof text, "%s",
+                 value->kind == 0   ? "no answer"
+                 : value->text.data ? "another value"
+                                    : "nil");
+    return text;
+}

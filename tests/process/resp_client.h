@@ -43,5 +43,8 @@ int resp_client_call(struct resp_client *client, const struct resp_text *words, 
 int resp_client_command(struct resp_client *client, struct resp_value *value, ...)
     __attribute__((sentinel));
 bool resp_value_is(const struct resp_value *value, const char *text);
+/* What came instead, for a message: an error's text, "nil", "another value", or "no answer" of a
+ * value that is all zero. Until the next call. */
+const char *resp_value_told(const struct resp_value *value);
 
 #endif

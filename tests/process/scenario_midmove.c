@@ -69,7 +69,7 @@ static void check_all(struct resp_client *client)
 {
     static char want[VALUE_SIZE];
     struct resp_text words[2] = {{"GET", 3}};
-    struct resp_value reply;
+    struct resp_value reply = {0};
     char key[32];
 
     for (uint32_t i = 0; i < all.keys; i++) {
@@ -77,7 +77,7 @@ static void check_all(struct resp_client *client)
         words[1] = name_key(key, i);
         REQUIRE(resp_client_call(client, words, 2, &reply) == 0 && reply.text.data &&
                     reply.text.size == VALUE_SIZE && memcmp(reply.text.data, want, VALUE_SIZE) == 0,
-                "%s is lost or wrong", key);
+                "%s is lost or wrong: %s", key, resp_value_told(&reply));
     }
 }
 

@@ -54,13 +54,13 @@ static void check_all(struct resp_client *client, uint32_t keys)
 {
     for (uint32_t i = 0; i < keys; i++) {
         char key[64], value[64];
-        struct resp_value reply;
+        struct resp_value reply = {0};
 
         snprintf(key, sizeof key, SECRET "-key-%u", i);
         snprintf(value, sizeof value, SECRET "-value-%u", i);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
                     resp_value_is(&reply, value),
-                "%s is lost or changed", key);
+                "%s is lost or changed: %s", key, resp_value_told(&reply));
     }
 }
 

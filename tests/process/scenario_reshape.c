@@ -30,13 +30,13 @@ static void set_all(struct resp_client *client)
 static void check_all(struct resp_client *client)
 {
     for (uint32_t i = 0; i < KEYS; i++) {
-        struct resp_value reply;
+        struct resp_value reply = {0};
         char key[32];
 
         snprintf(key, sizeof key, "reshape:%u", i);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
                     resp_value_is(&reply, key),
-                "%s is lost or wrong", key);
+                "%s is lost or wrong: %s", key, resp_value_told(&reply));
     }
 }
 

@@ -203,14 +203,14 @@ static void set_all(struct resp_client *client)
 
 static void check_all(struct resp_client *client)
 {
-    struct resp_value reply;
+    struct resp_value reply = {0};
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "kept:%u", i);
         REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
                     resp_value_is(&reply, value_of(i)),
-                "%s is lost", key);
+                "%s is lost: %s", key, resp_value_told(&reply));
     }
 }
 
