@@ -424,13 +424,13 @@ static bool is_beyond_repair(const struct sim_node *node)
 }
 
 /* With nobody to take its place there is one replica less of each partition. */
-static bool stage_without(const struct ringmap *now, uint16_t id, struct staged *staged)
+static bool stage_without(const struct ringmap *now, uint8_t op, uint16_t id, struct staged *staged)
 {
     uint32_t copies = ringmap_copies(now);
     if (count_of(now, RINGMAP_STATE_ACTIVE) + staged->count <= copies &&
         (copies == 1 || !stage(staged, now, STAGED_REPLICAS, 0, copies - 1)))
         return false;
-    return stage(staged, now, STAGED_REMOVE, id, 0);
+    return stage(staged, now, op, id, 0);
 }
 
 bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct ringmap *next,
@@ -443,11 +443,18 @@ bool sim_change_mend(struct sim_admin *admin, const struct ringmap *now, struct 
     if (now->paused)
         return change_pause(admin, now, next);
     /* The plan may wait for it. */
-    bool given_up = victim->scrapped || (ringmap_moving(now) && is_beyond_repair(victim));
+    bool broken = !victim->scrapped && ringmap_moving(now) && is_beyond_repair(victim);
     stage_joining(admin, &staged, now);
-    if (!given_up || is_removed(now, id) || !stage_without(now, id, &staged))
+    if ((!victim->scrapped && !broken) || is_removed(now, id))
         return false;
-    if (!victim->scrapped) {
+    bool leaving = ringmap_member(now, id)->state == RINGMAP_STATE_LEAVING;
+    bool leaves = broken && !leaving && sim_random_below(random_of(admin), 2) != 0;
+    if ((broken && leaving) ||
+        !stage_without(now, leaves ? STAGED_LEAVE : STAGED_REMOVE, id, &staged))
+        return false;
+    if (leaves)
+        sim_trace(admin->cluster->sim, 1, "node %u is to leave, as it is", victim->endpoint);
+    if (broken && !leaves) {
         sim_trace(admin->cluster->sim, 1, "node %u is given up", victim->endpoint);
         victim->scrapped = true;
         sim_node_end(victim, SIM_END_POWER);
