@@ -171,8 +171,13 @@ static int open_store(struct context *context, const char *folder)
                                     .memory_size_max = 16u << 20,
                                     .zero_ahead_size = 8u << 20,
                                     .journal_size_max = UINT64_C(4) << 30};
-    struct store_visitor visitor = {context,   on_checkpoint, on_hard_state,  on_entry,
-                                    on_commit, on_fence,      save_checkpoint};
+    struct store_visitor visitor = {.context = context,
+                                    .on_checkpoint = on_checkpoint,
+                                    .on_hard_state = on_hard_state,
+                                    .on_entry = on_entry,
+                                    .on_commit = on_commit,
+                                    .on_fence = on_fence,
+                                    .save_checkpoint = save_checkpoint};
     uint16_t partitions[PARTITIONS];
     uint8_t hash[32] = {1};
     int r = vfs_posix_open(&context->vfs, folder);

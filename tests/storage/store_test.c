@@ -336,9 +336,13 @@ Test(store, whole_entries_of_many_records_come_back_at_the_same_place)
     static const uint8_t hash[32] = {1};
     static const uint16_t partitions[] = {5};
     struct capture capture = {0};
-    struct store_visitor visitor = {&capture,      capture_checkpoint, capture_hard_state,
-                                    capture_entry, capture_commit,     capture_fence,
-                                    capture_save};
+    struct store_visitor visitor = {.context = &capture,
+                                    .on_checkpoint = capture_checkpoint,
+                                    .on_hard_state = capture_hard_state,
+                                    .on_entry = capture_entry,
+                                    .on_commit = capture_commit,
+                                    .on_fence = capture_fence,
+                                    .save_checkpoint = capture_save};
     struct record *records = calloc(RECORD_SUB_COUNT_MAX, sizeof(*records));
     struct vfs *vfs = vfs_mem_new();
     struct store_options options;
