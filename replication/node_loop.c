@@ -174,6 +174,22 @@ static int open_node(struct node_loop *loop)
     return r == -EPROTO || r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
+/* One line: what is newer, or needs more files, has been said already. */
+static void say_failed(const struct node_loop *loop, int r)
+{
+    if (r == -EPROTO || r == -EMFILE)
+        return;
+    for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++)
+        if (loop->shards[number].opened == r) {
+            loop_log("error", "shard_failed",
+                     "shard=%u error=\"%s\" next=\"its folder has to be one, and what is in there "
+                     "plain files, that this user may read and write; then start it again\"",
+                     number, strerror(-r));
+            return;
+        }
+    loop_log("error", "shard_failed", "error=\"%s\"", strerror(-r));
+}
+
 static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)
 {
     int r = loop_shards_start(loop, found);
@@ -189,7 +205,7 @@ static int start_shards(struct node_loop *loop, const struct ringmap *map, bool 
                  loop->member, (unsigned long long)map->epoch, map->partition_count,
                  loop->shard_count, loop->vault.current ? "yes" : "no");
     else
-        loop_log("error", "shard_failed", "error=\"%s\"", r > 0 ? "see above" : strerror(-r));
+        say_failed(loop, r);
     return r;
 }
 
@@ -412,7 +428,7 @@ static const char *what_next(const struct node_loop *loop)
 
 static int ended(int r)
 {
-    if (r == ENDING_REMOVED || r == -EPERM)
+    if (r == ENDING_REMOVED || r == -EPERM || r == -EPROTO)
         return NODE_LOOP_E_CONFLICT;
     return r > 0 ? NODE_LOOP_E_OK : NODE_LOOP_E_FAILED;
 }
@@ -427,8 +443,9 @@ static int serve(struct node_loop *loop)
         loop_leave_refuse(loop);
         return NODE_LOOP_E_CONFLICT;
     }
-    if (follow_map(loop) != 0)
-        return NODE_LOOP_E_FAILED;
+    r = follow_map(loop);
+    if (r != 0)
+        return ended(r);
     if (loop_counters_start(loop) != 0 ||
         pthread_create(&signals, NULL, wait_for_signals, loop) != 0)
         return NODE_LOOP_E_FAILED;

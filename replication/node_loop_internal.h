@@ -107,7 +107,7 @@ struct loop_shard {
     bool running; /* its threads are there */
     uint16_t number;
     bool found; /* for open_shard(), */
-    int opened; /* and what came of it: */
+    int opened; /* and what came of it, -EPROTO: it is of a newer format: */
     bool lost;  /* it is open, but its manifest or journal cannot be trusted */
     /* As of the newest round: */
     atomic_bool disk_full;

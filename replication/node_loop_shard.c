@@ -354,7 +354,7 @@ static void *open_shard(void *argument)
     if (r == STORE_E_NEWER)
         loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
                  shard->number);
-    shard->opened = shard->lost ? 0 : r;
+    shard->opened = shard->lost ? 0 : r == STORE_E_NEWER ? -EPROTO : r;
     return NULL;
 }
 

@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define NODES         3u
-#define HEALTHY_MS    60000u
-#define CONFLICT      5
-#define IDENTITY_SIZE 120u
+#define NODES              3u
+#define HEALTHY_MS         60000u
+#define CONFLICT           5
+#define IDENTITY_SIZE      120u
+#define MANIFEST_HEAD_SIZE 32u
 
 struct refusal {
     struct fleet *fleet;
@@ -62,6 +64,34 @@ static void make_newer(struct fleet *fleet, char folder[PATH_MAX])
     file_write(fleet_path(fleet, "newer", "/IDENTITY", path), bytes, IDENTITY_SIZE);
 }
 
+static void start_used(const struct refusal *refusal, int want, const char *says)
+{
+    char used[PATH_MAX];
+
+    expect(refusal, want, says,
+           (const char *[]){"node", "--ticket", refusal->fleet->ticket, "--data",
+                            fleet_path(refusal->fleet, "node-1", "", used), "--listen",
+                            "127.0.0.1:0", NULL});
+}
+
+/* A shard's manifest of a later version, and a folder in its place. */
+static void refuse_manifests(const struct refusal *refusal)
+{
+    char path[PATH_MAX], kept[PATH_MAX];
+    uint8_t head[MANIFEST_HEAD_SIZE] = "RCASKMAN";
+
+    fleet_path(refusal->fleet, "node-1", "/shard-00/MANIFEST", path);
+    fleet_path(refusal->fleet, "node-1", "/kept", kept);
+    REQUIRE(rename(path, kept) == 0, "rename");
+    codec_put_u32(head + 8, 1000);
+    codec_put_u64(head + MANIFEST_HEAD_SIZE - 8, checksum(head, MANIFEST_HEAD_SIZE - 8));
+    file_write(path, head, sizeof head);
+    start_used(refusal, CONFLICT, "newer_format");
+    REQUIRE(unlink(path) == 0 && mkdir(path, 0700) == 0, "mkdir");
+    start_used(refusal, 1, "plain files");
+    REQUIRE(rmdir(path) == 0 && rename(kept, path) == 0, "rename");
+}
+
 static void refuse_nodes(const struct refusal *refusal)
 {
     struct fleet *fleet = refusal->fleet;
@@ -88,6 +118,7 @@ static void refuse_nodes(const struct refusal *refusal)
     expect(refusal, CONFLICT, "shards",
            (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
                             "--shards", "2", NULL});
+    refuse_manifests(refusal);
     REQUIRE(chmod(ticket, 0644) == 0, "chmod");
     expect(refusal, 1, "chmod 600",
            (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
