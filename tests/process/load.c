@@ -18,17 +18,25 @@
 #define TAGS          2u
 #define TAG_KEYS      3u
 #define GENERATION_NS 1000000000ull
-#define THINK_MS_MAX  15u /* with less, clients take all the processors there are; */
-#define HASTE_MS_MAX  2u  /* one of HASTE_OF thinks so long only: what is killed is to find */
-#define HASTE_OF      4u  /* commands in flight */
-#define CALL_MS_MAX   30000u
-#define RECONNECT_MS  5u
-#define KEY_SIZE      32u
-#define WORDS_MAX     (1 + 2 * TAG_KEYS)
-#define DEADLINE_MS   10000u /* of an operation, at the router */
-#define ANSWER_MS     1000u  /* behind it */
-#define WATCH_MS      50u
-#define STILL_MS      3000u /* a watch that comes so late: nothing has run meanwhile */
+/* With less thought, clients take all the processors there are, and sanitizers need more of them
+ * for each command. One of HASTE_OF thinks for HASTE_MS_MAX only: what is killed is to find
+ * commands in flight. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define THINK_MS_MAX 45u
+#define HASTE_MS_MAX 6u
+#else
+#define THINK_MS_MAX 15u
+#define HASTE_MS_MAX 2u
+#endif
+#define HASTE_OF     4u
+#define CALL_MS_MAX  30000u
+#define RECONNECT_MS 5u
+#define KEY_SIZE     32u
+#define WORDS_MAX    (1 + 2 * TAG_KEYS)
+#define DEADLINE_MS  10000u /* of an operation, at the router */
+#define ANSWER_MS    1000u  /* behind it */
+#define WATCH_MS     50u
+#define STILL_MS     3000u /* a watch that comes so late: nothing has run meanwhile */
 
 struct load_client {
     struct load *load;

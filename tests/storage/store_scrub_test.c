@@ -370,6 +370,58 @@ static void rot_in_turn(uint32_t key)
     vfs_crash_free(vfs);
 }
 
+/* Where the zeros end that follow a record which is alive, in a cask. */
+static bool find_zeros(const struct host *host, struct vfs *vfs, char path[FILENAME_PATH_SIZE],
+                       uint64_t *offset)
+{
+    for (unsigned i = 0; i < HOST_PARTITIONS * HOST_KEYS; i++) {
+        struct keydir_digest digest = host_digest(i / HOST_PARTITIONS);
+        const struct data_file *file;
+        struct keydir_entry entry;
+        struct record record;
+        uint64_t size, at;
+        const uint8_t *bytes;
+
+        if (store_find(host->store, (uint16_t)(i % HOST_PARTITIONS), &digest, &entry) != 0 ||
+            entry.tombstone)
+            continue;
+        file = data_files_at(&host->store->files, entry.location);
+        if (file->kind != DATA_FILE_CASK)
+            continue;
+        cr_assert_eq(filename_cask(path, "shard-00", (uint16_t)(i % HOST_PARTITIONS), file->number),
+                     0);
+        bytes = vfs_crash_bytes(vfs, path, &size);
+        at = data_file_offset(entry.location);
+        cr_assert_eq(record_decode(bytes + at, entry.size_max, &record), 0);
+        *offset = at + record_size_padded(&record) - 1;
+        if (record_size_padded(&record) > record_size(&record))
+            return true;
+    }
+    return false;
+}
+
+/* Simulator, seeds 59177 and 59916: scrub found all that is alive in order and left the file to
+ * flush, which took the record for damaged as it wrote it, and the partition was fenced. */
+Test(store_scrub, a_bit_that_rots_behind_a_record_fences_nothing)
+{
+    struct vfs *vfs = vfs_crash_new(1);
+    char path[FILENAME_PATH_SIZE];
+    struct host host;
+    uint64_t offset, size;
+
+    start(&host, vfs);
+    fill(&host);
+    cr_assert(find_zeros(&host, vfs, path, &offset));
+    vfs_crash_flip(vfs, path, offset, 3);
+    cr_assert_gt(scrub(&host).scrub.faults, 0);
+    cr_assert_eq(fenced_count(&host), 0);
+    cr_assert_null(vfs_crash_bytes(vfs, path, &size), "flush writes the file anew");
+    host_check(&host);
+    host_reopen_and_compare(&host);
+    host_deinit(&host);
+    vfs_crash_free(vfs);
+}
+
 Test(store_scrub, a_file_that_is_known_to_be_damaged_is_read_again_whole)
 {
     rot_in_turn(0); /* written last: its segment is log */
