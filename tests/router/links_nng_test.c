@@ -123,7 +123,8 @@ static void change_map(uint16_t member, uint8_t state)
     pthread_mutex_lock(&map_lock);
     map.epoch++;
     map.members[member - 1].state = state;
-    snprintf(map.members[member - 1].address, RINGMAP_ADDRESS_SIZE, "%s", nodes[member].address);
+    snprintf(map.members[member - 1].address, RINGMAP_ADDRESS_SIZE, "%.*s",
+             (int)RINGMAP_ADDRESS_SIZE - 1, nodes[member].address);
     pthread_mutex_unlock(&map_lock);
 }
 
