@@ -55,9 +55,7 @@ build()
 build_all()
 {
     build tsan --target tsan &&
-        # Not the unit tests: each would be optimised as a whole program, and runs in the asan build.
-        build release --target ringcask ring-admin ring-bench sim process_test \
-            ringcask_storage ringcask_storage_shared &&
+        build release && # as the README has it: all but the unit tests, which the asan build has
         build mutants --target sim &&
         build asan
 }
