@@ -2,6 +2,7 @@
 #include "replication/node_internal.h"
 
 #include "storage/datadir.h"
+#include "storage/filename.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -86,8 +87,8 @@ static int take_genesis(struct node *node, struct node_file *file)
 static int visit_used(void *context, const char *name)
 {
     bool is_used = strcmp(name, node_file_tickets.name) == 0 ||
-                   strcmp(name, node_file_counters.name) == 0 || strcmp(name, "MANIFEST") == 0 ||
-                   strncmp(name, "journal-", 8) == 0;
+                   strcmp(name, node_file_counters.name) == 0 ||
+                   strcmp(name, FILENAME_MANIFEST) == 0 || strncmp(name, "journal-", 8) == 0;
 
     (void)context;
     return is_used ? NODE_OPEN_E_GENESIS_LOST : 0;
