@@ -232,17 +232,6 @@ void shard_recover_end(struct shard *shard)
     shard->recovering = false;
 }
 
-static bool is_hosted(const struct shard *shard, uint16_t partition)
-{
-    const uint16_t *partitions;
-    size_t count = store_partitions(shard->store, &partitions);
-
-    for (size_t i = 0; i < count; i++)
-        if (partitions[i] == partition)
-            return true;
-    return false;
-}
-
 /* The folder may be that of another shard, of another node or of another cluster: disks get mixed
  * up. Then this shard's votes are elsewhere, and what it lacks must not begin anew. So whatever the
  * founding has put here is here, or has ended here. */
@@ -260,7 +249,8 @@ static bool is_own(void *context, const uint8_t hash[32])
     for (size_t i = 0; i < shard->hosted_count; i++) {
         uint16_t partition = shard->hosted[i]->partition;
 
-        if (!is_hosted(shard, partition) && store_ended(shard->store, partition) == 0)
+        if (store_hosting(shard->store, partition) != STORE_HOSTING_HERE &&
+            store_ended(shard->store, partition) == 0)
             return false;
     }
     return true;
