@@ -21,7 +21,9 @@
 #define CASK_SIZE  (4u << 20) /* that the target lists as one: it goes on behind whole ones */
 #define OTHERS     (1u << 20) /* bytes of the other partitions, which have next to nothing */
 #define STEP       (2u << 20) /* bytes after which it has gone on */
-#define RATE       "6"        /* MiB a second: long enough to be killed in */
+#define HALF_RATE  "2"        /* MiB a second until the target dies */
+#define SLOW_RATE  "1"        /* from then on, so that it lasts until those are killed who send */
+#define LAST_RATE  "64"       /* when nobody more is to be killed */
 #define WAIT_MS    120000u
 #define CALL_MS    30000u
 
@@ -171,12 +173,21 @@ static void kill_member(uint32_t id)
     fleet_kill(&all.fleet, &all.fleet.nodes[id - 1]);
 }
 
+static void set_rate(const char *rate)
+{
+    char told[32];
+
+    snprintf(told, sizeof told, "%s.0 MiB", rate);
+    fleet_expect(&all.fleet, 0, told, "moves", "--rate", rate, NULL);
+}
+
 static void kill_target(void)
 {
     uint64_t bytes = (uint64_t)all.keys * VALUE_SIZE;
     char name[16];
 
     (void)wait_sent("target", 0, bytes / 2 + STEP);
+    set_rate(SLOW_RATE);
     kill_member(all.target);
     fleet_start_node(&all.fleet, all.target - 1);
     snprintf(name, sizeof name, "node-%u", all.target);
@@ -211,12 +222,13 @@ static void move(void)
     struct child admin;
     int code;
 
-    fleet_expect(fleet, 0, RATE ".0 MiB", "moves", "--rate", RATE, NULL);
+    set_rate(HALF_RATE);
     fleet_admin_start(fleet, &admin, "set-replicas",
                       (const char *[]){"set-replicas", "4", "--wait", NULL});
     kill_target();
     kill_source();
     kill_meta_leader();
+    set_rate(LAST_RATE);
     code = fleet_admin_end(fleet, &admin, WAIT_MS);
     REQUIRE(code == 0, "ring-admin set-replicas: exit code %d, see %s/set-replicas.log", code,
             fleet->folder);
@@ -232,7 +244,7 @@ void scenario_midmove(const struct scenario_options *options)
     struct load *load;
     uint64_t bytes, taken;
 
-    all.keys = options->is_short ? 768 : 1024;
+    all.keys = options->is_short ? 1024 : 1536;
     bytes = (uint64_t)all.keys * VALUE_SIZE;
     fleet_open_with(&all.fleet, options->folder, NODES, "--partitions=8", NULL);
     resp_client_init(&client);
