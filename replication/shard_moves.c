@@ -208,13 +208,13 @@ void shard_move_begun(struct replica *replica, struct raft_replica to)
         move->fed_times = 0;
     move->fed = to;
     move->fed_times++;
-    move->fed_bytes = 0;
+    move->fed_to = 0;
 }
 
-void shard_move_sent(struct replica *replica, struct raft_replica to, size_t size)
+void shard_move_sent(struct replica *replica, struct raft_replica to, uint64_t position)
 {
     if (replica->move.fed.member == to.member && replica->move.fed.life == to.life)
-        replica->move.fed_bytes += size;
+        replica->move.fed_to = position;
 }
 
 static void list_members(const struct raft_replica *replicas, uint8_t count,
@@ -223,6 +223,12 @@ static void list_members(const struct raft_replica *replicas, uint8_t count,
     members->count = count;
     for (uint8_t i = 0; i < count; i++)
         members->ids[i] = replicas[i].member;
+}
+
+/* Of a partition, how much is before that position: digests are spread evenly. */
+static double part_before(uint64_t position)
+{
+    return (double)position / (double)UINT64_MAX;
 }
 
 static void describe(const struct shard *shard, const struct replica *replica,
@@ -248,7 +254,7 @@ static void describe(const struct shard *shard, const struct replica *replica,
     for (uint8_t i = 0; i < config->learner_count; i++)
         if (config->learners[i].member == replica->move.fed.member &&
             config->learners[i].life == replica->move.fed.life) {
-            out->sent = replica->move.fed_bytes;
+            out->sent = (uint64_t)((double)out->bytes * part_before(replica->move.fed_to));
             out->snapshots = replica->move.fed_times;
         }
 }

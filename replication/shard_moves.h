@@ -48,7 +48,7 @@ struct replica_move {
     uint64_t epoch;  /* step is DONE: of the map, and */
     uint64_t index;  /* of the configuration, for which it is */
     struct raft_replica fed;
-    uint64_t fed_bytes; /* sent to it by its newest snapshot */
+    uint64_t fed_to;    /* position before which its newest snapshot was sent; UINT64_MAX: all */
     uint32_t fed_times; /* snapshots begun for it */
 };
 
@@ -81,7 +81,8 @@ void shard_moves_committed(struct shard *shard, const struct replica *replica);
 void shard_moves_heard(struct shard *shard, const struct replica *replica, uint16_t member);
 /* A snapshot for the peer was begun; a piece of it was sent. */
 void shard_move_begun(struct replica *replica, struct raft_replica to);
-void shard_move_sent(struct replica *replica, struct raft_replica to, size_t size);
+/* Its snapshot has been sent up to that position, or the target has what comes before it. */
+void shard_move_sent(struct replica *replica, struct raft_replica to, uint64_t position);
 
 /* shard_lives.c */
 /* A leader sends to a life of the group that is later than what is here, if anything is. first: an

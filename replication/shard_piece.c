@@ -26,7 +26,7 @@ static void piece_send(struct shard *shard, struct shard_source *source)
     source->sent_ms = shard->now_ms;
     shard_budget_charge(shard, (int64_t)(size + state_size));
     shard->stats.snapshot_bytes_sent += size;
-    shard_move_sent(source->replica, source->to, size);
+    shard_move_sent(source->replica, source->to, source->walked ? UINT64_MAX : source->at);
     pace_sent(&shard->budget.pace, size);
     shard_out(shard, shard_to_member(member), WIRE_SNAPSHOT,
               shard_out_route(shard, member, source->replica->partition), 0, &source->body);
@@ -76,11 +76,6 @@ void shard_source_read(struct shard *shard, struct shard_source *source, bool do
 
 /* --- the beginning ------------------------------------------------------------------------- */
 
-static uint64_t position_of(const struct keydir_item *item)
-{
-    return item->digest.high << 48 | item->digest.low >> 16;
-}
-
 /* The entries of the next piece, and where it ends. */
 static void piece_choose(struct shard *shard, struct shard_source *source)
 {
@@ -106,8 +101,8 @@ static void piece_choose(struct shard *shard, struct shard_source *source)
 
         /* Ends before a record that makes it too large, but not between two of one position. */
         if (size > 0 && size + item->entry.size_max > size_max &&
-            position_of(item) != position_of(item - 1)) {
-            source->built.next = position_of(item);
+            keydir_position(&item->digest) != keydir_position(&item[-1].digest)) {
+            source->built.next = keydir_position(&item->digest);
             break;
         }
         source->places[count] = (struct store_gather_item){.location = item->entry.location,

@@ -110,6 +110,7 @@ static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t
 {
     source->acked = position;
     source->at = position;
+    shard_move_sent(source->replica, source->to, position);
     source->walked = false;
     source->piece_count = 0;
     source->sent_ms = shard->now_ms;
@@ -312,8 +313,10 @@ static void taken(struct shard *shard, struct shard_source *source, uint64_t pos
         done++;
     source->piece_count -= done;
     memmove(source->pieces, source->pieces + done, source->piece_count * sizeof *source->pieces);
-    if (!source->walked && position > source->at)
+    if (!source->walked && position > source->at) {
         source->at = position;
+        shard_move_sent(source->replica, source->to, position);
+    }
 }
 
 /* The target has the beginning of an earlier snapshot, or less of this one than it had. Its records

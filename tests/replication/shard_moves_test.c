@@ -437,12 +437,23 @@ Test(shard_moves, the_byte_budget_of_the_map_holds, .timeout = 240)
     scene_end(&scene);
 }
 
+static void await_resumed(struct scene *scene, int node)
+{
+    struct shard_stats stats = {0};
+
+    for (int i = 0; i < 2000 && stats.snapshots_resumed == 0; i++) {
+        writer_run(&scene->writer, 10);
+        shard_stats(scene->cluster.shards[node], &stats);
+    }
+    cr_assert_eq(stats.snapshots_resumed, 1);
+}
+
 /* The source dies half way; the new one sends what is left, and not what is there. */
 Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeout = 240)
 {
     struct scene scene;
     struct shard_stats stats;
-    uint64_t before;
+    uint64_t before, sent;
     int comes, leader, next;
 
     scene_begin(&scene, 3);
@@ -454,10 +465,13 @@ Test(shard_moves, a_new_leader_goes_on_with_the_snapshot_where_it_ended, .timeou
     shard_stats(scene.cluster.shards[leader], &stats);
     before = stats.snapshot_bytes_sent;
     cr_assert(before > 40u << 10 && move_of(&scene)->step == TRANSFER_CLIENTS, "half way");
+    sent = move_of(&scene)->sent;
     cluster_kill(&scene.cluster, leader);
     writer_await(&scene.writer, 50);
     next = cluster_leader(&scene.cluster, scene.p);
     cr_assert_neq(next, leader);
+    await_resumed(&scene, next);
+    cr_assert_gt(move_of(&scene)->sent, sent - sent / 10, "what is there counts as sent");
     for (int i = 0; i < 2000 && cluster_installed(&scene.cluster, comes) == 0; i++)
         writer_run(&scene.writer, 10);
     shard_stats(scene.cluster.shards[next], &stats);
