@@ -437,6 +437,15 @@ void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t typ
     cluster_settle(cluster);
 }
 
+void cluster_drain(struct cluster *cluster, int node, bool drained)
+{
+    struct wire_buffer body = {0};
+
+    wire_put_drain(&body, drained);
+    cluster_ask(cluster, node, 0, WIRE_DRAIN, &body);
+    wire_buffer_deinit(&body);
+}
+
 const struct cluster_result *cluster_do_at(struct cluster *cluster, uint16_t partition,
                                            uint8_t operation, const char *const *args,
                                            uint32_t arg_count)

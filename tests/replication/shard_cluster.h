@@ -172,6 +172,8 @@ bool cluster_await_moved(struct cluster *cluster, uint16_t partition, uint64_t m
  * return. */
 void cluster_ask(struct cluster *cluster, int node, uint16_t member, uint8_t type,
                  const struct wire_buffer *body);
+/* The node is to lead nothing, until it is restarted or told otherwise. */
+void cluster_drain(struct cluster *cluster, int node, bool drained);
 
 /* Started, and every partition has a leader. */
 void cluster_begin(struct cluster *cluster);

@@ -50,15 +50,6 @@ static void write_for(uint64_t ms, const uint16_t *partitions, unsigned count)
     }
 }
 
-static void drain(int node, bool drained)
-{
-    struct wire_buffer body = {0};
-
-    wire_put_drain(&body, drained);
-    cluster_ask(&cluster, node, 0, WIRE_DRAIN, &body);
-    wire_buffer_deinit(&body);
-}
-
 static void top(int node, uint32_t sample_ms)
 {
     struct wire_buffer body = {0};
@@ -108,17 +99,17 @@ Test(shard_load, a_drained_member_leads_nothing_until_it_is_told_otherwise)
     cluster_begin(&cluster);
     cr_assert_eq(cluster_leader(&cluster, META), 0, "it has to give that up, too");
     cluster_run(&cluster, 3000);
-    drain(0, true);
+    cluster_drain(&cluster, 0, true);
     cr_assert_eq(cluster.drain_leaders, 4);
     cluster_run(&cluster, 2000);
     cr_assert_eq(led_by(0), 0);
-    drain(0, true);
+    cluster_drain(&cluster, 0, true);
     cr_assert_eq(cluster.drain_leaders, 0);
     cluster_run(&cluster, 20000);
     cr_assert_eq(led_by(0), 0);
     top(0, 0);
     cr_assert(cluster.top.drained && !cluster.top.may_lead && cluster.top.partition_count == 0);
-    drain(0, false);
+    cluster_drain(&cluster, 0, false);
     cluster_run(&cluster, 3000);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
         cr_assert_eq(cluster_leader(&cluster, p), p % CLUSTER_NODES);
@@ -134,7 +125,7 @@ Test(shard_load, when_all_are_drained_leaders_stay)
     cluster_begin(&cluster);
     cluster_run(&cluster, 3000);
     for (int node = 0; node < CLUSTER_NODES; node++)
-        drain(node, true);
+        cluster_drain(&cluster, node, true);
     cluster_run(&cluster, 5000);
     cr_assert_eq(led_by(0) + led_by(1) + led_by(2), CLUSTER_PARTITIONS + 1);
     for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
@@ -284,13 +275,13 @@ Test(shard_load, who_asks_is_told_what_is_led_and_a_digest_tells_that_it_is_anot
     cr_assert_neq(term, 0);
     cluster_run(&cluster, 5000);
     cr_assert_eq(digest(0), before, "nothing has changed");
-    drain(0, true);
+    cluster_drain(&cluster, 0, true);
     cluster_run(&cluster, 2000);
     cr_assert_eq(digest(0), 0);
     check_leaders(0);
     away = digest(1);
     check_leaders(1);
-    drain(0, false);
+    cluster_drain(&cluster, 0, false);
     cluster_run(&cluster, 3000);
     check_leaders(0);
     cr_assert_gt(cluster.led[0], term);
@@ -385,7 +376,7 @@ Test(shard_load, garbage_changes_nothing)
     wire_buffer_deinit(&body);
     cluster_run(&cluster, 3000);
     cr_assert_eq(led_by(0) + led_by(1) + led_by(2), CLUSTER_PARTITIONS + 1);
-    drain(1, true);
+    cluster_drain(&cluster, 1, true);
     cluster_run(&cluster, 2000);
     cr_assert_eq(led_by(1), 0, "what was made up is forgotten");
     cluster_stop(&cluster);

@@ -1,36 +1,33 @@
 #include "replication/shard_source.h"
 #include "shard_cluster_internal.h"
+#include "tests/dice.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 
 #define VALUE_SIZE 8000u
 #define GIVEN      20000u /* bytes: more than one piece, less than all */
+#define LEADER     0      /* of partition 0 */
 
 static struct cluster cluster;
-static int leader; /* of partition 0 */
 
 /* Of partition 0. */
 static struct shard_source *source(void)
 {
-    struct shard_source *source = cluster.shards[leader]->sources;
+    struct shard_source *source = cluster.shards[LEADER]->sources;
 
     while (source && source->replica->partition != 0)
         source = source->next;
     return source;
 }
 
-/* A snapshot of partition 0 has just begun for node 2; its records are on the leader's disk. How
- * far it has come at a given time hangs on the packed size of this very value. */
+/* A snapshot of partition 0 has just begun for node 2; its records are on the leader's disk. The
+ * others are drained, so that no balance takes the leadership, and the source with it, away. */
 static void begin(void)
 {
     static char value[VALUE_SIZE + 1];
-    uint32_t random = 1;
 
-    for (size_t i = 0; i < VALUE_SIZE; i++) { /* nothing that compresses */
-        random = random * 1664525 + 1013904223;
-        value[i] = (char)('!' + (random >> 24) % 90);
-    }
+    dice_text(1, value, VALUE_SIZE);
     cluster_begin(&cluster);
     cluster.options.log_size_max = 1;
     cluster.options.retain_entries_min = 0;
@@ -45,9 +42,13 @@ static void begin(void)
         cluster_restart(&cluster, node);
         cluster_await_leaders(&cluster);
     }
-    cluster_run(&cluster, 1000);
+    cluster_drain(&cluster, 1, true);
+    for (int i = 0; cluster_leader(&cluster, 0) != LEADER; i++) {
+        cr_assert_lt(i, 100, "a drained node leads on");
+        cluster_run(&cluster, 100);
+    }
     cluster_restart(&cluster, 2);
-    leader = cluster_leader(&cluster, 0);
+    cluster_drain(&cluster, 2, true);
     for (int i = 0; !source(); i++) {
         cr_assert_lt(i, 10000, "no snapshot begins");
         cluster_run(&cluster, 1);
@@ -66,7 +67,7 @@ static void half_way(void)
 
 static void step(struct shard_event event)
 {
-    cluster_deliver(&cluster, leader, &event);
+    cluster_deliver(&cluster, LEADER, &event);
 }
 
 /* A read is queued and not handed out; then its source ends, and no other begins. Returns what was
@@ -89,14 +90,14 @@ static size_t end_while_it_is_read(void)
         cluster.now_ms += 1000;
         step((struct shard_event){.kind = SHARD_EVENT_TICK});
     }
-    cr_assert_eq(fifo_count(&cluster.shards[leader]->reads), 1);
+    cr_assert_eq(fifo_count(&cluster.shards[LEADER]->reads), 1);
     return charged;
 }
 
 /* Its jobs run; `fatal`: the shard has failed meanwhile. What is said on the way is lost. */
 static void run_jobs(int fatal)
 {
-    struct shard *shard = cluster.shards[leader];
+    struct shard *shard = cluster.shards[LEADER];
     struct shard_effects *effects = &cluster.effects;
 
     shard_flush(shard, cluster.now_ms, effects);
@@ -110,7 +111,7 @@ static void run_jobs(int fatal)
 Test(shard_source, that_ended_gives_back_what_its_piece_was_charged)
 {
     size_t charged = end_while_it_is_read();
-    struct shard_budget *budget = &cluster.shards[leader]->budget;
+    struct shard_budget *budget = &cluster.shards[LEADER]->budget;
 
     cr_assert_gt(charged, 0);
     budget->given = -(int64_t)charged;
@@ -123,7 +124,7 @@ Test(shard_source, that_ended_gives_back_what_its_piece_was_charged)
 Test(shard_source, that_ended_goes_with_a_shard_that_closes)
 {
     end_while_it_is_read();
-    cluster_kill(&cluster, leader);
+    cluster_kill(&cluster, LEADER);
     cluster_stop(&cluster);
 }
 
@@ -131,7 +132,7 @@ Test(shard_source, that_ended_goes_with_the_job_of_a_shard_that_failed)
 {
     end_while_it_is_read();
     run_jobs(-EIO);
-    cluster_kill(&cluster, leader);
+    cluster_kill(&cluster, LEADER);
     cluster_stop(&cluster);
 }
 
@@ -159,7 +160,7 @@ Test(shard_source, sends_again_ever_less_often)
     cluster_run(&cluster, 8000);
     cr_assert_not_null(source());
     cr_assert_gt(cluster.snapshot_pieces, pieces);
-    sources = cluster.shards[leader]->source_count;
+    sources = cluster.shards[LEADER]->source_count;
     /* Others whose target has not begun have one piece on their way. */
     cr_assert_leq(cluster.snapshot_pieces - pieces, 4 * (SHARD_PIECES_MAX + sources - 1),
                   "%u of %u sources", cluster.snapshot_pieces - pieces, sources);
@@ -210,7 +211,7 @@ Test(shard_source, to_a_silent_target_gives_its_place_to_another)
     uint32_t count;
 
     half_way();
-    shard = cluster.shards[leader];
+    shard = cluster.shards[LEADER];
     cluster.cut[2] = true;
     cluster_run(&cluster, 5000);
     cr_assert_not_null(source(), "nobody else waits");
@@ -232,7 +233,7 @@ static uint64_t begun(void)
 {
     struct shard_stats stats;
 
-    shard_stats(cluster.shards[leader], &stats);
+    shard_stats(cluster.shards[LEADER], &stats);
     return stats.snapshots_begun;
 }
 
@@ -253,6 +254,6 @@ Test(shard_source, one_is_begun_to_a_silent_target_in_ten_seconds)
     cluster_run(&cluster, 20000);
     cr_assert_gt(cluster.snapshot_pieces, pieces, "it is begun once something is heard");
     cr_assert_eq(shard_raft(cluster.shards[2], 0)->applied,
-                 shard_raft(cluster.shards[leader], 0)->applied);
+                 shard_raft(cluster.shards[LEADER], 0)->applied);
     cluster_stop(&cluster);
 }
