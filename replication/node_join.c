@@ -221,7 +221,7 @@ static void join(struct node *node, const struct wire_join_reply *reply,
         *why = NULL;
         effects->found = true;
         effects->map_changed = true;
-    } else if (r < 0 && r != -ENOSPC) {
+    } else if (r < 0 && !vfs_is_full(r)) {
         effects->fatal = r;
     }
 }

@@ -164,7 +164,7 @@ void node_map_take(struct node *node, const uint8_t *blob, size_t size,
             r = follow(node, &map, blob, size, effects);
         ringmap_deinit(&map);
     }
-    if (r < 0 && r != -ENOSPC)
+    if (r < 0 && !vfs_is_full(r))
         effects->fatal = r;
 }
 

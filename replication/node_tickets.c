@@ -92,7 +92,7 @@ static void take(struct node *node, const uint8_t *bytes, size_t size, struct no
     r = mutant(MUTANT_TICKETS_BEFORE_DISK) ? 0
                                            : node_file_write(node->vfs, &node_file_tickets, &file);
     if (r != 0) {
-        effects->fatal = r == -ENOSPC ? 0 : r;
+        effects->fatal = vfs_is_full(r) ? 0 : r;
         return;
     }
     tickets->newest = tickets->next;

@@ -292,7 +292,7 @@ bool manifest_pending(const struct manifest *manifest);
 /* Takes all that is queued. Returns 0 or -ENOMEM. */
 int manifest_write_begin(struct manifest *manifest, struct vfs *vfs, const char *folder,
                          struct manifest_write *write);
-/* Any thread. -ENOSPC: nothing was changed that a later write does not mend. */
+/* Any thread. vfs_is_full(): nothing was changed that a later write does not mend. */
 int manifest_write_run(struct manifest_write *write);
 /* Takes the result; frees the write's bytes. After a failure the next write is a rewrite. */
 void manifest_write_end(struct manifest *manifest, struct manifest_write *write, int result);

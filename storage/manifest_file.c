@@ -336,7 +336,7 @@ static int write_run_new(struct manifest_write *write)
         r = vfs_pwritev(write->file, &iov, 1, 0);
     if (r == 0)
         r = vfs_sync(write->file);
-    if (r == -ENOSPC)
+    if (vfs_is_full(r))
         vfs_remove(write->vfs, path_new); /* gives back what it took; found again at open if not */
     if (r == 0)
         r = vfs_rename(write->vfs, path_new, path);

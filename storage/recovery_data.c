@@ -95,7 +95,7 @@ static int source_build(struct merge *merge, struct source *source)
     while (r == HINT_BUILD_E_MORE);
     if (r == HINT_BUILD_E_DAMAGED)
         store_hint_damaged(store, file, &source->build);
-    if (r == -ENOSPC && source->build.stage == HINT_BUILD_WRITE)
+    if (vfs_is_full(r) && source->build.stage == HINT_BUILD_WRITE)
         r = 0; /* it stays in memory; background jobs write it when there is room */
     else if (r == 0)
         return 0;

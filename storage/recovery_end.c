@@ -308,7 +308,7 @@ static int remove_unlisted(const struct recovery *recovery)
             continue;
         if (!settled)
             r = manifest_settle(store->vfs, store->folder);
-        if (r == -ENOSPC) /* copy on write: they wait for the next start */
+        if (vfs_is_full(r)) /* copy on write: they wait for the next start */
             return 0;
         settled = true;
         if (r == 0)
@@ -363,7 +363,7 @@ int recovery_end(struct recovery *recovery)
     if (r != 0)
         return r;
     r = manifest_rewrite(&store->manifest, store->vfs, store->folder);
-    if (r == -ENOSPC) {
+    if (vfs_is_full(r)) {
         /* Reads go on; nothing is appended before a background job has written it. */
         store->disk_full = true;
         store->retry_manifest = true;

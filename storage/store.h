@@ -234,7 +234,8 @@ struct store_job *store_next_job(struct store *store, enum store_job_class class
 int store_job_run(struct store_job *job);
 enum store_job_class store_job_class(const struct store_job *job);
 /* Returns 0; -errno is fatal when the class is WRITE and the failure a sync's or a write's other
- * than -ENOSPC before anything was promised: the host ends the process (a retry of fsync lies). */
+ * than vfs_is_full() before anything was promised: the host ends the process (a retry of fsync
+ * lies). */
 int store_done(struct store *store, struct store_job *job, int result);
 
 /* Dictionaries of a partition, numbered from 1; replication adds each when its entry is applied,

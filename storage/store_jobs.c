@@ -122,7 +122,7 @@ static int write_done(struct store *store, struct store_job *job, int result)
 {
     assert(store->write_busy);
     store->write_busy = false;
-    if (result == -ENOSPC) {
+    if (vfs_is_full(result)) {
         /* Preallocated, yet the disk found no room (copy on write): the same bytes are written
          * again, all of them, so that the sync behind it is true for them. */
         journal_write_end(&store->journal, false);

@@ -520,7 +520,7 @@ static int prepare_done(struct store *store, struct store_job *job)
 /* A background job found no space, or no descriptor: nothing is lost, it is tried again. */
 static void no_space(struct store *store, const struct store_job *job, int result)
 {
-    store->retry_files = result != -ENOSPC;
+    store->retry_files = !vfs_is_full(result);
     if (job->kind == STORE_JOB_KIND_MANIFEST) {
         wait_for_space(store, &store->retry_manifest);
         if (store_flush_demanded(store)) /* which waits for its edit */

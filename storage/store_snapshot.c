@@ -538,7 +538,7 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
     if (result == 0)
         result = store_staging_take(install);
     if (result != 0) {
-        if (result == -ENOSPC)
+        if (vfs_is_full(result))
             install->lacked = bytes_of(install);
         fail(install);
         return;

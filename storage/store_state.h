@@ -303,7 +303,7 @@ bool store_files_short_soon(const struct store *store);
 /* The disk is full, or there is no descriptor: nothing is lost, it is tried again. */
 static inline bool store_is_short(int result)
 {
-    return result == -ENOSPC || result == -EMFILE || result == -ENFILE;
+    return vfs_is_full(result) || result == -EMFILE || result == -ENFILE;
 }
 
 /* store_retire.c */

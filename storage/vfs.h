@@ -17,8 +17,8 @@
  *  - A file that is removed or renamed over lives on for those who have it open.
  *  - All functions return 0 or a count on success and -errno on failure; -EAGAIN only where said.
  *    Errors that callers tell apart: -ENOENT no such name, -EEXIST, -EISDIR a folder where a file
- *    is wanted, -ENOTDIR the reverse, -ENOSPC; and -EMFILE or -ENFILE of open, lock, list and
- *    sync_dir: there is no descriptor, and nothing was changed.
+ *    is wanted, -ENOTDIR the reverse, what vfs_is_full() knows; and -EMFILE or -ENFILE of open,
+ *    lock, list and sync_dir: there is no descriptor, and nothing was changed.
  */
 #ifndef STORAGE_VFS_H
 #define STORAGE_VFS_H
@@ -81,6 +81,14 @@ struct vfs_ops {
 struct vfs {
     const struct vfs_ops *ops;
 };
+
+/* What a call ended with: there is no room, on the disk or in a quota, of which vfs_space() may
+ * know nothing. It is over when somebody makes room. -EFBIG is not: no room ends a limit to the
+ * size of one file. */
+static inline bool vfs_is_full(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT;
+}
 
 static inline int vfs_open(struct vfs *vfs, const char *path, unsigned flags,
                            struct vfs_file **file)
@@ -180,6 +188,8 @@ struct vfs *vfs_mem_free(struct vfs *vfs); /* returns NULL; every file must be c
 /* All files together hold at most this many bytes (at first no limit): then -ENOSPC, with the
  * bytes that fitted written. */
 void vfs_mem_set_capacity(struct vfs *vfs, uint64_t bytes);
+/* The same of a quota: -EDQUOT, and vfs_space() does not know of it. */
+void vfs_mem_set_quota(struct vfs *vfs, uint64_t bytes);
 /* The n-th call from now (1: the next) fails once with -error (error > 0); 0 switches it off. A
  * failed write leaves half of its bytes behind. Every call counts but close, for which there is
  * nothing to fail. */

@@ -25,6 +25,7 @@ struct vfs_mem {
     struct mem_node *nodes;
     uint64_t bytes_used; /* sizes of all nodes, those without a name too */
     uint64_t bytes_max;
+    bool quota; /* which bytes_max is */
     uint64_t handles;
     uint64_t calls;
     uint64_t fail_at; /* the value of calls that fails; 0: none */
@@ -222,13 +223,18 @@ static int64_t mem_pread_nowait(struct vfs_file *file, void *buffer, size_t size
     return mem_read(file, buffer, size, offset, false);
 }
 
-/* Sets a node's size; bytes it gains are zero. -ENOSPC changes nothing. */
+static int mem_full(const struct vfs_mem *mem)
+{
+    return mem->quota ? -EDQUOT : -ENOSPC;
+}
+
+/* Sets a node's size; bytes it gains are zero. One that is full changes nothing. */
 static int mem_resize(struct vfs_mem *mem, struct mem_node *node, uint64_t size)
 {
     if (size > INT64_MAX)
         return -EFBIG;
     if (size > node->size && size - node->size > mem->bytes_max - mem->bytes_used)
-        return -ENOSPC;
+        return mem_full(mem);
     if (size > node->capacity) {
         size_t capacity = size > 2 * node->capacity ? (size_t)size : 2 * node->capacity;
         uint8_t *bytes = realloc(node->bytes, capacity);
@@ -257,7 +263,7 @@ static int mem_write(struct vfs_mem *mem, struct mem_node *node, const struct io
     if (end > node->size) {
         uint64_t room = node->size + (mem->bytes_max - mem->bytes_used);
         if (end > room) {
-            r = -ENOSPC;
+            r = mem_full(mem);
             end = room;
         }
         if (end <= offset)
@@ -435,7 +441,7 @@ static int mem_space(struct vfs *vfs, uint64_t *bytes_free)
     const struct vfs_mem *mem = mem_of(vfs);
     int r = mem_enter(vfs);
     if (r == 0)
-        *bytes_free = mem->bytes_max - mem->bytes_used;
+        *bytes_free = (mem->quota ? INT64_MAX : mem->bytes_max) - mem->bytes_used;
     return mem_leave(vfs, r);
 }
 
@@ -482,15 +488,26 @@ struct vfs *vfs_mem_free(struct vfs *vfs)
     return NULL;
 }
 
-void vfs_mem_set_capacity(struct vfs *vfs, uint64_t bytes)
+static void mem_set_max(struct vfs *vfs, uint64_t bytes, bool quota)
 {
     struct vfs_mem *mem = mem_of(vfs);
     pthread_mutex_lock(&mem->mutex);
+    mem->quota = quota;
     /* Less than is there already: nothing more fits, as on a disk that somebody else has filled. */
     mem->bytes_max = bytes > mem->bytes_used ? bytes : mem->bytes_used;
     if (mem->bytes_max > INT64_MAX)
         mem->bytes_max = INT64_MAX;
     pthread_mutex_unlock(&mem->mutex);
+}
+
+void vfs_mem_set_capacity(struct vfs *vfs, uint64_t bytes)
+{
+    mem_set_max(vfs, bytes, false);
+}
+
+void vfs_mem_set_quota(struct vfs *vfs, uint64_t bytes)
+{
+    mem_set_max(vfs, bytes, true);
 }
 
 void vfs_mem_fail_after(struct vfs *vfs, uint64_t n, int error)

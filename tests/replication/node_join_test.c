@@ -323,13 +323,13 @@ Test(node_join, a_crash_on_the_way_leaves_it_out_or_in)
     }
 }
 
-Test(node_join, a_full_disk_is_tried_again)
+static void meet_full_disk(int error)
 {
     begin(0);
     ask();
     decide(WIRE_MAP_DONE, 2, change_name());
     for (uint64_t n = 1; n < 12; n += 2) {
-        vfs_mem_fail_after(new.vfs, n, ENOSPC);
+        vfs_mem_fail_after(new.vfs, n, error);
         deliver_reply();
         vfs_mem_fail_after(new.vfs, 0, 0);
         if (new.effects.found)
@@ -343,6 +343,12 @@ Test(node_join, a_full_disk_is_tried_again)
         deliver_reply();
     cr_assert_eq(node_member(new.node), 4);
     end();
+}
+
+Test(node_join, a_full_disk_is_tried_again)
+{
+    meet_full_disk(ENOSPC);
+    meet_full_disk(EDQUOT);
 }
 
 static void lose_map(void)

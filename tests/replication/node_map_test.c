@@ -177,10 +177,10 @@ Test(node_map, a_later_map_of_a_member_is_on_the_disk_before_it_is_gone_by)
     end();
 }
 
-Test(node_map, a_full_disk_is_asked_for_it_again)
+static void meet_full_disk(int error)
 {
     begin();
-    vfs_mem_fail_after(vfs, 3, ENOSPC);
+    vfs_mem_fail_after(vfs, 3, error);
     bring_epoch(peer, 2);
     bring_map(peer, 2, 2);
     cr_assert_not(effects.map_changed);
@@ -190,6 +190,12 @@ Test(node_map, a_full_disk_is_asked_for_it_again)
     bring_map(peer, 2, 2);
     cr_assert(effects.map_changed);
     end();
+}
+
+Test(node_map, a_full_disk_is_asked_for_it_again)
+{
+    meet_full_disk(ENOSPC);
+    meet_full_disk(EDQUOT);
 }
 
 Test(node_map, nobody_but_a_member_brings_one)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
 #include "storage/store_state.h"
 #include "store_host.h"
 
@@ -238,7 +237,9 @@ Test(store_space, spans_outlive_the_segment_that_truncated, .timeout = 600)
 
 /* --- the disk is full ---------------------------------------------------------------------- */
 
-Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
+typedef void room_set(struct vfs *vfs, uint64_t bytes);
+
+static void refuse_and_heal(room_set *set_room)
 {
     struct store_stats stats;
     struct host host;
@@ -247,7 +248,7 @@ Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
 
     host_start(&host);
     host_settle(&host);
-    vfs_mem_set_capacity(host.vfs, 0); /* not a byte more */
+    set_room(host.vfs, 0); /* not a byte more */
     for (int i = 0; i < 20000 && r != STORE_E_NOSPACE; i++) {
         r = host_append_next(&host, (uint16_t)((unsigned)i % HOST_PARTITIONS), 1);
         if (r == STORE_E_FULL)
@@ -262,7 +263,7 @@ Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
     host_commit_all(&host);
     host_check(&host);
 
-    vfs_mem_set_capacity(host.vfs, INT64_MAX);
+    set_room(host.vfs, INT64_MAX);
     host.now_ms += 1000;
     host_settle(&host);
     host_settle(&host);
@@ -274,7 +275,17 @@ Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
     host_stop(&host);
 }
 
-Test(store_space, a_node_with_a_full_disk_opens_and_serves)
+Test(store_space, a_full_disk_refuses_entries_takes_hard_states_and_heals)
+{
+    refuse_and_heal(vfs_mem_set_capacity);
+}
+
+Test(store_space, a_quota_that_is_used_up_is_a_full_disk)
+{
+    refuse_and_heal(vfs_mem_set_quota);
+}
+
+static void open_and_serve(room_set *set_room)
 {
     struct host host, again;
 
@@ -284,11 +295,11 @@ Test(store_space, a_node_with_a_full_disk_opens_and_serves)
     cr_assert(host_sync(&host));
     host.now_ms += 200;
     cr_assert(host_sync(&host));
-    vfs_mem_set_capacity(host.vfs, 0);
+    set_room(host.vfs, 0);
     host_reopen(&host, &again);
     host_check(&again);
     host_settle(&again);
-    vfs_mem_set_capacity(host.vfs, INT64_MAX);
+    set_room(host.vfs, INT64_MAX);
     again.now_ms += 1000;
     host_settle(&again);
     host_settle(&again);
@@ -296,6 +307,16 @@ Test(store_space, a_node_with_a_full_disk_opens_and_serves)
     cr_assert(host_sync(&again));
     host_deinit(&again);
     host_stop(&host);
+}
+
+Test(store_space, a_node_with_a_full_disk_opens_and_serves)
+{
+    open_and_serve(vfs_mem_set_capacity);
+}
+
+Test(store_space, a_node_over_its_quota_opens_and_serves)
+{
+    open_and_serve(vfs_mem_set_quota);
 }
 
 /* What the reserve keeps free is there for it: elections need a place for their hard states. */
@@ -489,107 +510,4 @@ Test(store_space, a_node_that_starts_at_the_journal_cap_gets_a_segment)
     expect_room_when_log_goes(&again);
     host_deinit(&again);
     host_stop(&host);
-}
-
-/* --- every call of the vfs fails once ------------------------------------------------------ */
-
-/* A short life: founding, entries, rotations, drops. Stops at the first error. */
-static int short_life(struct host *host)
-{
-    int r = host_open(host);
-
-    if (r != 0)
-        return r;
-    if (!host->options.founded) {
-        static const uint8_t hash[32] = {1, 2, 3};
-        static const uint16_t partitions[] = {0, 1, 2, 3};
-
-        r = store_found(host->store, hash, partitions, 4);
-        if (r != 0)
-            return r;
-        host->options.founded = true;
-    }
-    for (uint32_t i = 0; i < 12; i++) {
-        for (uint32_t k = 0; k < 12; k++)
-            host_append_next(host, (uint16_t)(k % HOST_PARTITIONS), k % 3);
-        if (!host_sync(host))
-            return -EIO;
-        host_commit_all(host);
-        host_retain_none(host);
-        r = host_background(host);
-        if (r < 0)
-            return r;
-        host->now_ms += 50;
-    }
-    return 0;
-}
-
-Test(store_space, any_failed_call_loses_nothing_that_was_synced, .timeout = 600)
-{
-    static const int errors[] = {EIO, ENOSPC};
-
-    for (size_t e = 0; e < 2; e++)
-        for (uint64_t n = 1, over = 0; !over; n++) {
-            struct vfs *vfs = vfs_mem_new();
-            struct host host, again;
-            uint64_t calls;
-
-            host_init(&host, vfs);
-            host.options.segment_size = 8u << 10;
-            host.options.zero_ahead_size = 4u << 10;
-            host.padding = 100;
-            vfs_mem_fail_after(vfs, n, errors[e]);
-            calls = vfs_mem_calls(vfs);
-            short_life(&host);
-            over = vfs_mem_calls(vfs) < calls + n;
-            vfs_mem_fail_after(vfs, 0, 0);
-            if (host.store && host.options.founded) {
-                uint64_t synced = store_synced(host.store);
-
-                host_close(&host);
-                host_init(&again, vfs);
-                again.options = host.options;
-                cr_assert_eq(host_open(&again), 0, "call %lu", (unsigned long)n);
-                host_compare(&again, &host, synced);
-                cr_assert_eq(host_append_next(&again, 0, 1), 0);
-                cr_assert(host_sync(&again));
-                host_deinit(&again);
-            }
-            host_deinit(&host);
-            vfs_mem_free(vfs);
-        }
-}
-
-Test(store_space, any_failed_allocation_loses_nothing_that_was_synced, .timeout = 600)
-{
-    bool failed = true;
-    uint64_t n = 1;
-
-    for (; failed; n++) {
-        struct vfs *vfs = vfs_mem_new();
-        struct host host, again;
-
-        host_init(&host, vfs);
-        host.options.segment_size = 8u << 10;
-        host.options.zero_ahead_size = 4u << 10;
-        host.padding = 100;
-        alloc_fail_after(n);
-        short_life(&host);
-        failed = alloc_failed();
-        alloc_fail_after(0);
-        if (host.store && host.options.founded) {
-            uint64_t synced = store_synced(host.store);
-
-            store_check(host.store);
-            host_close(&host);
-            host_init(&again, vfs);
-            again.options = host.options;
-            cr_assert_eq(host_open(&again), 0, "allocation %lu", (unsigned long)n);
-            host_compare(&again, &host, synced);
-            host_deinit(&again);
-        }
-        host_deinit(&host);
-        vfs_mem_free(vfs);
-    }
-    cr_assert_gt(n, 100, "only %lu allocations", (unsigned long)n);
 }

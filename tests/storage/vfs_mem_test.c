@@ -50,6 +50,24 @@ Test(vfs_mem, over_its_capacity_is_enospc)
     vfs_mem_free(vfs);
 }
 
+Test(vfs_mem, over_its_quota_is_edquot_and_no_space_tells)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct vfs_file *a = vfs_contract_create(vfs, "a", "0123456");
+    uint64_t bytes_free = 0;
+
+    vfs_mem_set_quota(vfs, 10);
+    cr_assert_eq(vfs_space(vfs, &bytes_free), 0);
+    cr_assert_gt(bytes_free, 1u << 30);
+    cr_assert_eq(vfs_contract_write(a, "789ab", 5, 7), -EDQUOT);
+    vfs_contract_expect(a, "0123456789");
+    cr_assert_eq(vfs_truncate(a, 11), -EDQUOT);
+    vfs_mem_set_quota(vfs, 11);
+    cr_assert_eq(vfs_truncate(a, 11), 0);
+    vfs_close(a);
+    vfs_mem_free(vfs);
+}
+
 Test(vfs_mem, fails_every_call_once)
 {
     struct vfs *vfs = vfs_mem_new();
