@@ -40,12 +40,17 @@ struct cluster {
     uint64_t correlation;
 };
 
-static void wait_change(struct cluster *cluster, uint64_t until_ms)
+/* For a change, or WAIT_STEP_MS. Returns for how many ms, at most so many: what came while this
+ * process stood still is still to be read, and that time does not count. */
+static uint32_t wait_change(struct cluster *cluster)
 {
+    uint64_t begin_ms = clock_now_ms(), until_ms = begin_ms + WAIT_STEP_MS, waited_ms;
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
                              .tv_nsec = (long)(until_ms % 1000) * 1000000};
 
     pthread_cond_timedwait(&cluster->changed, &cluster->mutex, &until);
+    waited_ms = clock_now_ms() - begin_ms;
+    return waited_ms < WAIT_STEP_MS ? (uint32_t)waited_ms : WAIT_STEP_MS;
 }
 
 static void send_hello(struct link *link)
@@ -266,7 +271,7 @@ int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *ke
 }
 
 /* Whether nothing is to be hoped for any more. mutex held. */
-static bool is_settled(const struct cluster *cluster, uint64_t waited_ms)
+static bool is_settled(const struct cluster *cluster, uint32_t waited_ms)
 {
     for (int i = 0; i < cluster->node_count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
@@ -279,12 +284,11 @@ static bool is_settled(const struct cluster *cluster, uint64_t waited_ms)
 
 void cluster_wait(struct cluster *cluster, uint32_t timeout_ms)
 {
-    uint64_t begin_ms = clock_now_ms();
+    uint32_t waited_ms = 0;
 
     pthread_mutex_lock(&cluster->mutex);
-    while (!is_settled(cluster, clock_now_ms() - begin_ms) &&
-           clock_now_ms() < begin_ms + timeout_ms)
-        wait_change(cluster, clock_now_ms() + WAIT_STEP_MS);
+    while (!is_settled(cluster, waited_ms) && waited_ms < timeout_ms)
+        waited_ms += wait_change(cluster);
     pthread_mutex_unlock(&cluster->mutex);
 }
 
@@ -319,7 +323,7 @@ static bool is_waited_for(const struct cluster *cluster)
 void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size_t count,
                  uint32_t timeout_ms)
 {
-    uint64_t until_ms = clock_now_ms() + timeout_ms;
+    uint32_t waited_ms = 0;
 
     pthread_mutex_lock(&cluster->mutex);
     for (size_t i = 0; i < count; i++) {
@@ -341,8 +345,8 @@ void cluster_ask(struct cluster *cluster, struct cluster_request *requests, size
         if (link && cluster->nodes[requests[i].node].up)
             (void)link_send(link, &message, 1);
     }
-    while (is_waited_for(cluster) && clock_now_ms() < until_ms)
-        wait_change(cluster, until_ms);
+    while (is_waited_for(cluster) && waited_ms < timeout_ms)
+        waited_ms += wait_change(cluster);
     cluster->asked = NULL;
     cluster->asked_count = 0;
     pthread_mutex_unlock(&cluster->mutex);

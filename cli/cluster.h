@@ -42,7 +42,8 @@ void cluster_close(struct cluster *cluster);
  * The same address and key give the same node; of several at an address no key gives whoever is up.
  * Returns its number from 0, or -errno. */
 int cluster_dial(struct cluster *cluster, const char *address, const uint8_t *key);
-/* Until each dialled node is up or has refused, at most timeout_ms. */
+/* Until each dialled node is up or has refused, at most timeout_ms; time in which this process
+ * stands still does not count. */
 void cluster_wait(struct cluster *cluster, uint32_t timeout_ms);
 bool cluster_is_up(struct cluster *cluster, int node);
 /* Why it is not up, copied; a text for people. */

@@ -94,6 +94,16 @@ void link_add(struct link *link)
     pthread_mutex_unlock(&fabric->lock);
 }
 
+/* For how long nothing came since then that could have: what came while this process stood still is
+ * not read yet. */
+static uint64_t keeper_waited_ms(const struct fabric *fabric, uint64_t since_ms, uint64_t now_ms)
+{
+    if (since_ms < fabric->late_ms)
+        since_ms = fabric->late_ms;
+    /* The receiver may note a newer time than ours between the two reads. */
+    return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 /* What time brings to a connection. link->lock held. True when the caller must flush it. */
 static bool keeper_conn(struct conn *conn, uint64_t now_ms)
 {
@@ -101,7 +111,7 @@ static bool keeper_conn(struct conn *conn, uint64_t now_ms)
     if (conn->broken)
         return false;
     if (!conn->up) {
-        if (now_ms - conn->started_ms >= options->handshake_ms)
+        if (keeper_waited_ms(conn->fabric, conn->started_ms, now_ms) >= options->handshake_ms)
             conn_break(conn, "no handshake in time");
         return false;
     }
@@ -110,9 +120,7 @@ static bool keeper_conn(struct conn *conn, uint64_t now_ms)
             conn_break(conn, "closed");
         return false;
     }
-    /* The receiver may note a newer time than ours between the two reads. */
-    uint64_t received_ms = atomic_load(&conn->received_ms);
-    uint64_t silent_ms = now_ms > received_ms ? now_ms - received_ms : 0;
+    uint64_t silent_ms = keeper_waited_ms(conn->fabric, atomic_load(&conn->received_ms), now_ms);
     if (silent_ms >= 2 * (uint64_t)options->idle_ms) {
         conn_break(conn, "silent for too long");
         return false;
@@ -128,7 +136,9 @@ static bool keeper_conn(struct conn *conn, uint64_t now_ms)
 static void keeper_dialled(struct link *link, uint64_t now_ms, uint64_t *next_ms)
 {
     if (link->state == LINK_DIALLING) {
-        if ((link->closed || now_ms >= link->due_ms) && !link->dial_stopped) {
+        bool over = keeper_waited_ms(link->fabric, link->dialled_ms, now_ms) >=
+                    link->fabric->options.handshake_ms;
+        if ((link->closed || over) && !link->dial_stopped) {
             link->dial_stopped = true;
             nng_stream_dialer_close(link->dialer);
         }
@@ -257,6 +267,7 @@ static void keeper_break_all(struct fabric *fabric)
     pthread_mutex_unlock(&fabric->lock);
 }
 
+/* Too late by half of what makes a peer silent: patience begins anew. */
 static void keeper_wait(struct fabric *fabric, uint64_t until_ms)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
@@ -267,6 +278,9 @@ static void keeper_wait(struct fabric *fabric, uint64_t until_ms)
         ;
     fabric->woken = false;
     pthread_mutex_unlock(&fabric->lock);
+    uint64_t now_ms = link_now_ms();
+    if (now_ms >= until_ms + fabric->options.idle_ms)
+        fabric->late_ms = now_ms;
 }
 
 static void *keeper_main(void *argument)

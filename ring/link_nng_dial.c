@@ -86,7 +86,7 @@ void link_dial_start(struct link *link, uint64_t now_ms)
     nng_stream_dialer_set_bool(link->dialer, NNG_OPT_TCP_NODELAY, true);
     link->state = LINK_DIALLING;
     link->dial_stopped = false;
-    link->due_ms = now_ms + link->fabric->options.handshake_ms;
+    link->dialled_ms = now_ms;
     nng_stream_dialer_dial(link->dialer, link->dial_aio);
 }
 

@@ -147,7 +147,8 @@ struct link {
     nng_stream_dialer *dialer;
     nng_aio *dial_aio;
     bool dial_stopped;
-    uint64_t due_ms;      /* WAITING: when to dial; DIALLING: when to give up */
+    uint64_t due_ms;      /* WAITING: when to dial */
+    uint64_t dialled_ms;  /* DIALLING: since when */
     uint32_t backoff_ms;  /* upper bound of the next pause */
     const char *reported; /* the last dial failure the host was told of */
     uint64_t reported_ms;
@@ -197,7 +198,9 @@ struct fabric {
     uint64_t refused_ms;
     uint32_t refused_count; /* reported in this second */
     uint32_t refused_more;  /* kept back */
-    struct link *graves;    /* the keeper's own */
+    /* The keeper's own: */
+    struct link *graves;
+    uint64_t late_ms; /* when it last went on far too late: this process had stood still */
 };
 
 uint64_t link_now_ms(void); /* monotonic, coarse */

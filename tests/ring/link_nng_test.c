@@ -4,9 +4,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -463,6 +465,38 @@ Test(link_nng, idle_link_is_kept_up_by_pings)
     while (end_send(link, WIRE_OPS, 0, 10) == -ENOTCONN)
         nanosleep(&pause, NULL);
     end_wait(&router, &router.messages, 1);
+    end_part(&node, &router);
+}
+
+/* Stops this process and lets it go on after so long. */
+static void stand_still(uint32_t pause_ms)
+{
+    struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000L};
+    pid_t self = getpid(), other = fork();
+    int status;
+
+    cr_assert_geq(other, 0);
+    if (other == 0) {
+        kill(self, SIGSTOP);
+        nanosleep(&pause, NULL);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(other, &status, 0), other);
+    cr_assert_eq(status, 0);
+}
+
+Test(link_nng, who_stood_still_itself_finds_nobody_silent)
+{
+    struct timespec pause = {.tv_nsec = 300 * 1000000};
+    router.options.idle_ms = 1000;
+    node.options.idle_ms = 1000;
+    (void)end_join(&node, &router);
+    end_wait(&router, &router.ups, 1);
+    stand_still(3000);
+    nanosleep(&pause, NULL); /* longer than the keeper waits */
+    cr_assert_eq(end_read(&router, &router.downs), 0, "%s", router.why);
+    cr_assert_eq(end_read(&node, &node.downs), 0, "%s", node.why);
     end_part(&node, &router);
 }
 
