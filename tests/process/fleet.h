@@ -81,6 +81,8 @@ int fleet_admin_both(struct fleet *fleet, char *out, char *err, size_t size,
 struct json_t *fleet_ask(struct fleet *fleet, int want, const char *const *words);
 /* Member id of who leads the meta group now; 0: nobody. */
 uint32_t fleet_meta_leader(struct fleet *fleet);
+/* The same, and waits until somebody does. */
+uint32_t fleet_wait_meta_leader(struct fleet *fleet, uint32_t timeout_ms);
 /* The same, beside what the scenario does meanwhile: its stdout and stderr go to NAME.log. */
 void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *name,
                        const char *const *words);

@@ -65,6 +65,18 @@ uint32_t fleet_meta_leader(struct fleet *fleet)
     return (uint32_t)member;
 }
 
+uint32_t fleet_wait_meta_leader(struct fleet *fleet, uint32_t timeout_ms)
+{
+    uint64_t until_ns = now_ns() + (uint64_t)timeout_ms * 1000000;
+    uint32_t member;
+
+    while ((member = fleet_meta_leader(fleet)) == 0) {
+        REQUIRE(now_ns() < until_ns, "the meta group has no leader");
+        pause_ms(50);
+    }
+    return member;
+}
+
 void fleet_admin_start(struct fleet *fleet, struct child *admin, const char *name,
                        const char *const *words)
 {

@@ -19,6 +19,7 @@
 #define CALL_MS    30000u
 #define WAIT_MS    120000u /* for what takes seconds */
 #define CALM_MS    15000u
+#define TOP_TRIES  5u
 #define TEXT_SIZE  262144u
 
 static char out[TEXT_SIZE], err[TEXT_SIZE];
@@ -153,35 +154,36 @@ static bool is_spread(const json_int_t leaders[HOT])
            leaders[1] != leaders[2] && leaders[0] != leaders[2];
 }
 
+/* And stays so: who leads moves on for load, or where the machine stood still and there was an
+ * election, but not for ever. */
 static void load_is_spread(struct fleet *fleet, struct writer *writer)
 {
-    uint64_t until_ns = now_ns() + (uint64_t)WAIT_MS * 1000000;
-    json_int_t leaders[HOT] = {0}, later[HOT];
+    uint64_t until_ns = now_ns() + (uint64_t)WAIT_MS * 1000000, calm_ns = now_ns();
+    json_int_t leaders[HOT] = {0}, before[HOT];
 
-    do {
+    while (!is_spread(leaders) || now_ns() < calm_ns + (uint64_t)CALM_MS * 1000000) {
         REQUIRE(now_ns() < until_ns, "members %lld %lld %lld lead the hot partitions",
                 (long long)leaders[0], (long long)leaders[1], (long long)leaders[2]);
+        memcpy(before, leaders, sizeof before);
         pause_ms(500);
         leaders_of_hot(fleet, writer, leaders);
-    } while (!is_spread(leaders));
-    pause_ms(CALM_MS);
-    leaders_of_hot(fleet, writer, later);
-    for (uint32_t i = 0; i < HOT; i++)
-        REQUIRE(later[i] == leaders[i], "partition %lld went on from member %lld to %lld",
-                (long long)writer->partitions[i], (long long)leaders[i], (long long)later[i]);
+        if (memcmp(before, leaders, sizeof before) != 0)
+            calm_ns = now_ns();
+    }
 }
 
-/* The hot partitions and keys come first in `top`. */
-static void top_names_them(struct fleet *fleet, const struct writer *writer)
+/* The hot partitions and keys come first in `top`. Of two seconds in which the machine stands still
+ * nothing is to be told. */
+static bool top_names_them(struct fleet *fleet, const struct writer *writer)
 {
     json_t *root =
         ask(fleet, (const char *[]){"top", "--keys", "--seconds", "2", "-o", "json", NULL});
     json_t *partitions = json_object_get(root, "partitions"), *keys = json_object_get(root, "keys");
+    bool all = json_array_size(partitions) >= HOT && json_array_size(keys) == HOT &&
+               number(root, "keys_counted") > 0;
 
     REQUIRE(json_array_size(json_object_get(root, "members")) == NODES, "%s", out);
-    REQUIRE(json_array_size(partitions) >= HOT && json_array_size(keys) == HOT, "%s", out);
-    REQUIRE(number(root, "keys_counted") > 0, "%s", out);
-    for (size_t i = 0; i < HOT; i++) {
+    for (size_t i = 0; all && i < HOT; i++) {
         const char *key = json_string_value(json_object_get(json_array_get(keys, i), "key"));
         bool hot_partition = false, hot_key = false;
 
@@ -190,9 +192,10 @@ static void top_names_them(struct fleet *fleet, const struct writer *writer)
                 number(json_array_get(partitions, i), "partition") == writer->partitions[k];
             hot_key |= strcmp(key, writer->keys[k]) == 0;
         }
-        REQUIRE(hot_partition && hot_key, "%s", out);
+        all = hot_partition && hot_key;
     }
     json_decref(root);
+    return all;
 }
 
 static void wait_until_it_leads(struct fleet *fleet, json_int_t member)
@@ -271,7 +274,8 @@ void scenario_balance(const struct scenario_options *options)
     writer.port = fleet.resp_port;
     REQUIRE(pthread_create(&writer.thread, NULL, write_all_the_time, &writer) == 0, "no thread");
     load_is_spread(&fleet, &writer);
-    top_names_them(&fleet, &writer);
+    for (uint32_t tries = 1; !top_names_them(&fleet, &writer); tries++)
+        REQUIRE(tries < TOP_TRIES, "%s", out);
     atomic_store(&writer.stop, true);
     pthread_join(writer.thread, NULL);
     drained_leads_nothing(&fleet, &result);

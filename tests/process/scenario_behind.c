@@ -15,6 +15,8 @@
 #define CLIENTS    6u
 #define AWAY       2u
 #define AWAY_MS    (SHARD_RETAIN_GAIN_MS + 1000u) /* so long its log is kept, however much it is */
+#define TRIES      4u
+#define BACK_MS    20000u /* until the first snapshots are there, if there are any */
 #define HEALTHY_MS 60000u
 #define CALL_MS    30000u
 #define VALUE_SIZE 4096u
@@ -72,6 +74,30 @@ static void check_all(struct resp_client *client, uint32_t keys)
         check(client, i, i < keys / 4 ? 0 : i < keys / 2 ? 1 : 2);
 }
 
+/* Writes while it is away, and starts it. Returns after how many ms its first snapshots were there;
+ * 0: there were none, for the machine stood still, and whoever was elected behind that keeps the
+ * log for so long from then on. */
+static uint64_t come_back(struct fleet *fleet, struct resp_client *client, uint32_t keys,
+                          uint32_t away_ms)
+{
+    uint64_t begin_ns;
+
+    for (uint32_t i = 0; i < keys / 4; i++)
+        forget(client, i);
+    for (uint32_t i = keys / 2; i < keys; i++)
+        set(client, i, 2);
+    pause_ms(away_ms);
+    begin_ns = now_ns();
+    fleet_start_node(fleet, AWAY);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    while (!fleet_log_says(fleet, "node-3", "snapshots_installed")) {
+        if (now_ns() > begin_ns + BACK_MS * UINT64_C(1000000))
+            return 0;
+        pause_ms(50);
+    }
+    return (now_ns() - begin_ns) / 1000000;
+}
+
 void scenario_behind(const struct scenario_options *options)
 {
     uint32_t keys = options->is_short ? 1000 : 4000;
@@ -79,7 +105,7 @@ void scenario_behind(const struct scenario_options *options)
     struct load_result result;
     struct fleet fleet;
     struct load *load;
-    uint64_t begin_ns;
+    uint64_t back_ms;
 
     fleet_open(&fleet, options->folder, NODES);
     resp_client_init(&client);
@@ -88,20 +114,12 @@ void scenario_behind(const struct scenario_options *options)
         set(&client, i, 1);
     fleet_kill(&fleet, &fleet.nodes[AWAY]);
     load = load_start(fleet.resp_port, CLIENTS);
-    for (uint32_t i = 0; i < keys / 4; i++)
-        forget(&client, i);
-    for (uint32_t i = keys / 2; i < keys; i++)
-        set(&client, i, 2);
-    pause_ms(AWAY_MS);
-    begin_ns = now_ns();
-    fleet_start_node(&fleet, AWAY);
-    fleet_wait_healthy(&fleet, HEALTHY_MS);
-    while (!fleet_log_says(&fleet, "node-3", "snapshots_installed")) {
-        REQUIRE(now_ns() < begin_ns + HEALTHY_MS * UINT64_C(1000000),
-                "it came back without a snapshot");
-        pause_ms(50);
+    back_ms = come_back(&fleet, &client, keys, AWAY_MS);
+    for (uint32_t tries = 2; back_ms == 0; tries++) {
+        REQUIRE(tries <= TRIES, "it came back without a snapshot");
+        fleet_kill(&fleet, &fleet.nodes[AWAY]);
+        back_ms = come_back(&fleet, &client, keys, tries * AWAY_MS);
     }
-    uint64_t back_ms = (now_ns() - begin_ns) / 1000000;
     check_all(&client, keys);
     fleet_kill(&fleet, &fleet.nodes[0]); /* now every majority needs it */
     check_all(&client, keys);

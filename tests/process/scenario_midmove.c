@@ -209,9 +209,8 @@ static void kill_source(void)
 
 static void kill_meta_leader(void)
 {
-    uint32_t leader = fleet_meta_leader(&all.fleet);
+    uint32_t leader = fleet_wait_meta_leader(&all.fleet, WAIT_MS);
 
-    REQUIRE(leader > 0, "the meta group has no leader");
     kill_member(leader);
     fleet_start_node(&all.fleet, leader - 1);
 }
