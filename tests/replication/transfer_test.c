@@ -1,16 +1,10 @@
-#include <criterion/criterion.h>
+#include "transfer_scene.h"
+
 #include <string.h>
 
-#include "tests/dice.h"
 #include "replication/quorum.h"
-#include "replication/raft_internal.h"
-#include "replication/transfer.h"
 #include "ring/ringmap.h"
-
-/* A group as its leader sees it: a core whose configurations are committed by the test. */
-
-#define SILENT_MS 1000u
-#define MEMBERS   9u
+#include "tests/dice.h"
 
 struct group {
     struct raft raft;
@@ -22,30 +16,9 @@ struct group {
 
 static void group_init(struct group *group, const uint16_t *voters, uint32_t count)
 {
-    struct raft_options options = {.group = 1,
-                                   .self = {.member = voters[0], .life = 1},
-                                   .election_ms_min = 500,
-                                   .election_ms_max = 1000,
-                                   .append_entries_max = 8,
-                                   .append_size_max = 1000,
-                                   .inflight_size_max = 10000,
-                                   .inflight_messages_max = 8,
-                                   .retry_ms = 100};
-    struct raft_config config = {.index = 1, .epoch = 1};
-
     memset(group, 0, sizeof *group);
-    for (uint32_t i = 0; i < count; i++)
-        config.voters[config.voter_count++] = (struct raft_replica){voters[i], 1};
-    cr_assert_eq(raft_init(&group->raft, &options, &config, 0, 1), 0);
-    group->raft.role = RAFT_LEADER;
-    group->raft.log.last = group->raft.commit = group->raft.term_start = 2;
-    group->view = (struct transfer_view){.raft = &group->raft,
-                                         .wanted = group->wanted,
-                                         .epoch = 2,
-                                         .states = group->states,
-                                         .now_ms = 10000,
-                                         .silent_ms = SILENT_MS,
-                                         .may_begin = true};
+    scene_lead(&group->raft, voters, count);
+    group->view = scene_view(&group->raft, group->wanted, group->states);
 }
 
 static void want(struct group *group, const uint16_t *members, uint32_t count)
@@ -105,22 +78,14 @@ static void propose(struct group *group)
     commit(group);
 }
 
-static bool has(const struct raft_replica *replicas, uint32_t count, uint16_t member)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (replicas[i].member == member)
-            return true;
-    return false;
-}
-
 static bool votes(const struct group *group, uint16_t member)
 {
-    return has(group->raft.config.voters, group->raft.config.voter_count, member);
+    return scene_has(group->raft.config.voters, group->raft.config.voter_count, member);
 }
 
 static bool learns(const struct group *group, uint16_t member)
 {
-    return has(group->raft.config.learners, group->raft.config.learner_count, member);
+    return scene_has(group->raft.config.learners, group->raft.config.learner_count, member);
 }
 
 Test(transfer, what_is_as_wanted_is_left_alone)
@@ -243,7 +208,7 @@ static void expect_voters(struct group *group, const uint16_t *members, uint32_t
     cr_assert_eq(next(group), TRANSFER_PROPOSE, "%s", transfer_step_name(group->action.step));
     cr_assert_eq(group->action.config.voter_count, count);
     for (uint32_t i = 0; i < count; i++)
-        cr_assert(has(group->action.config.voters, count, members[i]), "%u", members[i]);
+        cr_assert(scene_has(group->action.config.voters, count, members[i]), "%u", members[i]);
 }
 
 Test(transfer, who_has_not_answered_a_new_leader_keeps_no_place)

@@ -1,11 +1,10 @@
-#include <criterion/criterion.h>
+#include "transfer_scene.h"
+
 #include <string.h>
 
-#include "tests/dice.h"
 #include "replication/quorum.h"
-#include "replication/raft_internal.h"
-#include "replication/transfer.h"
 #include "ring/ringmap.h"
+#include "tests/dice.h"
 
 /* A group that is taken from row to row while members die and come back, lose their logs, are
  * removed by force, learn nothing, and lead one after another. The walk itself never takes the
@@ -13,8 +12,6 @@
  * those who are left, and the last row must be reached. What is proposed is held against what the
  * members are, and not what the leader believes of them. */
 
-#define SILENT_MS 1000u
-#define MEMBERS   9u
 #define ROUNDS    20000u
 #define STEPS_MAX 14u
 
@@ -46,14 +43,6 @@ static bool wanted(const struct walk *walk, uint16_t member)
 {
     for (uint32_t i = 0; i < walk->view.wanted_count; i++)
         if (walk->wanted[i] == member)
-            return true;
-    return false;
-}
-
-static bool is_in(const struct raft_replica *replicas, uint32_t count, uint16_t member)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (replicas[i].member == member)
             return true;
     return false;
 }
@@ -208,7 +197,7 @@ static void check(const struct walk *walk)
     cr_assert(raft_config_follows(&walk->raft, next), "round %u", walk->round);
     cr_assert(can_commit(walk, next), "round %u: nobody commits that", walk->round);
     for (uint32_t i = 0; i < walk->view.wanted_count; i++)
-        missing |= !is_in(next->voters, next->voter_count, walk->wanted[i]);
+        missing |= !scene_has(next->voters, next->voter_count, walk->wanted[i]);
     if (next->voter_old_count == 0 || !missing)
         return;
     cr_assert_geq(next->voter_count, now->voter_count, "round %u: fewer, for nothing", walk->round);
@@ -235,7 +224,7 @@ static uint8_t step(struct walk *walk, bool calm)
         }
         raft->commit = raft->log.last;
     } else if (walk->action.step == TRANSFER_HAND_OVER) {
-        cr_assert(is_in(raft->config.voters, raft->config.voter_count, walk->action.member));
+        cr_assert(scene_has(raft->config.voters, raft->config.voter_count, walk->action.member));
         if (votes(walk, walk->action.member))
             elect(walk, walk->action.member);
         else
@@ -246,30 +235,10 @@ static uint8_t step(struct walk *walk, bool calm)
 
 static void begin(struct walk *walk)
 {
-    struct raft_options options = {.group = 1,
-                                   .self = {.member = 1, .life = 1},
-                                   .election_ms_min = 500,
-                                   .election_ms_max = 1000,
-                                   .append_entries_max = 8,
-                                   .append_size_max = 1000,
-                                   .inflight_size_max = 10000,
-                                   .inflight_messages_max = 8,
-                                   .retry_ms = 100};
-    struct raft_config config = {.index = 1, .epoch = 1};
+    static const uint16_t voters[] = {1, 2, 3, 4, 5};
 
-    config.voter_count = (uint8_t)(1 + dice_pick(&walk->dice, 5));
-    for (uint16_t i = 0; i < config.voter_count; i++)
-        config.voters[i] = (struct raft_replica){(uint16_t)(i + 1), 1};
-    cr_assert_eq(raft_init(&walk->raft, &options, &config, 0, 1), 0);
-    walk->raft.role = RAFT_LEADER;
-    walk->raft.log.last = walk->raft.commit = walk->raft.term_start = 2;
-    walk->view = (struct transfer_view){.raft = &walk->raft,
-                                        .wanted = walk->wanted,
-                                        .epoch = 2,
-                                        .states = walk->states,
-                                        .now_ms = 10000,
-                                        .silent_ms = SILENT_MS,
-                                        .may_begin = true};
+    scene_lead(&walk->raft, voters, 1 + dice_pick(&walk->dice, 5));
+    walk->view = scene_view(&walk->raft, walk->wanted, walk->states);
     memset(walk->states, RINGMAP_STATE_ACTIVE, sizeof walk->states);
     draw_wanted(walk);
 }
@@ -283,7 +252,7 @@ static void calm_down(struct walk *walk)
     for (uint32_t i = 0; i < count; i++) {
         struct member *member = &walk->members[walk->wanted[i]];
 
-        if (!is_in(config->voters, config->voter_count, walk->wanted[i]) || chance(walk, 2))
+        if (!scene_has(config->voters, config->voter_count, walk->wanted[i]) || chance(walk, 2))
             *member = (struct member){0};
         there += votes(walk, walk->wanted[i]);
     }
@@ -303,7 +272,7 @@ static void expect_wanted(const struct walk *walk)
     cr_assert_eq(config->voter_count, walk->view.wanted_count);
     cr_assert_eq(config->learner_count + config->voter_old_count, 0);
     for (uint32_t i = 0; i < walk->view.wanted_count; i++)
-        cr_assert(is_in(config->voters, config->voter_count, walk->wanted[i]));
+        cr_assert(scene_has(config->voters, config->voter_count, walk->wanted[i]));
     cr_assert(!walk->view.moving || config->epoch == walk->view.epoch);
 }
 
