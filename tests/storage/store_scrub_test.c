@@ -319,28 +319,33 @@ Test(store_scrub, a_flipped_bit_in_the_journal_is_harmless_mended_or_fenced, .ti
     cr_assert_gt(found, tried / 2);
 }
 
-/* Where the newest record of the key lies, if that is in a segment; writes its path. */
-static bool find_in_segment(const struct host *host, uint16_t partition, uint32_t key,
-                            char path[FILENAME_PATH_SIZE], uint32_t *offset)
+/* Is the newest record of the key alive, and in a file of that kind? Writes its path. */
+static bool find(const struct host *host, uint16_t partition, uint32_t key, uint8_t kind,
+                 char path[FILENAME_PATH_SIZE], struct keydir_entry *entry)
 {
+    const char *folder = host->options.folder;
     struct keydir_digest digest = host_digest(key);
     const struct data_file *file;
-    struct keydir_entry entry;
 
-    if (store_find(host->store, partition, &digest, &entry) != 0 || entry.tombstone)
+    if (store_find(host->store, partition, &digest, entry) != 0 || entry->tombstone)
         return false;
-    file = data_files_at(&host->store->files, entry.location);
-    *offset = data_file_offset(entry.location);
-    return file->kind == DATA_FILE_SEGMENT &&
-           filename_journal(path, host->options.folder, file->number) == 0;
+    file = data_files_at(&host->store->files, entry->location);
+    if (file->kind != kind)
+        return false;
+    cr_assert_eq(kind == DATA_FILE_CASK ? filename_cask(path, folder, partition, file->number)
+                                        : filename_journal(path, folder, file->number),
+                 0);
+    return true;
 }
 
-static bool path_has(struct host *host, uint16_t partition, const char *path, uint32_t *offset)
+/* A record of the partition that is alive in this segment. */
+static bool find_in_segment(const struct host *host, uint16_t partition, const char *path,
+                            struct keydir_entry *entry)
 {
     char other[FILENAME_PATH_SIZE];
 
     for (uint32_t key = 0; key < HOST_KEYS; key++)
-        if (find_in_segment(host, partition, key, other, offset) && strcmp(path, other) == 0)
+        if (find(host, partition, key, DATA_FILE_SEGMENT, other, entry) && strcmp(path, other) == 0)
             return true;
     return false;
 }
@@ -350,18 +355,19 @@ static void rot_in_turn(uint32_t key)
 {
     struct vfs *vfs = vfs_crash_new(1);
     char path[FILENAME_PATH_SIZE];
-    uint32_t offsets[2];
+    struct keydir_entry entries[2];
     struct host host;
 
     start(&host, vfs);
     fill(&host);
-    cr_assert(find_in_segment(&host, 0, key, path, &offsets[0]));
-    cr_assert(path_has(&host, 1, path, &offsets[1]));
+    cr_assert(find(&host, 0, key, DATA_FILE_SEGMENT, path, &entries[0]));
+    cr_assert(find_in_segment(&host, 1, path, &entries[1]));
     for (unsigned i = 0; i < 2; i++) {
         uint64_t faults = stats_of(&host).scrub.faults;
 
         cr_assert_not(host.parts[i].fenced);
-        vfs_crash_flip(vfs, path, offsets[i] + RECORD_HEADER_SIZE + 100, 3);
+        vfs_crash_flip(vfs, path, data_file_offset(entries[i].location) + RECORD_HEADER_SIZE + 100,
+                       3);
         cr_assert_gt(scrub(&host).scrub.faults, faults);
         cr_assert(host.parts[i].fenced, "partition %u of %s", i, path);
     }
@@ -375,24 +381,16 @@ static bool find_zeros(const struct host *host, struct vfs *vfs, char path[FILEN
                        uint64_t *offset)
 {
     for (unsigned i = 0; i < HOST_PARTITIONS * HOST_KEYS; i++) {
-        struct keydir_digest digest = host_digest(i / HOST_PARTITIONS);
-        const struct data_file *file;
         struct keydir_entry entry;
         struct record record;
         uint64_t size, at;
-        const uint8_t *bytes;
 
-        if (store_find(host->store, (uint16_t)(i % HOST_PARTITIONS), &digest, &entry) != 0 ||
-            entry.tombstone)
+        if (!find(host, (uint16_t)(i % HOST_PARTITIONS), i / HOST_PARTITIONS, DATA_FILE_CASK, path,
+                  &entry))
             continue;
-        file = data_files_at(&host->store->files, entry.location);
-        if (file->kind != DATA_FILE_CASK)
-            continue;
-        cr_assert_eq(filename_cask(path, "shard-00", (uint16_t)(i % HOST_PARTITIONS), file->number),
-                     0);
-        bytes = vfs_crash_bytes(vfs, path, &size);
         at = data_file_offset(entry.location);
-        cr_assert_eq(record_decode(bytes + at, entry.size_max, &record), 0);
+        cr_assert_eq(record_decode(vfs_crash_bytes(vfs, path, &size) + at, entry.size_max, &record),
+                     0);
         *offset = at + record_size_padded(&record) - 1;
         if (record_size_padded(&record) > record_size(&record))
             return true;
