@@ -360,7 +360,7 @@ bool wire_get_beat(struct wire_cursor *cursor, struct wire_beat *beat, bool ack)
 
 #define PARTITION_STATUS_FIELDS 11u
 #define NODE_STATUS_FIELDS      19u
-/* That 0.1.0 did not have; the last one, three or eight may be left out. */
+/* That 0.1.0 did not have; the last ones may be left out: wire_put_node_status(). */
 #define NODE_STATUS_FIELDS_NEW 10u
 #define SCRUB_FIELDS           9u
 
@@ -465,11 +465,14 @@ uint64_t wire_node_disk_room(const struct wire_node_status *status)
 
 void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_status *status)
 {
-    bool tells = status->wall_ms != 0 || status->memory_bytes != 0 || status->tickets != 0 ||
-                 status->disk_reserve != 0 || status->disk_lacks != 0;
-    uint32_t left_out = status->shards_lost != 0 ? 0 : status->twin != 0 ? 1 : tells ? 3 : 8;
+    /* What came later is left out while it says nothing, and nothing behind it does. */
+    bool lost = status->shards_lost != 0;
+    bool twin = lost || status->twin != 0;
+    bool tells = twin || status->wall_ms != 0 || status->memory_bytes != 0 ||
+                 status->tickets != 0 || status->disk_reserve != 0 || status->disk_lacks != 0;
 
-    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - left_out);
+    wire_put_array(buffer, NODE_STATUS_FIELDS + NODE_STATUS_FIELDS_NEW - (tells ? 0 : 5) -
+                               (twin ? 0 : 2) - (lost ? 0 : 1));
     wire_put_uint(buffer, status->member);
     wire_put_uint(buffer, status->founded);
     wire_put_uint(buffer, status->shards);
@@ -491,18 +494,18 @@ void wire_put_node_status(struct wire_buffer *buffer, const struct wire_node_sta
     wire_put_uint(buffer, status->cache_bytes);
     wire_put_uint(buffer, status->key_id);
     put_scrub(buffer, &status->scrub);
-    if (left_out == 8)
-        return;
-    wire_put_uint(buffer, status->wall_ms);
-    wire_put_uint(buffer, status->memory_bytes);
-    wire_put_uint(buffer, status->tickets);
-    wire_put_uint(buffer, status->disk_reserve);
-    wire_put_uint(buffer, status->disk_lacks);
-    if (left_out == 3)
-        return;
-    wire_put_uint(buffer, status->twin);
-    wire_put_string(buffer, status->twin_address);
-    if (left_out == 0)
+    if (tells) {
+        wire_put_uint(buffer, status->wall_ms);
+        wire_put_uint(buffer, status->memory_bytes);
+        wire_put_uint(buffer, status->tickets);
+        wire_put_uint(buffer, status->disk_reserve);
+        wire_put_uint(buffer, status->disk_lacks);
+    }
+    if (twin) {
+        wire_put_uint(buffer, status->twin);
+        wire_put_string(buffer, status->twin_address);
+    }
+    if (lost)
         wire_put_uint(buffer, status->shards_lost);
 }
 
