@@ -219,15 +219,16 @@ struct seen {
     uint32_t mask;
 };
 
+/* Room for a write of each key, and for knowing it again. 0 or -ENOMEM. */
 static int seen_init(struct command_outcome *outcome, uint32_t keys, struct seen *seen)
 {
     uint32_t size = 4;
     void *memory = outcome->seen;
-    int r;
+    int r = command_reserve_writes(outcome, keys);
 
     *seen = (struct seen){0};
-    if (keys <= 1)
-        return 0;
+    if (r < 0 || keys <= 1)
+        return r;
     while (size < 2 * keys)
         size *= 2;
     r = reserve(&memory, &outcome->seen_capacity, size, sizeof *outcome->seen);
@@ -357,11 +358,9 @@ static int evaluate_set(const struct command_input *input, struct command_outcom
 static int evaluate_put(const struct command_input *input, struct command_outcome *outcome,
                         uint32_t keys)
 {
-    struct seen seen = {0};
-    int r = command_reserve_writes(outcome, keys);
+    struct seen seen;
+    int r = seen_init(outcome, keys, &seen);
 
-    if (r == 0)
-        r = seen_init(outcome, keys, &seen);
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < keys; i++) {
@@ -381,11 +380,9 @@ static int evaluate_put(const struct command_input *input, struct command_outcom
 static int evaluate_del(const struct command_input *input, struct command_outcome *outcome,
                         uint32_t keys)
 {
-    struct seen seen = {0};
-    int r = command_reserve_writes(outcome, keys);
+    struct seen seen;
+    int r = seen_init(outcome, keys, &seen);
 
-    if (r == 0)
-        r = seen_init(outcome, keys, &seen);
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < keys; i++) {
