@@ -57,6 +57,13 @@ static void wait_for(struct transfer_action *action, uint8_t step, uint16_t memb
     action->member = member;
 }
 
+static void propose(struct transfer_action *action, const struct raft_config *config)
+{
+    action->step = TRANSFER_PROPOSE;
+    action->config = *config;
+    action->config.index = 0; /* it gets one with its entry */
+}
+
 /* --- out of a joint configuration ---------------------------------------------------------- */
 
 /* The wanted voter that is nearest to the end of the log. */
@@ -91,9 +98,7 @@ static void leave_joint(const struct transfer_view *view, struct transfer_action
             wait_for(action, TRANSFER_CATCH_UP, config->voters[0].member);
         return;
     }
-    action->step = TRANSFER_PROPOSE;
-    action->config = *config;
-    action->config.index = 0;
+    propose(action, config);
     action->config.voter_old_count = 0;
     memset(action->config.voters_old, 0, sizeof action->config.voters_old);
 }
@@ -154,10 +159,8 @@ static bool change_learners(const struct transfer_view *view, struct transfer_ac
     } else if (added == 0 && !has_unwanted_learner(view)) {
         return false;
     }
-    next.index = 0;
     next.epoch = view->epoch;
-    action->step = TRANSFER_PROPOSE;
-    action->config = next;
+    propose(action, &next);
     return true;
 }
 
@@ -270,17 +273,14 @@ static void change_voters(const struct transfer_view *view, struct transfer_acti
     } else if (view->paused) {
         action->step = TRANSFER_PAUSED;
     } else {
-        action->step = TRANSFER_PROPOSE;
-        action->config = next;
+        propose(action, &next);
     }
 }
 
 /* The same configuration for this epoch. */
 static void confirm(const struct transfer_view *view, struct transfer_action *action)
 {
-    action->step = TRANSFER_PROPOSE;
-    action->config = view->raft->config;
-    action->config.index = 0;
+    propose(action, &view->raft->config);
     action->config.epoch = view->epoch;
 }
 
