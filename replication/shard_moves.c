@@ -1,15 +1,6 @@
 #include "replication/shard_internal.h"
 #include "replication/transfer.h"
 
-#include <assert.h>
-#include <string.h>
-
-/* Every leader takes its group to what the ring map wants. transfer.h decides each step from the
- * group's configuration alone, so whoever leads next goes on from where it is.
- *
- * So many learners are helped at once, all groups of this shard together; the others wait for their
- * turn. What is sent to them keeps the byte budget of all snapshots (shard_snapshot.h). */
-
 #define TELL_MS       1000u
 #define TELL_SOON_MS  20u /* when there is news */
 #define HURRY_MS      10u
@@ -115,11 +106,14 @@ void shard_moves_begin(struct replica *replica)
     replica->move = (struct replica_move){.step = TRANSFER_NOT_HERE};
 }
 
+static void hurry_at(struct shard *shard, uint64_t at_ms)
+{
+    shard->hurry_ms = at_ms < shard->hurry_ms ? at_ms : shard->hurry_ms;
+}
+
 void shard_moves_hurry(struct shard *shard)
 {
-    uint64_t soon_ms = shard->moves_ms + HURRY_MS;
-
-    shard->hurry_ms = soon_ms < shard->hurry_ms ? soon_ms : shard->hurry_ms;
+    hurry_at(shard, shard->moves_ms + HURRY_MS);
 }
 
 void shard_moves_committed(struct shard *shard, const struct replica *replica)
@@ -144,7 +138,6 @@ static void tell(struct shard *shard)
 {
     uint16_t groups[RINGMAP_PARTITIONS_MAX + 1];
     uint32_t count = 0;
-    uint64_t soon_ms = shard->moved_ms + TELL_SOON_MS;
 
     if (!shard->intent.moving)
         return;
@@ -154,8 +147,8 @@ static void tell(struct shard *shard)
     if (count == shard->moved_count &&
         (shard->now_ms < shard->moved_ms + TELL_MS || mutant(MUTANT_MOVED_TOLD_ONCE)))
         return;
-    if (shard->now_ms < soon_ms) {
-        shard->hurry_ms = soon_ms < shard->hurry_ms ? soon_ms : shard->hurry_ms;
+    if (shard->now_ms < shard->moved_ms + TELL_SOON_MS) {
+        hurry_at(shard, shard->moved_ms + TELL_SOON_MS);
         return;
     }
     shard->moved_ms = shard->now_ms;
@@ -200,11 +193,16 @@ void shard_moves_in_between(struct shard *shard)
 
 /* --- what people see ----------------------------------------------------------------------- */
 
+static bool is_fed(const struct replica_move *move, struct raft_replica replica)
+{
+    return move->fed.member == replica.member && move->fed.life == replica.life;
+}
+
 void shard_move_begun(struct replica *replica, struct raft_replica to)
 {
     struct replica_move *move = &replica->move;
 
-    if (move->fed.member != to.member || move->fed.life != to.life)
+    if (!is_fed(move, to))
         move->fed_times = 0;
     move->fed = to;
     move->fed_times++;
@@ -213,7 +211,7 @@ void shard_move_begun(struct replica *replica, struct raft_replica to)
 
 void shard_move_sent(struct replica *replica, struct raft_replica to, uint64_t position)
 {
-    if (replica->move.fed.member == to.member && replica->move.fed.life == to.life)
+    if (is_fed(&replica->move, to))
         replica->move.fed_to = position;
 }
 
@@ -252,8 +250,7 @@ static void describe(const struct shard *shard, const struct replica *replica,
     if (replica->partition != STORE_PARTITION_META)
         out->bytes = store_live_bytes(shard->store, replica->partition);
     for (uint8_t i = 0; i < config->learner_count; i++)
-        if (config->learners[i].member == replica->move.fed.member &&
-            config->learners[i].life == replica->move.fed.life) {
+        if (is_fed(&replica->move, config->learners[i])) {
             out->sent = (uint64_t)((double)out->bytes * part_before(replica->move.fed_to));
             out->snapshots = replica->move.fed_times;
         }

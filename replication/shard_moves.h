@@ -43,11 +43,11 @@ struct shard_intent {
 
 /* A leader's way to what the ring map wants, as of the newest duty. */
 struct replica_move {
-    uint8_t step;    /* enum transfer_step, */
-    uint16_t member; /* and whom it waits for */
-    uint64_t epoch;  /* step is DONE: of the map, and */
-    uint64_t index;  /* of the configuration, for which it is */
-    struct raft_replica fed;
+    uint8_t step;            /* enum transfer_step, */
+    uint16_t member;         /* and whom it waits for */
+    uint64_t epoch;          /* step is DONE: of the map, and */
+    uint64_t index;          /* of the configuration, for which it is */
+    struct raft_replica fed; /* for whom the newest snapshot was begun */
     uint64_t fed_to;    /* position before which its newest snapshot was sent; UINT64_MAX: all */
     uint32_t fed_times; /* snapshots begun for it */
 };
@@ -79,7 +79,7 @@ void shard_moves_in_between(struct shard *shard);
 void shard_moves_committed(struct shard *shard, const struct replica *replica);
 /* A peer has answered. */
 void shard_moves_heard(struct shard *shard, const struct replica *replica, uint16_t member);
-/* A snapshot for the peer was begun; a piece of it was sent. */
+/* A snapshot for the peer was begun. */
 void shard_move_begun(struct replica *replica, struct raft_replica to);
 /* Its snapshot has been sent up to that position, or the target has what comes before it. */
 void shard_move_sent(struct replica *replica, struct raft_replica to, uint64_t position);
