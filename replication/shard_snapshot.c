@@ -97,13 +97,21 @@ static void source_begin(struct shard *shard, struct replica *replica,
     shard_move_begun(replica, source->to);
 }
 
-bool shard_source_current(const struct shard_source *source)
+/* The target, as long as this is the leader that began and that the same life; else NULL. */
+static const struct raft_progress *target_of(const struct shard_source *source)
 {
     const struct raft *raft = &source->replica->raft;
     const struct raft_progress *peer = raft_peer(raft, source->to.member);
+    bool leads = raft->role == RAFT_LEADER && raft->term == source->term;
 
-    return replica_leads(source->replica) && raft->term == source->term && peer &&
-           peer->replica.life == source->to.life && peer->snapshot == source->index;
+    return leads && peer && peer->replica.life == source->to.life ? peer : NULL;
+}
+
+bool shard_source_current(const struct shard_source *source)
+{
+    const struct raft_progress *peer = target_of(source);
+
+    return replica_serves(source->replica) && peer && peer->snapshot == source->index;
 }
 
 static void rewind_to(struct shard *shard, struct shard_source *source, uint64_t position)
@@ -158,11 +166,9 @@ static bool is_in_the_way(const struct shard *shard, const struct shard_source *
 /* The target has answered for what is behind it. */
 static bool is_installed(const struct shard_source *source)
 {
-    const struct raft *raft = &source->replica->raft;
-    const struct raft_progress *peer = raft_peer(raft, source->to.member);
+    const struct raft_progress *peer = target_of(source);
 
-    return raft->role == RAFT_LEADER && raft->term == source->term && peer &&
-           peer->replica.life == source->to.life && peer->match >= source->index;
+    return peer && peer->match >= source->index;
 }
 
 static void source_duty(struct shard *shard, struct shard_source *source)
@@ -349,8 +355,9 @@ static void go_on(struct shard *shard, struct shard_source *source, uint64_t ind
     rewind_to(shard, source, position);
 }
 
-static void on_ack(struct shard *shard, struct replica *replica,
-                   const struct wire_snapshot_ack *ack)
+/* It is fenced; or, when it knows of a later term, this leader is over. */
+static void on_wanted(struct shard *shard, struct replica *replica,
+                      const struct wire_snapshot_ack *ack)
 {
     struct raft_replica peer = {.member = ack->from_member, .life = ack->from_life};
     struct raft_event fenced = {.kind = RAFT_EVENT_PEER_FENCED, .from = peer, .index = ack->index};
@@ -361,15 +368,19 @@ static void on_ack(struct shard *shard, struct replica *replica,
                                 .to = replica->raft.options.self,
                                 .term = ack->term};
     struct raft_event later = {.kind = RAFT_EVENT_MESSAGE, .message = &news};
+
+    shard_raft_event(shard, replica, ack->term > replica->raft.term ? &later : &fenced);
+    if (raft_repair_waits(&replica->raft, peer.member))
+        shard_propose_noop(shard, replica);
+}
+
+static void on_ack(struct shard *shard, struct replica *replica,
+                   const struct wire_snapshot_ack *ack)
+{
     struct shard_source *source = source_find(shard, replica, ack->from_member);
 
     if (ack->kind == WIRE_SNAPSHOT_WANTED) {
-        if (ack->term > replica->raft.term)
-            shard_raft_event(shard, replica, &later);
-        else
-            shard_raft_event(shard, replica, &fenced);
-        if (raft_repair_waits(&replica->raft, peer.member))
-            shard_propose_noop(shard, replica);
+        on_wanted(shard, replica, ack);
         return;
     }
     if (!source || source->to.life != ack->from_life || source->term != ack->term)

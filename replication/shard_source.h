@@ -32,8 +32,8 @@ struct shard_source {
     uint64_t acked; /* the target has all before */
     uint64_t at;    /* where the next piece begins */
     bool walked;    /* the last piece is on its way */
-    bool ended;     /* the job is still out */
-    bool failed;    /* it could not be read */
+    bool ended;     /* in no list any more; the job is still out */
+    bool failed;    /* the next duty gives it up */
     struct shard_piece pieces[SHARD_PIECES_MAX];
     uint32_t piece_count;
     /* The piece that is being put together: */
