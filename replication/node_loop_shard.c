@@ -314,6 +314,36 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* What its folder does not give: r is what shard_open() said. */
+static void tell_opened(const struct loop_shard *shard, int r)
+{
+    const char *file = NULL;
+    int error = 0;
+
+    if (shard->shard)
+        file = store_unreadable(shard_store(shard->shard), &error);
+    if (r == STORE_E_NEWER)
+        loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
+                 shard->number);
+    else if (shard->lost && file)
+        loop_log("error", "shard_lost",
+                 "shard=%u file=%s error=\"%s\" next=\"the disk does not give it, and nothing of "
+                 "the shard counts without: the other replicas serve; if the disk gives it again, "
+                 "start this node once more, else ring-admin doctor says how to replace it\"",
+                 shard->number, file, strerror(-error));
+    else if (shard->lost)
+        loop_log("error", "shard_lost",
+                 "shard=%u next=\"its journal or manifest is missing, damaged beyond repair or of "
+                 "another shard or node: the other replicas serve; ring-admin doctor says how to "
+                 "replace this node\"",
+                 shard->number);
+    else if (file)
+        loop_log("error", "file_unreadable",
+                 "shard=%u file=%s error=\"%s\" next=\"the other replicas serve what may be in it, "
+                 "and give it: replace the disk\"",
+                 shard->number, file, strerror(-error));
+}
+
 /* Recovers; on a thread of its own, beside the other shards. */
 static void *open_shard(void *argument)
 {
@@ -345,15 +375,7 @@ static void *open_shard(void *argument)
         r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
                        node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     shard->lost = r == STORE_E_FENCED;
-    if (shard->lost)
-        loop_log("error", "shard_lost",
-                 "shard=%u next=\"its journal or manifest is missing, damaged beyond repair or of "
-                 "another shard or node: the other replicas serve; ring-admin doctor says how to "
-                 "replace this node\"",
-                 shard->number);
-    if (r == STORE_E_NEWER)
-        loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
-                 shard->number);
+    tell_opened(shard, r);
     shard->opened = shard->lost ? 0 : r == STORE_E_NEWER ? -EPROTO : r;
     return NULL;
 }

@@ -188,7 +188,7 @@ static int store_take(struct engine *engine, const struct store_options *options
         .on_fence = on_fence,
         .save_checkpoint = save_checkpoint,
     };
-    int r = store_open(&engine->store, engine->vfs, options, &visitor);
+    int r = store_open(&engine->store, engine->vfs, options, &visitor), error = 0;
 
     if (r == 0)
         r = store_found(engine->store, engine_genesis, &partition, 1);
@@ -196,6 +196,8 @@ static int store_take(struct engine *engine, const struct store_options *options
         return ENGINE_E_NEWER;
     if (r == 0 && engine->pack.foreign)
         return ENGINE_E_KEY;
+    if (engine->store && store_unreadable(engine->store, &error))
+        return error;
     if (r > 0 || engine->fenced)
         return ENGINE_E_CORRUPT;
     if (r == 0)
@@ -319,7 +321,7 @@ int engine_open(struct engine **out, const char *path, const struct engine_optio
     r = open_once(out, path, options);
     /* A writer beside us may replace a file between our looks at two of them. */
     for (int i = 0; i < VIEW_TRIES && options->read_only &&
-                    (r == ENGINE_E_CORRUPT || r == -ESTALE || r == -EIO);
+                    (r == ENGINE_E_CORRUPT || r == -ESTALE || vfs_is_unreadable(r));
          i++)
         r = open_once(out, path, options);
     return r;

@@ -76,7 +76,7 @@ static int hint_path(const struct flush *flush, const struct flush_victim *victi
 /* What the disk does not give of a hint is made again, too. */
 static int hint_error(int r)
 {
-    return r > 0 || r == -EIO ? FLUSH_E_HINT : r;
+    return r > 0 || vfs_is_unreadable(r) ? FLUSH_E_HINT : r;
 }
 
 static int scan_open(struct flush *flush)

@@ -1,5 +1,6 @@
 #include "storage/hint_build.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,22 +160,30 @@ static int run_read(struct hint_build *build, const uint8_t *batch, uint32_t bat
     return cursor.bad ? HINT_BUILD_E_DAMAGED : 0;
 }
 
-/* Goes on behind a batch that does not check: any partition's records may have been there, but of
- * those of which all that lies there is void. */
+/* Up to `end` any partition's records may have been, but of those of which all that lies there is
+ * void. */
+static int any_bad(struct hint_build *build, uint32_t end)
+{
+    int r = 0;
+
+    build->bad_all = true;
+    for (uint32_t p = 0; r == 0 && p < PARTITIONS_MAX; p++)
+        if (!place_is_void(build, (uint16_t)p, end - 1))
+            r = bad_note(build, (uint16_t)p, end);
+    return r;
+}
+
+/* Goes on behind a batch that does not check. */
 static int batch_bad(struct hint_build *build)
 {
     struct journal_batch_header header;
     int r;
 
-    build->bad_all = true;
     build->offset += JOURNAL_BLOCK_SIZE;
     r = journal_reader_seek(&build->reader, &build->offset, &header);
     if (r > 0)
         build->offset = build->options.subject.length;
-    for (uint32_t p = 0; r >= 0 && p < PARTITIONS_MAX; p++)
-        if (!place_is_void(build, (uint16_t)p, build->offset - 1))
-            r = bad_note(build, (uint16_t)p, build->offset);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : any_bad(build, build->offset);
 }
 
 static int batch_read(struct hint_build *build, const struct journal_batch_header *header,
@@ -331,6 +340,18 @@ static int write_step(struct hint_build *build)
     if (r == 0)
         build->stage = HINT_BUILD_DONE;
     return r;
+}
+
+int hint_build_give_up(struct hint_build *build)
+{
+    int r;
+
+    assert(build->stage == HINT_BUILD_SCAN);
+    if (build->options.subject.kind == HINT_KIND_CASK)
+        return cask_bad(build);
+    r = any_bad(build, build->options.subject.length);
+    build->stage = HINT_BUILD_SORT;
+    return r < 0 ? r : HINT_BUILD_E_MORE;
 }
 
 int hint_build_step(struct hint_build *build)

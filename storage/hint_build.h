@@ -74,6 +74,9 @@ int hint_build_floor(struct hint_build *build, const struct manifest_floor *floo
 /* An enum hint_build_e or -errno; after a failure only hint_build_end() may follow. A hint that was
  * half written is removed. */
 int hint_build_step(struct hint_build *build);
+/* What has not been scanned, and the disk does not give, counts as damaged: the next steps go on
+ * with the rest. HINT_BUILD_E_MORE or -ENOMEM. */
+int hint_build_give_up(struct hint_build *build);
 void hint_build_end(struct hint_build *build);
 
 #endif

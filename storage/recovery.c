@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "storage/mutant.h"
@@ -13,6 +14,7 @@ static const char why_before[] = "fenced before the restart";
 static const char why_form[] = "records that check make no sense";
 static const char why_gap[] = "entries before others are missing";
 static const char why_manifest[] = "the manifest is damaged or missing";
+static const char why_unreadable[] = "the disk does not give its manifest or journal";
 
 /* What is to be done behind a place in a segment. */
 enum recovery_step {
@@ -21,6 +23,28 @@ enum recovery_step {
     RECOVERY_STEP_CUT,    /* all data ends here: a torn tail */
     RECOVERY_STEP_FENCED, /* the shard is fenced */
 };
+
+/* --- what the disk does not give ------------------------------------------------------------ */
+
+bool recovery_unreadable(struct store *store, const char *path, int r)
+{
+    if (!vfs_is_unreadable(r))
+        return false;
+    if (store->unreadable_error == 0) {
+        store->unreadable_error = r;
+        snprintf(store->unreadable, sizeof(store->unreadable), "%s", path);
+    }
+    return true;
+}
+
+int recovery_journal_lost(struct store *store, uint64_t number, int r)
+{
+    char path[FILENAME_PATH_SIZE];
+
+    if (r >= 0 || filename_journal(path, store->folder, number) != 0)
+        return r;
+    return recovery_unreadable(store, path, r) ? STORE_E_FENCED : r;
+}
 
 /* --- delivering what checks ---------------------------------------------------------------- */
 
@@ -189,7 +213,8 @@ static int reader_open(const struct recovery *recovery, const struct journal_seg
 }
 
 /* Looks behind (segment i, offset) for what tells whether batch `number` was synced. Writes
- * *synced, or *ends when the next segment goes on with that very number. 0 or -errno. */
+ * *synced, or *ends when the next segment goes on with that very number. 0, STORE_E_FENCED when the
+ * disk does not tell, or -errno. */
 static int prove(struct recovery *recovery, size_t i, uint32_t offset, uint64_t number,
                  bool *synced, bool *ends)
 {
@@ -214,7 +239,7 @@ static int prove(struct recovery *recovery, size_t i, uint32_t offset, uint64_t 
         }
         journal_reader_close(&reader);
         if (r < 0)
-            return r;
+            return recovery_journal_lost(recovery->store, segments->items[i]->base.number, r);
         if (*ends)
             return 0;
     }
@@ -227,7 +252,7 @@ static int bad_place(struct recovery *recovery, size_t i, uint32_t offset, bool 
     bool synced = sealed, ends = false;
     int r = sealed ? 0 : prove(recovery, i, offset, number, &synced, &ends);
 
-    if (r < 0)
+    if (r != 0)
         return r;
     if (ends)
         *step = RECOVERY_STEP_END;
@@ -288,7 +313,7 @@ static int take_batch(struct recovery *recovery, size_t i, bool sealed,
         r = sealed ? 0
                    : prove(recovery, i, header->offset + header->length, header->number, &synced,
                            &ends);
-        if (r < 0)
+        if (r != 0)
             return r;
         if (synced ? mutant(MUTANT_CORRUPT_AS_TORN) : !mutant(MUTANT_TORN_TAIL_AS_DATA)) {
             *step = RECOVERY_STEP_CUT;
@@ -339,6 +364,7 @@ static bool take_torn(struct recovery *recovery, struct journal_segment *segment
 
 /* --- going through the segments ------------------------------------------------------------ */
 
+/* 0, STORE_E_FENCED when the disk does not give it, or -errno. */
 static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step *step)
 {
     struct store *store = recovery->store;
@@ -373,7 +399,7 @@ static int scan_segment(struct recovery *recovery, size_t i, enum recovery_step 
         offset = segment->base.length;
     }
     journal_reader_close(&reader);
-    return r;
+    return recovery_journal_lost(store, segment->base.number, r);
 }
 
 /* No segment from this one on has been dropped, or is a data file only. */
@@ -437,7 +463,7 @@ static int scan(struct recovery *recovery)
         }
         r = scan_segment(recovery, i, &step);
 
-        if (r < 0)
+        if (r != 0)
             return r;
         if (step == RECOVERY_STEP_FENCED) {
             store_fence_all(store, why_batch);
@@ -459,20 +485,28 @@ static int recover(struct recovery *recovery)
         r = recovery_data(recovery);
     if (r == 0)
         r = store_progress_recover(recovery->store);
-    if (r == STORE_E_FENCED)
-        store_fence_all(recovery->store, why_manifest);
     if (r == 0)
         r = scan(recovery);
     if (r == 0)
         r = recovery_end(recovery);
+    if (r == STORE_E_FENCED)
+        store_fence_all(recovery->store,
+                        recovery->store->unreadable_error != 0 ? why_unreadable : why_manifest);
     return r;
 }
 
 static int load(struct recovery *recovery)
 {
     struct store *store = recovery->store;
-    int r = manifest_load(&store->manifest, store->vfs, store->folder);
+    char path[FILENAME_PATH_SIZE];
+    int r = filename_join(path, store->folder, FILENAME_MANIFEST);
 
+    if (r == 0)
+        r = manifest_load(&store->manifest, store->vfs, store->folder);
+    if (recovery_unreadable(store, path, r)) {
+        store->fenced = true;
+        return STORE_E_FENCED;
+    }
     if (r < 0)
         return r;
     switch (r) {
@@ -508,6 +542,10 @@ int recovery_run(struct store *store)
     struct recovery recovery = {.store = store, .next = 1};
     int r = recovery_files(&recovery);
 
+    if (recovery_unreadable(store, store->folder, r)) {
+        store->fenced = true;
+        r = STORE_E_FENCED;
+    }
     recovery.records = calloc(RECORD_SUB_COUNT_MAX, sizeof(*recovery.records));
     if (r == 0 && !recovery.records)
         r = -ENOMEM;

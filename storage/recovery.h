@@ -12,6 +12,10 @@
  * any good batch behind it whose synced-through number is k or more - one write is out at a time,
  * so the first batch of a write carries exactly the number of the batch before it.
  *
+ * What the disk does not give (vfs_is_unreadable()) counts as damaged, never as an end: the shard
+ * is fenced for its manifest and its log, and partitions for data files, store_unreadable(). All
+ * other failures end the open.
+ *
  * The valid bytes of the last write are written again and synced before they are believed: the
  * page cache may hold what a failed sync never brought to the disk. Then the end of the data is
  * sealed in the manifest and writing goes on in a new segment, so that a cut tail never comes back.

@@ -48,6 +48,15 @@ static void source_close(struct source *source)
     *source = (struct source){0};
 }
 
+static int file_path(const struct store *store, const struct data_file *file,
+                     char path[FILENAME_PATH_SIZE])
+{
+    if (file->kind == DATA_FILE_SEGMENT)
+        return filename_journal(path, store->folder, file->number);
+    return filename_cask(path, store->folder, ((const struct cask_file *)file)->info.partition,
+                         file->number);
+}
+
 static int hint_path(const struct store *store, const struct data_file *file,
                      char path[FILENAME_PATH_SIZE])
 {
@@ -74,25 +83,30 @@ static int source_open_hint(const struct store *store, struct source *source)
     source->hint_open = r == 0;
     if (r == 0 && !mutant(MUTANT_HINT_TRUSTED))
         r = hint_verify(&source->hint);
-    return r == -EIO ? HINT_E_CORRUPT : r;
+    return vfs_is_unreadable(r) ? HINT_E_CORRUPT : r;
 }
 
-/* Makes the hint again from the data file; what is damaged there fences its partitions. */
+/* Makes the hint again from the data file; what is damaged there, or what the disk does not give,
+ * fences its partitions. */
 static int source_build(struct merge *merge, struct source *source)
 {
     struct store *store = merge->store;
     struct data_file *file = source->file;
-    int r;
+    char path[FILENAME_PATH_SIZE];
+    int r = file_path(store, file, path);
 
     if (!store->options.digest)
         return -EINVAL;
-    r = store_hint_begin(store, file, &source->build);
+    if (r == 0)
+        r = store_hint_begin(store, file, &source->build);
     if (r != 0)
         return r;
     source->built = true;
-    do
+    do {
         r = hint_build_step(&source->build);
-    while (r == HINT_BUILD_E_MORE);
+        if (r < 0 && source->build.stage == HINT_BUILD_SCAN && recovery_unreadable(store, path, r))
+            r = hint_build_give_up(&source->build);
+    } while (r == HINT_BUILD_E_MORE);
     if (r == HINT_BUILD_E_DAMAGED)
         store_hint_damaged(store, file, &source->build);
     if (vfs_is_full(r) && source->build.stage == HINT_BUILD_WRITE)
@@ -135,19 +149,23 @@ static bool source_begin(struct source *source, uint16_t partition)
     return source->at < build->count && build->entries[source->at].partition == partition;
 }
 
-/* The next entry of the partition. 0, HINT_E_END or -errno. */
-static int source_next(struct source *source, uint16_t partition)
+/* The next entry of the partition. 0, HINT_E_END, HINT_E_CORRUPT when the disk does not give what
+ * it has just given, or -errno. */
+static int source_next(struct merge *merge, struct source *source, uint16_t partition)
 {
     const struct hint_build *build = &source->build;
+    char path[FILENAME_PATH_SIZE];
     int r;
 
     if (!source->built) {
         r = hint_cursor_next(&source->cursor);
         source->entry = source->cursor.entry;
         source->position = keydir_position(&source->entry.digest);
-        if (r > 0 && r != HINT_E_END)
-            return mutant(MUTANT_HINT_TRUSTED) ? HINT_E_END : -EIO; /* it has just been verified */
-        return r;
+        if (r == 0 || r == HINT_E_END || hint_path(merge->store, source->file, path) != 0)
+            return r;
+        if (r > 0 && mutant(MUTANT_HINT_TRUSTED))
+            return HINT_E_END;
+        return recovery_unreadable(merge->store, path, r > 0 ? -EIO : r) ? HINT_E_CORRUPT : r;
     }
     if (source->at == build->count || build->entries[source->at].partition != partition)
         return HINT_E_END;
@@ -248,7 +266,7 @@ static int heap_run(struct merge *merge, struct store_partition *part, struct ke
             any = true;
         }
         if (r == 0)
-            r = source_next(source, part->number);
+            r = source_next(merge, source, part->number);
         if (r == HINT_E_END) {
             merge->heap[0] = merge->heap[--merge->heap_count];
             r = 0;
@@ -265,7 +283,7 @@ static int heap_add(struct merge *merge, struct source *source, const struct sto
 
     if (!source_begin(source, part->number))
         return 0;
-    r = source_next(source, part->number);
+    r = source_next(merge, source, part->number);
     if (r == 0)
         merge->heap[merge->heap_count++] = source;
     return r == HINT_E_END ? 0 : r;
@@ -326,6 +344,7 @@ static int casks_of(struct merge *merge, const struct store_partition *part)
 
 static int merge_partition(struct merge *merge, struct store_partition *part)
 {
+    static const char why[] = "the disk does not give its index";
     int r = casks_of(merge, part);
 
     merge->heap_count = 0;
@@ -335,6 +354,10 @@ static int merge_partition(struct merge *merge, struct store_partition *part)
         r = heap_add(merge, &merge->casks[i], part);
     if (r == 0)
         r = heap_load(merge, part);
+    if (r == HINT_E_CORRUPT) {
+        store_fence_partition(merge->store, part, why);
+        r = 0;
+    }
     for (size_t i = 0; i < merge->segment_count; i++)
         source_leave(&merge->segments[i]);
     for (size_t i = 0; i < merge->cask_count; i++) {
@@ -366,10 +389,11 @@ static int cask_file_open(struct store *store, const struct manifest_cask *liste
         r = vfs_open(store->vfs, path, VFS_OPEN_READ, &file);
     if (r == 0)
         r = vfs_size(file, &size);
-    if (r == -ENOENT || (r == 0 && size < listed->length)) {
+    if (recovery_unreadable(store, path, r) || r == -ENOENT || (r == 0 && size < listed->length)) {
         vfs_close(file);
-        snprintf(part->why, sizeof(part->why), "p%04u-%010" PRIu64 ".cask is missing or short",
-                 (unsigned)listed->partition, listed->number);
+        snprintf(part->why, sizeof(part->why), "p%04u-%010" PRIu64 ".cask is %s",
+                 (unsigned)listed->partition, listed->number,
+                 r < 0 && r != -ENOENT ? "not given by the disk" : "missing or short");
         store_fence_partition(store, part, part->why);
         return 0;
     }

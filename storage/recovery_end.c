@@ -86,18 +86,16 @@ int recovery_files_check(struct recovery *recovery)
         if (manifest_segment_find(manifest, recovery->files[i]))
             continue;
         r = file_open(recovery, recovery->files[i], &file);
-        if (r != 0)
-            return r;
-        r = header_read(file, &header);
+        if (r == 0)
+            r = header_read(file, &header);
         if (r == JOURNAL_FORMAT_E_OK && header.epoch >= manifest->next_epoch)
             r = file_is_used(file, &header);
         else if (r > 0)
             r = 0;
         vfs_close(file);
-        if (r < 0)
-            return r;
-        if (r > 0)
-            return STORE_E_FENCED;
+        r = recovery_journal_lost(recovery->store, recovery->files[i], r);
+        if (r != 0)
+            return r < 0 ? r : STORE_E_FENCED;
     }
     return 0;
 }
@@ -115,12 +113,15 @@ static int segment_open(struct recovery *recovery, const struct manifest_segment
         return STORE_E_FENCED;
     if (r == 0)
         r = vfs_size(file, &size);
-    if (r == 0)
-        r = header_read(file, &header);
+    if (r != 0) {
+        vfs_close(file);
+        return recovery_journal_lost(store, listed->number, r);
+    }
+    r = header_read(file, &header);
     /* The manifest knows number and epoch: a damaged header harms nobody but inspect. */
     if (r == JOURNAL_FORMAT_E_NEWER)
         r = STORE_E_NEWER;
-    else if (r > 0)
+    else if (r > 0 || vfs_is_unreadable(r))
         r = 0;
     if (r == 0)
         r = journal_segments_add(&store->segments, &store->files, listed->number, listed->epoch,
@@ -156,6 +157,7 @@ int recovery_segments_open(struct recovery *recovery)
 /* Writes the bytes of the last write again and syncs them: they may be in the page cache only. */
 static int tail_rewrite(const struct recovery *recovery)
 {
+    struct store *store = recovery->store;
     const struct journal_segment *segment = recovery->write_segment;
     uint32_t offset = recovery->write_offset;
     uint8_t *buffer;
@@ -172,10 +174,8 @@ static int tail_rewrite(const struct recovery *recovery)
         struct iovec iov = {.iov_base = buffer, .iov_len = size};
         int64_t got = vfs_pread(segment->base.file, buffer, size, offset);
 
-        if (got < 0)
-            r = (int)got;
-        else if ((size_t)got != size)
-            r = -EIO;
+        if (got < 0 || (size_t)got != size)
+            r = recovery_journal_lost(store, segment->base.number, got < 0 ? (int)got : -EIO);
         else
             r = vfs_pwritev(segment->base.file, &iov, 1, offset);
         offset += (uint32_t)size;

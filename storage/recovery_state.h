@@ -31,6 +31,11 @@ struct recovery {
     bool manifest_new; /* a half-written manifest is there */
 };
 
+/* Whether r says that the disk does not give the file, which is noted for the host. */
+bool recovery_unreadable(struct store *store, const char *path, int r);
+/* The same of a journal file that is needed: STORE_E_FENCED then, else r. */
+int recovery_journal_lost(struct store *store, uint64_t number, int r);
+
 /* Lists the folder. */
 int recovery_files(struct recovery *recovery);
 /* A file the manifest does not know but which holds batches of an epoch still to come: the manifest
@@ -41,7 +46,7 @@ int recovery_segments_open(struct recovery *recovery);
 /* Opens the casks and fills the keydirs from the hints of casks and retired segments. 0,
  * STORE_E_FENCED or -errno. */
 int recovery_data(struct recovery *recovery);
-/* Makes what was read durable and the store ready to write. 0 or -errno. */
+/* Makes what was read durable and the store ready to write. 0, STORE_E_FENCED or -errno. */
 int recovery_end(struct recovery *recovery);
 
 #endif

@@ -216,6 +216,14 @@ const char *store_fenced(const struct store *store, uint16_t partition)
     return part ? part->fenced : NULL;
 }
 
+const char *store_unreadable(const struct store *store, int *error)
+{
+    if (store->unreadable_error == 0)
+        return NULL;
+    *error = store->unreadable_error;
+    return store->unreadable;
+}
+
 uint64_t store_batch(const struct store *store)
 {
     return store->journal.open;

@@ -93,7 +93,7 @@ enum store_e {
                         another file (EMFILE, ENFILE); nothing was appended */
     STORE_E_AGAIN,   /* the bytes are on disk only: take store_read() */
     STORE_E_CORRUPT, /* bytes that were synced do not check */
-    STORE_E_FENCED,  /* the shard's manifest or directory of partitions cannot be trusted */
+    STORE_E_FENCED,  /* the shard's manifest or log cannot be read or trusted */
     STORE_E_NEWER,   /* written by a newer format */
     STORE_E_NO_KEY,  /* sealed with a data key that is not here */
     STORE_E_GONE,    /* the dictionary was replaced: the record has been written over since */
@@ -155,6 +155,10 @@ uint32_t store_files_min(size_t partitions);
  * store is open but every partition was fenced), STORE_E_NEWER, or -errno. */
 int store_open(struct store **store, struct vfs *vfs, const struct store_options *options,
                const struct store_visitor *visitor);
+/* The first file that was needed then and that the disk did not give (vfs_is_unreadable()), with
+ * the -errno; NULL, and *error is left alone: there was none. What it may hold is fenced: nothing
+ * was changed on the disk for it, so that the next open has it if the disk gives it again. */
+const char *store_unreadable(const struct store *store, int *error);
 /* All jobs must have been run and given back. Frees. */
 void store_close(struct store *store);
 

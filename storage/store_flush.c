@@ -344,7 +344,7 @@ void store_flush_done(struct store *store, struct store_job *job, int result)
     }
     if (result == FLUSH_E_OK || result == FLUSH_E_MORE)
         return;
-    if (result == -EIO && flush->stage == FLUSH_READ)
+    if (vfs_is_unreadable(result) && flush->stage == FLUSH_READ)
         store_unread(store, bad->file);
     if (result == FLUSH_E_HINT)
         bad->file->hint_bad = true;

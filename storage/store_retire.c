@@ -341,7 +341,7 @@ void store_retire_done(struct store *store, int result)
         return;
     if (result == HINT_BUILD_E_DAMAGED)
         store_hint_damaged(store, file, &store->hint);
-    if (result == -EIO && store->hint.stage == HINT_BUILD_SCAN)
+    if (vfs_is_unreadable(result) && store->hint.stage == HINT_BUILD_SCAN)
         store_unread(store, file);
     if (result == 0) {
         file->hint_bad = false;

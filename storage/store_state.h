@@ -246,6 +246,8 @@ struct store {
     uint8_t *opened; /* what store_decrypt() gave */
     size_t opened_capacity;
     struct store_stats stats;
+    char unreadable[FILENAME_PATH_SIZE]; /* what the open was not given, */
+    int unreadable_error;                /* and why, -errno; 0: there is none */
 };
 
 /* store.c */

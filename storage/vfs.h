@@ -82,6 +82,14 @@ struct vfs {
     const struct vfs_ops *ops;
 };
 
+/* What a call that reads ended with: the disk does not give what is there - a bad sector, or a file
+ * system that finds itself damaged - as if it were damaged. What somebody can set right, as too few
+ * descriptors, too little memory or no permission, is something else. */
+static inline bool vfs_is_unreadable(int64_t result)
+{
+    return result == -EIO || result == -EUCLEAN || result == -EBADMSG || result == -ENODATA;
+}
+
 /* What a call ended with: there is no room, on the disk or in a quota, of which vfs_space() may
  * know nothing. It is over when somebody makes room. -EFBIG is not: no room ends a limit to the
  * size of one file. */

@@ -262,6 +262,25 @@ bool fleet_slow_syncs(const char *folder, const char *ms)
 #endif
 }
 
+bool fleet_bad_sector(const char *path)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    (void)path;
+    return false;
+#else
+    char library[PATH_MAX], real[PATH_MAX];
+
+    if (!path) {
+        unsetenv("LD_PRELOAD");
+        return true;
+    }
+    REQUIRE(realpath(path, real), "%s: %s", path, strerror(errno));
+    setenv("BAD_SECTOR", real, 1);
+    setenv("LD_PRELOAD", program_path("bad_sector.so", library), 1);
+    return true;
+#endif
+}
+
 uint64_t fleet_killed_ns(void)
 {
     return atomic_load(&killed_ns);

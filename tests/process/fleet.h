@@ -62,6 +62,9 @@ void fleet_kill_all(struct fleet *fleet);
  * FOLDER/PID says while that is there; NULL: what they take. slow_sync.c. False, and nothing done:
  * a sanitizer's library does not let another be preloaded. */
 bool fleet_slow_syncs(const char *folder, const char *ms);
+/* Nothing of that file can be read by nodes that are started from now on; NULL: everything can.
+ * bad_sector.c. False as above. */
+bool fleet_bad_sector(const char *path);
 /* Since when the newest of those who were killed may be missing; 0: nobody was. On any thread. */
 uint64_t fleet_killed_ns(void);
 /* Since when the router is ready; UINT64_MAX: it is about to be. On any thread. */

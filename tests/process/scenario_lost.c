@@ -1,11 +1,13 @@
-/* A node comes back with its key alone: nobody founds it again. It comes back without the manifest
- * of its shard: nothing there can be trusted. It answers its operators, says so, is given nothing
- * more, and its share goes to another as doctor says. */
+/* A node comes back with its key alone: nobody founds it again. It comes back on a disk that does
+ * not give a journal: it says so, and is as good as ever when the disk gives it again. It comes
+ * back without the manifest of its shard: nothing there can be trusted. It answers its operators,
+ * says so, is given nothing more, and its share goes to another as doctor says. */
 #include "tests/process/fleet.h"
 #include "tests/process/resp_client.h"
 #include "tests/process/scenario.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,6 +99,30 @@ static void found_again(struct fleet *fleet)
     fleet_wait_healthy(fleet, HEALTHY_MS);
 }
 
+/* With a sector that is bad in its log it does not end, and takes part in nothing. */
+static void meet_bad_sector(struct fleet *fleet)
+{
+    char pattern[PATH_MAX];
+    glob_t found;
+
+    REQUIRE(
+        glob(fleet_path(fleet, "node-3", "/shard-00/journal-*.log", pattern), 0, NULL, &found) == 0,
+        "no journal");
+    if (fleet_bad_sector(found.gl_pathv[found.gl_pathc - 1])) {
+        fleet_stop(fleet, &fleet->nodes[LOST]);
+        fleet_start_node(fleet, LOST);
+        fleet_wait_log(fleet, "node-3", "event=shard_lost shard=0 file=shard-00/journal-0",
+                       HEALTHY_MS);
+        fleet_expect(fleet, 4, "has a shard that is damaged beyond repair", "status", "--check",
+                     NULL);
+        (void)fleet_bad_sector(NULL);
+        fleet_stop(fleet, &fleet->nodes[LOST]);
+        fleet_start_node(fleet, LOST);
+        fleet_wait_healthy(fleet, HEALTHY_MS);
+    }
+    globfree(&found);
+}
+
 void scenario_lost(const struct scenario_options *options)
 {
     char manifest[PATH_MAX];
@@ -109,11 +135,12 @@ void scenario_lost(const struct scenario_options *options)
     REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
     set_all(&client);
     found_again(&fleet);
+    meet_bad_sector(&fleet);
     fleet_stop(&fleet, &fleet.nodes[LOST]);
     REQUIRE(unlink(fleet_path(&fleet, "node-3", "/shard-00/MANIFEST", manifest)) == 0, "%s: %s",
             manifest, strerror(errno));
     fleet_start_node(&fleet, LOST);
-    fleet_wait_log(&fleet, "node-3", "event=shard_lost", HEALTHY_MS);
+    fleet_wait_log(&fleet, "node-3", "event=shard_lost shard=0 next=", HEALTHY_MS);
     ask_all(&fleet);
     fleet_expect(&fleet, 4, "ring-admin leave 3, or ring-admin replace 3 NEW", "doctor", NULL);
     fleet_expect(&fleet, 1, "node 3 has a shard that is damaged beyond repair", "leave", "1", NULL);

@@ -78,3 +78,63 @@ Test(shard_fence, a_shard_with_a_damaged_manifest_answers_its_operators)
     cr_assert(shard_fenced(cluster.shards[0], 0, NULL));
     cluster_stop(&cluster);
 }
+
+static const struct vfs_ops *disk_ops;
+static struct vfs_file *unread;
+
+static int open_unread(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **file)
+{
+    int r = disk_ops->open(vfs, path, flags, file);
+
+    if (r == 0 && strcmp(path, "shard-00/journal-0000000001.log") == 0)
+        unread = *file;
+    else if (r == 0 && *file == unread)
+        unread = NULL;
+    return r;
+}
+
+static int64_t pread_unread(struct vfs_file *file, void *buffer, size_t size, uint64_t offset)
+{
+    return file == unread ? -EIO : disk_ops->pread(file, buffer, size, offset);
+}
+
+/* Its log was none that is empty: what it voted and acknowledged is in there. */
+Test(shard_fence, a_log_that_the_disk_does_not_give_fences_every_partition)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {1};
+    struct vfs_ops ops;
+    const char *file;
+    int error = 0;
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    cluster_kill(&cluster, 0);
+    disk_ops = cluster.disks[0]->ops;
+    ops = *disk_ops;
+    ops.open = open_unread;
+    ops.pread = pread_unread;
+    cluster.disks[0]->ops = &ops;
+    cluster.options.self = 1;
+    cr_assert_eq(shard_open(&cluster.shards[0], cluster.disks[0], &cluster.options, &cluster.map,
+                            hash, false, cluster.now_ms, 7),
+                 STORE_E_FENCED);
+    file = store_unreadable(shard_store(cluster.shards[0]), &error);
+    cr_assert_not_null(file);
+    cr_assert_str_eq(file, "shard-00/journal-0000000001.log");
+    cr_assert_eq(error, -EIO);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert(shard_fenced(cluster.shards[0], p, NULL), "partition %u", p);
+    cluster_run(&cluster, 3000);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++) {
+        cr_assert(shard_fenced(cluster.shards[0], p, NULL), "no snapshot helps");
+        cr_assert_eq(shard_raft(cluster.shards[0], p)->role, RAFT_FOLLOWER);
+        cr_assert_eq(shard_raft(cluster.shards[0], p)->term, 0, "it takes no part in anything");
+    }
+    cluster.disks[0]->ops = disk_ops;
+    cluster_kill(&cluster, 0);
+    cluster_restart(&cluster, 0);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_not(shard_fenced(cluster.shards[0], p, NULL), "the disk gives it again");
+    cluster_run(&cluster, 3000);
+    cluster_stop(&cluster);
+}

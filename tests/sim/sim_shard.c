@@ -114,10 +114,14 @@ void sim_shards_open(struct sim_node *node, bool found)
         int r =
             shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_genesis(node->node),
                        node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
-        if (r < 0 || sim_disk_halted(node->disk)) {
-            if (r < 0)
-                shard->shard = NULL;
-            sim_node_fatal(node, "opening a shard", r < 0 ? r : -EIO);
+        int error = -EIO;
+        /* What the disk did not give is there: the node is started once more. */
+        bool unread =
+            (r == 0 || r == STORE_E_FENCED) && store_unreadable(shard_store(shard->shard), &error);
+        if (r < 0)
+            shard->shard = NULL;
+        if (r < 0 || unread || sim_disk_halted(node->disk)) {
+            sim_node_fatal(node, "opening a shard", r < 0 ? r : error);
             return;
         }
         if (r == STORE_E_FENCED && !node->rotten)
