@@ -36,7 +36,7 @@
 #define DEADLINE_MS  10000u /* of an operation, at the router */
 #define ANSWER_MS    1000u  /* behind it */
 #define WATCH_MS     50u
-#define STILL_MS     3000u /* a watch that comes so late: nothing has run meanwhile */
+#define STILL_MS     400u /* a watch that comes so late: nothing has run, and there are elections */
 
 struct load_client {
     struct load *load;
