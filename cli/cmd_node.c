@@ -175,9 +175,15 @@ static bool read_passphrase(const struct arguments *arguments, const char *path,
     FILE *file = fopen(path, "re");
 
     if (!file || fstat(fileno(file), &status) != 0) {
-        arguments_error(arguments, "%s: %s", path, strerror(errno));
+        arguments_error(arguments, "%s: %s; give a file that this user may read", path,
+                        strerror(errno));
         if (file)
             fclose(file);
+        return false;
+    }
+    if (S_ISDIR(status.st_mode)) {
+        arguments_error(arguments, "%s: a folder; give the path of the passphrase's file", path);
+        fclose(file);
         return false;
     }
     setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays in memory */

@@ -31,7 +31,8 @@ static bool load_password(const struct arguments *arguments, const char *path,
     bool is_open = fd >= 0 && fstat(fd, &status) == 0 && (status.st_mode & 077) != 0;
 
     if (got < 0)
-        arguments_error(arguments, "--password-file %s: %s", path, strerror(errno));
+        arguments_error(arguments, "--password-file %s: %s; give a file that this user may read",
+                        path, strerror(errno));
     if (fd >= 0)
         close(fd);
     if (got < 0)

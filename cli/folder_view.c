@@ -2,6 +2,7 @@
 
 #include "replication/node.h"
 #include "ring/hash.h"
+#include "storage/culprit.h"
 #include "storage/datadir.h"
 #include "storage/survey.h"
 
@@ -277,7 +278,8 @@ static int lock_take(struct view *view, struct vfs_file **lock)
                         "%s: in use by another process; stop it, or leave repair to it",
                         view->directory);
     else if (r < 0)
-        arguments_error(view->arguments, "%s: %s", view->directory, strerror(-r));
+        arguments_error(view->arguments, "%s/" DATADIR_LOCK ": %s: %s", view->directory,
+                        strerror(-r), culprit_advice(r));
     return r;
 }
 

@@ -1,8 +1,10 @@
 #include "replication/node_file.h"
 
+#include "replication/node.h"
 #include "ring/ringmap.h"
 #include "storage/checksum.h"
 #include "storage/codec.h"
+#include "storage/culprit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -97,4 +99,20 @@ int node_file_read(struct vfs *vfs, const struct node_file_kind *kind, struct no
     if (r != 0)
         free(bytes);
     return r;
+}
+
+const char *node_file_culprit(struct vfs *vfs, int error)
+{
+    const char *const names[] = {node_file_genesis.name,
+                                 node_file_map.name,
+                                 node_file_tickets.name,
+                                 node_file_counters.name,
+                                 NODE_MAP_BAD,
+                                 NODE_TICKETS_BAD,
+                                 node_file_genesis.temporary,
+                                 node_file_map.temporary,
+                                 node_file_tickets.temporary,
+                                 node_file_counters.temporary};
+
+    return culprit_named(vfs, names, sizeof names / sizeof *names, error);
 }

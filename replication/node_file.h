@@ -28,5 +28,8 @@ int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
 /* file->blob is to be freed by the caller. 0, -ENOENT, -EBADMSG: damaged, -EPROTO: newer, or
  * -errno. */
 int node_file_read(struct vfs *vfs, const struct node_file_kind *kind, struct node_file *file);
+/* The one of these files, or what is to become one or was one, that cannot be opened for this
+ * -errno: what reading or writing them ended with. NULL: none. */
+const char *node_file_culprit(struct vfs *vfs, int error);
 
 #endif

@@ -11,7 +11,9 @@
 
 #include <sodium.h>
 
+#include "replication/node_file.h"
 #include "ring/stamp.h"
+#include "storage/culprit.h"
 
 #define TICK_MS      100u
 #define TICKETS_MS   1000u /* links are held against the tickets so often */
@@ -115,7 +117,21 @@ static int open_links(struct node_loop *loop)
     return NODE_LOOP_E_OK;
 }
 
-static void say_refused(int r)
+/* A shard's folder is looked into where there is no GENESIS. */
+static void say_unread(const struct node_loop *loop, int r)
+{
+    const char *file = node_file_culprit(loop->vfs, r);
+    char folder[DATADIR_FOLDER_SIZE], path[FILENAME_PATH_SIZE];
+
+    for (uint16_t number = 0; number < loop->shard_count && !file; number++) {
+        datadir_shard_folder(folder, number);
+        if (culprit_in_shard(loop->vfs, folder, r, path))
+            file = path;
+    }
+    loop_data_refused("genesis_refused", file, r);
+}
+
+static void say_refused(const struct node_loop *loop, int r)
 {
     if (r == NODE_OPEN_E_GENESIS_LOST)
         loop_log("error", "genesis_refused",
@@ -128,10 +144,7 @@ static void say_refused(int r)
                  "another cluster or of a newer version\"",
                  strerror(-r));
     else
-        loop_log("error", "genesis_refused",
-                 "error=\"%s\" next=\"GENESIS, MAP and TICKETS in the data directory have to be "
-                 "plain files, or missing, that this user may read\"",
-                 strerror(-r));
+        say_unread(loop, r);
 }
 
 static int open_node(struct node_loop *loop)
@@ -170,7 +183,7 @@ static int open_node(struct node_loop *loop)
         loop_tickets_apply(loop);
         return NODE_LOOP_E_OK;
     }
-    say_refused(r);
+    say_refused(loop, r);
     return r == -EPROTO || r > 0 ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
 }
 
@@ -181,13 +194,14 @@ static void say_failed(const struct node_loop *loop, int r)
         return;
     for (uint16_t number = 0; loop->shards && number < loop->shard_count; number++)
         if (loop->shards[number].opened == r) {
-            loop_log("error", "shard_failed",
-                     "shard=%u error=\"%s\" next=\"its folder has to be one, and what is in there "
-                     "plain files, that this user may read and write; then start it again\"",
-                     number, strerror(-r));
+            char folder[DATADIR_FOLDER_SIZE], path[FILENAME_PATH_SIZE];
+
+            datadir_shard_folder(folder, number);
+            loop_data_refused("shard_failed",
+                              culprit_in_shard(loop->vfs, folder, r, path) ? path : folder, r);
             return;
         }
-    loop_log("error", "shard_failed", "error=\"%s\"", strerror(-r));
+    loop_data_refused("shard_failed", node_file_culprit(loop->vfs, r), r);
 }
 
 static int start_shards(struct node_loop *loop, const struct ringmap *map, bool found)
@@ -266,7 +280,8 @@ int loop_step_node(struct node_loop *loop, const struct node_event *event)
     if (effects.send_count > 0) /* some may be for our own shard */
         loop_shards_kick(loop);
     if (effects.fatal) {
-        loop_log("error", "control_failed", "error=\"%s\"", strerror(-effects.fatal));
+        loop_data_refused("control_failed", node_file_culprit(loop->vfs, effects.fatal),
+                          effects.fatal);
         return effects.fatal;
     }
     if (effects.tickets_changed)

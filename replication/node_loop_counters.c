@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "replication/node_file.h"
+
 int loop_counters_open(struct node_loop *loop)
 {
     int r = node_counters_read(loop->vfs, &loop->counters);
@@ -16,11 +18,13 @@ int loop_counters_open(struct node_loop *loop)
                  "can tell: then it ends, and is to be replaced\"");
     if (r == 0 || r == -EBADMSG)
         return NODE_LOOP_E_OK;
+    if (r != -EPROTO) {
+        loop_data_refused("counters_refused", node_file_counters.name, r);
+        return NODE_LOOP_E_FAILED;
+    }
     loop_log("error", "counters_refused",
-             "error=\"%s\" next=\"COUNTERS in the data directory cannot be read, or is of a newer "
-             "version\"",
-             strerror(-r));
-    return r == -EPROTO ? NODE_LOOP_E_CONFLICT : NODE_LOOP_E_FAILED;
+             "file=%s next=\"it is of a newer version: start that one\"", node_file_counters.name);
+    return NODE_LOOP_E_CONFLICT;
 }
 
 /* The disk may be slow: nobody waits for it. What could not be written is tried again. */

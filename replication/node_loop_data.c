@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "replication/lock_holder.h"
+#include "storage/culprit.h"
 
 #define SHARDS_LIMIT   64u
 #define LOCK_TRIES_MAX 20u
@@ -88,6 +89,7 @@ static void say_refused(const struct node_loop *loop, int code,
                         const struct datadir_identity *identity)
 {
     const char *data = loop->options->data;
+    const char *file = code < 0 ? datadir_culprit(loop->vfs, code) : NULL;
     char text[DATADIR_TEXT_SIZE], path[PATH_MAX], holder[32] = "";
     pid_t pid = 0;
 
@@ -96,8 +98,22 @@ static void say_refused(const struct node_loop *loop, int code,
         pid = lock_holder(path);
     if (pid > 0)
         snprintf(holder, sizeof holder, " pid=%ld", (long)pid);
+    if (file && snprintf(path, sizeof path, "%s/%s", data, file) < (int)sizeof path)
+        data = path;
     datadir_error_text(code, data, identity, text, sizeof text);
     loop_log("error", "data_refused", "message=\"%s\"%s", text, holder);
+}
+
+static void say_failed(const char *path, int r)
+{
+    loop_log("error", "data_failed", "path=%s error=\"%s\" next=\"%s\"", path, strerror(-r),
+             r == -ENOENT ? "make the folder that it is to be in" : culprit_advice(r));
+}
+
+void loop_data_refused(const char *event, const char *file, int r)
+{
+    loop_log("error", event, "%s%s%serror=\"%s\" next=\"%s\"", file ? "file=" : "",
+             file ? file : "", file ? " " : "", strerror(-r), culprit_advice(r));
 }
 
 int loop_data_open(struct node_loop *loop)
@@ -109,12 +125,12 @@ int loop_data_open(struct node_loop *loop)
     int r;
 
     if (mkdir(options->data, 0700) != 0 && errno != EEXIST) {
-        loop_log("error", "data_failed", "path=%s error=\"%s\"", options->data, strerror(errno));
+        say_failed(options->data, -errno);
         return NODE_LOOP_E_FAILED;
     }
     r = vfs_posix_open(&loop->vfs, options->data);
     if (r != 0) {
-        loop_log("error", "data_failed", "path=%s error=\"%s\"", options->data, strerror(-r));
+        say_failed(options->data, r);
         return NODE_LOOP_E_FAILED;
     }
     memcpy(first.cluster, options->ticket->cluster, sizeof first.cluster);

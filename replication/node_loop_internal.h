@@ -225,6 +225,9 @@ int loop_step_node(struct node_loop *loop, const struct node_event *event);
 /* Makes or takes the data directory and the identity in it; whose lock is held by another process
  * is waited for, for a second. 0, NODE_LOOP_E_CONFLICT or NODE_LOOP_E_FAILED, which is told. */
 int loop_data_open(struct node_loop *loop);
+/* The line of the log that names the file of the data directory, NULL: it is not known, for which
+ * the node ends with this -errno, and what to do about it. */
+void loop_data_refused(const char *event, const char *file, int r);
 
 /* node_loop_links.c */
 int loop_links_open(struct node_loop *loop);

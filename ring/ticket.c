@@ -202,7 +202,7 @@ int ticket_load(struct ticket *ticket, const char *path)
     if (fstat(fd, &status) != 0)
         r = -errno;
     else if (!S_ISREG(status.st_mode))
-        r = TICKET_E_MALFORMED;
+        r = S_ISDIR(status.st_mode) ? -EISDIR : TICKET_E_MALFORMED;
     else if ((status.st_mode & 077) != 0)
         r = TICKET_E_PERMISSIONS;
     else
@@ -289,6 +289,10 @@ void ticket_error_text(int code, const char *path, char *text, size_t size)
     case TICKET_E_EXISTS:
         written =
             snprintf(text, size, "%s: exists already; choose another name or remove it", path);
+        break;
+    case -EISDIR:
+        written =
+            snprintf(text, size, "%s: a folder, not a ticket; give the path of the file", path);
         break;
     default:
         assert(code < 0);

@@ -2,6 +2,7 @@
 
 #include "storage/checksum.h"
 #include "storage/codec.h"
+#include "storage/culprit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -204,12 +205,19 @@ void datadir_shard_folder(char folder[DATADIR_FOLDER_SIZE], uint16_t shard)
     snprintf(folder, DATADIR_FOLDER_SIZE, "shard-%02u", (unsigned)shard);
 }
 
+const char *datadir_culprit(struct vfs *vfs, int error)
+{
+    static const char *const names[] = {DATADIR_LOCK, DATADIR_IDENTITY, DATADIR_IDENTITY_NEW};
+
+    return culprit_named(vfs, names, sizeof(names) / sizeof(names[0]), error);
+}
+
 void datadir_error_text(int code, const char *path, const struct datadir_identity *found,
                         char *text, size_t size)
 {
     assert(code != 0);
     if (code < 0) {
-        snprintf(text, size, "%s: %s", path, strerror(-code));
+        snprintf(text, size, "%s: %s: %s", path, strerror(-code), culprit_advice(code));
         return;
     }
     switch ((enum datadir_e)code) {

@@ -65,8 +65,11 @@ bool datadir_is_new(const struct datadir *datadir);
 
 /* The folder of a shard, relative to the vfs: "shard-00". */
 void datadir_shard_folder(char folder[DATADIR_FOLDER_SIZE], uint16_t shard);
-/* One line for people: what is wrong with `path` and what to do next. code: as datadir_open
- * returned it, not 0; found: the identity it wrote. Cut off at size. */
+/* The file in there that datadir_open()'s -errno was about; NULL: it is not known, or none. */
+const char *datadir_culprit(struct vfs *vfs, int error);
+/* One line for people: what is wrong with `path` and what to do next. path: the directory, or of an
+ * -errno the file. code: as datadir_open returned it, not 0; found: the identity it wrote. Cut off
+ * at size. */
 void datadir_error_text(int code, const char *path, const struct datadir_identity *found,
                         char *text, size_t size);
 

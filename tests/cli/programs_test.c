@@ -186,6 +186,10 @@ Test(programs, a_passphrase_must_be_ones_own_and_no_shorter_than_12_bytes)
                    EXIT_CODE_FAILED, "chmod 600 open");
     assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --identity-key none",
                    EXIT_CODE_FAILED, "No such file");
+    assert_refused("ringcask node --ticket t --data d --listen 127.0.0.1:0 --identity-key .",
+                   EXIT_CODE_FAILED, "a folder");
+    assert_refused("ringcask node --ticket . --data d --listen 127.0.0.1:0", EXIT_CODE_FAILED,
+                   "a folder, not a ticket");
 }
 
 /* As one that was killed is until it has ended. */

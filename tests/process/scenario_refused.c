@@ -74,8 +74,42 @@ static void start_used(const struct refusal *refusal, int want, const char *says
                             "127.0.0.1:0", NULL});
 }
 
-/* A shard's manifest of a later version, and a folder in its place. */
-static void refuse_manifests(const struct refusal *refusal)
+/* What is in the place of a file is named, and what to do. */
+static void refuse_folder(const struct refusal *refusal, const char *name, const char *says)
+{
+    char path[PATH_MAX], kept[PATH_MAX];
+    bool is_there;
+
+    fleet_path(refusal->fleet, "node-1", name, path);
+    fleet_path(refusal->fleet, "node-1", "/kept", kept);
+    is_there = rename(path, kept) == 0;
+    REQUIRE(mkdir(path, 0700) == 0, "mkdir %s", path);
+    start_used(refusal, 1, says);
+    start_used(refusal, 1, "something else is in its place");
+    REQUIRE(rmdir(path) == 0 && (!is_there || rename(kept, path) == 0), "rename");
+}
+
+static void refuse_folders(const struct refusal *refusal)
+{
+    char path[PATH_MAX], kept[PATH_MAX];
+
+    refuse_folder(refusal, "/LOCK", "node-1/LOCK: Is a directory");
+    refuse_folder(refusal, "/IDENTITY", "node-1/IDENTITY: Is a directory");
+    refuse_folder(refusal, "/GENESIS", "file=GENESIS error=\"Is a directory\"");
+    refuse_folder(refusal, "/MAP", "file=MAP error=\"Is a directory\"");
+    refuse_folder(refusal, "/TICKETS", "file=TICKETS error=\"Is a directory\"");
+    refuse_folder(refusal, "/COUNTERS", "file=COUNTERS error=\"Is a directory\"");
+    refuse_folder(refusal, "/shard-00/MANIFEST", "file=shard-00/MANIFEST error=\"Is a directory\"");
+    fleet_path(refusal->fleet, "node-1", "/shard-00", path);
+    fleet_path(refusal->fleet, "node-1", "/kept", kept);
+    REQUIRE(rename(path, kept) == 0, "rename");
+    file_write(path, "", 0);
+    start_used(refusal, 1, "file=shard-00 error=\"Not a directory\"");
+    REQUIRE(unlink(path) == 0 && rename(kept, path) == 0, "rename");
+}
+
+/* A shard's manifest of a later version. */
+static void refuse_manifest(const struct refusal *refusal)
 {
     char path[PATH_MAX], kept[PATH_MAX];
     uint8_t head[MANIFEST_HEAD_SIZE] = "RCASKMAN";
@@ -87,9 +121,7 @@ static void refuse_manifests(const struct refusal *refusal)
     codec_put_u64(head + MANIFEST_HEAD_SIZE - 8, checksum(head, MANIFEST_HEAD_SIZE - 8));
     file_write(path, head, sizeof head);
     start_used(refusal, CONFLICT, "newer_format");
-    REQUIRE(unlink(path) == 0 && mkdir(path, 0700) == 0, "mkdir");
-    start_used(refusal, 1, "plain files");
-    REQUIRE(rmdir(path) == 0 && rename(kept, path) == 0, "rename");
+    REQUIRE(unlink(path) == 0 && rename(kept, path) == 0, "rename");
 }
 
 static void refuse_nodes(const struct refusal *refusal)
@@ -118,7 +150,11 @@ static void refuse_nodes(const struct refusal *refusal)
     expect(refusal, CONFLICT, "shards",
            (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",
                             "--shards", "2", NULL});
-    refuse_manifests(refusal);
+    refuse_manifest(refusal);
+    refuse_folders(refusal);
+    expect(refusal, 1, "a folder, not a ticket",
+           (const char *[]){"node", "--ticket", used, "--data", used, "--listen", "127.0.0.1:0",
+                            NULL});
     REQUIRE(chmod(ticket, 0644) == 0, "chmod");
     expect(refusal, 1, "chmod 600",
            (const char *[]){"node", "--ticket", ticket, "--data", used, "--listen", "127.0.0.1:0",

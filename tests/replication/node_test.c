@@ -1,4 +1,5 @@
 #include "replication/node.h"
+#include "replication/node_file.h"
 
 #include <criterion/criterion.h>
 
@@ -163,6 +164,20 @@ static void put_file(struct vfs *vfs, const char *path)
 
     cr_assert_eq(vfs_open(vfs, path, VFS_OPEN_WRITE | VFS_OPEN_CREATE, &file), 0);
     vfs_close(file);
+}
+
+Test(node, a_folder_in_the_place_of_one_of_its_files_is_named)
+{
+    static const char *const files[] = {"GENESIS", "MAP", "TICKETS", "COUNTERS", "MAP.tmp"};
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct vfs *vfs = vfs_mem_new();
+
+        cr_assert_eq(vfs_mkdir(vfs, files[i]), 0);
+        cr_assert_str_eq(node_file_culprit(vfs, -EISDIR), files[i]);
+        cr_assert_null(node_file_culprit(vfs, -EACCES));
+        vfs_mem_free(vfs);
+    }
 }
 
 /* Its stores hold votes, or have held them. Founded again it would be as if it had none. */

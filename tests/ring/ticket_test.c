@@ -80,7 +80,7 @@ Test(ticket, absent_file_directory_and_oversize_are_told_apart)
     struct ticket a;
     char long_file[TICKET_FILE_SIZE_MAX + 100];
     cr_assert_eq(ticket_load(&a, path), TICKET_E_ABSENT);
-    cr_assert_eq(ticket_load(&a, directory), TICKET_E_MALFORMED);
+    cr_assert_eq(ticket_load(&a, directory), -EISDIR);
     memset(long_file, '\n', sizeof long_file);
     write_file(long_file, sizeof long_file, 0600);
     cr_assert_eq(ticket_load(&a, path), TICKET_E_MALFORMED);
@@ -206,9 +206,15 @@ Test(ticket, id_and_role_must_be_some)
 
 Test(ticket, every_error_has_one_line_with_the_path)
 {
-    static const int codes[] = {
-        TICKET_E_OK,        TICKET_E_ABSENT,  TICKET_E_PERMISSIONS, TICKET_E_DENIED,
-        TICKET_E_MALFORMED, TICKET_E_VERSION, TICKET_E_EXISTS,      -EIO};
+    static const int codes[] = {TICKET_E_OK,
+                                TICKET_E_ABSENT,
+                                TICKET_E_PERMISSIONS,
+                                TICKET_E_DENIED,
+                                TICKET_E_MALFORMED,
+                                TICKET_E_VERSION,
+                                TICKET_E_EXISTS,
+                                -EIO,
+                                -EISDIR};
     char text[256];
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         ticket_error_text(codes[i], "/x/y", text, sizeof text);

@@ -461,7 +461,8 @@ Test(datadir, errors_say_what_to_do)
         {DATADIR_E_OTHER_CLUSTER, "01020304", "ticket"},
         {DATADIR_E_DAMAGED, "IDENTITY", "backup"},
         {DATADIR_E_SHARDS, "4 shards", "--shards 4"},
-        {-ENOSPC, "No space", ""},
+        {-ENOSPC, "No space", "make room"},
+        {-EISDIR, "Is a directory", "in its place"},
     };
     struct datadir_identity found = identity_of(1, 50, 4);
     char text[DATADIR_TEXT_SIZE];
@@ -472,6 +473,22 @@ Test(datadir, errors_say_what_to_do)
         cr_assert_not_null(strstr(text, lines[i].advice), "%s", text);
         cr_assert_null(strchr(text, '\n'));
         cr_assert_lt(strlen(text), DATADIR_TEXT_SIZE - VFS_PATH_SIZE_MAX);
+    }
+}
+
+Test(datadir, a_folder_in_the_place_of_a_file_is_named)
+{
+    static const char *const files[] = {"LOCK", "IDENTITY", "IDENTITY.new"};
+    struct datadir_identity first = identity_of(1, 50, 4), identity;
+
+    for (size_t i = 0; i < 3; i++) {
+        struct vfs *vfs = vfs_mem_new();
+
+        cr_assert_eq(vfs_mkdir(vfs, files[i]), 0);
+        cr_assert_eq(open_close(vfs, &first, &identity), -EISDIR);
+        cr_assert_str_eq(datadir_culprit(vfs, -EISDIR), files[i]);
+        cr_assert_null(datadir_culprit(vfs, -EACCES));
+        vfs_mem_free(vfs);
     }
 }
 
