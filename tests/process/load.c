@@ -6,7 +6,6 @@
 #include "tests/sim/judge.h"
 #include "tests/dice.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

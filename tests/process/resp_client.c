@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "tests/process/program.h"
+
 #define WORDS_MAX 256u
 
 enum parse { PARSE_MORE, PARSE_DONE, PARSE_BAD };
@@ -232,6 +234,36 @@ int resp_client_command(struct resp_client *client, struct resp_value *value, ..
     }
     va_end(list);
     return resp_client_call(client, words, count, value);
+}
+
+void resp_client_set_bytes(struct resp_client *client, const char *key, const void *bytes,
+                           size_t size)
+{
+    struct resp_text words[] = {{"SET", 3}, {key, strlen(key)}, {bytes, size}};
+    struct resp_value reply = {0};
+
+    REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s: %s", key,
+            resp_value_told(&reply));
+}
+
+void resp_client_set(struct resp_client *client, const char *key, const char *value)
+{
+    resp_client_set_bytes(client, key, value, strlen(value));
+}
+
+void resp_client_expect_bytes(struct resp_client *client, const char *key, const void *bytes,
+                              size_t size)
+{
+    struct resp_value reply = {0};
+
+    REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 && reply.text.data &&
+                reply.text.size == size && memcmp(reply.text.data, bytes, size) == 0,
+            "%s is lost or changed: %s", key, resp_value_told(&reply));
+}
+
+void resp_client_expect(struct resp_client *client, const char *key, const char *value)
+{
+    resp_client_expect_bytes(client, key, value, strlen(value));
 }
 
 bool resp_value_is(const struct resp_value *value, const char *text)

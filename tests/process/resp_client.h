@@ -42,6 +42,14 @@ int resp_client_call(struct resp_client *client, const struct resp_text *words, 
 /* The same for C strings; words end with NULL. */
 int resp_client_command(struct resp_client *client, struct resp_value *value, ...)
     __attribute__((sentinel));
+/* SET and GET, which a scenario counts on: anything but OK, or but that value, ends it. Keys are C
+ * strings, and so are values without a size. */
+void resp_client_set(struct resp_client *client, const char *key, const char *value);
+void resp_client_set_bytes(struct resp_client *client, const char *key, const void *bytes,
+                           size_t size);
+void resp_client_expect(struct resp_client *client, const char *key, const char *value);
+void resp_client_expect_bytes(struct resp_client *client, const char *key, const void *bytes,
+                              size_t size);
 bool resp_value_is(const struct resp_value *value, const char *text);
 /* What came instead, for a message: an error's text, "nil", "another value", or "no answer" of a
  * value that is all zero. Until the next call. */

@@ -3,7 +3,6 @@
 #include "tests/process/scenario.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
 #define NODES      3u

@@ -91,15 +91,11 @@ static void *write_all_the_time(void *argument)
 {
     struct writer *writer = argument;
     struct resp_client client;
-    struct resp_value reply;
 
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, writer->port, CALL_MS) == 0, "no router");
     for (uint32_t n = 0; !atomic_load(&writer->stop); n++) {
-        REQUIRE(resp_client_command(&client, &reply, "SET", writer->keys[n % HOT], "value", NULL) ==
-                        0 &&
-                    reply.kind == '+',
-                "SET %s: %.*s", writer->keys[n % HOT], (int)reply.text.size, reply.text.data);
+        resp_client_set(&client, writer->keys[n % HOT], "value");
         writer->written++;
     }
     resp_client_deinit(&client);

@@ -99,27 +99,20 @@ static void wait_ended(struct demo *demo, int want)
 static void expect(const struct demo *demo, const char *key, const char *value)
 {
     struct resp_client client;
-    struct resp_value reply;
 
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, demo->port, 15000) == 0, "no router");
-    REQUIRE(resp_client_command(&client, &reply, "GET", key, NULL) == 0 &&
-                resp_value_is(&reply, value),
-            "GET %s: %c%.*s", key, reply.kind, (int)reply.text.size,
-            reply.text.data ? reply.text.data : "");
+    resp_client_expect(&client, key, value);
     resp_client_deinit(&client);
 }
 
 static void put(const struct demo *demo, const char *key, const char *value)
 {
     struct resp_client client;
-    struct resp_value reply;
 
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, demo->port, 15000) == 0, "no router");
-    REQUIRE(resp_client_command(&client, &reply, "SET", key, value, NULL) == 0 && reply.kind == '+',
-            "SET %s: %c%.*s", key, reply.kind, (int)reply.text.size,
-            reply.text.data ? reply.text.data : "");
+    resp_client_set(&client, key, value);
     resp_client_deinit(&client);
 }
 

@@ -57,14 +57,10 @@ static char set(struct resp_client *client, uint32_t i, char *value, struct resp
 
 static void check(struct resp_client *client, uint32_t i, char *value)
 {
-    struct resp_value reply;
     char key[32];
 
     snprintf(key, sizeof key, "disk:%u", i);
-    REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET: no connection");
-    fill(value, i);
-    REQUIRE(reply.text.size == VALUE_SIZE && memcmp(reply.text.data, value, VALUE_SIZE) == 0,
-            "GET %s: kind %c, %zu bytes", key, reply.kind, reply.text.size);
+    resp_client_expect_bytes(client, key, fill(value, i), VALUE_SIZE);
 }
 
 static bool says(const struct resp_value *reply, const char *prefix)

@@ -53,16 +53,12 @@ static uint32_t write_key(struct resp_client *client, uint32_t i)
 static void check_keys(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE];
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, "files:%u", i);
         dice_bytes(i, value, VALUE_SIZE);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
-        REQUIRE(reply.text.data && reply.text.size == VALUE_SIZE &&
-                    memcmp(reply.text.data, value, VALUE_SIZE) == 0,
-                "%s is lost or changed", key);
+        resp_client_expect_bytes(client, key, value, VALUE_SIZE);
     }
 }
 

@@ -7,7 +7,6 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NODES      3u
@@ -36,33 +35,24 @@ static uint32_t round_of(uint32_t i, uint32_t round)
 static void write_keys(struct resp_client *client, uint32_t keys, uint32_t step, uint32_t round)
 {
     static char value[VALUE_SIZE];
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < keys; i += step) {
-        struct resp_text words[] = {{"SET", 3},
-                                    {key, (size_t)snprintf(key, sizeof key, "flush:%u", i)},
-                                    {value, VALUE_SIZE}};
-
+        snprintf(key, sizeof key, "flush:%u", i);
         fill(value, i, round);
-        REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
-                key);
+        resp_client_set_bytes(client, key, value, VALUE_SIZE);
     }
 }
 
 static void check_keys(struct resp_client *client, uint32_t keys, uint32_t round)
 {
     static char value[VALUE_SIZE];
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, "flush:%u", i);
         fill(value, i, round_of(i, round));
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
-        REQUIRE(reply.text.data && reply.text.size == VALUE_SIZE &&
-                    memcmp(reply.text.data, value, VALUE_SIZE) == 0,
-                "%s is lost or changed", key);
+        resp_client_expect_bytes(client, key, value, VALUE_SIZE);
     }
 }
 

@@ -3,8 +3,6 @@
 #include "tests/process/scenario.h"
 
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NODES   3u

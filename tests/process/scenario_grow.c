@@ -60,32 +60,24 @@ static void value_of(uint32_t i, char *value)
 static void set_all(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE + 1];
+    char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
-        struct resp_value reply;
-        char key[32];
-
         snprintf(key, sizeof key, "grow:%u", i);
         value_of(i, value);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, value, NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, value);
     }
 }
 
 static void check_all(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE + 1];
+    char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
-        struct resp_value reply = {0};
-        char key[32];
-
         snprintf(key, sizeof key, "grow:%u", i);
         value_of(i, value);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, value),
-                "%s is lost or wrong: %s", key, resp_value_told(&reply));
+        resp_client_expect(client, key, value);
     }
 }
 

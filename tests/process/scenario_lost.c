@@ -22,28 +22,21 @@
 
 static void set_all(struct resp_client *client)
 {
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "lost:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, key, NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, key);
     }
 }
 
 static void check_all(struct resp_client *client)
 {
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "lost:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 && reply.text.data &&
-                    reply.text.size == strlen(key) &&
-                    memcmp(reply.text.data, key, strlen(key)) == 0,
-                "%s is lost or changed", key);
+        resp_client_expect(client, key, key);
     }
 }
 

@@ -38,29 +38,23 @@ static void administer(struct fleet *fleet, const char *const *words)
 
 static void set_all(struct resp_client *client, uint32_t keys)
 {
-    for (uint32_t i = 0; i < keys; i++) {
-        char key[64], value[64];
-        struct resp_value reply;
+    char key[64], value[64];
 
+    for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, SECRET "-key-%u", i);
         snprintf(value, sizeof value, SECRET "-value-%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, value, NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, value);
     }
 }
 
 static void check_all(struct resp_client *client, uint32_t keys)
 {
-    for (uint32_t i = 0; i < keys; i++) {
-        char key[64], value[64];
-        struct resp_value reply = {0};
+    char key[64], value[64];
 
+    for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, SECRET "-key-%u", i);
         snprintf(value, sizeof value, SECRET "-value-%u", i);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, value),
-                "%s is lost or changed: %s", key, resp_value_told(&reply));
+        resp_client_expect(client, key, value);
     }
 }
 
@@ -68,17 +62,12 @@ static void check_all(struct resp_client *client, uint32_t keys)
 static void set_large(struct resp_client *client)
 {
     static char value[LARGE_SIZE];
+    char key[32];
 
     for (uint32_t i = 0; i < LARGE; i++) {
-        char key[32];
-        struct resp_value reply;
-        struct resp_text words[] = {{"SET", 3},
-                                    {key, (size_t)snprintf(key, sizeof key, "large-%u", i)},
-                                    {value, sizeof value}};
-
+        snprintf(key, sizeof key, "large-%u", i);
         randombytes_buf(value, sizeof value);
-        REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
-                key);
+        resp_client_set_bytes(client, key, value, sizeof value);
     }
 }
 

@@ -167,16 +167,13 @@ void scenario_refused(const struct scenario_options *options)
     struct fleet fleet;
     struct refusal refusal = {.fleet = &fleet};
     struct resp_client client;
-    struct resp_value value;
     char resp[64];
 
     program_path("ringcask", refusal.program);
     fleet_open(&fleet, options->folder, NODES);
     resp_client_init(&client);
     REQUIRE(resp_client_connect(&client, fleet.resp_port, 10000) == 0, "no router");
-    REQUIRE(resp_client_command(&client, &value, "SET", "kept", "yes", NULL) == 0 &&
-                value.kind == '+',
-            "SET");
+    resp_client_set(&client, "kept", "yes");
     refuse_nodes(&refusal);
     snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet.resp_port);
     expect(&refusal, CONFLICT, "in use",
@@ -184,9 +181,7 @@ void scenario_refused(const struct scenario_options *options)
                             "--resp", resp, NULL});
     fleet_start_node(&fleet, 0);
     fleet_wait_healthy(&fleet, HEALTHY_MS);
-    REQUIRE(resp_client_command(&client, &value, "GET", "kept", NULL) == 0 &&
-                resp_value_is(&value, "yes"),
-            "what was written is lost");
+    resp_client_expect(&client, "kept", "yes");
     resp_client_deinit(&client);
     fleet_close(&fleet);
     scenario_say(options, "port, folder, cluster, format, shards and ticket: each refused with one "

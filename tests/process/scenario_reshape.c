@@ -6,7 +6,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NODES   4u
 #define COPIES  3u
@@ -16,27 +15,21 @@
 
 static void set_all(struct resp_client *client)
 {
-    for (uint32_t i = 0; i < KEYS; i++) {
-        struct resp_value reply;
-        char key[32];
+    char key[32];
 
+    for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "reshape:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, key, NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, key);
     }
 }
 
 static void check_all(struct resp_client *client)
 {
-    for (uint32_t i = 0; i < KEYS; i++) {
-        struct resp_value reply = {0};
-        char key[32];
+    char key[32];
 
+    for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "reshape:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, key),
-                "%s is lost or wrong: %s", key, resp_value_told(&reply));
+        resp_client_expect(client, key, key);
     }
 }
 

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -48,33 +47,24 @@ static void fill_disk(const char *folder, const char *filler)
 static void set_all(struct resp_client *client)
 {
     static char value[VALUE_SIZE];
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
-        struct resp_text words[] = {{"SET", 3},
-                                    {key, (size_t)snprintf(key, sizeof key, "room:%u", i)},
-                                    {value, VALUE_SIZE}};
-
+        snprintf(key, sizeof key, "room:%u", i);
         dice_bytes(i, value, VALUE_SIZE);
-        REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
-                key);
+        resp_client_set_bytes(client, key, value, VALUE_SIZE);
     }
 }
 
 static void check_all(struct resp_client *client)
 {
     static char value[VALUE_SIZE];
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "room:%u", i);
         dice_bytes(i, value, VALUE_SIZE);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 && reply.text.data &&
-                    reply.text.size == VALUE_SIZE &&
-                    memcmp(reply.text.data, value, VALUE_SIZE) == 0,
-                "%s is lost or changed", key);
+        resp_client_expect_bytes(client, key, value, VALUE_SIZE);
     }
 }
 

@@ -21,13 +21,11 @@ static char text[64u << 10];
 
 static void set(struct resp_client *client, uint32_t i, uint32_t round)
 {
-    struct resp_value reply;
     char key[32], value[32];
 
     snprintf(key, sizeof key, "rotate:%u", i);
     snprintf(value, sizeof value, "value-%u-%u", i, round);
-    REQUIRE(resp_client_command(client, &reply, "SET", key, value, NULL) == 0 && reply.kind == '+',
-            "SET %s", key);
+    resp_client_set(client, key, value);
 }
 
 /* Each round writes the keys from its own number on: those of all rounds are there at the end. */
@@ -40,18 +38,12 @@ static void set_all(struct resp_client *client, uint32_t keys, uint32_t round)
 
 static void check_all(struct resp_client *client, uint32_t keys, uint32_t rounds)
 {
-    for (uint32_t i = 0; i < keys; i++) {
-        uint32_t round = i % 5 < rounds ? i % 5 : rounds - 1;
-        struct resp_value reply;
-        char key[32], want[32];
+    char key[32], want[32];
 
+    for (uint32_t i = 0; i < keys; i++) {
         snprintf(key, sizeof key, "rotate:%u", i);
-        snprintf(want, sizeof want, "value-%u-%u", i, round);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
-        REQUIRE(reply.text.data && reply.text.size == strlen(want) &&
-                    memcmp(reply.text.data, want, strlen(want)) == 0,
-                "%s is not %s but %.*s", key, want, (int)reply.text.size,
-                reply.text.data ? reply.text.data : "");
+        snprintf(want, sizeof want, "value-%u-%u", i, i % 5 < rounds ? i % 5 : rounds - 1);
+        resp_client_expect(client, key, want);
     }
 }
 

@@ -190,27 +190,21 @@ static const char *value_of(uint32_t i)
 
 static void set_all(struct resp_client *client)
 {
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "kept:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, value_of(i), NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, value_of(i));
     }
 }
 
 static void check_all(struct resp_client *client)
 {
-    struct resp_value reply = {0};
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "kept:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, value_of(i)),
-                "%s is lost: %s", key, resp_value_told(&reply));
+        resp_client_expect(client, key, value_of(i));
     }
 }
 

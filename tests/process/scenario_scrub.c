@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,34 +24,24 @@
 static void set_all(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE];
+    char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
-        struct resp_value reply;
-        char key[32];
-        struct resp_text words[] = {{"SET", 3},
-                                    {key, (size_t)snprintf(key, sizeof key, "scrub:%u", i)},
-                                    {value, VALUE_SIZE}};
-
+        snprintf(key, sizeof key, "scrub:%u", i);
         dice_text(i, value, VALUE_SIZE);
-        REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s",
-                key);
+        resp_client_set_bytes(client, key, value, VALUE_SIZE);
     }
 }
 
 static void check_all(struct resp_client *client, uint32_t keys)
 {
     static char value[VALUE_SIZE];
+    char key[32];
 
     for (uint32_t i = 0; i < keys; i++) {
-        struct resp_value reply;
-        char key[32];
-
         snprintf(key, sizeof key, "scrub:%u", i);
         dice_text(i, value, VALUE_SIZE);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0, "GET %s", key);
-        REQUIRE(reply.kind != '-', "GET %s: %.*s", key, (int)reply.text.size, reply.text.data);
-        REQUIRE(reply.text.size == VALUE_SIZE && memcmp(reply.text.data, value, VALUE_SIZE) == 0,
-                "%s is lost or changed", key);
+        resp_client_expect_bytes(client, key, value, VALUE_SIZE);
     }
 }
 

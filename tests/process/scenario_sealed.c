@@ -24,15 +24,12 @@
 static void set(struct resp_client *client, uint32_t i)
 {
     char key[64], value[VALUE_SIZE];
-    struct resp_value reply;
-    struct resp_text words[] = {{"SET", 3},
-                                {key, (size_t)snprintf(key, sizeof key, SECRET "-key-%u", i)},
-                                {value, VALUE_SIZE}};
 
+    snprintf(key, sizeof key, SECRET "-key-%u", i);
     for (size_t at = 0; at < sizeof value; at++) /* so that some is compressed, and some is not */
         value[at] = (char)(i % 2 ? 'a' + (char)(at % 26) : (char)draw(256));
     memcpy(value, SECRET "-value", sizeof SECRET + 5);
-    REQUIRE(resp_client_call(client, words, 3, &reply) == 0 && reply.kind == '+', "SET %s", key);
+    resp_client_set_bytes(client, key, value, VALUE_SIZE);
 }
 
 static void check(struct resp_client *client, uint32_t i)

@@ -20,27 +20,21 @@
 
 static void set_all(struct resp_client *client, const char *value)
 {
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "upgrade:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "SET", key, value, NULL) == 0 &&
-                    reply.kind == '+',
-                "SET %s", key);
+        resp_client_set(client, key, value);
     }
 }
 
 static void check_all(struct resp_client *client, const char *value)
 {
-    struct resp_value reply;
     char key[32];
 
     for (uint32_t i = 0; i < KEYS; i++) {
         snprintf(key, sizeof key, "upgrade:%u", i);
-        REQUIRE(resp_client_command(client, &reply, "GET", key, NULL) == 0 &&
-                    resp_value_is(&reply, value),
-                "GET %s is not %s", key, value);
+        resp_client_expect(client, key, value);
     }
 }
 
@@ -56,12 +50,10 @@ static void upgrade(struct fleet *fleet, uint32_t k)
 
 static bool log_says(const struct fleet *fleet, uint32_t k, const char *says)
 {
-    static char text[256u << 10];
-    char path[PATH_MAX], name[16];
+    char name[16];
 
     snprintf(name, sizeof name, "node-%u", k + 1);
-    text[file_read(fleet_path(fleet, name, ".log", path), text, sizeof text)] = 0;
-    return strstr(text, says);
+    return fleet_log_says(fleet, name, says);
 }
 
 /* A node that speaks none of our versions: nobody uses its links, everybody says why, and the
