@@ -1,6 +1,7 @@
 #include "cli/moves.h"
 
 #include "cli/clock.h"
+#include "cli/shards_ask.h"
 #include "replication/transfer.h"
 
 #include <assert.h>
@@ -49,54 +50,29 @@ void moves_take(struct moves *moves, uint16_t member, const struct wire_move *mo
     *group = (struct moves_group){.known = true, .leader = member, .move = *move};
 }
 
-static void take_reply(struct moves *moves, uint16_t member, const struct cluster_request *request)
+static int take_reply(void *context, const struct view_node *node, const uint8_t *reply,
+                      size_t size)
 {
     struct wire_moves_head head;
     struct wire_cursor cursor;
     struct wire_move move;
 
-    wire_cursor_init(&cursor, request->reply, request->answered ? request->reply_size : 0);
+    wire_cursor_init(&cursor, reply, size);
     if (!wire_get_moves_head(&cursor, &head))
-        return;
+        return 0;
     while (!wire_cursor_done(&cursor) && wire_get_move(&cursor, &move))
-        moves_take(moves, member, &move);
+        moves_take(context, node->id, &move);
+    return 0;
 }
 
 int moves_ask(struct moves *moves, const struct view *view, struct cluster *cluster,
               uint32_t timeout_ms)
 {
-    struct cluster_request *requests;
-    uint16_t *members;
-    size_t count = 0;
+    struct shards_question question = {
+        .type = WIRE_MOVES_GET, .context = moves, .take = take_reply};
     int r = moves_init(moves, view->map.partition_count);
 
-    for (uint32_t i = 0; i < view->node_count; i++)
-        count += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
-    requests = calloc(count + 1, sizeof *requests);
-    members = calloc(count + 1, sizeof *members);
-    if (r == 0 && (!requests || !members))
-        r = -ENOMEM;
-    count = 0;
-    for (uint32_t i = 0; r == 0 && i < view->node_count; i++) {
-        const struct view_node *node = &view->nodes[i];
-
-        for (uint16_t shard = 0; node->reachable && shard < node->status.shards; shard++) {
-            members[count] = node->id;
-            requests[count++] =
-                (struct cluster_request){.node = cluster_dial(cluster, node->address, NULL),
-                                         .type = WIRE_MOVES_GET,
-                                         .partition = shard};
-        }
-    }
-    if (r == 0)
-        cluster_ask(cluster, requests, count, timeout_ms);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        take_reply(moves, members[i], &requests[i]);
-        cluster_request_deinit(&requests[i]);
-    }
-    free(requests);
-    free(members);
-    return r;
+    return r != 0 ? r : shards_ask(view, cluster, &question, timeout_ms);
 }
 
 int moves_ask_all(struct moves *moves, const struct view *view, struct cluster *cluster,

@@ -1,6 +1,8 @@
 /* View: how it is gathered. */
 #include "cli/view.h"
 
+#include "cli/shards_ask.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,54 +229,24 @@ static int ask_liveness(struct view *view, struct cluster *cluster,
     return 0;
 }
 
-static void take_partitions(struct view *view, uint16_t member,
-                            const struct cluster_request *request)
+static int take_partitions(void *context, const struct view_node *node, const uint8_t *reply,
+                           size_t size)
 {
-    struct wire_cursor cursor;
     struct wire_partition_status status;
+    struct wire_cursor cursor;
 
-    if (!request->answered)
-        return;
-    wire_cursor_init(&cursor, request->reply, request->reply_size);
+    wire_cursor_init(&cursor, reply, size);
     while (!wire_cursor_done(&cursor) && wire_get_partition_status(&cursor, &status))
-        view_take(view, member, &status);
+        view_take(context, node->id, &status);
+    return 0;
 }
 
-/* Every shard of every node that is there: partition number i reaches shard i. */
 static int ask_shards(struct view *view, struct cluster *cluster, uint32_t timeout_ms)
 {
-    struct cluster_request *requests;
-    uint16_t *members;
-    size_t count = 0, at = 0;
+    struct shards_question question = {
+        .type = WIRE_SHARD_STATUS, .context = view, .take = take_partitions};
 
-    for (uint32_t i = 0; i < view->node_count; i++)
-        count += view->nodes[i].reachable ? view->nodes[i].status.shards : 0;
-    requests = calloc(count + 1, sizeof *requests);
-    members = calloc(count + 1, sizeof *members);
-    if (!requests || !members) {
-        free(requests);
-        free(members);
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < view->node_count; i++) {
-        const struct view_node *node = &view->nodes[i];
-
-        for (uint16_t shard = 0; node->reachable && shard < node->status.shards; shard++) {
-            members[at] = node->id;
-            requests[at++] =
-                (struct cluster_request){.node = cluster_dial(cluster, node->address, NULL),
-                                         .type = WIRE_SHARD_STATUS,
-                                         .partition = shard};
-        }
-    }
-    cluster_ask(cluster, requests, at, timeout_ms);
-    for (size_t i = 0; i < at; i++) {
-        take_partitions(view, members[i], &requests[i]);
-        cluster_request_deinit(&requests[i]);
-    }
-    free(requests);
-    free(members);
-    return 0;
+    return shards_ask(view, cluster, &question, timeout_ms);
 }
 
 /* A seed may be behind, or not know yet that it was removed: then the members of its map know of a
