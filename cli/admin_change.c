@@ -175,34 +175,18 @@ void admin_change_close(struct admin_change *change)
     planning_deinit(&change->planning);
 }
 
-static void say_fewer(const struct admin_change *change)
-{
-    char command[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
-
-    remedy_with_fewer(&change->admin->view, &change->moves, &change->staged, &change->planning.plan,
-                      change->words, command, sizeof command);
-    if (command[0])
-        arguments_error(change->admin->arguments, "with fewer replicas: %s", command);
-}
-
-static void say_without_dead(const struct admin_change *change)
+/* The commands that the remedy finds, if it finds any. */
+static void say_remedy(const struct admin_change *change, const char *when,
+                       void (*remedy)(const struct view *view, const struct moves *moves,
+                                      const struct staged *staged, const struct plan *plan,
+                                      const char *words, char *text, size_t size))
 {
     char commands[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
 
-    remedy_without_dead(&change->admin->view, &change->moves, &change->staged,
-                        &change->planning.plan, change->words, commands, sizeof commands);
+    remedy(&change->admin->view, &change->moves, &change->staged, &change->planning.plan,
+           change->words, commands, sizeof commands);
     if (commands[0])
-        arguments_error(change->admin->arguments, "if it is lost: %s", commands);
-}
-
-static void say_with_lost(const struct admin_change *change)
-{
-    char commands[CHANGES_WORDS_SIZE + REMEDY_TEXT_SIZE];
-
-    remedy_with_lost(&change->admin->view, &change->moves, &change->staged, &change->planning.plan,
-                     change->words, commands, sizeof commands);
-    if (commands[0])
-        arguments_error(change->admin->arguments, "together with that: %s", commands);
+        arguments_error(change->admin->arguments, "%s: %s", when, commands);
 }
 
 static void say_refusals(const struct admin_change *change)
@@ -218,15 +202,15 @@ static void say_refusals(const struct admin_change *change)
                            sizeof text);
         arguments_error(change->admin->arguments, "refused: %s", text);
         if (plan->notes[i].code == PLAN_NOTE_NODES)
-            say_fewer(change);
+            say_remedy(change, "with fewer replicas", remedy_with_fewer);
         if (plan->notes[i].code == PLAN_NOTE_ZONES_LOST &&
             remedy_can_share_zones(&change->admin->view, &change->moves, &change->staged))
             arguments_error(change->admin->arguments,
                             "if they may share one: ring-admin commit --auto%s%s share-zones",
                             change->words[0] ? " " : "", change->words);
     }
-    say_without_dead(change);
-    say_with_lost(change);
+    say_remedy(change, "if it is lost", remedy_without_dead);
+    say_remedy(change, "together with that", remedy_with_lost);
 }
 
 enum exit_code admin_change_refused(const struct admin_change *change)
