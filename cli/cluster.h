@@ -18,6 +18,8 @@
 
 #define CLUSTER_NODES_MAX  RINGMAP_MEMBERS_MAX
 #define CLUSTER_TIMEOUT_MS 3000u /* of a dial or a request, for people who wait */
+/* Of what a node hands to the meta leader: it looks for that one for 10 s. */
+#define CLUSTER_CHANGE_TIMEOUT_MS 12000u
 
 struct cluster;
 

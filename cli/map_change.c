@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CHANGE_TIMEOUT_MS 12000u /* a node looks for the meta leader for 10 s */
-
 static const struct wire_map_reply NO_ANSWER = {.outcome = WIRE_MAP_AGAIN,
                                                 .why = "no node answers"};
 
@@ -20,7 +18,7 @@ static bool ask(struct admin *admin, const struct wire_buffer *body, const struc
     struct wire_cursor cursor;
     bool answered;
 
-    cluster_ask(admin->cluster, &request, 1, CHANGE_TIMEOUT_MS);
+    cluster_ask(admin->cluster, &request, 1, CLUSTER_CHANGE_TIMEOUT_MS);
     wire_cursor_init(&cursor, request.reply, request.reply_size);
     answered = request.answered && wire_get_map_reply(&cursor, reply);
     cluster_request_deinit(&request);
@@ -134,8 +132,7 @@ const char *map_change_conflict(uint64_t epoch, const struct ringmap *next)
     if (epoch == next->epoch)
         return "another change of the ring map came first: nothing was changed by this one";
     return "other changes of the ring map came: this one is not in the newest, and whether it was "
-           "in "
-           "one before is unknown; see `ring-admin members` and `ring-admin moves`";
+           "in one before is unknown; see `ring-admin members` and `ring-admin moves`";
 }
 
 /* --- send ---------------------------------------------------------------------------------- */

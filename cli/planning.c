@@ -252,6 +252,6 @@ bool planning_can_commit(const struct view *view, char *text, size_t size)
 
     if (standing.spare >= 0 || (ringmap_moving(map) && view_meta_leader(view) != 0))
         return true; /* while a plan is under way, who votes now may be others */
-    planning_note_text(view, &(struct planning){.is_empty = true}, &note, text, size);
+    planning_note_text(view, &(struct planning){0}, &note, text, size);
     return false;
 }

@@ -5,7 +5,6 @@
 
 #include <sodium.h>
 
-#define ASK_TIMEOUT_MS 12000u /* a node looks for the meta leader for 10 s */
 #define SPREAD_STEP_MS 100u
 #define SPREAD_STEPS   50u
 
@@ -20,7 +19,7 @@ static bool ask_node(struct admin *admin, const struct wire_buffer *body,
     struct wire_cursor cursor;
     bool answered;
 
-    cluster_ask(admin->cluster, &request, 1, ASK_TIMEOUT_MS);
+    cluster_ask(admin->cluster, &request, 1, CLUSTER_CHANGE_TIMEOUT_MS);
     wire_cursor_init(&cursor, request.reply, request.reply_size);
     answered = request.answered && tickets_reply_get(&cursor, reply);
     cluster_request_deinit(&request);
