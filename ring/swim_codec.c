@@ -54,20 +54,9 @@ size_t swim_record_encode(const struct swim_record *record, uint8_t out[SWIM_REC
 /* As the ring map has it: it will stand on terminals, and be dialled. */
 static void get_address(struct wire_cursor *cursor, char out[RINGMAP_ADDRESS_SIZE])
 {
-    size_t size;
-    const char *text = wire_get_string(cursor, RINGMAP_ADDRESS_SIZE - 1, &size);
-
-    memset(out, 0, RINGMAP_ADDRESS_SIZE);
-    if (size == 0)
+    wire_get_text(cursor, out, RINGMAP_ADDRESS_SIZE);
+    if (out[0] == '\0' || strchr(out, ' '))
         wire_refuse(cursor);
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] <= 0x20 || text[i] > 0x7e) {
-            wire_refuse(cursor);
-            return;
-        }
-    }
-    if (size > 0)
-        memcpy(out, text, size);
 }
 
 int swim_record_decode(const uint8_t *bytes, size_t size, struct swim_record *record)

@@ -399,35 +399,6 @@ bool wire_get_partition_status(struct wire_cursor *cursor, struct wire_partition
     return wire_fields_close(cursor, unknown);
 }
 
-/* What is shown on a terminal must not steer it: printable ASCII only. */
-static void get_text(struct wire_cursor *cursor, char *out, size_t out_size)
-{
-    size_t size;
-    const char *text = wire_get_string(cursor, out_size - 1, &size);
-
-    memset(out, 0, out_size);
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < 0x20 || text[i] > 0x7e) {
-            wire_refuse(cursor);
-            return;
-        }
-    }
-    if (size > 0)
-        memcpy(out, text, size);
-}
-
-static void get_key(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
-{
-    size_t size;
-    const uint8_t *bytes = wire_get_bin(cursor, out_size, &size);
-
-    memset(out, 0, out_size);
-    if (size != out_size)
-        wire_refuse(cursor);
-    else
-        memcpy(out, bytes, size);
-}
-
 static void put_scrub(struct wire_buffer *buffer, const struct wire_scrub *scrub)
 {
     wire_put_array(buffer, SCRUB_FIELDS);
@@ -520,11 +491,11 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->uptime_ms = wire_get_u64(cursor);
     status->disk_bytes = wire_get_u64(cursor);
     status->disk_free = wire_get_u64(cursor);
-    get_key(cursor, status->public_key, sizeof status->public_key);
-    get_key(cursor, status->genesis_hash, sizeof status->genesis_hash);
-    get_text(cursor, status->address, sizeof status->address);
-    get_text(cursor, status->zone, sizeof status->zone);
-    get_text(cursor, status->version, sizeof status->version);
+    wire_get_bytes(cursor, status->public_key, sizeof status->public_key);
+    wire_get_bytes(cursor, status->genesis_hash, sizeof status->genesis_hash);
+    wire_get_text(cursor, status->address, sizeof status->address);
+    wire_get_text(cursor, status->zone, sizeof status->zone);
+    wire_get_text(cursor, status->version, sizeof status->version);
     status->weight = wire_get_u32(cursor);
     status->links_up = wire_get_u32(cursor);
     status->disk_full = wire_get_bool(cursor);
@@ -546,7 +517,7 @@ bool wire_get_node_status(struct wire_cursor *cursor, struct wire_node_status *s
     status->twin = unknown > 7 ? wire_get_u16(cursor) : 0;
     status->twin_address[0] = 0;
     if (unknown > 8)
-        get_text(cursor, status->twin_address, sizeof status->twin_address);
+        wire_get_text(cursor, status->twin_address, sizeof status->twin_address);
     status->shards_lost = unknown > 9 ? wire_get_u16(cursor) : 0;
     return wire_fields_close(
         cursor, unknown > NODE_STATUS_FIELDS_NEW ? unknown - NODE_STATUS_FIELDS_NEW : 0);

@@ -8,6 +8,8 @@
 
 #include "ring/wire.h"
 
+#include <string.h>
+
 #define WIRE_FIELDS_MAX 32u
 
 static inline void wire_refuse(struct wire_cursor *cursor)
@@ -53,6 +55,34 @@ static inline uint32_t wire_get_u32(struct wire_cursor *cursor)
 static inline uint64_t wire_get_u64(struct wire_cursor *cursor)
 {
     return wire_get_uint(cursor, UINT64_MAX);
+}
+
+/* Text of at most out_size - 1 bytes, and zeros behind it. Printable ASCII only: what is shown on a
+ * terminal must not steer it. */
+static inline void wire_get_text(struct wire_cursor *cursor, char *out, size_t out_size)
+{
+    size_t size;
+    const char *text = wire_get_string(cursor, out_size - 1, &size);
+
+    memset(out, 0, out_size);
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            wire_refuse(cursor);
+    if (!cursor->failed && size > 0)
+        memcpy(out, text, size);
+}
+
+/* Bytes of that size, no fewer. */
+static inline void wire_get_bytes(struct wire_cursor *cursor, uint8_t *out, size_t out_size)
+{
+    size_t size;
+    const uint8_t *bytes = wire_get_bin(cursor, out_size, &size);
+
+    memset(out, 0, out_size);
+    if (size != out_size)
+        wire_refuse(cursor);
+    else
+        memcpy(out, bytes, size);
 }
 
 #endif

@@ -1,22 +1,7 @@
 #include "ring/wire_fields.h"
 
-#include <string.h>
-
 #define JOIN_FIELDS       4u
 #define JOIN_REPLY_FIELDS 4u
-
-/* Into a field that was zeroed. Text for people's terminals must not steer them. */
-static void get_text(struct wire_cursor *cursor, char *out, size_t capacity)
-{
-    size_t size;
-    const char *text = wire_get_string(cursor, capacity - 1, &size);
-
-    for (size_t i = 0; i < size; i++)
-        if (text[i] < 0x20 || text[i] > 0x7e)
-            wire_refuse(cursor);
-    if (!cursor->failed)
-        memcpy(out, text, size);
-}
 
 void wire_put_join(struct wire_buffer *buffer, const struct wire_join *join)
 {
@@ -30,17 +15,11 @@ void wire_put_join(struct wire_buffer *buffer, const struct wire_join *join)
 bool wire_get_join(struct wire_cursor *cursor, struct wire_join *join)
 {
     uint32_t unknown = wire_fields_open(cursor, JOIN_FIELDS);
-    const uint8_t *key;
-    size_t size;
 
     *join = (struct wire_join){0};
-    key = wire_get_bin(cursor, sizeof join->public_key, &size);
-    if (!key || size != sizeof join->public_key)
-        wire_refuse(cursor);
-    else
-        memcpy(join->public_key, key, size);
-    get_text(cursor, join->address, sizeof join->address);
-    get_text(cursor, join->zone, sizeof join->zone);
+    wire_get_bytes(cursor, join->public_key, sizeof join->public_key);
+    wire_get_text(cursor, join->address, sizeof join->address);
+    wire_get_text(cursor, join->zone, sizeof join->zone);
     join->weight = wire_get_u32(cursor);
     return wire_fields_close(cursor, unknown);
 }
@@ -73,7 +52,7 @@ bool wire_get_join_reply(struct wire_cursor *cursor, struct wire_join_reply *rep
     uint32_t unknown = wire_fields_open(cursor, JOIN_REPLY_FIELDS);
 
     *reply = (struct wire_join_reply){.outcome = wire_get_u8(cursor)};
-    get_text(cursor, reply->why, sizeof reply->why);
+    wire_get_text(cursor, reply->why, sizeof reply->why);
     get_blob(cursor, &reply->genesis);
     get_blob(cursor, &reply->map);
     return wire_fields_close(cursor, unknown);

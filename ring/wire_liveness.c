@@ -1,7 +1,5 @@
 #include "ring/wire_fields.h"
 
-#include <string.h>
-
 #define LIVENESS_FIELDS     9u
 #define LIVENESS_FIELDS_NEW 2u /* that version 1 did not have */
 
@@ -29,8 +27,6 @@ void wire_put_liveness(struct wire_buffer *buffer, const struct wire_liveness *l
 bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *liveness)
 {
     uint32_t unknown = wire_fields_open(cursor, LIVENESS_FIELDS);
-    const char *address;
-    size_t size;
 
     *liveness = (struct wire_liveness){0};
     liveness->member = wire_get_u16(cursor);
@@ -39,12 +35,7 @@ bool wire_get_liveness(struct wire_cursor *cursor, struct wire_liveness *livenes
     liveness->age_ms = wire_get_u64(cursor);
     liveness->incarnation = wire_get_u64(cursor);
     liveness->epoch = wire_get_u64(cursor);
-    address = wire_get_string(cursor, sizeof liveness->address - 1, &size);
-    for (size_t i = 0; i < size; i++) /* what is shown on a terminal must not steer it */
-        if (address[i] < 0x20 || address[i] > 0x7e)
-            wire_refuse(cursor);
-    if (!cursor->failed)
-        memcpy(liveness->address, address, size);
+    wire_get_text(cursor, liveness->address, sizeof liveness->address);
     liveness->operations = wire_get_u32(cursor);
     liveness->leaders = wire_get_u16(cursor);
     liveness->bytes = unknown > 0 ? wire_get_u64(cursor) : 0;

@@ -53,23 +53,11 @@ void wire_put_peer(struct wire_buffer *buffer, const struct wire_peer *peer)
 bool wire_get_peer(struct wire_cursor *cursor, struct wire_peer *peer)
 {
     uint32_t unknown = wire_fields_open(cursor, PEER_FIELDS);
-    const char *address;
-    const uint8_t *key;
-    size_t size;
 
     memset(peer, 0, sizeof *peer);
     peer->role = wire_get_u8(cursor);
     peer->ticket = wire_get_u32(cursor);
-    address = wire_get_string(cursor, sizeof peer->address - 1, &size);
-    for (size_t i = 0; i < size; i++)
-        if (address[i] < 0x20 || address[i] > 0x7e) /* must not steer people's terminals */
-            wire_refuse(cursor);
-    if (!cursor->failed)
-        memcpy(peer->address, address, size);
-    key = wire_get_bin(cursor, sizeof peer->public_key, &size);
-    if (!cursor->failed && size != sizeof peer->public_key)
-        wire_refuse(cursor);
-    if (!cursor->failed)
-        memcpy(peer->public_key, key, size);
+    wire_get_text(cursor, peer->address, sizeof peer->address);
+    wire_get_bytes(cursor, peer->public_key, sizeof peer->public_key);
     return wire_fields_close(cursor, unknown);
 }
