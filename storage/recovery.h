@@ -24,8 +24,13 @@
 #ifndef STORAGE_RECOVERY_H
 #define STORAGE_RECOVERY_H
 
+#include <stdbool.h>
+
 struct store;
 
+/* Whether r says that the disk does not give the file, or the folder, which is noted for the
+ * host. */
+bool recovery_unreadable(struct store *store, const char *path, int r);
 /* Returns 0, STORE_E_FENCED, STORE_E_NEWER or -errno. */
 int recovery_run(struct store *store);
 

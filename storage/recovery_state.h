@@ -4,6 +4,7 @@
 #define STORAGE_RECOVERY_STATE_H
 
 #include "storage/journal_reader.h"
+#include "storage/recovery.h"
 #include "storage/store_state.h"
 
 /* A cask or a hint. */
@@ -31,9 +32,7 @@ struct recovery {
     bool manifest_new; /* a half-written manifest is there */
 };
 
-/* Whether r says that the disk does not give the file, which is noted for the host. */
-bool recovery_unreadable(struct store *store, const char *path, int r);
-/* The same of a journal file that is needed: STORE_E_FENCED then, else r. */
+/* recovery_unreadable() of a journal file that is needed: STORE_E_FENCED then, else r. */
 int recovery_journal_lost(struct store *store, uint64_t number, int r);
 
 /* Lists the folder. */

@@ -137,18 +137,23 @@ static int store_init(struct store *store, struct vfs *vfs, const struct store_o
                         1);
 }
 
-/* The folder, durable in its parent. */
-static int folder_make(struct vfs *vfs, const char *folder)
+/* The folder, durable in its parent. 0, STORE_E_FENCED when it was there and the disk does not give
+ * it, or -errno. */
+static int folder_make(struct store *store)
 {
     char parent[FILENAME_PATH_SIZE] = ".";
-    const char *slash = strrchr(folder, '/');
-    int r = vfs_mkdir(vfs, folder);
+    const char *folder = store->folder, *slash = strrchr(folder, '/');
+    int r = vfs_mkdir(store->vfs, folder);
 
+    if (store->options.founded && recovery_unreadable(store, folder, r)) {
+        store->fenced = true;
+        return STORE_E_FENCED;
+    }
     if (slash) {
         memcpy(parent, folder, (size_t)(slash - folder));
         parent[slash - folder] = '\0';
     }
-    return r == 0 ? vfs_sync_dir(vfs, parent) : r;
+    return r == 0 ? vfs_sync_dir(store->vfs, parent) : r;
 }
 
 int store_open(struct store **out, struct vfs *vfs, const struct store_options *options,
@@ -164,7 +169,7 @@ int store_open(struct store **out, struct vfs *vfs, const struct store_options *
         return -ENOMEM;
     r = store_init(store, vfs, options, visitor);
     if (r == 0)
-        r = folder_make(vfs, store->folder);
+        r = folder_make(store);
     *out = store; /* the visitor calls store_apply() while we recover */
     if (r == 0)
         r = recovery_run(store);

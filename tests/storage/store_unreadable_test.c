@@ -55,6 +55,11 @@ static int broken_list(struct vfs *vfs, const char *path, vfs_list_visit visit, 
     return is_broken(path) ? disk.reason : disk.whole->list(vfs, path, visit, context);
 }
 
+static int broken_mkdir(struct vfs *vfs, const char *path)
+{
+    return is_broken(path) && disk.opens ? disk.reason : disk.whole->mkdir(vfs, path);
+}
+
 static void disk_take(struct vfs *vfs)
 {
     memset(&disk, 0, sizeof disk);
@@ -63,6 +68,7 @@ static void disk_take(struct vfs *vfs)
     disk.ops.open = broken_open;
     disk.ops.pread = broken_pread;
     disk.ops.list = broken_list;
+    disk.ops.mkdir = broken_mkdir;
     vfs->ops = &disk.ops;
 }
 
