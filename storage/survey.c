@@ -71,6 +71,15 @@ int survey_entry_add(struct survey *survey, size_t file, const struct record *re
     return 0;
 }
 
+int survey_unreadable(struct survey *survey, size_t at, int r)
+{
+    if (!vfs_is_unreadable(r))
+        return r;
+    survey->files[at].state = SURVEY_DAMAGED;
+    survey->files[at].note = "the disk does not give it";
+    return 0;
+}
+
 /* --- what is alive ------------------------------------------------------------------------- */
 
 /* Keys together, newest first; a copy in a cask before the record that it was made of. */
@@ -244,7 +253,7 @@ static int hint_survey(struct survey *survey, size_t at)
     if (r == 0)
         r = hint_judge(survey, row, &data, file);
     vfs_close(file);
-    return r;
+    return survey_unreadable(survey, survey->file_count - 1, r);
 }
 
 /* --- the whole ----------------------------------------------------------------------------- */
@@ -260,7 +269,7 @@ static int manifest_survey(struct survey *survey)
         return -ENOMEM;
     r = manifest_load(&survey->manifest, survey->vfs, survey->folder);
     if (r < 0)
-        return r;
+        return survey_unreadable(survey, 0, r) < 0 ? r : MANIFEST_E_CORRUPT;
     row->state = r == 0                   ? SURVEY_OK
                  : r == MANIFEST_E_ABSENT ? SURVEY_MISSING
                  : r == MANIFEST_E_NEWER  ? SURVEY_NEWER
@@ -387,10 +396,12 @@ static int hint_rebuild(struct survey *survey, const struct survey_file *row, si
     if (r == 0)
         r = vfs_open(survey->vfs, path, VFS_OPEN_READ, &options.file);
     if (r < 0)
-        return r;
+        return vfs_is_unreadable(r) ? 0 : r;
     r = hint_build_begin(&build, &options);
     if (r == 0) {
         r = build_run(survey, &build);
+        if (vfs_is_unreadable(r) && build.stage == HINT_BUILD_SCAN)
+            r = HINT_BUILD_E_DAMAGED;
         hint_build_end(&build);
     }
     vfs_close(options.file);

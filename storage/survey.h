@@ -3,7 +3,8 @@
  * The manifest says which files there must be. Every listed one is read whole: batches, runs and
  * records of segments, blocks and records of casks, hints against what their data files hold. Of
  * the records of a key the newest is alive, by index, over all files; what was truncated or lies
- * before a floor is dead. Entries that are not committed yet count like the others.
+ * before a floor is dead. Entries that are not committed yet count like the others. A file that the
+ * disk does not give is damaged, and the others are read; what was read of it before counts.
  *
  * Straight-line over a vfs, reads only (survey_repair() aside); of a running node's files the ends
  * may look unfinished. Memory: 48 B a record. Owner: one thread.

@@ -17,6 +17,8 @@ struct survey_file *survey_file_add(struct survey *survey, const char *path, enu
 /* Notes a record of files[file]. 0 or -ENOMEM. */
 int survey_entry_add(struct survey *survey, size_t file, const struct record *record,
                      uint32_t offset);
+/* What the disk does not give of files[at] is damage of it, and 0; else r. */
+int survey_unreadable(struct survey *survey, size_t at, int r);
 /* Adds and reads all segments and casks that the manifest lists. 0 or -errno. */
 int survey_read_data(struct survey *survey);
 

@@ -225,7 +225,7 @@ static int segment_survey(struct survey *survey, const struct manifest_segment *
     if (r == 0)
         r = segment_walk(&walk, segment, file);
     vfs_close(file);
-    return r;
+    return survey_unreadable(survey, walk.file, r);
 }
 
 /* --- casks --------------------------------------------------------------------------------- */
@@ -315,6 +315,7 @@ static int cask_survey(struct survey *survey, const struct manifest_cask *listed
     if (r == 0)
         r = cask_judge(survey, at, listed, file);
     vfs_close(file);
+    r = survey_unreadable(survey, at, r);
     if (arriving && survey->files[at].state == SURVEY_OK)
         survey->files[at].note = "of a snapshot on its way in";
     return r;
