@@ -1,12 +1,11 @@
 #include "cli/founding.h"
 
 #include "cli/data_key.h"
+#include "cli/text.h"
 #include "ring/placement.h"
 #include "ring/voters.h"
 #include "ring/wire.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,19 +296,22 @@ static enum exit_code tell_all(struct founding *founding, uint8_t type, const vo
         code = EXIT_CODE_UNREACHABLE;
     for (uint32_t i = 0; i < founding->count; i++) {
         struct wire_cursor cursor;
-        const char *why;
-        size_t why_size;
+        char why[TEXT_ESCAPED_MAX * REASON_SIZE + 1] = "?";
+        const char *said;
+        size_t said_size;
         bool accepted;
 
         if (!requests[i].answered)
             continue;
         wire_cursor_init(&cursor, requests[i].reply, requests[i].reply_size);
         accepted = wire_get_array(&cursor, 3) == 3 && wire_get_bool(&cursor);
-        why = wire_get_string(&cursor, REASON_SIZE, &why_size);
+        said = wire_get_string(&cursor, REASON_SIZE, &said_size);
         if (accepted)
             continue;
-        fprintf(stderr, "%s: %s refuses: %.*s\n", founding->prefix, founding->candidates[i].address,
-                why ? (int)why_size : 1, why ? why : "?");
+        if (said)
+            text_escape((const uint8_t *)said, said_size, true, why);
+        fprintf(stderr, "%s: %s refuses: %s\n", founding->prefix, founding->candidates[i].address,
+                why);
         code = EXIT_CODE_CONFLICT;
     }
     forget(founding, requests);

@@ -220,8 +220,6 @@ void tickets_reply_put(struct wire_buffer *buffer, const struct tickets_reply *r
 bool tickets_reply_get(struct wire_cursor *cursor, struct tickets_reply *reply)
 {
     uint32_t unknown = wire_fields_open(cursor, REPLY_FIELDS);
-    const char *why;
-    size_t size;
 
     *reply = (struct tickets_reply){.outcome = wire_get_u8(cursor)};
     reply->code = wire_get_u8(cursor);
@@ -231,9 +229,7 @@ bool tickets_reply_get(struct wire_cursor *cursor, struct tickets_reply *reply)
     reply->other = wire_get_u32(cursor);
     reply->id = wire_get_u32(cursor);
     get_bytes(cursor, reply->psk, TICKET_PSK_SIZE, &reply->has_psk);
-    why = wire_get_string(cursor, sizeof reply->why - 1, &size);
-    if (why)
-        memcpy(reply->why, why, size);
+    wire_get_text(cursor, reply->why, sizeof reply->why);
     if (reply->code > TICKETS_E_MALFORMED || reply->phase > TICKETS_RETIRING)
         wire_refuse(cursor);
     if (!wire_fields_close(cursor, unknown))

@@ -1,5 +1,5 @@
-/* Wire fields: how wire*.c and swim_codec.c read the array that is a struct. Nothing else includes
- * it.
+/* Wire fields: how wire*.c, swim_codec.c and tickets_command.c read the array that is a struct.
+ * Nothing else includes it.
  *
  * An array may hold more fields than are known: a newer version's, skipped. The first thing that is
  * wrong makes the cursor fail. */

@@ -1,7 +1,5 @@
 #include "ring/wire_fields.h"
 
-#include <string.h>
-
 #define MAP_REPLY_FIELDS 4u
 
 void wire_put_map_reply(struct wire_buffer *buffer, const struct wire_map_reply *reply)
@@ -16,15 +14,11 @@ void wire_put_map_reply(struct wire_buffer *buffer, const struct wire_map_reply 
 bool wire_get_map_reply(struct wire_cursor *cursor, struct wire_map_reply *reply)
 {
     uint32_t unknown = wire_fields_open(cursor, MAP_REPLY_FIELDS);
-    const char *why;
-    size_t size;
 
     *reply = (struct wire_map_reply){.outcome = wire_get_u8(cursor)};
     reply->epoch = wire_get_u64(cursor);
     reply->leader = wire_get_u16(cursor);
-    why = wire_get_string(cursor, sizeof reply->why - 1, &size);
-    if (why)
-        memcpy(reply->why, why, size);
+    wire_get_text(cursor, reply->why, sizeof reply->why);
     return wire_fields_close(cursor, unknown);
 }
 

@@ -267,6 +267,18 @@ Test(tickets_command, bodies_come_back_and_no_part_of_one_passes)
     }
 }
 
+Test(tickets_command, a_reason_that_would_steer_a_terminal_is_refused)
+{
+    static struct tickets_reply reply = {.outcome = WIRE_MAP_REFUSED, .why = "no\033[2J"}, read;
+    struct wire_buffer body = {0};
+    struct wire_cursor cursor;
+
+    tickets_reply_put(&body, &reply);
+    wire_cursor_init(&cursor, body.data, body.size);
+    cr_assert_not(tickets_reply_get(&cursor, &read));
+    wire_buffer_deinit(&body);
+}
+
 Test(tickets_command, the_list_tells_no_names_and_no_secret)
 {
     struct tickets_command command = new_ticket(0x123456789abcdefull, 0);

@@ -529,6 +529,18 @@ Test(wire, status_text_that_would_steer_a_terminal_is_refused)
     wire_buffer_deinit(&buffer);
 }
 
+Test(wire, a_reason_that_would_steer_a_terminal_is_refused)
+{
+    struct wire_map_reply reply = {.outcome = WIRE_MAP_REFUSED, .why = "no\033]0;x\007"};
+    struct wire_buffer buffer = {0};
+    struct wire_cursor cursor;
+
+    wire_put_map_reply(&buffer, &reply);
+    wire_cursor_init(&cursor, buffer.data, buffer.size);
+    cr_assert_not(wire_get_map_reply(&cursor, &reply));
+    wire_buffer_deinit(&buffer);
+}
+
 /* Whichever growth fails: the buffer says so, keeps saying so, and works again once cleared. */
 Test(wire, out_of_memory_is_sticky_and_harmless)
 {
