@@ -4,11 +4,8 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -447,75 +444,6 @@ Test(link_nng, pointer_to_a_lost_link_does_no_harm)
     link_consumed(lost, 1, 1);
     link_close(lost);
     end_close(&node);
-}
-
-Test(link_nng, idle_link_is_kept_up_by_pings)
-{
-    router.options.idle_ms = 100;
-    node.options.idle_ms = 100;
-    node.echo = true;
-    struct link *link = end_join(&node, &router);
-    struct timespec pause = {.tv_nsec = 600 * 1000000};
-    uint64_t ups = 0; /* a machine that stops us for so long breaks it as well, not each time */
-    for (int tries = 0; tries < 20 && end_read(&router, &router.ups) != ups; tries++) {
-        ups = end_read(&router, &router.ups);
-        nanosleep(&pause, NULL);
-    }
-    cr_assert_eq(end_read(&router, &router.ups), ups);
-    while (end_send(link, WIRE_OPS, 0, 10) == -ENOTCONN)
-        nanosleep(&pause, NULL);
-    end_wait(&router, &router.messages, 1);
-    end_part(&node, &router);
-}
-
-/* Stops this process and lets it go on after so long. */
-static void stand_still(uint32_t pause_ms)
-{
-    struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000L};
-    pid_t self = getpid(), other = fork();
-    int status;
-
-    cr_assert_geq(other, 0);
-    if (other == 0) {
-        kill(self, SIGSTOP);
-        nanosleep(&pause, NULL);
-        kill(self, SIGCONT);
-        _exit(0);
-    }
-    cr_assert_eq(waitpid(other, &status, 0), other);
-    cr_assert_eq(status, 0);
-}
-
-Test(link_nng, who_stood_still_itself_finds_nobody_silent)
-{
-    struct timespec pause = {.tv_nsec = 300 * 1000000};
-    router.options.idle_ms = 1000;
-    node.options.idle_ms = 1000;
-    (void)end_join(&node, &router);
-    end_wait(&router, &router.ups, 1);
-    stand_still(3000);
-    nanosleep(&pause, NULL); /* longer than the keeper waits */
-    cr_assert_eq(end_read(&router, &router.downs), 0, "%s", router.why);
-    cr_assert_eq(end_read(&node, &node.downs), 0, "%s", node.why);
-    end_part(&node, &router);
-}
-
-Test(link_nng, silent_connection_is_given_up_and_dialled_again)
-{
-    struct relay relay;
-    router.options.idle_ms = 300;
-    end_listen(&node, 0);
-    relay_open(&relay, fabric_port(node.fabric));
-    end_open(&router);
-    end_dial(&router, relay.port, node.identity.public_key);
-    end_wait(&router, &router.ups, 1);
-    atomic_store(&relay.stalled, true);
-    end_wait(&router, &router.downs, 1);
-    cr_assert_str_eq(router.why, "silent for too long");
-    atomic_store(&relay.stalled, false);
-    end_wait(&router, &router.ups, 2);
-    end_part(&node, &router);
-    relay_close(&relay);
 }
 
 Test(link_nng, damaged_packet_breaks_the_link_and_is_not_delivered)
