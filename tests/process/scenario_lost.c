@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define NODES      4u
+#define WOUNDED    1u /* it has two shards */
 #define LOST       2u
 #define KEYS       500u
 #define CALL_MS    30000u
@@ -92,25 +93,26 @@ static void found_again(struct fleet *fleet)
     fleet_wait_healthy(fleet, HEALTHY_MS);
 }
 
-/* With a sector that is bad in its log it does not end, and takes part in nothing. */
-static void meet_bad_sector(struct fleet *fleet)
+/* With a sector that is bad in the log of one shard it does not end: the other one serves. */
+static void meet_bad_sector(struct fleet *fleet, struct resp_client *client)
 {
     char pattern[PATH_MAX];
     glob_t found;
 
     REQUIRE(
-        glob(fleet_path(fleet, "node-3", "/shard-00/journal-*.log", pattern), 0, NULL, &found) == 0,
+        glob(fleet_path(fleet, "node-2", "/shard-01/journal-*.log", pattern), 0, NULL, &found) == 0,
         "no journal");
     if (fleet_bad_sector(found.gl_pathv[found.gl_pathc - 1])) {
-        fleet_stop(fleet, &fleet->nodes[LOST]);
-        fleet_start_node(fleet, LOST);
-        fleet_wait_log(fleet, "node-3", "event=shard_lost shard=0 file=shard-00/journal-0",
+        fleet_stop(fleet, &fleet->nodes[WOUNDED]);
+        fleet_start_node(fleet, WOUNDED);
+        fleet_wait_log(fleet, "node-2", "event=shard_lost shard=1 file=shard-01/journal-0",
                        HEALTHY_MS);
         fleet_expect(fleet, 4, "has a shard that is damaged beyond repair", "status", "--check",
                      NULL);
+        check_all(client);
         (void)fleet_bad_sector(NULL);
-        fleet_stop(fleet, &fleet->nodes[LOST]);
-        fleet_start_node(fleet, LOST);
+        fleet_stop(fleet, &fleet->nodes[WOUNDED]);
+        fleet_start_node(fleet, WOUNDED);
         fleet_wait_healthy(fleet, HEALTHY_MS);
     }
     globfree(&found);
@@ -128,7 +130,7 @@ void scenario_lost(const struct scenario_options *options)
     REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
     set_all(&client);
     found_again(&fleet);
-    meet_bad_sector(&fleet);
+    meet_bad_sector(&fleet, &client);
     fleet_stop(&fleet, &fleet.nodes[LOST]);
     REQUIRE(unlink(fleet_path(&fleet, "node-3", "/shard-00/MANIFEST", manifest)) == 0, "%s: %s",
             manifest, strerror(errno));
