@@ -338,7 +338,8 @@ static void check_divergence(struct looking *looking)
             remedy_lost_text(looking->view, looking->moves, node, mend, sizeof mend);
             tell(looking, FINDING_ERROR, mend,
                  "node-%u: the manifest or the journal of %u of its %u shards is damaged beyond "
-                 "repair: only another disk brings back what is in there",
+                 "repair, or its disk does not give it: its log says which, and whether another "
+                 "start may help; else only another disk brings back what is in there",
                  node->id, node->status.shards_lost, node->status.shards);
         }
         snprintf(mend, sizeof mend,

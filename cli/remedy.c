@@ -111,6 +111,19 @@ static uint32_t refusals_of(const struct view *view, const struct moves *moves,
     return refusals;
 }
 
+/* The same of this change alone. Who is the only one that is active goes with another in its place,
+ * or is started: nothing can be planned without it. */
+static uint32_t refusals_of_one(const struct view *view, const struct moves *moves, uint8_t op,
+                                uint16_t member)
+{
+    struct staged one = {.changes = {{.op = op, .member = member}}, .count = 1},
+                  none = {.count = 0};
+
+    if (staged_add(&none, &view->map, &one.changes[0]) == STAGED_E_NOBODY)
+        return 1u << (op == STAGED_REMOVE ? PLAN_NOTE_QUORUM : PLAN_NOTE_NODES);
+    return refusals_of(view, moves, &one);
+}
+
 bool remedy_can_commit(const struct view *view, const struct moves *moves,
                        const struct staged *staged)
 {
@@ -245,11 +258,10 @@ static const uint32_t broken_targets = 1u << PLAN_NOTE_TARGET_DEAD | 1u << PLAN_
 void remedy_text(const struct view *view, const struct moves *moves, const struct view_node *node,
                  char *text, size_t size)
 {
-    struct staged staged = {.changes = {{.op = STAGED_REMOVE, .member = node->id}}, .count = 1};
     char commands[REMEDY_TEXT_SIZE] = "", command[64];
     struct list list = {.text = {commands, sizeof commands, 0}};
     struct text one = {command, sizeof command, 0}, out = {text, size, 0};
-    uint32_t refusals = refusals_of(view, moves, &staged);
+    uint32_t refusals = refusals_of_one(view, moves, STAGED_REMOVE, node->id);
     bool holds = ringmap_member(&view->map, node->id)->state != RINGMAP_STATE_JOINING;
 
     if (moves_need(moves, &view->map, node->id) && remedy_can_abort(view, moves))
@@ -277,10 +289,7 @@ void remedy_lost_text(const struct view *view, const struct moves *moves,
                       const struct view_node *node, char *text, size_t size)
 {
     uint8_t state = ringmap_member(&view->map, node->id)->state;
-    struct staged staged = {
-        .changes = {{.op = state == RINGMAP_STATE_JOINING ? STAGED_REMOVE : STAGED_LEAVE,
-                     .member = node->id}},
-        .count = 1};
+    uint8_t op = state == RINGMAP_STATE_JOINING ? STAGED_REMOVE : STAGED_LEAVE;
     struct list list = {.text = {text, size, 0}};
     uint32_t refusals;
     char command[64];
@@ -293,7 +302,7 @@ void remedy_lost_text(const struct view *view, const struct moves *moves,
     if (moves_need(moves, &view->map, node->id) && remedy_can_abort(view, moves))
         add(&list, "ring-admin abort");
     snprintf(command, sizeof command, "ring-admin leave %u", node->id);
-    refusals = refusals_of(view, moves, &staged);
+    refusals = refusals_of_one(view, moves, op, node->id);
     if (refusals == 0)
         add(&list, command);
     else if ((refusals & broken_targets) && !(refusals & no_majority))

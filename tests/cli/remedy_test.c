@@ -75,6 +75,19 @@ Test(remedy, who_has_a_shard_beyond_repair_leaves_or_is_replaced)
     view_deinit(&view);
 }
 
+Test(remedy, the_only_node_does_not_go_without_another)
+{
+    view = scene_view(1, 0, 16, 1);
+    cr_assert_str_eq(remedy_of_lost(1), "ring-admin replace 1 NEW with a node that has joined");
+    view_deinit(&view);
+    view = scene_view(1, 1, 16, 1);
+    cr_assert_str_eq(remedy_of_lost(1), "ring-admin replace 1 2");
+    scene_lose(&view, 1);
+    cr_assert_str_eq(remedy_of(1),
+                     "start it: without it there is no majority that could change anything");
+    view_deinit(&view);
+}
+
 /* Each alone would be given what the other holds. */
 Test(remedy, those_with_shards_beyond_repair_and_the_dead_go_together)
 {
