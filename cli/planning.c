@@ -215,29 +215,30 @@ static void add_lacking(struct text *out, const struct view *view, uint16_t grou
 void planning_note_text(const struct view *view, const struct planning *planning,
                         const struct plan_note *note, char *text, size_t size)
 {
-    const struct ringmap *from = from_of(planning, view);
-    char sentence[PLAN_NOTE_SIZE];
+    const struct ringmap *map = from_of(planning, view); /* whose row it tells of */
     struct text out = {text, size, 0};
     const uint16_t *row;
 
-    plan_note_text(note, sentence);
-    if (note->code == PLAN_NOTE_QUORUM && has_majority(view, from, note->partition)) {
-        row = ringmap_row(&planning->wanted, note->partition);
-        from = &planning->wanted;
+    if (note->code == PLAN_NOTE_QUORUM && has_majority(view, map, note->partition)) {
+        map = &planning->wanted;
+        row = ringmap_row(map, note->partition);
         text_add(&out,
                  "partition %u would have %llu of %u replicas alive and up to date and needs %llu; "
                  "start a node that it lacks, or remove it with the change",
-                 note->partition, (unsigned long long)note->have, ringmap_row_count(from, row),
+                 note->partition, (unsigned long long)note->have, ringmap_row_count(map, row),
                  (unsigned long long)note->need);
     } else {
+        char sentence[PLAN_NOTE_SIZE];
+
+        plan_note_text(note, sentence);
         text_add(&out, "%s", sentence);
     }
     if (note->code == PLAN_NOTE_META)
-        add_lacking(&out, view, WIRE_PARTITION_META, from->meta_voters, from->meta_voter_count);
+        add_lacking(&out, view, WIRE_PARTITION_META, map->meta_voters, map->meta_voter_count);
     if (note->partition == PLAN_PARTITION_ANY || note->code == PLAN_NOTE_UNKNOWN)
         return; /* what it lacks is not known either */
-    row = ringmap_row(from, note->partition);
-    add_lacking(&out, view, note->partition, row, ringmap_row_count(from, row));
+    row = ringmap_row(map, note->partition);
+    add_lacking(&out, view, note->partition, row, ringmap_row_count(map, row));
 }
 
 bool planning_can_commit(const struct view *view, char *text, size_t size)
