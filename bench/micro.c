@@ -2,7 +2,6 @@
 #include "bench/machine.h"
 #include "bench/worker.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,6 @@
 #include "replication/raft.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <string.h>
 
 #define NODES      3u
 #define ENTRY_SIZE 208u

@@ -4,7 +4,6 @@
 #include "cli/map_change.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define WAIT_STEP_MS 200u
 #define SILENT_STEPS 25u /* in which nobody is named who is there and has yet to follow */

@@ -4,7 +4,6 @@
 #include "ring/hash.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define ROWS_DEFAULT    10u
 #define ROWS_MAX        RINGMAP_PARTITIONS_MAX

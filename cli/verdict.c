@@ -3,9 +3,6 @@
 #include "cli/standing.h"
 #include "cli/text.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* What is wrong with one node, of one and of several; the worst comes first. */
 #define FAULT_TABLE(X)                                                                             \
     X(UNREACHABLE, "is unreachable", "are unreachable")                                            \

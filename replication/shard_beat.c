@@ -1,7 +1,5 @@
 #include "replication/shard_internal.h"
 
-#include <errno.h>
-
 /* A follower has what the leader says every replica has: it need not keep it as log. */
 static void retain(struct shard *shard, struct replica *replica, uint64_t first)
 {

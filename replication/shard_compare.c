@@ -4,9 +4,7 @@
 #include "storage/checksum.h"
 #include "storage/codec.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ANSWER_MS    5000u  /* for all of them */
 #define CAPTURE_MS   10000u /* until the index is reached */

@@ -1,8 +1,6 @@
 #include "replication/shard_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 static bool is_write(const struct wire_op *op)
 {

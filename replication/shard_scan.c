@@ -12,7 +12,6 @@
 
 #include "replication/command_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,5 @@
 #include "ring/swim_internal.h"
 
-#include <string.h>
-
 /* Of those that hear of a suspicion so many probe the suspect out of turn, on average: more than
  * the confirmations that are wanted, for they may hear of it late. */
 #define TRIERS_A_CONFIRMATION 4u

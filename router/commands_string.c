@@ -3,7 +3,6 @@
 #include "router/router_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define STRING_NOT_INTEGER "ERR value is not an integer or out of range"
 

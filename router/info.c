@@ -3,7 +3,6 @@
 #include "router/router_internal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {

@@ -1,7 +1,5 @@
 #include "router/resp.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* prefix, decimal number, line end: at most 1 + 20 + 2 bytes */

@@ -1,7 +1,6 @@
 #include "router/server_uv_internal.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,5 @@
 #include "bench/placement_bench.h"
 
-#include <math.h>
-#include <string.h>
-
 #include <criterion/criterion.h>
 
 static const struct placement_case zoned = {12, 256, 3, 3, true};

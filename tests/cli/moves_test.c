@@ -3,7 +3,6 @@
 #include "replication/transfer.h"
 
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "view_scene.h"
 

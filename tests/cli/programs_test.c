@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 static char folder[] = "/tmp/ringcask-programs-XXXXXX";
 static char out[16384], err[16384];

@@ -1,6 +1,5 @@
 #include "fuzz_vfs.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include "ring/link_frame.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define PACKETS 3u /* the input is cut into so many */
 

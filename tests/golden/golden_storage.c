@@ -5,7 +5,6 @@
 #include "storage/manifest.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- IDENTITY ------------------------------------------------------------------------------- */

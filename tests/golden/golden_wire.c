@@ -4,8 +4,6 @@
 #include "ring/link_sender.h"
 #include "tests/ring/wire_body.h"
 
-#include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ITEM(text)                                                                                 \

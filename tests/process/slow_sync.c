@@ -3,7 +3,6 @@
  * least, or what the file $SLOW_SYNC_FOLDER/PID says while that is there. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>

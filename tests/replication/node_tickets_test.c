@@ -6,7 +6,6 @@
 #include <sodium.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MEMBERS 3u

@@ -5,8 +5,6 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 void kinds_key(char key[32], int number)
 {

@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <string.h>
 
 /* A plan is carried out while nodes lose power at any write to their disk, and while messages get
  * lost, come twice or late. It always ends, nothing that was acknowledged is lost, and all replicas

@@ -5,8 +5,6 @@
 
 #include <criterion/criterion.h>
 
-#include <string.h>
-
 /* Leaders take their groups to what the ring map wants, while a client writes. shard_lives_test has
  * how replicas begin and end, shard_moves_crash_test what happens when nodes end on the way,
  * shard_votes_test who votes meanwhile. */

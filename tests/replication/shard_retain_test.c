@@ -9,7 +9,6 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
-#include <string.h>
 
 #define VALUE_SIZE 4000u
 #define BOUND      (128u << 10) /* two segments */

@@ -7,9 +7,6 @@
 #include <criterion/criterion.h>
 #include <sodium.h>
 
-#include <stdlib.h>
-#include <string.h>
-
 static struct cluster cluster;
 static const struct shard_address a_node = {.role = LINK_ROLE_NODE, .member = 2};
 

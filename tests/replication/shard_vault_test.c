@@ -6,7 +6,6 @@
 #include <criterion/criterion.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define KEYS   200

@@ -1,7 +1,6 @@
 #include "next_map_scene.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "tests/storage/alloc.h"
 

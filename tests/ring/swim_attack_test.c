@@ -1,7 +1,6 @@
 /* What a member that means ill, or somebody with old packets, can do to the gossip of others. */
 #include "ring/swim.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

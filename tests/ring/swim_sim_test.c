@@ -1,7 +1,6 @@
 /* Whole clusters of gossip cores on a simulated network. */
 #include "ring/swim.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

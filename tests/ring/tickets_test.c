@@ -1,6 +1,5 @@
 #include "ring/tickets.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

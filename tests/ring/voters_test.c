@@ -1,6 +1,5 @@
 #include "ring/voters.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

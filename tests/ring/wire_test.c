@@ -1,6 +1,5 @@
 #include "ring/wire.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

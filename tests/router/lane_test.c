@@ -2,7 +2,6 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SERVE        ((struct harness_decision){.fate = HARNESS_SERVE})
