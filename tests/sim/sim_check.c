@@ -90,6 +90,17 @@ static void trace_role(struct sim_check *check, const struct sim_replica *replic
                   group % check->sim->swarm.shards, group, roles[raft->role], raft->term);
 }
 
+/* It can be told what lives there. Of a shard that cannot be trusted as a whole only what is wanted
+ * there is shown, and nothing is destroyed. */
+static bool tells_lives(const struct sim_node *node, struct sim_shard *shard, uint16_t partition)
+{
+    struct store_stats stats;
+    if (!node->rotten)
+        return true;
+    store_stats(shard_store(shard->shard), &stats);
+    return !stats.fenced && !shard_fenced(shard->shard, partition, NULL);
+}
+
 static void check_replica(struct sim_check *check, struct sim_node *node, struct sim_shard *shard,
                           uint32_t group)
 {
@@ -98,7 +109,7 @@ static void check_replica(struct sim_check *check, struct sim_node *node, struct
     const struct raft *raft = sim_check_raft(check, node->endpoint, group);
     const char *why = NULL;
     bool fenced = shard_fenced(shard->shard, partition, &why);
-    if (!fenced || !node->rotten)
+    if (tells_lives(node, shard, partition))
         sim_check_life(check, node, group, shard_raft(shard->shard, partition), false);
     if (shard_leaving(shard->shard, partition) || node_removed(node->node)) {
         replica->open = false;
@@ -198,10 +209,10 @@ void sim_check_open(struct sim_check *check, struct sim_node *node)
     for (uint32_t group = 0; group < SIM_GROUPS; group++) {
         struct sim_replica *replica = &check->replicas[node->endpoint - 1][group];
         const struct raft *raft = sim_check_raft(check, node->endpoint, group);
-        const struct shard *shard = group_shard(node, group)->shard;
+        struct sim_shard *shard = group_shard(node, group);
         uint16_t partition = sim_group_partition(group);
-        if (!node->rotten || !shard_fenced(shard, partition, NULL))
-            sim_check_life(check, node, group, shard_raft(shard, partition), true);
+        if (tells_lives(node, shard, partition))
+            sim_check_life(check, node, group, shard_raft(shard->shard, partition), true);
         replica->open = false;
         replica->commit = replica->applied = 0;
         if (raft)
