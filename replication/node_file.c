@@ -16,11 +16,15 @@
 #define FILE_HEAD_SIZE 16u
 #define FILE_SIZE_MAX  (FILE_HEAD_SIZE + RINGMAP_SIZE_MAX + 8)
 
-const struct node_file_kind node_file_genesis = {"GENESIS", "GENESIS.tmp", 0x4E454752u /* RGEN */};
-const struct node_file_kind node_file_map = {"MAP", "MAP.tmp", 0x504D4E52u /* RNMP */};
-const struct node_file_kind node_file_tickets = {"TICKETS", "TICKETS.tmp", 0x4B434952u /* RICK */};
+const struct node_file_kind node_file_genesis = {"GENESIS", "GENESIS.tmp", 0x4E454752u /* RGEN */,
+                                                 "."};
+const struct node_file_kind node_file_map = {"MAP", "MAP.tmp", 0x504D4E52u /* RNMP */, "."};
+const struct node_file_kind node_file_tickets = {"TICKETS", "TICKETS.tmp", 0x4B434952u /* RICK */,
+                                                 "."};
 const struct node_file_kind node_file_counters = {"COUNTERS", "COUNTERS.tmp",
-                                                  0x54434E52u /* RNCT */};
+                                                  0x54434E52u /* RNCT */, "."};
+const struct node_file_kind node_file_generations = {"GENERATIONS", "GENERATIONS.tmp",
+                                                     0x534E4752u /* RGNS */, "."};
 
 int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
                     const struct node_file *file)
@@ -50,7 +54,7 @@ int node_file_write(struct vfs *vfs, const struct node_file_kind *kind,
     if (r == 0)
         r = vfs_rename(vfs, kind->temporary, kind->name);
     if (r == 0)
-        r = vfs_sync_dir(vfs, ".");
+        r = vfs_sync_dir(vfs, kind->folder);
     free(bytes);
     return r;
 }
@@ -65,10 +69,10 @@ static int parse(const struct node_file_kind *kind, uint8_t *bytes, size_t size,
         return -EBADMSG;
     if (codec_get_u16(bytes + 4) > FILE_VERSION)
         return -EPROTO;
+    if (size != FILE_HEAD_SIZE + (size_t)codec_get_u32(bytes + 8) + 8)
+        return -EBADMSG;
     *file = (struct node_file){
         .state = codec_get_u16(bytes + 6), .blob = bytes, .size = codec_get_u32(bytes + 8)};
-    if (size != FILE_HEAD_SIZE + file->size + 8)
-        return -EBADMSG;
     memmove(bytes, bytes + FILE_HEAD_SIZE, file->size);
     return 0;
 }
@@ -107,12 +111,14 @@ const char *node_file_culprit(struct vfs *vfs, int error)
                                  node_file_map.name,
                                  node_file_tickets.name,
                                  node_file_counters.name,
+                                 node_file_generations.name,
                                  NODE_MAP_BAD,
                                  NODE_TICKETS_BAD,
                                  node_file_genesis.temporary,
                                  node_file_map.temporary,
                                  node_file_tickets.temporary,
-                                 node_file_counters.temporary};
+                                 node_file_counters.temporary,
+                                 node_file_generations.temporary};
 
     return culprit_named(vfs, names, sizeof names / sizeof *names, error);
 }

@@ -1,5 +1,6 @@
 /* Node file: the files of the control plane: GENESIS and MAP, each of which holds an encoded ring
- * map, TICKETS and COUNTERS. Each is written whole, synced and renamed; docs/format-datadir.md.
+ * map, TICKETS, COUNTERS, GENERATIONS, and OWNER of a shard's folder (owners.h). Each is written
+ * whole, synced and renamed; docs/format-datadir.md.
  */
 #ifndef REPLICATION_NODE_FILE_H
 #define REPLICATION_NODE_FILE_H
@@ -12,9 +13,10 @@
 struct node_file_kind {
     const char *name, *temporary;
     uint32_t magic;
+    const char *folder; /* that both names are in; ".": the data directory itself */
 };
 extern const struct node_file_kind node_file_genesis, node_file_map, node_file_tickets,
-    node_file_counters;
+    node_file_counters, node_file_generations;
 
 struct node_file {
     uint16_t state; /* GENESIS: how far the founding is */

@@ -86,9 +86,10 @@ static int take_genesis(struct node *node, struct node_file *file)
  * GENESIS. A shard's folder may be there before, as a link to another disk. */
 static int visit_used(void *context, const char *name)
 {
-    bool is_used = strcmp(name, node_file_tickets.name) == 0 ||
-                   strcmp(name, node_file_counters.name) == 0 ||
-                   strcmp(name, FILENAME_MANIFEST) == 0 || strncmp(name, "journal-", 8) == 0;
+    bool is_used =
+        strcmp(name, node_file_tickets.name) == 0 || strcmp(name, node_file_counters.name) == 0 ||
+        strcmp(name, node_file_generations.name) == 0 || strcmp(name, FILENAME_OWNER) == 0 ||
+        strcmp(name, FILENAME_MANIFEST) == 0 || strncmp(name, "journal-", 8) == 0;
 
     (void)context;
     return is_used ? NODE_OPEN_E_GENESIS_LOST : 0;

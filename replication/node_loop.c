@@ -417,6 +417,7 @@ static void close_all(struct node_loop *loop)
         if (loop->shards[number].running)
             inbox_deinit(&loop->shards[number].inbox);
     }
+    loop_owners_close(loop);
     free(loop->shards);
     node_gossip_close(loop->gossip);
     node_close(loop->node);

@@ -9,6 +9,7 @@
 #include "replication/node_counters.h"
 #include "replication/node_gossip.h"
 #include "replication/node_loop.h"
+#include "replication/owners.h"
 #include "replication/shard.h"
 #include "ring/identity_lock.h"
 #include "ring/link_nng.h"
@@ -108,7 +109,7 @@ struct loop_shard {
     uint16_t number;
     bool found; /* for open_shard(), */
     int opened; /* and what came of it, -EPROTO: it is of a newer format: */
-    bool lost;  /* it is open, but its manifest or journal cannot be trusted */
+    bool lost;  /* it is open, but its folder, manifest or journal cannot be trusted */
     /* As of the newest round: */
     atomic_bool disk_full;
     _Atomic uint64_t cache_hits, cache_misses, cache_evictions, cache_bytes;
@@ -174,7 +175,8 @@ struct node_loop {
     uint8_t standings[RINGMAP_MEMBERS_MAX + 1]; /* by member, as last told to the log */
     struct inbox inbox;                         /* control plane */
     struct loop_shard *shards;
-    struct vault vault; /* the control plane adds keys */
+    struct owners owners; /* of their folders, once they are opened */
+    struct vault vault;   /* the control plane adds keys */
     uint16_t shard_count;
     pthread_mutex_t refused_mutex;
     struct repeats refused; /* connections, as told to the log; guarded by refused_mutex */
@@ -321,6 +323,19 @@ void loop_counters_heard(struct node_loop *loop, uint16_t member, uint64_t count
 uint64_t loop_counters_own(struct node_loop *loop);
 /* With each tick. -EPERM: this data directory is an older copy of what the others have heard of. */
 int loop_counters_check(struct node_loop *loop);
+
+/* node_loop_owners.c */
+/* Before the shards are opened. 0, -EPROTO, which is told, or -errno. */
+int loop_owners_open(struct node_loop *loop);
+/* To the log, what keeps the shard, or a part of it, from being taken for what it was. r:
+ * shard_open()'s answer, misfit: owners_check()'s. */
+void loop_owners_tell(const struct loop_shard *shard, int r, int misfit);
+/* The shard is open, or closed, in order. 0, also where there is no room, or -errno. */
+int loop_owners_raise(struct loop_shard *shard);
+/* Likewise, when all are that will be. */
+int loop_owners_write(struct node_loop *loop);
+/* All that ran are closed. */
+void loop_owners_close(struct node_loop *loop);
 
 /* node_loop_keys.c */
 enum loop_keys_e { LOOP_KEYS_E_OK, LOOP_KEYS_E_NONE };

@@ -314,36 +314,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* What its folder does not give: r is what shard_open() said. */
-static void tell_opened(const struct loop_shard *shard, int r)
-{
-    const char *file = NULL;
-    int error = 0;
-
-    if (shard->shard)
-        file = store_unreadable(shard_store(shard->shard), &error);
-    if (r == STORE_E_NEWER)
-        loop_log("error", "newer_format", "shard=%u next=\"start the newer version\"",
-                 shard->number);
-    else if (shard->lost && file)
-        loop_log("error", "shard_lost",
-                 "shard=%u file=%s error=\"%s\" next=\"the disk does not give it, and nothing of "
-                 "the shard counts without: the other replicas serve; if the disk gives it again, "
-                 "start this node once more, else ring-admin doctor says how to replace it\"",
-                 shard->number, file, strerror(-error));
-    else if (shard->lost)
-        loop_log("error", "shard_lost",
-                 "shard=%u next=\"its journal or manifest is missing, damaged beyond repair or of "
-                 "another shard or node: the other replicas serve; ring-admin doctor says how to "
-                 "replace this node\"",
-                 shard->number);
-    else if (file)
-        loop_log("error", "file_unreadable",
-                 "shard=%u file=%s error=\"%s\" next=\"the other replicas serve what may be in it, "
-                 "and give it: replace the disk\"",
-                 shard->number, file, strerror(-error));
-}
-
 /* Recovers; on a thread of its own, beside the other shards. */
 static void *open_shard(void *argument)
 {
@@ -351,6 +321,7 @@ static void *open_shard(void *argument)
     struct node_loop *loop = shard->loop;
     struct shard_options options;
     char folder[DATADIR_FOLDER_SIZE];
+    int misfit = owners_check(&loop->owners, shard->number);
     int r;
 
     shard_options_default(&options);
@@ -358,6 +329,7 @@ static void *open_shard(void *argument)
     options.number = shard->number;
     options.shards = loop->shard_count;
     options.self = loop->member;
+    options.foreign = misfit > 0;
     options.log_size_max = loop->options->log_size_max;
     options.store.folder = folder;
     options.store.segment_size = loop->options->segment_size;
@@ -370,12 +342,14 @@ static void *open_shard(void *argument)
     options.train_sealed = loop->options->dictionaries == NODE_LOOP_DICTIONARIES_ON;
     if (loop->options->dictionaries == NODE_LOOP_DICTIONARIES_OFF)
         options.train_samples = 0;
-    r = loop_files_share(loop, shard->number, &options.store.files_max);
+    r = misfit < 0 ? misfit : loop_files_share(loop, shard->number, &options.store.files_max);
     if (r == 0)
         r = shard_open(&shard->shard, loop->vfs, &options, node_genesis(loop->node),
                        node_genesis_hash(loop->node), shard->found, loop_now_ms(), loop_random());
     shard->lost = r == STORE_E_FENCED;
-    tell_opened(shard, r);
+    loop_owners_tell(shard, r, misfit);
+    if (r == 0)
+        r = loop_owners_raise(shard);
     shard->opened = shard->lost ? 0 : r == STORE_E_NEWER ? -EPROTO : r;
     return NULL;
 }
@@ -438,7 +412,11 @@ int loop_shards_start(struct node_loop *loop, bool found)
     if (!loop->shards)
         return -ENOMEM;
     budget_init(&loop->budget, loop->shard_count, loop_now_ms());
-    r = open_shards(loop, found);
+    r = loop_owners_open(loop);
+    if (r == 0)
+        r = open_shards(loop, found);
+    if (r == 0) /* before they promise anything */
+        r = loop_owners_write(loop);
     for (uint16_t number = 0; number < loop->shard_count && r == 0; number++)
         r = start_shard(&loop->shards[number]);
     return r;

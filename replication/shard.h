@@ -68,6 +68,7 @@ struct shard_options {
     uint32_t train_again_ms;      /* before a partition is looked at again: 600,000 */
     bool train_sealed;            /* also where values are sealed; default: not */
     uint32_t drain_ms;            /* SIGTERM: hand-over at most this long: 2,000 */
+    bool foreign; /* its folder is not this shard's newest (owners.h): nothing of it is trusted */
     struct store_options store;
 };
 
@@ -133,8 +134,9 @@ struct shard_effects {
 
 /* Opens the store in vfs and recovers. map: the genesis, borrowed for the call (what is needed is
  * copied); the groups' first configurations are functions of it, the rest is in their logs.
- * found: true at the commit of genesis, on an empty store. hash: genesis hash. Returns 0,
- * STORE_E_FENCED (open; every partition says fenced), STORE_E_NEWER or -errno. */
+ * found: true at the commit of genesis, on an empty store; nothing is founded in a foreign folder.
+ * hash: genesis hash. Returns 0, STORE_E_FENCED (open; every partition says fenced), STORE_E_NEWER
+ * or -errno. */
 int shard_open(struct shard **shard, struct vfs *vfs, const struct shard_options *options,
                const struct ringmap *map, const uint8_t hash[RINGMAP_HASH_SIZE], bool found,
                uint64_t now_ms, uint64_t random);

@@ -255,7 +255,7 @@ int shard_open(struct shard **out, struct vfs *vfs, const struct shard_options *
         return -ENOMEM;
     shard->options = *options;
     shard->options.store.partitions = map->partition_count;
-    shard->options.store.founded = !found;
+    shard->options.store.founded = !found || options->foreign;
     shard->options.store.digest = digest_of;
     shard->options.store.digest_context = shard;
     shard->genesis_hash = hash;

@@ -241,7 +241,7 @@ static bool is_own(void *context, const uint8_t hash[32])
     const uint16_t *partitions;
     size_t count = store_partitions(shard->store, &partitions);
 
-    if (memcmp(hash, shard->genesis_hash, RINGMAP_HASH_SIZE) != 0)
+    if (shard->options.foreign || memcmp(hash, shard->genesis_hash, RINGMAP_HASH_SIZE) != 0)
         return false;
     for (size_t i = 0; i < count; i++)
         if (!shard_belongs(shard, partitions[i]))

@@ -43,6 +43,7 @@ static int visit(void *context, const char *name)
     uint64_t number;
 
     if (strcmp(name, FILENAME_MANIFEST) != 0 && strcmp(name, FILENAME_MANIFEST_NEW) != 0 &&
+        strcmp(name, FILENAME_OWNER) != 0 && strcmp(name, FILENAME_OWNER_NEW) != 0 &&
         !filename_is_journal(name, &number) && !filename_is_journal_hint(name, &number) &&
         !filename_is_cask(name, &partition, &number) &&
         !filename_is_cask_hint(name, &partition, &number))

@@ -18,6 +18,8 @@
 #define FILENAME_PATH_SIZE    (VFS_PATH_SIZE_MAX + 1u)
 #define FILENAME_MANIFEST     "MANIFEST"
 #define FILENAME_MANIFEST_NEW "MANIFEST.new"
+#define FILENAME_OWNER        "OWNER" /* who has the folder writes it: replication/owners.h */
+#define FILENAME_OWNER_NEW    "OWNER.tmp"
 
 /* Writes "<folder>/<name>". Returns 0 or -ENAMETOOLONG. */
 int filename_join(char out[FILENAME_PATH_SIZE], const char *folder, const char *name);

@@ -3,6 +3,7 @@
 #include "golden_ring.h"
 #include "replication/node_counters.h"
 #include "replication/node_file.h"
+#include "replication/owners.h"
 #include "replication/shard_internal.h"
 #include "storage/codec.h"
 #include "tests/replication/shard_cluster.h"
@@ -100,6 +101,79 @@ static const char *check_counters(const uint8_t *bytes, size_t size)
     counters.own--;
     GOLDEN_EXPECT(node_counters_raise(vfs, &counters, 3) == 0);
     golden_take_file(vfs, node_file_counters.name, &again);
+    vfs_mem_free(vfs);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
+}
+
+/* --- OWNER and GENERATIONS ----------------------------------------------------------------- */
+
+#define SHARDS 3u
+
+static void own(struct vfs *vfs, struct owners *owners)
+{
+    uint8_t key[RINGMAP_KEY_SIZE];
+
+    golden_fill(key, sizeof key, 100);
+    assert(vfs_mkdir(vfs, "shard-01") == 0);
+    assert(owners_read(owners, vfs, key, SHARDS) == 0);
+}
+
+static void make_owned(const char *path, struct wire_buffer *out)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct owners owners;
+
+    own(vfs, &owners);
+    owners.newest[1] = 0x010203040506;
+    assert(owners_raise(&owners, 1) == 0);
+    owners.listed[2] = 4;
+    assert(owners_write(&owners) == 0);
+    golden_take_file(vfs, path, out);
+    vfs_mem_free(vfs);
+}
+
+static void make_owner(struct wire_buffer *out)
+{
+    make_owned("shard-01/OWNER", out);
+}
+
+static const char *check_owner(const uint8_t *bytes, size_t size)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_buffer again = {0};
+    struct owners owners;
+
+    own(vfs, &owners);
+    golden_put_file(vfs, "shard-01/OWNER", bytes, size);
+    owners.listed[1] = 0x010203040507;
+    GOLDEN_EXPECT(owners_check(&owners, 1) == OWNERS_E_OK);
+    GOLDEN_EXPECT(owners.newest[1] == 0x010203040507);
+    owners.listed[1]++;
+    GOLDEN_EXPECT(owners_check(&owners, 1) == OWNERS_E_OLDER);
+    vfs_mem_free(vfs);
+    make_owner(&again);
+    GOLDEN_EXPECT(golden_same(&again, bytes, size));
+    return NULL;
+}
+
+static void make_generations(struct wire_buffer *out)
+{
+    make_owned(node_file_generations.name, out);
+}
+
+static const char *check_generations(const uint8_t *bytes, size_t size)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct wire_buffer again = {0};
+    struct owners owners;
+
+    golden_put_file(vfs, node_file_generations.name, bytes, size);
+    own(vfs, &owners);
+    GOLDEN_EXPECT(owners.listed[0] == 0 && owners.listed[1] == 0x010203040507 &&
+                  owners.listed[2] == 4);
+    GOLDEN_EXPECT(owners_write(&owners) == 0);
+    golden_take_file(vfs, node_file_generations.name, &again);
     vfs_mem_free(vfs);
     GOLDEN_EXPECT(golden_same(&again, bytes, size));
     return NULL;
@@ -255,10 +329,17 @@ STATE_GOLDEN(4)
 STATE_GOLDEN(5)
 
 const struct golden golden_replication[] = {
-    {"genesis-1", make_genesis, check_genesis},    {"map-1", make_map, check_map},
-    {"counters-1", make_counters, check_counters}, {"config-1", make_config, check_config},
-    {"state-1", make_state_1, check_state},        {"counters-1", make_counters, check_counters},
-    {"state-2", make_state_2, check_state},        {"state-3", make_state_3, check_state},
-    {"state-4", make_state_4, check_state},        {"state-5", make_state_5, check_state},
+    {"genesis-1", make_genesis, check_genesis},
+    {"map-1", make_map, check_map},
+    {"counters-1", make_counters, check_counters},
+    {"config-1", make_config, check_config},
+    {"state-1", make_state_1, check_state},
+    {"counters-1", make_counters, check_counters},
+    {"state-2", make_state_2, check_state},
+    {"state-3", make_state_3, check_state},
+    {"state-4", make_state_4, check_state},
+    {"state-5", make_state_5, check_state},
+    {"owner-1", make_owner, check_owner},
+    {"generations-1", make_generations, check_generations},
 };
 const size_t golden_replication_count = sizeof golden_replication / sizeof *golden_replication;

@@ -1,5 +1,6 @@
 /* A node comes back with its key alone: nobody founds it again. It comes back on a disk that does
- * not give a journal: it says so, and is as good as ever when the disk gives it again. It comes
+ * not give a journal: it says so, and is as good as ever when the disk gives it again. So it is
+ * with an older copy of its shard's folder, or another node's, once its newest is back. It comes
  * back without the manifest of its shard: nothing there can be trusted. It answers its operators,
  * says so, is given nothing more, and its share goes to another as doctor says. */
 #include "tests/process/fleet.h"
@@ -118,6 +119,48 @@ static void meet_bad_sector(struct fleet *fleet, struct resp_client *client)
     globfree(&found);
 }
 
+/* A file or a folder. */
+static void copy_any(struct fleet *fleet, const char *from, const char *to)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+    int code = program_run(NULL, NULL, 0, CALL_MS,
+                           (const char *[]){"/bin/cp", "-r", fleet_path(fleet, from, "", old),
+                                            fleet_path(fleet, to, "", new), NULL});
+
+    REQUIRE(code == 0, "cp %s: %d", old, code);
+}
+
+/* It runs, and its shard takes no part in anything. */
+static void start_with(struct fleet *fleet, const char *folder, const char *says)
+{
+    move_file(fleet, folder, "node-3/shard-00");
+    fleet_start_node(fleet, LOST);
+    fleet_wait_log(fleet, "node-3", says, HEALTHY_MS);
+    fleet_expect(fleet, 4, "has a shard that is damaged beyond repair", "status", "--check", NULL);
+    fleet_stop(fleet, &fleet->nodes[LOST]);
+    move_file(fleet, "node-3/shard-00", folder);
+}
+
+/* What else there is of the node is its newest, so the others see no older counter. What it has
+ * acknowledged since the copy was made would be forgotten. */
+static void wrong_folders(struct fleet *fleet, struct resp_client *client)
+{
+    fleet_stop(fleet, &fleet->nodes[LOST]);
+    copy_any(fleet, "node-3/shard-00", "older");
+    fleet_start_node(fleet, LOST);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+    set_all(client);
+    fleet_kill(fleet, &fleet->nodes[LOST]);
+    move_file(fleet, "node-3/shard-00", "newest");
+    copy_any(fleet, "newest", "other");
+    copy_any(fleet, "node-1/shard-00/OWNER", "other/OWNER"); /* of the same partitions */
+    start_with(fleet, "older", "its folder is an older copy of what this node has used");
+    start_with(fleet, "other", "its folder is another node's");
+    move_file(fleet, "newest", "node-3/shard-00");
+    fleet_start_node(fleet, LOST);
+    fleet_wait_healthy(fleet, HEALTHY_MS);
+}
+
 void scenario_lost(const struct scenario_options *options)
 {
     char manifest[PATH_MAX];
@@ -131,6 +174,7 @@ void scenario_lost(const struct scenario_options *options)
     set_all(&client);
     found_again(&fleet);
     meet_bad_sector(&fleet, &client);
+    wrong_folders(&fleet, &client);
     fleet_stop(&fleet, &fleet.nodes[LOST]);
     REQUIRE(unlink(fleet_path(&fleet, "node-3", "/shard-00/MANIFEST", manifest)) == 0, "%s: %s",
             manifest, strerror(errno));
@@ -152,8 +196,9 @@ void scenario_lost(const struct scenario_options *options)
     fleet_wait_healthy(&fleet, HEALTHY_MS);
     resp_client_deinit(&client);
     fleet_close(&fleet);
-    scenario_say(options,
-                 "a node without its manifest answered, was given nothing and was replaced as "
-                 "doctor said; %u keys are all there",
-                 KEYS);
+    scenario_say(
+        options,
+        "a node with an older copy of its shard, another's, or no manifest answered, was given "
+        "nothing and was replaced as doctor said; %u keys are all there",
+        KEYS);
 }

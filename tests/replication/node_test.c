@@ -168,7 +168,8 @@ static void put_file(struct vfs *vfs, const char *path)
 
 Test(node, a_folder_in_the_place_of_one_of_its_files_is_named)
 {
-    static const char *const files[] = {"GENESIS", "MAP", "TICKETS", "COUNTERS", "MAP.tmp"};
+    static const char *const files[] = {"GENESIS",  "MAP",         "TICKETS",
+                                        "COUNTERS", "GENERATIONS", "MAP.tmp"};
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct vfs *vfs = vfs_mem_new();
@@ -183,8 +184,9 @@ Test(node, a_folder_in_the_place_of_one_of_its_files_is_named)
 /* Its stores hold votes, or have held them. Founded again it would be as if it had none. */
 Test(node, one_that_has_lost_its_genesis_is_not_founded_again)
 {
-    static const char *const left[] = {"TICKETS", "COUNTERS", "shard-01/MANIFEST",
-                                       "shard-00/journal-0000000001.log"};
+    static const char *const left[] = {"TICKETS",           "COUNTERS",
+                                       "shard-01/MANIFEST", "shard-00/journal-0000000001.log",
+                                       "GENERATIONS",       "shard-00/OWNER"};
     struct node_options two = options;
     struct node *node;
 

@@ -51,6 +51,51 @@ Test(shard_fence, a_damaged_manifest_fences_every_partition)
     cluster_stop(&cluster);
 }
 
+/* An older copy of its folder, or another's, is sound in itself. */
+Test(shard_fence, a_folder_that_is_not_its_own_fences_every_partition)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {1};
+
+    cluster_start(&cluster);
+    cluster_await_leaders(&cluster);
+    cluster_kill(&cluster, 0);
+    cluster.options.self = 1;
+    cluster.options.foreign = true;
+    cr_assert_eq(shard_open(&cluster.shards[0], cluster.disks[0], &cluster.options, &cluster.map,
+                            hash, false, cluster.now_ms, 7),
+                 STORE_E_FENCED);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert(shard_fenced(cluster.shards[0], p, NULL), "partition %u", p);
+    cluster_run(&cluster, 3000);
+    for (uint16_t p = 0; p < CLUSTER_PARTITIONS; p++)
+        cr_assert_eq(shard_raft(cluster.shards[0], p)->term, 0, "it takes no part in anything");
+    cluster_kill(&cluster, 0);
+    cluster.options.foreign = false;
+    cr_assert_eq(shard_open(&cluster.shards[0], cluster.disks[0], &cluster.options, &cluster.map,
+                            hash, false, cluster.now_ms, 7),
+                 0, "what was in there is there");
+    cluster_stop(&cluster);
+}
+
+/* Also while the founding is owed: what is missing in there is not new. */
+Test(shard_fence, a_foreign_folder_is_not_founded)
+{
+    uint8_t hash[RINGMAP_HASH_SIZE] = {1};
+    struct vfs *empty = vfs_mem_new();
+    struct shard *shard;
+
+    cluster_start(&cluster);
+    cluster.options.self = 1;
+    cluster.options.foreign = true;
+    cr_assert_eq(
+        shard_open(&shard, empty, &cluster.options, &cluster.map, hash, true, cluster.now_ms, 7),
+        STORE_E_FENCED);
+    shard_close(shard);
+    cluster.options.foreign = false;
+    vfs_mem_free(empty);
+    cluster_stop(&cluster);
+}
+
 /* The first thing that an operator does is to ask it. */
 Test(shard_fence, a_shard_with_a_damaged_manifest_answers_its_operators)
 {

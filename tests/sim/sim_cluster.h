@@ -17,6 +17,7 @@
 #include "replication/node.h"
 #include "replication/node_counters.h"
 #include "replication/node_gossip.h"
+#include "replication/owners.h"
 #include "replication/raft.h"
 #include "replication/shard.h"
 #include "router/router.h"
@@ -80,6 +81,7 @@ struct sim_shard {
     uint64_t faults_seen;    /* those of its scrub too */
     uint64_t scrubs_due;     /* the end: passes that must be over; 0: not known yet */
     bool drained;
+    bool fits; /* its folder is its own, and it is open */
 };
 
 /* The link that was dialled to one endpoint, */
@@ -112,6 +114,7 @@ struct sim_node {
     struct sim_inbox inbox;                       /* the control plane's */
     uint64_t node_tick_at_us;
     struct sim_shard shards[SIM_SHARDS_MAX];
+    struct owners owners; /* of their folders */
     struct budget budget; /* of their snapshots */
     bool serving;         /* shards are open */
     struct vault vault;
@@ -276,6 +279,8 @@ bool sim_gossip_converged(const struct sim_cluster *cluster, char *why, size_t s
 /* sim_shard.c: the data plane's rounds, jobs and timers. */
 /* Not without a data key where there are some. */
 void sim_shards_open(struct sim_node *node, bool found);
+/* All that fit were opened, or closed, in order: their folders say so. 0 or -errno. */
+int sim_shards_raise(struct sim_node *node);
 void sim_shard_wake(struct sim_shard *shard);
 /* Runs what was in flight, in a random order, and gives it back. */
 void sim_shard_finish(struct sim_shard *shard);

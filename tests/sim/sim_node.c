@@ -315,6 +315,8 @@ void sim_node_end(struct sim_node *node, enum sim_end how)
         }
         sim_inbox_clear(&shard->inbox);
     }
+    if (how == SIM_END_CLEAN && node->serving)
+        (void)sim_shards_raise(node);
     sim_gossip_close(node);
     node_close(node->node);
     node->node = NULL;

@@ -101,31 +101,67 @@ static void shard_push_all(struct sim_shard *shard)
     (void)sim_inbox_push(&shard->inbox, SHARD_EVENT_TICK);
 }
 
+/* As shard_open() answers; < 0: the node is to be started once more. What the disk did not give is
+ * there. */
+static int shard_start(struct sim_node *node, uint16_t number, bool found)
+{
+    struct sim_shard *shard = &node->shards[number];
+    struct shard_options options;
+    char folder[DATADIR_FOLDER_SIZE];
+    int error = -EIO;
+    int misfit = owners_check(&node->owners, number);
+    shard->fits = false;
+    if (misfit < 0 || misfit == OWNERS_E_UNREADABLE)
+        return misfit < 0 ? misfit : error;
+    shard_options_fill(node, number, &options, folder);
+    options.foreign = misfit > 0;
+    int r = shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_genesis(node->node),
+                       node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
+    shard->fits = r == 0;
+    if (r < 0)
+        shard->shard = NULL;
+    else if (r != STORE_E_NEWER && store_unreadable(shard_store(shard->shard), &error))
+        return error;
+    return r;
+}
+
+static int written(int r)
+{
+    return vfs_is_full(r) ? 0 : r;
+}
+
+static int owners_open(struct sim_node *node)
+{
+    int r = owners_read(&node->owners, sim_disk_vfs(node->disk), node->public_key,
+                        (uint16_t)sim_of(node)->swarm.shards);
+    return r == -EBADMSG && node->rotten ? 0 : r;
+}
+
+int sim_shards_raise(struct sim_node *node)
+{
+    int r = 0;
+    for (uint16_t i = 0; i < sim_of(node)->swarm.shards && r == 0; i++)
+        if (node->shards[i].fits)
+            r = written(owners_raise(&node->owners, i));
+    return r == 0 ? written(owners_write(&node->owners)) : r;
+}
+
 void sim_shards_open(struct sim_node *node, bool found)
 {
     struct sim *sim = sim_of(node);
     if (!sim_node_take_keys(node))
         return;
-    for (uint16_t i = 0; i < sim->swarm.shards; i++) {
-        struct sim_shard *shard = &node->shards[i];
-        struct shard_options options;
-        char folder[DATADIR_FOLDER_SIZE];
-        shard_options_fill(node, i, &options, folder);
-        int r =
-            shard_open(&shard->shard, sim_disk_vfs(node->disk), &options, node_genesis(node->node),
-                       node_genesis_hash(node->node), found, node_ms(node), core_bits(node));
-        int error = -EIO;
-        /* What the disk did not give is there: the node is started once more. */
-        bool unread =
-            (r == 0 || r == STORE_E_FENCED) && store_unreadable(shard_store(shard->shard), &error);
-        if (r < 0)
-            shard->shard = NULL;
-        if (r < 0 || unread || sim_disk_halted(node->disk)) {
-            sim_node_fatal(node, "opening a shard", r < 0 ? r : error);
-            return;
-        }
-        if (r == STORE_E_FENCED && !node->rotten)
+    int r = owners_open(node);
+    for (uint16_t i = 0; i < sim->swarm.shards && r >= 0; i++) {
+        r = shard_start(node, i, found);
+        if (r == STORE_E_FENCED && !node->rotten && !sim_disk_halted(node->disk))
             sim_fail(sim, "node %u shard %u is fenced, but its disk is sound", node->endpoint, i);
+    }
+    if (r >= 0)
+        r = sim_shards_raise(node);
+    if (r < 0 || sim_disk_halted(node->disk)) {
+        sim_node_fatal(node, "opening the shards", r < 0 ? r : -EIO);
+        return;
     }
     int noted = found ? node_founded(node->node) : 0;
     if (noted) {

@@ -75,6 +75,10 @@ Test(culprit, in_a_shard_is_its_folder_or_a_file_of_ours)
     cr_assert_eq(vfs_mkdir(vfs, "shard-00/journal-0000000007.log"), 0);
     cr_assert(culprit_in_shard(vfs, "shard-00", -EISDIR, path));
     cr_assert_str_eq(path, "shard-00/journal-0000000007.log");
+    cr_assert_eq(vfs_mkdir(vfs, "shard-01"), 0);
+    cr_assert_eq(vfs_mkdir(vfs, "shard-01/OWNER"), 0);
+    cr_assert(culprit_in_shard(vfs, "shard-01", -EISDIR, path));
+    cr_assert_str_eq(path, "shard-01/OWNER");
     vfs_mem_free(vfs);
 }
 
