@@ -89,6 +89,7 @@ static void block_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGPIPE);
+    sigaddset(&set, SIGXFSZ); /* the write that is beyond a limit says so */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 

@@ -92,6 +92,8 @@ const char *culprit_advice(int error)
     case -EMFILE:
     case -ENFILE:
         return "allow more open files (ulimit -n, LimitNOFILE=), and start again";
+    case -EFBIG:
+        return "allow larger files (ulimit -f, LimitFSIZE=), and start again";
     case -ENOMEM:
         return "leave more memory to this, and start again";
     default:

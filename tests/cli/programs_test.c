@@ -191,6 +191,18 @@ Test(programs, a_passphrase_must_be_ones_own_and_no_shorter_than_12_bytes)
                    "a folder, not a ticket");
 }
 
+/* Not by a signal that says nothing. */
+Test(programs, a_node_that_may_not_write_says_why_it_does_not_start)
+{
+    cr_assert_eq(run("(umask 077; ring-admin ticket > t)"), EXIT_CODE_OK);
+    cr_assert_eq(run("(ulimit -f 0; ringcask node --ticket t --data d --listen 127.0.0.1:0 2>&1; "
+                     "echo ends with $?) | cat >&2"),
+                 EXIT_CODE_OK);
+    cr_assert(strstr(err, "d: File too large"), "%s", err);
+    cr_assert(strstr(err, "ulimit -f"), "%s", err);
+    cr_assert(strstr(err, "ends with 1\n"), "%s", err);
+}
+
 /* As one that was killed is until it has ended. */
 Test(programs, a_data_directory_that_is_given_up_soon_is_waited_for_and_no_other)
 {
