@@ -36,10 +36,12 @@ void loop_owners_tell(const struct loop_shard *shard, int r, int misfit)
     else if (shard->lost && misfit > 0)
         loop_log(
             "error", "shard_lost",
-            "shard=%u error=\"%s\" next=\"put the right folder in its place and start this "
+            "shard=%u error=\"%s\" next=\"%s and start this "
             "node once more; if that is lost, the other replicas serve: ring-admin doctor says "
             "how to replace it\"",
-            shard->number, owners_why(misfit));
+            shard->number, owners_why(misfit),
+            misfit == OWNERS_E_UNREADABLE ? "see to the disk"
+                                          : "put the right folder in its place");
     else if (shard->lost && file)
         loop_log("error", "shard_lost",
                  "shard=%u file=%s error=\"%s\" next=\"the disk does not give it, and nothing of "

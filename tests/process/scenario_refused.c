@@ -101,6 +101,8 @@ static void refuse_folders(const struct refusal *refusal)
     refuse_folder(refusal, "/COUNTERS", "file=COUNTERS error=\"Is a directory\"");
     refuse_folder(refusal, "/GENERATIONS", "file=GENERATIONS error=\"Is a directory\"");
     refuse_folder(refusal, "/shard-00/OWNER", "file=shard-00/OWNER error=\"Is a directory\"");
+    refuse_folder(refusal, "/GENERATIONS", "file=GENERATIONS error=\"Is a directory\"");
+    refuse_folder(refusal, "/shard-00/OWNER", "file=shard-00/OWNER error=\"Is a directory\"");
     refuse_folder(refusal, "/shard-00/MANIFEST", "file=shard-00/MANIFEST error=\"Is a directory\"");
     fleet_path(refusal->fleet, "node-1", "/shard-00", path);
     fleet_path(refusal->fleet, "node-1", "/kept", kept);
