@@ -236,6 +236,15 @@ int resp_client_command(struct resp_client *client, struct resp_value *value, ..
     return resp_client_call(client, words, count, value);
 }
 
+void resp_client_open(struct resp_client *client, uint16_t port, uint32_t timeout_ms)
+{
+    int r;
+
+    resp_client_init(client);
+    r = resp_client_connect(client, port, timeout_ms);
+    REQUIRE(r == 0, "no router: %s", strerror(-r));
+}
+
 void resp_client_set_bytes(struct resp_client *client, const char *key, const void *bytes,
                            size_t size)
 {

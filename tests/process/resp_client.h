@@ -42,8 +42,10 @@ int resp_client_call(struct resp_client *client, const struct resp_text *words, 
 /* The same for C strings; words end with NULL. */
 int resp_client_command(struct resp_client *client, struct resp_value *value, ...)
     __attribute__((sentinel));
-/* SET and GET, which a scenario counts on: anything but OK, or but that value, ends it. Keys are C
- * strings, and so are values without a size. */
+/* What a scenario counts on, which ends it else. Init and connect: */
+void resp_client_open(struct resp_client *client, uint16_t port, uint32_t timeout_ms);
+/* SET, answered by OK, and GET, answered by that value. Keys are C strings, and so are values
+ * without a size. */
 void resp_client_set(struct resp_client *client, const char *key, const char *value);
 void resp_client_set_bytes(struct resp_client *client, const char *key, const void *bytes,
                            size_t size);

@@ -92,8 +92,7 @@ static void *write_all_the_time(void *argument)
     struct writer *writer = argument;
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, writer->port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, writer->port, CALL_MS);
     for (uint32_t n = 0; !atomic_load(&writer->stop); n++) {
         resp_client_set(&client, writer->keys[n % HOT], "value");
         writer->written++;

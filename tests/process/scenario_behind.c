@@ -102,8 +102,7 @@ void scenario_behind(const struct scenario_options *options)
     uint64_t back_ms;
 
     fleet_open(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     for (uint32_t i = 0; i < keys / 2; i++)
         set(&client, i, 1);
     fleet_kill(&fleet, &fleet.nodes[AWAY]);

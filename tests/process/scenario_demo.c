@@ -100,8 +100,7 @@ static void expect(const struct demo *demo, const char *key, const char *value)
 {
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, demo->port, 15000) == 0, "no router");
+    resp_client_open(&client, demo->port, 15000);
     resp_client_expect(&client, key, value);
     resp_client_deinit(&client);
 }
@@ -110,8 +109,7 @@ static void put(const struct demo *demo, const char *key, const char *value)
 {
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, demo->port, 15000) == 0, "no router");
+    resp_client_open(&client, demo->port, 15000);
     resp_client_set(&client, key, value);
     resp_client_deinit(&client);
 }

@@ -126,8 +126,7 @@ void scenario_disk(const struct scenario_options *options)
     }
     fleet_open(&fleet, options->folder, NODES);
     write_filler(fleet_path(&fleet, "filler", "", filler));
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     written = write_until_full(&client, value, good);
     check_all(&client, value, good, written);
     REQUIRE(resp_client_command(&client, &reply, "DEL", "disk:1", NULL) == 0 && reply.integer == 1,

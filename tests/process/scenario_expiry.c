@@ -166,8 +166,7 @@ void scenario_expiry(const struct scenario_options *options)
 
     fleet_open(&fleet, options->folder, NODES);
     ask_by_hand(&fleet);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     write_keys(&client);
     resp_client_deinit(&client);
     found = scan_through_failures(&fleet);

@@ -117,8 +117,7 @@ void scenario_files(const struct scenario_options *options)
     limit_files(FILES);
     fleet_open_with(&fleet, options->folder, NODES, "--partitions=8",
                     (const char *[]){"--shards", "1", "--segment", "1", NULL});
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     for (uint32_t i = 0; i < keys; i++)
         refused += write_key(&client, i);
     for (uint32_t k = 0; k < NODES; k++)

@@ -187,8 +187,7 @@ void scenario_flush(const struct scenario_options *options)
 
     fleet_open_with(&fleet, options->folder, NODES, NULL,
                     (const char *[]){"--shards", "2", "--segment", "1", NULL});
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     write_keys(&client, keys, 1, 0);
     write_keys(&client, keys, SHARE, 1);
     flush_reclaims(&fleet, &reclaimed);

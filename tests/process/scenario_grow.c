@@ -355,8 +355,7 @@ void scenario_grow(const struct scenario_options *options)
     struct load *load;
 
     fleet_open_with(&fleet, options->folder, NODES, "--partitions=64", NULL);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client, keys);
     load = load_start(fleet.resp_port, CLIENTS);
     join_fourth(&fleet);

@@ -78,8 +78,7 @@ static void check_keys(const struct fleet *fleet, uint32_t keys)
 {
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet->resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet->resp_port, CALL_MS);
     for (uint32_t i = 0; i < keys; i += BATCH)
         check_batch(&client, i, keys - i < BATCH ? keys - i : BATCH);
     resp_client_deinit(&client);

@@ -169,8 +169,7 @@ void scenario_lost(const struct scenario_options *options)
     uint32_t k;
 
     fleet_open(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client);
     found_again(&fleet);
     meet_bad_sector(&fleet, &client);

@@ -242,8 +242,7 @@ void scenario_midmove(const struct scenario_options *options)
     all.keys = options->is_short ? 1024 : 1536;
     bytes = (uint64_t)all.keys * VALUE_SIZE;
     fleet_open_with(&all.fleet, options->folder, NODES, "--partitions=8", NULL);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, all.fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, all.fleet.resp_port, CALL_MS);
     set_all(&client);
     find_target();
     load = load_start(all.fleet.resp_port, CLIENTS);

@@ -293,8 +293,7 @@ void scenario_newcomer(const struct scenario_options *options)
 
     REQUIRE(sodium_init() >= 0, "libsodium");
     fleet_open_encrypted(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client, keys);
     set_large(&client);
     new_ticket(&fleet, ticket);

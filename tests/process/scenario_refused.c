@@ -175,8 +175,7 @@ void scenario_refused(const struct scenario_options *options)
 
     program_path("ringcask", refusal.program);
     fleet_open(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, 10000) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, 10000);
     resp_client_set(&client, "kept", "yes");
     refuse_nodes(&refusal);
     snprintf(resp, sizeof resp, "127.0.0.1:%u", fleet.resp_port);

@@ -174,8 +174,7 @@ void scenario_reshape(const struct scenario_options *options)
     struct fleet fleet;
 
     fleet_open_with(&fleet, options->folder, NODES, "--partitions=16", NULL);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client);
     weigh(&fleet);
     check_all(&client);

@@ -129,8 +129,7 @@ void scenario_room(const struct scenario_options *options)
         return;
     }
     fleet_open(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client);
     steps(&fleet, disk, filler);
     check_all(&client);

@@ -164,8 +164,7 @@ void scenario_rotate(const struct scenario_options *options)
     uint32_t lost;
 
     fleet_open_encrypted(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     load = load_start(fleet.resp_port, CLIENTS);
     set_all(&client, keys, 0);
     rotate(&fleet, "--wait", 2);

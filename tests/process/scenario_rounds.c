@@ -218,8 +218,7 @@ void scenario_rounds(const struct scenario_options *options)
 
     REQUIRE(NODES + count <= FLEET_NODES_MAX, "too many rounds");
     fleet_open_with(fleet, options->folder, NODES, "--partitions=32", NULL);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet->resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet->resp_port, CALL_MS);
     set_all(&client);
     rounds.load = load_start_two(fleet->resp_port, fleet_start_other_router(fleet), CLIENTS);
     for (uint32_t i = 0; i < count; i++)

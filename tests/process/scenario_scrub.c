@@ -128,8 +128,7 @@ void scenario_scrub(const struct scenario_options *options)
     struct fleet fleet;
 
     fleet_open(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client, keys);
     pass(&fleet, 0, "sound");
     repaired = log_count(&fleet, "partitions_repaired");

@@ -170,8 +170,7 @@ void scenario_sealed(const struct scenario_options *options)
     char log[PATH_MAX], text[65536];
 
     fleet_open_encrypted(&fleet, options->folder, NODES);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     load = load_start(fleet.resp_port, CLIENTS);
     for (uint32_t i = 0; i < keys; i++)
         set(&client, i);

@@ -122,8 +122,7 @@ void scenario_seeds(const struct scenario_options *options)
     fleet_open(&fleet, options->folder, NODES);
     fleet_stop(&fleet, &fleet.router);
     start_router(&fleet);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     write_keys(&client);
     child_signal(&fleet.router, SIGSTOP);
     replace_all(&fleet);

@@ -94,8 +94,7 @@ void scenario_upgrade(const struct scenario_options *options)
     uint32_t gap;
 
     fleet_open_program(&fleet, options->folder, NODES, BEFORE);
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, fleet.resp_port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, fleet.resp_port, CALL_MS);
     set_all(&client, "before");
     load = load_start(fleet.resp_port, CLIENTS);
     pause_ms(MIXED_MS);

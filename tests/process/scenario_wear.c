@@ -74,8 +74,7 @@ static void *write_all(void *argument)
     struct dice dice = {writer->first};
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, wear->port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, wear->port, CALL_MS);
     for (uint32_t i = 0; i < batches * (1 + wear->writes); i++) {
         uint32_t batch[BATCH];
 
@@ -114,8 +113,7 @@ static void check_some(struct wear *wear)
     char key[24], value[VALUE_SIZE];
     struct resp_client client;
 
-    resp_client_init(&client);
-    REQUIRE(resp_client_connect(&client, wear->port, CALL_MS) == 0, "no router");
+    resp_client_open(&client, wear->port, CALL_MS);
     for (uint32_t i = 0; i < wear->keys; i += 7) {
         snprintf(key, sizeof key, "wear:%u", i);
         value_of(value, i, wear->versions[i]);
