@@ -51,8 +51,8 @@
 #define CONN_IN_SIZE_MAX       (512u << 10)
 #define CONN_OUT_SIZE_MIN      256u         /* before authentication: the handshake's */
 #define CONN_OUT_SIZE_MAX      (512u << 10) /* plain bytes in one send, rounded up to a packet */
-#define CONN_INLINE_SIZE_MAX   (64u << 10)
-#define CONN_INLINE_ROUNDS     4u
+#define CONN_INLINE_SIZE       (512u << 10) /* sent by who brought it: so much, and not in */
+#define CONN_INLINE_ROUNDS     4u           /* more sends; the rest is for nng's threads */
 #define FABRIC_RECEIVERS_MAX   8u
 #define CONN_RAW_SIZE_MAX      (HANDSHAKE_OUT_SIZE_MAX + SEAL_HEADER_SIZE)
 

@@ -124,15 +124,16 @@ static void conn_gather(struct conn *conn)
 
 void conn_flush(struct conn *conn)
 {
-    /* The caller is kept for a few small sends only; larger ones, and a stream of them, go on in
-     * nng's threads. */
+    /* The caller is kept for a few sends only; a stream of them goes on in nng's threads. */
+    size_t before = 0;
     for (unsigned round = 0;; round++) {
         bool dead = false;
         pthread_mutex_lock(&conn->link->lock);
         conn_gather(conn);
         bool send = !conn->broken && conn->out_size > 0;
-        bool quick = conn->inline_aio != NULL && !conn->final_sent &&
-                     conn->out_size <= CONN_INLINE_SIZE_MAX && round < CONN_INLINE_ROUNDS;
+        bool quick = conn->inline_aio != NULL && !conn->final_sent && before < CONN_INLINE_SIZE &&
+                     round < CONN_INLINE_ROUNDS;
+        before += conn->out_size;
         int fd = conn->fd;
         if (!send)
             dead = conn_rest(conn);
