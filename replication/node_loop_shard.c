@@ -391,7 +391,7 @@ static int start_shard(struct loop_shard *shard)
         return r;
     r = jobs_start(&shard->write, 1, shard);
     if (r == 0)
-        r = jobs_start(&shard->background, 1, shard);
+        r = jobs_start(&shard->background, 1 + STORE_INSTALL_JOBS_MAX, shard);
     if (r == 0)
         r = jobs_start(&shard->read, 2, shard);
     if (r == 0)

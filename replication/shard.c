@@ -372,14 +372,14 @@ static void hand_out_jobs(struct shard *shard, struct shard_effects *effects)
     struct store_job **read;
 
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        struct store_job *job = effects->job_count < SHARD_JOBS_MAX
-                                    ? store_next_job(shard->store, classes[i], shard->now_ms)
-                                    : NULL;
+        struct store_job *job;
 
-        if (job)
+        while (effects->job_count < SHARD_JOBS_MAX &&
+               (job = store_next_job(shard->store, classes[i], shard->now_ms)) != NULL) {
             effects->jobs[effects->job_count++] = job;
-        if (job && classes[i] == STORE_JOB_WRITE)
-            shard_load_write_begins(shard);
+            if (classes[i] == STORE_JOB_WRITE)
+                shard_load_write_begins(shard);
+        }
     }
     while (effects->job_count < SHARD_JOBS_MAX && reads_waiting(shard)) {
         read = fifo_peek(&shard->reads);

@@ -91,6 +91,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     assert(!store->write_busy && !store->background_busy && store->reads_out == 0);
+    assert(store->install_jobs_out == 0);
     store_free(store);
 }
 

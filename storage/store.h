@@ -230,9 +230,11 @@ size_t store_queued(const struct store *store);
 /* Jobs. A job is I/O without a thread: the host runs store_job_run() wherever it likes, then calls
  * store_done() on the shard thread with its result. store_next_job(WRITE) hands out at most one at
  * a time and seals the open batch if there is something in it. BACKGROUND: zero-fill ahead,
- * prepare the next segment, drop a dead one, make hints, flush, scrub; at most one at a time.
+ * prepare the next segment, drop a dead one, make hints, flush, scrub: at most one at a time; and
+ * beside it up to STORE_INSTALL_JOBS_MAX of snapshots that come in.
  * `now_ms` (monotonic) lets a lone synced mark follow within 100 ms. NULL when there is nothing to
  * do. */
+#define STORE_INSTALL_JOBS_MAX 2u
 enum store_job_class { STORE_JOB_WRITE, STORE_JOB_BACKGROUND, STORE_JOB_READ };
 struct store_job *store_next_job(struct store *store, enum store_job_class class, uint64_t now_ms);
 int store_job_run(struct store_job *job);

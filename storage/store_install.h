@@ -21,9 +21,10 @@ struct store_install {
     struct store *store;
     struct store_partition *part;
     enum install_stage stage;
-    bool waits;      /* left by a restart: the host has not taken it up */
-    bool ended;      /* the host has let go of it */
-    bool job_out;    /* `written` is on another thread */
+    bool waits;   /* left by a restart: the host has not taken it up */
+    bool ended;   /* the host has let go of it */
+    bool job_out; /* `written` is on another thread, */
+    struct store_job job;
     uint64_t lacked; /* bytes of it that the disk had no room for together; 0: it had */
     struct install filled, written;
     bool written_full;         /* `written` holds records that have no cask yet */

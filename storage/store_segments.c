@@ -465,10 +465,13 @@ static struct store_job *data_next(struct store *store, uint64_t now_ms)
 struct store_job *store_background_next(struct store *store, uint64_t now_ms)
 {
     struct journal_segment *dropped;
-    struct store_job *job = NULL;
+    struct store_job *job;
 
-    if (store->background_busy || store->fenced || store->failed || !store->manifest.founded)
+    if (store->fenced || store->failed || !store->manifest.founded)
         return NULL;
+    job = store_install_next(store);
+    if (job || store->background_busy)
+        return job;
     retry_when_due(store, now_ms);
     edits_queue(store);
     while (!job && (dropped = dropped_find(store)) != NULL)
@@ -482,8 +485,6 @@ struct store_job *store_background_next(struct store *store, uint64_t now_ms)
         job = prepare_begin(store);
     if (!job && store->next && !store->retry)
         job = zero_begin(store);
-    if (!job)
-        job = store_install_next(store);
     if (!job)
         job = data_next(store, now_ms);
     if (!job)
@@ -537,6 +538,10 @@ int store_background_done(struct store *store, struct store_job *job, int result
 {
     int r = result;
 
+    if (job->kind == STORE_JOB_KIND_INSTALL) {
+        store_install_job_done(store, job, result);
+        return 0;
+    }
     assert(store->background_busy);
     store->background_busy = false;
     if (job->kind == STORE_JOB_KIND_MANIFEST)
@@ -552,10 +557,6 @@ int store_background_done(struct store *store, struct store_job *job, int result
     if (job->kind == STORE_JOB_KIND_ZERO && result == 0) {
         job->segment->capacity = job->zero_to;
         store_file_changed(store, &job->segment->base);
-    }
-    if (job->kind == STORE_JOB_KIND_INSTALL) {
-        store_install_job_done(store, job, result);
-        return 0;
     }
     if (job->kind == STORE_JOB_KIND_SCRUB) {
         store_scrub_done(store, result);

@@ -439,12 +439,13 @@ void store_install_abort(struct store *store, const struct store_partition *part
 
 static struct store_job *job_begin(struct store *store, struct store_install *install)
 {
-    struct store_job *job = store_background_begin(store, STORE_JOB_KIND_INSTALL);
-
-    job->install = &install->written;
-    job->install_remove = install->stage == INSTALL_STAGE_FAILED;
+    install->job = (struct store_job){.class = STORE_JOB_BACKGROUND,
+                                      .kind = STORE_JOB_KIND_INSTALL,
+                                      .install = &install->written,
+                                      .install_remove = install->stage == INSTALL_STAGE_FAILED};
     install->job_out = true;
-    return job;
+    store->install_jobs_out++;
+    return &install->job;
 }
 
 /* Gives back the slots of what was staged, one file after the other. True: a job is to remove one.
@@ -488,7 +489,8 @@ struct store_job *store_install_next(struct store *store)
 {
     struct store_install *next;
 
-    for (struct store_install *install = store->installs; install; install = next) {
+    for (struct store_install *install = store->installs;
+         install && store->install_jobs_out < STORE_INSTALL_JOBS_MAX; install = next) {
         struct store_job *job = install->job_out ? NULL : install_next(store, install);
 
         next = install->next;
@@ -529,6 +531,7 @@ void store_install_job_done(struct store *store, const struct store_job *job, in
     while (&install->written != job->install)
         install = install->next;
     install->job_out = false;
+    store->install_jobs_out--;
     if (job->install_remove) {
         install->written_full = false;
         return;

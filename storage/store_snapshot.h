@@ -19,9 +19,10 @@
  * of the partition, and checkpoints that are taken from the edit on leave it out: what it was
  * would be read behind the floor, what it will be may not come to pass.
  *
- * Owner: the shard thread; the work is in BACKGROUND jobs. Limits: STORE_INSTALLS_MAX at once, each
- * with options.install_size bytes of records in memory twice over. That memory goes from one to the
- * next and is given back with the last one.
+ * Owner: the shard thread; the work is in BACKGROUND jobs, each of which touches one of them alone:
+ * while one waits for its syncs another one's cask is written. Limits: STORE_INSTALLS_MAX at once,
+ * each with options.install_size bytes of records in memory twice over. That memory goes from one
+ * to the next and is given back with the last one.
  */
 #ifndef STORAGE_STORE_SNAPSHOT_H
 #define STORAGE_STORE_SNAPSHOT_H

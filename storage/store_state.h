@@ -228,7 +228,8 @@ struct store {
     unsigned room_hard;
 
     struct store_job write_job, background_job;
-    bool write_busy, background_busy;
+    bool write_busy, background_busy; /* installs have jobs of their own */
+    size_t install_jobs_out;
     struct store_job *read_free;
     size_t read_free_count;
     size_t reads_out;
