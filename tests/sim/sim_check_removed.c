@@ -85,6 +85,8 @@ void sim_check_removed_ops(struct sim_check *check, const struct sim_node *node,
     if (!wire_get_ops_head(&cursor, &session))
         return;
     while (!wire_cursor_done(&cursor) && wire_get_op(&cursor, &op, args, ARGS_MAX)) {
+        if (op.retry)
+            continue; /* an earlier attempt may be done, and its session knows the answer */
         struct sim_removal *removal = &check->removals[member];
         removal->late[removal->late_count++ % SIM_LATE] = (struct sim_late){link, op.id};
         check->late_requests++;
